@@ -1,0 +1,56 @@
+/** What kind of thing went wrong; a caller branches on this, never on the text. */
+export type ErrorCode =
+  | 'not-found'
+  | 'unreadable'
+  | 'not-a-checkpoint'
+  | 'malformed'
+  | 'unsupported'
+  | 'too-large'
+  | 'changed'
+  | 'not-finite'
+  | 'write-failed'
+  | 'wrong-use'
+  | 'engine'
+  | 'cancelled';
+
+/** The plain form of an error, as it crosses a process boundary. */
+export interface ErrorData {
+  readonly code: ErrorCode;
+  /** The file, tensor or option the error is about. */
+  readonly subject: string;
+  readonly found: string;
+  readonly remedy: string;
+}
+
+/** Every error a person may see: which file or tensor, what was found, what to do. */
+export class RankscopeError extends Error implements ErrorData {
+  override readonly name = 'RankscopeError';
+
+  constructor(
+    readonly code: ErrorCode,
+    readonly subject: string,
+    readonly found: string,
+    readonly remedy = '',
+    options?: ErrorOptions,
+  ) {
+    super([`${subject}: ${found}`, remedy].filter(Boolean).join('. '), options);
+  }
+
+  data(): ErrorData {
+    return { code: this.code, subject: this.subject, found: this.found, remedy: this.remedy };
+  }
+
+  static from({ code, subject, found, remedy }: ErrorData): RankscopeError {
+    return new RankscopeError(code, subject, found, remedy);
+  }
+}
+
+/** The error of a call that its caller cancelled. */
+export function cancelled(subject: string): RankscopeError {
+  return new RankscopeError('cancelled', subject, 'cancelled');
+}
+
+/** Throws `cancelled` once `signal` is aborted; long loops call it between pieces of at most 100 ms. */
+export function throwIfCancelled(signal: AbortSignal | undefined, subject: string): void {
+  if (signal?.aborted) throw cancelled(subject);
+}

@@ -1,0 +1,50 @@
+// Builds dist/: kernels, the extension, the engine process, its workers, the command line and the pages.
+//   node src/build/build.mjs [--watch] [--minify]
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync } from 'node:fs';
+import esbuild from 'esbuild';
+
+const watch = process.argv.includes('--watch');
+const shared = {
+  bundle: true,
+  outdir: 'dist',
+  sourcemap: true,
+  minify: process.argv.includes('--minify'),
+  legalComments: 'none',
+  logLevel: 'info',
+};
+// A CommonJS dependency inside an ES module bundle still calls require.
+const require = `import { createRequire as createRankscopeRequire } from 'node:module'; const require = createRankscopeRequire(import.meta.url);`;
+const node = {
+  ...shared,
+  platform: 'node',
+  target: 'node20',
+  external: ['vscode', 'webgpu', 'onnxruntime-node', '@tensorflow/*'],
+};
+
+const bundles = [
+  { ...node, format: 'cjs', entryPoints: { extension: 'src/vscode/extension.ts' }, outExtension: { '.js': '.cjs' } },
+  {
+    ...node,
+    format: 'esm',
+    splitting: false,
+    banner: { js: require },
+    entryPoints: { engine: 'src/process/main.ts', cli: 'src/cli/main.ts', kernelWorker: 'src/engine/wasm/worker.ts' },
+  },
+  {
+    ...shared,
+    platform: 'browser',
+    target: 'es2022',
+    format: 'iife',
+    outdir: 'dist/webview',
+    entryPoints: { inspector: 'webview/inspector.ts', plan: 'webview/plan.ts' },
+    loader: { '.css': 'css' },
+  },
+];
+
+mkdirSync('dist', { recursive: true });
+execFileSync(process.execPath, ['src/build/kernels.mjs'], { stdio: 'inherit' });
+cpSync('node_modules/web-tree-sitter/web-tree-sitter.wasm', 'dist/web-tree-sitter.wasm');
+cpSync('node_modules/@vscode/tree-sitter-wasm/wasm/tree-sitter-python.wasm', 'dist/tree-sitter-python.wasm');
+if (watch) for (const bundle of bundles) await (await esbuild.context(bundle)).watch();
+else await Promise.all(bundles.map((bundle) => esbuild.build(bundle)));

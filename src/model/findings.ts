@@ -1,0 +1,87 @@
+/** What is known of the matrices of a checkpoint, as plain data: it crosses every boundary and is the JSON that users read. */
+
+import type { EngineInfo } from '../base/engineInfo.ts';
+
+export const ENERGY_LEVELS = ['0.9', '0.95', '0.99', '0.999'] as const;
+export type EnergyLevel = (typeof ENERGY_LEVELS)[number];
+
+/** The rank measures of one m x n matrix; formulas and sources are in `spectrum/measures.ts`. */
+export interface Measures {
+  readonly frobeniusNorm: number;
+  readonly spectralNorm: number;
+  /** exp of the entropy of sigma / sum sigma. */
+  readonly effectiveRank: number;
+  /** exp of the entropy of sigma^2 / sum sigma^2. */
+  readonly effectiveRankEnergy: number;
+  readonly stableRank: number;
+  readonly participationRatio: number;
+  readonly numericalRank: number;
+  readonly noiseRank: number;
+  /** Robust standard deviation of the bulk of the entries. */
+  readonly noiseDeviation: number;
+  /** Marchenko-Pastur edge s (sqrt m + sqrt n): values above it stand out of the noise. */
+  readonly noiseEdge: number;
+  readonly optimalThresholdRank: number;
+  /** Smallest rank that keeps each share of the energy (the summed squared singular values). */
+  readonly energyRanks: Readonly<Record<EnergyLevel, number>>;
+  readonly breakEvenRank: number;
+  /** Power-law exponent of the eigenvalue density; null under 50 values. */
+  readonly alpha: number | null;
+  /** Kolmogorov-Smirnov distance of that fit; null under 50 values. */
+  readonly alphaDistance: number | null;
+}
+
+/** Where a number comes from: computed to working precision, or estimated with a band. */
+export type Provenance = 'exact' | 'preview';
+
+/** The interval each previewed number is said to lie in: [low, high]. */
+export interface PreviewBand {
+  readonly energyRanks: Readonly<Record<EnergyLevel, readonly [number, number]>>;
+  readonly effectiveRank: readonly [number, number];
+  readonly effectiveRankEnergy: readonly [number, number];
+  readonly stableRank: readonly [number, number];
+}
+
+/** Where a matrix sits in the network. */
+export interface Place {
+  /** 0-based; null outside the layer stack (embeddings, head). */
+  readonly layer: number | null;
+  /** The column of the heatmap: `self_attn.q_proj`, `mlp.down_proj`, `embed_tokens`. */
+  readonly module: string;
+}
+
+export interface MatrixFinding extends Measures, Place {
+  readonly name: string;
+  /** [m, n] = [out, in]. */
+  readonly shape: readonly [number, number];
+  readonly dtype: string;
+  readonly provenance: Provenance;
+  /** Time of reading, decoding and computing; a cached result keeps the time it once took. */
+  readonly seconds: number;
+  readonly band?: PreviewBand;
+  /** Descending, min(m, n) of them; left out unless asked for. */
+  readonly singularValues?: readonly number[];
+}
+
+export interface Skipped {
+  readonly name: string;
+  readonly reason: string;
+}
+
+export interface CheckpointSummary {
+  readonly path: string;
+  readonly format: string;
+  /** Elements, tied tensors counted once. */
+  readonly parameters: number;
+  readonly bytes: number;
+}
+
+/** The object that `rankscope analyze --json` prints; its schema is media/schemas/analysis.schema.json. */
+export interface Analysis {
+  readonly format: 'rankscope.analysis/1';
+  readonly checkpoint: CheckpointSummary & { readonly tensors: number };
+  readonly engine: EngineInfo;
+  readonly matrices: readonly MatrixFinding[];
+  readonly ties: readonly (readonly string[])[];
+  readonly skipped: readonly Skipped[];
+}

@@ -1,0 +1,58 @@
+/** A rank plan as plain data: the file that the side panel edits, that git keeps and that `rankscope apply` takes. */
+
+export type Spread = 'optimal' | 'uniform' | 'energy';
+
+/** What a plan must meet; exactly one of the four. */
+export type Budget =
+  /** Share of the planned matrices' parameters to keep, in (0, 1]. */
+  | { readonly kind: 'keep'; readonly value: number }
+  /** Share of the squared singular values to keep in each matrix, in (0, 1]. */
+  | { readonly kind: 'energy'; readonly value: number }
+  /** Relative Frobenius error allowed over all planned matrices together, in [0, 1). */
+  | { readonly kind: 'error'; readonly value: number }
+  /** The same rank everywhere. */
+  | { readonly kind: 'rank'; readonly value: number };
+
+export interface PlanRequest {
+  readonly budget: Budget;
+  readonly spread: Spread;
+  /** Ranks are rounded down to a multiple of this (at least one multiple). */
+  readonly multiple: number;
+  /** Globs over tensor names that stay dense. */
+  readonly exclude: readonly string[];
+  /** Ranks set by hand, by tensor name; null keeps the matrix dense. */
+  readonly overrides: Readonly<Record<string, number | null>>;
+  /** 2: W = B A. 3: W = U S V. */
+  readonly factors: 2 | 3;
+}
+
+export interface PlannedMatrix {
+  readonly name: string;
+  readonly shape: readonly [number, number];
+  /** null: stays dense, because it is excluded or because no rank below break-even meets the budget. */
+  readonly rank: number | null;
+  readonly reason?: string;
+  readonly parametersBefore: number;
+  readonly parametersAfter: number;
+  /** Predicted relative Frobenius error ||W - W_r|| / ||W||. */
+  readonly error: number;
+}
+
+export interface PlanTotals {
+  readonly parametersBefore: number;
+  readonly parametersAfter: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  /** Predicted relative Frobenius error over all planned matrices together. */
+  readonly error: number;
+}
+
+/** The content of a plan file; its schema is media/schemas/plan.schema.json. */
+export interface Plan {
+  readonly format: 'rankscope.plan/1';
+  /** The checkpoint the plan was made for, so that applying it to another one can be refused. */
+  readonly checkpoint: { readonly path: string; readonly parameters: number; readonly bytes: number };
+  readonly request: PlanRequest;
+  readonly matrices: readonly PlannedMatrix[];
+  readonly totals: PlanTotals;
+}
