@@ -1,0 +1,174 @@
+import {
+  type CancellationToken,
+  CancellationTokenSource,
+  type MessageConnection,
+  ProgressType,
+  ResponseError,
+} from 'vscode-jsonrpc';
+import { cancelled, type ErrorData, RankscopeError } from '../base/errors.ts';
+import { connectionOver, type Port } from './port.ts';
+import type { CallContext, Calls, Service } from './service.ts';
+
+/**
+ * Answers the calls that arrive at `port` with `service`, until the port closes: then everything under way is cancelled.
+ * `log` hears of errors that are not RankscopeErrors: faults of ours, whose stack the caller does not get.
+ */
+export function serve(
+  port: Port,
+  service: Service,
+  log: (fault: unknown) => void = () => undefined,
+): { close(): void } {
+  const connection = connectionOver(port);
+  const ends = answerCalls(connection, service as unknown as Handlers, log);
+  const close = () => {
+    ends.abort();
+    connection.dispose();
+  };
+  port.onClose?.(close);
+  connection.listen();
+  return { close };
+}
+
+/** The service at the other end of a port. */
+export interface RemoteService extends Service {
+  /** Rejects all that is pending, and every later call, with RankscopeError 'engine'. */
+  close(reason?: string): void;
+}
+
+/** The service that is served at the other end of `port`. A port that closes rejects all that is pending, and every later call. */
+export function connect(port: Port): RemoteService {
+  const connection = connectionOver(port);
+  let closed: string | undefined;
+  const close = (reason = 'it was closed') => {
+    if (closed !== undefined) return;
+    closed = reason;
+    connection.dispose();
+  };
+  port.onClose?.(close);
+  connection.listen();
+  const gone = (cause?: unknown) =>
+    new RankscopeError(
+      'engine',
+      'engine process',
+      closed ?? String(cause),
+      'Run the command again: a new one is started',
+      {
+        cause,
+      },
+    );
+  const entries = (Object.keys(NAMES) as (keyof Calls)[]).map((name) => [
+    name,
+    (params: unknown, context?: CallContext<unknown>) =>
+      closed === undefined ? request(connection, name, params, context, gone) : Promise.reject(gone()),
+  ]);
+  return { ...(Object.fromEntries(entries) as Service), close };
+}
+
+/** Keeps `connect` complete: a call that is declared and not named here does not compile. */
+const NAMES: Record<keyof Calls, true> = {
+  open: true,
+  analyze: true,
+  prioritize: true,
+  spectrum: true,
+  plan: true,
+  apply: true,
+  clearCache: true,
+};
+
+/** What a request carries besides its parameters. */
+interface Envelope {
+  readonly params: unknown;
+  /** Present where the caller wants progress. */
+  readonly token?: string;
+}
+
+export type Handlers = Record<string, (params: unknown, context: CallContext<unknown>) => Promise<unknown>>;
+
+const PROGRESS = new ProgressType<unknown>();
+/** Our own code in the range that JSON-RPC leaves to applications; the error itself travels as data. */
+const RANKSCOPE_ERROR = -32050;
+let lastToken = 0;
+
+/**
+ * Registers every handler on `connection`. Whatever a handler throws reaches the caller as a RankscopeError.
+ * The controller that is returned cancels all that is under way.
+ */
+export function answerCalls(
+  connection: MessageConnection,
+  handlers: Handlers,
+  log: (fault: unknown) => void,
+): AbortController {
+  const ends = new AbortController();
+  connection.onRequest(async (method: string, envelope: unknown, token: CancellationToken) => {
+    const handler = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
+    if (!handler) return answerOf(new RankscopeError('wrong-use', method, 'no such call'));
+    const { params, token: progressToken } = envelope as Envelope;
+    const cancel = new AbortController();
+    const subscription = token.onCancellationRequested(() => cancel.abort());
+    if (token.isCancellationRequested) cancel.abort();
+    const signal = AbortSignal.any([cancel.signal, ends.signal]);
+    try {
+      return await handler(params, {
+        signal,
+        ...(progressToken === undefined
+          ? {}
+          : { progress: (value: unknown) => quietly(connection.sendProgress(PROGRESS, progressToken, value)) }),
+      });
+    } catch (error) {
+      if (!(error instanceof RankscopeError)) log(error);
+      return answerOf(error);
+    } finally {
+      subscription.dispose();
+    }
+  });
+  return ends;
+}
+
+/** Makes one call; ends in its value or in a RankscopeError, `gone` giving the one for a channel that is dead. */
+export async function request<Result>(
+  connection: MessageConnection,
+  name: string,
+  params: unknown,
+  context: CallContext<unknown> | undefined,
+  gone: (cause: unknown) => RankscopeError,
+): Promise<Result> {
+  if (context?.signal?.aborted) throw cancelled(name);
+  const { signal, progress } = context ?? {};
+  const source = new CancellationTokenSource();
+  const onAbort = () => source.cancel();
+  signal?.addEventListener('abort', onAbort);
+  const token = progress ? `${name}-${++lastToken}` : undefined;
+  const subscription = progress && token ? connection.onProgress(PROGRESS, token, progress) : undefined;
+  try {
+    const envelope: Envelope = { params, ...(token === undefined ? {} : { token }) };
+    return await connection.sendRequest<Result>(name, envelope, source.token);
+  } catch (error) {
+    throw errorOf(error) ?? gone(error);
+  } finally {
+    subscription?.dispose();
+    signal?.removeEventListener('abort', onAbort);
+    source.dispose();
+  }
+}
+
+function answerOf(error: unknown): ResponseError<ErrorData> {
+  const known = error instanceof RankscopeError ? error : unexpected(error);
+  return new ResponseError(RANKSCOPE_ERROR, known.message, known.data());
+}
+
+/** A fault of ours: the person gets its text, the log its stack. */
+function unexpected(error: unknown): RankscopeError {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return new RankscopeError('engine', 'Rankscope', `an unexpected error: ${text}`, '', { cause: error });
+}
+
+// The class of the library's error differs between bundles, its code does not.
+function errorOf(error: unknown): RankscopeError | undefined {
+  const { code, data } = error as { code?: number; data?: ErrorData };
+  return code === RANKSCOPE_ERROR && data ? RankscopeError.from(data) : undefined;
+}
+
+/** Progress that cannot be delivered any more is of no interest to anyone. */
+function quietly(sent: Promise<void>): void {
+  sent.catch(() => undefined);
+}

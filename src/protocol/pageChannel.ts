@@ -1,0 +1,110 @@
+import type { Disposable, MessageConnection } from 'vscode-jsonrpc';
+import { RankscopeError } from '../base/errors.ts';
+import { answerCalls, type Handlers, request } from './channel.ts';
+import { UPDATE } from './page.ts';
+import { connectionOver, type Port } from './port.ts';
+
+/** A table of page requests such as `InspectorCalls` or `PlanCalls`. */
+type PageCalls<Calls> = { [Name in keyof Calls]: { params: unknown; result: unknown } };
+
+/** What the extension host implements for a page. */
+export type PageHandlers<Calls extends PageCalls<Calls>> = {
+  [Name in keyof Calls]: (params: Calls[Name]['params']) => Promise<Calls[Name]['result']>;
+};
+
+/** The host's hold on the page it serves. */
+export interface PageHost<Update> {
+  /** Tells the page what changed; dropped while no page listens: the next one asks for everything with `ready`. */
+  update(update: Update): void;
+  close(): void;
+}
+
+/** The page's hold on its host. */
+export interface PageLink<Calls extends PageCalls<Calls>, Update> {
+  call<Name extends keyof Calls & string>(
+    name: Name,
+    ...params: Calls[Name]['params'] extends void ? [] : [Calls[Name]['params']]
+  ): Promise<Calls[Name]['result']>;
+  onUpdate(listener: (update: Update) => void): Disposable;
+  close(): void;
+}
+
+/**
+ * Every message carries the name its page gave itself when it was loaded. After a reload the old page's answers, whose numbers the
+ * new page uses again, are told apart from the new one's.
+ */
+interface Stamped {
+  readonly page: string;
+  readonly message: unknown;
+}
+
+/** Host side: answers a webview's requests. A page that was reloaded takes the place of the one before it. `log` hears of faults of ours. */
+export function servePage<Calls extends PageCalls<Calls>, Update>(
+  port: Port,
+  handlers: PageHandlers<Calls>,
+  log: (fault: unknown) => void = () => undefined,
+): PageHost<Update> {
+  let current: { page: string; receive(message: unknown): void; connection: MessageConnection } | undefined;
+  const start = (page: string) => {
+    current?.connection.dispose();
+    let receive: (message: unknown) => void = () => undefined;
+    const connection = connectionOver({
+      // An answer that comes after its page is gone has no reader.
+      postMessage: (message) => current?.page === page && port.postMessage({ page, message } satisfies Stamped),
+      onMessage: (listener) => {
+        receive = listener;
+        return { dispose: () => (receive = () => undefined) };
+      },
+    });
+    answerCalls(connection, handlers as unknown as Handlers, log);
+    connection.listen();
+    return { page, connection, receive: (message: unknown) => receive(message) };
+  };
+  const subscription = port.onMessage((stamped) => {
+    if (!isStamped(stamped)) return;
+    if (current?.page !== stamped.page) current = start(stamped.page);
+    current.receive(stamped.message);
+  });
+  return {
+    update: (update) => void current?.connection.sendNotification(UPDATE, update).catch(() => undefined),
+    close() {
+      subscription.dispose();
+      current?.connection.dispose();
+      current = undefined;
+    },
+  };
+}
+
+/** Page side: calls its host. `page` tells this load of the page from all others. */
+export function connectPage<Calls extends PageCalls<Calls>, Update>(
+  port: Port,
+  page: string = crypto.randomUUID(),
+): PageLink<Calls, Update> {
+  const connection = connectionOver({
+    postMessage: (message) => port.postMessage({ page, message } satisfies Stamped),
+    onMessage: (listener) =>
+      port.onMessage((stamped) => {
+        if (isStamped(stamped) && stamped.page === page) listener(stamped.message);
+      }),
+  });
+  connection.listen();
+  const gone = (cause: unknown) =>
+    new RankscopeError(
+      'engine',
+      'Rankscope',
+      'the editor no longer answers this page',
+      'Close the tab and open it again',
+      {
+        cause,
+      },
+    );
+  return {
+    call: (name, ...params) => request(connection, name, params[0], undefined, gone),
+    onUpdate: (listener) => connection.onNotification(UPDATE, listener),
+    close: () => connection.dispose(),
+  };
+}
+
+function isStamped(value: unknown): value is Stamped {
+  return typeof value === 'object' && value !== null && 'page' in value && 'message' in value;
+}

@@ -1,0 +1,75 @@
+import {
+  AbstractMessageReader,
+  AbstractMessageWriter,
+  createMessageConnection,
+  type DataCallback,
+  type Disposable,
+  type Message,
+  type MessageConnection,
+  RAL,
+} from 'vscode-jsonrpc';
+
+/** One end of a boundary that carries structured-clone messages in order: a child process, a webview, a MessagePort. */
+export interface Port {
+  /** Throws, or gives a promise that rejects, when the other end is gone. */
+  postMessage(message: unknown): unknown;
+  onMessage(listener: (message: unknown) => void): Disposable;
+  /** Called once when the other end is gone for good, with what is known of the reason. */
+  onClose?(listener: (reason?: string) => void): Disposable;
+}
+
+/**
+ * JSON-RPC over `port`; messages are handed on as they are, without text in between. Not listening yet.
+ * Node and the browser share this: the library's own entry points for the two differ only in transports that are not used here.
+ */
+export function connectionOver(port: Port): MessageConnection {
+  return createMessageConnection(new PortReader(port), new PortWriter(port));
+}
+
+class PortReader extends AbstractMessageReader {
+  constructor(private readonly port: Port) {
+    super();
+  }
+
+  listen(callback: DataCallback): Disposable {
+    return this.port.onMessage((message) => callback(message as Message));
+  }
+}
+
+class PortWriter extends AbstractMessageWriter {
+  constructor(private readonly port: Port) {
+    super();
+  }
+
+  async write(message: Message): Promise<void> {
+    await this.port.postMessage(message);
+  }
+
+  end(): void {}
+}
+
+/** A scheduled callback that can be taken back. */
+function scheduled(schedule: (run: () => void) => void, callback: () => void): Disposable {
+  let active = true;
+  schedule(() => active && callback());
+  return { dispose: () => (active = false) };
+}
+
+// The library asks its runtime for timers and a console alone as long as no byte stream is read; streams are not used here.
+const runtime = {
+  timer: {
+    setImmediate: (callback: (...args: unknown[]) => void, ...args: unknown[]) =>
+      scheduled(queueMicrotask, () => callback(...args)),
+    setTimeout: (callback: (...args: unknown[]) => void, ms: number, ...args: unknown[]) =>
+      scheduled(
+        (run) => setTimeout(run, ms),
+        () => callback(...args),
+      ),
+    setInterval: (callback: (...args: unknown[]) => void, ms: number, ...args: unknown[]) => {
+      const handle = setInterval(callback, ms, ...args);
+      return { dispose: () => clearInterval(handle) };
+    },
+  },
+  console,
+};
+RAL.install(runtime as unknown as RAL);
