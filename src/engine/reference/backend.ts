@@ -1,0 +1,136 @@
+import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import type { Backend, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import { jacobiSvd } from './jacobi.ts';
+import { type Dense, dense, householderQr } from './qr.ts';
+
+export interface ReferenceOptions {
+  /** Bytes that matrices may take together; tests force the small-memory paths with it. */
+  readonly memoryLimit?: number;
+}
+
+/**
+ * The contract of `backend.ts` in plain f64 TypeScript: the truth that tests hold the other engines to. Small sizes only. Fresh memory is
+ * NaN, so that whoever relies on its content is found out.
+ */
+export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptions = {}): Backend {
+  let used = 0;
+  let closed = false;
+  const live = new Set<Matrix>();
+
+  const open = (matrix?: Matrix): Dense => {
+    if (closed) throw new RankscopeError('engine', 'reference', 'the engine is closed');
+    if (matrix && !live.has(matrix)) {
+      throw new RankscopeError('wrong-use', 'reference', 'a matrix that was freed or belongs to another engine');
+    }
+    return matrix as Dense;
+  };
+  const take = (rows: number, cols: number): Dense => {
+    open();
+    const bytes = rows * cols * 8;
+    if (used + bytes > memoryLimit) {
+      const found = `a ${rows} x ${cols} matrix needs ${bytes} bytes, ${memoryLimit - used} of ${memoryLimit} are left`;
+      throw new RankscopeError('too-large', 'reference', found, 'Use another engine');
+    }
+    used += bytes;
+    const matrix = dense(rows, cols);
+    live.add(matrix);
+    return matrix;
+  };
+
+  return {
+    info: { name: 'reference', device: 'plain f64', threads: 1, reason: 'asked for by name' },
+
+    async allocate(rows, cols) {
+      const matrix = take(rows, cols);
+      matrix.data.fill(Number.NaN);
+      return matrix;
+    },
+
+    free(matrix) {
+      if (live.delete(matrix)) used -= matrix.rows * matrix.cols * 8;
+    },
+
+    async upload(matrix, row, rows, fill) {
+      const { cols, data } = open(matrix);
+      const out = new Float32Array(rows * cols).fill(Number.NaN);
+      await fill(out);
+      data.set(out, row * cols);
+    },
+
+    async download(matrix) {
+      return Float32Array.from(open(matrix).data);
+    },
+
+    async multiply(out, a, b, options = {}) {
+      multiply(open(out), open(a), open(b), options);
+    },
+
+    async orthonormalize(a, options = {}) {
+      const target = open(a);
+      throwIfCancelled(options.signal, 'QR');
+      const r = take(a.cols, a.cols);
+      const factors = householderQr(dense(a.rows, a.cols, target.data.slice()));
+      target.data.set(factors.q.data);
+      r.data.set(factors.r.data);
+      return r;
+    },
+
+    async triangularize(a, options = {}) {
+      const target = open(a);
+      throwIfCancelled(options.signal, 'QR');
+      const r = take(a.cols, a.cols);
+      r.data.set(householderQr(target).r.data);
+      return r;
+    },
+
+    async singularValues(a, options = {}) {
+      const { values } = await jacobiSvd(open(a), breather('singular values', options));
+      return values;
+    },
+
+    async svd(a, rank, options = {}): Promise<Factors> {
+      const { left, values, right } = await jacobiSvd(open(a), breather('SVD', options));
+      return { left: leading(left, rank), values: values.slice(0, rank), right: leading(right, rank) };
+    },
+
+    async close() {
+      closed = true;
+      live.clear();
+    },
+  };
+}
+
+function multiply(out: Dense, a: Dense, b: Dense, options: MultiplyOptions): void {
+  const { transposeA = false, transposeB = false, alpha = 1, beta = 0 } = options;
+  const [m, depth] = transposeA ? [a.cols, a.rows] : [a.rows, a.cols];
+  const [depthB, n] = transposeB ? [b.cols, b.rows] : [b.rows, b.cols];
+  if (depth !== depthB || out.rows !== m || out.cols !== n) {
+    const found = `(${m} x ${depth}) (${depthB} x ${n}) into ${out.rows} x ${out.cols}`;
+    throw new RankscopeError('wrong-use', 'multiply', found);
+  }
+  const [stepA, strideA] = transposeA ? [a.cols, 1] : [1, a.cols];
+  const [stepB, strideB] = transposeB ? [1, b.cols] : [b.cols, 1];
+  for (let i = 0; i < m; i++) {
+    for (let j = 0; j < n; j++) {
+      let sum = 0;
+      for (let k = 0; k < depth; k++) sum += a.data[i * strideA + k * stepA]! * b.data[k * stepB + j * strideB]!;
+      out.data[i * n + j] = alpha * sum + (beta === 0 ? 0 : beta * out.data[i * n + j]!);
+    }
+  }
+}
+
+function leading({ rows, cols, data }: Dense, rank: number): Float32Array {
+  const out = new Float32Array(rows * rank);
+  for (let i = 0; i < rows; i++) out.set(data.subarray(i * cols, i * cols + rank), i * rank);
+  return out;
+}
+
+/** Lets timers and aborts happen between sweeps. */
+function breather(subject: string, { signal, progress }: RoutineOptions): (share: number) => Promise<void> {
+  throwIfCancelled(signal, subject);
+  return async (share) => {
+    await new Promise((resolve) => setImmediate(resolve));
+    throwIfCancelled(signal, subject);
+    progress?.(share);
+  };
+}

@@ -1,0 +1,94 @@
+import { RankscopeError } from '../base/errors.ts';
+import { seededRandom } from '../base/random.ts';
+
+/** What one pass over the entries of a matrix tells. */
+export interface EntryStatistics {
+  readonly count: number;
+  /** Summed in f64, unlike the norm of the singular values, so the two check each other. */
+  readonly frobeniusNorm: number;
+  readonly maximum: number;
+  /** Robust standard deviation of the entries' bulk: median |w| / 0.6745, which a few outliers and low-rank structure hardly move. */
+  readonly noiseDeviation: number;
+}
+
+/** The quartile of the standard normal distribution: the median of |x| for x of deviation 1 (Hampel 1974). */
+const NORMAL_QUARTILE = 0.674489750196082;
+/** Entries the median is taken of. Its standard error is then 0.2 %, and sorting them takes some milliseconds. */
+const SAMPLE_LIMIT = 2 ** 18;
+
+/** Gathers the statistics of a matrix from its entries in row-major order, piece by piece. */
+export class EntryScan {
+  readonly #name: string;
+  readonly #cols: number;
+  readonly #stride: number;
+  readonly #sample: Float32Array;
+  // One entry of every `stride` is sampled, at a seeded random place: a fixed place would follow the columns.
+  readonly #random = seededRandom(1);
+  #sampled = 0;
+  #nextSample = 0;
+  #count = 0;
+  #squares = 0;
+  #maximum = 0;
+
+  constructor(name: string, rows: number, cols: number) {
+    this.#name = name;
+    this.#cols = cols;
+    this.#stride = Math.max(1, Math.ceil((rows * cols) / SAMPLE_LIMIT));
+    this.#sample = new Float32Array(Math.ceil((rows * cols) / this.#stride));
+    this.#nextSample = this.#placeOf(0);
+  }
+
+  /** Largest magnitude so far. */
+  get maximum(): number {
+    return this.#maximum;
+  }
+
+  /** @throws RankscopeError 'not-finite' that names the first such entry's row and column. */
+  add(entries: Float32Array): void {
+    let squares = 0;
+    let maximum = 0;
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]!;
+      const size = Math.abs(entry);
+      squares += entry * entry;
+      if (size > maximum) maximum = size;
+    }
+    // NaN and infinity both make the f64 sum of squares of f32 numbers non-finite, and nothing else does.
+    if (!Number.isFinite(squares)) this.#refuse(entries);
+    this.#squares += squares;
+    this.#maximum = Math.max(this.#maximum, maximum);
+    const end = this.#count + entries.length;
+    while (this.#nextSample < end && this.#sampled < this.#sample.length) {
+      this.#sample[this.#sampled++] = Math.abs(entries[this.#nextSample - this.#count]!);
+      this.#nextSample = this.#placeOf(this.#sampled);
+    }
+    this.#count = end;
+  }
+
+  result(): EntryStatistics {
+    const sample = this.#sample.subarray(0, this.#sampled).sort();
+    const half = sample.length / 2;
+    const median = ((sample[Math.ceil(half) - 1] ?? 0) + (sample[Math.floor(half)] ?? sample[0] ?? 0)) / 2;
+    return {
+      count: this.#count,
+      frobeniusNorm: Math.sqrt(this.#squares),
+      maximum: this.#maximum,
+      noiseDeviation: median / NORMAL_QUARTILE,
+    };
+  }
+
+  #placeOf(sample: number): number {
+    return sample * this.#stride + Math.floor(this.#random.uniform() * this.#stride);
+  }
+
+  #refuse(entries: Float32Array): never {
+    const first = entries.findIndex((entry) => !Number.isFinite(entry));
+    const place = this.#count + first;
+    throw new RankscopeError(
+      'not-finite',
+      this.#name,
+      `entry [${Math.floor(place / this.#cols)}, ${place % this.#cols}] is ${entries[first]}`,
+      'A matrix with NaN or infinity has no singular values: repair the checkpoint or leave this tensor out',
+    );
+  }
+}

@@ -1,0 +1,150 @@
+import { RankscopeError } from '../base/errors.ts';
+import type { Backend, Matrix, RoutineOptions, RowSource } from '../engine/backend.ts';
+import type { EntryStatistics } from './entries.ts';
+import { loadScaled, part, type ScaledRows, uploadRows } from './load.ts';
+
+export interface ExactSpectrum {
+  /** All min(m, n) of them, descending. */
+  readonly singularValues: Float64Array;
+  readonly entries: EntryStatistics;
+}
+
+/** From this ratio of the sides on, a QR first is less work than a bidiagonalisation of the whole (Chan, ACM TOMS 1982). */
+const TALL = 1.6;
+/** Heights of the stack in multiples of its width, tried in turn: higher is less work, lower is less memory. */
+const STACK_HEIGHTS = [3, 2, 1.25];
+/** A stack holds at least this many entries, so that a narrow matrix is not reduced in crumbs. */
+const LEAST_STACK = 2 ** 22;
+
+/**
+ * All singular values of a source's matrix, to the backend's accuracy, and the statistics of its entries from the same pass.
+ *
+ * - A tall matrix (m >= 1.6 n) streams: R of the rows so far lies on top of the next rows, and the stack is triangularized again (the
+ *   sequential TSQR of Demmel, Grigori, Hoemmen and Langou 2012). Memory is n (n + panel) whatever the height.
+ * - Any other matrix is uploaded whole. The backend itself does what is best for a wide one.
+ * - A wide matrix (n >= 1.6 m) that the device cannot hold is read once for every panel of its columns, and streams as its transpose does: rows
+ *   are all that a source can give, and reading again is cheap beside the reduction.
+ *
+ * @throws RankscopeError 'not-finite' with the entry's place, 'too-large' before memory is taken, 'cancelled', 'engine'.
+ */
+export async function exactSpectrum(
+  backend: Backend,
+  source: RowSource,
+  options: RoutineOptions = {},
+): Promise<ExactSpectrum> {
+  const { result, entries, scale } = await loadScaled(source, options.signal, (rows) =>
+    spectrumOf(backend, rows, options),
+  );
+  return { singularValues: scale === 1 ? result : result.map((value) => value / scale), entries };
+}
+
+async function spectrumOf(backend: Backend, rows: ScaledRows, options: RoutineOptions): Promise<Float64Array> {
+  const [m, n] = [rows.rows, rows.cols];
+  if (m === 0 || n === 0) return new Float64Array(0);
+  if (m >= TALL * n) return streamedSpectrum(backend, rowPanels(backend, rows), options);
+  if (n < TALL * m) return wholeSpectrum(backend, rows, options);
+  return withLess([
+    () => wholeSpectrum(backend, rows, options),
+    () => streamedSpectrum(backend, columnPanels(backend, rows), options),
+  ]);
+}
+
+async function wholeSpectrum(backend: Backend, rows: ScaledRows, options: RoutineOptions): Promise<Float64Array> {
+  const matrix = await backend.allocate(rows.rows, rows.cols);
+  try {
+    await uploadRows(backend, rows, 0, rows.rows, matrix, 0, part(options, 0, 0.1));
+    return await backend.singularValues(matrix, part(options, 0.1, 1));
+  } finally {
+    backend.free(matrix);
+  }
+}
+
+/** A tall matrix, height x width, that can be loaded by panels of its rows. */
+interface Panels {
+  readonly height: number;
+  readonly width: number;
+  load(row: number, count: number, into: Matrix, at: number): Promise<void>;
+}
+
+function rowPanels(backend: Backend, rows: ScaledRows): Panels {
+  return {
+    height: rows.rows,
+    width: rows.cols,
+    load: (row, count, into, at) => uploadRows(backend, rows, row, count, into, at),
+  };
+}
+
+/** The transpose of `rows`: each panel is a pass over the whole source that keeps some columns. */
+function columnPanels(backend: Backend, rows: ScaledRows): Panels {
+  const [m, n] = [rows.rows, rows.cols];
+  const slab = Math.max(1, Math.floor(2 ** 20 / n));
+  return {
+    height: n,
+    width: m,
+    load: (column, count, into, at) =>
+      backend.upload(into, at, count, async (out) => {
+        const piece = new Float32Array(Math.min(slab, m) * n);
+        for (let row = 0; row < m; row += slab) {
+          const height = Math.min(slab, m - row);
+          await rows.read(row, piece.subarray(0, height * n));
+          for (let j = 0; j < count; j++) {
+            for (let i = 0; i < height; i++) out[j * m + row + i] = piece[i * n + column + j]!;
+          }
+        }
+      }),
+  };
+}
+
+function streamedSpectrum(backend: Backend, panels: Panels, options: RoutineOptions): Promise<Float64Array> {
+  const { height, width } = panels;
+  const least = Math.ceil(LEAST_STACK / width);
+  return withLess(
+    STACK_HEIGHTS.map((multiple) => async () => {
+      const stack = Math.min(height, Math.max(Math.ceil(multiple * width), least));
+      const triangle = await stackedTriangle(backend, panels, stack, part(options, 0, 0.6));
+      try {
+        return await backend.singularValues(triangle, part(options, 0.6, 1));
+      } finally {
+        backend.free(triangle);
+      }
+    }),
+  );
+}
+
+/** R (width x width) of the QR of all rows, with never more than `stackHeight` rows on the device beside it. */
+async function stackedTriangle(
+  backend: Backend,
+  { height, width, load }: Panels,
+  stackHeight: number,
+  options: RoutineOptions,
+): Promise<Matrix> {
+  let kept: Float32Array | undefined;
+  for (let done = 0; ; ) {
+    const top = kept ? width : 0;
+    const fresh = Math.min(stackHeight - top, height - done);
+    const stack = await backend.allocate(top + fresh, width);
+    try {
+      if (kept) await backend.upload(stack, 0, top, (out) => out.set(kept!));
+      await load(done, fresh, stack, top);
+      const triangle = await backend.triangularize(stack, part(options, done / height, (done + fresh) / height));
+      done += fresh;
+      if (done === height) return triangle;
+      kept = await backend.download(triangle);
+      backend.free(triangle);
+    } finally {
+      backend.free(stack);
+    }
+  }
+}
+
+/** The first of these ways that the device's memory allows. */
+async function withLess<Result>(ways: readonly (() => Promise<Result>)[]): Promise<Result> {
+  for (const way of ways.slice(0, -1)) {
+    try {
+      return await way();
+    } catch (thrown) {
+      if (!(thrown instanceof RankscopeError && thrown.code === 'too-large')) throw thrown;
+    }
+  }
+  return ways.at(-1)!();
+}
