@@ -1,0 +1,33 @@
+import type { TensorInfo } from '../formats/checkpoint.ts';
+
+/** Why a tensor is no matrix to analyze; undefined where it is one. */
+export function notAMatrix({ shape, dtype }: TensorInfo): string | undefined {
+  if (/^(BOOL|[IU]\d+)$/.test(dtype))
+    return `${dtype === 'BOOL' ? 'truth values' : `integers (${dtype})`}, not weights`;
+  if (/^C\d+$/.test(dtype)) return `complex numbers (${dtype})`;
+  if (shape.includes(0)) return 'empty';
+  if (shape.length === 0) return 'a single number';
+  if (shape.length === 1) return 'a vector';
+  return undefined;
+}
+
+/** Experts of one layer stored as one 3-D tensor: each slice is a matrix of its own, where a convolution is one matrix in all. */
+export function isStack({ name, shape }: TensorInfo): boolean {
+  return shape.length === 3 && /experts|_exps\b/.test(name);
+}
+
+/** Rows and columns as stored: a convolution (out, in, kernel ...) is (out, in * kernel), a slice of a stack its last two sizes. */
+export function matrixShape(tensor: TensorInfo): [rows: number, cols: number] {
+  const [first = 1, ...rest] = isStack(tensor) ? tensor.shape.slice(1) : tensor.shape;
+  return [first, rest.reduce((product, size) => product * size, 1)];
+}
+
+/** Why a PyTorch layer that holds this tensor cannot be replaced by a factored one; null where it can. */
+export function fixedBecause(tensor: TensorInfo): string | null {
+  if (isStack(tensor)) return 'a slice of a stacked tensor, not a layer of its own';
+  if (/\blora_/.test(tensor.name)) return 'already a factor of an adapter';
+  if (!tensor.name.endsWith('.weight')) return 'a bare parameter, not the weight of a layer';
+  if (tensor.shape.length > 5) return 'more than 5-D';
+  if (tensor.shape.length > 2 && tensor.shape[1] === 1) return 'a depthwise convolution or one of a single channel';
+  return null;
+}

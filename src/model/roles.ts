@@ -1,0 +1,45 @@
+/** What a matrix does in its block, whatever its family calls it. */
+export type Role =
+  | 'query'
+  | 'key'
+  | 'value'
+  | 'output'
+  | 'qkv'
+  | 'gate'
+  | 'up'
+  | 'down'
+  | 'gateUp'
+  | 'router'
+  | 'embedding'
+  | 'position'
+  | 'head'
+  | 'adapter'
+  | 'convolution'
+  | 'other';
+
+/** Words that tell a role wherever they stand as the last part of a module's path; used for names that no family lists. */
+const ROLE_WORDS: ReadonlyMap<string, Role> = new Map<string, Role>(
+  Object.entries({
+    query: 'q q_proj query wq to_q q_lin attn_q query_proj',
+    key: 'k k_proj key wk to_k k_lin attn_k key_proj',
+    value: 'v v_proj value wv to_v v_lin attn_v value_proj',
+    output: 'o o_proj out_proj wo to_out out_lin attn_output',
+    qkv: 'qkv qkv_proj query_key_value wqkv Wqkv c_attn in_proj in_proj_weight attn_qkv',
+    gate: 'gate_proj w1 wi_0 ffn_gate',
+    up: 'up_proj w3 wi_1 wi fc1 c_fc lin1 ffn_up dense_h_to_4h',
+    down: 'down_proj w2 fc2 lin2 ffn_down dense_4h_to_h',
+    gateUp: 'gate_up_proj w12 w13',
+    router: 'router gate',
+    embedding: 'embed_tokens tok_embeddings wte word_embeddings token_embd embed_in shared emb embedding embeddings',
+    position: 'wpe position_embeddings embed_positions pos_embed position_embedding',
+    head: 'lm_head head output classifier score embed_out fc_out logits',
+    adapter: 'lora_A lora_B lora_down lora_up lora_a lora_b lora_embedding_A lora_embedding_B',
+  } satisfies Partial<Record<Role, string>>).flatMap(([role, words]) =>
+    words.split(' ').map((word) => [word, role as Role] as const),
+  ),
+);
+
+/** The role that the last word of a module's path tells; `other` where it tells none. */
+export function roleOfWord(module: string): Role {
+  return ROLE_WORDS.get(module.slice(module.lastIndexOf('.') + 1)) ?? 'other';
+}
