@@ -24,6 +24,7 @@ const ARROWS: Record<string, readonly string[]> = {
   'src/process': ['src/service', 'src/protocol', 'src/base', 'src/model', 'src/engine/choose.ts', 'node'],
   'src/cli': ['src/service', 'src/protocol', 'src/base', 'src/model', 'src/engine/choose.ts', 'node'],
   'src/vscode': ['src/base', 'src/model', 'src/protocol', 'node', 'vscode'],
+  'src/build': ['node'],
   webview: ['src/base', 'src/model', 'src/protocol'],
 };
 /** Types alone may come from these as well: they leave no arrow in what runs. */

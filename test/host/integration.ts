@@ -1,0 +1,75 @@
+// Runs the mocha suite of test/vscode inside the extension host of a real VS Code, on the sample workspace.
+//   npx tsx test/host/integration.ts [newest|oldest] [--grep TEXT]
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { format, stripVTControlCharacters } from 'node:util';
+import esbuild from 'esbuild';
+import { openBrowser, remoteUri, workbenchUrl } from './browser.ts';
+import { temporarySample } from './sample.ts';
+import { type Server, startServer } from './server.ts';
+import { RELEASES, type Release } from './setup.ts';
+
+const BUNDLE = 'test-output/vscode/index.cjs';
+const LIMIT_MS = 300_000;
+
+/** Bundles the suite for a place that has neither TypeScript nor this project's dependencies. */
+export async function bundleSuite(): Promise<string> {
+  await esbuild.build({
+    entryPoints: ['test/vscode/index.ts'],
+    outfile: BUNDLE,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    external: ['vscode'],
+    sourcemap: 'inline',
+    logLevel: 'warning',
+  });
+  return path.resolve(BUNDLE);
+}
+
+async function runSuite(release: Release, grep: string | undefined): Promise<number> {
+  const suite = await bundleSuite();
+  const workspace = temporarySample();
+  let server: Server | undefined;
+  let browser: Awaited<ReturnType<typeof openBrowser>> | undefined;
+  try {
+    server = await startServer({
+      release,
+      driver: true,
+      environment: grep === undefined ? {} : { RANKSCOPE_TEST_GREP: grep },
+    });
+    browser = await openBrowser();
+    const { page } = browser;
+    const ended = new Promise<number>((resolve) => {
+      const onExit = page.exposeFunction('codeAutomationExit', resolve);
+      onExit.catch(() => resolve(1));
+    });
+    await page.exposeFunction('codeAutomationLog', (_type: string, parameters: unknown[]) =>
+      console.log(stripVTControlCharacters(format(...parameters))),
+    );
+    await page.goto(
+      workbenchUrl(server, workspace.folder, [
+        ['extensionDevelopmentPath', remoteUri(server, process.cwd())],
+        ['extensionTestsPath', remoteUri(server, suite)],
+        ['skipWelcome', 'true'],
+      ]),
+    );
+    const late = new Promise<'late'>((resolve) => setTimeout(resolve, LIMIT_MS, 'late').unref());
+    const code = await Promise.race([ended, late]);
+    if (code !== 'late') return code;
+    mkdirSync('test-output/screenshots', { recursive: true });
+    await page.screenshot({ path: 'test-output/screenshots/integration-late.png' });
+    console.error(`The suite did not end in ${LIMIT_MS / 1000} s.`);
+    return 1;
+  } finally {
+    await browser?.browser.close();
+    if (server !== undefined) writeFileSync('test-output/logs/server.log', server.log());
+    await server?.stop();
+    workspace.remove();
+  }
+}
+
+const [release = 'newest', flag, grep] = process.argv.slice(2);
+if (!(release in RELEASES)) throw new Error(`Unknown release ${release}; known: ${Object.keys(RELEASES).join(', ')}`);
+process.exit(await runSuite(release as Release, flag === '--grep' ? grep : undefined));

@@ -1,0 +1,217 @@
+// The one test runner.
+//
+//   npm test                       everything, as on a fresh machine; ends with the line `N passed, N failed`
+//   npm test -- unit               one suite (or several: npm test -- unit ui); the build is made first
+//   npm test -- unit --no-build    the same on the dist/ that is there
+//   npm test -- ui --grep slider   one test of a suite; what follows --grep goes to mocha
+//   npx mocha test/unit/foo.test.ts   one file of the plain Node suites
+//
+// Suites: check (types, lint, format, unused code, layers), unit, numeric, pages (webview pages in a browser), package (the .vsix),
+// integration (mocha inside the extension host), ui (the installed .vsix, driven through a browser), oldest (integration and the
+// first UI test on the oldest VS Code that package.json promises). The logs lie in test-output/logs, pictures in test-output/screenshots.
+//
+// RANKSCOPE_PYTHON names a Python with torch and numpy: the tests that compare with it must then run; otherwise they are skipped and
+// counted as such. RANKSCOPE_CHECKPOINTS names the folder of real checkpoints (default ../shared/checkpoints). CHROMIUM names a browser.
+import { execFileSync, spawn } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+process.chdir(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
+const OUTPUT = 'test-output';
+const TSX = ['--import', 'tsx'];
+const bin = (name, file) => [process.execPath, path.join('node_modules', name, file)];
+
+/** Each check is one test. */
+const CHECKS = {
+  types: [...bin('typescript', 'bin/tsc')],
+  'lint and format': [...bin('@biomejs/biome', 'bin/biome'), 'check', '--error-on-warnings'],
+  promises: [...bin('oxlint', 'bin/oxlint'), '--type-aware', '--deny-warnings'],
+  'unused code': [...bin('knip', 'bin/knip.js')],
+};
+
+const SUITES = {
+  check: async () => {
+    const results = Object.entries(CHECKS).map(async ([name, command]) => single(name, await run('check', command)));
+    return sum([...(await Promise.all(results)), await mocha('check', ['test/layers.test.ts'])]);
+  },
+  unit: () => mocha('unit', ['test/unit/**/*.test.ts']),
+  numeric: () => mocha('numeric', ['test/numeric/**/*.test.ts']),
+  pages: () => mocha('pages', ['test/ui/pages/**/*.test.ts']),
+  package: async () => single('package', await run('package', [process.execPath, ...TSX, 'src/build/package.ts'])),
+  integration: () => integration('integration', 'newest'),
+  ui: () => mocha('ui', ['test/ui/*.test.ts']),
+  oldest: async () => {
+    const browser = () => mocha('oldest', ['test/ui/inspector.test.ts'], { RANKSCOPE_VSCODE: 'oldest' });
+    return sum([await integration('oldest', 'oldest'), await browser()]);
+  },
+};
+const IN_VSCODE = ['integration', 'ui', 'oldest'];
+
+const children = new Set();
+const failures = [];
+const { suites, build, extra } = readArguments(process.argv.slice(2));
+mkdirSync(`${OUTPUT}/logs`, { recursive: true });
+rmSync(`${OUTPUT}/screenshots`, { recursive: true, force: true });
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => {
+    for (const child of children) endGroup(child);
+    process.exit(130);
+  });
+const python = findPython();
+const hosts = suites.some((suite) => IN_VSCODE.includes(suite)) ? setUpHosts() : undefined;
+const rows = [];
+if (build)
+  rows.push(
+    await timed('build', async () => single('build', await run('build', [process.execPath, 'src/build/build.mjs']))),
+  );
+for (const suite of suites) rows.push(await timed(suite, SUITES[suite]));
+report();
+
+/** Runs one command in a process group of its own, its output to the terminal and to the suite's log. */
+function run(suite, [command, ...parameters], environment = {}) {
+  const child = spawn(command, parameters, {
+    env: { ...process.env, ...(python && { RANKSCOPE_PYTHON: python }), ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  children.add(child);
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (text) => {
+      process.stdout.write(text);
+      appendFileSync(`${OUTPUT}/logs/${suite}.log`, text);
+    });
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(String(error)));
+    child.once('close', (code, signal) => {
+      children.delete(child);
+      endGroup(child);
+      resolve(code === 0 ? undefined : `exit code ${code ?? signal}`);
+    });
+  });
+}
+
+/** A suite of mocha in plain Node; its failure, its crash and its emptiness all fail. */
+async function mocha(suite, files, environment = {}) {
+  const results = path.resolve(OUTPUT, `${suite}.json`);
+  rmSync(results, { force: true });
+  const command = [...bin('mocha', 'bin/mocha.js'), '--reporter', 'test/host/reporter.cjs', ...extra, ...files];
+  const problem = await run(suite, command, { RANKSCOPE_TEST_RESULTS: results, ...environment });
+  return counted(suite, results, problem);
+}
+
+async function integration(suite, release) {
+  const results = path.resolve(OUTPUT, `${suite}.json`);
+  rmSync(results, { force: true });
+  const command = [process.execPath, ...TSX, 'test/host/integration.ts', release, ...extra];
+  return counted(suite, results, await run(suite, command, { RANKSCOPE_TEST_RESULTS: results }));
+}
+
+function counted(suite, results, problem) {
+  const tests = existsSync(results) ? JSON.parse(readFileSync(results, 'utf8')) : [];
+  const of = (outcome) => tests.filter((test) => test.outcome === outcome);
+  const missed = python === undefined ? [] : of('skipped').filter(needsPython);
+  const failed = of('failed').map((test) => `${suite}: ${test.title}`);
+  failed.push(...missed.map((test) => `${suite}: skipped though Python is there: ${test.title}`));
+  if (tests.length === of('skipped').length && extra.length === 0)
+    failed.push(`${suite}: no test was executed (${problem ?? 'none found'})`);
+  else if (problem !== undefined && failed.length === 0) failed.push(`${suite}: ${problem}`);
+  failures.push(...failed);
+  const skipped = of('skipped').filter((test) => !missed.includes(test));
+  return { passed: of('passed').length, failed: failed.length, skipped: skipped.map((test) => test.title) };
+}
+
+/** Where the real checkpoints are there too, nothing excuses a test that compares with Python from running. */
+function needsPython(test) {
+  const checkpoints = process.env.RANKSCOPE_CHECKPOINTS ?? '../shared/checkpoints';
+  return existsSync(checkpoints) && test.file && readFileSync(test.file, 'utf8').includes('RANKSCOPE_PYTHON');
+}
+
+function single(name, problem) {
+  if (problem !== undefined) failures.push(`${name}: ${problem}`);
+  return { passed: problem === undefined ? 1 : 0, failed: problem === undefined ? 0 : 1, skipped: [] };
+}
+
+function sum(parts) {
+  const add = (key) => parts.reduce((total, part) => total + part[key], 0);
+  return { passed: add('passed'), failed: add('failed'), skipped: parts.flatMap((part) => part.skipped) };
+}
+
+async function timed(name, suite) {
+  console.log(`\n=== ${name}`);
+  rmSync(`${OUTPUT}/logs/${name}.log`, { force: true });
+  if (IN_VSCODE.includes(name)) await hosts;
+  const start = Date.now();
+  return { name, ...(await suite()), seconds: (Date.now() - start) / 1000 };
+}
+
+/** Downloads go on while the first suites run. */
+function setUpHosts() {
+  rmSync(`${OUTPUT}/logs/setup.log`, { force: true });
+  return run('setup', [
+    process.execPath,
+    ...TSX,
+    'test/host/setup.ts',
+    ...(suites.includes('oldest') ? [] : ['newest']),
+  ]);
+}
+
+/** A Python that can stand as the reference. */
+function findPython() {
+  const candidate = process.env.RANKSCOPE_PYTHON ?? 'python3';
+  try {
+    execFileSync(candidate, ['-c', 'import torch, numpy, safetensors'], { stdio: 'ignore' });
+    return candidate;
+  } catch {
+    return undefined;
+  }
+}
+
+function endGroup(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // Nothing of it is left.
+  }
+}
+
+function readArguments(given) {
+  const grep = given.indexOf('--grep');
+  const words = grep < 0 ? given : given.slice(0, grep);
+  const named = words.filter((word) => !word.startsWith('--'));
+  const unknown = [
+    ...named.filter((name) => !(name in SUITES)),
+    ...words.filter((word) => word.startsWith('--') && word !== '--no-build'),
+  ];
+  if (unknown.length > 0) {
+    console.error(`unknown: ${unknown.join(', ')}\nsuites: ${Object.keys(SUITES).join(', ')}`);
+    process.exit(2);
+  }
+  const chosen = named.length > 0 ? named : Object.keys(SUITES);
+  return {
+    suites: chosen,
+    build: !words.includes('--no-build') && chosen.some((suite) => suite !== 'check'),
+    extra: grep < 0 ? [] : given.slice(grep),
+  };
+}
+
+function report() {
+  console.log('\n=== summary');
+  for (const { name, passed, failed, skipped, seconds } of rows)
+    console.log(
+      `${name.padEnd(12)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed ${String(skipped.length).padStart(4)} skipped ${seconds.toFixed(1).padStart(7)} s`,
+    );
+  const total = sum(rows);
+  if (python === undefined && total.skipped.length > 0)
+    console.log(
+      '\nNo Python with torch, numpy and safetensors was found (RANKSCOPE_PYTHON names one): tests that compare with it are skipped.',
+    );
+  for (const title of total.skipped) console.log(`skipped: ${title}`);
+  for (const failure of failures) console.log(`FAILED: ${failure}`);
+  const pictures = existsSync(`${OUTPUT}/screenshots`) ? readdirSync(`${OUTPUT}/screenshots`).length : 0;
+  if (pictures > 0) console.log(`${pictures} screenshots in ${OUTPUT}/screenshots`);
+  console.log(
+    `\n${total.passed} passed, ${total.failed} failed${total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : ''}`,
+  );
+  process.exit(total.failed > 0 ? 1 : 0);
+}
