@@ -9,5 +9,7 @@ export interface ByteSource {
    * @throws RankscopeError 'malformed' beyond the end, 'changed' when the file is no longer the one that was opened.
    */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** The same, straight into `out`, which may lie in shared memory. */
+  readInto(offset: number, out: Uint8Array, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,0 +1,65 @@
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { detect } from './detect.ts';
+import { attempt, openFileSource } from './fileSource.ts';
+import type { Format } from './format.ts';
+import { MAX_FOLDER_ENTRIES } from './limits.ts';
+import { FILE_FORMATS, FORMATS } from './registry.ts';
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Opens a checkpoint file, a shard index, or the folder of a model (its index before its single file). Reads directories only, no
+ * values. The caller closes what it gets.
+ * @throws RankscopeError that names the file, what was found and what to do.
+ */
+export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
+  throwIfCancelled(options.signal, path);
+  const stats = await attempt(path, () => stat(path));
+  if (!stats.isDirectory()) return openFile(path, path, FORMATS, options.signal);
+  return openFile(join(path, await entryOf(path)), path, FORMATS, options.signal);
+}
+
+/** Opens the file `file` of a checkpoint that the user named `path`. */
+async function openFile(
+  file: string,
+  path: string,
+  formats: readonly Format[],
+  signal: AbortSignal | undefined,
+): Promise<Checkpoint> {
+  const source = await openFileSource(file);
+  try {
+    const { format, remarks } = await detect(source, formats, signal);
+    const openPart = (part: string) => openFile(part, part, FILE_FORMATS, signal);
+    return await format.open(source, { path, remarks, signal, openPart });
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function entryOf(folder: string): Promise<string> {
+  const names = (await attempt(folder, () => readdir(folder))).slice(0, MAX_FOLDER_ENTRIES).sort();
+  for (const format of FORMATS) {
+    const name = format.entryOf?.(names);
+    if (name !== undefined) return name;
+  }
+  const known = names.filter((name) => FORMATS.some((format) => hasExtension(name, format.extensions)));
+  if (known.length === 1) return known[0]!;
+  throw new RankscopeError(
+    'not-a-checkpoint',
+    await realpath(folder),
+    known.length
+      ? `this folder holds ${known.length} checkpoints (${known.slice(0, 3).join(', ')} ...) and no index over them`
+      : 'no checkpoint was found in this folder',
+    'Name the file to open',
+  );
+}
+
+function hasExtension(name: string, extensions: readonly string[]): boolean {
+  return extensions.some((extension) => name.toLowerCase().endsWith(extension));
+}

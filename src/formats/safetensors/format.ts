@@ -1,0 +1,76 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { FileSource } from '../fileSource.ts';
+import type { Format, OpenContext } from '../format.ts';
+import { MAX_SAFETENSORS_HEADER } from '../limits.ts';
+import { storedCheckpoint } from '../storedCheckpoint.ts';
+import { parseHeader } from './header.ts';
+
+/** https://huggingface.co/docs/safetensors: u64 header length, JSON header, bytes of the tensors. */
+export const safetensors: Format = {
+  name: 'safetensors',
+  extensions: ['.safetensors'],
+  recognizes(head, size) {
+    if (head.length < 10) return false;
+    const length = headerLength(head);
+    if (length < 2n || length > BigInt(Math.min(size - 8, MAX_SAFETENSORS_HEADER))) return false;
+    return /^\s*\{\s*["}]/.test(Buffer.from(head.subarray(8)).toString('latin1'));
+  },
+  entryOf(names) {
+    for (const known of ['model.safetensors', 'adapter_model.safetensors']) if (names.includes(known)) return known;
+    const all = names.filter((name) => name.toLowerCase().endsWith('.safetensors'));
+    return all.length === 1 ? all[0] : undefined;
+  },
+  open: openSafetensors,
+};
+
+async function openSafetensors(source: FileSource, { path, remarks, signal }: OpenContext) {
+  const file = source.name;
+  if (source.size < 8) throw tooShort(file, `the file has ${source.size} bytes, a safetensors header begins with 8`);
+  const length = headerLength(await source.read(0, 8, signal));
+  if (length > BigInt(MAX_SAFETENSORS_HEADER))
+    throw new RankscopeError(
+      'malformed',
+      file,
+      `its first 8 bytes announce a header of ${length} bytes, more than the ${MAX_SAFETENSORS_HEADER} allowed`,
+      'It is not a safetensors file, or damaged',
+    );
+  const begin = 8 + Number(length);
+  if (begin > source.size)
+    throw tooShort(file, `its header should have ${length} bytes, but the file ends after ${source.size - 8} of them`);
+  const bytes = await source.read(8, Number(length), signal);
+  const header = parseHeader(file, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), source.size - begin);
+  const tensors = header.entries.map((entry) => ({
+    name: entry.name,
+    shape: entry.shape,
+    dtype: entry.dtype,
+    bytes: entry.end - entry.begin,
+    // Empty tensors may share their place without being one.
+    storage: entry.end > entry.begin ? `0:${entry.begin}:${entry.end}` : `0:empty:${entry.name}`,
+    file: 0,
+    source,
+    offset: begin + entry.begin,
+  }));
+  const warnings = header.duplicates.map(
+    (name) => `The header lists ${JSON.stringify(name)} more than once; the last entry is shown.`,
+  );
+  return storedCheckpoint(
+    {
+      path,
+      format: 'safetensors',
+      files: [source.identity],
+      tensors,
+      metadata: header.metadata,
+      warnings: [...remarks, ...warnings],
+      security: [],
+    },
+    [source],
+  );
+}
+
+function headerLength(head: Uint8Array): bigint {
+  return new DataView(head.buffer, head.byteOffset, head.byteLength).getBigUint64(0, true);
+}
+
+function tooShort(file: string, found: string): RankscopeError {
+  return new RankscopeError('malformed', file, found, 'It is cut off: copy or download it again');
+}

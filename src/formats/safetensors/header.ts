@@ -1,0 +1,161 @@
+import { isUtf8 } from 'node:buffer';
+import { RankscopeError } from '../../base/errors.ts';
+import { storedBytes } from '../decode.ts';
+import { MAX_DIMENSIONS, MAX_TENSORS } from '../limits.ts';
+import { JsonCursor, JsonFault } from './jsonCursor.ts';
+
+export interface HeaderEntry {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Bytes [begin, end) after the header. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+export interface Header {
+  readonly entries: readonly HeaderEntry[];
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Names that stand more than once; the last entry is taken, as by the reference reader. */
+  readonly duplicates: readonly string[];
+}
+
+/**
+ * Parses and checks a header against the `dataBytes` that follow it, by the rules of the reference reader: each tensor's range has the
+ * size of its shape and dtype, and the ranges cover the data exactly, without holes or overlaps.
+ * @throws RankscopeError 'malformed', 'too-large', 'unsupported' (a dtype nobody knows).
+ */
+export function parseHeader(file: string, bytes: Buffer, dataBytes: number): Header {
+  if (!isUtf8(bytes)) throw malformed(file, 'the header is not valid UTF-8');
+  try {
+    const header = readHeader(file, new JsonCursor(bytes));
+    checkCoverage(file, header.entries, dataBytes);
+    return header;
+  } catch (error) {
+    throw error instanceof JsonFault ? malformed(file, error.message) : error;
+  }
+}
+
+function readHeader(file: string, json: JsonCursor): Header {
+  const entries = new Map<string, HeaderEntry>();
+  const duplicates: string[] = [];
+  let metadata: Map<string, string> | undefined;
+  json.object((name) => {
+    if (name === '__metadata__') {
+      if (metadata) throw malformed(file, '__metadata__ stands twice in the header');
+      metadata = readMetadata(json);
+      return;
+    }
+    if (entries.has(name)) duplicates.push(name);
+    entries.set(name, readEntry(file, name, json));
+    if (entries.size > MAX_TENSORS)
+      throw new RankscopeError('too-large', file, `the header lists more than ${MAX_TENSORS} tensors`);
+  });
+  json.end();
+  return { entries: [...entries.values()], metadata: metadata ?? new Map(), duplicates };
+}
+
+function readMetadata(json: JsonCursor): Map<string, string> {
+  const metadata = new Map<string, string>();
+  json.object((key) => metadata.set(key, json.string()));
+  return metadata;
+}
+
+function readEntry(file: string, name: string, json: JsonCursor): HeaderEntry {
+  const fields: { dtype?: string; shape?: number[]; data_offsets?: number[] } = {};
+  json.object((key) => {
+    if (key !== 'dtype' && key !== 'shape' && key !== 'data_offsets') return json.skip();
+    if (fields[key] !== undefined) throw malformed(file, `tensor ${quote(name)} has two ${key}`);
+    if (key === 'dtype') fields.dtype = json.string();
+    else fields[key] = readNumbers(json);
+    return;
+  });
+  const { dtype, shape, data_offsets } = fields;
+  if (dtype === undefined || shape === undefined || data_offsets === undefined) {
+    const missing = dtype === undefined ? 'dtype' : shape === undefined ? 'shape' : 'data_offsets';
+    throw malformed(file, `tensor ${quote(name)} has no ${missing}`);
+  }
+  const [begin, end] = data_offsets;
+  if (data_offsets.length !== 2 || begin === undefined || end === undefined)
+    throw malformed(file, `tensor ${quote(name)} has ${data_offsets.length} offsets, not two`);
+  checkSize(file, { name, dtype, shape, begin, end });
+  return { name, dtype, shape, begin, end };
+}
+
+function readNumbers(json: JsonCursor): number[] {
+  const numbers: number[] = [];
+  json.array(() => {
+    if (numbers.length === MAX_DIMENSIONS) throw json.fault(`at most ${MAX_DIMENSIONS} numbers`);
+    numbers.push(json.naturalNumber());
+  });
+  return numbers;
+}
+
+function checkSize(file: string, { name, dtype, shape, begin, end }: HeaderEntry): void {
+  if (end < begin) throw malformed(file, `tensor ${quote(name)} ends (${end}) before it begins (${begin})`);
+  const count = elementCount(shape);
+  if (!Number.isSafeInteger(count))
+    throw malformed(file, `tensor ${quote(name)} of shape [${shape.join(', ')}] has more than 2^53 elements`);
+  const bytes = SAFETENSORS_TYPES.has(dtype) ? storedBytes(dtype, count) : undefined;
+  if (bytes === undefined)
+    throw new RankscopeError(
+      'unsupported',
+      file,
+      `tensor ${quote(name)} has the unknown type ${quote(dtype)}`,
+      `Known are ${[...SAFETENSORS_TYPES].join(', ')}`,
+    );
+  if (bytes !== end - begin)
+    throw malformed(
+      file,
+      `tensor ${quote(name)}, ${dtype} of shape [${shape.join(', ')}], needs ${bytes} bytes, but its offsets leave ${end - begin}`,
+    );
+}
+
+/** The product of a shape's sizes; past 2^53 it is no longer exact, but also no longer below 2^53 (zero sizes apart). */
+function elementCount(shape: readonly number[]): number {
+  let count = 1;
+  for (const size of shape) {
+    count *= size;
+    // The reference reader multiplies in order and fails here even where a later size is zero.
+    if (!Number.isSafeInteger(count)) return Number.POSITIVE_INFINITY;
+  }
+  return count;
+}
+
+function checkCoverage(file: string, entries: readonly HeaderEntry[], dataBytes: number): void {
+  const sorted = [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let covered = 0;
+  for (const { name, begin, end } of sorted) {
+    if (begin !== covered)
+      throw malformed(
+        file,
+        begin > covered
+          ? `no tensor holds the bytes ${covered} to ${begin}, before tensor ${quote(name)}`
+          : `tensor ${quote(name)} begins at ${begin}, inside another that ends at ${covered}`,
+      );
+    covered = end;
+  }
+  if (covered > dataBytes)
+    throw malformed(
+      file,
+      `its tensors need ${covered} bytes, but only ${dataBytes} follow the header`,
+      'The file is cut off: copy or download it again',
+    );
+  if (covered < dataBytes) throw malformed(file, `${dataBytes - covered} bytes after the last tensor belong to none`);
+}
+
+/** A name as an error shows it: quoted, control characters escaped, cut to a readable length. */
+function quote(name: string): string {
+  return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}...` : name);
+}
+
+function malformed(file: string, found: string, remedy = 'It is damaged: copy or download it again'): RankscopeError {
+  return new RankscopeError('malformed', file, found, remedy);
+}
+
+const SAFETENSORS_TYPES: ReadonlySet<string> = new Set(
+  (
+    'F64 F32 F16 BF16 F8_E4M3 F8_E5M2 F8_E4M3FNUZ F8_E5M2FNUZ F8_E8M0 F6_E2M3 F6_E3M2 F4 ' +
+    'I64 I32 I16 I8 U64 U32 U16 U8 BOOL C64'
+  ).split(' '),
+);

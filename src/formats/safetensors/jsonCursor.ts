@@ -1,0 +1,142 @@
+import { isAscii } from 'node:buffer';
+import { MAX_JSON_DEPTH } from '../limits.ts';
+
+/** What the JSON text has where something else must be; the caller knows the file's name. */
+export class JsonFault extends Error {}
+
+/**
+ * Reads JSON from UTF-8 bytes piece by piece, as the caller expects it. Nothing is built that was not asked for, so the memory of a
+ * hostile text is bounded by the caller; integers are exact or refused, where JSON.parse rounds them.
+ */
+export class JsonCursor {
+  private at = 0;
+
+  constructor(private readonly bytes: Buffer) {}
+
+  /** Calls `member` with each key of an object; it must take the value. */
+  object(member: (key: string) => void): void {
+    this.take(OPEN_BRACE, 'an object');
+    if (this.takeIf(CLOSE_BRACE)) return;
+    do {
+      const key = this.string();
+      this.take(COLON, 'a colon');
+      member(key);
+    } while (this.takeIf(COMMA));
+    this.take(CLOSE_BRACE, 'a comma or the end of an object');
+  }
+
+  /** Calls `item` before each item of an array; it must take it. */
+  array(item: () => void): void {
+    this.take(OPEN_BRACKET, 'an array');
+    if (this.takeIf(CLOSE_BRACKET)) return;
+    do item();
+    while (this.takeIf(COMMA));
+    this.take(CLOSE_BRACKET, 'a comma or the end of an array');
+  }
+
+  string(): string {
+    this.take(QUOTE, 'a string');
+    const start = this.at;
+    let escaped = false;
+    for (;;) {
+      const byte = this.bytes[this.at];
+      if (byte === undefined) throw this.fault('the end of a string');
+      if (byte === QUOTE) break;
+      if (byte < SPACE) throw this.fault('no control character in a string');
+      if (byte === BACKSLASH) {
+        escaped = true;
+        this.at++;
+      }
+      this.at++;
+    }
+    const content = this.bytes.subarray(start, this.at++);
+    if (!escaped) return isAscii(content) ? content.toString('latin1') : content.toString('utf8');
+    return this.unescape(content.toString('utf8'));
+  }
+
+  /** A whole number from 0 to 2^53 - 1, written without fraction or exponent. */
+  naturalNumber(): number {
+    this.skipSpace();
+    const literal = this.numberLiteral();
+    if (!/^(0|[1-9][0-9]*)$/.test(literal)) throw this.fault('a whole number that is not negative', literal);
+    const value = Number(literal);
+    if (!Number.isSafeInteger(value)) throw this.fault('a number below 2^53', literal);
+    return value;
+  }
+
+  /** Passes over any value, checking its form. */
+  skip(depth = 0): void {
+    if (depth > MAX_JSON_DEPTH) throw this.fault(`at most ${MAX_JSON_DEPTH} nested brackets`);
+    this.skipSpace();
+    const byte = this.bytes[this.at];
+    if (byte === QUOTE) this.string();
+    else if (byte === OPEN_BRACE) this.object(() => this.skip(depth + 1));
+    else if (byte === OPEN_BRACKET) this.array(() => this.skip(depth + 1));
+    else if (byte === MINUS || (byte !== undefined && byte >= ZERO && byte <= NINE)) {
+      const literal = this.numberLiteral();
+      if (!/^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$/.test(literal)) throw this.fault('a number', literal);
+    } else {
+      const word = ['true', 'false', 'null'].find((each) =>
+        this.bytes.toString('latin1', this.at, this.at + 5).startsWith(each),
+      );
+      if (!word) throw this.fault('a value');
+      this.at += word.length;
+    }
+  }
+
+  /** Only white space may be left. */
+  end(): void {
+    this.skipSpace();
+    if (this.at < this.bytes.length) throw this.fault('the end of the text');
+  }
+
+  fault(expected: string, found = this.excerpt()): JsonFault {
+    return new JsonFault(`at byte ${this.at} of the header ${expected} is expected, but there is ${found}`);
+  }
+
+  private excerpt(): string {
+    if (this.at >= this.bytes.length) return 'its end';
+    return JSON.stringify(this.bytes.toString('latin1', this.at, this.at + 12));
+  }
+
+  private unescape(content: string): string {
+    let text: string;
+    try {
+      text = JSON.parse(`"${content}"`) as string;
+    } catch {
+      throw this.fault('a valid escape in the string before');
+    }
+    if (/\p{Surrogate}/u.test(text)) throw this.fault('no lone surrogate in the string before');
+    return text;
+  }
+
+  private numberLiteral(): string {
+    const start = this.at;
+    while (NUMBER_BYTES[this.bytes[this.at] ?? 0]) this.at++;
+    // A number of more digits is no number anyone meant; unbounded, it would end up whole in an error message.
+    return this.bytes.toString('latin1', start, Math.min(this.at, start + 400));
+  }
+
+  private take(byte: number, expected: string): void {
+    if (!this.takeIf(byte)) throw this.fault(expected);
+  }
+
+  private takeIf(byte: number): boolean {
+    this.skipSpace();
+    if (this.bytes[this.at] !== byte) return false;
+    this.at++;
+    return true;
+  }
+
+  private skipSpace(): void {
+    for (;;) {
+      const byte = this.bytes[this.at];
+      if (byte !== SPACE && byte !== 10 && byte !== 13 && byte !== 9) return;
+      this.at++;
+    }
+  }
+}
+
+const [SPACE, QUOTE, COMMA, MINUS, ZERO, NINE, COLON] = [0x20, 0x22, 0x2c, 0x2d, 0x30, 0x39, 0x3a] as const;
+const [OPEN_BRACKET, BACKSLASH, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5c, 0x5d, 0x7b, 0x7d] as const;
+const NUMBER_BYTES = Array.from({ length: 256 }, (_, byte) => '-+.0123456789eE'.includes(String.fromCharCode(byte)));

@@ -1,0 +1,21 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+/** A folder of its own for each test of a `describe` block, gone after it. */
+export function testFolder() {
+  let root = '';
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'rankscope-'));
+  });
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+  return {
+    path: (name = '') => join(root, name),
+    write(name: string, content: string | Uint8Array): string {
+      const path = join(root, name);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, content);
+      return path;
+    },
+  };
+}
