@@ -1,0 +1,51 @@
+import type { Backend } from '../../src/engine/backend.ts';
+import { createReferenceBackend } from '../../src/engine/reference/backend.ts';
+
+/** An engine the case table runs over. */
+export interface BackendUnderTest {
+  readonly name: string;
+  /** Multiplications of f64 numbers that one case may cost; larger cases are left to the engines made for them. */
+  readonly workLimit: number;
+  /** Side of a square matrix whose SVD takes long enough to be cancelled in the middle. */
+  readonly longSide: number;
+  open(): Promise<Backend>;
+}
+
+const chosen = (engine: string) => async () => {
+  const { chooseEngine } = await import('../../src/engine/choose.ts');
+  return chooseEngine({ engine });
+};
+
+const KNOWN: readonly BackendUnderTest[] = [
+  {
+    name: 'reference',
+    workLimit: 1.2e7,
+    longSide: 200,
+    open: async () => createReferenceBackend(),
+  },
+  {
+    name: 'cpu',
+    workLimit: Number.POSITIVE_INFINITY,
+    longSide: 2000,
+    open: chosen('cpu'),
+  },
+  { name: 'webgpu', workLimit: 5e8, longSide: 500, open: chosen('webgpu') },
+  {
+    name: 'tensorflow',
+    workLimit: Number.POSITIVE_INFINITY,
+    longSide: 2000,
+    open: chosen('tensorflow'),
+  },
+];
+
+/**
+ * The engines that RANKSCOPE_TEST_ENGINES names (comma-separated); the two that run everywhere where it is not set. One that is named and
+ * cannot be opened fails the run.
+ */
+export const BACKENDS: readonly BackendUnderTest[] = (process.env.RANKSCOPE_TEST_ENGINES ?? 'reference,cpu')
+  .split(',')
+  .map((name) => {
+    const backend = KNOWN.find((known) => known.name === name.trim());
+    if (!backend) throw new Error(`RANKSCOPE_TEST_ENGINES names ${name}, which is none of ${KNOWN.map((k) => k.name)}`);
+    return backend;
+  });

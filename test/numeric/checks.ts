@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import type { Factors } from '../../src/engine/backend.ts';
+
+/** eps of the arithmetic that engines compute in. */
+export const EPSILON = 2 ** -23;
+/** The one constant of every bound here, fixed once for all engines. */
+export const C = 2;
+
+/** How far singular values of a rows x cols matrix may be off: c eps sqrt(max(m, n)) sigma_1. */
+export function tolerance(rows: number, cols: number, sigma1: number): number {
+  return C * EPSILON * Math.sqrt(Math.max(rows, cols)) * sigma1;
+}
+
+/** Every value descending, not negative, and within the tolerance of the truth. */
+export function checkValues(
+  values: ArrayLike<number>,
+  truth: ArrayLike<number>,
+  { rows, cols }: { rows: number; cols: number },
+): void {
+  assert.equal(values.length, truth.length, 'number of singular values');
+  const bound = tolerance(rows, cols, truth[0] ?? 0);
+  for (let i = 0; i < values.length; i++) {
+    const off = Math.abs(values[i]! - truth[i]!);
+    assert.ok(off <= bound, `value ${i} is ${values[i]}, ${truth[i]} is right: off by ${off}, ${bound} is allowed`);
+    assert.ok(values[i]! >= 0, `value ${i} is negative`);
+    assert.ok(i === 0 || values[i]! <= values[i - 1]!, `value ${i} is above the one before it`);
+  }
+}
+
+/** Columns of a row-major rows x cols matrix are orthonormal: |Q^T Q - I| <= c eps sqrt(rows) for every entry. */
+export function checkOrthonormal(q: Float32Array, rows: number, cols: number): void {
+  const bound = C * EPSILON * Math.sqrt(Math.max(rows, cols));
+  const gram = gramOf(q, rows, cols);
+  for (let i = 0; i < cols; i++) {
+    for (let j = 0; j < cols; j++) {
+      const off = Math.abs(gram[i * cols + j]! - (i === j ? 1 : 0));
+      assert.ok(off <= bound, `columns ${i} and ${j}: off by ${off}, ${bound} is allowed`);
+    }
+  }
+}
+
+/** |A v_i - sigma_i u_i| and |A^T u_i - sigma_i v_i| are within the tolerance of the values, for every triplet. */
+export function checkTriplets(
+  { left, values, right }: Factors,
+  matrix: Float32Array,
+  { rows, cols }: { rows: number; cols: number },
+): void {
+  const rank = values.length;
+  assert.equal(left.length, rows * rank, 'size of the left factor');
+  assert.equal(right.length, cols * rank, 'size of the right factor');
+  const bound = tolerance(rows, cols, values[0] ?? 0);
+  const check = (product: Float64Array, other: Float32Array, what: string) => {
+    const length = other.length / rank;
+    for (let k = 0; k < rank; k++) {
+      let squares = 0;
+      for (let i = 0; i < length; i++) squares += (product[i * rank + k]! - values[k]! * other[i * rank + k]!) ** 2;
+      assert.ok(Math.sqrt(squares) <= bound, `triplet ${k}: ${what} is ${Math.sqrt(squares)}, ${bound} is allowed`);
+    }
+  };
+  check(multiply(matrix, right, rows, cols, rank), left, '|A v - sigma u|');
+  check(multiply(transpose(matrix, rows, cols), left, cols, rows, rank), right, '|A^T u - sigma v|');
+}
+
+/** Row-major product in f64. */
+export function multiply(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+  rows: number,
+  depth: number,
+  cols: number,
+): Float64Array {
+  const out = new Float64Array(rows * cols);
+  for (let i = 0; i < rows; i++) {
+    for (let k = 0; k < depth; k++) {
+      const factor = a[i * depth + k]!;
+      for (let j = 0; j < cols; j++) out[i * cols + j]! += factor * b[k * cols + j]!;
+    }
+  }
+  return out;
+}
+
+export function transpose(a: Float32Array, rows: number, cols: number): Float32Array {
+  const out = new Float32Array(a.length);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) out[j * rows + i] = a[i * cols + j]!;
+  return out;
+}
+
+export function gramOf(a: Float32Array, rows: number, cols: number): Float64Array {
+  return multiply(transpose(a, rows, cols), a, cols, rows, cols);
+}
+
+/** Frobenius norm of A - U S V^T in f64. */
+export function residual(factors: Factors, matrix: Float32Array, rows: number, cols: number): number {
+  const rank = factors.values.length;
+  const scaled = factors.left.map((entry, i) => entry * factors.values[i % rank]!);
+  const product = multiply(scaled, transpose(factors.right, cols, rank), rows, rank, cols);
+  let squares = 0;
+  for (const [i, entry] of product.entries()) squares += (matrix[i]! - entry) ** 2;
+  return Math.sqrt(squares);
+}
