@@ -1,0 +1,44 @@
+import * as vscode from 'vscode';
+import { applyPlan } from '../panel/applyPlan.ts';
+import { savePlan } from '../panel/savePlan.ts';
+import type { Workbench } from '../workbench.ts';
+import { analyze, type CheckpointArgument, uriOf } from './analyze.ts';
+import { registerCommands } from './register.ts';
+import { reveal } from './reveal.ts';
+import { askSession, type RankTarget, setRank } from './setRank.ts';
+
+/** Every command of package.json; links in hovers and the menus of the tree pass what they point at. */
+export function registerAllCommands(workbench: Workbench): void {
+  const { desk, engine, log, store, context } = workbench;
+  registerCommands(workbench, {
+    analyze,
+    reveal: (target: { path: string; name: string }) => reveal(workbench, target),
+    forget: (target: { path: string }) => store.forget(target.path),
+    cancel: () => Promise.all(store.known().map((session) => session.cancel())),
+    setRank: (target?: RankTarget & { name?: string }) =>
+      setRank(workbench, target?.name === undefined ? target : { ...target, names: [target.name] }),
+    makePlan: async (target: CheckpointArgument) => {
+      const path = uriOf(target)?.fsPath ?? (await askSession(workbench))?.path;
+      if (path !== undefined && (await store.get(path).open())) {
+        await store.remember(path);
+        desk.choose(path);
+      }
+      await vscode.commands.executeCommand('rankscope.plan.focus');
+    },
+    applyPlan: (target?: vscode.Uri) => applyPlan(workbench, target instanceof vscode.Uri ? target : undefined),
+    savePlan: (target?: vscode.Uri) => savePlan(workbench, target instanceof vscode.Uri ? target : undefined),
+    clearCache: () => clearCache(workbench),
+    restartEngine: () => engine.stop(),
+    showLog: () => log.show(),
+    openWalkthrough: () =>
+      vscode.commands.executeCommand('workbench.action.openWalkthrough', `${context.extension.id}#start`, false),
+    openSettings: () => vscode.commands.executeCommand('workbench.action.openSettings', `@ext:${context.extension.id}`),
+  });
+}
+
+async function clearCache({ engine }: Workbench): Promise<void> {
+  const { bytes } = await engine.service.clearCache({});
+  void vscode.window.showInformationMessage(
+    `Rankscope's cache is empty; ${(bytes / 2 ** 20).toFixed(1)} MB were freed.`,
+  );
+}

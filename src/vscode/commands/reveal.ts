@@ -1,0 +1,10 @@
+import * as vscode from 'vscode';
+import type { Workbench } from '../workbench.ts';
+import { openInspector } from './analyze.ts';
+
+/** Opens the inspector of `path` with the matrix `name` in view. */
+export async function reveal({ store }: Workbench, { path, name }: { path: string; name: string }): Promise<void> {
+  const session = store.get(path);
+  session.select(name);
+  await openInspector(vscode.Uri.file(path));
+}

@@ -1,0 +1,59 @@
+import * as vscode from 'vscode';
+import type { Session } from '../sessions/session.ts';
+import type { Workbench } from '../workbench.ts';
+
+/** Which matrices get a rank; what is left out is asked for. */
+export interface RankTarget {
+  readonly path?: string;
+  readonly names?: readonly string[];
+  readonly rank?: number | null;
+}
+
+/** Sets the rank of one matrix, or of the same module in all layers, as an override of the rank plan. */
+export async function setRank(workbench: Workbench, target: RankTarget = {}): Promise<void> {
+  const session = target.path === undefined ? await askSession(workbench) : workbench.store.get(target.path);
+  if (!session) return;
+  const names = target.names ?? (await askNames(session));
+  if (!names?.length) return;
+  const rank = target.rank === undefined ? await askRank(session, names) : target.rank;
+  if (rank === undefined) return;
+  for (const name of names) workbench.desk.setRank(session.path, name, rank);
+}
+
+export async function askSession({ store }: Workbench): Promise<Session | undefined> {
+  const known = store.known();
+  if (known.length < 2) return known[0];
+  const picked = await vscode.window.showQuickPick(
+    known.map((session) => ({ label: session.path.split(/[\\/]/).at(-1) ?? '', description: session.path, session })),
+    { placeHolder: 'Checkpoint' },
+  );
+  return picked?.session;
+}
+
+async function askNames(session: Session): Promise<readonly string[] | undefined> {
+  const matrices = session.view?.matrices ?? [];
+  const picked = await vscode.window.showQuickPick(
+    matrices.map(({ name, shape }) => ({ label: name, description: shape.join(' x ') })),
+    { placeHolder: 'Matrices whose rank is set', canPickMany: true, matchOnDescription: true },
+  );
+  return picked?.map(({ label }) => label);
+}
+
+/** undefined where the person backed out, null where the override is taken back. */
+async function askRank(session: Session, names: readonly string[]): Promise<number | null | undefined> {
+  const chosen = new Set(names);
+  const sizes = (session.view?.matrices ?? []).filter(({ name }) => chosen.has(name)).map(({ shape }) => shape);
+  const largest = Math.min(...sizes.map(([rows, cols]) => Math.min(rows, cols)));
+  const breakEven = Math.min(...sizes.map(([rows, cols]) => Math.floor((rows * cols) / (rows + cols))));
+  const text = await vscode.window.showInputBox({
+    title: names.length === 1 ? names[0]! : `${names.length} matrices`,
+    prompt: `Rank from 1 to ${largest}; up to ${breakEven} it saves parameters. Leave empty to let the plan choose.`,
+    value: String(session.ranks[names[0]!] ?? ''),
+    validateInput: (value) =>
+      value.trim() === '' || (/^\d+$/.test(value.trim()) && Number(value) >= 1 && Number(value) <= largest)
+        ? null
+        : `A whole number from 1 to ${largest}`,
+  });
+  if (text === undefined) return undefined;
+  return text.trim() === '' ? null : Number(text);
+}

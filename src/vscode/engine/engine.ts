@@ -1,0 +1,55 @@
+import { existsSync } from 'node:fs';
+import * as vscode from 'vscode';
+import { cacheBytes, nodePath } from '../settings.ts';
+import { EngineClient } from './engineClient.ts';
+import { startEngine } from './engineProcess.ts';
+import { findNode } from './findNode.ts';
+import { runtimes } from './runtimes.ts';
+
+/** The engine client of this window: its process, its item in the status bar, its message when the process dies. */
+export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): EngineClient {
+  const client = new EngineClient(async () =>
+    startEngine(
+      runtimes({
+        setting: nodePath(),
+        extensionPath: context.extensionPath,
+        execPath: process.execPath,
+        electron: process.versions.electron !== undefined,
+        platform: process.platform,
+        exists: existsSync,
+        nodeOnPath: await findNode(process.env.PATH ?? '', process.platform),
+      }),
+      {
+        script: context.asAbsolutePath('dist/engine.js'),
+        arguments: ['--cache', context.globalStorageUri.fsPath, '--cache-bytes', String(cacheBytes())],
+        log: (line) => log.info(line),
+      },
+    ),
+  );
+  client.died.on(({ reason, pending }) => void tellOfDeath(log, reason, pending));
+  context.subscriptions.push({ dispose: () => client.stop() }, busyItem(client));
+  return client;
+}
+
+async function tellOfDeath(log: vscode.LogOutputChannel, reason: string, pending: number): Promise<void> {
+  log.error(`Engine process ended: ${reason}; ${pending} calls were pending`);
+  if (pending === 0) return;
+  const text = `Rankscope's engine process ended (${reason}), and what it was doing with it. Run it again: a new one is started.`;
+  if ((await vscode.window.showErrorMessage(text, 'Show Log')) !== undefined) log.show();
+}
+
+function busyItem(client: EngineClient): vscode.Disposable {
+  const item = vscode.window.createStatusBarItem('rankscope.busy', vscode.StatusBarAlignment.Left);
+  item.name = 'Rankscope';
+  item.text = '$(sync~spin) Rankscope';
+  item.tooltip = 'Rankscope is working. Click for its log.';
+  item.command = 'rankscope.showLog';
+  let timer: NodeJS.Timeout | undefined;
+  const off = client.busy.on((pending) => {
+    clearTimeout(timer);
+    if (pending === 0) item.hide();
+    // What is over at once is not worth a flicker.
+    else timer = setTimeout(() => item.show(), 300);
+  });
+  return vscode.Disposable.from(item, { dispose: off }, { dispose: () => clearTimeout(timer) });
+}

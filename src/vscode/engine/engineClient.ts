@@ -1,0 +1,97 @@
+import type { CallContext, Calls, Service } from '../../protocol/service.ts';
+import { Emitter } from '../emitter.ts';
+import type { EngineProcess } from './engineProcess.ts';
+
+/** Starts a process that has answered its first call. */
+export type StartEngine = () => Promise<EngineProcess>;
+
+/**
+ * The engine as the rest of the extension sees it: always there. The process is started by the first call; after it died, what
+ * was pending has failed with a clear error and the next call starts another.
+ */
+export class EngineClient {
+  /** Calls under way. */
+  readonly busy = new Emitter<number>();
+  /** A process that ended without being asked to, and why. */
+  readonly died = new Emitter<{ reason: string; pending: number }>();
+  readonly service: Service;
+  private starting: Promise<EngineProcess> | undefined;
+  private running: EngineProcess | undefined;
+  private pending = 0;
+  private generation = 0;
+
+  constructor(private readonly startProcess: StartEngine) {
+    const call =
+      <Name extends keyof Calls>(name: Name) =>
+      (params: Calls[Name]['params'], context?: CallContext<Calls[Name]['progress']>) =>
+        this.call(name, params, context);
+    this.service = {
+      open: call('open'),
+      analyze: call('analyze'),
+      prioritize: call('prioritize'),
+      spectrum: call('spectrum'),
+      plan: call('plan'),
+      apply: call('apply'),
+      clearCache: call('clearCache'),
+    };
+  }
+
+  /** The process id, while there is a process. */
+  get pid(): number | undefined {
+    return this.running?.pid;
+  }
+
+  /** Ends the process; the next call starts another, with the settings of that time. */
+  stop(): void {
+    const engine = this.running;
+    this.generation++;
+    this.running = undefined;
+    this.starting = undefined;
+    engine?.service.close('it was stopped');
+    engine?.kill();
+  }
+
+  private async call<Name extends keyof Calls>(
+    name: Name,
+    params: Calls[Name]['params'],
+    context: CallContext<Calls[Name]['progress']> | undefined,
+  ): Promise<Calls[Name]['result']> {
+    this.busy.fire(++this.pending);
+    try {
+      const { service } = await this.engine();
+      const remote = service[name] as Service[Name];
+      return await remote(params, context);
+    } finally {
+      this.busy.fire(--this.pending);
+    }
+  }
+
+  private engine(): Promise<EngineProcess> {
+    this.starting ??= this.start();
+    return this.starting;
+  }
+
+  private async start(): Promise<EngineProcess> {
+    const generation = this.generation;
+    const engine = await this.startProcess().catch((error: unknown) => {
+      // A failed start is not kept: settings may be better by the next call.
+      if (generation === this.generation) this.starting = undefined;
+      throw error;
+    });
+    if (generation !== this.generation) {
+      engine.service.close('it was stopped');
+      engine.kill();
+      return engine;
+    }
+    this.running = engine;
+    void engine.ended.then((reason) => this.onEnd(engine, reason));
+    return engine;
+  }
+
+  private onEnd(engine: EngineProcess, reason: string): void {
+    if (this.running !== engine) return;
+    this.running = undefined;
+    this.starting = undefined;
+    this.died.fire({ reason, pending: this.pending });
+  }
+}

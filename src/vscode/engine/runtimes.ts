@@ -1,0 +1,42 @@
+import path from 'node:path';
+
+/** A program that can run the engine process. */
+export interface Runtime {
+  readonly execPath: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** What it is, for the log and for error messages. */
+  readonly what: string;
+}
+
+export interface RuntimePlace {
+  /** The setting `rankscope.node.path`; empty where it is not set. */
+  readonly setting: string;
+  readonly extensionPath: string;
+  /** The extension host's own executable, and whether that is Electron. */
+  readonly execPath: string;
+  readonly electron: boolean;
+  readonly platform: NodeJS.Platform;
+  readonly exists: (file: string) => boolean;
+  /** A `node` on the PATH and its major version. */
+  readonly nodeOnPath: { readonly path: string; readonly major: number } | undefined;
+}
+
+/** The oldest `node` of the PATH that is trusted with the engine. */
+export const OLDEST_NODE = 22;
+
+/**
+ * The runtimes to try, best first. Electron comes last: it forbids the external array buffers through which a GPU's results are
+ * read back, so there the engine has the CPU alone.
+ */
+export function runtimes(place: RuntimePlace): Runtime[] {
+  const carried = path.join(place.extensionPath, 'dist/node', place.platform === 'win32' ? 'node.exe' : 'bin/node');
+  const found: (Runtime | false | undefined)[] = [
+    place.setting !== '' && { execPath: place.setting, env: {}, what: 'the setting rankscope.node.path' },
+    place.exists(carried) && { execPath: carried, env: {}, what: 'the Node of this extension' },
+    !place.electron && { execPath: place.execPath, env: {}, what: "the extension host's Node" },
+    place.nodeOnPath !== undefined &&
+      place.nodeOnPath.major >= OLDEST_NODE && { execPath: place.nodeOnPath.path, env: {}, what: 'node on the PATH' },
+    place.electron && { execPath: place.execPath, env: { ELECTRON_RUN_AS_NODE: '1' }, what: 'Electron as Node' },
+  ];
+  return found.filter((runtime) => runtime !== false && runtime !== undefined);
+}

@@ -1,0 +1,31 @@
+import * as vscode from 'vscode';
+import { registerAllCommands } from './commands/commands.ts';
+import { createEngine } from './engine/engine.ts';
+import { registerInspector } from './inspector/inspectorEditor.ts';
+import { registerCheckpointTree } from './panel/checkpointTree.ts';
+import { PlanDesk } from './panel/planDesk.ts';
+import { registerPlanView } from './panel/planView.ts';
+import { SessionStore } from './sessions/sessionStore.ts';
+import { engineRequest } from './settings.ts';
+import type { Workbench } from './workbench.ts';
+
+/** Wires the parts together; what is returned is what the tests inside VS Code look at. */
+export function activate(context: vscode.ExtensionContext): Workbench {
+  const log = vscode.window.createOutputChannel('Rankscope', { log: true });
+  const engine = createEngine(context, log);
+  const { service } = engine;
+  const canWrite = () => vscode.workspace.isTrusted;
+  const request = () => ({ ...engineRequest(), cache: canWrite() });
+  const store = new SessionStore({ service, request }, context.globalState);
+  const desk = new PlanDesk({ service, store, memory: context.workspaceState, canWrite });
+  const workbench: Workbench = { context, log, engine, store, desk };
+  context.subscriptions.push(log);
+  registerInspector(workbench);
+  registerCheckpointTree(workbench);
+  registerPlanView(workbench);
+  registerAllCommands(workbench);
+  return workbench;
+}
+
+/** Nothing is left to do: the engine process ends with the subscriptions. */
+export function deactivate(): void {}

@@ -1,0 +1,25 @@
+import * as vscode from 'vscode';
+import type { InspectorCalls, InspectorUpdate } from '../../protocol/page.ts';
+import { servePage } from '../../protocol/pageChannel.ts';
+import { loadPage, webviewPort } from '../pages/page.ts';
+import { saveFromPage } from '../pages/save.ts';
+import type { Session } from '../sessions/session.ts';
+import type { Workbench } from '../workbench.ts';
+
+/** Shows `session` in `webview`, and lets the page act on it; gives what must be disposed with the webview. */
+export function showInspector(workbench: Workbench, webview: vscode.Webview, session: Session): vscode.Disposable {
+  const page = servePage<InspectorCalls, InspectorUpdate>(webviewPort(webview), {
+    ready: async () => session.snapshot(),
+    run: async () => void session.start(),
+    cancel: () => session.cancel(),
+    spectrum: ({ name }) => session.spectrum(name),
+    visible: ({ names }) => session.prioritize(names),
+    setRank: async ({ name, rank }) => workbench.desk.setRank(session.path, name, rank),
+    save: (request) => saveFromPage(request, session.path),
+  });
+  const load = () => loadPage(webview, workbench.context.extensionUri, 'inspector', session.path);
+  const offUpdates = session.updates.on((update) => page.update(update));
+  const offResets = session.resets.on(load);
+  load();
+  return vscode.Disposable.from({ dispose: offUpdates }, { dispose: offResets }, { dispose: () => page.close() });
+}

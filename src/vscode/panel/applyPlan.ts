@@ -1,0 +1,95 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { RankscopeError } from '../../base/errors.ts';
+import type { ApplyReport } from '../../protocol/service.ts';
+import { openInspector } from '../commands/analyze.ts';
+import { requireTrust } from '../pages/save.ts';
+import { engineRequest } from '../settings.ts';
+import type { Workbench } from '../workbench.ts';
+import { codePathOf, suggestedTarget } from './planFiles.ts';
+
+/**
+ * Writes the factorized checkpoint of the plan on the desk, and the Python code beside it, and opens the result.
+ * `target` is asked for where it is left out; an existing file is replaced only after the person said so.
+ */
+export async function applyPlan(workbench: Workbench, target?: vscode.Uri): Promise<ApplyReport | undefined> {
+  requireTrust();
+  const source = workbench.desk.snapshot().current;
+  if (source === null) {
+    throw new RankscopeError(
+      'wrong-use',
+      'rank plan',
+      'no checkpoint is open',
+      'Analyze one first: right-click its file',
+    );
+  }
+  const out = target ?? (await askTarget(source));
+  if (!out) return undefined;
+  const code = codePathOf(out.fsPath);
+  refuseSource(source, out.fsPath);
+  const existing = [out.fsPath, code].filter((file) => existsSync(file));
+  if (existing.length > 0 && !(await mayReplace(existing))) return undefined;
+  const report = await write(workbench, source, { out: out.fsPath, code, overwrite: existing.length > 0 });
+  await openInspector(vscode.Uri.file(report.out));
+  void tellOfResult(report);
+  return report;
+}
+
+function write(
+  { desk, engine }: Workbench,
+  source: string,
+  files: { out: string; code: string; overwrite: boolean },
+): Thenable<ApplyReport> {
+  const title = `Writing ${path.basename(files.out)}`;
+  const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
+  return vscode.window.withProgress(options, async (progress, token) => {
+    const abort = new AbortController();
+    token.onCancellationRequested(() => abort.abort());
+    const plan = await desk.compute(abort.signal);
+    let told = 0;
+    return engine.service.apply(
+      { path: source, plan, ...files, ...engineRequest() },
+      {
+        signal: abort.signal,
+        progress: ({ done, total, message }) => {
+          const percent = total > 0 ? (100 * done) / total : 0;
+          progress.report({ message, increment: percent - told });
+          told = percent;
+        },
+      },
+    );
+  });
+}
+
+/** The engine refuses this too; here it is said before anything is computed. */
+function refuseSource(source: string, out: string): void {
+  if (path.resolve(out) !== path.resolve(source)) return;
+  throw new RankscopeError('wrong-use', out, 'this is the checkpoint the plan is made for', 'Choose another file name');
+}
+
+async function askTarget(source: string): Promise<vscode.Uri | undefined> {
+  return vscode.window.showSaveDialog({
+    title: 'Write the factorized checkpoint to',
+    defaultUri: vscode.Uri.file(suggestedTarget(source)),
+    filters: { safetensors: ['safetensors'] },
+  });
+}
+
+async function mayReplace(files: readonly string[]): Promise<boolean> {
+  const question = `${files.map((file) => path.basename(file)).join(' and ')}: already there. Replace?`;
+  return (
+    (await vscode.window.showWarningMessage(question, { modal: true, detail: files.join('\n') }, 'Replace')) ===
+    'Replace'
+  );
+}
+
+async function tellOfResult(report: ApplyReport): Promise<void> {
+  const share = ((100 * report.parametersAfter) / report.parametersBefore).toFixed(1);
+  const text = `${path.basename(report.out)}: ${report.parametersAfter.toLocaleString('en')} parameters, ${share} % of the original.`;
+  const picked = await vscode.window.showInformationMessage(
+    text,
+    ...(report.code === null ? [] : ['Open Python Code']),
+  );
+  if (picked !== undefined && report.code !== null) await vscode.window.showTextDocument(vscode.Uri.file(report.code));
+}

@@ -1,0 +1,194 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { Plan, PlanRequest } from '../../model/plan.ts';
+import type { PlanSnapshot } from '../../protocol/page.ts';
+import type { Service } from '../../protocol/service.ts';
+import { Emitter } from '../emitter.ts';
+import { errorData } from '../sessions/session.ts';
+import type { Memory, SessionStore } from '../sessions/sessionStore.ts';
+
+export const FIRST_REQUEST: PlanRequest = {
+  budget: { kind: 'keep', value: 0.6 },
+  spread: 'optimal',
+  multiple: 8,
+  exclude: [],
+  overrides: {},
+  factors: 2,
+};
+
+/** What is remembered of one checkpoint's plan. */
+interface Draft {
+  readonly request: PlanRequest;
+  /** Earlier requests, the latest last. */
+  readonly history: readonly PlanRequest[];
+}
+
+const UNDO_LIMIT = 100;
+/** A slider that is dragged asks for a plan at most this often. */
+const SETTLE_MS = 80;
+
+export interface PlanDeskHost {
+  readonly service: Pick<Service, 'plan'>;
+  readonly store: SessionStore;
+  readonly memory: Memory;
+  readonly canWrite: () => boolean;
+}
+
+/**
+ * The plans that are being worked on, one per checkpoint: requests with undo, and the plan of the current one, computed again after
+ * each change. Ranks picked in the inspector and in code are this request's overrides.
+ */
+export class PlanDesk {
+  /** Something of the snapshot changed. */
+  readonly changes = new Emitter<Partial<PlanSnapshot>>();
+  private readonly drafts = new Map<string, Draft>();
+  private current: string | null = null;
+  private plan: Plan | null = null;
+  private error: PlanSnapshot['error'] = null;
+  private busy: string | null = null;
+  private computing: { readonly abort: AbortController; readonly plan: Promise<Plan> } | undefined;
+
+  constructor(private readonly host: PlanDeskHost) {
+    host.store.changes.on(() => this.changes.fire({ checkpoints: this.checkpoints() }));
+  }
+
+  snapshot(): PlanSnapshot {
+    this.current ??= this.checkpoints()[0]?.path ?? null;
+    return {
+      checkpoints: this.checkpoints(),
+      current: this.current,
+      request: this.request(),
+      plan: this.plan,
+      error: this.error,
+      busy: this.busy,
+      canUndo: this.draft().history.length > 0,
+      canWrite: this.host.canWrite(),
+    };
+  }
+
+  /** The checkpoint the plan on the desk is for. */
+  get path(): string | null {
+    return this.current;
+  }
+
+  /** Puts the plan for `path` on the desk; its numbers are computed when somebody looks. */
+  choose(path: string): void {
+    if (path === this.current) return;
+    this.computing?.abort.abort();
+    this.computing = undefined;
+    this.current = path;
+    this.plan = null;
+    this.error = null;
+    this.busy = null;
+    this.changes.fire(this.snapshot());
+  }
+
+  change(request: PlanRequest): void {
+    const { request: before, history } = this.draft();
+    if (JSON.stringify(before) === JSON.stringify(request)) return;
+    this.keep({ request, history: [...history, before].slice(-UNDO_LIMIT) });
+  }
+
+  undo(): void {
+    const { history } = this.draft();
+    const request = history.at(-1);
+    if (request) this.keep({ request, history: history.slice(0, -1) });
+  }
+
+  /** Sets by hand the rank of a matrix of any checkpoint; null takes it back. */
+  setRank(path: string, name: string, rank: number | null): void {
+    this.choose(path);
+    const { [name]: _, ...others } = this.request().overrides;
+    this.change({ ...this.request(), overrides: rank === null ? others : { ...others, [name]: rank } });
+  }
+
+  /**
+   * The plan of the current request, computed where it is not known yet.
+   * @throws RankscopeError 'wrong-use' where no checkpoint is open, or what the engine says.
+   */
+  compute(signal?: AbortSignal): Promise<Plan> {
+    const path = this.current ?? this.snapshot().current;
+    if (path === null) {
+      return Promise.reject(
+        new RankscopeError(
+          'wrong-use',
+          'rank plan',
+          'no checkpoint is open',
+          'Analyze one first: right-click its file',
+        ),
+      );
+    }
+    if (this.plan) return Promise.resolve(this.plan);
+    if (!this.computing) {
+      const abort = new AbortController();
+      this.computing = { abort, plan: this.ask(path, abort.signal) };
+    }
+    const { abort, plan } = this.computing;
+    signal?.addEventListener('abort', () => abort.abort(), { once: true });
+    return plan;
+  }
+
+  private async ask(path: string, signal: AbortSignal): Promise<Plan> {
+    const current = () => this.computing?.abort.signal === signal;
+    this.report({ busy: 'Planning', error: null });
+    try {
+      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+      const plan = await this.host.service.plan(
+        { path, request: this.request() },
+        { signal, progress: ({ message }) => current() && this.report({ busy: message }) },
+      );
+      if (current()) this.report({ plan, busy: null });
+      return plan;
+    } catch (error) {
+      if (current()) this.report({ busy: null, error: signal.aborted ? null : errorData(error, path) });
+      throw error;
+    } finally {
+      if (current()) this.computing = undefined;
+    }
+  }
+
+  private keep(draft: Draft): void {
+    if (this.current === null) return;
+    this.drafts.set(this.current, draft);
+    void this.host.memory.update(draftKey(this.current), draft.request);
+    this.host.store.get(this.current).setRanks(ranksOf(draft.request));
+    this.computing?.abort.abort();
+    this.computing = undefined;
+    // The old plan stays in view until the new one is there, but it is no longer what apply would take.
+    this.plan = null;
+    this.changes.fire({ request: draft.request, canUndo: draft.history.length > 0, error: null });
+  }
+
+  private draft(): Draft {
+    if (this.current === null) return { request: FIRST_REQUEST, history: [] };
+    let draft = this.drafts.get(this.current);
+    if (!draft) {
+      draft = { request: this.host.memory.get<PlanRequest>(draftKey(this.current)) ?? FIRST_REQUEST, history: [] };
+      this.drafts.set(this.current, draft);
+      const ranks = ranksOf(draft.request);
+      if (Object.keys(ranks).length > 0) this.host.store.get(this.current).setRanks(ranks);
+    }
+    return draft;
+  }
+
+  private request(): PlanRequest {
+    return this.draft().request;
+  }
+
+  private checkpoints(): PlanSnapshot['checkpoints'] {
+    return this.host.store.known().map(({ path }) => ({ path, name: path.split(/[\\/]/).slice(-2).join('/') }));
+  }
+
+  private report(update: { plan?: Plan; busy?: string | null; error?: PlanSnapshot['error'] }): void {
+    if (update.plan) this.plan = update.plan;
+    if (update.busy !== undefined) this.busy = update.busy;
+    if (update.error !== undefined) this.error = update.error;
+    this.changes.fire(update);
+  }
+}
+
+const draftKey = (path: string): string => `plan:${path}`;
+
+/** The overrides as the inspector shows them; a matrix that is kept dense has no rank. */
+function ranksOf({ overrides }: PlanRequest): Record<string, number> {
+  return Object.fromEntries(Object.entries(overrides).filter((entry): entry is [string, number] => entry[1] !== null));
+}

@@ -1,0 +1,59 @@
+import * as vscode from 'vscode';
+import type { PlanCalls, PlanSnapshot } from '../../protocol/page.ts';
+import { type PageHost, servePage } from '../../protocol/pageChannel.ts';
+import { showError } from '../commands/register.ts';
+import { reveal } from '../commands/reveal.ts';
+import { loadPage, webviewPort } from '../pages/page.ts';
+import type { Workbench } from '../workbench.ts';
+import { applyPlan } from './applyPlan.ts';
+import { savePlan } from './savePlan.ts';
+
+/** The rank plan in the side panel. */
+export function registerPlanView(workbench: Workbench): void {
+  workbench.context.subscriptions.push(
+    vscode.window.registerWebviewViewProvider('rankscope.plan', {
+      resolveWebviewView: (view) => showPlan(workbench, view),
+    }),
+  );
+}
+
+function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
+  const { desk, store } = workbench;
+  const compute = () => {
+    // A page that is not seen needs no numbers, and a run that is under way brings them. What goes wrong is in the snapshot.
+    if (!view.visible || desk.path === null || store.get(desk.path).run.status === 'running') return;
+    void desk.compute().catch(() => undefined);
+  };
+  const act = async (action: () => Promise<unknown>) => {
+    await action().catch((error: unknown) => showError(workbench.log, error));
+  };
+  const page: PageHost<Partial<PlanSnapshot>> = servePage<PlanCalls, Partial<PlanSnapshot>>(webviewPort(view.webview), {
+    ready: async () => {
+      const snapshot = desk.snapshot();
+      compute();
+      return snapshot;
+    },
+    choose: async ({ path }) => desk.choose(path),
+    change: async (request) => desk.change(request),
+    undo: async () => desk.undo(),
+    apply: () => act(() => applyPlan(workbench)),
+    savePlan: () => act(() => savePlan(workbench)),
+    reveal: ({ name }) => act(async () => desk.path !== null && reveal(workbench, { path: desk.path, name })),
+  });
+  const off = desk.changes.on((update) => {
+    page.update(update);
+    if (update.request || update.checkpoints) compute();
+  });
+  const offRuns = store.updates.on((session) => {
+    if (session.path === desk.path && session.run.status === 'done') compute();
+  });
+  const trusted = vscode.workspace.onDidGrantWorkspaceTrust(() => page.update({ canWrite: true }));
+  const visible = view.onDidChangeVisibility(compute);
+  view.onDidDispose(() => {
+    off();
+    offRuns();
+    page.close();
+    vscode.Disposable.from(trusted, visible).dispose();
+  });
+  loadPage(view.webview, workbench.context.extensionUri, 'plan', 'Rank plan');
+}

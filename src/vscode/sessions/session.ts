@@ -1,0 +1,221 @@
+import { type ErrorData, RankscopeError } from '../../base/errors.ts';
+import type { MatrixFinding, Skipped } from '../../model/findings.ts';
+import type { InspectorSnapshot, InspectorUpdate, RunState } from '../../protocol/page.ts';
+import type { AnalysisProgress, AnalyzeRequest, CheckpointView, Service, Spectrum } from '../../protocol/service.ts';
+import { Emitter } from '../emitter.ts';
+import { Batch } from './batch.ts';
+
+const IDLE: RunState = { status: 'idle', done: 0, total: 0, message: '', secondsLeft: null };
+
+export interface SessionHost {
+  readonly service: Service;
+  /** The engine asked for and whether the cache may be used, at the time of the call. */
+  readonly request: () => Pick<AnalyzeRequest, 'engine' | 'threads' | 'cache'>;
+}
+
+/**
+ * All that is known of one checkpoint, independent of who is looking: pages come and go, and each gets one snapshot and then what
+ * changed. Findings outlive a cancelled or failed run, and a new run goes on from them.
+ */
+export class Session {
+  /** What changed, gathered over 50 ms; a page that adds it to its snapshot has the next snapshot. */
+  readonly updates = new Emitter<InspectorUpdate>();
+  /** The findings were thrown away, because the file is another one now: an update cannot say so, pages must start anew. */
+  readonly resets = new Emitter<void>();
+  private checkpoint: CheckpointView | null = null;
+  private error: ErrorData | null = null;
+  private engine: InspectorSnapshot['engine'] = null;
+  private readonly findingsByName = new Map<string, MatrixFinding>();
+  private readonly skippedByName = new Map<string, Skipped>();
+  private runState: RunState = IDLE;
+  private picked: Readonly<Record<string, number>> = {};
+  private selected: string | null = null;
+  private opening: Promise<CheckpointView | null> | undefined;
+  private running: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
+  private readonly batch = new Batch((update) => this.updates.fire(update));
+
+  constructor(
+    readonly path: string,
+    private readonly host: SessionHost,
+  ) {}
+
+  snapshot(): InspectorSnapshot {
+    // What is still gathered is in the snapshot, and must not be told a second time.
+    this.batch.flush();
+    return {
+      checkpoint: this.checkpoint,
+      error: this.error,
+      engine: this.engine,
+      findings: [...this.findingsByName.values()],
+      skipped: [...this.skippedByName.values()],
+      run: this.runState,
+      ranks: this.picked,
+      selected: this.selected,
+    };
+  }
+
+  get view(): CheckpointView | null {
+    return this.checkpoint;
+  }
+
+  get run(): RunState {
+    return this.runState;
+  }
+
+  get ranks(): Readonly<Record<string, number>> {
+    return this.picked;
+  }
+
+  finding(name: string): MatrixFinding | undefined {
+    return this.findingsByName.get(name);
+  }
+
+  get findings(): IterableIterator<MatrixFinding> {
+    return this.findingsByName.values();
+  }
+
+  /** Reads the directory, once; null where it cannot be read, and the snapshot says why. */
+  open(): Promise<CheckpointView | null> {
+    this.opening ??= this.read();
+    return this.opening;
+  }
+
+  /** Analyzes what is not known yet; gives back at once while a run is under way. Never throws: pages show what went wrong. */
+  start(): Promise<void> {
+    if (!this.running) {
+      const abort = new AbortController();
+      this.running = { abort, ended: this.analyze(abort.signal).finally(() => (this.running = undefined)) };
+    }
+    return this.running.ended;
+  }
+
+  /** Ends the run; what was found stays. */
+  async cancel(): Promise<void> {
+    this.running?.abort.abort();
+    await this.running?.ended;
+  }
+
+  async prioritize(names: readonly string[]): Promise<void> {
+    if (this.running) await this.host.service.prioritize({ path: this.path, names });
+  }
+
+  spectrum(name: string): Promise<Spectrum> {
+    return this.host.service.spectrum({ path: this.path, name });
+  }
+
+  setRanks(ranks: Readonly<Record<string, number>>): void {
+    this.picked = ranks;
+    this.tell({ ranks });
+  }
+
+  /** The matrix that pages should show. */
+  select(name: string): void {
+    this.selected = name;
+    this.tell({ selected: name });
+  }
+
+  /** Takes over findings of an earlier time; only before anything else is known. */
+  restore(view: CheckpointView, findings: readonly MatrixFinding[], skipped: readonly Skipped[]): void {
+    if (this.checkpoint !== null || this.findingsByName.size > 0) return;
+    this.checkpoint = view;
+    for (const finding of findings) this.findingsByName.set(finding.name, finding);
+    for (const entry of skipped) this.skippedByName.set(entry.name, entry);
+    this.tell({ checkpoint: view, findings, skipped });
+  }
+
+  private async read(): Promise<CheckpointView | null> {
+    try {
+      const view = await this.host.service.open({ path: this.path });
+      const stale = this.error !== null && this.error.code !== 'engine';
+      if (this.checkpoint && (stale || isOther(this.checkpoint, view))) this.forgetFindings();
+      this.checkpoint = view;
+      this.error = null;
+      this.tell({ checkpoint: view, error: null });
+      return view;
+    } catch (error) {
+      // Not kept: the next time the file may be there.
+      this.opening = undefined;
+      this.fail(error);
+      return null;
+    }
+  }
+
+  private async analyze(signal: AbortSignal): Promise<void> {
+    // After a failure the file may be another one than the one that was read.
+    if (this.error !== null) this.opening = undefined;
+    this.update({ status: 'running', done: 0, total: 0, message: 'Reading the directory', secondsLeft: null });
+    if ((await this.open()) === null) return;
+    try {
+      const analysis = await this.host.service.analyze(
+        { path: this.path, mode: 'both', ...this.host.request() },
+        { signal, progress: (progress) => this.onProgress(progress) },
+      );
+      this.engine = analysis.engine;
+      this.tell({ engine: analysis.engine });
+      const total = this.runState.total || analysis.matrices.length;
+      this.update({ status: 'done', done: total, total, message: '', secondsLeft: null });
+    } catch (error) {
+      if (signal.aborted || (error instanceof RankscopeError && error.code === 'cancelled')) {
+        this.update({ ...this.runState, status: 'cancelled', message: '', secondsLeft: null });
+      } else {
+        this.fail(error);
+      }
+    }
+  }
+
+  private onProgress(progress: AnalysisProgress): void {
+    const { engine, finding, skipped } = progress;
+    if (engine) {
+      this.engine = engine;
+      this.tell({ engine });
+    }
+    if (finding) {
+      this.findingsByName.set(finding.name, finding);
+      this.tell({ findings: [finding] });
+    }
+    if (skipped) {
+      this.skippedByName.set(skipped.name, skipped);
+      this.tell({ skipped: [skipped] });
+    }
+    this.update({
+      status: 'running',
+      done: progress.done,
+      total: progress.total,
+      message: progress.message,
+      secondsLeft: progress.secondsLeft ?? null,
+    });
+  }
+
+  private fail(error: unknown): void {
+    this.error = errorData(error, this.path);
+    this.tell({ error: this.error });
+    this.update({ ...this.runState, status: 'failed', message: '', secondsLeft: null });
+  }
+
+  private forgetFindings(): void {
+    this.batch.flush();
+    this.findingsByName.clear();
+    this.skippedByName.clear();
+    this.resets.fire();
+  }
+
+  private update(state: RunState): void {
+    this.runState = state;
+    this.tell({ run: state });
+  }
+
+  private tell(update: InspectorUpdate): void {
+    this.batch.add(update);
+  }
+}
+
+/** Whether two views are of different content, as far as a directory can tell. */
+function isOther(before: CheckpointView, after: CheckpointView): boolean {
+  return before.bytes !== after.bytes || before.tensors.length !== after.tensors.length;
+}
+
+/** The plain form of anything thrown. */
+export function errorData(error: unknown, subject: string): ErrorData {
+  if (error instanceof RankscopeError) return error.data();
+  return { code: 'engine', subject, found: error instanceof Error ? error.message : String(error), remedy: '' };
+}

@@ -1,0 +1,70 @@
+import { Emitter } from '../emitter.ts';
+import { Session, type SessionHost } from './session.ts';
+
+/** The part of VS Code's Memento that is used. */
+export interface Memory {
+  get<T>(key: string): T | undefined;
+  update(key: string, value: unknown): Thenable<void>;
+}
+
+const RECENT_KEY = 'recentCheckpoints';
+/** More than these are not worth a scroll bar. */
+const RECENT_LIMIT = 20;
+
+/** One session per checkpoint path, and the paths that were opened lately, the newest first. */
+export class SessionStore {
+  /** A session was opened, or what is recent has changed. */
+  readonly changes = new Emitter<void>();
+  /** A session changed in what it knows. */
+  readonly updates = new Emitter<Session>();
+  private readonly sessions = new Map<string, Session>();
+
+  constructor(
+    private readonly host: SessionHost,
+    private readonly memory: Memory,
+  ) {}
+
+  /** The session of `path`, made on the first call. */
+  get(path: string): Session {
+    const known = this.sessions.get(path);
+    if (known) return known;
+    const session = new Session(path, this.host);
+    this.sessions.set(path, session);
+    session.updates.on(() => this.updates.fire(session));
+    session.resets.on(() => this.updates.fire(session));
+    return session;
+  }
+
+  /** The sessions whose directory has been read, the latest opened first. */
+  known(): Session[] {
+    const order = this.recent();
+    const place = (session: Session) => {
+      const index = order.indexOf(session.path);
+      return index < 0 ? order.length : index;
+    };
+    return [...this.sessions.values()].filter((session) => session.view).sort((a, b) => place(a) - place(b));
+  }
+
+  recent(): readonly string[] {
+    return this.memory.get<string[]>(RECENT_KEY) ?? [];
+  }
+
+  /** Puts `path` first among the recent ones. */
+  async remember(path: string): Promise<void> {
+    const others = this.recent().filter((other) => other !== path);
+    await this.memory.update(RECENT_KEY, [path, ...others].slice(0, RECENT_LIMIT));
+    this.changes.fire();
+  }
+
+  /** Forgets the checkpoint and what was found in it; the cache on disk keeps its numbers. */
+  async forget(path: string): Promise<void> {
+    const session = this.sessions.get(path);
+    this.sessions.delete(path);
+    await session?.cancel();
+    await this.memory.update(
+      RECENT_KEY,
+      this.recent().filter((other) => other !== path),
+    );
+    this.changes.fire();
+  }
+}

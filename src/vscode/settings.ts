@@ -1,0 +1,17 @@
+import * as vscode from 'vscode';
+import type { EngineRequest } from '../protocol/service.ts';
+
+const section = () => vscode.workspace.getConfiguration('rankscope');
+
+/** What every call that computes carries: the device asked for, and threads where their number is set. */
+export function engineRequest(): EngineRequest {
+  const threads = section().get<number>('threads', 0);
+  return { engine: section().get<string>('engine', 'auto'), ...(threads > 0 ? { threads } : {}) };
+}
+
+export const nodePath = (): string => section().get<string>('node.path', '').trim();
+export const cacheBytes = (): number => section().get<number>('cache.megabytes', 512) * 2 ** 20;
+
+/** The parts of the editor that can be switched off. */
+export type CodeFeature = 'hover' | 'codeLens' | 'inlayHints';
+export const isEnabled = (feature: CodeFeature): boolean => section().get<boolean>(`${feature}.enabled`, true);

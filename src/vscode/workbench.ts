@@ -1,0 +1,13 @@
+import type * as vscode from 'vscode';
+import type { EngineClient } from './engine/engineClient.ts';
+import type { PlanDesk } from './panel/planDesk.ts';
+import type { SessionStore } from './sessions/sessionStore.ts';
+
+/** What the parts of the extension share in one window. */
+export interface Workbench {
+  readonly context: vscode.ExtensionContext;
+  readonly log: vscode.LogOutputChannel;
+  readonly engine: EngineClient;
+  readonly store: SessionStore;
+  readonly desk: PlanDesk;
+}
