@@ -95,7 +95,7 @@ function run(suite, [command, ...parameters], environment = {}) {
 async function mocha(suite, files, environment = {}) {
   const results = path.resolve(OUTPUT, `${suite}.json`);
   rmSync(results, { force: true });
-  const command = [...bin('mocha', 'bin/mocha.js'), '--reporter', 'test/host/reporter.cjs', ...extra, ...files];
+  const command = [...bin('mocha', 'bin/mocha.js'), '--reporter', './test/host/reporter.ts', ...extra, ...files];
   const problem = await run(suite, command, { RANKSCOPE_TEST_RESULTS: results, ...environment });
   return counted(suite, results, problem);
 }

@@ -1,32 +1,14 @@
 // Runs the mocha suite of test/vscode inside the extension host of a real VS Code, on the sample workspace.
 //   npx tsx test/host/integration.ts [newest|oldest] [--grep TEXT]
 import { mkdirSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { format, stripVTControlCharacters } from 'node:util';
-import esbuild from 'esbuild';
 import { openBrowser, remoteUri, workbenchUrl } from './browser.ts';
 import { temporarySample } from './sample.ts';
 import { type Server, startServer } from './server.ts';
 import { RELEASES, type Release } from './setup.ts';
+import { bundleSuite } from './suite.ts';
 
-const BUNDLE = 'test-output/vscode/index.cjs';
 const LIMIT_MS = 300_000;
-
-/** Bundles the suite for a place that has neither TypeScript nor this project's dependencies. */
-export async function bundleSuite(): Promise<string> {
-  await esbuild.build({
-    entryPoints: ['test/vscode/index.ts'],
-    outfile: BUNDLE,
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'cjs',
-    external: ['vscode'],
-    sourcemap: 'inline',
-    logLevel: 'warning',
-  });
-  return path.resolve(BUNDLE);
-}
 
 async function runSuite(release: Release, grep: string | undefined): Promise<number> {
   const suite = await bundleSuite();

@@ -1,0 +1,24 @@
+// Runs the suite of test/vscode in a desktop VS Code, which @vscode/test-electron downloads: for where the internet is open.
+//   npm run test:desktop [-- VERSION]     `stable` where left out; on Linux without a screen: xvfb-run -a npm run test:desktop
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { runTests } from '@vscode/test-electron';
+import { temporarySample } from './sample.ts';
+import { bundleSuite } from './suite.ts';
+
+execFileSync(process.execPath, ['src/build/build.mjs'], { stdio: 'inherit' });
+mkdirSync('test-output', { recursive: true });
+const workspace = temporarySample();
+try {
+  process.exitCode = await runTests({
+    version: process.argv[2] ?? 'stable',
+    cachePath: path.resolve('.vscode-host/desktop'),
+    extensionDevelopmentPath: process.cwd(),
+    extensionTestsPath: await bundleSuite(),
+    launchArgs: [workspace.folder, '--disable-workspace-trust', '--disable-extensions'],
+    extensionTestsEnv: { RANKSCOPE_TEST_RESULTS: path.resolve('test-output/desktop.json') },
+  });
+} finally {
+  workspace.remove();
+}

@@ -1,0 +1,22 @@
+import Mocha from 'mocha';
+import Reporter from './reporter.ts';
+
+/**
+ * Runs mocha inside an extension host. `load` imports the test files: `describe` and `it` exist only from then on.
+ * Rejects where a test failed, which is how VS Code learns of it.
+ */
+export async function runMocha(load: () => Promise<unknown>): Promise<void> {
+  const grep = process.env.RANKSCOPE_TEST_GREP;
+  const mocha = new Mocha({
+    ui: 'bdd',
+    color: false,
+    timeout: 60_000,
+    reporter: Reporter,
+    ...(grep === undefined ? {} : { grep }),
+  });
+  mocha.suite.emit('pre-require', globalThis, '', mocha);
+  await load();
+  await new Promise<void>((resolve, reject) => {
+    mocha.run((failures) => (failures === 0 ? resolve() : reject(new Error(`${failures} tests failed`))));
+  });
+}

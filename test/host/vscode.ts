@@ -1,0 +1,70 @@
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { Page } from 'playwright-core';
+import { thisTarget } from '../../src/build/nodeRuntime.ts';
+import { openBrowser, workbenchUrl } from './browser.ts';
+import { temporarySample } from './sample.ts';
+import { installVsix, type ServerOptions, startServer } from './server.ts';
+import { RELEASES, type Release } from './setup.ts';
+
+/** A VS Code with the packed extension installed, opened on a copy of the sample workspace. */
+export interface Vscode {
+  readonly page: Page;
+  /** The workspace on disk. */
+  readonly folder: string;
+  /** Errors that pages threw, with their text. */
+  readonly pageErrors: readonly string[];
+  /** Saves what is seen as test-output/screenshots/NAME.png. */
+  readonly screenshot: (name: string) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/** The VS Code that UI tests run in: RANKSCOPE_VSCODE, or the newest. */
+export const testedRelease = (process.env.RANKSCOPE_VSCODE ?? 'newest') as Release;
+
+/** Installs the `.vsix` that `npm run package` made, puts `files` (from, to in the workspace) beside the sample, and opens it. */
+export async function openVscode(
+  options: Omit<ServerOptions, 'extensions' | 'release'> & { files?: Readonly<Record<string, string>> } = {},
+): Promise<Vscode> {
+  const workspace = temporarySample();
+  for (const [to, from] of Object.entries(options.files ?? {}))
+    cpSync(from, path.join(workspace.folder, to), { recursive: true });
+  const extensions = mkdtempSync(path.join(os.tmpdir(), 'rankscope-extensions-'));
+  const ends: (() => unknown)[] = [
+    workspace.remove,
+    () => rmSync(extensions, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }),
+  ];
+  const close = async () => {
+    for (const end of ends.toReversed()) await end();
+  };
+  try {
+    await installVsix(packedVsix(), extensions, testedRelease);
+    const server = await startServer({ ...options, extensions, release: testedRelease });
+    ends.push(server.stop);
+    const { browser, page } = await openBrowser();
+    ends.push(() => browser.close());
+    const pageErrors: string[] = [];
+    page.on('pageerror', (error) => pageErrors.push(String(error)));
+    await page.goto(workbenchUrl(server, workspace.folder));
+    await page.locator('.explorer-folders-view [role=treeitem]').first().waitFor({ timeout: 90_000 });
+    return { page, folder: workspace.folder, pageErrors, screenshot: (name) => screenshot(page, name), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function screenshot(page: Page, name: string): Promise<void> {
+  mkdirSync('test-output/screenshots', { recursive: true });
+  const release = testedRelease === 'newest' ? '' : `-${RELEASES[testedRelease]}`;
+  await page.screenshot({ path: `test-output/screenshots/${name}${release}.png` });
+}
+
+/** The package of this platform and version. */
+function packedVsix(): string {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+  const vsix = process.env.RANKSCOPE_VSIX ?? `rankscope-${thisTarget}-${version}.vsix`;
+  if (!existsSync(vsix)) throw new Error(`${vsix} is missing: run npm run package (npm test does)`);
+  return vsix;
+}
