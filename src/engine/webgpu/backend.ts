@@ -1,0 +1,138 @@
+import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import type { Backend, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import { Commands } from './commands.ts';
+import { createContext } from './context.ts';
+import type { Gpu } from './device.ts';
+import { type GpuMatrix, whole } from './gpuMatrix.ts';
+import { Kernels } from './kernels.ts';
+import { qr } from './qr.ts';
+import { type BandSolver, fetch, singularValues, svd } from './routines.ts';
+
+export interface WebgpuOptions {
+  /** The text of a WGSL file of this folder, by its name. */
+  readonly source: (file: string) => Promise<string>;
+  readonly solveBand: BandSolver;
+  /** Bytes a binding may have; tests force matrices over several buffers with it. */
+  readonly bindingBytes?: number;
+  readonly reason: string;
+}
+
+/** The contract of `backend.ts` on any vendor's GPU, by kernels of our own through WebGPU. */
+export function createWebgpuBackend({ device, description }: Gpu, options: WebgpuOptions): Backend {
+  const commands = new Commands(device, new Kernels(device, options.source));
+  const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
+  const context = createContext(
+    commands,
+    Math.min(options.bindingBytes ?? maxBufferSize, maxStorageBufferBindingSize, maxBufferSize),
+  );
+  const live = new Set<Matrix>();
+
+  const open = (matrix: Matrix): GpuMatrix => {
+    commands.throwIfFailed();
+    if (!live.has(matrix))
+      throw new RankscopeError('wrong-use', 'webgpu', 'a matrix that was freed or belongs to another engine');
+    return matrix as GpuMatrix;
+  };
+  const adopt = (matrix: GpuMatrix): Matrix => {
+    live.add(matrix);
+    return matrix;
+  };
+  /** Runs a routine that may be cancelled between kernels; what was recorded and not submitted is dropped then. */
+  const routine = async <T>(
+    name: string,
+    { signal, progress }: RoutineOptions,
+    work: (step: (share: number) => void) => Promise<T>,
+  ): Promise<T> => {
+    const step = (share: number) => {
+      throwIfCancelled(signal, name);
+      progress?.(share);
+    };
+    try {
+      step(0);
+      return await work(step);
+    } catch (error) {
+      commands.abandon();
+      throw error;
+    }
+  };
+
+  return {
+    info: {
+      name: 'webgpu',
+      device: description,
+      threads: 1,
+      reason: options.reason,
+    },
+
+    async allocate(rows, cols) {
+      commands.throwIfFailed();
+      device.pushErrorScope('out-of-memory');
+      const matrix = context.matrix(rows, cols);
+      const refused = await device.popErrorScope();
+      if (refused === null) return adopt(matrix);
+      context.release(matrix);
+      const found = `a ${rows} x ${cols} matrix needs ${4 * rows * cols} bytes, more than the GPU has free`;
+      throw new RankscopeError('too-large', 'webgpu', found, 'Choose the cpu engine');
+    },
+
+    free(matrix) {
+      if (live.delete(matrix)) context.release(matrix as GpuMatrix);
+    },
+
+    async upload(matrix, row, rows, fill) {
+      const { cols, blocks } = open(matrix);
+      const out = new Float32Array(rows * cols);
+      await fill(out);
+      for (const block of blocks) {
+        const first = Math.max(row, block.row);
+        const end = Math.min(row + rows, block.row + block.rows);
+        if (first >= end) continue;
+        await commands.write(
+          block.buffer,
+          (first - block.row) * cols,
+          out.subarray((first - row) * cols, (end - row) * cols),
+        );
+      }
+    },
+
+    download: async (matrix) => await fetch(context, open(matrix)),
+
+    async multiply(out, a, b, multiplyOptions = {}) {
+      checkShapes(out, a, b, multiplyOptions);
+      await context.operations.multiply(whole(open(out)), whole(open(a)), whole(open(b)), multiplyOptions);
+      await commands.submit();
+    },
+
+    orthonormalize: (a, routineOptions = {}) =>
+      routine('QR', routineOptions, async (step) => adopt(await qr(context, open(a), true, step))),
+
+    triangularize: (a, routineOptions = {}) =>
+      routine('QR', routineOptions, async (step) => adopt(await qr(context, open(a), false, step))),
+
+    singularValues: (a, routineOptions = {}) =>
+      routine('singular values', routineOptions, (step) => singularValues(context, open(a), options.solveBand, step)),
+
+    svd: (a, rank, routineOptions = {}) => routine('SVD', routineOptions, (step) => svd(context, open(a), rank, step)),
+
+    async close() {
+      live.clear();
+      device.destroy();
+    },
+  };
+}
+
+function checkShapes(
+  out: Matrix,
+  a: Matrix,
+  b: Matrix,
+  { transposeA = false, transposeB = false }: MultiplyOptions,
+): void {
+  const [m, depth] = transposeA ? [a.cols, a.rows] : [a.rows, a.cols];
+  const [depthB, n] = transposeB ? [b.cols, b.rows] : [b.rows, b.cols];
+  if (depth === depthB && out.rows === m && out.cols === n) return;
+  throw new RankscopeError(
+    'wrong-use',
+    'multiply',
+    `(${m} x ${depth}) (${depthB} x ${n}) into ${out.rows} x ${out.cols}`,
+  );
+}

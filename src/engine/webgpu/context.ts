@@ -1,0 +1,34 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { Commands } from './commands.ts';
+import { type GpuMatrix, rowBlocks } from './gpuMatrix.ts';
+import { Operations } from './operations.ts';
+
+/** What every routine of this engine works with. */
+export interface Context {
+  readonly commands: Commands;
+  readonly operations: Operations;
+  /** A matrix with undefined content. @throws 'too-large' when one row of it exceeds a binding. */
+  matrix(rows: number, cols: number): GpuMatrix;
+  release(...matrices: readonly GpuMatrix[]): void;
+}
+
+export function createContext(commands: Commands, bindingBytes: number): Context {
+  return {
+    commands,
+    operations: new Operations(commands),
+    matrix(rows, cols) {
+      if (4 * cols > bindingBytes) {
+        const found = `a row of ${cols} values is larger than a binding of ${bindingBytes} bytes`;
+        throw new RankscopeError('too-large', 'webgpu', found, 'Choose the cpu engine');
+      }
+      const blocks = rowBlocks(rows, cols, bindingBytes).map((block) => ({
+        ...block,
+        buffer: commands.allocate(block.rows * cols),
+      }));
+      return { rows, cols, blocks };
+    },
+    release(...matrices) {
+      for (const { blocks } of matrices) commands.release(...blocks.map(({ buffer }) => buffer));
+    },
+  };
+}

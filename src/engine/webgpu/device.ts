@@ -1,0 +1,73 @@
+import { RankscopeError } from '../../base/errors.ts';
+
+/** An opened GPU. `software` is one that a processor imitates: right, but slower than the cpu engine. */
+export interface Gpu {
+  readonly device: GPUDevice;
+  readonly description: string;
+  readonly software: boolean;
+}
+
+/** Dawn must stay referenced for the life of the process: when it is collected, Node aborts. */
+let dawn: GPU | undefined;
+
+const INSTALL = 'Install the npm package webgpu beside Rankscope, or choose the cpu engine';
+
+/**
+ * Opens the fastest adapter with all the limits it offers.
+ * @throws RankscopeError 'engine' without the webgpu package, without an adapter, or when its driver refuses.
+ */
+export async function openGpu(): Promise<Gpu> {
+  const instance = await loadDawn();
+  const adapter = await instance.requestAdapter({
+    powerPreference: 'high-performance',
+  });
+  if (adapter === null) {
+    throw new RankscopeError(
+      'engine',
+      'webgpu',
+      'no GPU adapter found',
+      'Install the vendor’s Vulkan, Metal or D3D12 driver, or choose the cpu engine',
+    );
+  }
+  const { limits, info } = adapter;
+  const device = await adapter
+    .requestDevice({
+      requiredLimits: {
+        maxBufferSize: limits.maxBufferSize,
+        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+        maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+        maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+      },
+    })
+    .catch((error: unknown) => {
+      throw new RankscopeError(
+        'engine',
+        'webgpu',
+        `the adapter gave no device: ${String(error)}`,
+        'Update its driver, or choose the cpu engine',
+      );
+    });
+  const description = info.description || [info.vendor, info.device].filter(Boolean).join(' ') || 'GPU';
+  const software =
+    info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/i.test(`${description} ${info.architecture}`);
+  return { device, description, software };
+}
+
+async function loadDawn(): Promise<GPU> {
+  if (dawn !== undefined) return dawn;
+  // Dawn reads results back through external array buffers, which Electron forbids.
+  if (process.versions.electron !== undefined) {
+    throw new RankscopeError(
+      'engine',
+      'webgpu',
+      'not possible inside Electron',
+      'Name a Node 22 or newer in the setting rankscope.node.path',
+    );
+  }
+  const { create, globals } = await import('webgpu').catch((error: unknown) => {
+    throw new RankscopeError('engine', 'webgpu', `its library could not be loaded (${String(error)})`, INSTALL);
+  });
+  Object.assign(globalThis, globals);
+  dawn = create([]);
+  return dawn;
+}

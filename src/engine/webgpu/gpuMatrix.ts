@@ -1,0 +1,70 @@
+import type { Matrix } from '../backend.ts';
+
+/** Whole rows of a matrix in one buffer. */
+export interface RowBlock {
+  readonly buffer: GPUBuffer;
+  readonly row: number;
+  readonly rows: number;
+}
+
+/** A row-major f32 matrix over as many buffers as the adapter's binding size asks for. */
+export interface GpuMatrix extends Matrix {
+  readonly blocks: readonly RowBlock[];
+}
+
+/** A rectangle of a matrix. */
+export interface View {
+  readonly matrix: GpuMatrix;
+  readonly row: number;
+  readonly column: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+export function whole(matrix: GpuMatrix): View {
+  return { matrix, row: 0, column: 0, rows: matrix.rows, columns: matrix.cols };
+}
+
+export function part(
+  matrix: GpuMatrix,
+  row: number,
+  column: number,
+  rows = matrix.rows - row,
+  columns = matrix.cols - column,
+): View {
+  return { matrix, row, column, rows, columns };
+}
+
+/** The piece of a view that lies in one buffer: `row` counts from the view's first row. */
+export interface Piece {
+  readonly buffer: GPUBuffer;
+  readonly row: number;
+  readonly rows: number;
+  /** Elements from the buffer's start to the piece's first one. */
+  readonly offset: number;
+}
+
+export function pieces({ matrix, row, column, rows }: View): Piece[] {
+  return matrix.blocks.flatMap((block) => {
+    const first = Math.max(row, block.row);
+    const end = Math.min(row + rows, block.row + block.rows);
+    if (first >= end) return [];
+    return [
+      {
+        buffer: block.buffer,
+        row: first - row,
+        rows: end - first,
+        offset: (first - block.row) * matrix.cols + column,
+      },
+    ];
+  });
+}
+
+/** How the rows of a matrix are dealt to buffers of at most `bindingBytes`. */
+export function rowBlocks(rows: number, cols: number, bindingBytes: number): { row: number; rows: number }[] {
+  const most = Math.max(1, Math.floor(bindingBytes / (4 * Math.max(cols, 1))));
+  return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({
+    row: i * most,
+    rows: Math.min(most, rows - i * most),
+  }));
+}

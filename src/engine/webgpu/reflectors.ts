@@ -1,0 +1,65 @@
+import type { Context } from './context.ts';
+import { type GpuMatrix, type View, whole } from './gpuMatrix.ts';
+
+/** Columns of a panel; the panel kernel is written for no more. */
+export const PANEL = 32;
+
+/** The block reflector I - V T V^T of one panel, and the triangle R the panel became. Schreiber and Van Loan 1989. */
+export interface BlockReflector {
+  /** w x m: V by columns, each contiguous. */
+  readonly v: GpuMatrix;
+  /** w x w, upper triangular. */
+  readonly t: GpuMatrix;
+  /** w x w, upper triangular. */
+  readonly r: GpuMatrix;
+}
+
+/**
+ * Factors a panel by Householder reflectors. `columns` reads the m x w panel from the columns of a view, otherwise the panel's
+ * transpose is given: a w x m view whose rows are eliminated (an LQ of that view).
+ */
+export async function factorPanel(context: Context, panel: View, side: 'columns' | 'rows'): Promise<BlockReflector> {
+  const [m, w] = side === 'columns' ? [panel.rows, panel.columns] : [panel.columns, panel.rows];
+  const v = context.matrix(w, m);
+  const r = context.matrix(w, w);
+  const t = context.matrix(w, w);
+  const gram = context.matrix(w, w);
+  const tau = context.matrix(1, w);
+  const buffer = ({ blocks }: GpuMatrix) => blocks[0]!.buffer;
+  await context.operations.copy(whole(v), panel, {
+    transposed: side === 'columns',
+  });
+  await context.commands.dispatch({ file: 'panelQr' }, [buffer(v), buffer(r), buffer(tau)], [m, w, 0, 0], [1, 1]);
+  await context.operations.multiply(whole(gram), whole(v), whole(v), {
+    transposeB: true,
+  });
+  await context.commands.dispatch(
+    { file: 'blockReflector' },
+    [buffer(gram), buffer(tau), buffer(t)],
+    [w, 0, 0, 0],
+    [1, 1],
+  );
+  context.release(gram, tau);
+  return { v, t, r };
+}
+
+/** target = (I - V T V^T) target, or with the transpose of the reflector: (I - V T^T V^T) target. */
+export async function reflectLeft(
+  context: Context,
+  { v, t }: BlockReflector,
+  target: View,
+  { transpose }: { transpose: boolean },
+): Promise<void> {
+  const z = context.matrix(v.rows, target.columns);
+  const w = context.matrix(v.rows, target.columns);
+  await context.operations.multiply(whole(z), whole(v), target);
+  await context.operations.multiply(whole(w), whole(t), whole(z), {
+    transposeA: transpose,
+  });
+  await context.operations.multiply(target, whole(v), whole(w), {
+    transposeA: true,
+    alpha: -1,
+    beta: 1,
+  });
+  context.release(z, w);
+}
