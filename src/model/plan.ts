@@ -4,23 +4,23 @@ export type Spread = 'optimal' | 'uniform' | 'energy';
 
 /** What a plan must meet; exactly one of the four. */
 export type Budget =
-  /** Share of the planned matrices' parameters to keep, in (0, 1]. */
+  /** Share of the planned matrices' parameters to keep, in (0, 1]; excluded matrices are not counted, those set by hand are. */
   | { readonly kind: 'keep'; readonly value: number }
-  /** Share of the squared singular values to keep in each matrix, in (0, 1]. */
+  /** Share of the squared singular values to keep in each matrix by itself, in (0, 1]; no spread applies. */
   | { readonly kind: 'energy'; readonly value: number }
   /** Relative Frobenius error allowed over all planned matrices together, in [0, 1). */
   | { readonly kind: 'error'; readonly value: number }
-  /** The same rank everywhere. */
+  /** The same rank everywhere; no spread applies. */
   | { readonly kind: 'rank'; readonly value: number };
 
 export interface PlanRequest {
   readonly budget: Budget;
   readonly spread: Spread;
-  /** Ranks are rounded down to a multiple of this (at least one multiple). */
+  /** Ranks are multiples of this, at least one: rounded down for a size or a rank, up for an energy or an error. */
   readonly multiple: number;
-  /** Globs over tensor names that stay dense. */
+  /** Globs over tensor names that stay dense and count neither before nor after. */
   readonly exclude: readonly string[];
-  /** Ranks set by hand, by tensor name; null keeps the matrix dense. */
+  /** Ranks set by hand, by tensor name, stronger than an exclusion; null keeps the matrix dense. */
   readonly overrides: Readonly<Record<string, number | null>>;
   /** 2: W = B A. 3: W = U S V. */
   readonly factors: 2 | 3;
@@ -38,6 +38,7 @@ export interface PlannedMatrix {
   readonly error: number;
 }
 
+/** Sums over the planned matrices: all but those excluded and those that no layer could hold as factors. */
 export interface PlanTotals {
   readonly parametersBefore: number;
   readonly parametersAfter: number;
@@ -55,4 +56,6 @@ export interface Plan {
   readonly request: PlanRequest;
   readonly matrices: readonly PlannedMatrix[];
   readonly totals: PlanTotals;
+  /** Why the totals miss the budget, in one sentence; absent where they meet it. */
+  readonly unmet?: string;
 }

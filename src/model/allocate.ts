@@ -1,0 +1,169 @@
+import type { CheckpointSummary } from './findings.ts';
+import { nameMatcher } from './globs.ts';
+import { greedyBoundary } from './greedy.ts';
+import type { Plan, PlannedMatrix, PlanRequest } from './plan.ts';
+import {
+  type Choice,
+  lossAt,
+  type Options,
+  optionsOf,
+  type PlanInput,
+  parametersAt,
+  rankAt,
+  totalLoss,
+  totalParameters,
+} from './planOptions.ts';
+import { checkRequest } from './planRequest.ts';
+import { breakEvenRank } from './rankCost.ts';
+import { type Boundary, energyPath, levelForEnergy, pathBoundary, uniformPath } from './spreads.ts';
+
+/**
+ * Spreads ranks over matrices so that a budget is met. A `keep` budget is never exceeded and an `error` or `energy` is always met
+ * where that is possible; where it is not, the nearest plan is given and `unmet` says why. Tied matrices are to be given once.
+ * @throws RankscopeError 'wrong-use' for a request out of its ranges.
+ */
+export function makePlan(checkpoint: CheckpointSummary, matrices: readonly PlanInput[], request: PlanRequest): Plan {
+  checkRequest(request);
+  const excluded = nameMatcher(request.exclude);
+  const byHand = new Map(Object.entries(request.overrides));
+  const planned: Options[] = [];
+  const left = new Map<PlanInput, string>();
+  for (const input of matrices) {
+    if (input.fixed) left.set(input, input.fixed);
+    else if (byHand.has(input.name)) planned.push(setByHand(input, byHand.get(input.name) ?? null, request));
+    else if (excluded(input.name)) left.set(input, 'excluded');
+    else planned.push(optionsOf(input, request.multiple, request.factors));
+  }
+
+  const { choice, unmet } = choose(planned, request);
+  const results = new Map(planned.map((options, k) => [options.input, describe(options, choice[k]!)] as const));
+  return {
+    format: 'rankscope.plan/1',
+    checkpoint: { path: checkpoint.path, parameters: checkpoint.parameters, bytes: checkpoint.bytes },
+    request,
+    matrices: matrices.map((input) => results.get(input) ?? untouched(input, left.get(input)!)),
+    totals: sum(planned, choice),
+    ...(unmet === undefined ? {} : { unmet }),
+  };
+}
+
+interface Chosen {
+  readonly choice: Choice;
+  readonly unmet?: string;
+}
+
+function choose(all: readonly Options[], { budget, spread, multiple }: PlanRequest): Chosen {
+  const whole = totalEnergy(all);
+  const dense = all.reduce((parameters, options) => parameters + options.dense, 0);
+  switch (budget.kind) {
+    case 'rank':
+      return { choice: Int32Array.from(all, ({ levels }) => Math.min(levels + 1, rankLevel(budget.value, multiple))) };
+    case 'energy':
+      return { choice: Int32Array.from(all, (options) => levelForEnergy(options, budget.value)) };
+    case 'keep': {
+      const limit = budget.value * dense * (1 + 1e-12);
+      const found = boundaries(all, spread, (choice) => totalParameters(all, choice) <= limit)
+        .map(({ within }) => within)
+        .filter((choice) => choice !== null);
+      if (found.length > 0) return { choice: least(found, (choice) => totalLoss(all, choice)) };
+      const choice = Int32Array.from(all, () => 1);
+      return { choice, unmet: tooLarge(totalParameters(all, choice) / dense, budget.value) };
+    }
+    case 'error': {
+      const limit = budget.value ** 2 * whole * (1 + 1e-12);
+      const found = boundaries(all, spread, (choice) => totalLoss(all, choice) > limit)
+        .map(({ beyond }) => beyond)
+        .filter((choice) => choice !== null);
+      if (found.length > 0) return { choice: least(found, (choice) => totalParameters(all, choice)) };
+      const choice = Int32Array.from(all, ({ levels }) => levels + 1);
+      return { choice, unmet: tooFar(Math.sqrt(totalLoss(all, choice) / whole), budget.value) };
+    }
+  }
+}
+
+/**
+ * Where the condition turns, along the spread. The optimal one stops between two steps of its own; there a plan of another spread
+ * may use the last few parameters better, so the best of the three is taken and optimal is never the worse choice.
+ */
+function boundaries(all: readonly Options[], spread: PlanRequest['spread'], holds: (choice: Choice) => boolean) {
+  const found: Boundary[] = [];
+  if (spread === 'optimal') found.push(greedyBoundary(all, holds));
+  if (spread !== 'energy') found.push(pathBoundary(uniformPath(all), holds));
+  if (spread !== 'uniform') found.push(pathBoundary(energyPath(all), holds));
+  return found;
+}
+
+function least(choices: readonly Choice[], cost: (choice: Choice) => number): Choice {
+  return choices.reduce((best, choice) => (cost(choice) < cost(best) ? choice : best));
+}
+
+function rankLevel(rank: number, multiple: number): number {
+  return Math.max(1, Math.floor(rank / multiple));
+}
+
+function setByHand(input: PlanInput, rank: number | null, { multiple, factors }: PlanRequest): Options {
+  const options = optionsOf(input, multiple, factors);
+  if (rank === null) return { ...options, only: { rank, reason: 'kept dense by hand' } };
+  const limit = breakEvenRank(...input.shape, factors);
+  if (rank <= limit) return { ...options, only: { rank } };
+  return { ...options, only: { rank: null, reason: `rank ${rank}, set by hand, is above break-even (${limit})` } };
+}
+
+function describe(options: Options, level: number): PlannedMatrix {
+  const { input, dense, levels, multiple, only } = options;
+  const rank = rankAt(options, level);
+  const reason =
+    rank === null
+      ? (only?.reason ??
+        (levels === 0
+          ? `no saving at any multiple of ${multiple}`
+          : `a rank that meets the budget is not below break-even (${breakEvenRank(...input.shape)})`))
+      : undefined;
+  return {
+    name: input.name,
+    shape: input.shape,
+    rank,
+    ...(reason === undefined ? {} : { reason }),
+    parametersBefore: dense,
+    parametersAfter: parametersAt(options, level),
+    error: options.tail[0]! > 0 ? Math.sqrt(lossAt(options, level) / options.tail[0]!) : 0,
+  };
+}
+
+function untouched({ name, shape }: PlanInput, reason: string): PlannedMatrix {
+  const parameters = shape[0] * shape[1];
+  return { name, shape, rank: null, reason, parametersBefore: parameters, parametersAfter: parameters, error: 0 };
+}
+
+function sum(all: readonly Options[], choice: Choice): Plan['totals'] {
+  let bytesBefore = 0;
+  let bytesAfter = 0;
+  for (const [k, options] of all.entries()) {
+    const { bytesPerElement, factorBytesPerElement = bytesPerElement } = options.input;
+    bytesBefore += options.dense * bytesPerElement;
+    const dense = rankAt(options, choice[k]!) === null;
+    bytesAfter += parametersAt(options, choice[k]!) * (dense ? bytesPerElement : factorBytesPerElement);
+  }
+  const energy = totalEnergy(all);
+  return {
+    parametersBefore: all.reduce((parameters, options) => parameters + options.dense, 0),
+    parametersAfter: totalParameters(all, choice),
+    bytesBefore,
+    bytesAfter,
+    error: energy > 0 ? Math.sqrt(totalLoss(all, choice) / energy) : 0,
+  };
+}
+
+function totalEnergy(all: readonly Options[]): number {
+  return all.reduce((energy, { tail }) => energy + tail[0]!, 0);
+}
+
+const percent = (share: number) => `${(100 * share).toPrecision(3)} %`;
+
+function tooLarge(smallest: number, wanted: number): string {
+  return `the smallest plan keeps ${percent(smallest)} of the parameters, ${percent(wanted)} were asked for: choose a smaller multiple, or set or exclude fewer matrices`;
+}
+
+function tooFar(error: number, wanted: number): string {
+  return `the ranks set by hand alone give an error of ${percent(error)}, ${percent(wanted)} was asked for: raise them`;
+}

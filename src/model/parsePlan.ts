@@ -1,0 +1,103 @@
+import { RankscopeError } from '../base/errors.ts';
+import {
+  amount,
+  dictionary,
+  type Found,
+  fail,
+  list,
+  members,
+  oneOf,
+  parseJson,
+  text,
+  wholeNumber,
+} from './checkedJson.ts';
+import type { Budget, Plan, PlannedMatrix, PlanRequest, PlanTotals, Spread } from './plan.ts';
+import { checkRequest } from './planRequest.ts';
+
+/** Longest plan text accepted: 100,000 matrices take 20 MB. */
+const MAX_CHARACTERS = 64 * 1024 * 1024;
+
+/**
+ * Reads a plan file that anyone may have written.
+ * @throws RankscopeError 'malformed' that names the first member that is not as media/schemas/plan.schema.json says.
+ */
+export function parsePlan(content: string, path: string): Plan {
+  if (content.length > MAX_CHARACTERS)
+    throw new RankscopeError('too-large', path, `${content.length} characters`, `A plan has at most ${MAX_CHARACTERS}`);
+  const plan = members(
+    parseJson(content, path),
+    ['format', 'checkpoint', 'request', 'matrices', 'totals'],
+    ['$schema', 'unmet'],
+  );
+  oneOf(plan.format, ['rankscope.plan/1']);
+  const checkpoint = members(plan.checkpoint, ['path', 'parameters', 'bytes']);
+  return {
+    format: 'rankscope.plan/1',
+    checkpoint: {
+      path: text(checkpoint.path),
+      parameters: wholeNumber(checkpoint.parameters, 0),
+      bytes: wholeNumber(checkpoint.bytes, 0),
+    },
+    request: request(plan.request),
+    matrices: matrices(plan.matrices),
+    totals: totals(plan.totals),
+    ...(plan.unmet && { unmet: text(plan.unmet) }),
+  };
+}
+
+function request(place: Found): PlanRequest {
+  const found = members(place, ['budget', 'spread', 'multiple', 'exclude', 'overrides', 'factors']);
+  const budget = members(found.budget, ['kind', 'value']);
+  const result: PlanRequest = {
+    budget: {
+      kind: oneOf<Budget['kind']>(budget.kind, ['keep', 'energy', 'error', 'rank']),
+      value: amount(budget.value),
+    },
+    spread: oneOf<Spread>(found.spread, ['optimal', 'uniform', 'energy']),
+    multiple: wholeNumber(found.multiple, 1),
+    exclude: list(found.exclude).map(text),
+    overrides: Object.fromEntries(
+      dictionary(found.overrides).map(([name, rank]) => [name, rank.value === null ? null : wholeNumber(rank, 1)]),
+    ),
+    factors: oneOf<2 | 3>(found.factors, [2, 3]),
+  };
+  try {
+    checkRequest(result);
+  } catch (error) {
+    fail(found.budget, error instanceof RankscopeError ? `${error.subject} in its range: ${error.remedy}` : 'a budget');
+  }
+  return result;
+}
+
+function matrices(place: Found): PlannedMatrix[] {
+  const names = new Set<string>();
+  return list(place).map((item) => {
+    const found = members(item, ['name', 'shape', 'rank', 'parametersBefore', 'parametersAfter', 'error'], ['reason']);
+    const name = text(found.name);
+    if (names.has(name)) fail(found.name, 'each matrix once');
+    names.add(name);
+    const sizes = list(found.shape).map((size) => wholeNumber(size, 1));
+    const [m, n] = sizes;
+    if (m === undefined || n === undefined || sizes.length !== 2) return fail(found.shape, 'two sizes, [out, in]');
+    return {
+      name,
+      shape: [m, n] as const,
+      rank: found.rank.value === null ? null : wholeNumber(found.rank, 1, Math.min(m, n)),
+      ...(found.reason && { reason: text(found.reason) }),
+      parametersBefore: wholeNumber(found.parametersBefore, 0),
+      parametersAfter: wholeNumber(found.parametersAfter, 0),
+      error: amount(found.error),
+    };
+  });
+}
+
+function totals(place: Found): PlanTotals {
+  const found = members(place, ['parametersBefore', 'parametersAfter', 'bytesBefore', 'bytesAfter', 'error']);
+  return {
+    parametersBefore: wholeNumber(found.parametersBefore, 0),
+    parametersAfter: wholeNumber(found.parametersAfter, 0),
+    bytesBefore: amount(found.bytesBefore),
+    bytesAfter: amount(found.bytesAfter),
+    error: amount(found.error),
+  };
+}
