@@ -13,7 +13,7 @@ export interface ExactSpectrum {
 const TALL = 1.6;
 /** Heights of the stack in multiples of its width, tried in turn: higher is less work, lower is less memory. */
 const STACK_HEIGHTS = [3, 2, 1.25];
-/** A stack holds at least this many entries, so that a narrow matrix is not reduced in crumbs. */
+/** Where memory allows, a stack holds at least this many entries, so that a narrow matrix is not reduced in crumbs. */
 const LEAST_STACK = 2 ** 22;
 
 /**
@@ -97,10 +97,10 @@ function columnPanels(backend: Backend, rows: ScaledRows): Panels {
 
 function streamedSpectrum(backend: Backend, panels: Panels, options: RoutineOptions): Promise<Float64Array> {
   const { height, width } = panels;
-  const least = Math.ceil(LEAST_STACK / width);
   return withLess(
-    STACK_HEIGHTS.map((multiple) => async () => {
-      const stack = Math.min(height, Math.max(Math.ceil(multiple * width), least));
+    STACK_HEIGHTS.map((multiple, attempt) => async () => {
+      const least = attempt === 0 ? Math.ceil(LEAST_STACK / width) : 0;
+      const stack = Math.min(height, Math.max(Math.ceil(multiple * width), width + 1, least));
       const triangle = await stackedTriangle(backend, panels, stack, part(options, 0, 0.6));
       try {
         return await backend.singularValues(triangle, part(options, 0.6, 1));
