@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { format, stripVTControlCharacters } from 'node:util';
 import { openBrowser, remoteUri, workbenchUrl } from './browser.ts';
+import { SUITE_LINE } from './extensionHost.ts';
 import { temporarySample } from './sample.ts';
 import { type Server, startServer } from './server.ts';
 import { RELEASES, type Release } from './setup.ts';
@@ -13,6 +14,7 @@ const LIMIT_MS = 300_000;
 async function runSuite(release: Release, grep: string | undefined): Promise<number> {
   const suite = await bundleSuite();
   const workspace = temporarySample();
+  const workbenchLog: string[] = [];
   let server: Server | undefined;
   let browser: Awaited<ReturnType<typeof openBrowser>> | undefined;
   try {
@@ -27,9 +29,11 @@ async function runSuite(release: Release, grep: string | undefined): Promise<num
       const onExit = page.exposeFunction('codeAutomationExit', resolve);
       onExit.catch(() => resolve(1));
     });
-    await page.exposeFunction('codeAutomationLog', (_type: string, parameters: unknown[]) =>
-      console.log(stripVTControlCharacters(format(...parameters))),
-    );
+    await page.exposeFunction('codeAutomationLog', (_type: string, parameters: unknown[]) => {
+      const line = stripVTControlCharacters(format(...parameters));
+      workbenchLog.push(line);
+      if (line.startsWith(SUITE_LINE)) console.log(line.slice(SUITE_LINE.length));
+    });
     await page.goto(
       workbenchUrl(server, workspace.folder, [
         ['extensionDevelopmentPath', remoteUri(server, process.cwd())],
@@ -46,7 +50,8 @@ async function runSuite(release: Release, grep: string | undefined): Promise<num
     return 1;
   } finally {
     await browser?.browser.close();
-    if (server !== undefined) writeFileSync('test-output/logs/server.log', server.log());
+    mkdirSync('test-output/logs', { recursive: true });
+    writeFileSync('test-output/logs/server.log', `${workbenchLog.join('\n')}\n\n${server?.log() ?? ''}`);
     await server?.stop();
     workspace.remove();
   }
