@@ -1,4 +1,3 @@
-import { isAscii } from 'node:buffer';
 import { MAX_JSON_DEPTH } from '../limits.ts';
 
 /** What the JSON text has where something else must be; the caller knows the file's name. */
@@ -38,25 +37,28 @@ export class JsonCursor {
     this.take(QUOTE, 'a string');
     const start = this.at;
     let escaped = false;
+    let seen = 0;
     for (;;) {
       const byte = this.bytes[this.at];
       if (byte === undefined) throw this.fault('the end of a string');
       if (byte === QUOTE) break;
       if (byte < SPACE) throw this.fault('no control character in a string');
+      seen |= byte;
       if (byte === BACKSLASH) {
         escaped = true;
         this.at++;
       }
       this.at++;
     }
-    const content = this.bytes.subarray(start, this.at++);
-    if (!escaped) return isAscii(content) ? content.toString('latin1') : content.toString('utf8');
-    return this.unescape(content.toString('utf8'));
+    const content = this.bytes.toString(seen < 128 ? 'latin1' : 'utf8', start, this.at++);
+    return escaped ? this.unescape(content) : content;
   }
 
   /** A whole number from 0 to 2^53 - 1, written without fraction or exponent. */
   naturalNumber(): number {
     this.skipSpace();
+    const digits = this.shortNumber();
+    if (digits !== undefined) return digits;
     const literal = this.numberLiteral();
     if (!/^(0|[1-9][0-9]*)$/.test(literal)) throw this.fault('a whole number that is not negative', literal);
     const value = Number(literal);
@@ -90,8 +92,9 @@ export class JsonCursor {
     if (this.at < this.bytes.length) throw this.fault('the end of the text');
   }
 
-  fault(expected: string, found = this.excerpt()): JsonFault {
-    return new JsonFault(`at byte ${this.at} of the header ${expected} is expected, but there is ${found}`);
+  fault(expected: string, found?: string): JsonFault {
+    const what = found || this.excerpt();
+    return new JsonFault(`at byte ${this.at} of the header ${expected} is expected, but there is ${what}`);
   }
 
   private excerpt(): string {
@@ -108,6 +111,27 @@ export class JsonCursor {
     }
     if (/\p{Surrogate}/u.test(text)) throw this.fault('no lone surrogate in the string before');
     return text;
+  }
+
+  /** A plain number of at most 15 digits, which need no check against 2^53; undefined, and nothing taken, for any other. */
+  private shortNumber(): number | undefined {
+    let value = 0;
+    let at = this.at;
+    for (; at < this.at + 16; at++) {
+      const digit = this.bytes[at]! - ZERO;
+      if (!(digit >= 0 && digit <= 9)) break;
+      value = value * 10 + digit;
+    }
+    const length = at - this.at;
+    if (
+      length === 0 ||
+      length === 16 ||
+      (length > 1 && this.bytes[this.at] === ZERO) ||
+      NUMBER_BYTES[this.bytes[at] ?? 0]
+    )
+      return undefined;
+    this.at = at;
+    return value;
   }
 
   private numberLiteral(): string {

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { chmodSync, symlinkSync } from 'node:fs';
+import { openCheckpoint } from '../../../src/formats/open.ts';
+import { testFolder } from './folder.ts';
+import { rejectsWith } from './rejectsWith.ts';
+import { f32File } from './safetensorsBytes.ts';
+
+const ONE = f32File({ a: { shape: [1, 2], values: [1, 2] } });
+const TWO = f32File({ b: { shape: [2], values: [3, 4] } });
+const INDEX = JSON.stringify({
+  metadata: { total_size: 16 },
+  weight_map: { a: 'one.safetensors', b: 'two.safetensors' },
+});
+
+describe('opening', () => {
+  const folder = testFolder();
+
+  async function names(path: string): Promise<string[]> {
+    const checkpoint = await openCheckpoint(path);
+    await checkpoint.close();
+    assert.equal(checkpoint.path, path);
+    return checkpoint.tensors.map((tensor) => tensor.name);
+  }
+
+  it('takes the single file of a folder', async () => {
+    folder.write('model.safetensors', ONE);
+    folder.write('config.json', '{}');
+    assert.deepEqual(await names(folder.path()), ['a']);
+  });
+
+  it('takes the index of a folder before a file', async () => {
+    folder.write('one.safetensors', ONE);
+    folder.write('two.safetensors', TWO);
+    folder.write('model.safetensors', ONE);
+    folder.write('model.safetensors.index.json', INDEX);
+    assert.deepEqual(await names(folder.path()), ['a', 'b']);
+    const checkpoint = await openCheckpoint(folder.path('model.safetensors.index.json'));
+    assert.deepEqual(
+      checkpoint.files.map((file) => file.path),
+      ['model.safetensors.index.json', 'one.safetensors', 'two.safetensors'].map((name) => folder.path(name)),
+    );
+    assert.deepEqual(
+      checkpoint.tensors.map((tensor) => tensor.file),
+      [1, 2],
+    );
+    const values = new Float32Array(2);
+    await checkpoint.read(checkpoint.tensors[1]!, 0, values);
+    assert.deepEqual([...values], [3, 4]);
+    await checkpoint.close();
+  });
+
+  it('follows the links of the local hub cache', async () => {
+    const root = 'models--me--mine';
+    folder.write(`${root}/blobs/111`, ONE);
+    folder.write(`${root}/blobs/222`, TWO);
+    folder.write(`${root}/blobs/333`, INDEX);
+    folder.write(`${root}/snapshots/abc/config.json`, '{}');
+    const links = [
+      ['one.safetensors', '111'],
+      ['two.safetensors', '222'],
+      ['model.safetensors.index.json', '333'],
+    ];
+    for (const [name, blob] of links) symlinkSync(`../../blobs/${blob}`, folder.path(`${root}/snapshots/abc/${name}`));
+    assert.deepEqual(await names(folder.path(`${root}/snapshots/abc`)), ['a', 'b']);
+    assert.deepEqual(await names(folder.path(`${root}/snapshots/abc/one.safetensors`)), ['a']);
+  });
+
+  for (const shard of [
+    '../one.safetensors',
+    '/etc/passwd',
+    'C:\\one.safetensors',
+    'x/../../one.safetensors',
+    '',
+    'a\0b',
+  ])
+    it(`refuses a shard named ${JSON.stringify(shard)}`, async () => {
+      folder.write('one.safetensors', ONE);
+      const index = folder.write('in/model.safetensors.index.json', JSON.stringify({ weight_map: { a: shard } }));
+      await rejectsWith(openCheckpoint(index), 'malformed', /inside the folder/);
+    });
+
+  it('refuses a shard that is a link out of the folder', async () => {
+    folder.write('one.safetensors', ONE);
+    const index = folder.write(
+      'in/model.safetensors.index.json',
+      JSON.stringify({ weight_map: { a: 'one.safetensors' } }),
+    );
+    symlinkSync('../one.safetensors', folder.path('in/one.safetensors'));
+    await rejectsWith(openCheckpoint(index), 'malformed', /leads out of the folder/);
+  });
+
+  it('names the shard that is missing', async () => {
+    folder.write('one.safetensors', ONE);
+    folder.write('model.safetensors.index.json', INDEX);
+    await rejectsWith(openCheckpoint(folder.path()), 'not-found', /two\.safetensors/, /index\.json names it/);
+  });
+
+  it('names the tensor that its shard does not hold', async () => {
+    folder.write('one.safetensors', ONE);
+    folder.write('two.safetensors', ONE);
+    folder.write('model.safetensors.index.json', INDEX);
+    await rejectsWith(openCheckpoint(folder.path()), 'malformed', /"b" is in two\.safetensors/);
+  });
+
+  it('says what it left out where shards hold more than the index says', async () => {
+    folder.write('one.safetensors', ONE);
+    folder.write('two.safetensors', f32File({ a: { shape: [1], values: [7] }, b: { shape: [1], values: [8] } }));
+    folder.write('model.safetensors.index.json', INDEX);
+    const checkpoint = await openCheckpoint(folder.path());
+    assert.match(checkpoint.warnings.join(), /1 more tensors/);
+    assert.deepEqual(checkpoint.tensors[0]?.shape, [1, 2]);
+    await checkpoint.close();
+  });
+
+  it('does not take an index as a shard of an index', async () => {
+    const name = 'model.safetensors.index.json';
+    folder.write(name, JSON.stringify({ weight_map: { a: name } }));
+    await rejectsWith(openCheckpoint(folder.path(name)), 'not-a-checkpoint');
+  });
+
+  for (const content of [
+    '{"weight_map": [',
+    '{"weight_map": 3}',
+    '{"weight_map": {"a": 3}}',
+    '{ "a": 1 }',
+    '["weights"]',
+  ])
+    it(`refuses the index ${content}`, () =>
+      rejectsWith(openCheckpoint(folder.write('model.safetensors.index.json', content)), 'malformed', /index\.json/));
+
+  it('opens a file of another name for what it is', async () => {
+    assert.deepEqual(await names(folder.write('weights.dat', ONE)), ['a']);
+  });
+
+  const others: Record<string, readonly [content: string | Uint8Array, says: RegExp]> = {
+    'an empty file': ['', /empty/],
+    'a web page': ['\n<!DOCTYPE html><html><body>404', /web page/],
+    'a Git LFS pointer': [
+      'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1234\n',
+      /1234 bytes.*git lfs pull/,
+    ],
+    'a gzip archive': [new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0]), /gzip/],
+    'a download of zeros': [new Uint8Array(5000), /zeros/],
+    'a few bytes': ['abc', /only 3 bytes/],
+    'a text': ['these are my notes on the model', /begins with the bytes 74 68/],
+  };
+  for (const [what, [content, says]] of Object.entries(others))
+    it(`calls ${what} what it is`, () =>
+      rejectsWith(openCheckpoint(folder.write('model.dat', content)), 'not-a-checkpoint', /model\.dat/, says));
+
+  it('says that a folder holds no checkpoint, or too many', async () => {
+    folder.write('none/config.json', '{}');
+    await rejectsWith(openCheckpoint(folder.path('none')), 'not-a-checkpoint', /no checkpoint/);
+    folder.write('many/a.safetensors', ONE);
+    folder.write('many/b.safetensors', TWO);
+    await rejectsWith(openCheckpoint(folder.path('many')), 'not-a-checkpoint', /2 checkpoints/, /a\.safetensors/);
+  });
+
+  it('says that reading is not permitted', async function () {
+    if (process.platform === 'win32' || process.getuid?.() === 0) {
+      this.test!.title += ' [skipped: needs a user who is not root]';
+      this.skip();
+    }
+    chmodSync(folder.write('model.safetensors', ONE), 0);
+    await rejectsWith(openCheckpoint(folder.path('model.safetensors')), 'unreadable', /permitted/);
+  });
+
+  it('stops when it is cancelled', () =>
+    rejectsWith(openCheckpoint(folder.write('model.safetensors', ONE), { signal: AbortSignal.abort() }), 'cancelled'));
+});

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { openCheckpoint } from '../../../src/formats/open.ts';
+import { checkpointPath } from './checkpointFiles.ts';
+import { testFolder } from './folder.ts';
+import { python } from './python.ts';
+import { rejectsWith } from './rejectsWith.ts';
+import { f32File, safetensorsBytes } from './safetensorsBytes.ts';
+
+const DAMAGED: Record<string, readonly [header: string, dataBytes: number, says: RegExp]> = {
+  'an end before its begin': ['{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}', 4, /ends \(0\) before/],
+  'a hole between tensors': [
+    '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}',
+    3,
+    /no tensor holds the bytes 1 to 2/,
+  ],
+  'two tensors in one place': [
+    '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+    1,
+    /inside another/,
+  ],
+  'data that ends early': ['{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', 8, /only 8 follow.*cut off/],
+  'bytes that belong to no tensor': ['{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 9, /8 bytes after/],
+  'an offset of 2^53': ['{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,9007199254740992]}}', 1, /2\^53/],
+  'a shape beyond 2^53': ['{"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,1]}}', 1, /2\^53 el/],
+  'a negative size': ['{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}', 1, /not negative/],
+  'a fraction as offset': ['{"a":{"dtype":"U8","shape":[1],"data_offsets":[0.0,1]}}', 1, /whole number/],
+  'a leading zero': ['{"a":{"dtype":"U8","shape":[01],"data_offsets":[0,1]}}', 1, /whole number/],
+  'three offsets': ['{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}}', 1, /3 offsets/],
+  'two shapes': ['{"a":{"dtype":"U8","shape":[1],"shape":[2],"data_offsets":[0,1]}}', 1, /two shape/],
+  'no dtype': ['{"a":{"shape":[1],"data_offsets":[0,1]}}', 1, /no dtype/],
+  'a text after the header': ['{}x', 0, /end of the text/],
+  'a lone surrogate': ['{"\\ud800":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1, /surrogate/],
+  'a line break in a name': ['{"a\nb":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1, /control character/],
+  'metadata that is no text': ['{"__metadata__":{"a":1}}', 0, /a string is expected/],
+  'metadata twice': ['{"__metadata__":{},"__metadata__":{}}', 0, /twice/],
+};
+
+describe('a safetensors file', () => {
+  const folder = testFolder();
+  const write = (content: Uint8Array) => folder.write('model.safetensors', content);
+
+  for (const [what, [header, dataBytes, says]] of Object.entries(DAMAGED))
+    it(`with ${what} is refused by name`, () =>
+      rejectsWith(
+        openCheckpoint(write(safetensorsBytes(header, new Uint8Array(dataBytes)))),
+        'malformed',
+        /model\.safetensors/,
+        says,
+      ));
+
+  it('of invalid UTF-8 is refused', () => {
+    const bytes = safetensorsBytes('{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', new Uint8Array(1));
+    bytes[10] = 0xff;
+    return rejectsWith(openCheckpoint(write(bytes)), 'malformed', /UTF-8/);
+  });
+
+  it('of an unknown type is refused with the known ones', () =>
+    rejectsWith(
+      openCheckpoint(
+        write(safetensorsBytes('{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}', new Uint8Array(4))),
+      ),
+      'unsupported',
+      /"F33"/,
+      /BF16/,
+    ));
+
+  it('is cheap to refuse when it nests a million brackets', async () => {
+    const header = `{"a":{"x":${'['.repeat(1_000_000)}`;
+    const start = performance.now();
+    await rejectsWith(openCheckpoint(write(safetensorsBytes(header))), 'malformed', /nested/);
+    assert.ok(performance.now() - start < 1000);
+  });
+
+  it('may have names that JavaScript objects have of their own', async () => {
+    const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
+    const entries = names.map((name, i) => `"${name}":{"dtype":"U8","shape":[1],"data_offsets":[${i},${i + 1}]}`);
+    const checkpoint = await openCheckpoint(write(safetensorsBytes(`{${entries}}`, new Uint8Array([5, 6, 7, 8]))));
+    assert.deepEqual(
+      checkpoint.tensors.map((tensor) => tensor.name),
+      names,
+    );
+    const value = new Float32Array(1);
+    await checkpoint.read(checkpoint.tensors[0]!, 0, value);
+    assert.equal(value[0], 5);
+    await checkpoint.close();
+  });
+
+  it('may list a name twice: the last entry counts, and it is said', async () => {
+    const header =
+      '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}';
+    const checkpoint = await openCheckpoint(write(safetensorsBytes(header, new Uint8Array(2))));
+    assert.deepEqual(checkpoint.tensors[0]?.shape, [2]);
+    assert.match(checkpoint.warnings.join(), /"a" more than once/);
+    await checkpoint.close();
+  });
+
+  it('may have escapes in names, scalars, empty tensors and unknown fields', async () => {
+    const header =
+      '{ "\\u00e9\\n":{"dtype":"F32","shape":[],"data_offsets":[0,4]}, "e":{"dtype":"F32","shape":[0,5],"data_offsets":[4,4],' +
+      '"more":[{"deep":[1.5e3,true,null]}]}, "f":{"dtype":"F16","shape":[0],"data_offsets":[4,4]} }  \n';
+    const checkpoint = await openCheckpoint(
+      write(safetensorsBytes(header, new Uint8Array(new Float32Array([2.5]).buffer))),
+    );
+    assert.deepEqual(
+      checkpoint.tensors.map(({ name, shape, bytes }) => [name, shape, bytes]),
+      [
+        ['é\n', [], 4],
+        ['e', [0, 5], 0],
+        ['f', [0], 0],
+      ],
+    );
+    assert.equal(new Set(checkpoint.tensors.map((tensor) => tensor.storage)).size, 3);
+    await checkpoint.close();
+  });
+
+  it('of 100,000 tensors opens within a second of processor time', async () => {
+    const entries = Array.from(
+      { length: 100_000 },
+      (_, i) =>
+        `"model.layers.${i >> 4}.mlp.experts.${i & 15}.weight":{"dtype":"U8","shape":[1,1],"data_offsets":[${i},${i + 1}]}`,
+    );
+    const path = write(safetensorsBytes(`{${entries}}`, new Uint8Array(100_000)));
+    const times: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const start = process.cpuUsage();
+      const checkpoint = await openCheckpoint(path);
+      const { user, system } = process.cpuUsage(start);
+      times.push((user + system) / 1000);
+      assert.equal(checkpoint.tensors.length, 100_000);
+      await checkpoint.close();
+    }
+    assert.ok(Math.min(...times) < 1000, `${times}`);
+  });
+
+  it('gives any range of a tensor, and its stored bytes', async () => {
+    const values = Array.from({ length: 100 }, (_, i) => i / 7);
+    const checkpoint = await openCheckpoint(
+      write(f32File({ pad: { shape: [1], values: [9] }, a: { shape: [10, 10], values } })),
+    );
+    const tensor = checkpoint.tensors[1]!;
+    const out = new Float32Array(13);
+    await checkpoint.read(tensor, 55, out);
+    assert.deepEqual(out, new Float32Array(values.slice(55, 68)));
+    const stored = await checkpoint.readStored!(tensor, 4 * 55, 4 * 13);
+    assert.deepEqual(stored, new Uint8Array(out.buffer));
+    await rejectsWith(checkpoint.read(tensor, 99, new Float32Array(2)), 'wrong-use', /a: elements 99/);
+    await checkpoint.close();
+  });
+
+  it('has the values that the reference reader gives, in every type', async function () {
+    const names = ['bf16', 'f16', 'f64', 'f8_e4m3', 'f8_e5m2'].map((type) => `retsim-dtypes/retsim.${type}`);
+    const paths = ['retsim/model', ...names].map((name) => checkpointPath(this, `${name}.safetensors`));
+    const script = `
+import json, sys, torch
+from safetensors import safe_open
+def sampled(path):
+    with safe_open(path, "pt") as f:
+        tensors = {k: f.get_tensor(k) for k in f.keys()}
+        return {k: [list(t.shape), t.to(torch.float32).flatten()[::97].tolist()] for k, t in tensors.items()}
+print(json.dumps([sampled(path) for path in sys.argv[1:]]))`;
+    const reference = python(this, ['torch', 'safetensors'], script, ...paths) as Record<
+      string,
+      [number[], number[]]
+    >[];
+    for (const [i, path] of paths.entries()) {
+      const checkpoint = await openCheckpoint(path);
+      assert.deepEqual(new Set(checkpoint.tensors.map((tensor) => tensor.name)), new Set(Object.keys(reference[i]!)));
+      for (const tensor of checkpoint.tensors) {
+        const [shape, sampled] = reference[i]![tensor.name]!;
+        assert.deepEqual(tensor.shape, shape);
+        const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
+        await checkpoint.read(tensor, 0, values);
+        const ours = [...values].filter((_, at) => at % 97 === 0);
+        assert.deepEqual(ours, sampled, `${path} ${tensor.name}`);
+      }
+      await checkpoint.close();
+    }
+  }).timeout(120_000);
+});
