@@ -10,21 +10,22 @@ import { connectionOver, type Port } from './port.ts';
 import type { CallContext, Calls, Service } from './service.ts';
 
 /**
- * Answers the calls that arrive at `port` with `service`, until the port closes: then everything under way is cancelled.
+ * Answers the calls that arrive at `port` with `service`, until the port closes or `close` is called: then everything under way is
+ * cancelled, and `close` gives a promise of its end.
  * `log` hears of errors that are not RankscopeErrors: faults of ours, whose stack the caller does not get.
  */
 export function serve(
   port: Port,
   service: Service,
   log: (fault: unknown) => void = () => undefined,
-): { close(): void } {
+): { close(): Promise<void> } {
   const connection = connectionOver(port);
-  const ends = answerCalls(connection, service as unknown as Handlers, log);
-  const close = () => {
-    ends.abort();
+  const cancelAll = answerCalls(connection, service as unknown as Handlers, log);
+  const close = async () => {
     connection.dispose();
+    await cancelAll();
   };
-  port.onClose?.(close);
+  port.onClose?.(() => void close());
   connection.listen();
   return { close };
 }
@@ -91,37 +92,45 @@ let lastToken = 0;
 
 /**
  * Registers every handler on `connection`. Whatever a handler throws reaches the caller as a RankscopeError.
- * The controller that is returned cancels all that is under way.
+ * @returns what cancels all that is under way, and gives a promise of its end.
  */
 export function answerCalls(
   connection: MessageConnection,
   handlers: Handlers,
   log: (fault: unknown) => void,
-): AbortController {
+): () => Promise<void> {
   const ends = new AbortController();
-  connection.onRequest(async (method: string, envelope: unknown, token: CancellationToken) => {
+  const underWay = new Set<Promise<unknown>>();
+
+  async function answer(method: string, envelope: Envelope, token: CancellationToken): Promise<unknown> {
     const handler = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
     if (!handler) return answerOf(new RankscopeError('wrong-use', method, 'no such call'));
-    const { params, token: progressToken } = envelope as Envelope;
+    const { params, token: progressToken } = envelope;
     const cancel = new AbortController();
     const subscription = token.onCancellationRequested(() => cancel.abort());
     if (token.isCancellationRequested) cancel.abort();
     const signal = AbortSignal.any([cancel.signal, ends.signal]);
     try {
-      return await handler(params, {
-        signal,
-        ...(progressToken === undefined
-          ? {}
-          : { progress: (value: unknown) => quietly(connection.sendProgress(PROGRESS, progressToken, value)) }),
-      });
+      if (progressToken === undefined) return await handler(params, { signal });
+      const progress = (value: unknown) => quietly(connection.sendProgress(PROGRESS, progressToken, value));
+      return await handler(params, { signal, progress });
     } catch (error) {
       if (!(error instanceof RankscopeError)) log(error);
       return answerOf(error);
     } finally {
       subscription.dispose();
     }
+  }
+
+  connection.onRequest((method: string, envelope: unknown, token: CancellationToken) => {
+    const answering = answer(method, envelope as Envelope, token).finally(() => underWay.delete(answering));
+    underWay.add(answering);
+    return answering;
   });
-  return ends;
+  return async () => {
+    ends.abort();
+    await Promise.all(underWay);
+  };
 }
 
 /** Makes one call; ends in its value or in a RankscopeError, `gone` giving the one for a channel that is dead. */

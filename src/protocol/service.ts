@@ -15,7 +15,7 @@ export interface Calls {
   prioritize: Call<{ path: string; names: readonly string[] }, void>;
   /** All singular values of one matrix. */
   spectrum: Call<{ path: string; name: string }, Spectrum, StepProgress>;
-  plan: Call<{ path: string; request: PlanRequest }, Plan, StepProgress>;
+  plan: Call<{ path: string; request: PlanRequest } & EngineRequest, Plan, StepProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
   clearCache: Call<Record<string, never>, { bytes: number }>;
 }
