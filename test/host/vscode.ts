@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
@@ -23,13 +23,9 @@ export interface Vscode {
 /** The VS Code that UI tests run in: RANKSCOPE_VSCODE, or the newest. */
 export const testedRelease = (process.env.RANKSCOPE_VSCODE ?? 'newest') as Release;
 
-/** Installs the `.vsix` that `npm run package` made, puts `files` (from, to in the workspace) beside the sample, and opens it. */
-export async function openVscode(
-  options: Omit<ServerOptions, 'extensions' | 'release'> & { files?: Readonly<Record<string, string>> } = {},
-): Promise<Vscode> {
+/** Installs the `.vsix` that `npm run package` made, and opens it on a copy of the sample. */
+export async function openVscode(options: Omit<ServerOptions, 'extensions' | 'release'> = {}): Promise<Vscode> {
   const workspace = temporarySample();
-  for (const [to, from] of Object.entries(options.files ?? {}))
-    cpSync(from, path.join(workspace.folder, to), { recursive: true });
   const extensions = mkdtempSync(path.join(os.tmpdir(), 'rankscope-extensions-'));
   const ends: (() => unknown)[] = [
     workspace.remove,

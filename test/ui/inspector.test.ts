@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Frame } from 'playwright-core';
+import { openVscode, type Vscode } from '../host/vscode.ts';
+import { type AnalyzedMatrix, analyzed } from './commandLine.ts';
+import { answerPath, chooseInContextMenu, eventually, runCommand, webviewPage } from './workbench.ts';
+
+const CHECKPOINT = 'model.safetensors';
+const CHOSEN = 'model.layers.1.mlp.gate_proj.weight';
+
+describe('the inspector, in the installed extension', function () {
+  this.timeout(120_000);
+  let vscode: Vscode;
+  let inspector: Frame;
+  let matrices: readonly AnalyzedMatrix[];
+
+  before(async () => {
+    vscode = await openVscode();
+    matrices = analyzed(path.join(vscode.folder, CHECKPOINT));
+  });
+  after(async () => {
+    assert.deepEqual(vscode.pageErrors, []);
+    await vscode.close();
+  });
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') await vscode?.screenshot(`failed-${this.currentTest.title.slice(0, 40)}`);
+  });
+
+  it('opens by a right click on a checkpoint', async () => {
+    await chooseInContextMenu(vscode.page, CHECKPOINT, 'Analyze Weight Ranks');
+    inspector = await webviewPage(vscode.page, 'inspector', CHECKPOINT);
+    await inspector.locator('dl.facts', { hasText: 'safetensors' }).waitFor();
+  });
+
+  it('fills the heatmap with every matrix, and has the numbers of the command line', async () => {
+    await inspector
+      .getByRole('application', { name: /Heatmap/ })
+      .first()
+      .waitFor();
+    await inspector.getByRole('checkbox', { name: 'Show as table' }).click();
+    const rows = await eventually(async () => {
+      const found = await tableRows(inspector);
+      assert.deepEqual(
+        found.map((row) => row.State).filter((state) => !state?.startsWith('exact')),
+        [],
+      );
+      assert.equal(found.length, matrices.length);
+      return found;
+    }, 60_000);
+    for (const matrix of matrices) {
+      const row = rows.find((each) => each.Matrix === matrix.name);
+      assert.ok(Math.abs(Number(row?.Effective) - matrix.effectiveRank) <= 0.005 * matrix.effectiveRank, matrix.name);
+      assert.equal(Number(row?.['Break-even']), matrix.breakEvenRank, matrix.name);
+    }
+    await vscode.screenshot('inspector-table');
+    await inspector.getByRole('checkbox', { name: 'Show as table' }).click();
+    await vscode.screenshot('inspector-heatmap');
+  });
+
+  it('shows the spectrum of a clicked cell', async () => {
+    await clickCell(inspector, CHOSEN);
+    await inspector.getByRole('region', { name: 'Rank', exact: true }).waitFor();
+    await inspector.locator('h2', { hasText: CHOSEN }).waitFor();
+    await vscode.screenshot('inspector-spectrum');
+  });
+
+  it('says at once, and rightly, what the rank of the slider means', async () => {
+    const matrix = matrices.find(({ name }) => name === CHOSEN);
+    assert.ok(matrix);
+    const [rows, columns] = matrix.shape;
+    for (const rank of [1, Math.floor(matrix.breakEvenRank / 2), matrix.breakEvenRank + 1]) {
+      await inspector.getByRole('slider', { name: 'Rank' }).fill(String(rank));
+      const outcome = await inspector.locator('dl.outcome').innerText();
+      const squares = matrix.singularValues.map((value) => value * value);
+      const total = squares.reduce((sum, value) => sum + value, 0);
+      const cut = squares.slice(rank).reduce((sum, value) => sum + value, 0);
+      closeTo(percentAfter(outcome, 'Error'), 100 * Math.sqrt(cut / total));
+      closeTo(percentAfter(outcome, 'Energy kept'), 100 * (1 - cut / total));
+      closeTo(percentAfter(outcome, 'Ratio'), (100 * rank * (rows + columns)) / (rows * columns));
+      const verdict = await inspector.locator('.verdict').innerText();
+      assert.match(verdict, rank <= matrix.breakEvenRank ? /^Saves/ : /^Does not pay/);
+    }
+    await vscode.screenshot('inspector-above-break-even');
+  });
+
+  it('saves the numbers as CSV and JSON where it is told to', async () => {
+    for (const kind of ['CSV', 'JSON']) {
+      const target = path.join(vscode.folder, `exported.${kind.toLowerCase()}`);
+      await inspector.getByRole('button', { name: `Save the numbers as ${kind}` }).click();
+      await answerPath(vscode.page, target);
+      await eventually(async () => assert.ok(existsSync(target), `${target} is not there`));
+      const text = readFileSync(target, 'utf8');
+      for (const { name } of matrices) assert.ok(text.includes(name), `${kind} lacks ${name}`);
+    }
+  });
+
+  it('saves the heatmap as a picture', async () => {
+    const target = path.join(vscode.folder, 'exported.png');
+    await inspector.getByRole('button', { name: 'Save the heatmap as PNG' }).click();
+    await answerPath(vscode.page, target);
+    await eventually(async () => assert.ok(existsSync(target), `${target} is not there`));
+    const picture = readFileSync(target);
+    assert.deepEqual([...picture.subarray(1, 4)], [...Buffer.from('PNG')]);
+    assert.ok(picture.length > 5000, `${picture.length} bytes are no heatmap`);
+  });
+
+  it('is the same again after its page was thrown away', async () => {
+    await runCommand(vscode.page, 'Developer: Reload Webviews');
+    inspector = await webviewPage(vscode.page, 'inspector', CHECKPOINT);
+    await inspector.getByRole('checkbox', { name: 'Show as table' }).click();
+    await eventually(async () => assert.equal((await tableRows(inspector)).length, matrices.length));
+    await inspector.getByRole('checkbox', { name: 'Show as table' }).click();
+  });
+});
+
+/** The accessible table, each row by its column heads. */
+async function tableRows(inspector: Frame): Promise<Record<string, string>[]> {
+  return inspector.locator('.table-root table').evaluate((table) => {
+    const heads = [...table.querySelectorAll('thead th')].map(
+      (head) => head.textContent?.replace(/[▲▼↑↓]/g, '').trim() ?? '',
+    );
+    return [...table.querySelectorAll('tbody tr')].map((row) =>
+      Object.fromEntries(
+        [...row.querySelectorAll('td, th')].map((cell, index) => [heads[index], cell.textContent?.trim() ?? '']),
+      ),
+    );
+  });
+}
+
+/** Moves over the heatmap as a person looking for a cell would, and clicks when its tooltip names `name`. */
+async function clickCell(inspector: Frame, name: string): Promise<void> {
+  const canvas = inspector.locator('.map canvas').first();
+  const box = await canvas.boundingBox();
+  assert.ok(box);
+  const tip = inspector.locator('.map .tip').first();
+  for (let y = 6; y < box.height; y += 12)
+    for (let x = 6; x < box.width; x += 24) {
+      await canvas.hover({ position: { x, y } });
+      if ((await tip.isVisible()) && (await tip.innerText()).split('\n')[0] === name) {
+        await canvas.click({ position: { x, y } });
+        return;
+      }
+    }
+  throw new Error(`no cell of the heatmap is ${name}`);
+}
+
+/** `text` holds lines of a term and its value. */
+function percentAfter(text: string, term: string): number {
+  const value = new RegExp(`${term}\\s+([\\d.,e−-]+) %`, 'i').exec(text)?.[1];
+  assert.ok(value !== undefined, `no ${term} in ${text}`);
+  return Number(value.replaceAll(',', '').replace('−', '-'));
+}
+
+/** The page shows three significant digits. */
+function closeTo(shown: number, expected: number): void {
+  assert.ok(Math.abs(shown - expected) <= 0.0051 * Math.abs(expected) + 1e-9, `${shown} is shown for ${expected}`);
+}

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { openVscode, type Vscode } from '../host/vscode.ts';
+import { chooseInContextMenu, explorerItem, openSideBar, webviewPage } from './workbench.ts';
+
+/** Seen by people in test-output/screenshots; here it is asked that the page takes the theme's colours. */
+const THEMES = {
+  dark: { name: 'Default Dark Modern', kind: 'vscode-dark' },
+  light: { name: 'Default Light Modern', kind: 'vscode-light' },
+  'high-contrast': { name: 'Default High Contrast', kind: 'vscode-high-contrast' },
+};
+
+for (const [label, theme] of Object.entries(THEMES))
+  describe(`the ${label} theme, in the installed extension`, function () {
+    this.timeout(120_000);
+    let vscode: Vscode;
+
+    before(async () => {
+      vscode = await openVscode({
+        settings: { 'workbench.colorTheme': theme.name, 'window.autoDetectColorScheme': false },
+      });
+    });
+    after(() => vscode.close());
+
+    it('colours the inspector and the side panel', async () => {
+      const { page } = vscode;
+      await chooseInContextMenu(page, 'model.safetensors', 'Analyze Weight Ranks');
+      const inspector = await webviewPage(page, 'inspector', 'model.safetensors');
+      await inspector
+        .getByRole('application', { name: /Heatmap/ })
+        .first()
+        .waitFor();
+      await inspector.locator('.listed-item').first().click();
+      await openSideBar(page, 'Rankscope');
+      await page
+        .getByRole('treeitem', { name: /model\.safetensors/ })
+        .first()
+        .waitFor();
+      const plan = await webviewPage(page, 'plan');
+      for (const frame of [inspector, plan])
+        assert.ok((await frame.locator('body').getAttribute('class'))?.split(' ').includes(theme.kind));
+      // The charts' animations and the heatmap's last cells.
+      await page.waitForTimeout(1500);
+      await vscode.screenshot(`theme-${label}`);
+      await openSideBar(page, 'Explorer');
+      await explorerItem(page, 'model.safetensors').waitFor();
+    });
+  });
