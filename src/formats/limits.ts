@@ -26,3 +26,30 @@ export const MAX_SHARDS = 4096;
 
 /** Entries of a folder that are looked at to find the checkpoint in it. */
 export const MAX_FOLDER_ENTRIES = 100_000;
+
+/** Length of a name or key in a GGUF file: ggml's own bound on keys (names of tensors have at most 64 bytes there). */
+export const MAX_GGUF_NAME = 65_535;
+
+/** A GGUF header. Vocabularies of 256,000 entries with their merges take about 20 MB. */
+export const MAX_GGUF_HEADER = 256 << 20;
+
+/** Entries of a zip archive; a PyTorch file has one per tensor storage. */
+export const MAX_ZIP_ENTRIES = 300_000;
+
+/** Size of a zip archive's directory: the entries above, with long names. */
+export const MAX_ZIP_DIRECTORY = 64 << 20;
+
+/** Deflate cannot make more than this many bytes of one; an entry that claims more lies. */
+export const MAX_DEFLATE_RATIO = 1032;
+
+/** A pickle without its tensors. That of 100,000 tensors has some 20 MB. */
+export const MAX_PICKLE_BYTES = 64 << 20;
+
+/** Containers and objects one pickle may build, at some 50 bytes each; a tensor takes about ten. */
+export const MAX_PICKLE_OBJECTS = 3_000_000;
+
+/** Values waiting on the stack of a pickle. Python's own pickler stays near a thousand. */
+export const MAX_PICKLE_STACK = 1_000_000;
+
+/** Nested containers that are searched for tensors. */
+export const MAX_NESTING = 64;

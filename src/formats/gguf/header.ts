@@ -1,0 +1,153 @@
+import { RankscopeError } from '../../base/errors.ts';
+import { MAX_GGUF_NAME, MAX_TENSORS } from '../limits.ts';
+import { Cursor } from './cursor.ts';
+import { GGML_TYPES, type GgmlType } from './types.ts';
+
+export interface GgufTensor {
+  readonly name: string;
+  /** Rows first, as everywhere else here; GGUF writes the dimensions the other way round. */
+  readonly shape: readonly number[];
+  readonly type: GgmlType;
+  /** Bytes from the file's start. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface GgufHeader {
+  readonly version: number;
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly tensors: readonly GgufTensor[];
+}
+
+/** ggml's own bound on dimensions. */
+const MAX_GGML_DIMENSIONS = 4;
+const SCALAR_BYTES: Readonly<Record<number, number>> = {
+  0: 1,
+  1: 1,
+  2: 2,
+  3: 2,
+  4: 4,
+  5: 4,
+  6: 4,
+  7: 1,
+  10: 8,
+  11: 8,
+  12: 8,
+};
+const STRING = 8;
+const ARRAY = 9;
+/** Longer texts (chat templates) are kept in part: metadata is for people to look at. */
+const SHOWN_TEXT = 2000;
+
+/**
+ * Parses the header of GGUF version 1 to 3 (ggml/docs/gguf.md) from the first `bytes` of a file of `size` bytes. Offsets must follow
+ * each other as ggml itself demands.
+ * @throws NeedMore when `bytes` end inside the header; RankscopeError 'malformed' or 'unsupported'.
+ */
+export function parseGgufHeader(file: string, bytes: Uint8Array, size: number): GgufHeader {
+  const malformed = (found: string) =>
+    new RankscopeError('malformed', file, found, 'It is damaged or cut off: copy or download it again');
+  /** A number of things of at least `least` bytes each, which the file must have room for. */
+  const within = (count: number, least: number, what: string): number => {
+    if (!(count * least <= size))
+      throw malformed(`it announces ${count} ${what}, more than its ${size} bytes can hold`);
+    return count;
+  };
+  const version = new Cursor(bytes.subarray(4), true).u32();
+  if (version < 1 || version > 3) {
+    const swapped = version > 0xffff;
+    const found = swapped
+      ? 'it is written in big-endian byte order'
+      : `its GGUF version is ${version}; known are 1 to 3`;
+    throw new RankscopeError(
+      'unsupported',
+      file,
+      found,
+      swapped ? 'Convert it to little-endian with gguf_convert_endian.py' : '',
+    );
+  }
+  const cursor = new Cursor(bytes, version > 1);
+  cursor.skip(8);
+  const tensorCount = within(cursor.count(), 24, 'tensors');
+  if (tensorCount > MAX_TENSORS)
+    throw new RankscopeError('too-large', file, `it has ${tensorCount} tensors; at most ${MAX_TENSORS} are read`);
+  const pairCount = within(cursor.count(), 13, 'metadata entries');
+
+  const name = () => {
+    const length = within(cursor.count(), 1, 'bytes of text');
+    if (length > MAX_GGUF_NAME) throw malformed(`a name is ${length} bytes long; at most ${MAX_GGUF_NAME} are read`);
+    return cursor.text(length);
+  };
+
+  const value = (type: number, depth: number): string => {
+    if (type === STRING) {
+      const length = within(cursor.count(), 1, 'bytes of text');
+      if (length <= SHOWN_TEXT) return cursor.text(length);
+      cursor.skip(length);
+      return `(text of ${length} bytes)`;
+    }
+    if (type !== ARRAY) {
+      if (SCALAR_BYTES[type] === undefined) throw malformed(`a metadata value has the unknown type ${type}`);
+      return cursor.scalar(type);
+    }
+    if (depth > 2) throw malformed('metadata arrays are nested deeper than 3');
+    const inner = cursor.u32();
+    const each = SCALAR_BYTES[inner];
+    const count = within(cursor.count(), each ?? 4, 'array elements');
+    if (each !== undefined) cursor.skip(count * each);
+    else for (let i = 0; i < count; i++) value(inner, depth + 1);
+    return `(${count} values)`;
+  };
+
+  const metadata = new Map<string, string>();
+  for (let i = 0; i < pairCount; i++) {
+    const key = name();
+    if (metadata.has(key)) throw malformed(`the metadata key ${JSON.stringify(key)} occurs twice`);
+    metadata.set(key, value(cursor.u32(), 0));
+  }
+  const alignment = Number(metadata.get('general.alignment') ?? 32);
+  if (!Number.isInteger(alignment) || alignment < 1 || alignment > 65536 || (alignment & (alignment - 1)) !== 0)
+    throw malformed(`its alignment is ${metadata.get('general.alignment')}, not a power of two up to 65536`);
+
+  const aligned = (at: number) => Math.ceil(at / alignment) * alignment;
+  const names = new Set<string>();
+  const directory: (Omit<GgufTensor, 'offset'> & { relative: number })[] = [];
+  let expected = 0;
+  for (let i = 0; i < tensorCount; i++) {
+    const tensor = name();
+    const fail = (found: string) => malformed(`tensor ${JSON.stringify(tensor)} ${found}`);
+    if (names.has(tensor)) throw fail('is listed twice');
+    names.add(tensor);
+    const dimensions = cursor.u32();
+    if (dimensions > MAX_GGML_DIMENSIONS)
+      throw fail(`has ${dimensions} dimensions; GGUF allows ${MAX_GGML_DIMENSIONS}`);
+    const shape = Array.from({ length: dimensions }, () => cursor.count()).reverse();
+    const code = cursor.u32();
+    const type = GGML_TYPES.get(code);
+    if (type === undefined)
+      throw new RankscopeError(
+        'unsupported',
+        file,
+        `tensor ${JSON.stringify(tensor)} has the unknown ggml type ${code}`,
+        'Update Rankscope',
+      );
+    const elements = shape.reduce((product, each) => product * each, 1);
+    if ((shape.at(-1) ?? 1) % type.values !== 0)
+      throw fail(`has rows of ${shape.at(-1)} values, which blocks of ${type.values} do not fill`);
+    const length = (elements / type.values) * type.bytes;
+    if (!Number.isSafeInteger(length)) throw fail(`claims the shape ${shape.join(' x ')}`);
+    const relative = cursor.u64();
+    if (relative !== expected) throw fail(`begins at byte ${relative} of the data, where byte ${expected} is expected`);
+    expected = aligned(relative + length);
+    if (!(relative + length <= size)) throw fail(`needs ${length} bytes, but the file has ${size}`);
+    directory.push({ name: tensor, shape, type, bytes: length, relative });
+  }
+  const data = aligned(cursor.at);
+  const tensors = directory.map(({ relative, ...tensor }) => ({ ...tensor, offset: data + relative }));
+  const last = tensors.findLast(({ bytes: length }) => length > 0);
+  if (last && last.offset + last.bytes > size)
+    throw malformed(
+      `tensor ${JSON.stringify(last.name)} should end at byte ${last.offset + last.bytes}, but the file ends at ${size}`,
+    );
+  return { version, metadata, tensors };
+}
