@@ -213,5 +213,6 @@ function report() {
   console.log(
     `\n${total.passed} passed, ${total.failed} failed${total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : ''}`,
   );
-  process.exit(total.failed > 0 ? 1 : 0);
+  const executed = sum(rows.filter(({ name }) => name !== 'build'));
+  process.exit(total.failed > 0 || executed.passed === 0 ? 1 : 0);
 }

@@ -138,6 +138,19 @@ function addressOf(child: ChildProcess, log: () => string): Promise<string> {
   });
 }
 
+/** Waits until nothing of the group is left, so that what it wrote to can be removed; throws where something survives. */
+async function groupGone(child: ChildProcess): Promise<void> {
+  for (let waited = 0; waited < 5000; waited += 50) {
+    try {
+      process.kill(-(child.pid ?? 0), 0);
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`Processes of the VS Code server ${child.pid} outlive it.`);
+}
+
 function endGroup(child: ChildProcess): void {
   if (child.pid === undefined) return;
   try {
