@@ -84,8 +84,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   const stop = async () => {
     process.off('exit', killGroup);
     killGroup();
-    if (child.exitCode === null && child.signalCode === null)
-      await new Promise((resolve) => child.once('exit', resolve));
+    await groupGone(child);
     removeTemporary(temporary);
   };
   try {
