@@ -1,0 +1,187 @@
+import { EMPTY, type Field, LEAVES, type ModuleClass, type ModuleExpression } from './moduleCode.ts';
+import type { TrieNode } from './tensorTrie.ts';
+import type { Universe } from './universe.ts';
+
+/** A class found at a node of a checkpoint's names. */
+export interface Placement {
+  readonly of: ModuleClass;
+  readonly node: TrieNode;
+}
+
+/** A class that fits a node as a whole. */
+export interface Fit {
+  /** Where the class itself and the classes in it lie. */
+  readonly placements: readonly Placement[];
+  /** Every node that the code explains; what is under modules of unknown content is not among them. */
+  readonly explained: readonly TrieNode[];
+}
+
+/**
+ * The placements of `of` and of everything it consists of, where the names at `node` are exactly those that the code makes: nothing
+ * that the code asks for is missing, and nothing is there that it does not explain. undefined where they differ.
+ */
+export function matchClass(universe: Universe, of: ModuleClass, node: TrieNode): Fit | undefined {
+  const match = new Match(universe);
+  const missing: string[] = [];
+  if (!match.class(of, node, '', missing) || missing.length > 0) return undefined;
+  return match;
+}
+
+/** Fields without which a class is not what a checkpoint shows: where to look for it, and how much a match is worth. */
+export function requiredFields(universe: Universe, of: ModuleClass): Field[] {
+  return universe.fields(of).filter((field) => !field.optional && isRequired(universe, field.value, new Set([of])));
+}
+
+function isRequired(universe: Universe, value: ModuleExpression, seen: Set<ModuleClass>): boolean {
+  switch (value.kind) {
+    case 'parameter':
+      return true;
+    case 'list':
+      return value.items.some((item) => isRequired(universe, item, seen));
+    case 'dict':
+      return value.entries.some((entry) => isRequired(universe, entry.value, seen));
+    case 'either':
+      return value.options.every((option) => isRequired(universe, option, seen));
+    case 'call': {
+      const known = universe.find(value.callee);
+      if (!known) return value.callee in LEAVES;
+      if (seen.has(known)) return false;
+      const inner = new Set([...seen, known]);
+      return (
+        universe.isLeaf(known) ||
+        universe.fields(known).some((field) => !field.optional && isRequired(universe, field.value, inner))
+      );
+    }
+    default:
+      return false;
+  }
+}
+
+/** Deeper nesting than this is a class that contains itself. */
+const DEPTH_LIMIT = 30;
+
+class Match implements Fit {
+  readonly placements: Placement[] = [];
+  readonly explained: TrieNode[] = [];
+  private depth = 0;
+
+  constructor(private readonly universe: Universe) {}
+
+  /** Whether `of` fits `node`; what is only missing is listed in `missing`, as a path from the class at which the match began. */
+  class(of: ModuleClass, node: TrieNode | undefined, path: string, missing: string[]): boolean {
+    if (this.depth > DEPTH_LIMIT) return false;
+    this.depth++;
+    try {
+      const lacking: string[] = [];
+      const leaf = this.universe.isLeaf(of);
+      if (leaf && !(node && isLeafNode(node, false))) return node === undefined && missing.push(path) > 0;
+      const fields = this.universe.fields(of);
+      for (const field of fields) if (!this.field(field, node, path, lacking)) return false;
+      const explained = new Set(fields.map(({ name }) => name));
+      const open = leaf || this.universe.isOpen(of);
+      if (!open && node && [...node.children.keys()].some((key) => !explained.has(key))) return false;
+      const tied = this.universe.tied(of).map((tail) => join(path, tail));
+      missing.push(...lacking.filter((name) => !tied.includes(name)));
+      if (node) for (const one of this.universe.lineage(of)) this.placements.push({ of: one, node });
+      return true;
+    } finally {
+      this.depth--;
+    }
+  }
+
+  private field(field: Field, parent: TrieNode | undefined, path: string, missing: string[]): boolean {
+    const node = parent?.children.get(field.name);
+    if (!node && field.optional) return true;
+    return this.value(field.value, node, join(path, field.name), missing);
+  }
+
+  private value(value: ModuleExpression, node: TrieNode | undefined, path: string, missing: string[]): boolean {
+    if (node && value.kind !== 'unknown') this.explained.push(node);
+    switch (value.kind) {
+      case 'unknown':
+        return true;
+      case 'parameter':
+        return node ? node.shape !== undefined && node.children.size === 0 : missing.push(path) > 0;
+      case 'either':
+        return value.options.some((option) => this.attempt(option, node, path, missing));
+      case 'dict':
+        if (node && [...node.children.keys()].some((key) => !value.entries.some(({ name }) => name === key)))
+          return false;
+        return value.entries.every((entry) => this.field(entry, node, path, missing));
+      case 'list':
+        return this.list(value.items, value.repeated, node, path, missing);
+      case 'call':
+        return this.call(value, node, path, missing);
+    }
+  }
+
+  private attempt(value: ModuleExpression, node: TrieNode | undefined, path: string, missing: string[]): boolean {
+    const placed = this.placements.length;
+    const explained = this.explained.length;
+    const lacking: string[] = [];
+    if (this.value(value, node, path, lacking) && (lacking.length === 0 || !node)) {
+      missing.push(...lacking);
+      return true;
+    }
+    this.placements.length = placed;
+    this.explained.length = explained;
+    return false;
+  }
+
+  private list(
+    items: readonly ModuleExpression[],
+    repeated: boolean,
+    node: TrieNode | undefined,
+    path: string,
+    missing: string[],
+  ): boolean {
+    if (repeated) {
+      const item = items[0];
+      if (!node || !item) return true;
+      return [...node.children].every(
+        ([key, child]) => /^\d+$/.test(key) && this.value(item, child, join(path, key), missing),
+      );
+    }
+    if (node && [...node.children.keys()].some((key) => !(Number(key) < items.length))) return false;
+    return items.every((item, index) =>
+      this.value(item, node?.children.get(String(index)), join(path, String(index)), missing),
+    );
+  }
+
+  private call(
+    { callee, sizes }: ModuleExpression & { kind: 'call' },
+    node: TrieNode | undefined,
+    path: string,
+    missing: string[],
+  ): boolean {
+    const known = this.universe.find(callee);
+    if (known) return this.class(known, node, path, missing);
+    if (EMPTY.has(callee)) return node === undefined;
+    const order = LEAVES[callee];
+    if (order === undefined) {
+      if (node) this.explained.pop();
+      return true;
+    }
+    if (!node) return missing.push(path) > 0;
+    return isLeafNode(node, true) && hasSizes(node.children.get('weight')?.shape, order, sizes);
+  }
+}
+
+/** A module whose tensors lie directly in it. */
+function isLeafNode(node: TrieNode, plain: boolean): boolean {
+  if (!node.children.has('weight')) return false;
+  return !plain || [...node.children.values()].every((child) => child.children.size === 0);
+}
+
+/** Sizes that are written as numbers in the code must be those of the tensor. */
+function hasSizes(
+  shape: readonly number[] | undefined,
+  order: 'out-in' | 'as-given' | 'free',
+  sizes: readonly (number | null)[],
+): boolean {
+  if (order === 'free' || shape?.length !== 2) return true;
+  const expected = order === 'out-in' ? [sizes[1], sizes[0]] : [sizes[0], sizes[1]];
+  return expected.every((size, index) => size === undefined || size === null || size === shape[index]);
+}
+
+const join = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`);

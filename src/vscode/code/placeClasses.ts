@@ -1,0 +1,79 @@
+import { type Fit, matchClass, requiredFields } from './matchModules.ts';
+import type { ModuleClass } from './moduleCode.ts';
+import type { TensorTrie, TrieNode } from './tensorTrie.ts';
+import type { Universe } from './universe.ts';
+
+/** Where in a checkpoint each class of some code is found. */
+export type Places = ReadonlyMap<ModuleClass, ReadonlySet<TrieNode>>;
+
+/**
+ * Finds the classes in the names of a checkpoint. A class is placed through the largest class that contains it and fits as a whole:
+ * so `Attention` lies where the model says, and another class with the same attributes that the model does not use lies nowhere.
+ * Where two unrelated classes would fit one place equally well, neither gets it.
+ */
+export function placeClasses(universe: Universe, trie: TensorTrie): Places {
+  const places = new Map<ModuleClass, Set<TrieNode>>();
+  /** Through which outermost class a class was placed. */
+  const through = new Map<ModuleClass, ModuleClass>();
+  const claimed = new Set<TrieNode>();
+  for (const group of byNode(candidates(universe, trie))) {
+    const { node } = group[0]!;
+    const fresh = claimed.has(node) ? [] : group.filter(({ of }) => (through.get(of) ?? of) === of);
+    if (fresh.length === 0) continue;
+    const [first, ...others] = fresh;
+    const unique = others.every(({ of }) => universe.areRelated(of, first!.of) || contains(first!, of, node));
+    for (const { fit } of fresh) for (const explained of [node, ...fit.explained]) claimed.add(explained);
+    if (!unique) continue;
+    for (const outer of fresh) {
+      for (const { of, node: at } of outer.fit.placements) {
+        const known = places.get(of);
+        if (known) known.add(at);
+        else places.set(of, new Set([at]));
+        if (!through.has(of)) through.set(of, outer.of);
+      }
+    }
+  }
+  return places;
+}
+
+interface Candidate {
+  readonly of: ModuleClass;
+  readonly node: TrieNode;
+  readonly fit: Fit;
+}
+
+function candidates(universe: Universe, trie: TensorTrie): Candidate[] {
+  const found: Candidate[] = [];
+  for (const of of universe.classes) {
+    if (universe.find(of.name) !== of) continue;
+    const tied = new Set(universe.tied(of));
+    const required = requiredFields(universe, of).filter(({ name }) => !tied.has(name));
+    const [first, ...others] = required;
+    if (!first) continue;
+    // A few names prove little: a class with a weight and a bias is like any Linear. Unless they are all that the checkpoint has.
+    const telling = required.filter(({ value }) => value.kind !== 'parameter').length >= 2;
+    for (const child of trie.withKey(first.name)) {
+      const node = child.parent;
+      if (!node || others.some(({ name }) => !node.children.has(name))) continue;
+      if (!telling && node.tensors < trie.root.tensors) continue;
+      const fit = matchClass(universe, of, node);
+      if (fit) found.push({ of, node, fit });
+    }
+  }
+  return found;
+}
+
+/** The candidates of each node together, the nodes with the most tensors first. */
+function byNode(all: readonly Candidate[]): Candidate[][] {
+  const groups = new Map<TrieNode, Candidate[]>();
+  for (const candidate of all) {
+    const group = groups.get(candidate.node);
+    if (group) group.push(candidate);
+    else groups.set(candidate.node, [candidate]);
+  }
+  return [...groups.values()].sort((a, b) => b[0]!.node.tensors - a[0]!.node.tensors);
+}
+
+/** Whether a candidate already has `of` at its own node, as its base class or the like. */
+const contains = ({ fit }: Candidate, of: ModuleClass, node: TrieNode): boolean =>
+  fit.placements.some((placed) => placed.of === of && placed.node === node);

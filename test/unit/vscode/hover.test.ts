@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict';
+import { hovered, llama, type Tensor } from './hoverSources.ts';
+
+const ATTENTION = `
+class Attention(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.heads = c.heads
+        self.q_proj = nn.Linear(c.size, c.size, bias=False)
+        self.k_proj = nn.Linear(c.size, c.size, bias=False)
+        self.v_proj = nn.Linear(c.size, c.size, bias=False)
+        self.o_proj = nn.Linear(c.size, c.size, bias=False)
+`;
+const MODEL = `
+class RMSNorm(nn.Module):
+    def __init__(self, size):
+        self.weight = nn.Parameter(torch.ones(size))
+
+class MLP(nn.Module):
+    def __init__(self, c):
+        self.gate_proj = nn.Linear(c.size, c.inner)
+        self.up_proj = nn.Linear(c.size, c.inner)
+        self.down_proj = nn.Linear(c.inner, c.size)
+        self.act = ACT2FN[c.act]
+
+class DecoderLayer(nn.Module):
+    def __init__(self, c):
+        self.self_attn = Attention(c)
+        self.mlp = MLP(c)
+        self.input_layernorm = RMSNorm(c.size)
+        self.post_attention_layernorm = RMSNorm(c.size)
+
+class Model(nn.Module):
+    def __init__(self, c):
+        self.embed_tokens = nn.Embedding(c.vocab, c.size)
+        self.layers = nn.ModuleList([DecoderLayer(c) for _ in range(c.layers)])
+        self.norm = RMSNorm(c.size)
+
+class CausalLM(nn.Module):
+    def __init__(self, c):
+        self.model = Model(c)
+        self.lm_head = nn.Linear(c.size, c.vocab)
+        self.lm_head.weight = self.model.embed_tokens.weight
+`;
+const mark = (source: string, text: string) => {
+  assert.ok(source.includes(text), `the example has no ${text}`);
+  return source.replace(text, `${text.slice(0, text.lastIndexOf('.') + 1)}^${text.slice(text.lastIndexOf('.') + 1)}`);
+};
+const all = (module: string, layers = 2, prefix = 'model.') =>
+  Array.from({ length: layers }, (_, index) => `${prefix}layers.${index}.${module}.weight`);
+
+describe('a hover in Python', () => {
+  it('finds a layer through the classes that contain its class', async () => {
+    const source = mark(ATTENTION + MODEL, 'self.q_proj');
+    assert.deepEqual(await hovered(source, llama()), all('self_attn.q_proj'));
+  });
+
+  it('finds it where the checkpoint has no prefix or another one', async () => {
+    const source = mark(ATTENTION + MODEL, 'self.q_proj');
+    assert.deepEqual(await hovered(source, llama(2, '')), all('self_attn.q_proj', 2, ''));
+    const wrapped = llama(2, 'module._orig_mod.');
+    assert.deepEqual(await hovered(source, wrapped), all('self_attn.q_proj', 2, 'module._orig_mod.'));
+  });
+
+  it('finds it in the forward pass as well', async () => {
+    const source = `${ATTENTION}    def forward(self, x):\n        return self.^o_proj(x)\n${MODEL}`;
+    assert.deepEqual(await hovered(source, llama()), all('self_attn.o_proj'));
+  });
+
+  it('finds a class by its structure alone where the file has nothing that contains it', async () => {
+    assert.deepEqual(await hovered(mark(ATTENTION, 'self.v_proj'), llama()), all('self_attn.v_proj'));
+  });
+
+  it('lists what is under a module', async () => {
+    const source = mark(ATTENTION + MODEL, 'self.mlp');
+    const under = await hovered(source, llama(1));
+    assert.deepEqual(
+      under,
+      ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'].flatMap((name) => all(name, 1)),
+    );
+  });
+
+  it('says nothing of a class that the model does not use', async () => {
+    const unused = ATTENTION.replace('Attention', 'Unused').replace('self.q_proj', 'self.^q_proj');
+    assert.deepEqual(await hovered(ATTENTION + unused + MODEL, llama()), []);
+    const partial = 'class Foo(nn.Module):\n    def __init__(self):\n        self.^q_proj = nn.Linear(8, 8)\n';
+    assert.deepEqual(await hovered(partial, llama()), []);
+    assert.deepEqual(await hovered(partial + ATTENTION + MODEL, llama()), []);
+  });
+
+  it('says nothing where two classes fit equally well', async () => {
+    const source = mark(ATTENTION, 'self.q_proj') + ATTENTION.replace('Attention', 'Other');
+    assert.deepEqual(await hovered(source, llama()), []);
+  });
+
+  it('says nothing of a class with a module that the checkpoint lacks, or lacking one that it has', async () => {
+    const more = `${ATTENTION}        self.gate = nn.Linear(c.size, 1)\n`;
+    assert.deepEqual(await hovered(mark(more, 'self.q_proj'), llama()), []);
+    const less = ATTENTION.split('\n')
+      .filter((line) => !line.includes('o_proj'))
+      .join('\n');
+    assert.deepEqual(await hovered(mark(less, 'self.q_proj'), llama()), []);
+  });
+
+  it('says nothing where the sizes written in the code are not those of the tensor', async () => {
+    const sized = (size: number) => ATTENTION.replaceAll('c.size', String(size));
+    assert.deepEqual(await hovered(mark(sized(64), 'self.q_proj'), llama()), all('self_attn.q_proj'));
+    assert.deepEqual(await hovered(mark(sized(65), 'self.q_proj'), llama()), []);
+  });
+
+  it('says nothing of the weight of a class that is like any Linear', async () => {
+    const linear = `
+class Linear8(nn.Module):
+    def __init__(self, m, n):
+        self.^weight = nn.Parameter(torch.zeros(m, n))
+`;
+    assert.deepEqual(await hovered(linear, llama()), []);
+    assert.deepEqual(
+      await hovered(`${linear}        self.bias = nn.Parameter(torch.zeros(m))\n`, [
+        ...llama(),
+        { name: 'model.layers.0.mlp.up_proj.bias', shape: [172] },
+      ]),
+      [],
+    );
+  });
+
+  it('allows what is made under a condition to be missing', async () => {
+    const source = `${ATTENTION}        if c.gate:\n            self.gate = nn.Linear(c.size, 1)\n${MODEL}`;
+    assert.deepEqual(await hovered(mark(source, 'self.q_proj'), llama()), all('self_attn.q_proj'));
+  });
+
+  it('finds inherited layers', async () => {
+    const source = `${ATTENTION}\nclass Sliding(Attention):\n    pass\n${MODEL.replace('Attention(c)', 'Sliding(c)')}`;
+    assert.deepEqual(await hovered(mark(source, 'self.q_proj'), llama()), all('self_attn.q_proj'));
+  });
+
+  it('follows layers that are appended one by one', async () => {
+    const source = (ATTENTION + MODEL).replace(
+      'self.layers = nn.ModuleList([DecoderLayer(c) for _ in range(c.layers)])',
+      'self.layers = nn.ModuleList()\n        for i in range(c.layers):\n            self.layers.append(DecoderLayer(c))',
+    );
+    assert.deepEqual(await hovered(mark(source, 'self.q_proj'), llama()), all('self_attn.q_proj'));
+  });
+
+  it('follows the dictionary of modules of a GPT', async () => {
+    const source = `
+class MLP(nn.Module):
+    def __init__(self, c):
+        self.c_fc = nn.Linear(c.n, 4 * c.n)
+        self.c_proj = nn.Linear(4 * c.n, c.n)
+        self.gelu = nn.GELU()
+class Block(nn.Module):
+    def __init__(self, c):
+        self.ln_1 = nn.LayerNorm(c.n)
+        self.mlp = MLP(c)
+class GPT(nn.Module):
+    def __init__(self, c):
+        self.transformer = nn.ModuleDict(dict(
+            wte = nn.Embedding(c.vocab, c.n),
+            drop = nn.Dropout(c.p),
+            h = nn.ModuleList([Block(c) for _ in range(c.layers)]),
+        ))
+        self.lm_head = nn.Linear(c.n, c.vocab, bias=False)
+        self.transformer.wte.weight = self.lm_head.weight
+`;
+    const tensors: Tensor[] = [
+      { name: 'transformer.wte.weight', shape: [65, 32] },
+      ...[0, 1].flatMap((layer) => [
+        { name: `transformer.h.${layer}.ln_1.weight`, shape: [32] },
+        { name: `transformer.h.${layer}.mlp.c_fc.weight`, shape: [128, 32] },
+        { name: `transformer.h.${layer}.mlp.c_proj.weight`, shape: [32, 128] },
+      ]),
+      { name: 'lm_head.weight', shape: [65, 32] },
+    ];
+    const fc = ['transformer.h.0.mlp.c_fc.weight', 'transformer.h.1.mlp.c_fc.weight'];
+    assert.deepEqual(await hovered(mark(source, 'self.c_fc'), tensors), fc);
+    assert.deepEqual(await hovered(source.replace('wte =', '^wte ='), tensors), ['transformer.wte.weight']);
+  });
+
+  it('follows Sequential by position', async () => {
+    const source = `
+class Net(nn.Module):
+    def __init__(self):
+        self.net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
+    def forward(self, x):
+        return self.net[2].^weight
+`;
+    const tensors = [
+      { name: 'net.0.weight', shape: [16, 8] },
+      { name: 'net.2.weight', shape: [2, 16] },
+    ];
+    assert.deepEqual(await hovered(source, tensors), ['net.2.weight']);
+    assert.deepEqual(await hovered(source, [...tensors, { name: 'net.1.weight', shape: [2, 2] }]), []);
+  });
+
+  it('takes an index for one layer, a negative one from the end', async () => {
+    assert.deepEqual(await hovered('x = self.layers[1].mlp.^down_proj', llama()), [
+      'model.layers.1.mlp.down_proj.weight',
+    ]);
+    assert.deepEqual(await hovered('m.model.layers[-2].mlp.^up_proj', llama()), ['model.layers.0.mlp.up_proj.weight']);
+    assert.deepEqual(await hovered('m.model.layers[7].mlp.^up_proj', llama()), []);
+    assert.deepEqual(await hovered('anything.mlp.^up_proj', llama()), []);
+  });
+});
+
+describe('a hover on a string', () => {
+  it('takes a whole name, with or without weight', async () => {
+    const name = 'model.layers.1.self_attn.q_proj.weight';
+    assert.deepEqual(await hovered(`x = "^${name}"`, llama()), [name]);
+    assert.deepEqual(await hovered(`x = '^layers.1.self_attn.q_proj'`, llama()), [name]);
+    assert.deepEqual(await hovered('f"model.layers.{^i}.self_attn.q_proj"', llama()), []);
+    assert.deepEqual(await hovered('f"^model.layers.{i}.self_attn.q_proj"', llama()), all('self_attn.q_proj'));
+  });
+
+  it('says nothing of other texts', async () => {
+    for (const text of ['q_proj', 'layers', 'weight', 'self_attn.x_proj', 'the model.layers', '', '.', 'a.b.c']) {
+      assert.deepEqual(await hovered(`x = "^${text}"`, llama()), [], text);
+    }
+  });
+
+  it('takes entries of target_modules as PEFT does', async () => {
+    assert.deepEqual(
+      await hovered('LoraConfig(target_modules=["k_proj", "^q_proj"])', llama()),
+      all('self_attn.q_proj'),
+    );
+    assert.deepEqual(await hovered('c = {"target_modules": ["^mlp.up_proj"]}', llama()), all('mlp.up_proj'));
+    assert.deepEqual(await hovered('target_modules = r"^.*\\.(q_proj|k_proj)"', llama(1)), [
+      ...all('self_attn.q_proj', 1),
+      ...all('self_attn.k_proj', 1),
+    ]);
+    assert.deepEqual(await hovered('LoraConfig(target_modules=["^proj"])', llama()), []);
+    assert.deepEqual(await hovered('LoraConfig(task=["^q_proj"])', llama()), []);
+  });
+
+  it('takes the keys of rank_pattern', async () => {
+    assert.deepEqual(await hovered('LoraConfig(rank_pattern={"^down_proj": 8})', llama()), all('mlp.down_proj'));
+    assert.deepEqual(await hovered('LoraConfig(rank_pattern={"^(a+)+b": 8})', llama()), []);
+  });
+});
