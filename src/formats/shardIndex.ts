@@ -1,11 +1,10 @@
-import { realpath } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, sep } from 'node:path';
 import { RankscopeError } from '../base/errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { attempt, type FileSource } from './fileSource.ts';
+import type { FileSource } from './fileSource.ts';
 import type { Format, OpenContext } from './format.ts';
 import { joinShards } from './joinShards.ts';
 import { MAX_JSON_FILE, MAX_SHARDS, MAX_TENSORS } from './limits.ts';
+import { siblingPath } from './siblingPath.ts';
 
 /** `*.safetensors.index.json`, `pytorch_model.bin.index.json`: which shard beside it holds each tensor. */
 export const shardIndex: Format = {
@@ -20,11 +19,10 @@ export const shardIndex: Format = {
 
 async function openShardIndex(source: FileSource, context: OpenContext): Promise<Checkpoint> {
   const index = await readIndex(source, context.signal);
-  const folder = dirname(source.name);
   const shards = [...new Set(index.shardOf.values())].sort();
   if (shards.length > MAX_SHARDS)
     throw new RankscopeError('too-large', source.name, `it names ${shards.length} shards, more than ${MAX_SHARDS}`);
-  const paths = await Promise.all(shards.map((shard) => shardPath(source.name, folder, shard)));
+  const paths = await Promise.all(shards.map((shard) => siblingPath(source.name, shard, 'shard')));
   const checkpoint = await joinShards(source, index, shards, paths, context);
   await source.close();
   return checkpoint;
@@ -55,36 +53,6 @@ async function readIndex(source: FileSource, signal: AbortSignal | undefined): P
   for (const [name, shard] of pairs)
     if (typeof shard !== 'string') throw malformed(`the shard of ${JSON.stringify(name)} is not a file name`);
   return { shardOf: new Map(pairs as [string, string][]), metadata: textOf(metadata) };
-}
-
-/** A shard must be a file under the index's folder; only the local hub cache keeps its files elsewhere, as links into `blobs`. */
-async function shardPath(index: string, folder: string, shard: string): Promise<string> {
-  const refuse = (found: string) =>
-    new RankscopeError('malformed', index, `the shard ${JSON.stringify(shard)} ${found}`, 'Open the shards one by one');
-  if (
-    isAbsolute(shard) ||
-    /^[a-z]:|\\|\0/i.test(shard) ||
-    shard.split('/').some((part) => part === '..' || part === '')
-  )
-    throw refuse('is not a file name inside the folder of the index');
-  const path = join(folder, shard);
-  const [root, target] = await Promise.all([
-    attempt(folder, () => realpath(folder)),
-    attempt(path, () => realpath(path)).catch((error: RankscopeError) => {
-      if (error.code !== 'not-found') throw error;
-      throw new RankscopeError(
-        'not-found',
-        path,
-        `this shard is missing; ${basename(index)} names it`,
-        'Download the missing file',
-        { cause: error },
-      );
-    }),
-  ]);
-  const blobs = dirname(target);
-  const inCache = basename(blobs) === 'blobs' && /^(models|datasets|spaces)--/.test(basename(dirname(blobs)));
-  if (!inCache && !target.startsWith(root + sep)) throw refuse('is a link that leads out of the folder');
-  return path;
 }
 
 function textOf(metadata: unknown): Map<string, string> {
