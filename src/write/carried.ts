@@ -1,0 +1,38 @@
+import type { Checkpoint, TensorInfo } from '../formats/checkpoint.ts';
+import { encode } from './encode.ts';
+import type { OutgoingTensor } from './safetensorsWriter.ts';
+
+/** Bytes, or elements of a decoded tensor, per piece. */
+const PIECE = 4 << 20;
+
+/** A tensor carried over: its stored bytes where safetensors can hold them, else its values in F32. */
+export async function carriedTensor(checkpoint: Checkpoint, tensor: TensorInfo): Promise<OutgoingTensor> {
+  const { name, shape, dtype, bytes } = tensor;
+  const elements = shape.reduce((product, size) => product * size, 1);
+  // Asking for no bytes tells whether there are any to be had.
+  const stored = (await checkpoint.readStored?.(tensor, 0, 0)) !== undefined;
+  if (stored)
+    return {
+      name,
+      shape,
+      dtype,
+      bytes,
+      async *content(signal) {
+        for (let at = 0; at < bytes; at += PIECE)
+          yield (await checkpoint.readStored!(tensor, at, Math.min(PIECE, bytes - at), signal))!;
+      },
+    };
+  return {
+    name,
+    shape,
+    dtype: 'F32',
+    bytes: 4 * elements,
+    async *content(signal) {
+      for (let at = 0; at < elements; at += PIECE / 4) {
+        const values = new Float32Array(Math.min(PIECE / 4, elements - at));
+        await checkpoint.read(tensor, at, values, signal);
+        yield encode(values, 'F32');
+      }
+    },
+  };
+}

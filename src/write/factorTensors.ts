@@ -1,0 +1,118 @@
+import { RankscopeError } from '../base/errors.ts';
+import type { MatrixRef } from '../model/anatomy.ts';
+import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
+import type { WrittenFactors } from './residual.ts';
+import type { OutgoingTensor } from './safetensorsWriter.ts';
+
+/** Leading singular triplets in [out, in] terms: W = left diag(values) right^T. */
+export interface Triplets {
+  /** m x r, row-major. */
+  readonly left: Float32Array;
+  /** Descending, r of them. */
+  readonly values: Float64Array;
+  /** n x r, row-major. */
+  readonly right: Float32Array;
+}
+
+/** One factor tensor to be, with the values it takes from the triplets. */
+interface Part {
+  readonly suffix: string;
+  readonly shape: readonly number[];
+  values(triplets: Triplets): ArrayLike<number>;
+}
+
+/**
+ * The tensors that take the place of `matrix`: two factors with sqrt(sigma) in each, so that neither loses digits to the other's
+ * range, or three as U, S, V. `load` is called once, when the first is written; `written` gets the factors as they were rounded.
+ */
+export function factorTensors(
+  matrix: MatrixRef,
+  rank: number,
+  factors: 2 | 3,
+  load: () => Promise<Triplets>,
+  written: (factors: WrittenFactors) => Promise<void>,
+): OutgoingTensor[] {
+  const dtype = factorType(matrix.tensor.dtype);
+  const parts = (factors === 2 ? twoFactors : threeFactors)(matrix.shape, rank);
+  const stem = matrix.name.replace(/\.weight$/, '');
+  let triplets: Promise<Triplets> | undefined;
+  return parts.map(({ suffix, shape, values }, k) => ({
+    name: `${stem}.${suffix}`,
+    dtype,
+    shape,
+    bytes: shape.reduce((product, size) => product * size, FACTOR_BYTES[dtype]),
+    async *content() {
+      triplets ??= load().then((found) => checked(found, matrix, rank));
+      const found = await triplets;
+      yield encode(values(found), dtype);
+      if (k < parts.length - 1) return;
+      triplets = undefined;
+      await written(roundedFactors(found, parts, rank, matrix.shape, dtype));
+    },
+  }));
+}
+
+function twoFactors([m, n]: readonly [number, number], rank: number): Part[] {
+  const root = (values: Float64Array) => values.map(Math.sqrt);
+  return [
+    {
+      suffix: 'lowrank_a.weight',
+      shape: [rank, n],
+      values: ({ right, values }) => transposedAndScaled(right, n, rank, root(values)),
+    },
+    {
+      suffix: 'lowrank_b.weight',
+      shape: [m, rank],
+      values: ({ left, values }) => {
+        const scale = root(values);
+        return left.map((value, at) => value * scale[at % rank]!);
+      },
+    },
+  ];
+}
+
+function threeFactors([m, n]: readonly [number, number], rank: number): Part[] {
+  return [
+    { suffix: 'svd_u', shape: [m, rank], values: ({ left }) => left },
+    { suffix: 'svd_s', shape: [rank], values: ({ values }) => values },
+    {
+      suffix: 'svd_v',
+      shape: [rank, n],
+      values: ({ right }) => transposedAndScaled(right, n, rank, new Float64Array(rank).fill(1)),
+    },
+  ];
+}
+
+function roundedFactors(
+  triplets: Triplets,
+  parts: readonly Part[],
+  rank: number,
+  [m]: readonly [number, number],
+  dtype: FactorType,
+): WrittenFactors {
+  const values = parts.map((part) => rounded(part.values(triplets), dtype));
+  if (values.length === 2) return { rank, a: values[0]!, b: values[1]! };
+  const [left, scale, right] = values as [Float32Array, Float32Array, Float32Array];
+  const b = new Float32Array(m * rank).map((_, at) => left[at]! * scale[at % rank]!);
+  return { rank, a: right, b };
+}
+
+/** r x n from n x r, row k times scale[k]. */
+function transposedAndScaled(right: Float32Array, n: number, rank: number, scale: Float64Array): Float32Array {
+  const out = new Float32Array(rank * n);
+  for (let j = 0; j < n; j++) for (let k = 0; k < rank; k++) out[k * n + j] = right[j * rank + k]! * scale[k]!;
+  return out;
+}
+
+function checked(triplets: Triplets, { name, shape: [m, n] }: MatrixRef, rank: number): Triplets {
+  const { left, values, right } = triplets;
+  if (left.length !== m * rank || values.length !== rank || right.length !== n * rank)
+    throw new RankscopeError(
+      'engine',
+      name,
+      `factors of ${left.length}, ${values.length} and ${right.length} values came`,
+    );
+  if (![left, values, right].every((part) => part.every(Number.isFinite)))
+    throw new RankscopeError('not-finite', name, 'its factors hold NaN or infinity', 'Exclude it from the plan');
+  return triplets;
+}

@@ -1,0 +1,137 @@
+import { basename } from 'node:path';
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import type { Checkpoint, TensorInfo } from '../formats/checkpoint.ts';
+import type { MatrixRef } from '../model/anatomy.ts';
+import type { Plan } from '../model/plan.ts';
+import { breakEvenRank } from '../model/rankCost.ts';
+import { countParameters, ties as findTies, untied } from '../model/ties.ts';
+import { carriedTensor } from './carried.ts';
+import { factorTensors, type Triplets } from './factorTensors.ts';
+import { factorizedMetadata } from './metadata.ts';
+import { measureResidual, type WrittenFactors } from './residual.ts';
+import { type OutgoingTensor, writeSafetensors } from './safetensorsWriter.ts';
+
+export interface FactorizeRequest {
+  readonly checkpoint: Checkpoint;
+  /** As `anatomy` gives them. */
+  readonly matrices: readonly MatrixRef[];
+  readonly plan: Plan;
+  /** The `rank` leading triplets of a matrix in [out, in] terms, however it is stored. Asked for one matrix at a time. */
+  readonly factorsOf: (matrix: MatrixRef, rank: number, signal?: AbortSignal) => Promise<Triplets>;
+  /**
+   * Relative Frobenius error of factors as written, where a device can multiply faster than `measureResidual`, which is used where
+   * this is left out.
+   */
+  readonly residualOf?: (matrix: MatrixRef, factors: WrittenFactors, signal?: AbortSignal) => Promise<number>;
+  /** Groups of tied tensors; those of equal storage where left out. */
+  readonly ties?: readonly (readonly string[])[];
+  readonly out: string;
+  readonly overwrite: boolean;
+  readonly signal?: AbortSignal | undefined;
+  /** Tensors written so far, of how many, and the name of the one at work. */
+  readonly progress?: ((done: number, total: number, name: string) => void) | undefined;
+}
+
+export interface FactorizedReport {
+  readonly out: string;
+  readonly parametersBefore: number;
+  readonly parametersAfter: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  readonly matrices: readonly {
+    readonly name: string;
+    readonly rank: number;
+    readonly predictedError: number;
+    readonly measuredError: number;
+  }[];
+}
+
+/**
+ * Writes the checkpoint with the planned matrices as factors, all other tensors byte for byte (decoded to F32 where safetensors
+ * has no such type) and tied ones once. Memory: the factors of one matrix and a few pieces.
+ * @throws RankscopeError 'wrong-use' for a plan that does not fit the checkpoint, and what `writeSafetensors` throws.
+ */
+export async function writeFactorized(request: FactorizeRequest): Promise<FactorizedReport> {
+  const { checkpoint, plan, factorsOf, out, signal } = request;
+  const groups = request.ties ?? findTies(checkpoint.tensors);
+  const kept = untied(checkpoint.tensors, groups);
+  const chosen = chosenMatrices(request, kept, countParameters(checkpoint.tensors, groups));
+  const measured = new Map<string, number>();
+
+  const outgoing: OutgoingTensor[] = [];
+  for (const tensor of kept) {
+    const planned = chosen.get(tensor.name);
+    if (!planned) {
+      outgoing.push(await carriedTensor(checkpoint, tensor));
+      continue;
+    }
+    const { matrix, rank } = planned;
+    const load = async () => {
+      throwIfCancelled(signal, out);
+      return factorsOf(matrix, rank, signal);
+    };
+    const written = async (factors: WrittenFactors) => {
+      const measure = request.residualOf ?? ((...args) => measureResidual(checkpoint, ...args));
+      measured.set(matrix.name, await measure(matrix, factors, signal));
+    };
+    outgoing.push(...factorTensors(matrix, rank, plan.request.factors, load, written));
+  }
+
+  const bytesAfter = await writeSafetensors({
+    out,
+    tensors: outgoing,
+    metadata: factorizedMetadata(checkpoint, plan, [...chosen.values()], groups),
+    sources: checkpoint.files.map(({ path }) => path),
+    overwrite: request.overwrite,
+    signal,
+    progress: (done, name) => request.progress?.(done, outgoing.length, name),
+  });
+  return {
+    out,
+    parametersBefore: countParameters(checkpoint.tensors, groups),
+    parametersAfter: outgoing.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0),
+    bytesBefore: checkpoint.bytes,
+    bytesAfter,
+    matrices: [...chosen.values()].map(({ matrix, rank, predictedError }) => ({
+      name: matrix.name,
+      rank,
+      predictedError,
+      measuredError: measured.get(matrix.name)!,
+    })),
+  };
+}
+
+/** A matrix with the rank it gets. */
+export interface Chosen {
+  readonly matrix: MatrixRef;
+  readonly rank: number;
+  readonly predictedError: number;
+}
+
+function chosenMatrices(
+  { checkpoint, matrices, plan }: FactorizeRequest,
+  kept: readonly TensorInfo[],
+  parameters: number,
+): Map<string, Chosen> {
+  const refuse = (subject: string, found: string): never => {
+    throw new RankscopeError('wrong-use', subject, found, `Make a new plan for ${basename(checkpoint.path)}`);
+  };
+  if (plan.checkpoint.parameters !== parameters)
+    refuse(checkpoint.path, `it has ${parameters} parameters, the plan is for one with ${plan.checkpoint.parameters}`);
+  const byName = new Map(matrices.map((matrix) => [matrix.name, matrix]));
+  const once = new Set(kept.map(({ name }) => name));
+  const chosen = new Map<string, Chosen>();
+  for (const { name, shape, rank, error } of plan.matrices) {
+    if (rank === null) continue;
+    const matrix = byName.get(name);
+    if (!matrix) return refuse(name, 'the plan names this matrix, the checkpoint has none of this name');
+    const [m, n] = matrix.shape;
+    if (m !== shape[0] || n !== shape[1]) refuse(name, `it is ${m} x ${n}, in the plan ${shape.join(' x ')}`);
+    if (matrix.fixed) refuse(name, `it cannot be replaced by factors: ${matrix.fixed}`);
+    if (!once.has(name)) refuse(name, 'it is tied to another tensor that stands for both');
+    const limit = breakEvenRank(m, n, plan.request.factors);
+    if (rank > limit) refuse(name, `rank ${rank} is above break-even (${limit}): the factors would be the larger`);
+    chosen.set(name, { matrix, rank, predictedError: error });
+  }
+  return chosen;
+}

@@ -1,0 +1,46 @@
+import { basename } from 'node:path';
+import type { Checkpoint } from '../formats/checkpoint.ts';
+import type { Plan } from '../model/plan.ts';
+import type { Chosen } from './factorized.ts';
+
+/** Keys of the metadata that say what was done; the generated Python reads `ties`. */
+export const KEYS = {
+  format: 'rankscope.format',
+  source: 'rankscope.source',
+  factors: 'rankscope.factors',
+  request: 'rankscope.request',
+  ranks: 'rankscope.ranks',
+  ties: 'rankscope.ties',
+  types: 'rankscope.types',
+} as const;
+
+export const FORMAT = 'rankscope.factorized/1';
+
+/**
+ * What was there before, and what was done: the source's name, the request of the plan, the rank of each matrix, which names are
+ * left out because they are tied and to what, and which factors have another type than their matrix had.
+ */
+export function factorizedMetadata(
+  checkpoint: Checkpoint,
+  plan: Plan,
+  chosen: readonly Chosen[],
+  groups: readonly (readonly string[])[],
+): Map<string, string> {
+  const ties = groups.flatMap(([first, ...others]) => others.map((name) => [name, first!] as const));
+  const changed = chosen
+    .map(({ matrix }) => matrix)
+    .filter(({ tensor }) => !['F64', 'F32', 'F16', 'BF16'].includes(tensor.dtype))
+    .map(({ name, tensor }) => [name, tensor.dtype] as const);
+  return new Map([
+    // Loaders of the Hugging Face libraries refuse a file without it.
+    ['format', 'pt'],
+    ...checkpoint.metadata,
+    [KEYS.format, FORMAT],
+    [KEYS.source, basename(checkpoint.path)],
+    [KEYS.factors, String(plan.request.factors)],
+    [KEYS.request, JSON.stringify(plan.request)],
+    [KEYS.ranks, JSON.stringify(Object.fromEntries(chosen.map(({ matrix, rank }) => [matrix.name, rank])))],
+    ...(ties.length > 0 ? [[KEYS.ties, JSON.stringify(Object.fromEntries(ties))] as const] : []),
+    ...(changed.length > 0 ? [[KEYS.types, JSON.stringify(Object.fromEntries(changed))] as const] : []),
+  ]);
+}

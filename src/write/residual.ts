@@ -1,0 +1,71 @@
+import { throwIfCancelled } from '../base/errors.ts';
+import type { Checkpoint } from '../formats/checkpoint.ts';
+import type { MatrixRef } from '../model/anatomy.ts';
+
+/** Factors as they lie in the file: W ~ b a. */
+export interface WrittenFactors {
+  readonly rank: number;
+  /** m x r, row-major. */
+  readonly b: Float32Array;
+  /** r x n, row-major. */
+  readonly a: Float32Array;
+}
+
+/** Elements of the matrix held at a time. */
+const BLOCK = 1 << 20;
+/** Multiplications between two looks at the clock and the signal, some 20 ms. */
+const WORK = 2e7;
+
+/**
+ * ||W - b a||_F / ||W||_F, measured: W is read again by rows, sums are in f64. 0 for a zero matrix that is kept zero, infinity for
+ * one that is not.
+ */
+export async function measureResidual(
+  checkpoint: Pick<Checkpoint, 'read'>,
+  matrix: MatrixRef,
+  factors: WrittenFactors,
+  signal?: AbortSignal,
+): Promise<number> {
+  const { rows, cols, tensor, offset } = matrix;
+  const { left, right } = asStored(matrix, factors);
+  const height = Math.max(1, Math.min(rows, Math.floor(BLOCK / cols)));
+  const block = new Float32Array(height * cols);
+  const product = new Float64Array(cols);
+  let lost = 0;
+  let whole = 0;
+  let work = 0;
+  for (let first = 0; first < rows; first += height) {
+    const part = block.subarray(0, Math.min(height, rows - first) * cols);
+    await checkpoint.read(tensor, offset + first * cols, part, signal);
+    for (let row = 0; row * cols < part.length; row++) {
+      product.fill(0);
+      for (let k = 0; k < factors.rank; k++) {
+        const scale = left[(first + row) * factors.rank + k]!;
+        for (let j = 0, at = k * cols; j < cols; j++, at++) product[j]! += scale * right[at]!;
+      }
+      for (let j = 0, at = row * cols; j < cols; j++, at++) {
+        whole += part[at]! ** 2;
+        lost += (part[at]! - product[j]!) ** 2;
+      }
+      work += factors.rank * cols;
+      if (work > WORK) {
+        work = 0;
+        await new Promise(setImmediate);
+        throwIfCancelled(signal, matrix.name);
+      }
+    }
+  }
+  return lost === 0 ? 0 : Math.sqrt(lost / whole);
+}
+
+/** The two factors of the matrix as it is stored: left (rows x r) times right (r x cols). */
+function asStored({ transposed, rows, cols }: MatrixRef, { rank, a, b }: WrittenFactors) {
+  if (!transposed) return { left: b, right: a };
+  return { left: transpose(a, rank, rows), right: transpose(b, cols, rank) };
+}
+
+function transpose(values: Float32Array, rows: number, cols: number): Float32Array {
+  const out = new Float32Array(values.length);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) out[j * rows + i] = values[i * cols + j]!;
+  return out;
+}

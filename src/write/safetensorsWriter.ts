@@ -1,0 +1,79 @@
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { writeTarget } from './target.ts';
+
+/** A tensor to be written; its values are asked for when its turn comes. */
+export interface OutgoingTensor {
+  readonly name: string;
+  /** A type that safetensors knows. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+  /** Exactly `bytes` bytes, row-major and little-endian, in pieces of any size. */
+  content(signal?: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+export interface SafetensorsOptions {
+  readonly out: string;
+  readonly tensors: readonly OutgoingTensor[];
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly sources: readonly string[];
+  readonly overwrite: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: ((done: number, name: string) => void) | undefined;
+}
+
+/**
+ * Writes a safetensors file: the header, then tensor after tensor, never more than a piece in memory. Tensors of wider types come
+ * first, so that all are aligned, in the given order otherwise. Gives the file's size.
+ * @throws RankscopeError as `writeTarget` does.
+ */
+export async function writeSafetensors(options: SafetensorsOptions): Promise<number> {
+  const { out, metadata, sources, overwrite, signal, progress } = options;
+  const tensors = [...options.tensors].sort((a, b) => width(b.dtype) - width(a.dtype));
+  const header = headerOf(tensors, metadata, out);
+  const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 8 + header.length);
+  await writeTarget({ out, sources, overwrite, bytes }, async (append) => {
+    const length = new Uint8Array(8);
+    new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
+    await append(length);
+    await append(header);
+    for (const [done, tensor] of tensors.entries()) {
+      throwIfCancelled(signal, out);
+      progress?.(done, tensor.name);
+      let written = 0;
+      for await (const piece of tensor.content(signal)) {
+        throwIfCancelled(signal, out);
+        await append(piece);
+        written += piece.length;
+      }
+      if (written !== tensor.bytes)
+        throw new RankscopeError('engine', tensor.name, `${written} bytes came instead of ${tensor.bytes}`);
+    }
+    throwIfCancelled(signal, out);
+  });
+  return bytes;
+}
+
+/** By hand and not from an object: a tensor may be named `__proto__`. Padded to a multiple of 8 bytes. */
+function headerOf(tensors: readonly OutgoingTensor[], metadata: ReadonlyMap<string, string>, out: string): Uint8Array {
+  const names = new Set<string>(['__metadata__']);
+  const pairs = [...metadata].map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
+  const entries = pairs.length > 0 ? [`"__metadata__":{${pairs.join(',')}}`] : [];
+  let offset = 0;
+  for (const { name, dtype, shape, bytes } of tensors) {
+    if (names.has(name)) throw new RankscopeError('unsupported', out, `two tensors would be named ${name}`);
+    names.add(name);
+    const range = [offset, offset + bytes];
+    entries.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: range })}`);
+    offset += bytes;
+  }
+  const text = new TextEncoder().encode(`{${entries.join(',')}}`);
+  const padded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
+  padded.set(text);
+  return padded;
+}
+
+/** Bytes of one element: the digits in the name of a type are its bits. */
+function width(dtype: string): number {
+  return dtype === 'BOOL' ? 1 : Number(/\d+/.exec(dtype)?.[0] ?? 8) / 8;
+}
