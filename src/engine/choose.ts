@@ -1,0 +1,94 @@
+import { availableParallelism } from 'node:os';
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import type { Backend } from './backend.ts';
+import { prove } from './prove.ts';
+import { createCpuBackend } from './wasm/backend.ts';
+
+export interface EngineRequest {
+  /** `auto` (the default) or one of the names below. */
+  readonly engine?: string | undefined;
+  /** Default: as many as there are cores. */
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Candidate {
+  readonly name: string;
+  /** What to do where it cannot be had. */
+  readonly remedy: string;
+  /** Makes the engine, unproven. @throws with the reason why it cannot be had here */
+  open(threads: number): Promise<Backend> | Backend;
+}
+
+/** In the order in which `auto` tries them. */
+const CANDIDATES: readonly Candidate[] = [
+  { name: 'cpu', remedy: 'It needs a 64-bit processor with SIMD and Node 20 or newer', open: createCpuBackend },
+];
+
+/**
+ * The engine asked for, proven by products read back; `info.reason` says in one sentence why it is this one.
+ * @throws 'wrong-use' for an unknown name or a bad number of threads, 'engine' where the engine cannot be had, 'cancelled'
+ */
+export async function chooseEngine(request: EngineRequest = {}): Promise<Backend> {
+  const { engine = 'auto', signal } = request;
+  const { threads, note } = countThreads(request.threads);
+  const wanted = engine === 'auto' ? CANDIDATES : CANDIDATES.filter(({ name }) => name === engine);
+  if (wanted.length === 0) {
+    const names = ['auto', ...CANDIDATES.map(({ name }) => name)].join(', ');
+    throw new RankscopeError('wrong-use', `engine "${engine}"`, 'is not known', `Choose one of ${names}`);
+  }
+  const refused: string[] = [];
+  for (const candidate of wanted) {
+    throwIfCancelled(signal, 'choosing an engine');
+    try {
+      return await open(candidate, threads, (backend) => reason(engine, backend, refused, note), signal);
+    } catch (error) {
+      if (error instanceof RankscopeError && error.code === 'cancelled') throw error;
+      refused.push(`${candidate.name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new RankscopeError(
+    'engine',
+    `engine "${engine}"`,
+    refused.join('; '),
+    wanted.map(({ remedy }) => remedy).join('; '),
+  );
+}
+
+async function open(
+  candidate: Candidate,
+  threads: number,
+  why: (backend: Backend) => string,
+  signal: AbortSignal | undefined,
+): Promise<Backend> {
+  const backend = await candidate.open(threads);
+  try {
+    await prove(backend, signal);
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+  return Object.assign(backend, { info: { ...backend.info, reason: why(backend) } });
+}
+
+function reason(asked: string, { info }: Backend, refused: readonly string[], note: string): string {
+  const threads = `${info.threads} thread${info.threads === 1 ? '' : 's'}${note}`;
+  if (asked !== 'auto') return `${info.name} was asked for; it runs on ${threads}.`;
+  if (refused.length > 0) return `${info.name} on ${threads}, because ${refused.join('; ')}.`;
+  return `${info.name} on ${threads}, the fastest engine found here.`;
+}
+
+function countThreads(wanted: number | undefined): { threads: number; note: string } {
+  const cores = Math.max(1, availableParallelism());
+  if (wanted === undefined) return { threads: cores, note: '' };
+  if (!Number.isInteger(wanted) || wanted < 1) {
+    throw new RankscopeError(
+      'wrong-use',
+      `threads ${wanted}`,
+      'is not a positive whole number',
+      'Leave it out for one a core',
+    );
+  }
+  if (wanted <= cores) return { threads: wanted, note: '' };
+  return { threads: cores, note: ` (${wanted} were asked for, there are only ${cores} cores)` };
+}

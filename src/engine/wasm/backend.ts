@@ -1,0 +1,159 @@
+import { cpus } from 'node:os';
+import type { EngineInfo } from '../../base/engineInfo.ts';
+import { RankscopeError } from '../../base/errors.ts';
+import type { Backend, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import type { Work } from './job.ts';
+import { compileKernels, instantiate, type KernelSet } from './kernels.ts';
+import { Heap } from './memory.ts';
+import { Pool } from './pool.ts';
+import { orthonormalizeRoom } from './routines/orthonormalize.ts';
+import { block } from './routines/product.ts';
+import { singularValuesRoom } from './routines/singularValues.ts';
+import { svdRoom } from './routines/svd.ts';
+
+const KIND: Record<KernelSet, string> = {
+  wide: 'WASM, relaxed SIMD in 256-bit registers',
+  relaxed: 'WASM, relaxed SIMD',
+  simd: 'WASM, SIMD',
+};
+
+/** The cpu engine: WASM kernels on `threads` worker threads over one shared memory. */
+export function createCpuBackend(threads: number): Backend {
+  return new CpuBackend(threads);
+}
+
+/** A packed matrix in the shared memory. */
+class CpuMatrix implements Matrix {
+  constructor(
+    readonly owner: CpuBackend,
+    readonly rows: number,
+    readonly cols: number,
+    readonly at: number,
+  ) {}
+}
+
+class CpuBackend implements Backend {
+  readonly info: EngineInfo;
+  private readonly heap = new Heap();
+  private readonly pool: Pool;
+  private readonly alive = new Set<Matrix>();
+
+  constructor(readonly threads: number) {
+    const { module, set } = compileKernels();
+    const bytes = instantiate(module, this.heap.memory).gemmScratch();
+    const scratch = Array.from({ length: threads }, () => this.heap.allocate(bytes, 'cpu engine'));
+    this.pool = new Pool(module, this.heap.memory, scratch);
+    const device = `${cpus()[0]?.model.trim() || process.arch} (${KIND[set]})`;
+    this.info = { name: 'cpu', device, threads, reason: '' };
+  }
+
+  async allocate(rows: number, cols: number): Promise<Matrix> {
+    return this.take(rows, cols, `a ${rows} x ${cols} matrix`);
+  }
+
+  free(matrix: Matrix): void {
+    if (this.alive.delete(matrix)) this.heap.release((matrix as CpuMatrix).at);
+  }
+
+  async upload(
+    matrix: Matrix,
+    row: number,
+    rows: number,
+    fill: (out: Float32Array) => Promise<void> | void,
+  ): Promise<void> {
+    const { at, cols } = this.own(matrix);
+    if (row < 0 || rows < 0 || row + rows > matrix.rows) throw misuse(`rows ${row} to ${row + rows} of ${matrix.rows}`);
+    await fill(this.heap.floats(at + row * cols * 4, rows * cols));
+  }
+
+  async download(matrix: Matrix): Promise<Float32Array> {
+    const { at, rows, cols } = this.own(matrix);
+    return new Float32Array(this.heap.floats(at, rows * cols));
+  }
+
+  async multiply(out: Matrix, a: Matrix, b: Matrix, options: MultiplyOptions = {}): Promise<void> {
+    const { transposeA = false, transposeB = false, alpha = 1, beta = 0 } = options;
+    const [m, k] = transposeA ? [a.cols, a.rows] : [a.rows, a.cols];
+    const [inner, n] = transposeB ? [b.cols, b.rows] : [b.rows, b.cols];
+    if (k !== inner || out.rows !== m || out.cols !== n) {
+      throw misuse(`a product of ${m} x ${k} and ${inner} x ${n} into ${out.rows} x ${out.cols}`);
+    }
+    if (out === a || out === b) throw misuse('a product over one of its operands');
+    const place = (matrix: Matrix) => block(this.own(matrix).at, matrix.cols);
+    const args = { m, n, k, a: place(a), b: place(b), c: place(out), transposeA, transposeB, alpha, beta };
+    await this.run({ routine: 'multiply', args }, 'multiply');
+  }
+
+  async orthonormalize(a: Matrix, options: RoutineOptions = {}): Promise<Matrix> {
+    return this.factor(a, true, options);
+  }
+
+  async triangularize(a: Matrix, options: RoutineOptions = {}): Promise<Matrix> {
+    return this.factor(a, false, options);
+  }
+
+  async singularValues(a: Matrix, options: RoutineOptions = {}): Promise<Float64Array> {
+    const { at, rows, cols } = this.own(a);
+    if (rows * cols === 0) return new Float64Array(0);
+    return this.withRoom(singularValuesRoom(rows, cols, this.threads), `singular values of ${rows} x ${cols}`, (room) =>
+      this.run({ routine: 'singularValues', args: { at, rows, cols, room } }, 'singularValues', options),
+    ) as Promise<Float64Array>;
+  }
+
+  async svd(a: Matrix, rank: number, options: RoutineOptions = {}): Promise<Factors> {
+    const { at, rows, cols } = this.own(a);
+    if (!Number.isInteger(rank) || rank < 1 || rank > Math.min(rows, cols)) {
+      throw misuse(`rank ${rank} of a ${rows} x ${cols} matrix`);
+    }
+    return this.withRoom(svdRoom(rows, cols, rank, this.threads), `rank ${rank} of ${rows} x ${cols}`, (room) =>
+      this.run({ routine: 'svd', args: { at, rows, cols, rank, room } }, 'svd', options),
+    ) as Promise<Factors>;
+  }
+
+  async close(): Promise<void> {
+    await this.pool.close();
+  }
+
+  private async factor(a: Matrix, keepQ: boolean, options: RoutineOptions): Promise<Matrix> {
+    const { at, rows, cols } = this.own(a);
+    if (rows < cols) throw misuse(`a QR of ${rows} x ${cols}, which is not tall`);
+    const triangle = this.take(cols, cols, 'R');
+    try {
+      const bytes = orthonormalizeRoom(rows, cols, keepQ, this.threads);
+      await this.withRoom(bytes, `QR of ${rows} x ${cols}`, (room) => {
+        const args = { at, rows, cols, triangle: triangle.at, keepQ, room };
+        return this.run({ routine: 'orthonormalize', args }, keepQ ? 'orthonormalize' : 'triangularize', options);
+      });
+      return triangle;
+    } catch (error) {
+      this.free(triangle);
+      throw error;
+    }
+  }
+
+  private take(rows: number, cols: number, subject: string): CpuMatrix {
+    const matrix = new CpuMatrix(this, rows, cols, this.heap.allocate(rows * cols * 4, subject));
+    this.alive.add(matrix);
+    return matrix;
+  }
+
+  private own(matrix: Matrix): CpuMatrix {
+    if (matrix instanceof CpuMatrix && matrix.owner === this && this.alive.has(matrix)) return matrix;
+    throw misuse('a matrix of another engine, or one that was freed');
+  }
+
+  private async withRoom(bytes: number, subject: string, use: (room: number) => Promise<unknown>): Promise<unknown> {
+    const room = this.heap.allocate(bytes, subject);
+    try {
+      return await use(room);
+    } finally {
+      this.heap.release(room);
+    }
+  }
+
+  private run(work: Work, subject: string, options: RoutineOptions = {}): Promise<unknown> {
+    return this.pool.run(work, subject, options.signal, options.progress);
+  }
+}
+
+const misuse = (found: string) => new RankscopeError('wrong-use', 'cpu engine', `was asked for ${found}`);

@@ -1,0 +1,174 @@
+// Singular values of an upper bidiagonal matrix in f64 by dqds (Fernando and Parlett 1994), with bisection where its shifts fail.
+
+/** Entries below this share of the largest are replaced: their loss moves no value by more (Weyl), and no 0 / 0 can occur. */
+const NEGLIGIBLE = 2 ** -50;
+/** An off-diagonal square this small beside the diagonal is dropped. */
+const SPLIT = 2 ** -80;
+
+/**
+ * @param diagonal n entries
+ * @param superdiagonal n - 1 entries
+ * @returns n values, descending; not finite where an entry is not
+ */
+export function bidiagonalValues(diagonal: Float64Array, superdiagonal: Float64Array): Float64Array {
+  const n = diagonal.length;
+  let scale = 0;
+  for (const x of diagonal) scale = Math.max(scale, Math.abs(x));
+  for (const x of superdiagonal) scale = Math.max(scale, Math.abs(x));
+  if (scale === 0) return new Float64Array(n);
+  if (!Number.isFinite(scale)) return new Float64Array(n).fill(Number.NaN);
+
+  const q = Float64Array.from(diagonal, (x) => Math.max(NEGLIGIBLE, Math.abs(x) / scale) ** 2);
+  const e = Float64Array.from(superdiagonal, (x) => (Math.abs(x) / scale < NEGLIGIBLE ? 0 : (x / scale) ** 2));
+  const squares = new Float64Array(n);
+  let from = 0;
+  for (let i = 0; i < n; i++) {
+    if (i < n - 1 && e[i]! > 0) continue;
+    segment(q.subarray(from, i + 1), e.subarray(from, i), squares.subarray(from, i + 1));
+    from = i + 1;
+  }
+  return squares
+    .map((x) => Math.sqrt(Math.max(0, x)) * scale)
+    .sort()
+    .reverse();
+}
+
+/** Eigenvalues of B^T B for an unreduced B with squared entries q and e, into `out` in any order. */
+function segment(q: Float64Array, e: Float64Array, out: Float64Array): void {
+  const work = {
+    q: Float64Array.from(q),
+    e: Float64Array.from(e),
+    nextQ: new Float64Array(q.length),
+    nextE: new Float64Array(e.length),
+  };
+  let high = q.length - 1;
+  let found = 0;
+  let shifted = 0;
+  let budget = 30 * q.length;
+  while (high >= 0) {
+    if (high === 0 || work.e[high - 1]! <= SPLIT * (shifted + work.q[high]!)) {
+      out[found++] = shifted + work.q[high]!;
+      high--;
+      continue;
+    }
+    if (high === 1 || work.e[high - 2]! <= SPLIT * (shifted + work.q[high - 1]!)) {
+      const [large, small] = pair(work.q[high - 1]!, work.e[high - 1]!, work.q[high]!);
+      out[found++] = shifted + large;
+      out[found++] = shifted + small;
+      high -= 2;
+      continue;
+    }
+    if (--budget < 0) {
+      bisect(q, e, out);
+      return;
+    }
+    // Everything below `low` waits: it takes part again, with the same shift, once the lower part is done.
+    let low = high - 1;
+    while (low > 0 && work.e[low - 1]! > SPLIT * (shifted + work.q[low]!)) low--;
+    if (low > 0) {
+      // Independent from here on; the shift so far is part of both.
+      const rest = new Float64Array(high - low + 1);
+      segment(work.q.slice(low, high + 1), work.e.slice(low, high), rest);
+      for (const value of rest) out[found++] = shifted + value;
+      high = low - 1;
+      continue;
+    }
+    if (work.q[0]! * 2 < work.q[high]!) reverse(work, high);
+    shifted += pass(work, high);
+  }
+}
+
+interface Work {
+  q: Float64Array;
+  e: Float64Array;
+  nextQ: Float64Array;
+  nextE: Float64Array;
+}
+
+/** Graded the other way round, the same matrix converges at once instead of slowly. */
+function reverse({ q, e }: Work, high: number): void {
+  q.subarray(0, high + 1).reverse();
+  e.subarray(0, high).reverse();
+}
+
+/** One transform with the largest shift found safe; swaps the arrays and returns that shift. */
+function pass(work: Work, high: number): number {
+  let shift = guess(work, high);
+  for (let tries = 0; ; tries++) {
+    if (transform(work, high, shift)) {
+      [work.q, work.nextQ, work.e, work.nextE] = [work.nextQ, work.q, work.nextE, work.e];
+      return shift;
+    }
+    shift = tries < 2 && shift > 0 ? shift * 0.25 : 0;
+  }
+}
+
+/** A value a little below the smallest eigenvalue, from the last rows of B B^T; its error is of third order once they decouple. */
+function guess({ q, e }: Work, high: number): number {
+  const last = q[high]!;
+  const before = e[high - 1]!;
+  const [, small] = pair(q[high - 1]!, before, last);
+  const coupling = high > 1 ? e[high - 2]! : 0;
+  const gap = q[high - 1]! - last;
+  if (gap <= 0 || before > 0.25 * last) return 0.25 * small;
+  // B B^T without its last row and column couples to the trailing pair through sqrt(q e): what that can take from the eigenvalue.
+  const loss = ((before * last) / (gap * gap)) * coupling;
+  return Math.max(0, small - 2 * loss - 4 * Number.EPSILON * last);
+}
+
+/** dqds by `shift`, into nextQ and nextE; false where it would not stay positive. */
+function transform({ q, e, nextQ, nextE }: Work, high: number, shift: number): boolean {
+  let d = q[0]! - shift;
+  if (!(d >= 0)) return shift === 0;
+  for (let i = 0; i < high; i++) {
+    const sum = d + e[i]!;
+    nextQ[i] = sum;
+    const ratio = q[i + 1]! / sum;
+    nextE[i] = e[i]! * ratio;
+    d = d * ratio - shift;
+    if (!(d >= 0) && shift > 0) return false;
+  }
+  nextQ[high] = d;
+  return true;
+}
+
+/** Eigenvalues of the 2 x 2 matrix B^T B with squared entries a, b (off the diagonal) and c, larger first. */
+function pair(a: number, b: number, c: number): [number, number] {
+  const sum = a + b + c;
+  const root = Math.sqrt(Math.max(0, (a - c + b) ** 2 + 4 * b * c));
+  const large = (sum + root) / 2;
+  return large === 0 ? [0, 0] : [large, (a / large) * c];
+}
+
+/** Every eigenvalue by bisection on the count of negative pivots of B^T B - x: slow, sure. */
+function bisect(q: Float64Array, e: Float64Array, out: Float64Array): void {
+  const n = q.length;
+  let bound = 0;
+  for (let i = 0; i < n; i++)
+    bound = Math.max(bound, q[i]! + (e[i - 1] ?? 0) + 2 * Math.sqrt(q[i]! * (e[i] ?? 0)) + (e[i] ?? 0));
+  for (let k = 0; k < n; k++) {
+    let low = 0;
+    let high = bound * 1.01;
+    for (let i = 0; i < 90 && high - low > 1e-16 * high; i++) {
+      const middle = (low + high) / 2;
+      if (below(q, e, middle) > k) high = middle;
+      else low = middle;
+    }
+    out[k] = (low + high) / 2;
+  }
+}
+
+/** How many eigenvalues of B^T B lie below x: the negative pivots of one dqds transform by x. */
+function below(q: Float64Array, e: Float64Array, x: number): number {
+  const tiny = Number.MIN_VALUE * 2 ** 52;
+  let count = 0;
+  let d = q[0]! - x;
+  for (let i = 0; i < e.length; i++) {
+    const sum = d + e[i]!;
+    const pivot = Math.abs(sum) < tiny ? -tiny : sum;
+    if (pivot < 0) count++;
+    d = d * (q[i + 1]! / pivot) - x;
+    if (Number.isNaN(d)) return count;
+  }
+  return d < 0 ? count + 1 : count;
+}

@@ -1,0 +1,29 @@
+import type { OrthonormalizeArgs } from './routines/orthonormalize.ts';
+import type { Product } from './routines/product.ts';
+import type { SingularValuesArgs } from './routines/singularValues.ts';
+import type { SvdArgs } from './routines/svd.ts';
+
+/** What the main thread sends to every worker alike. */
+export type Job = { readonly id: number } & Work;
+
+export type Work =
+  | { readonly routine: 'multiply'; readonly args: Product }
+  | { readonly routine: 'orthonormalize'; readonly args: OrthonormalizeArgs }
+  | { readonly routine: 'singularValues'; readonly args: SingularValuesArgs }
+  | { readonly routine: 'svd'; readonly args: SvdArgs };
+
+/** What a worker sends back. Every worker ends each job with one of the last three. */
+export type Reply =
+  | { readonly id: number; readonly kind: 'progress'; readonly share: number }
+  | { readonly id: number; readonly kind: 'done'; readonly result: unknown }
+  | { readonly id: number; readonly kind: 'stopped' }
+  | { readonly id: number; readonly kind: 'failed'; readonly message: string };
+
+/** What a worker starts with. */
+export interface Start {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly id: number;
+  readonly threads: number;
+  readonly scratch: number;
+}

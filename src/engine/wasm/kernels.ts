@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { endianness } from 'node:os';
+import v8 from 'node:v8';
+import { asset } from '../assets.ts';
+
+/** What the WASM kernels export; addresses are byte offsets, leading dimensions counts of f32. */
+export interface Kernels {
+  gemmScratch(): number;
+  gemm(
+    m: number,
+    n: number,
+    k: number,
+    alpha: number,
+    a: number,
+    lda: number,
+    transposeA: number,
+    b: number,
+    ldb: number,
+    transposeB: number,
+    beta: number,
+    c: number,
+    ldc: number,
+    scratch: number,
+  ): void;
+  barrier(sync: number, threads: number): void;
+  agreedToStop(sync: number): number;
+  askedToStop(sync: number): number;
+  nextTask(sync: number): number;
+  transpose(rows: number, cols: number, source: number, ld: number, out: number, ldOut: number): void;
+  copy(rows: number, cols: number, source: number, ld: number, out: number, ldOut: number): void;
+  clear(rows: number, cols: number, out: number, ld: number): void;
+  largest(count: number, source: number): number;
+  multiplyBy(count: number, factor: number, source: number): void;
+  reflectPanel(
+    panel: number,
+    ld: number,
+    count: number,
+    length: number,
+    tau: number,
+    shared: number,
+    sync: number,
+    id: number,
+    threads: number,
+  ): void;
+  cleanReflectors(panel: number, ld: number, count: number, length: number): void;
+  formT(count: number, gram: number, tau: number, t: number): void;
+  chaseStep(
+    band: number,
+    stride: number,
+    b: number,
+    sweep: number,
+    step: number,
+    vRight: number,
+    vLeft: number,
+    taus: number,
+  ): number;
+  rotateRows(n: number, x: number, y: number, m: number, p: number, q: number, tolerance: number): number;
+}
+
+export type KernelSet = 'wide' | 'relaxed' | 'simd';
+
+/** From the fastest on; each is tried, because only the runtime knows what it accepts. */
+const SETS: readonly KernelSet[] = ['wide', 'relaxed', 'simd'];
+
+/**
+ * The fastest kernels that this runtime compiles. Flags must be set before the first compilation of the process: relaxed SIMD is behind a
+ * flag on Node 20, the 256-bit revectorizer on all versions that have it (Node >= 22, x64); unknown flags are ignored by V8.
+ */
+export function compileKernels(): { module: WebAssembly.Module; set: KernelSet } {
+  if (endianness() !== 'LE') throw new Error('the kernels need a little-endian processor');
+  const wide = Number(process.versions.node.split('.')[0]) >= 22 && process.arch === 'x64';
+  if (wide) v8.setFlagsFromString('--experimental-wasm-revectorize');
+  else v8.setFlagsFromString('--experimental-wasm-relaxed-simd');
+  let refused: unknown;
+  for (const set of wide ? SETS : SETS.slice(1)) {
+    try {
+      return { module: new WebAssembly.Module(new Uint8Array(readFileSync(asset(`kernels.${set}.wasm`)))), set };
+    } catch (error) {
+      refused = error;
+    }
+  }
+  throw refused;
+}
+
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  const abort = () => {
+    throw new Error('a kernel aborted');
+  };
+  return new WebAssembly.Instance(module, { env: { memory, abort } }).exports as unknown as Kernels;
+}

@@ -1,0 +1,6 @@
+export * from './sync';
+export { gemm, gemmScratch } from './gemm';
+export * from './move';
+export * from './panel';
+export * from './chase';
+export * from './jacobi';

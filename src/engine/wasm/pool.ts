@@ -1,0 +1,117 @@
+import { Worker } from 'node:worker_threads';
+import { cancelled, RankscopeError } from '../../base/errors.ts';
+import { asset, fromSource } from '../assets.ts';
+import type { Job, Reply, Start, Work } from './job.ts';
+import { SYNC } from './memory.ts';
+
+interface Pending {
+  readonly id: number;
+  readonly subject: string;
+  readonly progress: ((share: number) => void) | undefined;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+  left: number;
+  result: unknown;
+  stopped: boolean;
+}
+
+/** Words from SYNC on, as `kernels/sync.ts` names them. */
+const ARRIVED = 0;
+const TASK = 2;
+const CANCEL = 3;
+const AGREED = 4;
+
+/** Worker threads that do one routine after another, all of them together on each. */
+export class Pool {
+  private readonly workers: Worker[];
+  private readonly words: Int32Array;
+  private current: Pending | undefined;
+  private last: Promise<unknown> = Promise.resolve();
+  private broken: RankscopeError | undefined;
+  private jobs = 0;
+
+  constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, scratch: readonly number[]) {
+    this.words = new Int32Array(memory.buffer, SYNC, 8);
+    const threads = scratch.length;
+    this.workers = scratch.map((at, id) => {
+      const data: Start = { module, memory, id, threads, scratch: at };
+      const worker = startWorker(data);
+      worker.on('message', (reply: Reply) => this.onReply(reply));
+      worker.on('error', (error) => this.fail(`a kernel thread failed: ${error.message}`));
+      worker.on('exit', (code) => this.fail(`a kernel thread ended with code ${code}`));
+      // An idle pool keeps no process alive.
+      worker.unref();
+      return worker;
+    });
+  }
+
+  /** Does one routine after those asked for before. @throws 'cancelled', and 'engine' when a thread dies */
+  run(work: Work, subject: string, signal?: AbortSignal, progress?: (share: number) => void): Promise<unknown> {
+    const turn = this.last.then(() => this.start(work, subject, signal, progress));
+    this.last = turn.catch(() => {});
+    return turn;
+  }
+
+  async close(): Promise<void> {
+    this.fail('the cpu engine was closed');
+    await Promise.all(this.workers.map((worker) => worker.terminate()));
+  }
+
+  private async start(
+    work: Work,
+    subject: string,
+    signal: AbortSignal | undefined,
+    progress: ((share: number) => void) | undefined,
+  ): Promise<unknown> {
+    if (this.broken) throw this.broken;
+    if (signal?.aborted) throw cancelled(subject);
+    for (const word of [ARRIVED, TASK, CANCEL, AGREED]) Atomics.store(this.words, word, 0);
+    const stop = () => Atomics.store(this.words, CANCEL, 1);
+    signal?.addEventListener('abort', stop, { once: true });
+    for (const worker of this.workers) worker.ref();
+    try {
+      return await new Promise((resolve, reject) => {
+        const id = ++this.jobs;
+        const left = this.workers.length;
+        this.current = { id, subject, progress, resolve, reject, left, result: undefined, stopped: false };
+        const job: Job = { id, ...work };
+        for (const worker of this.workers) worker.postMessage(job);
+      });
+    } finally {
+      this.current = undefined;
+      signal?.removeEventListener('abort', stop);
+      for (const worker of this.workers) worker.unref();
+    }
+  }
+
+  private onReply(reply: Reply): void {
+    const current = this.current;
+    if (current?.id !== reply.id) return;
+    if (reply.kind === 'progress') {
+      current.progress?.(reply.share);
+      return;
+    }
+    // A thread that failed leaves the others waiting for it: nothing but a new pool helps.
+    if (reply.kind === 'failed') this.fail(`a kernel failed: ${reply.message}`);
+    if (reply.kind === 'stopped') current.stopped = true;
+    if (reply.kind === 'done' && reply.result !== undefined) current.result = reply.result;
+    if (--current.left > 0) return;
+    if (current.stopped) current.reject(cancelled(current.subject));
+    else current.resolve(current.result);
+  }
+
+  private fail(found: string): void {
+    if (this.broken) return;
+    this.broken = new RankscopeError('engine', 'cpu engine', found, 'Run the analysis again; it starts a new engine');
+    this.current?.reject(this.broken);
+    for (const worker of this.workers) void worker.terminate();
+  }
+}
+
+function startWorker(data: Start): Worker {
+  if (!fromSource) return new Worker(asset('kernelWorker.js'), { workerData: data });
+  // Run from source: Node 20 does not hand tsx on to workers, so each registers it for itself.
+  const file = new URL('./worker.ts', import.meta.url).href;
+  const code = `import('tsx/esm/api').then(({ register }) => { register(); return import(${JSON.stringify(file)}); })`;
+  return new Worker(code, { workerData: data, eval: true, execArgv: [] });
+}

@@ -1,0 +1,123 @@
+// Full to upper band by blocked Householder transforms (Grosser and Lang 1999): a QR of WIDTH columns, an LQ of WIDTH rows, and one
+// merged update of the rest, A <- A - V1 Y^T - X V2^T, so that the rest is read twice and written once for each step.
+import { type Arena, ranges, type Team } from '../team.ts';
+import {
+  factorPanel,
+  formT,
+  gramTasks,
+  type Panel,
+  type PanelRoom,
+  panelRoom,
+  transposeTasks,
+  WIDTH,
+} from './panel.ts';
+import { type Block, block, multiplyHere, productTasks, within } from './product.ts';
+import { keepColumns } from './qr.ts';
+
+export interface BandRoom extends PanelRoom {
+  readonly m: number;
+  readonly n: number;
+  /** [V1; X]^T, 2 WIDTH x m, and [Y; V2]^T, 2 WIDTH x n: the merged update is their product. */
+  readonly left: number;
+  readonly right: number;
+  /** V1^T A, and later the unscaled X^T: WIDTH x max(m, n). */
+  readonly product: number;
+  readonly t: number;
+  readonly cross: number;
+}
+
+export function bandRoom(arena: Arena, m: number, n: number, threads: number): BandRoom {
+  return {
+    ...panelRoom(arena, threads),
+    m,
+    n,
+    left: arena.floats(2 * WIDTH * m),
+    right: arena.floats(2 * WIDTH * n),
+    product: arena.floats(WIDTH * Math.max(m, n)),
+    t: arena.floats(WIDTH * WIDTH),
+    cross: arena.floats(WIDTH * WIDTH),
+  };
+}
+
+/** Reduces `a` (m x n, m >= n) to an upper band with WIDTH superdiagonals; outside it, `a` is undefined. */
+export function reduceToBand(team: Team, room: BandRoom, a: Block, progress: (share: number) => void): void {
+  const { n } = room;
+  for (let j = 0; j < n; j += WIDTH) {
+    step(team, room, a, j);
+    progress(1 - ((n - j - WIDTH) / n) ** 3);
+  }
+}
+
+function step(team: Team, room: BandRoom, a: Block, j: number): void {
+  const { m, n } = room;
+  const count = Math.min(WIDTH, n - j);
+  const rows = m - j;
+  const cols = n - j - count;
+  const t = block(room.t, count);
+  const columns: Panel = { v: block(room.left, rows), count, length: rows, t };
+
+  team.perform(transposeTasks(team, rows, count, within(a, j, j), columns.v));
+  factorPanel(team, room, columns, (row) => keepColumns(team, a, j, j, count, row));
+  if (cols === 0) return;
+
+  // Y^T = T^T V1^T A, and the row panel with V1 Y^T taken away, ready to be factored.
+  const y = block(room.right, cols);
+  const right: Panel = { v: block(room.right + count * cols * 4, cols), count, length: cols, t };
+  const product = block(room.product, cols);
+  team.perform([
+    ...productTasks(team, { m: count, n: cols, k: rows, a: columns.v, b: within(a, j, j + count), c: product }),
+    ...gramTasks(team, room, columns),
+  ]);
+  team.lead(() => formT(team, room, columns));
+  team.perform(
+    ranges(cols, 256, 16).map(({ from, to }) => () => {
+      const here = { m: count, n: to - from, k: count, transposeA: true };
+      multiplyHere(team, { ...here, a: t, b: within(product, 0, from), c: within(y, 0, from) });
+      const panel = within(a, j, j + count + from);
+      const out = within(right.v, 0, from);
+      team.kernels.copy(count, to - from, panel.at, panel.ld, out.at, out.ld);
+      multiplyHere(team, { ...here, a: columns.v, b: within(y, 0, from), c: out, alpha: -1, beta: 1 });
+    }),
+  );
+  factorPanel(team, room, right, (row) => {
+    for (let r = 0; r < count; r++) {
+      const values = row(r);
+      team.floats(a.at + ((j + r) * a.ld + j + count) * 4, values.length).set(values);
+    }
+  });
+
+  // X^T = T2^T (V2^T A^T - (Y^T V2)^T V1^T), over the rows below the panel.
+  const below = rows - count;
+  const rest = within(a, j + count, j + count);
+  const v1 = within(columns.v, 0, count);
+  const raw = block(room.product, below);
+  const x = within(block(room.left, rows), count, count);
+  const cross = block(room.cross, count);
+  team.perform([
+    ...productTasks(team, { m: count, n: below, k: cols, a: right.v, b: rest, transposeB: true, c: raw }),
+    ...productTasks(team, { m: count, n: count, k: cols, a: y, b: right.v, transposeB: true, c: cross }),
+    ...gramTasks(team, room, right),
+  ]);
+  team.lead(() => formT(team, room, right));
+  team.perform(
+    ranges(below, 256, 16).map(({ from, to }) => () => {
+      const here = { m: count, n: to - from, k: count, transposeA: true };
+      const out = within(raw, 0, from);
+      multiplyHere(team, { ...here, a: cross, b: within(v1, 0, from), c: out, alpha: -1, beta: 1 });
+      multiplyHere(team, { ...here, a: t, b: out, c: within(x, 0, from) });
+    }),
+  );
+  team.perform(
+    productTasks(team, {
+      m: below,
+      n: cols,
+      k: 2 * count,
+      a: within(block(room.left, rows), 0, count),
+      transposeA: true,
+      b: block(room.right, cols),
+      c: rest,
+      alpha: -1,
+      beta: 1,
+    }),
+  );
+}

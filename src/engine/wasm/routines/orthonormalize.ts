@@ -1,0 +1,48 @@
+import { Arena, ranges, type Team } from '../team.ts';
+import { normalize } from './prepare.ts';
+import { block } from './product.ts';
+import { copyTriangle, factorQr, formQ, qrRoom } from './qr.ts';
+
+export interface OrthonormalizeArgs {
+  readonly at: number;
+  readonly rows: number;
+  readonly cols: number;
+  /** Where R (cols x cols) goes. */
+  readonly triangle: number;
+  readonly keepQ: boolean;
+  readonly room: number;
+}
+
+function layout(rows: number, cols: number, keepQ: boolean, threads: number, base: number) {
+  const arena = new Arena(base);
+  return { board: arena.doubles(threads), qr: qrRoom(arena, rows, cols, threads, keepQ), end: arena.end };
+}
+
+export const orthonormalizeRoom = (rows: number, cols: number, keepQ: boolean, threads: number): number =>
+  layout(rows, cols, keepQ, threads, 0).end;
+
+/** Thin QR of the matrix at `at`: R alone, or Q in its place as well. */
+export function orthonormalize(team: Team, args: OrthonormalizeArgs): void {
+  const { at, rows, cols, triangle, keepQ, room } = args;
+  const { board, qr } = layout(rows, cols, keepQ, team.threads, room);
+  const scale = normalize(team, rows * cols, at, board);
+  const a = block(at, cols);
+  factorQr(team, qr, a, (share) => team.report(keepQ ? share / 2 : share));
+  copyTriangle(team, cols, a, block(triangle, cols));
+  if (scale !== 1 && scale !== 0) rescale(team, cols * cols, triangle, scale);
+  if (keepQ) formQ(team, qr, a, (share) => team.report(0.5 + share / 2));
+}
+
+/** R was made from a scaled matrix: back, in two steps where one factor would be beyond f32. */
+function rescale(team: Team, count: number, at: number, scale: number): void {
+  const half = 2 ** Math.trunc(Math.log2(scale) / 2);
+  for (const factor of [half, scale / half]) {
+    team.perform(
+      ranges(count, 2 ** 20, 16).map(
+        ({ from, to }) =>
+          () =>
+            team.kernels.multiplyBy(to - from, factor, at + from * 4),
+      ),
+    );
+  }
+}

@@ -1,0 +1,65 @@
+import { ranges, type Task, type Team } from '../team.ts';
+
+/** An r x c block in memory: its address and its row stride, in floats. */
+export interface Block {
+  readonly at: number;
+  readonly ld: number;
+}
+
+export const block = (at: number, ld: number): Block => ({ at, ld });
+/** The block that begins `row` rows down and `col` columns to the right. */
+export const within = ({ at, ld }: Block, row: number, col: number): Block => ({ at: at + (row * ld + col) * 4, ld });
+
+export interface Product {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly a: Block;
+  readonly b: Block;
+  readonly c: Block;
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  readonly alpha?: number;
+  readonly beta?: number;
+}
+
+/** C = alpha op(A) op(B) + beta C by this thread alone. */
+export function multiplyHere({ kernels, scratch }: Team, p: Product): void {
+  const { m, n, k, a, b, c, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = p;
+  kernels.gemm(m, n, k, alpha, a.at, a.ld, +transposeA, b.at, b.ld, +transposeB, beta, c.at, c.ld, scratch);
+}
+
+/** Multiplications of one task: at 20 GFLOP/s it takes about 10 ms, so that a cancellation is quick and no thread waits long. */
+const TASK = 1e8;
+
+/** The same product as tasks over tiles of C. */
+export function productTasks(team: Team, p: Product): Task[] {
+  const { m, n, k, a, b, c, transposeA = false, transposeB = false } = p;
+  const { rows, cols } = tile(m, n, k, team.threads);
+  return ranges(n, cols, 16).flatMap((j) =>
+    ranges(m, rows, 6).map((i) => () => {
+      multiplyHere(team, {
+        ...p,
+        m: i.to - i.from,
+        n: j.to - j.from,
+        a: transposeA ? within(a, 0, i.from) : within(a, i.from, 0),
+        b: transposeB ? within(b, j.from, 0) : within(b, 0, j.from),
+        c: within(c, i.from, j.from),
+      });
+    }),
+  );
+}
+
+/** Tiles are as square as packing wants them (both operands are packed anew for each), small enough for a few to each thread. */
+function tile(m: number, n: number, k: number, threads: number): { rows: number; cols: number } {
+  let rows = Math.min(m, 384);
+  let cols = Math.min(n, m <= 192 ? 2048 : 512);
+  const enough = () => Math.ceil(m / rows) * Math.ceil(n / cols) >= 4 * threads;
+  while (rows * cols * k > TASK || (!enough() && rows * cols * k > 1e6)) {
+    if (cols > rows && cols > 32) cols = Math.ceil(cols / 2);
+    else if (rows > 24) rows = Math.ceil(rows / 2);
+    else if (cols > 32) cols = Math.ceil(cols / 2);
+    else break;
+  }
+  return { rows, cols };
+}

@@ -1,0 +1,137 @@
+import { type Arena, ranges, type Team } from '../team.ts';
+import {
+  factorPanel,
+  formT,
+  gramTasks,
+  type Panel,
+  type PanelRoom,
+  panelRoom,
+  transposeTasks,
+  WIDTH,
+} from './panel.ts';
+import { type Block, block, productTasks, within } from './product.ts';
+
+export interface QrRoom extends PanelRoom {
+  readonly m: number;
+  readonly n: number;
+  /** Each panel's reflectors and T; without Q they all lie in the same place. */
+  readonly panels: readonly Panel[];
+  /** V^T A and T V^T A: WIDTH x n each. */
+  readonly product: Block;
+  readonly scaled: Block;
+}
+
+/** @param keepQ whether the reflectors are kept, as `formQ` needs them */
+export function qrRoom(arena: Arena, m: number, n: number, threads: number, keepQ: boolean): QrRoom {
+  const shared = keepQ ? undefined : { v: arena.floats(WIDTH * m), t: arena.floats(WIDTH * WIDTH) };
+  const panels = ranges(n, WIDTH).map(({ from, to }) => {
+    const count = to - from;
+    const length = m - from;
+    const v = block(shared?.v ?? arena.floats(count * length), length);
+    return { v, count, length, t: block(shared?.t ?? arena.floats(count * count), count) };
+  });
+  return {
+    ...panelRoom(arena, threads),
+    m,
+    n,
+    panels,
+    product: block(arena.floats(WIDTH * n), n),
+    scaled: block(arena.floats(WIDTH * n), n),
+  };
+}
+
+/** Householder QR by panels: the upper triangle of `a` (m x n, m >= n) becomes R, what is below it is undefined. */
+export function factorQr(team: Team, room: QrRoom, a: Block, progress: (share: number) => void): void {
+  const { m, n, panels } = room;
+  for (const [i, panel] of panels.entries()) {
+    const j = i * WIDTH;
+    const { count, length, v } = panel;
+    team.perform(transposeTasks(team, length, count, within(a, j, j), v));
+    factorPanel(team, room, panel, (row) => keepColumns(team, a, j, j, count, row));
+    const rest = n - j - count;
+    if (rest > 0) reflect(team, room, panel, within(a, j, j + count), rest, true);
+    else finish(team, room, panel);
+    progress(1 - ((n - j) / n) ** 2 * ((m - j) / m));
+  }
+}
+
+function finish(team: Team, room: QrRoom, panel: Panel): void {
+  team.perform(gramTasks(team, room, panel));
+  team.lead(() => formT(team, room, panel));
+}
+
+/** Writes R(0..r, r) of a panel back as the columns from (row, col) on. */
+export function keepColumns(
+  team: Team,
+  a: Block,
+  row: number,
+  col: number,
+  count: number,
+  of: (r: number) => Float32Array,
+): void {
+  const out = team.floats(a.at, (row + count) * a.ld);
+  for (let r = 0; r < count; r++) {
+    const values = of(r);
+    for (let i = 0; i < values.length; i++) out[(row + i) * a.ld + col + r] = values[i]!;
+  }
+}
+
+/**
+ * c <- (I - V T V^T)^T c, or without the transposition, for a c of `cols` columns.
+ * @param fresh whether T is still to be formed
+ */
+function reflect(team: Team, room: QrRoom, panel: Panel, c: Block, cols: number, fresh: boolean): void {
+  const { v, count, length, t } = panel;
+  const { product, scaled } = room;
+  team.perform([
+    ...productTasks(team, { m: count, n: cols, k: length, a: v, b: c, c: product }),
+    ...(fresh ? gramTasks(team, room, panel) : []),
+  ]);
+  if (fresh) team.lead(() => formT(team, room, panel));
+  team.perform(productTasks(team, { m: count, n: cols, k: count, a: t, transposeA: fresh, b: product, c: scaled }));
+  team.perform(
+    productTasks(team, { m: length, n: cols, k: count, a: v, transposeA: true, b: scaled, c, alpha: -1, beta: 1 }),
+  );
+}
+
+/** Writes Q (m x n) over `a`, from the reflectors that `factorQr` kept. */
+export function formQ(team: Team, room: QrRoom, a: Block, progress: (share: number) => void): void {
+  const { m, n, panels } = room;
+  setIdentity(team, m, n, a);
+  // Columns left of a panel are still unit vectors that its reflectors do not touch.
+  for (const [i, panel] of [...panels.entries()].reverse()) {
+    const j = i * WIDTH;
+    reflect(team, room, panel, within(a, j, j), n - j, false);
+    progress(((n - j) / n) ** 2);
+  }
+}
+
+/** c <- Q c for a c of m x cols, whose `product` and `scaled` fit (cols <= n). */
+export function reflectAll(team: Team, room: QrRoom, c: Block, cols: number): void {
+  for (const [i, panel] of [...room.panels.entries()].reverse()) {
+    reflect(team, room, panel, within(c, i * WIDTH, 0), cols, false);
+  }
+}
+
+export function setIdentity(team: Team, m: number, n: number, a: Block): void {
+  const { kernels } = team;
+  team.perform(
+    ranges(m, Math.max(1, 2 ** 20 / n)).map(({ from, to }) => () => {
+      kernels.clear(to - from, n, a.at + from * a.ld * 4, a.ld);
+      for (let i = from; i < Math.min(n, to); i++) team.floats(a.at + i * (a.ld + 1) * 4, 1)[0] = 1;
+    }),
+  );
+}
+
+/** Copies the n x n upper triangle of `a` to `out`, with zeros below it. */
+export function copyTriangle(team: Team, n: number, a: Block, out: Block): void {
+  const { kernels } = team;
+  team.perform(
+    ranges(n, Math.max(1, 2 ** 20 / n)).map(({ from, to }) => () => {
+      for (let i = from; i < to; i++) {
+        kernels.clear(1, i, out.at + i * out.ld * 4, out.ld);
+        kernels.copy(1, n - i, a.at + i * (a.ld + 1) * 4, a.ld, out.at + i * (out.ld + 1) * 4, out.ld);
+      }
+    }),
+  );
+}

@@ -1,0 +1,65 @@
+import { bidiagonalValues } from '../bidiagonal.ts';
+import { Arena, type Team } from '../team.ts';
+import { bandRoom, reduceToBand } from './band.ts';
+import { chaseBulges, chaseRoom, storeBand } from './chase.ts';
+import { isTall, normalize, transposeAll } from './prepare.ts';
+import { type Block, block } from './product.ts';
+import { copyTriangle, factorQr, qrRoom } from './qr.ts';
+
+export interface SingularValuesArgs {
+  readonly at: number;
+  readonly rows: number;
+  readonly cols: number;
+  /** `singularValuesRoom` bytes. */
+  readonly room: number;
+}
+
+function layout(rows: number, cols: number, threads: number, base: number) {
+  const arena = new Arena(base);
+  const m = Math.max(rows, cols);
+  const n = Math.min(rows, cols);
+  const tall = isTall(m, n);
+  return {
+    m,
+    n,
+    board: arena.doubles(threads),
+    transposed: rows < cols ? block(arena.floats(m * n), n) : undefined,
+    qr: tall ? qrRoom(arena, m, n, threads, false) : undefined,
+    triangle: tall ? block(arena.floats(n * n), n) : undefined,
+    band: bandRoom(arena, tall ? n : m, n, threads),
+    chase: chaseRoom(arena, n),
+    end: arena.end,
+  };
+}
+
+/** Bytes of workspace that `singularValues` of such a matrix takes. */
+export const singularValuesRoom = (rows: number, cols: number, threads: number): number =>
+  layout(rows, cols, threads, 0).end;
+
+/** All singular values by QR (if tall), band, bidiagonal and dqds; the leader's result counts. */
+export function singularValues(team: Team, { at, rows, cols, room }: SingularValuesArgs): Float64Array {
+  const { m, n, board, transposed, qr, triangle, band, chase } = layout(rows, cols, team.threads, room);
+  const scale = normalize(team, rows * cols, at, board);
+  if (scale === 0 || Number.isNaN(scale)) return new Float64Array(n).fill(scale);
+
+  let a: Block = block(at, cols);
+  if (transposed) {
+    transposeAll(team, rows, cols, a, transposed);
+    a = transposed;
+  }
+  // Shares of the time, by the counts of operations: QR 2 m n^2, band 8/3 n^3, the rest small beside them.
+  const first = qr ? (2 * m) / (2 * m + 2.7 * n) : 0;
+  if (qr && triangle) {
+    factorQr(team, qr, a, (share) => team.report(first * share));
+    copyTriangle(team, n, a, triangle);
+    a = triangle;
+  }
+  const second = first + 0.85 * (1 - first);
+  reduceToBand(team, band, a, (share) => team.report(first + (second - first) * share));
+  storeBand(team, chase, a);
+  const { diagonal, superdiagonal } = chaseBulges(team, chase, (share) =>
+    team.report(second + (0.98 - second) * share),
+  );
+  if (team.id !== 0) return new Float64Array(0);
+  return bidiagonalValues(diagonal, superdiagonal).map((value) => value * scale);
+}

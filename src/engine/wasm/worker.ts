@@ -1,0 +1,51 @@
+// Entry of a kernel worker thread.
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Job, Reply, Start } from './job.ts';
+import { instantiate } from './kernels.ts';
+import { orthonormalize } from './routines/orthonormalize.ts';
+import { productTasks } from './routines/product.ts';
+import { singularValues } from './routines/singularValues.ts';
+import { svd } from './routines/svd.ts';
+import { Stopped, Team } from './team.ts';
+
+const { module, memory, id, threads, scratch } = workerData as Start;
+const kernels = instantiate(module, memory);
+const reply = (message: Reply) => parentPort!.postMessage(message);
+
+function perform(team: Team, job: Job): unknown {
+  switch (job.routine) {
+    case 'multiply':
+      return team.perform(productTasks(team, job.args));
+    case 'orthonormalize':
+      return orthonormalize(team, job.args);
+    case 'singularValues':
+      return singularValues(team, job.args);
+    case 'svd':
+      return svd(team, job.args);
+  }
+}
+
+/** Only the leader reports, at most ten times a second. */
+function reporter(job: number): (share: number) => void {
+  let last = 0;
+  return (share) => {
+    if (id !== 0 || performance.now() - last < 100) return;
+    last = performance.now();
+    reply({ id: job, kind: 'progress', share: Math.min(1, Math.max(0, share)) });
+  };
+}
+
+parentPort!.on('message', (job: Job) => {
+  try {
+    const result = perform(new Team(kernels, memory, id, threads, scratch, reporter(job.id)), job);
+    reply({ id: job.id, kind: 'done', result: id === 0 ? result : undefined });
+  } catch (error) {
+    if (error instanceof Stopped) reply({ id: job.id, kind: 'stopped' });
+    else
+      reply({
+        id: job.id,
+        kind: 'failed',
+        message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
+  }
+});
