@@ -1,0 +1,56 @@
+import type { MatrixRef } from '../model/anatomy.ts';
+import type { Plan } from '../model/plan.ts';
+import { FACTORS, LAYERS, LOADER } from './pythonParts.ts';
+
+export interface PythonRequest {
+  readonly plan: Plan;
+  /** As `anatomy` gives them; tells which kinds of layers the planned matrices are in. */
+  readonly matrices: readonly MatrixRef[];
+  /** File name of the factorized checkpoint, for the usage lines. */
+  readonly weights: string;
+}
+
+/**
+ * The text of a Python file that stands alone (torch and safetensors apart): the layers that hold factors, only those that are
+ * needed, and `load_lowrank`, which puts them into a model and loads the factorized checkpoint.
+ */
+export function pythonModule({ plan, matrices, weights }: PythonRequest): string {
+  const byName = new Map(matrices.map((matrix) => [matrix.name, matrix]));
+  const planned = plan.matrices.flatMap(({ name, rank }) => (rank === null ? [] : [byName.get(name)!])).filter(Boolean);
+  const layers = LAYERS.filter((layer) => layer.always || planned.some((matrix) => layer.holds(matrix)));
+  const { parametersBefore, parametersAfter, error } = plan.totals;
+  const summary = [
+    `${planned.length} of ${plan.matrices.length} matrices hold factors: ${parametersAfter.toLocaleString('en')} parameters instead of`,
+    `${parametersBefore.toLocaleString('en')}, relative error ${error.toPrecision(3)}.`,
+  ];
+  const head = `"""Low-rank layers for ${safe(weights)}, and a loader that puts them into the model. Written by Rankscope.
+
+${summary.join('\n')}
+
+    model = TheModel(config)
+    load_lowrank(model, "${safe(weights)}")
+"""
+
+import json
+import os
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+`;
+  const makers = layers.map(({ test, make }) => `    if ${test}:\n${make}`).join('\n');
+  return [
+    head,
+    FACTORS[plan.request.factors],
+    ...layers.map(({ code }) => code),
+    LOADER.replace('{MAKERS}', makers),
+  ].join('\n\n');
+}
+
+/** A file name inside of a docstring: nothing in it may end the string or start an escape. */
+function safe(name: string): string {
+  return name.replace(/[\\"\p{Cc}]/gu, '_');
+}
