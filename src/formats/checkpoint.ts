@@ -11,6 +11,11 @@ export interface TensorInfo {
    * matrix is analyzed and counted once. Also the key by which results are cached.
    */
   readonly storage: string;
+  /**
+   * Whether a weight is stored as (in, out): a Keras kernel, the right operand of an ONNX MatMul. All sizes but the last are
+   * then inputs. Left out where the format does not say.
+   */
+  readonly transposed?: boolean;
   /** Index into `Checkpoint.files` of the file that holds the bytes. */
   readonly file: number;
 }

@@ -1,0 +1,153 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import { storedBytes } from '../decode.ts';
+import { type FileSource, openFileSource } from '../fileSource.ts';
+import type { Format, OpenContext } from '../format.ts';
+import { MAX_SHARDS, MAX_TENSORS } from '../limits.ts';
+import { siblingPath } from '../siblingPath.ts';
+import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
+import { readModel } from './graph.ts';
+import { DTYPES, type ListedTensor, readListed } from './listed.ts';
+import type { TensorProto } from './tensorProto.ts';
+import { Wire } from './wire.ts';
+
+/** Open Neural Network Exchange: initializers and constants, inside the file or in files beside it. */
+export const onnx: Format = {
+  name: 'onnx',
+  extensions: ['.onnx', '.ort'],
+  // A ModelProto begins with its ir_version, a small number.
+  recognizes: (head, size) =>
+    size > 8 &&
+    head[0] === 8 &&
+    head[1]! > 0 &&
+    head[1]! < 64 &&
+    [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42].includes(head[2]!),
+  entryOf: (names) => {
+    const files = names.filter((name) => name.toLowerCase().endsWith('.onnx'));
+    return files.length === 1 ? files[0] : files.find((name) => name === 'model.onnx');
+  },
+  open: openOnnx,
+};
+
+type OnnxTensor = StoredTensor & Partial<ListedTensor>;
+
+async function openOnnx(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
+  const { tensors: protos, rightOperands, metadata } = await readModel(new Wire(source, signal), source.size);
+  if (protos.length > MAX_TENSORS)
+    throw new RankscopeError(
+      'too-large',
+      source.name,
+      `it has ${protos.length} tensors; at most ${MAX_TENSORS} are read`,
+    );
+  const sources = [source];
+  const externals = new Map<string, number>();
+  const external = async (name: string): Promise<number> => {
+    const known = externals.get(name);
+    if (known !== undefined) return known;
+    if (sources.length > MAX_SHARDS)
+      throw new RankscopeError('too-large', source.name, `its tensors are in more than ${MAX_SHARDS} files`);
+    externals.set(name, sources.push(await openFileSource(await siblingPath(source.name, name, 'external data'))) - 1);
+    return sources.length - 1;
+  };
+  try {
+    const names = uniqueNames(protos);
+    const tensors: OnnxTensor[] = [];
+    for (const [i, proto] of protos.entries()) {
+      const place = await locate(source.name, proto, sources, external);
+      const transposed = proto.shape.length === 2 && rightOperands.has(proto.name);
+      tensors.push({ name: names[i]!, shape: proto.shape, ...place, ...(transposed && { transposed }) });
+    }
+    const files = sources.map(({ identity }) => identity);
+    const plain = storedCheckpoint(
+      { path, format: 'onnx', files, tensors, metadata, warnings: remarks, security: [] },
+      sources,
+    );
+    const listed = (tensor: TensorInfo) => (tensor as OnnxTensor).pieces !== undefined;
+    return {
+      ...plain,
+      read: (tensor, start, out, readSignal) =>
+        listed(tensor)
+          ? readListed(tensor as StoredTensor & ListedTensor, start, out, readSignal)
+          : plain.read(tensor, start, out, readSignal),
+      readStored: (tensor, offset, length, readSignal) =>
+        listed(tensor) ? undefined : plain.readStored?.(tensor, offset, length, readSignal),
+    };
+  } catch (error) {
+    await Promise.all(sources.slice(1).map((each) => each.close()));
+    throw error;
+  }
+}
+
+/** A name that several graphs use gets the number of its occurrence. */
+function uniqueNames(protos: readonly TensorProto[]): string[] {
+  const seen = new Map<string, number>();
+  return protos.map(({ name }) => {
+    const count = (seen.get(name) ?? 0) + 1;
+    seen.set(name, count);
+    return count === 1 ? name : `${name}#${count}`;
+  });
+}
+
+/** Where the values of a tensor are, checked against its shape and the file that holds them. */
+async function locate(
+  file: string,
+  { name, shape, type, values }: TensorProto,
+  sources: readonly FileSource[],
+  external: (name: string) => Promise<number>,
+): Promise<Omit<OnnxTensor, 'name' | 'shape'>> {
+  const fail = (found: string) =>
+    new RankscopeError(
+      'malformed',
+      file,
+      `tensor ${JSON.stringify(name)} ${found}`,
+      'It is damaged: copy or download it again',
+    );
+  const count = shape.reduce((product, size) => product * size, 1);
+  const dtype = DTYPES[type];
+  if (dtype === undefined) throw fail(`has the unknown data type ${type}`);
+  const bytes = storedBytes(dtype, count) ?? 0;
+  if (!Number.isSafeInteger(count) || !Number.isSafeInteger(bytes)) throw fail(`claims the shape ${shape.join(' x ')}`);
+  const stored = (at: number, offset: number, length: number) => {
+    if (length !== bytes)
+      throw fail(`has ${length} bytes where its shape ${shape.join(' x ')} in ${dtype} needs ${bytes}`);
+    if (offset + bytes > sources[at]!.size)
+      throw fail(`should end at byte ${offset + bytes} of a file of ${sources[at]!.size}`);
+    const storage = bytes > 0 ? `${at}:${offset}:${offset + bytes}` : `${at}:empty:${name}`;
+    return { dtype, bytes, storage, file: at, source: sources[at]!, offset };
+  };
+  if (values.kind === 'external') {
+    const location = values.entries.get('location');
+    if (location === undefined) throw fail('says that its values are in another file, and not in which');
+    const offset = wholeNumber(values.entries.get('offset'), 0);
+    const length = wholeNumber(values.entries.get('length'), bytes);
+    if (offset === undefined || length === undefined) throw fail('has an offset or length that is no number');
+    return stored(await external(location), offset, length);
+  }
+  if (values.kind === 'none') {
+    if (count > 0 && dtype !== 'STRING') throw fail('has no values');
+    return stored(0, 0, bytes);
+  }
+  const [first] = values.pieces;
+  const inPlace =
+    values.kind === 'raw' ||
+    (values.kind === 'floats' && dtype === 'F32') ||
+    (values.kind === 'doubles' && dtype === 'F64');
+  if (values.pieces.length === 1 && first?.wire === 2 && inPlace)
+    return stored(0, first.start, first.end - first.start);
+  const storage = `list:${first?.start}:${name}`;
+  return {
+    dtype,
+    bytes,
+    storage,
+    file: 0,
+    source: sources[0]!,
+    offset: 0,
+    pieces: values.pieces,
+    listKind: values.kind,
+  };
+}
+
+function wholeNumber(text: string | undefined, otherwise: number): number | undefined {
+  if (text === undefined) return otherwise;
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}

@@ -1,0 +1,104 @@
+import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import type { ByteSource } from '../byteSource.ts';
+
+/** One field of a protobuf message (https://protobuf.dev/programming-guides/encoding). */
+export interface Field {
+  readonly number: number;
+  /** 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes. */
+  readonly wire: number;
+  /** Where the payload is in the file; of a varint, nothing. */
+  readonly start: number;
+  readonly end: number;
+  /** Of a varint. */
+  readonly value: bigint;
+}
+
+const WINDOW = 1 << 18;
+
+/**
+ * Reads protobuf fields by ranges: the payloads of tensors are stepped over, never read. A window of the file is held, and methods
+ * are asynchronous only where it must move.
+ */
+export class Wire {
+  private window: Uint8Array = new Uint8Array(0);
+  private from = 0;
+
+  constructor(
+    private readonly source: ByteSource,
+    private readonly signal: AbortSignal | undefined,
+  ) {}
+
+  /** Visits the fields of the message in [start, end). @throws 'malformed' where a field does not fit its message */
+  async fields(start: number, end: number, visit: (field: Field) => Promise<void> | void): Promise<void> {
+    let at = start;
+    const fail = (found: string) => this.malformed(`${found} at byte ${at}`);
+    while (at < end) {
+      if (!this.holds(at, Math.min(20, end - at))) await this.move(at, end);
+      const tag = this.varint(at, end, fail);
+      const number = Number(tag.value >> 3n);
+      const wire = Number(tag.value & 7n);
+      if (number < 1 || number > 0x1fffffff) throw fail(`a field has the number ${tag.value >> 3n}`);
+      let field: Field;
+      if (wire === 0) {
+        const { value, next } = this.varint(tag.next, end, fail);
+        field = { number, wire, start: next, end: next, value };
+      } else if (wire === 1 || wire === 5) {
+        field = { number, wire, start: tag.next, end: tag.next + (wire === 1 ? 8 : 4), value: 0n };
+      } else if (wire === 2) {
+        const { value, next } = this.varint(tag.next, end, fail);
+        if (value > BigInt(end - next)) throw fail(`a field claims ${value} bytes where ${end - next} are left`);
+        field = { number, wire, start: next, end: next + Number(value), value: 0n };
+      } else {
+        throw fail(`a field has the unknown wire type ${wire}`);
+      }
+      if (field.end > end) throw fail('a field ends beyond its message');
+      const visited = visit(field);
+      if (visited) await visited;
+      at = field.end;
+    }
+  }
+
+  /** The payload of a field, of at most `most` bytes. */
+  async bytes({ start, end }: Field, most: number): Promise<Uint8Array> {
+    if (end - start > most)
+      throw this.malformed(`${end - start} bytes at byte ${start} where at most ${most} are read`);
+    if (!this.holds(start, end - start)) return await this.source.read(start, end - start, this.signal);
+    return this.window.slice(start - this.from, end - this.from);
+  }
+
+  async text(field: Field, most: number): Promise<string> {
+    return new TextDecoder().decode(await this.bytes(field, most));
+  }
+
+  malformed(found: string): RankscopeError {
+    return new RankscopeError(
+      'malformed',
+      this.source.name,
+      found,
+      'It is damaged or cut off: copy or download it again',
+    );
+  }
+
+  private holds(at: number, length: number): boolean {
+    return at >= this.from && at + length <= this.from + this.window.length;
+  }
+
+  private async move(at: number, end: number): Promise<void> {
+    throwIfCancelled(this.signal, this.source.name);
+    // Many small messages lie one behind the other: look beyond the end of this one.
+    const length = Math.min(this.source.size - at, Math.max(WINDOW, Math.min(end - at, 20)));
+    this.window = await this.source.read(at, length, this.signal);
+    this.from = at;
+  }
+
+  private varint(at: number, end: number, fail: (found: string) => RankscopeError): { value: bigint; next: number } {
+    let value = 0n;
+    for (let i = 0; i < 10; i++) {
+      if (at + i >= end) throw fail('a number is cut off');
+      const byte = this.window[at + i - this.from]!;
+      value |= BigInt(byte & 127) << BigInt(7 * i);
+      if (byte < 128) return { value: BigInt.asUintN(64, value), next: at + i + 1 };
+    }
+    throw fail('a number is longer than 10 bytes');
+  }
+}
