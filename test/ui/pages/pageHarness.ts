@@ -1,0 +1,166 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { build } from 'esbuild';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import type { PageHandlers, PageHost } from '../../../src/protocol/pageChannel.ts';
+import { servePage } from '../../../src/protocol/pageChannel.ts';
+import { pageHtml } from '../../../src/vscode/pages/pageHtml.ts';
+import { THEMES, type ThemeName } from './themes.ts';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** What the editor gives a page, as text: a loader's helpers do not exist there. The kept state outlives a reload, as the editor's does. */
+const EDITOR = `
+  globalThis.policyViolations = [];
+  document.addEventListener('securitypolicyviolation', (event) => {
+    policyViolations.push(event.violatedDirective + ': ' + event.sample);
+  });
+  globalThis.acquireVsCodeApi = () => ({
+    postMessage: (message) => void toHost(message),
+    getState: () => JSON.parse(sessionStorage.getItem('state') ?? 'null') ?? undefined,
+    setState: (state) => sessionStorage.setItem('state', JSON.stringify(state)),
+  });
+`;
+
+/** The built pages on a server of their own, and a browser to open them in. */
+export interface PageHarness {
+  open<Calls extends AnyCalls, Update>(
+    page: 'inspector' | 'plan',
+    handlers: PageHandlers<Calls>,
+    options?: OpenOptions,
+  ): Promise<OpenedPage<Update>>;
+  close(): Promise<void>;
+}
+
+interface OpenOptions {
+  readonly theme?: ThemeName;
+  readonly width?: number;
+  readonly height?: number;
+}
+
+export interface OpenedPage<Update> {
+  readonly page: Page;
+  readonly host: PageHost<Update>;
+  /** What the page threw, logged as an error, or tried against its content security policy. */
+  readonly faults: readonly string[];
+  setTheme(theme: ThemeName): Promise<void>;
+  close(): Promise<void>;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: any table of page calls fits
+type AnyCalls = any;
+
+export async function startHarness(): Promise<PageHarness> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'rankscope-pages-'));
+  await build({
+    bundle: true,
+    platform: 'browser',
+    target: 'es2022',
+    format: 'iife',
+    outdir: folder,
+    logLevel: 'silent',
+    entryPoints: { inspector: 'webview/inspector.ts', plan: 'webview/plan.ts' },
+    loader: { '.css': 'css' },
+  });
+  const server = await serveFolder(folder);
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const browser = await chromium.launch({
+    executablePath: process.env.RANKSCOPE_CHROMIUM ?? '/usr/bin/chromium',
+    args: FLAGS,
+  });
+  return {
+    open: (name, handlers, options = {}) => openPage(browser, origin, name, handlers, options),
+    async close() {
+      await browser.close();
+      server.close();
+    },
+  };
+}
+
+/** Pages as the extension writes them: the same frame, with the theme's colours and the class on the body that the editor adds. */
+function serveFolder(folder: string): Promise<Server> {
+  const server = createServer(({ url = '/' }, response) => {
+    const { pathname, searchParams } = new URL(url, 'http://127.0.0.1');
+    const name = path.basename(pathname);
+    // What browsers ask for unasked.
+    if (name === 'favicon.ico') return void response.end();
+    const theme = THEMES[(searchParams.get('theme') ?? 'dark') as ThemeName];
+    if (name === 'theme.css') {
+      const rules = Object.entries(theme.variables).map(([key, value]) => `--vscode-${key}: ${value};`);
+      response.setHeader('content-type', 'text/css');
+      return void response.end(`:root { ${rules.join(' ')} }`);
+    }
+    if (!name.endsWith('.html')) {
+      response.setHeader('content-type', name.endsWith('.css') ? 'text/css' : 'text/javascript');
+      response.end(readFileSync(path.join(folder, name)));
+      return;
+    }
+    const entry = name.replace('.html', '');
+    const html = pageHtml({ title: entry, source: `'self'`, script: `${entry}.js`, style: `${entry}.css` });
+    response.setHeader('content-type', 'text/html');
+    response.end(
+      html
+        .replace('</title>', `</title><link rel="stylesheet" href="theme.css?theme=${searchParams.get('theme')}">`)
+        .replace('<body>', `<body class="${theme.bodyClass}">`),
+    );
+  });
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(server));
+  });
+}
+
+async function openPage<Calls extends AnyCalls, Update>(
+  browser: Browser,
+  origin: string,
+  name: string,
+  handlers: PageHandlers<Calls>,
+  { theme = 'dark', width = 1280, height = 860 }: OpenOptions,
+): Promise<OpenedPage<Update>> {
+  const page = await browser.newPage({ viewport: { width, height } });
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(String(error.stack ?? error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error') faults.push(message.text());
+  });
+  let deliver: (message: unknown) => void = () => undefined;
+  const host = servePage<Calls, Update>(
+    {
+      postMessage: (message) => page.evaluate((data) => window.postMessage(data, '*'), message),
+      onMessage(listener) {
+        deliver = listener;
+        return { dispose: () => undefined };
+      },
+    },
+    handlers,
+    (fault) => faults.push(`host: ${fault}`),
+  );
+  await page.exposeFunction('toHost', (message: unknown) => deliver(message));
+  await page.addInitScript({ content: EDITOR });
+  await page.goto(`${origin}/${name}.html?theme=${theme}`);
+  return {
+    page,
+    host,
+    faults,
+    setTheme: (next) =>
+      page.evaluate(({ bodyClass, variables }) => {
+        for (const [key, value] of Object.entries(variables))
+          document.documentElement.style.setProperty(`--vscode-${key}`, value);
+        document.body.className = bodyClass;
+      }, THEMES[next]),
+    async close() {
+      host.close();
+      await page.close();
+    },
+  };
+}

@@ -1,0 +1,99 @@
+import type { MatrixFinding } from '../../src/model/findings.ts';
+import { type Basis, type Measure, shownValue } from '../measures.ts';
+import { COLOR_SCALE, scaleStep } from './colorScale.ts';
+
+/** What a cell has to say, whatever the measure. */
+export const CELL = { none: 0, pending: 1, skipped: 2, preview: 3, exact: 4 } as const;
+export type CellState = (typeof CELL)[keyof typeof CELL];
+
+/** The values of all matrices under one measure, indexed like `Layout.matrices`. */
+export interface CellValues {
+  readonly states: Uint8Array;
+  /** The value shown; NaN where there is none (yet). */
+  readonly values: Float64Array;
+  /** Place on the colour scale, 0 to 1; NaN where there is no value. */
+  readonly shares: Float64Array;
+  /** Lowest and highest value: the ends of the legend. null while there is none. */
+  readonly domain: readonly [number, number] | null;
+}
+
+/** Values, states and places on the colour scale for matrices named `names`, of which `findings` and `skipped` are known. */
+export function cellValues(
+  names: readonly string[],
+  findings: ReadonlyMap<string, MatrixFinding>,
+  skipped: ReadonlyMap<string, string>,
+  measure: Measure,
+  basis: Basis,
+): CellValues {
+  const states = new Uint8Array(names.length);
+  const values = new Float64Array(names.length).fill(Number.NaN);
+  names.forEach((name, index) => {
+    const finding = findings.get(name);
+    if (!finding) states[index] = skipped.has(name) ? CELL.skipped : CELL.pending;
+    else {
+      states[index] = finding.provenance === 'preview' ? CELL.preview : CELL.exact;
+      values[index] = shownValue(measure, basis, finding) ?? Number.NaN;
+    }
+  });
+  const domain = domainOf(values);
+  return { states, values, domain, shares: values.map((value) => shareOf(value, domain, measure.scale)) };
+}
+
+/** Place of `value` between the ends of `domain`; a domain of one point puts everything in the middle. */
+export function shareOf(value: number, domain: readonly [number, number] | null, scale: 'linear' | 'log'): number {
+  if (!domain || Number.isNaN(value)) return Number.NaN;
+  const [low, high] = domain;
+  // Zero has no logarithm: norms of zero share the lowest colour.
+  if (scale === 'log' && low >= 0 && high > 0) {
+    const floor = Math.max(low, high * 1e-12);
+    if (high <= floor) return 0.5;
+    return Math.log(Math.max(value, floor) / floor) / Math.log(high / floor);
+  }
+  return high > low ? (value - low) / (high - low) : 0.5;
+}
+
+/** The colours that do not come from the scale, as red, green, blue, alpha bytes. */
+export interface NeutralColors {
+  readonly pending: readonly [number, number, number, number];
+  readonly skipped: readonly [number, number, number, number];
+}
+
+/**
+ * One pixel per cell, RGBA, row-major: the picture the heatmap stretches over its grid. Previewed cells are a little
+ * transparent, so that they stand back even where a cell is too small for its hatching.
+ */
+export function paintCells(
+  cells: Int32Array,
+  { states, shares }: CellValues,
+  neutral: NeutralColors,
+): Uint8ClampedArray<ArrayBuffer> {
+  const pixels = new Uint8ClampedArray(cells.length * 4);
+  for (let cell = 0; cell < cells.length; cell++) {
+    const index = cells[cell]!;
+    if (index < 0) continue;
+    const at = cell * 4;
+    const share = shares[index]!;
+    if (Number.isNaN(share)) {
+      pixels.set(states[index] === CELL.pending ? neutral.pending : neutral.skipped, at);
+      continue;
+    }
+    const step = scaleStep(share) * 3;
+    pixels[at] = COLOR_SCALE[step]!;
+    pixels[at + 1] = COLOR_SCALE[step + 1]!;
+    pixels[at + 2] = COLOR_SCALE[step + 2]!;
+    pixels[at + 3] = states[index] === CELL.preview ? PREVIEW_ALPHA : 255;
+  }
+  return pixels;
+}
+
+const PREVIEW_ALPHA = 200;
+
+function domainOf(values: Float64Array): [number, number] | null {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return low <= high ? [low, high] : null;
+}

@@ -1,0 +1,184 @@
+import type { ChartConfiguration, Scale } from 'chart.js';
+import { cellAt, type Grid, splitModule } from '../grid.ts';
+import type { Zoom } from '../state.ts';
+import { type CellValues, paintCells } from './cells.ts';
+import { Chart } from './chartSetup.ts';
+import { drawGroups, GROUP_LINE, groupsOf } from './columnHeads.ts';
+import { type CellRange, drawCells, type Scene, visibleRange } from './drawCells.ts';
+import { colorBytes, type Theme } from './theme.ts';
+
+/** A heatmap on a canvas. Cells are one stretched image under an empty scatter chart, which brings axes, zoom and pan. */
+export interface HeatmapChart {
+  readonly canvas: HTMLCanvasElement;
+  /** Index of the matrix under a pixel of the canvas, or -1. */
+  at(x: number, y: number): number;
+  /** Centre of a cell in pixels of the canvas. */
+  centre(row: number, column: number): { x: number; y: number };
+  visible(): CellRange;
+  /** Shows other values, marks or labels; the picture is painted again only where the values changed. */
+  show(change: Partial<Omit<Scene, 'grid' | 'image'>>): void;
+  zoomBy(factor: number): void;
+  zoomTo(zoom: Zoom | null): void;
+  /** Moves the visible part so that a cell is in it. */
+  reveal(row: number, column: number): void;
+  destroy(): void;
+}
+
+export interface HeatmapOptions {
+  readonly theme: Theme;
+  readonly label: (value: number) => string;
+  readonly onZoom: (zoom: Zoom | null) => void;
+}
+
+export function createHeatmap(
+  canvas: HTMLCanvasElement,
+  grid: Grid,
+  values: CellValues,
+  options: HeatmapOptions,
+): HeatmapChart {
+  const { theme } = options;
+  const neutral = { pending: colorBytes(theme.pending), skipped: colorBytes(theme.skipped) };
+  const image = new OffscreenCanvas(grid.width, grid.rows.length);
+  let scene: Scene = {
+    grid,
+    image,
+    values,
+    label: options.label,
+    hasRank: () => false,
+    selected: -1,
+    focused: -1,
+  };
+  const paint = () =>
+    image
+      .getContext('2d')!
+      .putImageData(new ImageData(paintCells(grid.cells, scene.values, neutral), grid.width, grid.rows.length), 0, 0);
+  paint();
+  const groups = groupsOf(grid);
+  const full: Zoom = { x: [-0.5, grid.width - 0.5], y: [-0.5, grid.rows.length - 0.5] };
+  const current = (): Zoom => ({
+    x: [chart.scales.x!.min, chart.scales.x!.max],
+    y: [chart.scales.y!.min, chart.scales.y!.max],
+  });
+  const tellZoom = () => options.onZoom(isFull(current(), full) ? null : current());
+  const configuration = configure(grid, full, theme, groups.length > 0, tellZoom);
+  configuration.plugins = [
+    {
+      id: 'cells',
+      beforeDatasetsDraw: (drawn) => drawCells(drawn, scene, theme),
+      afterDraw: (drawn) => drawGroups(drawn, groups, theme),
+    },
+  ];
+  const chart = new Chart(canvas, configuration);
+  const zoomTo = (zoom: Zoom | null) => {
+    const { x, y } = zoom ?? full;
+    chart.zoomScale('x', { min: x[0], max: x[1] }, 'none');
+    chart.zoomScale('y', { min: y[0], max: y[1] }, 'none');
+    tellZoom();
+  };
+  return {
+    canvas,
+    at: (x, y) => {
+      const { left, right, top, bottom } = chart.chartArea;
+      if (x < left || x > right || y < top || y > bottom) return -1;
+      const row = Math.round(chart.scales.y!.getValueForPixel(y) ?? -1);
+      return cellAt(grid, row, Math.round(chart.scales.x!.getValueForPixel(x) ?? -1));
+    },
+    centre: (row, column) => ({
+      x: chart.scales.x!.getPixelForValue(column),
+      y: chart.scales.y!.getPixelForValue(row),
+    }),
+    visible: () => visibleRange(chart, grid),
+    show(change) {
+      scene = { ...scene, ...change };
+      if (change.values) paint();
+      chart.draw();
+    },
+    zoomBy(factor) {
+      chart.zoom(factor, 'none');
+      tellZoom();
+    },
+    zoomTo,
+    reveal(row, column) {
+      const { x, y } = current();
+      zoomTo({ x: shifted(x, column, full.x), y: shifted(y, row, full.y) });
+    },
+    destroy: () => chart.destroy(),
+  };
+}
+
+function isFull(zoom: Zoom, full: Zoom): boolean {
+  const spans = (a: readonly [number, number], b: readonly [number, number]) =>
+    a[0] <= b[0] + 1e-6 && a[1] >= b[1] - 1e-6;
+  return spans(zoom.x, full.x) && spans(zoom.y, full.y);
+}
+
+/** `range` moved just so far that the cell at `index` lies in it, and not beyond `full`. */
+function shifted(range: readonly [number, number], index: number, full: readonly [number, number]): [number, number] {
+  const under = Math.min(0, index - 0.5 - range[0]);
+  const over = Math.max(0, index + 0.5 - range[1]);
+  const shift = Math.max(full[0] - range[0], Math.min(full[1] - range[1], under + over));
+  return [range[0] + shift, range[1] + shift];
+}
+
+function configure(
+  grid: Grid,
+  full: Zoom,
+  theme: Theme,
+  hasGroups: boolean,
+  onZoom: () => void,
+): ChartConfiguration<'scatter'> {
+  const columnLabel = (value: number | string) => splitModule(grid.columns[Number(value)] ?? '').label;
+  const axis = { type: 'linear', grid: { display: false }, border: { display: false } } as const;
+  const ticks = { color: theme.faint, font: { size: 11, family: theme.font }, autoSkipPadding: 4 };
+  const labelled = grid.kind === 'layers';
+  return {
+    type: 'scatter',
+    data: { datasets: [] },
+    options: {
+      animation: false,
+      maintainAspectRatio: false,
+      events: [],
+      layout: { padding: { top: hasGroups ? GROUP_LINE : 0, right: 4, bottom: 4, left: 0 } },
+      scales: {
+        x: {
+          ...axis,
+          position: 'top',
+          min: full.x[0],
+          max: full.x[1],
+          display: labelled,
+          afterBuildTicks: wholeTicks,
+          ticks: { ...ticks, callback: columnLabel, maxRotation: 90, padding: 2 },
+        },
+        y: {
+          ...axis,
+          reverse: true,
+          min: full.y[0],
+          max: full.y[1],
+          afterBuildTicks: wholeTicks,
+          ticks: { ...ticks, callback: (value) => grid.rows[Number(value)] ?? '', padding: 4 },
+          title: { display: labelled, text: 'Layer', color: theme.faint, font: { size: 11, family: theme.font } },
+        },
+      },
+      plugins: {
+        tooltip: { enabled: false },
+        zoom: {
+          limits: {
+            x: { min: full.x[0], max: full.x[1], minRange: Math.min(2, full.x[1] - full.x[0]) },
+            y: { min: full.y[0], max: full.y[1], minRange: Math.min(4, full.y[1] - full.y[0]) },
+          },
+          zoom: { wheel: { enabled: true, speed: 0.15 }, pinch: { enabled: true }, mode: 'xy', onZoomComplete: onZoom },
+          pan: { enabled: true, mode: 'xy', threshold: 6, onPanComplete: onZoom },
+        },
+      },
+    },
+  };
+}
+
+/** One tick in the middle of each cell in sight; the library then leaves out those that have no room. */
+function wholeTicks(scale: Scale): void {
+  const first = Math.ceil(scale.min);
+  const last = Math.floor(scale.max);
+  const step = Math.max(1, Math.ceil((last - first) / 400));
+  scale.ticks = [];
+  for (let value = first; value <= last; value += step) scale.ticks.push({ value });
+}

@@ -1,0 +1,61 @@
+/** The editor's colours as a canvas needs them; a chart is made anew when they change. */
+export interface Theme {
+  readonly foreground: string;
+  readonly faint: string;
+  readonly background: string;
+  readonly grid: string;
+  readonly focus: string;
+  readonly error: string;
+  readonly line: string;
+  readonly marks: {
+    readonly energy: string;
+    readonly noise: string;
+    readonly numerical: string;
+    readonly breakEven: string;
+    readonly rank: string;
+  };
+  readonly pending: string;
+  readonly skipped: string;
+  readonly font: string;
+  readonly highContrast: boolean;
+}
+
+export function readTheme(): Theme {
+  const style = getComputedStyle(document.body);
+  const read = (name: string) => style.getPropertyValue(name).trim();
+  return {
+    foreground: read('--foreground'),
+    faint: read('--faint'),
+    background: read('--background'),
+    grid: read('--rule'),
+    focus: read('--focus'),
+    error: read('--error'),
+    line: read('--chart-line'),
+    marks: {
+      energy: read('--mark-energy'),
+      noise: read('--mark-noise'),
+      numerical: read('--mark-numerical'),
+      breakEven: read('--mark-break-even'),
+      rank: read('--foreground'),
+    },
+    pending: read('--cell-pending'),
+    skipped: read('--cell-skipped'),
+    font: style.fontFamily,
+    highContrast: document.body.classList.contains('vscode-high-contrast'),
+  };
+}
+
+/** Calls `listener` after the editor changed its theme: it rewrites the body's class and the colours on the root element. */
+export function onThemeChange(listener: () => void): void {
+  const observer = new MutationObserver(listener);
+  observer.observe(document.body, { attributes: true, attributeFilter: ['class', 'data-vscode-theme-id'] });
+  observer.observe(document.documentElement, { attributes: true, attributeFilter: ['style'] });
+}
+
+/** Red, green, blue and alpha bytes of any CSS colour. */
+export function colorBytes(color: string): [number, number, number, number] {
+  const context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true })!;
+  context.fillStyle = color;
+  context.fillRect(0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data] as [number, number, number, number];
+}

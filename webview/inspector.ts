@@ -1,0 +1,182 @@
+import './styles/base.css';
+import './styles/inspector.css';
+import { type ErrorData, RankscopeError } from '../src/base/errors.ts';
+import type { InspectorCalls, InspectorUpdate } from '../src/protocol/page.ts';
+import { pictureOf } from './charts/picture.ts';
+import { onThemeChange, readTheme } from './charts/theme.ts';
+import { element, perFrame, throttled } from './dom.ts';
+import { analysisOf, exportName, findingsCsv, spectrumCsv } from './exportText.ts';
+import { connectHost, keep, kept } from './link.ts';
+import { createSpectra } from './spectra.ts';
+import { type Choices, type Model, modelOf, restoreChoices, updated, withSlider } from './state.ts';
+import { createDetail } from './views/detail.ts';
+import { createHeader } from './views/header.ts';
+import { createMapPane } from './views/mapPane.ts';
+import { createRunBar } from './views/runBar.ts';
+import { createToolbar } from './views/toolbar.ts';
+
+/** Matrices asked to be computed first: what a person can look at in a glance, not a whole file. */
+const WANTED = 300;
+
+const link = connectHost<InspectorCalls, InspectorUpdate>();
+let choices: Choices = restoreChoices(kept());
+let model: Model | null = null;
+let failure: ErrorData | null = null;
+
+const roots = {
+  header: element('header', { class: 'header' }),
+  run: element('section', { class: 'run-bar', attributes: { 'aria-label': 'Analysis' } }),
+  tools: element('div'),
+  map: element('div', { class: 'map-pane' }),
+  detail: element('aside', { class: 'detail', attributes: { 'aria-label': 'Selected matrix' } }),
+};
+document
+  .getElementById('app')!
+  .replaceChildren(
+    roots.header,
+    roots.run,
+    element(
+      'main',
+      { class: 'panes' },
+      element('section', { class: 'overview', attributes: { 'aria-label': 'All matrices' } }, roots.tools, roots.map),
+      roots.detail,
+    ),
+  );
+
+const keepSoon = throttled(300, keep);
+const redraw = perFrame(draw);
+const header = createHeader(roots.header);
+const runBar = createRunBar(roots.run, { run: () => tell(link.call('run')), cancel: () => tell(link.call('cancel')) });
+const toolbar = createToolbar(roots.tools, {
+  choose,
+  zoomBy: (factor) => map.zoomBy(factor),
+  showAll: () => map.showAll(),
+  exportAs: exportMap,
+});
+const map = createMapPane(roots.map, {
+  select,
+  zoomed: (zoom) => {
+    choices = { ...choices, zoom };
+    keepSoon(choices);
+    toolbar.show(choices, (model?.findings.size ?? 0) > 0);
+    wantSoon();
+  },
+});
+const detail = createDetail(roots.detail, {
+  choose,
+  step: (by) => {
+    const index = model?.layout.indexOf.get(choices.selected ?? '') ?? -1;
+    const next = model?.layout.matrices[index + by];
+    if (next) select(next.name);
+  },
+  slid: (name, rank) => {
+    choices = withSlider(choices, name, rank);
+    keepSoon(choices);
+  },
+  setRank: (name, rank) => tell(link.call('setRank', { name, rank })),
+  retry: (name) => {
+    spectra.forget(name);
+    redraw();
+  },
+  exportAs: exportSpectrum,
+});
+const spectra = createSpectra(
+  (name) => link.call('spectrum', { name }),
+  (name) => {
+    if (name === choices.selected) redraw();
+  },
+);
+const wantSoon = throttled<void>(400, () => {
+  if (model?.run.status !== 'running') return;
+  const names = map.wanted(WANTED);
+  const selected =
+    choices.selected && model.findings.get(choices.selected)?.provenance !== 'exact' ? [choices.selected] : [];
+  if (names.length + selected.length > 0) tell(link.call('visible', { names: [...selected, ...names] }));
+});
+
+onThemeChange(
+  perFrame(() => {
+    map.themeChanged();
+    detail.themeChanged();
+    draw();
+  }),
+);
+link.onUpdate((update) => {
+  if (!model) return;
+  const { model: next, changed } = updated(model, update);
+  model = next;
+  if (changed.has('checkpoint')) spectra.forget();
+  if (changed.has('checkpoint') || 'error' in update) header.show(model.checkpoint, model.error);
+  if (changed.has('selected') && model.selected) choose({ selected: model.selected });
+  redraw();
+});
+tell(
+  link.call('ready').then((snapshot) => {
+    model = modelOf(snapshot);
+    // What the person asked for in the editor comes before what the page showed last.
+    if (snapshot.selected) choices = { ...choices, selected: snapshot.selected };
+    header.show(model.checkpoint, model.error);
+    draw();
+  }),
+);
+
+function draw(): void {
+  if (!model) {
+    if (failure) header.show(null, failure);
+    return;
+  }
+  runBar.show(model.run, model.engine);
+  toolbar.show(choices, model.findings.size > 0);
+  map.show(model, choices);
+  const matrix = model.layout.matrices[model.layout.indexOf.get(choices.selected ?? '') ?? -1];
+  const isWaiting = matrix && !model.skipped.has(matrix.name) && model.checkpoint;
+  detail.show(model, choices, isWaiting ? spectra.get(model.checkpoint!, matrix) : null);
+  document.body.classList.toggle('has-selection', matrix !== undefined);
+  wantSoon();
+}
+
+function choose(change: Partial<Choices>): void {
+  choices = { ...choices, ...change };
+  keep(choices);
+  redraw();
+}
+
+function select(name: string): void {
+  choose({ selected: name });
+}
+
+function exportMap(kind: 'png' | 'csv' | 'json'): void {
+  const path = model?.checkpoint?.path ?? '';
+  if (kind === 'png') {
+    const content = map.picture();
+    if (content) save(exportName(path, `${choices.measure}.png`), content, 'base64');
+    return;
+  }
+  const analysis = model && analysisOf(model);
+  if (!analysis) return;
+  const content = kind === 'csv' ? findingsCsv(analysis.matrices) : `${JSON.stringify(analysis, null, 2)}\n`;
+  save(exportName(path, `ranks.${kind}`), content, 'utf8');
+}
+
+function exportSpectrum(kind: 'png' | 'csv', name: string, canvases: readonly HTMLCanvasElement[]): void {
+  const file = exportName(`${name}.`, `spectrum.${kind}`);
+  if (kind === 'png') return save(file, pictureOf({ title: name, canvases }, readTheme()), 'base64');
+  const matrix = model?.layout.matrices[model.layout.indexOf.get(name) ?? -1];
+  const spectrum = matrix && model?.checkpoint ? spectra.get(model.checkpoint, matrix) : null;
+  if (spectrum?.kind === 'ready') save(file, spectrumCsv(spectrum.singularValues), 'utf8');
+}
+
+function save(suggestedName: string, content: string, encoding: 'base64' | 'utf8'): void {
+  tell(link.call('save', { suggestedName, content, encoding }));
+}
+
+/** Awaits a call; what goes wrong is shown at the top of the page. */
+function tell(call: Promise<unknown>): void {
+  call.catch((error: unknown) => {
+    failure =
+      error instanceof RankscopeError
+        ? error.data()
+        : { code: 'engine', subject: 'Rankscope', found: String(error), remedy: '' };
+    header.show(model?.checkpoint ?? null, failure);
+  });
+}

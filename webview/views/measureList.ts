@@ -1,0 +1,62 @@
+import type { MatrixFinding } from '../../src/model/findings.ts';
+import { element } from '../dom.ts';
+import { formatPercent, formatValue, NONE } from '../format.ts';
+import { MEASURES, type Measure } from '../measures.ts';
+
+/** Every measure of one matrix; pointing at one, or reaching it by Tab, tells what it means. */
+export function createMeasureList(): { readonly element: HTMLElement; show(finding: MatrixFinding | undefined): void } {
+  const meaning = element('div', {
+    class: 'meaning',
+    attributes: { id: 'measure-meaning', role: 'tooltip', hidden: '' },
+  });
+  const list = element('div', { class: 'measures', attributes: { role: 'list' } });
+  const root = element(
+    'section',
+    { class: 'measure-list', attributes: { 'aria-label': 'Measures' } },
+    element('h3', { text: 'Measures' }),
+    list,
+    meaning,
+  );
+  const explain = (row: HTMLElement, measure: Measure) => {
+    meaning.textContent = measure.explanation;
+    meaning.hidden = false;
+    row.setAttribute('aria-describedby', meaning.id);
+    meaning.style.top = `${row.offsetTop + row.offsetHeight + 4}px`;
+  };
+  const hush = (row: HTMLElement) => {
+    meaning.hidden = true;
+    row.removeAttribute('aria-describedby');
+  };
+  root.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') meaning.hidden = true;
+  });
+  const rows = MEASURES.map((measure) => {
+    const value = element('span', { class: 'number' });
+    const share = element('span', { class: 'faint number' });
+    const row = element(
+      'div',
+      { class: 'measure', attributes: { role: 'listitem', tabindex: '0' } },
+      element('span', { class: 'term', text: measure.label }),
+      value,
+      share,
+    );
+    row.addEventListener('pointerenter', () => explain(row, measure));
+    row.addEventListener('pointerleave', () => hush(row));
+    row.addEventListener('focus', () => explain(row, measure));
+    row.addEventListener('blur', () => hush(row));
+    list.append(row);
+    return { measure, value, share };
+  });
+  return {
+    element: root,
+    show(finding) {
+      for (const { measure, value, share } of rows) {
+        const number = finding ? measure.value(finding) : null;
+        value.textContent = number === null ? NONE : formatValue(number);
+        const full = finding ? Math.min(...finding.shape) : 1;
+        share.textContent =
+          number === null || measure.kind !== 'rank' ? '' : formatPercent(Number((number / full).toPrecision(3)));
+      }
+    },
+  };
+}
