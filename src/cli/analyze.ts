@@ -1,0 +1,101 @@
+import type { Analysis, MatrixFinding } from '../model/findings.ts';
+import {
+  COMMON_HELP,
+  type Command,
+  choiceOf,
+  ENGINE,
+  ENGINE_HELP,
+  engineOf,
+  type Invocation,
+  textOf,
+  textsOf,
+} from './command.ts';
+import { jsonPieces, refuseExisting, writeFileWhole } from './output.ts';
+import { byteCount, count, digits, shortNames, table } from './table.ts';
+
+export const analyzeCommand: Command = {
+  name: 'analyze',
+  usage: 'PATH [--json] [--values] [--mode preview|exact] [--tensor GLOB]... [--out FILE]',
+  summary: 'the ranks of every matrix of a checkpoint',
+  help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
+  --json              print one JSON object (schema: media/schemas/analysis.schema.json)
+  --values            with all singular values in the JSON
+  --mode MODE         exact (default): all singular values; preview: estimates with a band, much faster
+  --tensor GLOB       only matrices whose name matches; may be repeated
+  --out FILE          write the JSON object to FILE as well
+  --force             replace FILE if it exists
+  --no-cache          neither take results from the cache nor keep them
+${ENGINE_HELP}
+${COMMON_HELP}
+
+Examples:
+  rankscope analyze model.safetensors
+  rankscope analyze llama/ --tensor '*.self_attn.*' --mode preview
+  rankscope analyze model.safetensors --json --values > spectra.json`,
+  options: {
+    ...ENGINE,
+    json: { type: 'boolean' },
+    values: { type: 'boolean' },
+    mode: { type: 'string' },
+    tensor: { type: 'string', multiple: true },
+    out: { type: 'string' },
+    force: { type: 'boolean' },
+    'no-cache': { type: 'boolean' },
+  },
+  run: analyze,
+};
+
+async function analyze({ path, values, terminal, service }: Invocation): Promise<void> {
+  const out = textOf(values, 'out');
+  const force = values.force === true;
+  const request = {
+    path,
+    ...engineOf(values),
+    mode: choiceOf(values, 'mode', ['exact', 'preview']) ?? 'exact',
+    tensors: textsOf(values, 'tensor'),
+    values: values.values === true,
+    cache: values['no-cache'] !== true,
+  } as const;
+  if (out !== undefined) await refuseExisting(out, force);
+  const analysis = await service.analyze(request, { signal: terminal.signal, progress: terminal.progress });
+  if (out !== undefined) await writeFileWhole(out, jsonPieces({ ...analysis }), { force, signal: terminal.signal });
+  await terminal.write(values.json === true ? jsonPieces({ ...analysis }) : report(analysis));
+}
+
+const HEADINGS = ['matrix', 'shape', 'eff.rank', 'stable', '90%', '95%', '99%', 'noise', 'num.', 'even', 'alpha'];
+
+function* report({ checkpoint, engine, matrices, ties, skipped }: Analysis): Generator<string> {
+  yield `${checkpoint.path}: ${checkpoint.format}, ${count(checkpoint.parameters)} parameters, ${byteCount(checkpoint.bytes)}\n`;
+  yield `Engine: ${engine.device}. ${engine.reason}\n\n`;
+  const names = shortNames(matrices.map(({ name }) => name));
+  yield* table(
+    HEADINGS,
+    matrices.map((finding, index) => [names[index] ?? finding.name, ...numbers(finding)]),
+  );
+  if (matrices.some(({ provenance }) => provenance === 'preview'))
+    yield '\n~ previewed: an estimate, with its band in the JSON\n';
+  yield '\neff.rank: exp of the entropy of the singular values; 90%, 95%, 99%: ranks that keep this share of the energy;\n';
+  yield 'noise: values above the noise edge; num.: numerical rank; even: break-even rank, above which factors are larger.\n';
+  for (const names of ties) yield `Tied, counted once: ${names.join(', ')}\n`;
+  if (skipped.length > 0) yield `Not analyzed: ${skipped.length} of ${checkpoint.tensors} tensors\n`;
+  for (const { name, reason } of skipped.filter((each) => !PLAIN.has(each.reason))) yield `  ${name}: ${reason}\n`;
+}
+
+/** Reasons that need no line of their own. */
+const PLAIN: ReadonlySet<string> = new Set(['a vector', 'a single number', 'empty']);
+
+function numbers(finding: MatrixFinding): string[] {
+  const mark = finding.provenance === 'preview' ? '~' : '';
+  return [
+    finding.shape.join('x'),
+    mark + digits(finding.effectiveRank),
+    digits(finding.stableRank),
+    mark + finding.energyRanks['0.9'],
+    mark + finding.energyRanks['0.95'],
+    mark + finding.energyRanks['0.99'],
+    digits(finding.noiseRank),
+    digits(finding.numericalRank),
+    digits(finding.breakEvenRank),
+    finding.alpha === null ? '-' : finding.alpha.toFixed(2),
+  ];
+}

@@ -1,0 +1,115 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { Service } from '../protocol/service.ts';
+
+type OptionTable = NonNullable<ParseArgsConfig['options']>;
+export type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
+
+/** What a command works with; everything a person sees goes through it. */
+export interface Terminal {
+  /** Standard output: results alone. */
+  write(pieces: Iterable<string>): Promise<void>;
+  /** The progress of a step; drawn on a terminal, not at all in a pipe. */
+  progress(step: { done: number; total: number; message: string; secondsLeft?: number }): void;
+  /** Standard error: one line. */
+  warn(line: string): void;
+  readonly signal: AbortSignal;
+}
+
+export interface Invocation {
+  readonly path: string;
+  readonly values: Values;
+  readonly terminal: Terminal;
+  readonly service: Service;
+}
+
+/** One word after `rankscope`; each is a file of this folder. */
+export interface Command {
+  readonly name: string;
+  /** Completes "rankscope NAME ". */
+  readonly usage: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** The options, one line each, and examples. */
+  readonly help: string;
+  readonly options: OptionTable;
+  run(invocation: Invocation): Promise<void>;
+}
+
+/** The command line is not as the help says: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+export const HELP = { type: 'boolean', short: 'h' } as const;
+export const COMMON: OptionTable = { help: HELP, verbose: { type: 'boolean' } };
+export const COMMON_HELP = `  --verbose           say on standard error what is being done
+  -h, --help          this text`;
+
+export const ENGINE: OptionTable = { engine: { type: 'string' }, threads: { type: 'string' } };
+export const ENGINE_HELP = `  --engine NAME       auto (default), cpu, webgpu, tensorflow or reference
+  --threads N         threads of the cpu engine (default: all cores)`;
+
+/** Parses what follows the command's name. @throws UsageError */
+export function parseCommand(command: Command, words: readonly string[]): { values: Values; path: string | undefined } {
+  try {
+    const options = { ...COMMON, ...command.options };
+    const { values, positionals } = parseArgs({ args: [...words], options, allowPositionals: true, strict: true });
+    if (values.help === true) return { values, path: undefined };
+    const [path, extra] = positionals;
+    if (path === undefined) throw new UsageError('the path of a checkpoint is missing');
+    if (extra !== undefined) throw new UsageError(`one path is expected, and then came '${extra}'`);
+    return { values, path };
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    // parseArgs explains at length; the first sentence says what was wrong.
+    const [sentence = ''] = (error as Error).message.split(/\. |\n/);
+    throw new UsageError(sentence);
+  }
+}
+
+export function textOf(values: Values, name: string): string | undefined {
+  const value = values[name];
+  if (value === '') throw new UsageError(`--${name} is empty`);
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function textsOf(values: Values, name: string): string[] {
+  const value = values[name];
+  return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
+}
+
+export function numberOf(
+  values: Values,
+  name: string,
+  { least, most, whole = false }: { least: number; most: number; whole?: boolean },
+): number | undefined {
+  const text = textOf(values, name);
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  const kind = whole ? 'a whole number' : 'a number';
+  const range = most === Number.POSITIVE_INFINITY ? `from ${least} on` : `from ${least} to ${most}`;
+  if (Number.isNaN(value) || value < least || value > most || (whole && !Number.isSafeInteger(value))) {
+    throw new UsageError(`--${name} takes ${kind} ${range}, not '${text}'`);
+  }
+  return value;
+}
+
+export function choiceOf<Choice extends string>(
+  values: Values,
+  name: string,
+  choices: readonly Choice[],
+): Choice | undefined {
+  const text = textOf(values, name);
+  const choice = choices.find((each) => each === text);
+  if (text !== undefined && choice === undefined) {
+    throw new UsageError(`--${name} is one of ${choices.join(', ')}, not '${text}'`);
+  }
+  return choice;
+}
+
+/** `--engine` and `--threads` as the service takes them. */
+export function engineOf(values: Values): { engine?: string; threads?: number } {
+  const engine = textOf(values, 'engine');
+  const threads = numberOf(values, 'threads', { least: 1, most: 1024, whole: true });
+  return { ...(engine === undefined ? {} : { engine }), ...(threads === undefined ? {} : { threads }) };
+}

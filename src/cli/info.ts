@@ -1,0 +1,41 @@
+import type { CheckpointView } from '../protocol/service.ts';
+import { COMMON_HELP, type Command, type Invocation } from './command.ts';
+import { jsonPieces } from './output.ts';
+import { byteCount, count, table } from './table.ts';
+
+export const infoCommand: Command = {
+  name: 'info',
+  usage: 'PATH [--json]',
+  summary: 'what is in a checkpoint, from its header alone',
+  help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
+  --json              print one JSON object
+${COMMON_HELP}
+
+Example:
+  rankscope info model.safetensors`,
+  options: { json: { type: 'boolean' } },
+  async run({ path, values, terminal, service }: Invocation): Promise<void> {
+    const view = await service.open({ path }, { signal: terminal.signal });
+    await terminal.write(values.json === true ? jsonPieces(infoOf(view)) : report(view));
+  },
+};
+
+/** The object that `info --json` prints. */
+function infoOf({ path, format, parameters, bytes, tensors, ties, warnings }: CheckpointView): Record<string, unknown> {
+  return { format: 'rankscope.info/1', checkpoint: { path, format, parameters, bytes }, tensors, ties, warnings };
+}
+
+function* report(view: CheckpointView): Generator<string> {
+  yield `${view.path}: ${view.format}, ${count(view.parameters)} parameters, ${byteCount(view.bytes)}, `;
+  yield `${view.tensors.length} tensors\n`;
+  yield `${view.family ?? 'Unknown architecture'}, ${view.layers} layers, ${view.matrices.length} matrices to analyze\n\n`;
+  yield* table(
+    ['tensor', 'dtype', 'shape', 'bytes'],
+    view.tensors.map(({ name, dtype, shape, bytes }) => [name, dtype, shape.join('x') || 'scalar', String(bytes)]),
+  );
+  if (view.ties.length + view.warnings.length + view.security.length > 0) yield '\n';
+  for (const names of view.ties) yield `Tied, counted once: ${names.join(', ')}\n`;
+  for (const warning of view.warnings) yield `Note: ${warning}\n`;
+  for (const { grade, subject, explanation } of view.security)
+    yield `Security (${grade}): ${subject}: ${explanation}\n`;
+}

@@ -1,0 +1,119 @@
+import process from 'node:process';
+import manifest from '../../package.json' with { type: 'json' };
+import { RankscopeError } from '../base/errors.ts';
+import { createService } from '../service/service.ts';
+import { analyzeCommand } from './analyze.ts';
+import { applyCommand } from './apply.ts';
+import { cacheFolder } from './cacheFolder.ts';
+import { type Command, parseCommand, type Terminal, UsageError } from './command.ts';
+import { infoCommand } from './info.ts';
+import { writeAll } from './output.ts';
+import { planCommand } from './plan.ts';
+import { progressBar } from './progressBar.ts';
+
+const COMMANDS: readonly Command[] = [analyzeCommand, planCommand, applyCommand, infoCommand];
+
+/** Exit codes, as shells and scripts expect them. */
+const [DONE, FAILED, WRONG_USE, INTERRUPTED] = [0, 1, 2, 130];
+
+// Whoever reads our output may stop reading (`| head`): that is reported to the write that was under way, and is no crash.
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+main(process.argv.slice(2)).then(
+  // Engines may keep threads; everything is written by now.
+  (code) => process.exit(code),
+  (fault: unknown) => {
+    process.stderr.write(`rankscope: an unexpected error: ${fault instanceof Error ? fault.stack : String(fault)}\n`);
+    process.exit(FAILED);
+  },
+);
+
+async function main(words: readonly string[]): Promise<number> {
+  const [first, ...rest] = words;
+  if (first === '--version' || first === '-V') return print(`${manifest.version}\n`);
+  if (first === '--help' || first === '-h' || first === 'help') {
+    const command = COMMANDS.find(({ name }) => name === rest[0]);
+    return print(command ? helpOf(command) : overview());
+  }
+  const command = COMMANDS.find(({ name }) => name === first);
+  if (command) return runCommand(command, rest);
+  const names = COMMANDS.map(({ name }) => name).join(', ');
+  const found = first === undefined ? 'a command is missing' : `'${first}' is no command`;
+  return wrongUse(`${found}: use one of ${names}`, '');
+}
+
+async function runCommand(command: Command, words: readonly string[]): Promise<number> {
+  const interrupt = new AbortController();
+  const bar = progressBar(process.stderr);
+  const line = (text: string) => {
+    bar.clear();
+    process.stderr.write(`rankscope: ${text.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  };
+  let service: ReturnType<typeof createService> | undefined;
+  const onInterrupt = () => {
+    // The second time the person means it.
+    if (interrupt.signal.aborted) process.exit(INTERRUPTED);
+    interrupt.abort();
+  };
+  process.on('SIGINT', onInterrupt).on('SIGTERM', onInterrupt);
+  try {
+    const { values, path } = parseCommand(command, words);
+    if (path === undefined) return await print(helpOf(command));
+    service = createService({
+      cacheFolder: cacheFolder(),
+      warn: line,
+      ...(values.verbose === true ? { log: line } : {}),
+    });
+    const terminal: Terminal = {
+      async write(pieces) {
+        bar.clear();
+        await writeAll(process.stdout, pieces);
+      },
+      progress: bar.show,
+      warn: line,
+      signal: interrupt.signal,
+    };
+    await command.run({ path, values, terminal, service });
+    return DONE;
+  } catch (error) {
+    bar.clear();
+    if (error instanceof UsageError) return wrongUse(error.message, `${command.name} `);
+    if (!(error instanceof RankscopeError)) throw error;
+    if (error.code === 'cancelled') {
+      line('interrupted');
+      return INTERRUPTED;
+    }
+    line(error.message);
+    return error.code === 'wrong-use' ? WRONG_USE : FAILED;
+  } finally {
+    bar.clear();
+    await service?.close();
+  }
+}
+
+async function print(text: string): Promise<number> {
+  await writeAll(process.stdout, [text]);
+  return DONE;
+}
+
+function wrongUse(what: string, command: string): number {
+  process.stderr.write(`rankscope: ${what}. See: rankscope ${command}--help\n`);
+  return WRONG_USE;
+}
+
+function helpOf({ name, usage, summary, help }: Command): string {
+  return `rankscope ${name} ${usage}\n\n${summary[0]?.toUpperCase()}${summary.slice(1)}.\n\n${help}\n`;
+}
+
+function overview(): string {
+  const list = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n');
+  return `rankscope ${manifest.version}: how low-rank the weights of a neural network are, and what to make of it.
+
+${list}
+
+  rankscope COMMAND --help    the options of a command
+  rankscope --version         this version
+
+Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong use, 130 interrupted.
+`;
+}

@@ -1,0 +1,95 @@
+import { randomUUID } from 'node:crypto';
+import { open, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Writable } from 'node:stream';
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+
+/** Writes everything before it ends: a pipe is waited for, and a reader that went away (`| head`) ends it quietly. */
+export async function writeAll(stream: Writable, pieces: Iterable<string>): Promise<void> {
+  for (const piece of inChunks(pieces)) {
+    const failure = await new Promise<NodeJS.ErrnoException | null | undefined>((done) => stream.write(piece, done));
+    if (failure?.code === 'EPIPE') return;
+    if (failure) throw new RankscopeError('write-failed', 'standard output', failure.message);
+  }
+}
+
+/**
+ * Writes a file beside `file` and renames it when it is whole.
+ * @throws RankscopeError 'write-failed'; also when `file` exists and `force` is not set: it may be somebody's work.
+ */
+export async function writeFileWhole(
+  file: string,
+  pieces: Iterable<string>,
+  { force, signal }: { readonly force: boolean; readonly signal?: AbortSignal },
+): Promise<void> {
+  await refuseExisting(file, force);
+  const beside = path.join(path.dirname(file), `.${path.basename(file)}.${randomUUID()}.tmp`);
+  try {
+    const handle = await open(beside, 'wx');
+    try {
+      for (const piece of inChunks(pieces)) {
+        throwIfCancelled(signal, file);
+        await handle.writeFile(piece);
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(beside, file);
+  } catch (error) {
+    await rm(beside, { force: true }).catch(() => undefined);
+    if (error instanceof RankscopeError) throw error;
+    throw new RankscopeError(
+      'write-failed',
+      file,
+      (error as Error).message,
+      'Name a file in a folder that can be written',
+    );
+  }
+}
+
+/** Before any work is done for it. */
+export async function refuseExisting(file: string, force: boolean): Promise<void> {
+  if (force || !(await stat(file).catch(() => undefined))) return;
+  throw new RankscopeError(
+    'write-failed',
+    file,
+    'it exists already',
+    'Name another file, or add --force to replace it',
+  );
+}
+
+/** The JSON text of an object in pieces: the elements of its lists one by one, so that no text is too long for a string. */
+export function* jsonPieces(object: Readonly<Record<string, unknown>>): Generator<string> {
+  let before = '{';
+  for (const [key, value] of Object.entries(object)) {
+    if (value === undefined) continue;
+    yield `${before}${JSON.stringify(key)}:`;
+    before = ',';
+    if (Array.isArray(value)) {
+      let between = '[';
+      for (const element of value) {
+        yield between + JSON.stringify(element);
+        between = ',\n';
+      }
+      yield value.length === 0 ? '[]' : ']';
+    } else {
+      yield JSON.stringify(value);
+    }
+  }
+  yield before === '{' ? '{}\n' : '}\n';
+}
+
+const CHUNK_CHARACTERS = 1 << 16;
+
+/** Joins small pieces, so that not every one is a system call. */
+function* inChunks(pieces: Iterable<string>): Generator<string> {
+  let chunk = '';
+  for (const piece of pieces) {
+    chunk += piece;
+    if (chunk.length < CHUNK_CHARACTERS) continue;
+    yield chunk;
+    chunk = '';
+  }
+  if (chunk !== '') yield chunk;
+}

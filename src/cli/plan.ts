@@ -1,0 +1,119 @@
+import type { Budget, Plan } from '../model/plan.ts';
+import {
+  COMMON_HELP,
+  type Command,
+  choiceOf,
+  ENGINE,
+  ENGINE_HELP,
+  engineOf,
+  type Invocation,
+  numberOf,
+  textOf,
+  textsOf,
+  UsageError,
+  type Values,
+} from './command.ts';
+import { jsonPieces, refuseExisting, writeFileWhole } from './output.ts';
+import { byteCount, count, percent, shortNames, table } from './table.ts';
+
+export const planCommand: Command = {
+  name: 'plan',
+  usage: 'PATH (--keep SHARE | --energy SHARE | --error ERROR | --rank R) [--spread HOW] [--out plan.json]',
+  summary: 'a rank for every matrix, within a budget',
+  help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
+  --keep SHARE        keep at most this share of the parameters, in (0, 1]
+  --energy SHARE      keep this share of every matrix's energy, in (0, 1]
+  --error ERROR       relative error allowed over all matrices together, in [0, 1)
+  --rank R            the same rank everywhere
+  --spread HOW        optimal (default): least error; uniform: the same ratio; energy: the same energy
+  --multiple N        ranks are multiples of N (default 1)
+  --exclude GLOB      matrices that stay dense; may be repeated
+  --factors 2|3       W = B A (default), or W = U S V
+  --out FILE          write the plan to FILE: what 'rankscope apply' takes
+  --force             replace FILE if it exists
+  --json              print the plan (schema: media/schemas/plan.schema.json)
+${ENGINE_HELP}
+${COMMON_HELP}
+
+Examples:
+  rankscope plan model.safetensors --keep 0.6 --out plan.json
+  rankscope plan llama/ --error 0.1 --multiple 8 --exclude '*embed*' --exclude lm_head.weight`,
+  options: {
+    ...ENGINE,
+    keep: { type: 'string' },
+    energy: { type: 'string' },
+    error: { type: 'string' },
+    rank: { type: 'string' },
+    spread: { type: 'string' },
+    multiple: { type: 'string' },
+    exclude: { type: 'string', multiple: true },
+    factors: { type: 'string' },
+    out: { type: 'string' },
+    force: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+  run: plan,
+};
+
+async function plan({ path, values, terminal, service }: Invocation): Promise<void> {
+  const out = textOf(values, 'out');
+  const force = values.force === true;
+  const request = {
+    budget: budgetOf(values),
+    spread: choiceOf(values, 'spread', ['optimal', 'uniform', 'energy']) ?? 'optimal',
+    multiple: numberOf(values, 'multiple', { least: 1, most: 65536, whole: true }) ?? 1,
+    exclude: textsOf(values, 'exclude'),
+    overrides: {},
+    factors: choiceOf(values, 'factors', ['2', '3']) === '3' ? 3 : 2,
+  } as const;
+  const engine = engineOf(values);
+  if (out !== undefined) await refuseExisting(out, force);
+  const made = await service.plan(
+    { path, request, ...engine },
+    { signal: terminal.signal, progress: terminal.progress },
+  );
+  if (out !== undefined) await writeFileWhole(out, jsonPieces({ ...made }), { force, signal: terminal.signal });
+  await terminal.write(values.json === true ? jsonPieces({ ...made }) : report(made, out));
+}
+
+const BUDGETS = ['keep', 'energy', 'error', 'rank'] as const;
+
+function budgetOf(values: Values): Budget {
+  const given = BUDGETS.filter((kind) => values[kind] !== undefined);
+  const [kind] = given;
+  if (kind === undefined || given.length > 1) {
+    const said = given.map((each) => `--${each}`).join(' and ');
+    throw new UsageError(
+      `one budget is needed: --keep, --energy, --error or --rank${said && `, not ${said} together`}`,
+    );
+  }
+  if (kind === 'rank') return { kind, value: numberOf(values, kind, { least: 1, most: 2 ** 31, whole: true }) ?? 1 };
+  const value = numberOf(values, kind, { least: 0, most: 1 }) ?? 0;
+  if (kind === 'error' ? value === 1 : value === 0) {
+    throw new UsageError(`--${kind} ${value} is out of its range: ${kind === 'error' ? '[0, 1)' : '(0, 1]'}`);
+  }
+  return { kind, value };
+}
+
+function* report({ matrices, totals, unmet }: Plan, out: string | undefined): Generator<string> {
+  const names = shortNames(matrices.map(({ name }) => name));
+  yield* table(
+    ['matrix', 'shape', 'rank', 'kept', 'error'],
+    matrices.map(({ name, shape, rank, parametersBefore, parametersAfter, error }, index) => [
+      names[index] ?? name,
+      shape.join('x'),
+      rank === null ? 'dense' : String(rank),
+      percent(parametersAfter / parametersBefore),
+      rank === null ? '' : percent(error),
+    ]),
+  );
+  yield '\n';
+  const dense = new Map<string, number>();
+  for (const { rank, reason = '' } of matrices) if (rank === null) dense.set(reason, (dense.get(reason) ?? 0) + 1);
+  for (const [reason, matricesOf] of dense) yield `Dense: ${matricesOf}, ${reason}\n`;
+  const kept = totals.parametersBefore > 0 ? totals.parametersAfter / totals.parametersBefore : 1;
+  yield `${count(totals.parametersBefore)} parameters become ${count(totals.parametersAfter)} (${percent(kept)}), `;
+  yield `${byteCount(totals.bytesBefore)} become ${byteCount(Math.round(totals.bytesAfter))}; predicted error ${percent(totals.error)}\n`;
+  if (unmet !== undefined) yield `The budget cannot be met: ${unmet}\n`;
+  if (out !== undefined) yield `Written to ${out}\n`;
+}

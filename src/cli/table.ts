@@ -1,0 +1,66 @@
+/** The width a table is made for; names give way. */
+const WIDTH = 100;
+
+/** Rows of text under their headings: the first column to the left and shortened where need be, all others to the right. */
+export function* table(headings: readonly string[], rows: readonly (readonly string[])[]): Generator<string> {
+  const widths = headings.map((heading, column) =>
+    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), heading.length),
+  );
+  const others = widths.slice(1).reduce((sum, width) => sum + 2 + width, 0);
+  widths[0] = Math.min(widths[0] ?? 0, Math.max(16, WIDTH - others));
+  for (const row of [headings, ...rows]) {
+    const cells = widths.map((width, column) => {
+      const cell = row[column] ?? '';
+      return column === 0 ? shorten(cell, width).padEnd(width) : cell.padStart(width);
+    });
+    yield `${cells.join('  ').trimEnd()}\n`;
+  }
+}
+
+/** Names without what all of them begin with, up to a dot, and without `.weight`: what is left tells them apart. */
+export function shortNames(names: readonly string[]): string[] {
+  const [first = '', ...others] = names;
+  let prefix = others.length > 0 ? first.slice(0, first.lastIndexOf('.') + 1) : '';
+  while (prefix !== '' && !others.every((name) => name.startsWith(prefix))) {
+    prefix = prefix.slice(0, prefix.lastIndexOf('.', prefix.length - 2) + 1);
+  }
+  return names.map((name) => name.slice(prefix.length).replace(/(?<=.)\.weight$/, ''));
+}
+
+/** Keeps the beginning and the end, which tell layers and modules apart. */
+export function shorten(text: string, width: number): string {
+  if (text.length <= width) return text;
+  const tail = Math.ceil((width - 1) * 0.6);
+  return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`;
+}
+
+/** 4 significant digits of a measure, without an exponent where it can be helped. */
+export function digits(value: number | null): string {
+  if (value === null) return '-';
+  if (Number.isInteger(value)) return String(value);
+  return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e6 ? value.toPrecision(4) : value.toExponential(2);
+}
+
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** 1234567 as 1.23 M. */
+export function count(value: number): string {
+  return scaled(value, 1000, ['', ' k', ' M', ' G', ' T']);
+}
+
+/** 1234567 as 1.18 MiB. */
+export function byteCount(value: number): string {
+  return scaled(value, 1024, [' B', ' KiB', ' MiB', ' GiB', ' TiB']);
+}
+
+function scaled(value: number, base: number, units: readonly string[]): string {
+  let unit = 0;
+  let rest = value;
+  while (rest >= base && unit < units.length - 1) {
+    rest /= base;
+    unit++;
+  }
+  return (unit === 0 ? String(rest) : rest.toFixed(2)) + (units[unit] ?? '');
+}

@@ -1,0 +1,47 @@
+/**
+ * The engine process: the service behind an IPC channel. Forked by the editor with `serialization: 'advanced'` and
+ *
+ *     --cache FOLDER [--cache-bytes N]
+ *
+ * It ends when the process that forked it does: whatever it was doing is in the cache or was not finished.
+ */
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { serve } from '../protocol/channel.ts';
+import { processPort } from '../protocol/processPort.ts';
+import { createService } from '../service/service.ts';
+
+const log = (line: string) => void process.stderr.write(`${line}\n`);
+const stackOf = (fault: unknown) => (fault instanceof Error ? (fault.stack ?? fault.message) : String(fault));
+
+process.on('uncaughtException', (fault) => {
+  log(`Uncaught: ${stackOf(fault)}`);
+  process.exit(1);
+});
+process.on('unhandledRejection', (fault) => {
+  log(`Unhandled: ${stackOf(fault)}`);
+  process.exit(1);
+});
+// Nobody reads the log any more: no reason to fail.
+process.stderr.on('error', () => undefined);
+
+const { values } = parseArgs({ options: { cache: { type: 'string' }, 'cache-bytes': { type: 'string' } } });
+if (!values.cache || !process.send) {
+  log('This is the engine process of Rankscope: it is started by the editor, with --cache FOLDER and an IPC channel');
+  process.exit(2);
+}
+
+const bytes = Number(values['cache-bytes']);
+const service = createService({
+  cacheFolder: values.cache,
+  ...(bytes > 0 ? { cacheBytes: bytes } : {}),
+  log,
+});
+const channel = serve(processPort(process), service, (fault) => log(`Fault: ${stackOf(fault)}`));
+
+// What is being written is cancelled and cleaned up first; nobody is left to wait for anything longer than that.
+const FAREWELL_MS = 2000;
+process.on('disconnect', () => {
+  setTimeout(() => process.exit(0), FAREWELL_MS).unref();
+  void channel.close().finally(() => process.exit(0));
+});

@@ -1,0 +1,52 @@
+import { throwIfCancelled } from '../base/errors.ts';
+import { makePlan } from '../model/allocate.ts';
+import type { MatrixRef } from '../model/anatomy.ts';
+import { nameMatcher } from '../model/globs.ts';
+import type { Plan, PlanRequest } from '../model/plan.ts';
+import type { PlanInput } from '../model/planOptions.ts';
+import { checkRequest } from '../model/planRequest.ts';
+import type { CallContext, EngineRequest, StepProgress } from '../protocol/service.ts';
+import { FACTOR_BYTES, factorType } from '../write/encode.ts';
+import { distinctMatrices, type Opened, refuseChanged, viewOf } from './opened.ts';
+import { exactResults, type SpectraParts } from './spectra.ts';
+
+/** Makes a plan from exact spectra; those that are not known yet are computed. A matrix without a spectrum stays dense, with the reason. */
+export async function plan(
+  parts: SpectraParts,
+  opened: Opened,
+  request: PlanRequest,
+  engine: EngineRequest,
+  { signal, progress }: CallContext<StepProgress>,
+): Promise<Plan> {
+  checkRequest(request);
+  await opened.tiesByContent(signal);
+  const matrices = distinctMatrices(opened);
+  const excluded = nameMatcher(request.exclude);
+  const needed = matrices.filter(
+    ({ name, fixed }) => fixed === null && (Object.hasOwn(request.overrides, name) || !excluded(name)),
+  );
+  const unusable = new Map<MatrixRef, string>();
+  const results = await exactResults(parts, opened, needed, engine, {
+    signal,
+    progress,
+    unusable: (matrix, { found }) => unusable.set(matrix, found),
+  });
+  const values = new Map(needed.map((matrix, index) => [matrix, results[index]?.singularValues]));
+  throwIfCancelled(signal, opened.checkpoint.path);
+  await refuseChanged(opened.checkpoint);
+  const inputs = matrices.map(
+    (matrix): PlanInput => ({
+      name: matrix.name,
+      shape: matrix.shape,
+      bytesPerElement: matrix.tensor.bytes / elementsOf(matrix),
+      factorBytesPerElement: FACTOR_BYTES[factorType(matrix.tensor.dtype)],
+      singularValues: values.get(matrix) ?? [],
+      fixed: unusable.get(matrix) ?? matrix.fixed,
+    }),
+  );
+  return makePlan(viewOf(opened), inputs, request);
+}
+
+function elementsOf({ tensor }: MatrixRef): number {
+  return tensor.shape.reduce((product, size) => product * size, 1);
+}

@@ -1,0 +1,82 @@
+import type { Service } from '../protocol/service.ts';
+import { abortable } from './abortable.ts';
+import { AnalysisRun } from './analyze.ts';
+import { apply } from './apply.ts';
+import { DEFAULT_CACHE_BYTES, diskCache } from './cache.ts';
+import { Engines } from './engines.ts';
+import { OpenCheckpoints, refuseChanged, viewOf } from './opened.ts';
+import { plan } from './plan.ts';
+import { Runs } from './runs.ts';
+import { exactResult, matrixNamed } from './spectra.ts';
+
+export interface ServiceOptions {
+  readonly cacheFolder: string;
+  /** What the cache may take on disk; 512 MB where left out. */
+  readonly cacheBytes?: number;
+  /** Hears what a person looking for a fault would want to know, one line each. */
+  readonly log?: (line: string) => void;
+  /** Hears what everyone should know; `log` where left out. */
+  readonly warn?: (line: string) => void;
+}
+
+/** The use cases. The command line calls them in its own process, the editor through the engine process: they do not know which. */
+export function createService(options: ServiceOptions): Service & { close(): Promise<void> } {
+  const log = options.log ?? (() => undefined);
+  const checkpoints = new OpenCheckpoints();
+  const engines = new Engines(log);
+  const cache = diskCache(options.cacheFolder, options.cacheBytes ?? DEFAULT_CACHE_BYTES, options.warn ?? log);
+  const parts = { engines, cache };
+  const runs = new Runs();
+
+  return {
+    open: ({ path }, { signal } = {}) => checkpoints.use(path, signal, async (opened) => viewOf(opened)),
+
+    analyze: (request, context = {}) =>
+      abortable(
+        request.path,
+        context.signal,
+        checkpoints.use(request.path, context.signal, (opened) => {
+          const run = new AnalysisRun(parts, opened, request, context);
+          return runs.during(request.path, run, run.run());
+        }),
+      ),
+
+    async prioritize({ path, names }) {
+      runs.prioritize(path, names);
+    },
+
+    spectrum: ({ path, name }, { signal } = {}) =>
+      abortable(
+        path,
+        signal,
+        checkpoints.use(path, signal, async (opened) => {
+          const matrix = matrixNamed(opened, name);
+          const { singularValues } = await exactResult(parts, opened, matrix, engines.settle(), {
+            signal,
+            urgent: true,
+          });
+          await refuseChanged(opened.checkpoint);
+          return { name, singularValues: Array.from(singularValues) };
+        }),
+      ),
+
+    plan: (request, context = {}) =>
+      abortable(
+        request.path,
+        context.signal,
+        checkpoints.use(request.path, context.signal, (opened) =>
+          plan(parts, opened, request.request, engines.settle(request), context),
+        ),
+      ),
+
+    // Not abandoned but awaited after a cancellation: its temporary files are gone when it ends.
+    apply: (request, context = {}) =>
+      checkpoints.use(request.path, context.signal, (opened) => apply(parts, opened, request, context)),
+
+    clearCache: () => cache.clear(),
+
+    async close() {
+      await Promise.all([checkpoints.close(), engines.close()]);
+    },
+  };
+}

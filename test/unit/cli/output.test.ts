@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import fc from 'fast-check';
+import { cacheFolder } from '../../../src/cli/cacheFolder.ts';
+import { jsonPieces, writeFileWhole } from '../../../src/cli/output.ts';
+import { duration, lineOf } from '../../../src/cli/progressBar.ts';
+import { byteCount, count, digits, shorten, shortNames, table } from '../../../src/cli/table.ts';
+
+describe('the pieces of a JSON text', () => {
+  it('make up the object', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (object) => {
+        assert.deepEqual(JSON.parse([...jsonPieces(object)].join('')), JSON.parse(JSON.stringify(object)));
+      }),
+    );
+  });
+
+  it('leave out what is undefined, and hold one element of a list at most', () => {
+    const pieces = [...jsonPieces({ a: undefined, list: Array(1000).fill('x'.repeat(10)) })];
+    assert.deepEqual(JSON.parse(pieces.join('')), { list: Array(1000).fill('x'.repeat(10)) });
+    assert.ok(pieces.every((piece) => piece.length < 20));
+  });
+});
+
+describe('a file that is written whole', () => {
+  let folder: string;
+  beforeEach(async () => (folder = await mkdtemp(path.join(tmpdir(), 'rankscope-out-'))));
+  afterEach(() => rm(folder, { recursive: true }));
+
+  it('holds all pieces, and nothing else is left in the folder', async () => {
+    await writeFileWhole(path.join(folder, 'out.json'), ['a', 'b'], { force: false });
+    assert.equal(await readFile(path.join(folder, 'out.json'), 'utf8'), 'ab');
+    assert.deepEqual(await readdir(folder), ['out.json']);
+  });
+
+  it('never takes the place of another unless it is told to', async () => {
+    const file = path.join(folder, 'out.json');
+    await writeFile(file, 'mine');
+    await assert.rejects(writeFileWhole(file, ['new'], { force: false }), { code: 'wrong-use', message: /--force/ });
+    assert.equal(await readFile(file, 'utf8'), 'mine');
+    await writeFileWhole(file, ['new'], { force: true });
+    assert.equal(await readFile(file, 'utf8'), 'new');
+  });
+
+  it('leaves the old state after a failure half way', async () => {
+    const file = path.join(folder, 'out.json');
+    await writeFile(file, 'mine');
+    function* failing() {
+      yield 'x'.repeat(100_000);
+      throw new Error('no more');
+    }
+    await assert.rejects(writeFileWhole(file, failing(), { force: true }), { code: 'write-failed' });
+    assert.equal(await readFile(file, 'utf8'), 'mine');
+    assert.deepEqual(await readdir(folder), ['out.json']);
+  });
+
+  it('leaves nothing after a cancellation', async () => {
+    const options = { force: true, signal: AbortSignal.abort() };
+    await assert.rejects(writeFileWhole(path.join(folder, 'out.json'), ['x'], options), { code: 'cancelled' });
+    assert.deepEqual(await readdir(folder), []);
+  });
+});
+
+describe('what a terminal shows', () => {
+  it('a table is at most 100 columns wide, whatever the names are', () => {
+    const rows = [
+      [`model.layers.31.${'very.long.'.repeat(20)}q_proj.weight`, '4096x4096', '1234.5'],
+      ['short', '1x1', '1'],
+    ];
+    const lines = [...table(['matrix', 'shape', 'rank'], rows)];
+    assert.ok(lines.every((line) => line.trimEnd().length <= 100));
+    assert.equal(new Set(lines.map((line) => line.length)).size, 1);
+    assert.match(lines[1] ?? '', /^model\.layers.*….*q_proj\.weight/);
+  });
+
+  it('shortening keeps both ends and the width', () => {
+    assert.equal(shorten('abcdefghij', 10), 'abcdefghij');
+    assert.equal(shorten('abcdefghij', 6), 'ab…hij');
+  });
+
+  it('names lose what all begin with, and nothing that tells them apart', () => {
+    assert.deepEqual(shortNames(['model.layers.0.q.weight', 'model.embed.weight']), ['layers.0.q', 'embed']);
+    assert.deepEqual(shortNames(['a.b.weight', 'c.weight']), ['a.b', 'c']);
+    assert.deepEqual(shortNames(['w.0.weight', 'w.0.bias']), ['weight', 'bias']);
+    assert.deepEqual(shortNames(['only.one.weight']), ['only.one']);
+  });
+
+  it('numbers are readable', () => {
+    assert.deepEqual(
+      [digits(12), digits(1 / 3), digits(1e-9), digits(null), count(259_712), byteCount(1_048_576)],
+      ['12', '0.3333', '1.00e-9', '-', '259.71 k', '1.00 MiB'],
+    );
+    assert.deepEqual([duration(3.2), duration(61), duration(7200)], ['4 s', '2 min', '2.0 h']);
+  });
+
+  it('the progress line says how far, what and how long', () => {
+    const line = lineOf({ done: 12, total: 24, message: 'layers.3.wq', secondsLeft: 9.5 });
+    assert.match(line, /^█{12}░{12} 12\/24 {2}layers\.3\.wq {2}10 s left$/);
+  });
+});
+
+describe('the cache folder', () => {
+  it('is where XDG says, and not where a relative XDG path says', () => {
+    assert.equal(cacheFolder({ XDG_CACHE_HOME: '/x' }, 'linux', '/home/a'), '/x/rankscope');
+    assert.equal(cacheFolder({ XDG_CACHE_HOME: 'x' }, 'linux', '/home/a'), '/home/a/.cache/rankscope');
+    assert.equal(cacheFolder({}, 'darwin', '/Users/a'), '/Users/a/Library/Caches/rankscope');
+    assert.equal(cacheFolder({ LOCALAPPDATA: '/l' }, 'win32', '/h'), '/l/rankscope/Cache');
+  });
+});

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import fc from 'fast-check';
+import { type CacheEntry, diskCache } from '../../../src/service/cache.ts';
+import { measures } from '../../../src/spectrum/measures.ts';
+
+const key = (index: number) => index.toString(16).padStart(64, '0');
+
+function entryOf(values: readonly number[]): CacheEntry {
+  const singularValues = Float64Array.from(values);
+  return { measures: measures(singularValues, [values.length, values.length], 1), seconds: 0.25, singularValues };
+}
+
+describe('the cache on disk', () => {
+  let folder: string;
+  let lines: string[];
+  const open = (maxBytes = 2 ** 20) => diskCache(folder, maxBytes, (line) => lines.push(line));
+  const files = async () => (await readdir(folder, { recursive: true })).filter((name) => name.includes('.')).sort();
+
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'rankscope-cache-'));
+    lines = [];
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  it('gives another process every bit of what was put', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.double({ noNaN: true }), { maxLength: 9 }), async (values) => {
+        const entry = { ...entryOf([3, 2, 1]), singularValues: Float64Array.from(values) };
+        await open().put(key(1), entry);
+        assert.deepEqual(await open().get(key(1)), entry);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('keeps a band, and null where a measure has no value', async () => {
+    const band = {
+      energyRanks: { '0.9': [1, 2], '0.95': [2, 3], '0.99': [3, 3], '0.999': [3, 4] },
+      effectiveRank: [1.5, 2.5],
+      effectiveRankEnergy: [1, 2],
+      stableRank: [1, 1.25],
+    } as const;
+    const entry = { ...entryOf([]), band };
+    assert.equal(entry.measures.alpha, null);
+    await open().put(key(2), entry);
+    assert.deepEqual(await open().get(key(2)), entry);
+  });
+
+  it('knows nothing of other keys', async () => {
+    await open().put(key(1), entryOf([1]));
+    assert.equal(await open().get(key(2)), undefined);
+  });
+
+  it('removes an entry that is damaged at any byte, or cut off, and says so', async () => {
+    const entry = entryOf([5, 4, 3]);
+    await open().put(key(1), entry);
+    const [name = ''] = await files();
+    const file = path.join(folder, name);
+    const whole = await readFile(file);
+    const damaged = [
+      whole.subarray(0, whole.length - 1),
+      whole.subarray(0, 10),
+      Buffer.alloc(0),
+      ...Array.from({ length: whole.length }, (_, at) => {
+        const bytes = Buffer.from(whole);
+        bytes[at] = (bytes[at] ?? 0) ^ 0x40;
+        return bytes;
+      }),
+    ];
+    for (const bytes of damaged) {
+      await writeFile(file, bytes);
+      assert.equal(await open().get(key(1)), undefined);
+      await assert.rejects(stat(file));
+    }
+    assert.equal(lines.length, damaged.length);
+    assert.match(lines[0] ?? '', /damaged/);
+  });
+
+  it('stays below its bound, dropping what was used longest ago', async () => {
+    const one = entryOf(Array.from({ length: 100 }, (_, i) => 100 - i));
+    await open().put(key(0), one);
+    const { size } = await stat(path.join(folder, (await files())[0] ?? ''));
+    const cache = open(size * 10);
+    const past = new Date(Date.now() - 10_000);
+    await utimes(path.join(folder, (await files())[0] ?? ''), past, past);
+    for (let i = 1; i <= 30; i++) await cache.put(key(i), one);
+    const kept = (await files()).length;
+    assert.ok(kept <= 10 && kept >= 5, `${kept} entries`);
+    assert.equal(await open().get(key(0)), undefined);
+    assert.notEqual(await open().get(key(30)), undefined);
+  });
+
+  it('an entry that was read counts as used', async () => {
+    const one = entryOf([1, 1]);
+    for (let i = 0; i < 4; i++) await open().put(key(i), one);
+    const past = new Date(Date.now() - 60_000);
+    for (const name of await files()) await utimes(path.join(folder, name), past, past);
+    await open().get(key(2));
+    const { size } = await stat(path.join(folder, (await files())[0] ?? ''));
+    await open(size * 3).put(key(9), one);
+    assert.notEqual(await open().get(key(2)), undefined);
+  });
+
+  it('many writers of one key leave one whole entry and no temporary file', async () => {
+    const caches = Array.from({ length: 8 }, () => open());
+    await Promise.all(caches.map((cache, i) => cache.put(key(5), entryOf([i + 1]))));
+    assert.equal((await files()).length, 1);
+    const entry = await open().get(key(5));
+    assert.ok(entry && entry.singularValues[0]! >= 1 && entry.singularValues[0]! <= 8);
+    assert.deepEqual(lines, []);
+  });
+
+  it('clearing frees the bytes of its entries and touches nothing else', async () => {
+    const cache = open();
+    await cache.put(key(1), entryOf([2, 1]));
+    await writeFile(path.join(folder, 'notes.txt'), 'mine');
+    const { size } = await stat(path.join(folder, (await files()).find((name) => name.endsWith('.spectrum')) ?? ''));
+    assert.deepEqual(await cache.clear(), { bytes: size });
+    assert.deepEqual(await files(), ['notes.txt']);
+    assert.equal(await cache.get(key(1)), undefined);
+  });
+
+  it('a folder that cannot be written costs one line and no result', async () => {
+    // A file in the way stops root as well, whom permissions do not.
+    await rm(folder, { recursive: true });
+    await writeFile(folder, 'not a folder');
+    const cache = open();
+    for (let i = 0; i < 3; i++) await cache.put(key(i), entryOf([i + 1]));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /cannot be written/);
+    assert.deepEqual(await cache.get(key(1)), entryOf([2]));
+  });
+
+  it('a read-only folder still gives what is in it', async function () {
+    if (process.getuid?.() === 0) {
+      console.log('      skipped: permissions do not bind root');
+      this.skip();
+    }
+    await open().put(key(1), entryOf([1]));
+    await mkdir(path.join(folder, 'ff'), { recursive: true });
+    await chmod(path.join(folder, '00'), 0o555);
+    assert.deepEqual(await open().get(key(1)), entryOf([1]));
+  });
+});

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { RankscopeError } from '../../../src/base/errors.ts';
+import type { RowSource } from '../../../src/engine/backend.ts';
+import { noticeEnd, readAhead } from '../../../src/service/rows.ts';
+
+const ROWS = 7;
+const COLS = 3;
+const EXPECTED = Float32Array.from({ length: ROWS * COLS }, (_, i) => i);
+
+function source(reads: number[] = []): RowSource {
+  return {
+    name: 'w',
+    rows: ROWS,
+    cols: COLS,
+    async read(row, out) {
+      reads.push(row);
+      out.set(EXPECTED.subarray(row * COLS, row * COLS + out.length));
+    },
+  };
+}
+
+describe('reading ahead', () => {
+  for (const rowsHeld of [0, 1, 4, 7, 100]) {
+    it(`gives every row where ${rowsHeld} rows are held in memory`, async () => {
+      const ahead = readAhead(source(), rowsHeld * COLS * 4, undefined);
+      for (const [row, count] of [
+        [0, 7],
+        [0, 2],
+        [3, 2],
+        [6, 1],
+      ] as const) {
+        const out = new Float32Array(count * COLS);
+        await ahead.read(row, out);
+        assert.deepEqual(out, EXPECTED.slice(row * COLS, (row + count) * COLS));
+      }
+    });
+  }
+
+  it('begins before anyone asks, and reads what it holds once', async () => {
+    const reads: number[] = [];
+    const ahead = readAhead(source(reads), 1e6, undefined);
+    await new Promise(setImmediate);
+    assert.deepEqual(reads, [0]);
+    await ahead.read(0, new Float32Array(ROWS * COLS));
+    assert.deepEqual(reads, [0]);
+  });
+
+  it('keeps a failure for the first read', async () => {
+    const failing: RowSource = {
+      ...source(),
+      read: async () => {
+        throw new RankscopeError('changed', 'file', 'it was replaced');
+      },
+    };
+    const ahead = readAhead(failing, 1e6, undefined);
+    await new Promise(setImmediate);
+    await assert.rejects(ahead.read(0, new Float32Array(COLS)), { code: 'changed' });
+  });
+});
+
+it('the end of a source is noticed with its last row, not before', async () => {
+  let ended = 0;
+  const noticed = noticeEnd(source(), () => ended++);
+  await noticed.read(0, new Float32Array(4 * COLS));
+  assert.equal(ended, 0);
+  await noticed.read(4, new Float32Array(3 * COLS));
+  assert.equal(ended, 1);
+});
