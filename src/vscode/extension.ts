@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import { registerAllCommands } from './commands/commands.ts';
 import { createEngine } from './engine/engine.ts';
+import { registerCode } from './hover/registerCode.ts';
 import { registerInspector } from './inspector/inspectorEditor.ts';
 import { registerCheckpointTree } from './panel/checkpointTree.ts';
 import { PlanDesk } from './panel/planDesk.ts';
@@ -23,6 +24,7 @@ export function activate(context: vscode.ExtensionContext): Workbench {
   registerInspector(workbench);
   registerCheckpointTree(workbench);
   registerPlanView(workbench);
+  registerCode(workbench);
   registerAllCommands(workbench);
   return workbench;
 }

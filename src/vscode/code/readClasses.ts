@@ -50,9 +50,9 @@ function readStatement(node: Node, into: Gathered, locals: Locals, optional: boo
     }
     case 'for_statement':
     case 'while_statement':
-      return readBlock(node.childForFieldName('body'), into, locals, optional);
     case 'with_statement':
-      return readBlock(node.childForFieldName('body'), into, locals, optional);
+      readBlock(node.childForFieldName('body'), into, locals, optional);
+      return;
     case 'if_statement':
     case 'elif_clause':
     case 'else_clause':
@@ -100,8 +100,9 @@ function readStatementCall(node: Node, into: Gathered, locals: Locals, optional:
   if (callee?.type !== 'attribute') return;
   const method = callee.childForFieldName('attribute')?.text ?? '';
   const object = callee.childForFieldName('object');
-  if (method === 'append') return append(object, first, into, locals);
-  if (method === 'extend' || method === 'insert') return append(object, undefined, into, locals);
+  if (['append', 'extend', 'insert'].includes(method)) {
+    append(object, method === 'append' ? first : undefined, into, locals);
+  }
   if (object?.text !== 'self') return;
   if (['add_module', 'register_module', 'register_parameter', 'register_buffer'].includes(method)) {
     const name = plainString(first ?? null);

@@ -1,0 +1,41 @@
+import * as vscode from 'vscode';
+import type { Session } from '../sessions/session.ts';
+import type { Workbench } from '../workbench.ts';
+
+/** Whole checkpoints: a shard alone is not one, its index is. */
+const FILES = '**/*.{safetensors,gguf,safetensors.index.json}';
+const SHARD = /-\d{5}-of-\d{5}\.\w+$/;
+const LIMIT = 10;
+/** A hover that comes later than this is not waited for any more. */
+const PATIENCE_MS = 3000;
+
+/**
+ * The checkpoints that code can be about: those that were opened, and, so that a hover can offer their analysis, those that lie in
+ * the workspace. Of the latter the directory is read, once, when code is first asked about.
+ */
+export class CheckpointsNearby {
+  private reading: Promise<unknown> | undefined;
+
+  constructor(private readonly workbench: Workbench) {
+    const watcher = vscode.workspace.createFileSystemWatcher(FILES, false, true, true);
+    watcher.onDidCreate(() => (this.reading = undefined));
+    workbench.context.subscriptions.push(watcher);
+  }
+
+  async sessions(): Promise<Session[]> {
+    this.reading ??= this.read();
+    await Promise.race([this.reading, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+    return this.workbench.store.known();
+  }
+
+  private async read(): Promise<void> {
+    const { store, log } = this.workbench;
+    const found = await vscode.workspace.findFiles(FILES, '**/{node_modules,.git,.venv,venv}/**', 10 * LIMIT);
+    const files = found
+      .filter(({ scheme, path }) => scheme === 'file' && !SHARD.test(path))
+      .map(({ fsPath }) => fsPath);
+    const paths = [...new Set([...store.recent(), ...files])].slice(0, LIMIT);
+    const views = await Promise.all(paths.map((path) => store.get(path).open()));
+    log.debug(`Code is compared with ${views.filter(Boolean).length} of ${paths.length} checkpoints`);
+  }
+}

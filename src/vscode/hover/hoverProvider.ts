@@ -1,0 +1,32 @@
+import * as vscode from 'vscode';
+import { HOVER_COMMANDS, hoverText } from '../code/hoverText.ts';
+import { insightsAt } from '../code/insight.ts';
+import type { Span } from '../code/moduleCode.ts';
+import { isEnabled } from '../settings.ts';
+import type { CheckpointsNearby } from './checkpointsNearby.ts';
+import { type CodeTexts, codeText } from './codeTexts.ts';
+
+/** Shows the ranks of the layer under the pointer; nothing where it is not certain which one that is. */
+export class RankHover implements vscode.HoverProvider {
+  constructor(
+    private readonly texts: CodeTexts,
+    private readonly nearby: CheckpointsNearby,
+  ) {}
+
+  async provideHover(document: vscode.TextDocument, position: vscode.Position): Promise<vscode.Hover | undefined> {
+    if (!isEnabled('hover')) return undefined;
+    const [model, sessions] = await Promise.all([this.texts.model(), this.nearby.sessions()]);
+    const at = { row: position.line, column: position.character, offset: document.offsetAt(position) };
+    const insights = insightsAt(model, codeText(document), at, sessions);
+    const [first] = insights;
+    if (!first) return undefined;
+    const contents = insights.map(({ session, groups }) => {
+      const text = new vscode.MarkdownString(hoverText(session.path, groups));
+      text.isTrusted = { enabledCommands: HOVER_COMMANDS };
+      return text;
+    });
+    return new vscode.Hover(contents, rangeOf(first.span));
+  }
+}
+
+export const rangeOf = ({ line, start, end }: Span): vscode.Range => new vscode.Range(line, start, line, end);

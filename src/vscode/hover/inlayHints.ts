@@ -1,0 +1,34 @@
+import * as vscode from 'vscode';
+import { classInsights } from '../code/insight.ts';
+import { rangeOf as rangeOfRanks } from '../code/rankSummary.ts';
+import { isEnabled } from '../settings.ts';
+import type { CheckpointsNearby } from './checkpointsNearby.ts';
+import { type CodeTexts, codeText } from './codeTexts.ts';
+
+/** The median effective rank behind the name of each layer that lies in an analyzed checkpoint. */
+export class RankHints implements vscode.InlayHintsProvider {
+  constructor(
+    private readonly texts: CodeTexts,
+    private readonly nearby: CheckpointsNearby,
+    readonly onDidChangeInlayHints: vscode.Event<void>,
+  ) {}
+
+  async provideInlayHints(document: vscode.TextDocument, visible: vscode.Range): Promise<vscode.InlayHint[]> {
+    if (!isEnabled('inlayHints')) return [];
+    const [model, sessions] = await Promise.all([this.texts.model(), this.nearby.sessions()]);
+    return classInsights(model, codeText(document), sessions)
+      .flatMap(({ fields }) => fields)
+      .filter(({ span }) => visible.contains(new vscode.Position(span.line, span.end)))
+      .map(({ span, group: { pattern, findings, matrices } }) => {
+        const median = rangeOfRanks(findings.map(({ effectiveRank }) => effectiveRank))?.median ?? 0;
+        const full = Math.max(...matrices.map(({ shape }) => Math.min(...shape)));
+        const hint = new vscode.InlayHint(
+          new vscode.Position(span.line, span.end),
+          ` rank ${median.toFixed(1)}/${full}`,
+        );
+        hint.tooltip = `Median effective rank of ${pattern} and the largest it could be`;
+        hint.paddingLeft = true;
+        return hint;
+      });
+  }
+}
