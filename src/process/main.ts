@@ -1,8 +1,9 @@
 /**
  * The engine process: the service behind an IPC channel. Forked by the editor with `serialization: 'advanced'` and
  *
- *     --cache FOLDER [--cache-bytes N]
+ *     --cache FOLDER [--cache-bytes N] | --no-cache
  *
+ * (the latter where nothing may be written).
  * It ends when the process that forked it does: whatever it was doing is in the cache or was not finished.
  */
 import process from 'node:process';
@@ -25,15 +26,17 @@ process.on('unhandledRejection', (fault) => {
 // Nobody reads the log any more: no reason to fail.
 process.stderr.on('error', () => undefined);
 
-const { values } = parseArgs({ options: { cache: { type: 'string' }, 'cache-bytes': { type: 'string' } } });
-if (!values.cache || !process.send) {
+const { values } = parseArgs({
+  options: { cache: { type: 'string' }, 'cache-bytes': { type: 'string' }, 'no-cache': { type: 'boolean' } },
+});
+if (!(values.cache || values['no-cache']) || !process.send) {
   log('This is the engine process of Rankscope: it is started by the editor, with --cache FOLDER and an IPC channel');
   process.exit(2);
 }
 
 const bytes = Number(values['cache-bytes']);
 const service = createService({
-  cacheFolder: values.cache,
+  cacheFolder: values['no-cache'] ? undefined : values.cache,
   ...(bytes > 0 ? { cacheBytes: bytes } : {}),
   log,
 });

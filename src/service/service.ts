@@ -2,7 +2,7 @@ import type { Service } from '../protocol/service.ts';
 import { abortable } from './abortable.ts';
 import { AnalysisRun } from './analyze.ts';
 import { apply } from './apply.ts';
-import { DEFAULT_CACHE_BYTES, diskCache } from './cache.ts';
+import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache.ts';
 import { Engines } from './engines.ts';
 import { OpenCheckpoints, refuseChanged, viewOf } from './opened.ts';
 import { plan } from './plan.ts';
@@ -10,7 +10,8 @@ import { Runs } from './runs.ts';
 import { exactResult, matrixNamed } from './spectra.ts';
 
 export interface ServiceOptions {
-  readonly cacheFolder: string;
+  /** Nothing is kept on disk where it is left out. */
+  readonly cacheFolder?: string | undefined;
   /** What the cache may take on disk; 512 MB where left out. */
   readonly cacheBytes?: number;
   /** Hears what a person looking for a fault would want to know, one line each. */
@@ -24,7 +25,8 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
   const log = options.log ?? (() => undefined);
   const checkpoints = new OpenCheckpoints();
   const engines = new Engines(log);
-  const cache = diskCache(options.cacheFolder, options.cacheBytes ?? DEFAULT_CACHE_BYTES, options.warn ?? log);
+  const { cacheFolder, cacheBytes = DEFAULT_CACHE_BYTES, warn = log } = options;
+  const cache = cacheFolder === undefined ? noCache : diskCache(cacheFolder, cacheBytes, warn);
   const parts = { engines, cache };
   const runs = new Runs();
 

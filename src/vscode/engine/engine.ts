@@ -21,13 +21,20 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
       }),
       {
         script: context.asAbsolutePath('dist/engine.js'),
-        arguments: ['--cache', context.globalStorageUri.fsPath, '--cache-bytes', String(cacheBytes())],
+        arguments: vscode.workspace.isTrusted
+          ? ['--cache', context.globalStorageUri.fsPath, '--cache-bytes', String(cacheBytes())]
+          : ['--no-cache'],
         log: (line) => log.info(line),
       },
     ),
   );
   client.died.on(({ reason, pending }) => void tellOfDeath(log, reason, pending));
-  context.subscriptions.push({ dispose: () => client.stop() }, busyItem(client));
+  context.subscriptions.push(
+    { dispose: () => client.stop() },
+    busyItem(client),
+    // The process that was started without trust keeps no cache; the next call starts one that does.
+    vscode.workspace.onDidGrantWorkspaceTrust(() => client.stop()),
+  );
   return client;
 }
 
