@@ -1,0 +1,133 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { ByteSource } from '../byteSource.ts';
+import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import { concatSource } from '../concatSource.ts';
+import { storedBytes } from '../decode.ts';
+import { type FileSource, openFileSource } from '../fileSource.ts';
+import type { Format, OpenContext } from '../format.ts';
+import { isKernel } from '../kernelNames.ts';
+import { MAX_JSON_FILE } from '../limits.ts';
+import { siblingPath } from '../siblingPath.ts';
+import { readStoredTensor, type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
+import { parseManifest, type Weight } from './manifest.ts';
+
+/** TensorFlow.js: a `model.json` with a manifest of weights, and the binary files that hold them. */
+export const tfjs: Format = {
+  name: 'tfjs',
+  extensions: ['model.json'],
+  recognizes: (head) => {
+    const text = Buffer.from(head).toString('latin1');
+    return /^\s*\{/.test(text) && /"(modelTopology|weightsManifest|format"\s*:\s*"(graph|layers)-model)"/.test(text);
+  },
+  entryOf: (names) =>
+    names.includes('model.json') && names.some((name) => name.endsWith('.bin')) ? 'model.json' : undefined,
+  open: openTfjs,
+};
+
+interface TfjsTensor extends StoredTensor {
+  readonly stored: Weight['stored'];
+}
+
+async function openTfjs(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
+  if (source.size > MAX_JSON_FILE)
+    throw new RankscopeError(
+      'too-large',
+      source.name,
+      `a model.json of ${source.size} bytes; at most ${MAX_JSON_FILE} are read`,
+    );
+  const text = new TextDecoder().decode(await source.read(0, source.size, signal));
+  const { groups, metadata } = parseManifest(source.name, text);
+  const files: FileSource[] = [source];
+  try {
+    const tensors: TfjsTensor[] = [];
+    const names = new Set<string>();
+    for (const [at, { paths, weights }] of groups.entries()) {
+      const first = files.length;
+      for (const name of paths) files.push(await openFileSource(await siblingPath(source.name, name, 'weights file')));
+      const group = concatSource(source.name, files.slice(first));
+      let offset = 0;
+      for (const weight of weights) {
+        const { name, shape, dtype, stored } = weight;
+        if (names.has(name))
+          throw new RankscopeError('malformed', source.name, `weight ${JSON.stringify(name)} is listed twice`);
+        names.add(name);
+        const bytes = await weightBytes(source.name, weight, group, offset, signal);
+        const storage = bytes > 0 ? `${at}:${offset}:${offset + bytes}` : `${at}:empty:${name}`;
+        tensors.push({
+          name,
+          shape,
+          dtype: stored && !stored.dtype.startsWith('F') ? `${dtype} (${stored.dtype})` : (stored?.dtype ?? dtype),
+          bytes,
+          storage,
+          file: first,
+          source: group,
+          offset,
+          stored,
+          ...(isKernel(name, shape) && { transposed: true }),
+        });
+        offset += bytes;
+      }
+    }
+    const identities = files.map(({ identity }) => identity);
+    return withQuantized(
+      storedCheckpoint(
+        { path, format: 'tfjs', files: identities, tensors, metadata, warnings: remarks, security: [] },
+        files,
+      ),
+    );
+  } catch (error) {
+    await Promise.all(files.slice(1).map((each) => each.close()));
+    throw error;
+  }
+}
+
+/** Stored size. Strings carry their lengths, so they must be walked. @throws 'malformed' where the files end before it */
+async function weightBytes(
+  file: string,
+  { name, shape, dtype, stored }: Weight,
+  group: ByteSource,
+  offset: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  const count = shape.reduce((product, size) => product * size, 1);
+  const fail = (found: string) =>
+    new RankscopeError(
+      'malformed',
+      file,
+      `weight ${JSON.stringify(name)} ${found}`,
+      'Its files are incomplete: download them again',
+    );
+  if (dtype !== 'STRING') {
+    const bytes = storedBytes(stored?.dtype ?? dtype, count) ?? Number.NaN;
+    if (!Number.isSafeInteger(count) || !(offset + bytes <= group.size))
+      throw fail(`should end at byte ${offset + bytes} of ${group.size}`);
+    return bytes;
+  }
+  let at = offset;
+  // Each string takes at least its length of 4 bytes.
+  if (!(offset + 4 * count <= group.size)) throw fail(`has ${count} strings, more than its files can hold`);
+  for (let i = 0; i < count; i++) {
+    const length = new DataView((await group.read(at, 4, signal)).buffer).getUint32(0, true);
+    at += 4 + length;
+    if (at > group.size) throw fail(`should end at byte ${at} of ${group.size}`);
+  }
+  return at - offset;
+}
+
+/** Adds value = q * scale + min to a checkpoint that reads the q. */
+function withQuantized(plain: Checkpoint): Checkpoint {
+  const quantization = (tensor: TensorInfo) => (tensor as TfjsTensor).stored;
+  return {
+    ...plain,
+    async read(tensor, start, out, signal) {
+      const stored = quantization(tensor);
+      await readStoredTensor({ ...(tensor as TfjsTensor), dtype: stored?.dtype ?? tensor.dtype }, start, out, signal);
+      if (!stored || stored.dtype.startsWith('F')) return;
+      for (let i = 0; i < out.length; i++) out[i] = out[i]! * stored.scale + stored.min;
+    },
+    readStored: (tensor, offset, length, signal) => {
+      const stored = quantization(tensor);
+      return stored && !stored.dtype.startsWith('F') ? undefined : plain.readStored?.(tensor, offset, length, signal);
+    },
+  };
+}
