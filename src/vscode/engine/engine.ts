@@ -32,8 +32,8 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
   context.subscriptions.push(
     { dispose: () => client.stop() },
     busyItem(client),
-    // The process that was started without trust keeps no cache; the next call starts one that does.
-    vscode.workspace.onDidGrantWorkspaceTrust(() => client.stop()),
+    // The process that was started without trust keeps no cache; the next call starts one that does. A run goes on without.
+    vscode.workspace.onDidGrantWorkspaceTrust(() => client.isIdle && client.stop()),
   );
   return client;
 }

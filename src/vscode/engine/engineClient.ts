@@ -41,6 +41,10 @@ export class EngineClient {
     return this.running?.pid;
   }
 
+  get isIdle(): boolean {
+    return this.pending === 0;
+  }
+
   /** Ends the process; the next call starts another, with the settings of that time. */
   stop(): void {
     const engine = this.running;

@@ -6,7 +6,7 @@ import { matricesUnder, resolveTarget } from '../../../src/vscode/code/resolveTa
 import { TensorTrie } from '../../../src/vscode/code/tensorTrie.ts';
 import { Universe } from '../../../src/vscode/code/universe.ts';
 
-const parser = loadPythonParser({
+export const parser = loadPythonParser({
   runtime: 'node_modules/web-tree-sitter/web-tree-sitter.wasm',
   python: 'node_modules/@vscode/tree-sitter-wasm/wasm/tree-sitter-python.wasm',
 });
