@@ -2,6 +2,7 @@ import { RankscopeError } from '../base/errors.ts';
 import type { ByteSource } from './byteSource.ts';
 import type { Format } from './format.ts';
 import { HEAD_BYTES } from './limits.ts';
+import { isZip, openZip } from './zip/archive.ts';
 
 export interface Detection {
   readonly format: Format;
@@ -16,8 +17,19 @@ export async function detect(source: ByteSource, formats: readonly Format[], sig
   const head = await source.read(0, Math.min(HEAD_BYTES, source.size), signal);
   const named = formats.find((format) => extensionOf(source.name, format) !== undefined);
   // The named format is asked first: where two could recognize a file, its name decides.
-  const format = [...(named ? [named] : []), ...formats].find((each) => each.recognizes(head, source.size));
+  const candidates = [...(named ? [named] : []), ...formats];
+  const entries = isZip(head) ? [...(await openZip(source, signal)).entries.keys()] : undefined;
+  const format = entries
+    ? candidates.find((each) => each.recognizesArchive?.(entries))
+    : candidates.find((each) => each.recognizes(head, source.size));
   if (format) return { format, remarks: remarksOn(source.name, format, named) };
+  if (entries)
+    throw new RankscopeError(
+      'not-a-checkpoint',
+      source.name,
+      `this zip archive of ${entries.length} entries (${entries.slice(0, 3).join(', ')} ...) holds no checkpoint of a known kind`,
+      'Unpack it and open what is in it',
+    );
   refuseKnownOthers(source, head);
   if (named) return { format: named, remarks: [] };
   const start = [...head.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');

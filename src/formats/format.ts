@@ -9,6 +9,8 @@ export interface Format {
   readonly extensions: readonly string[];
   /** Whether a file of `size` bytes that begins with `head` (at most HEAD_BYTES) is of this format. */
   recognizes(head: Uint8Array, size: number): boolean;
+  /** Whether a zip archive with these entries is of this format. */
+  recognizesArchive?(names: readonly string[]): boolean;
   /** The file among a folder's sorted `names` that stands for a checkpoint of this format. */
   entryOf?(names: readonly string[]): string | undefined;
   /**

@@ -45,8 +45,11 @@ export const MAX_DEFLATE_RATIO = 1032;
 /** A pickle without its tensors. That of 100,000 tensors has some 20 MB. */
 export const MAX_PICKLE_BYTES = 64 << 20;
 
-/** Containers and objects one pickle may build, at some 50 bytes each; a tensor takes about ten. */
-export const MAX_PICKLE_OBJECTS = 3_000_000;
+/** What one pickle may build, in units of about 50 bytes; a tensor takes some 25 of them. */
+export const MAX_PICKLE_UNITS = 4_000_000;
+
+/** Values one pickle may push. A tensor takes some 25. */
+export const MAX_PICKLE_STEPS = 20_000_000;
 
 /** Values waiting on the stack of a pickle. Python's own pickler stays near a thousand. */
 export const MAX_PICKLE_STACK = 1_000_000;

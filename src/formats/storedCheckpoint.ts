@@ -3,13 +3,16 @@ import type { ByteSource } from './byteSource.ts';
 import type { Checkpoint, TensorInfo } from './checkpoint.ts';
 import { bitsOf, decoderOf, swapByteOrder } from './decode.ts';
 import { CHUNK_BYTES } from './limits.ts';
+import { readStrided } from './strided.ts';
 
-/** A tensor that lies in its source as it is in memory: row-major, without gaps. */
+/** A tensor that lies in its source as it is in memory: row-major and without gaps, unless it has strides. */
 export interface StoredTensor extends TensorInfo {
   readonly source: ByteSource;
   /** Where its first byte is. */
   readonly offset: number;
   readonly bigEndian?: boolean;
+  /** Steps in elements per dimension, where it does not lie row-major; never overlapping. */
+  readonly strides?: readonly number[];
 }
 
 export type StoredCheckpoint = Omit<Checkpoint, 'read' | 'readStored' | 'close' | 'bytes'> & {
@@ -21,23 +24,34 @@ export function storedCheckpoint(directory: StoredCheckpoint, sources: readonly 
   return {
     ...directory,
     bytes: directory.files.reduce((sum, file) => sum + file.size, 0),
-    read: (tensor, start, out, signal) => readStoredTensor(tensor as StoredTensor, start, out, signal),
-    async readStored(tensor, offset, length, signal) {
-      const { source, offset: begin, bytes, name, bigEndian, dtype } = tensor as StoredTensor;
-      if (!(offset >= 0 && length >= 0 && offset + length <= bytes))
-        throw new RankscopeError('wrong-use', name, `bytes ${offset} to ${offset + length} of ${bytes} were asked for`);
-      if (!bigEndian) return source.read(begin + offset, length, signal);
-      const size = bitsOf(dtype)! / 8;
-      const first = Math.floor(offset / size) * size;
-      const last = Math.ceil((offset + length) / size) * size;
-      const whole = await source.read(begin + first, last - first, signal);
-      swapByteOrder(whole, size);
-      return whole.subarray(offset - first, offset - first + length);
+    read(tensor, start, out, signal) {
+      const { strides } = tensor as StoredTensor;
+      return (strides ? readStrided : readStoredTensor)(tensor as StoredTensor, start, out, signal);
     },
+    readStored: (tensor, offset, length, signal) =>
+      (tensor as StoredTensor).strides ? undefined : readBytes(tensor as StoredTensor, offset, length, signal),
     async close() {
       await Promise.all(sources.map((source) => source.close()));
     },
   };
+}
+
+async function readBytes(
+  tensor: StoredTensor,
+  offset: number,
+  length: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const { source, offset: begin, bytes, name, bigEndian, dtype } = tensor;
+  if (!(offset >= 0 && length >= 0 && offset + length <= bytes))
+    throw new RankscopeError('wrong-use', name, `bytes ${offset} to ${offset + length} of ${bytes} were asked for`);
+  if (!bigEndian) return source.read(begin + offset, length, signal);
+  const size = bitsOf(dtype)! / 8;
+  const first = Math.floor(offset / size) * size;
+  const last = Math.ceil((offset + length) / size) * size;
+  const whole = await source.read(begin + first, last - first, signal);
+  swapByteOrder(whole, size);
+  return whole.subarray(offset - first, offset - first + length);
 }
 
 /**

@@ -1,0 +1,26 @@
+import { RankscopeError } from '../base/errors.ts';
+import type { ByteSource } from './byteSource.ts';
+
+/** Bytes at hand as a source. */
+export function memorySource(name: string, bytes: Uint8Array): ByteSource {
+  const part = (offset: number, length: number) => {
+    if (!(offset >= 0 && length >= 0 && offset + length <= bytes.length))
+      throw new RankscopeError(
+        'malformed',
+        name,
+        `bytes ${offset} to ${offset + length} of ${bytes.length} are wanted`,
+      );
+    return bytes.subarray(offset, offset + length);
+  };
+  return {
+    name,
+    size: bytes.length,
+    async read(offset, length) {
+      return part(offset, length).slice();
+    },
+    async readInto(offset, out) {
+      out.set(part(offset, out.length));
+    },
+    async close() {},
+  };
+}

@@ -1,0 +1,327 @@
+import { MAX_PICKLE_STACK, MAX_PICKLE_STEPS, MAX_PICKLE_UNITS } from '../limits.ts';
+import { narrow, PickleFault, PickleReader } from './reader.ts';
+import { asKind, type GlobalValue, type ListValue, type PersistentValue, type Value } from './values.ts';
+
+export interface Unpickled {
+  readonly value: Value;
+  /** Where the pickle ends in the bytes. */
+  readonly end: number;
+}
+
+/** What was met in a pickle, also where it turns out broken after it. */
+export interface Seen {
+  /** Every name that Python would import, by its full name. */
+  readonly globals: Map<string, GlobalValue>;
+  readonly persistents: PersistentValue[];
+}
+
+/**
+ * Reads one pickle (protocols 0 to 5) at `start` as inert data: nothing is imported, called or constructed. Adds to `seen`.
+ * @throws PickleFault; PickleEnd where the bytes end first.
+ */
+export function unpickle(bytes: Uint8Array, start: number, seen: Seen): Unpickled {
+  return new Machine(new PickleReader(bytes, start), seen).run();
+}
+
+class Machine {
+  private stack: Value[] = [];
+  private readonly marks: number[] = [];
+  private readonly memo = new Map<number, Value>();
+  private units = 0;
+  private steps = 0;
+
+  constructor(
+    private readonly input: PickleReader,
+    private readonly seen: Seen,
+  ) {}
+
+  run(): Unpickled {
+    for (;;) {
+      const opcode = this.input.u8();
+      if (opcode === STOP) return { value: this.pop(), end: this.input.at };
+      const step = STEPS[opcode];
+      if (!step) throw new PickleFault(`0x${opcode.toString(16)} at ${this.input.at - 1} is no pickle opcode`);
+      step(this, this.input);
+    }
+  }
+
+  push(value: Value): void {
+    if (++this.steps > MAX_PICKLE_STEPS) throw new PickleFault(`it has more than ${MAX_PICKLE_STEPS} values`);
+    if (this.stack.length >= MAX_PICKLE_STACK) throw new PickleFault(`it stacks more than ${MAX_PICKLE_STACK} values`);
+    this.stack.push(value);
+  }
+
+  pop(): Value {
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw new PickleFault('it takes a value where none is');
+    return this.stack.pop()!;
+  }
+
+  top(): Value {
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw new PickleFault('it takes a value where none is');
+    return this.stack.at(-1)!;
+  }
+
+  mark(): void {
+    this.spend(1);
+    this.marks.push(this.stack.length);
+  }
+
+  popMark(): Value[] {
+    const mark = this.marks.pop();
+    if (mark === undefined) throw new PickleFault('it ends a group that never began');
+    return this.stack.splice(mark);
+  }
+
+  popOrMark(): void {
+    if (this.marks.length > 0 && this.stack.length === this.marks.at(-1)) this.marks.pop();
+    else this.pop();
+  }
+
+  /** A text or bytes. */
+  pushText(value: string | Uint8Array): void {
+    this.spend(1);
+    this.push(value);
+  }
+
+  pushList(kind: ListValue['kind'], items: Value[]): void {
+    this.spend(2);
+    this.push({ kind, items });
+  }
+
+  pushDict(flat: readonly Value[]): void {
+    this.spend(5);
+    const entries = new Map<Value, Value>();
+    this.fill(entries, flat);
+    this.push({ kind: 'dict', entries });
+  }
+
+  append(target: Value, values: readonly Value[]): void {
+    const call = asKind(target, 'call');
+    if (call) call.items ??= [];
+    const list = call ?? (isList(target) ? target : undefined);
+    if (!list?.items) throw new PickleFault('it appends to something that is no list');
+    for (const value of values) list.items.push(value);
+  }
+
+  setItems(target: Value, flat: readonly Value[]): void {
+    const call = asKind(target, 'call');
+    if (call) call.entries ??= this.newEntries();
+    const entries = (call ?? asKind(target, 'dict'))?.entries;
+    if (!entries) throw new PickleFault('it sets an item of something that is no dictionary');
+    this.fill(entries, flat);
+  }
+
+  call(callable: Value, args: Value): void {
+    this.spend(2);
+    this.push({ kind: 'call', callable, args });
+  }
+
+  build(): void {
+    const state = this.pop();
+    const target = asKind(this.top(), 'call');
+    if (target) target.state = state;
+  }
+
+  global(module: string, name: string): void {
+    const full = `${module}.${name}`;
+    let global = this.seen.globals.get(full);
+    if (!global) {
+      this.spend(5);
+      global = { kind: 'global', module, name };
+      this.seen.globals.set(full, global);
+    }
+    this.push(global);
+  }
+
+  persistent(id: Value): void {
+    this.spend(1);
+    const persistent: PersistentValue = { kind: 'persistent', id };
+    this.seen.persistents.push(persistent);
+    this.push(persistent);
+  }
+
+  remember(key: number): void {
+    this.spend(1);
+    this.memo.set(key, this.top());
+  }
+
+  memoize(): void {
+    this.remember(this.memo.size);
+  }
+
+  recall(key: number): void {
+    const value = this.memo.get(key);
+    if (value === undefined) throw new PickleFault(`it recalls memo ${key}, which was never set`);
+    this.push(value);
+  }
+
+  private fill(entries: Map<Value, Value>, flat: readonly Value[]): void {
+    if (flat.length % 2 !== 0) throw new PickleFault('it has a key without a value');
+    this.spend(flat.length / 2);
+    for (let i = 0; i < flat.length; i += 2) entries.set(flat[i]!, flat[i + 1]!);
+  }
+
+  private newEntries(): Map<Value, Value> {
+    this.spend(4);
+    return new Map();
+  }
+
+  private spend(units: number): void {
+    this.units += units;
+    if (this.units > MAX_PICKLE_UNITS) throw new PickleFault('it builds more objects than any checkpoint needs');
+  }
+}
+
+const STOP = 0x2e;
+type Step = (machine: Machine, input: PickleReader) => void;
+const STEPS: (Step | undefined)[] = [];
+
+function opcode(code: string | number, step: Step): void {
+  STEPS[typeof code === 'string' ? code.charCodeAt(0) : code] = step;
+}
+
+function isList(value: Value): value is ListValue {
+  return typeof value === 'object' && value !== null && 'items' in value && value.kind !== 'call';
+}
+
+/** A text of protocol 0 in quotes, as repr() writes it. */
+function unquote(text: string): string {
+  const inner = /^(['"])(.*)\1$/s.exec(text.trim())?.[2];
+  if (inner === undefined) throw new PickleFault('it has a string without quotes');
+  return inner.replace(/\\(x[0-9a-f]{2}|n|r|t|\\|'|")/g, (_, code: string) => {
+    if (code[0] === 'x') return String.fromCharCode(Number.parseInt(code.slice(1), 16));
+    return { n: '\n', r: '\r', t: '\t' }[code] ?? code;
+  });
+}
+
+function decimal(text: string): number | bigint {
+  if (!/^[-+]?\d{1,400}L?$/.test(text.trim())) throw new PickleFault('it has a whole number that is none');
+  return narrow(BigInt(text.trim().replace('L', '').replace('+', '')));
+}
+
+const memoKey = (text: string) => Number(decimal(text));
+
+// Groups and the stack.
+opcode('(', (m) => m.mark());
+opcode('0', (m) => m.popOrMark());
+opcode('1', (m) => void m.popMark());
+opcode('2', (m) => m.push(m.top()));
+// Framing changes nothing here: the bytes are at hand.
+opcode(0x80, (_, input) => void input.u8());
+opcode(0x95, (_, input) => void input.u64());
+// Constants and numbers.
+opcode('N', (m) => m.push(null));
+opcode(0x88, (m) => m.push(true));
+opcode(0x89, (m) => m.push(false));
+opcode('I', (m, input) => {
+  const text = input.line();
+  m.push(text === '00' ? false : text === '01' ? true : decimal(text));
+});
+opcode('L', (m, input) => m.push(decimal(input.line())));
+opcode('F', (m, input) => m.push(Number(input.line())));
+opcode('J', (m, input) => m.push(input.i32()));
+opcode('K', (m, input) => m.push(input.u8()));
+opcode('M', (m, input) => m.push(input.u16()));
+opcode('G', (m, input) => m.push(input.f64()));
+opcode(0x8a, (m, input) => m.push(input.long(input.u8())));
+opcode(0x8b, (m, input) => m.push(input.long(input.u32())));
+// Texts and bytes.
+opcode('S', (m, input) => m.pushText(unquote(input.line('latin1'))));
+opcode('T', (m, input) => m.pushText(input.text(input.u32(), 'latin1')));
+opcode('U', (m, input) => m.pushText(input.text(input.u8(), 'latin1')));
+opcode('V', (m, input) => m.pushText(input.line()));
+opcode('X', (m, input) => m.pushText(input.text(input.u32())));
+opcode(0x8c, (m, input) => m.pushText(input.text(input.u8())));
+opcode(0x8d, (m, input) => m.pushText(input.text(input.u64())));
+opcode('B', (m, input) => m.pushText(input.data(input.u32())));
+opcode('C', (m, input) => m.pushText(input.data(input.u8())));
+opcode(0x8e, (m, input) => m.pushText(input.data(input.u64())));
+opcode(0x96, (m, input) => m.pushText(input.data(input.u64())));
+// Containers.
+opcode(']', (m) => m.pushList('list', []));
+opcode(')', (m) => m.pushList('tuple', []));
+opcode('}', (m) => m.pushDict([]));
+opcode(0x8f, (m) => m.pushList('set', []));
+opcode('l', (m) => m.pushList('list', m.popMark()));
+opcode('t', (m) => m.pushList('tuple', m.popMark()));
+opcode('d', (m) => m.pushDict(m.popMark()));
+opcode(0x91, (m) => m.pushList('set', m.popMark()));
+for (const length of [1, 2, 3])
+  opcode(0x84 + length, (m) => {
+    const items = Array.from({ length }, () => m.pop());
+    m.pushList('tuple', items.reverse());
+  });
+opcode('a', (m) => {
+  const value = m.pop();
+  m.append(m.top(), [value]);
+});
+const appendAll: Step = (m) => {
+  const values = m.popMark();
+  m.append(m.top(), values);
+};
+opcode('e', appendAll);
+opcode(0x90, appendAll);
+opcode('s', (m) => {
+  const value = m.pop();
+  const key = m.pop();
+  m.setItems(m.top(), [key, value]);
+});
+opcode('u', (m) => {
+  const flat = m.popMark();
+  m.setItems(m.top(), flat);
+});
+// The memo.
+opcode('p', (m, input) => m.remember(memoKey(input.line())));
+opcode('q', (m, input) => m.remember(input.u8()));
+opcode('r', (m, input) => m.remember(input.u32()));
+opcode(0x94, (m) => m.memoize());
+opcode('g', (m, input) => m.recall(memoKey(input.line())));
+opcode('h', (m, input) => m.recall(input.u8()));
+opcode('j', (m, input) => m.recall(input.u32()));
+// What would import, call and construct.
+opcode('c', (m, input) => m.global(input.line(), input.line()));
+opcode(0x93, (m) => {
+  const name = m.pop();
+  const module = m.pop();
+  if (typeof module !== 'string' || typeof name !== 'string')
+    throw new PickleFault('it imports a name that is no text');
+  m.global(module, name);
+});
+for (const [code, bytes] of [
+  [0x82, 1],
+  [0x83, 2],
+  [0x84, 4],
+] as const)
+  opcode(code, (m, input) => m.global('copyreg extension', String(input.long(bytes))));
+opcode('i', (m, input) => {
+  const [module, name] = [input.line(), input.line()];
+  const args = m.popMark();
+  m.global(module, name);
+  const callable = m.pop();
+  m.pushList('tuple', args);
+  m.call(callable, m.pop());
+});
+opcode('o', (m) => {
+  const [callable, ...args] = m.popMark();
+  if (callable === undefined) throw new PickleFault('it constructs nothing');
+  m.pushList('tuple', args);
+  m.call(callable, m.pop());
+});
+const callTop = (m: Machine) => {
+  const args = m.pop();
+  m.call(m.pop(), args);
+};
+opcode('R', callTop);
+opcode(0x81, callTop);
+opcode(0x92, (m) => {
+  m.pop();
+  callTop(m);
+});
+opcode('b', (m) => m.build());
+opcode('P', (m, input) => m.persistent(input.line()));
+opcode('Q', (m) => m.persistent(m.pop()));
+// Buffers beside the pickle: no checkpoint has them, and there is none to take.
+opcode(0x97, () => {
+  throw new PickleFault('it wants a buffer from outside');
+});
+opcode(0x98, () => {});

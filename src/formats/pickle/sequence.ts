@@ -1,0 +1,64 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { ByteSource } from '../byteSource.ts';
+import { MAX_PICKLE_BYTES } from '../limits.ts';
+import { type Seen, type Unpickled, unpickle } from './machine.ts';
+import { PickleEnd, PickleFault } from './reader.ts';
+import { findingsOf, warningOf } from './security.ts';
+import type { Value } from './values.ts';
+
+/** Bytes looked at first; pickles that are longer are read again from a window of the next size. */
+const FIRST_WINDOW = 1 << 20;
+
+/** The pickles that stand one after the other in a source, and the plain numbers between them. */
+export class PickleSequence {
+  at = 0;
+
+  constructor(
+    private readonly source: ByteSource,
+    /** Gets what all pickles of the sequence name. */
+    private readonly seen: Seen,
+    private readonly signal?: AbortSignal | undefined,
+  ) {}
+
+  /** The next pickle. @throws RankscopeError 'malformed', with a warning where it names something dangerous. */
+  async next(): Promise<Value> {
+    const left = this.source.size - this.at;
+    const before = this.seen.persistents.length;
+    for (let window = FIRST_WINDOW; ; window *= 8) {
+      const size = Math.min(window, left, MAX_PICKLE_BYTES);
+      // Read again from a larger window, it would be seen twice.
+      this.seen.persistents.length = before;
+      const result = this.attempt(await this.source.read(this.at, size, this.signal), size === left);
+      if (result) {
+        this.at += result.end;
+        return result.value;
+      }
+      if (size === MAX_PICKLE_BYTES)
+        throw this.failure('too-large', `its pickle is longer than ${MAX_PICKLE_BYTES} bytes`);
+    }
+  }
+
+  /** A whole number of 8 bytes. */
+  async int64(): Promise<number> {
+    const bytes = await this.source.read(this.at, 8, this.signal);
+    this.at += 8;
+    return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(0, true));
+  }
+
+  failure(code: 'malformed' | 'too-large', found: string): RankscopeError {
+    const warning = warningOf(findingsOf(this.seen.globals.values()));
+    return new RankscopeError(code, this.source.name, found, warning || 'It is damaged: copy or download it again');
+  }
+
+  /** Undefined where the pickle goes on beyond `bytes`, and they are not all there is. */
+  private attempt(bytes: Uint8Array, whole: boolean): Unpickled | undefined {
+    try {
+      return unpickle(bytes, 0, this.seen);
+    } catch (error) {
+      if (error instanceof PickleEnd && !whole) return undefined;
+      if (error instanceof PickleEnd) throw this.failure('malformed', 'its pickle is cut off');
+      if (error instanceof PickleFault) throw this.failure('malformed', `its pickle is broken: ${error.message}`);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,75 @@
+/** What a pickle describes, as inert data. Nothing here can run: a call stays the description of a call. */
+export type Value =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | ListValue
+  | DictValue
+  | GlobalValue
+  | CallValue
+  | PersistentValue;
+
+export interface ListValue {
+  readonly kind: 'list' | 'tuple' | 'set';
+  readonly items: Value[];
+}
+
+export interface DictValue {
+  readonly kind: 'dict';
+  readonly entries: Map<Value, Value>;
+}
+
+/** A name that Python's unpickler would import. */
+export interface GlobalValue {
+  readonly kind: 'global';
+  readonly module: string;
+  readonly name: string;
+}
+
+/** A call that Python's unpickler would make, with what it would do to the result. */
+export interface CallValue {
+  readonly kind: 'call';
+  readonly callable: Value;
+  readonly args: Value;
+  /** What __setstate__ would get. */
+  state?: Value;
+  /** What would be appended. */
+  items?: Value[];
+  /** What would be set by key. */
+  entries?: Map<Value, Value>;
+}
+
+/** A reference to something outside the pickle, such as the storage of a tensor. */
+export interface PersistentValue {
+  readonly kind: 'persistent';
+  readonly id: Value;
+}
+
+interface Kinds {
+  readonly dict: DictValue;
+  readonly global: GlobalValue;
+  readonly call: CallValue;
+  readonly persistent: PersistentValue;
+}
+
+/** `value` if it is of this kind. */
+export function asKind<K extends keyof Kinds>(value: Value | undefined, kind: K): Kinds[K] | undefined {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === kind
+    ? (value as Kinds[K])
+    : undefined;
+}
+
+/** The items of a tuple or list; undefined for anything else. */
+export function itemsOf(value: Value | undefined): readonly Value[] | undefined {
+  if (typeof value !== 'object' || value === null || !('kind' in value)) return undefined;
+  return value.kind === 'tuple' || value.kind === 'list' ? value.items : undefined;
+}
+
+/** `module.name` of a global; undefined for anything else. */
+export function globalName(value: Value | undefined): string | undefined {
+  const global = asKind(value, 'global');
+  return global && `${global.module}.${global.name}`;
+}

@@ -1,0 +1,111 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { ByteSource } from '../byteSource.ts';
+import { bitsOf } from '../decode.ts';
+import { memorySource } from '../memorySource.ts';
+import type { NumpyArray } from '../numpy/pickledArray.ts';
+import type { Value } from '../pickle/values.ts';
+import type { StoredTensor } from '../storedCheckpoint.ts';
+import { isInjective, isRowMajor } from '../strided.ts';
+import { namesOf } from './names.ts';
+import type { PickledTensor } from './pickledTensor.ts';
+import { findTensors, type NamedTensor } from './stateDict.ts';
+
+/** Where the bytes of a storage are. */
+export interface StoragePlace {
+  readonly source: ByteSource;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly bigEndian: boolean;
+}
+
+export interface PickledDirectory {
+  readonly tensors: readonly StoredTensor[];
+  readonly remarks: readonly string[];
+}
+
+/**
+ * The tensors that the pickled object `root` of `file` describes. `locate` finds a storage by its key.
+ * @throws RankscopeError 'malformed' where a tensor reaches beyond its storage, or its storage is missing.
+ */
+export function pickledDirectory(
+  file: string,
+  root: Value,
+  locate: (key: string) => StoragePlace | undefined,
+): PickledDirectory {
+  const found = findTensors(file, root);
+  const { names, remarks } = namesOf(found.tensors);
+  const overlapping: string[] = [];
+  const tensors: StoredTensor[] = [];
+  for (const [i, { tensor }] of found.tensors.entries()) {
+    const name = names[i]!;
+    const stored =
+      tensor.kind === 'array' ? arrayTensor(file, name, tensor, i) : viewTensor(file, name, tensor, locate);
+    if (stored) tensors.push(stored);
+    else overlapping.push(name);
+  }
+  const left = overlapping.length
+    ? [`${overlapping.length} tensors whose elements overlap are left out (${overlapping[0]}).`]
+    : [];
+  return { tensors, remarks: [...remarks, ...found.remarks, ...left] };
+}
+
+/** Undefined for a view that repeats elements: it may claim any size over a few bytes. */
+function viewTensor(
+  file: string,
+  name: string,
+  { storage, dtype, offset, shape, strides }: PickledTensor,
+  locate: (key: string) => StoragePlace | undefined,
+): StoredTensor | undefined {
+  const malformed = (found: string) =>
+    new RankscopeError('malformed', file, `tensor ${JSON.stringify(name)} ${found}`, 'Copy or download the file again');
+  const place = locate(storage.key);
+  if (!place) throw malformed(`lies in storage ${JSON.stringify(storage.key)}, which is missing`);
+  const count = shape.reduce((product, size) => product * size, 1);
+  const reach = count === 0 ? 0 : shape.reduce((sum, size, i) => sum + (size - 1) * strides[i]!, offset + 1);
+  const size = bitsOf(dtype)! / 8;
+  if (!(Number.isSafeInteger(count) && Number.isSafeInteger(reach * size)) || reach * size > place.bytes)
+    throw malformed(`of shape [${shape.join(', ')}] reaches beyond its storage of ${place.bytes} bytes`);
+  if (count > 0 && !isInjective(shape, strides)) return undefined;
+  const plain = isRowMajor(shape, strides);
+  return {
+    name,
+    shape,
+    dtype,
+    bytes: count * size,
+    storage: `storage ${storage.key} at ${offset * size} ${dtype} ${shape.join('x')}${plain ? '' : ` by ${strides.join(',')}`}`,
+    file: 0,
+    source: place.source,
+    offset: place.offset + offset * size,
+    bigEndian: place.bigEndian,
+    ...(plain ? {} : { strides }),
+  };
+}
+
+function arrayTensor(file: string, name: string, array: NumpyArray, number: number): StoredTensor {
+  const { type, shape, fortran, bytes } = array;
+  const strides = columnMajor(shape);
+  return {
+    name,
+    shape,
+    dtype: type.dtype,
+    bytes: bytes.length,
+    storage: `array ${number}`,
+    file: 0,
+    source: memorySource(file, bytes),
+    offset: 0,
+    bigEndian: type.bigEndian,
+    ...(fortran && !isRowMajor(shape, strides) ? { strides } : {}),
+  };
+}
+
+/** Strides of Fortran's order: the first index runs fastest. */
+export function columnMajor(shape: readonly number[]): number[] {
+  let step = 1;
+  return shape.map((size) => {
+    const stride = step;
+    step *= size;
+    return stride;
+  });
+}
+
+export type { NamedTensor };

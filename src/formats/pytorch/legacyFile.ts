@@ -1,0 +1,64 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { ByteSource } from '../byteSource.ts';
+import { bitsOf } from '../decode.ts';
+import { MAX_TENSORS } from '../limits.ts';
+import type { Seen } from '../pickle/machine.ts';
+import { PickleSequence } from '../pickle/sequence.ts';
+import { itemsOf } from '../pickle/values.ts';
+import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
+import { storageReference } from './storageType.ts';
+
+/** torch.serialization.MAGIC_NUMBER, by its bytes in a pickle of protocol 2. */
+const MAGIC = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex');
+const MAGIC_NUMBER = 0x1950a86a20f9469cfc6cn;
+const PROTOCOL = 1001;
+
+export function isLegacyTorch(head: Uint8Array): boolean {
+  return MAGIC.equals(head.subarray(0, MAGIC.length));
+}
+
+/**
+ * torch.save before 1.6: pickles of the magic number, the protocol, the writer's machine, the object and the keys of its storages, then
+ * each storage as a count (8 bytes) and its numbers, always little-endian. Any other pickle is read as an object without storages.
+ */
+export async function readPickleFile(source: ByteSource, seen: Seen, signal?: AbortSignal): Promise<PickledDirectory> {
+  const pickles = new PickleSequence(source, seen, signal);
+  const first = await pickles.next();
+  if (first !== MAGIC_NUMBER) return pickledDirectory(source.name, first, () => undefined);
+  const protocol = await pickles.next();
+  if (protocol !== PROTOCOL) throw pickles.failure('malformed', `its protocol is ${String(protocol)}, not ${PROTOCOL}`);
+  await pickles.next();
+  const root = await pickles.next();
+  const keys = itemsOf(await pickles.next());
+  if (!keys || keys.length > MAX_TENSORS) throw pickles.failure('malformed', 'its list of storages is broken');
+  const sizes = elementSizes(seen);
+  const places = new Map<string, StoragePlace>();
+  for (const key of keys.map(String)) {
+    const size = sizes.get(key);
+    if (size === undefined)
+      throw pickles.failure('malformed', `nothing says what storage ${JSON.stringify(key)} holds`);
+    if (places.has(key)) throw pickles.failure('malformed', `it lists storage ${JSON.stringify(key)} twice`);
+    const count = await pickles.int64();
+    const bytes = count * size;
+    if (!(count >= 0 && pickles.at + bytes <= source.size))
+      throw new RankscopeError(
+        'malformed',
+        source.name,
+        `storage ${JSON.stringify(key)} should hold ${bytes} bytes, but the file ends ${source.size - pickles.at} bytes after its begin`,
+        'It is cut off: copy or download it again',
+      );
+    places.set(key, { source, offset: pickles.at, bytes, bigEndian: false });
+    pickles.at += bytes;
+  }
+  return pickledDirectory(source.name, root, (key) => places.get(key));
+}
+
+function elementSizes(seen: Seen): Map<string, number> {
+  const sizes = new Map<string, number>();
+  for (const persistent of seen.persistents) {
+    const storage = storageReference(persistent);
+    const bits = storage?.dtype === undefined ? undefined : bitsOf(storage.dtype);
+    if (storage && bits !== undefined) sizes.set(storage.key, bits / 8);
+  }
+  return sizes;
+}

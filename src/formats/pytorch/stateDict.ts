@@ -1,0 +1,154 @@
+import { RankscopeError } from '../../base/errors.ts';
+import { MAX_NESTING, MAX_TENSORS } from '../limits.ts';
+import type { NumpyArray } from '../numpy/pickledArray.ts';
+import { asKind, type CallValue, globalName, itemsOf, type Value } from '../pickle/values.ts';
+import { type PickledTensor, pickledTensor } from './pickledTensor.ts';
+
+export interface NamedTensor {
+  /** The keys and attributes that lead to it. */
+  readonly path: readonly string[];
+  /** How many of these, from the first on, are keys of dictionaries and not attributes of objects. */
+  readonly keys: number;
+  readonly tensor: PickledTensor | NumpyArray;
+}
+
+export interface Found {
+  readonly tensors: readonly NamedTensor[];
+  /** What was seen and left out, one sentence each. */
+  readonly remarks: readonly string[];
+}
+
+/** All tensors in what a pickle describes, except those of an optimizer's state. Safe for cyclic and shared structures. */
+export function findTensors(file: string, root: Value): Found {
+  const search = new Search(file);
+  search.visit(root, { path: [], keys: 0 }, 0);
+  return { tensors: search.tensors, remarks: search.remarks() };
+}
+
+type Place = Pick<NamedTensor, 'path' | 'keys'>;
+
+/** One level further; `isKey` where the step is a dictionary's key, and all before it were. */
+function step({ path, keys }: Place, part: string, isKey: boolean): Place {
+  return { path: [...path, part], keys: isKey && keys === path.length ? keys + 1 : keys };
+}
+
+class Search {
+  readonly tensors: NamedTensor[] = [];
+  private readonly seen = new Set<object>();
+  private readonly odd = new Map<string, number>();
+  private inOptimizer = 0;
+  private tooDeep = false;
+
+  constructor(private readonly file: string) {}
+
+  remarks(): string[] {
+    const remarks = [...this.odd].map(
+      ([what, count]) => `${count} ${what} ${count > 1 ? 'tensors are' : 'tensor is'} left out.`,
+    );
+    if (this.inOptimizer) remarks.push(`The state of an optimizer (${this.inOptimizer} tensors) is left out.`);
+    if (this.tooDeep) remarks.push(`What is nested deeper than ${MAX_NESTING} levels is left out.`);
+    return remarks;
+  }
+
+  visit(value: Value, place: Place, depth: number): void {
+    if (typeof value !== 'object' || value === null || !('kind' in value)) return;
+    if (value.kind === 'global' || value.kind === 'persistent') return;
+    if (depth > MAX_NESTING) {
+      this.tooDeep = true;
+      return;
+    }
+    if (value.kind === 'call' && this.take(value, place)) return;
+    if (this.seen.has(value)) return;
+    this.seen.add(value);
+    if (value.kind === 'call') this.visitObject(value, place, depth);
+    else if (value.kind !== 'dict') this.visitItems(value.items, place, depth);
+    else if (isOptimizerState(value.entries)) this.inOptimizer += new Count().of(value, 0);
+    else this.visitEntries(value.entries, place, depth);
+  }
+
+  private take(call: CallValue, place: Place): boolean {
+    const tensor = pickledTensor(call);
+    if (!tensor) return false;
+    if (tensor.kind === 'odd') this.odd.set(tensor.what, (this.odd.get(tensor.what) ?? 0) + 1);
+    else {
+      if (this.tensors.length >= MAX_TENSORS)
+        throw new RankscopeError('too-large', this.file, `it holds more than ${MAX_TENSORS} tensors`);
+      this.tensors.push({ ...place, tensor });
+    }
+    return true;
+  }
+
+  private visitItems(items: readonly Value[], place: Place, depth: number): void {
+    for (const [i, item] of items.entries()) this.visit(item, step(place, String(i), true), depth + 1);
+  }
+
+  private visitEntries(entries: ReadonlyMap<Value, Value>, place: Place, depth: number, isKey = true): void {
+    for (const [key, value] of entries) {
+      // A module's own bookkeeping is no part of a parameter's name.
+      const hidden = key === '_parameters' || key === '_buffers' || key === '_modules';
+      this.visit(value, hidden ? place : step(place, keyText(key), isKey), depth + 1);
+    }
+  }
+
+  /** An object of any class: its items, entries and attributes. */
+  private visitObject(call: CallValue, place: Place, depth: number): void {
+    const { entries, items, state, args } = call;
+    if (entries && isOptimizerState(entries)) {
+      this.inOptimizer += new Count().of(call, 0);
+      return;
+    }
+    const name = globalName(call.callable) ?? '';
+    // An OrderedDict of protocol 0 and 1 has its pairs as argument.
+    const pairs = name === 'collections.OrderedDict' ? itemsOf(itemsOf(args)?.[0]) : undefined;
+    for (const pair of pairs ?? []) {
+      const [key, value] = itemsOf(pair) ?? [];
+      if (key !== undefined && value !== undefined) this.visit(value, step(place, keyText(key), true), depth + 1);
+    }
+    if (!pairs) for (const argument of itemsOf(args) ?? []) this.visit(argument, place, depth + 1);
+    if (items) this.visitItems(items, place, depth);
+    if (entries) this.visitEntries(entries, place, depth);
+    // Attributes may come as (dictionary, slots).
+    const parts = itemsOf(state) ?? (state === undefined ? [] : [state]);
+    // An OrderedDict's attributes are bookkeeping (the versions of a state_dict).
+    if (name === 'collections.OrderedDict') return;
+    for (const part of parts) {
+      const attributes = asKind(part, 'dict')?.entries;
+      if (attributes) this.visitEntries(attributes, place, depth, false);
+      else this.visit(part, place, depth + 1);
+    }
+  }
+}
+
+/** What every torch optimizer's state_dict has. */
+function isOptimizerState(entries: ReadonlyMap<Value, Value>): boolean {
+  return entries.has('state') && entries.has('param_groups');
+}
+
+/** Counts tensors without keeping them. */
+class Count {
+  private readonly seen = new Set<object>();
+
+  of(value: Value | undefined, depth: number): number {
+    if (typeof value !== 'object' || value === null || !('kind' in value) || depth > MAX_NESTING) return 0;
+    if (this.seen.has(value)) return 0;
+    this.seen.add(value);
+    if (value.kind === 'call') {
+      if (pickledTensor(value)) return 1;
+      return this.all([value.state, ...(value.items ?? []), ...(value.entries?.values() ?? [])], depth);
+    }
+    if (value.kind === 'dict') return this.all(value.entries.values(), depth);
+    return 'items' in value ? this.all(value.items, depth) : 0;
+  }
+
+  private all(values: Iterable<Value | undefined>, depth: number): number {
+    let sum = 0;
+    for (const value of values) sum += this.of(value, depth + 1);
+    return sum;
+  }
+}
+
+function keyText(key: Value): string {
+  if (typeof key === 'string') return key;
+  if (typeof key === 'object' && key !== null) return '?';
+  return String(key);
+}

@@ -1,0 +1,168 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { ByteSource } from '../byteSource.ts';
+import { bitsOf } from '../decode.ts';
+import { MAX_DIMENSIONS, MAX_TENSORS } from '../limits.ts';
+import type { Seen } from '../pickle/machine.ts';
+import { PickleSequence } from '../pickle/sequence.ts';
+import { asKind, itemsOf, type Value } from '../pickle/values.ts';
+import { sliceSource } from '../sliceSource.ts';
+import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
+import { isCount, storageType } from './storageType.ts';
+
+export function isTorchTar(head: Uint8Array): boolean {
+  return Buffer.from(head.subarray(257, 262)).toString('latin1') === 'ustar';
+}
+
+/**
+ * torch.save of 0.1: a tar of `storages` (pickled descriptions, each followed by a count and its numbers), `tensors` (views of them) and
+ * `pickle` (the object, which refers to tensors by number).
+ */
+export async function readTorchTar(source: ByteSource, seen: Seen, signal?: AbortSignal): Promise<PickledDirectory> {
+  const members = await tarMembers(source, signal);
+  const member = (name: string) => {
+    const found = members.get(name);
+    if (!found)
+      throw new RankscopeError(
+        'not-a-checkpoint',
+        source.name,
+        `this is a tar archive without ${name}`,
+        'Unpack it and open what is in it',
+      );
+    return found;
+  };
+  const storages = await readStorages(new PickleSequence(member('storages'), seen, signal), member('storages'));
+  const tensors = await readTensors(
+    new PickleSequence(member('tensors'), seen, signal),
+    member('tensors'),
+    storages,
+    signal,
+  );
+  const root = await new PickleSequence(member('pickle'), seen, signal).next();
+  return pickledDirectory(source.name, withTensors(root, tensors), (key) => storages.get(key)?.place);
+}
+
+interface TarStorage {
+  readonly type: Value;
+  readonly count: number;
+  readonly place: StoragePlace;
+}
+
+async function readStorages(pickles: PickleSequence, source: ByteSource): Promise<Map<string, TarStorage>> {
+  const storages = new Map<string, TarStorage>();
+  for (let left = await countOf(pickles); left > 0; left--) {
+    const [key, , type] = itemsOf(await pickles.next()) ?? [];
+    const dtype = storageType(type);
+    if (type === undefined || dtype === undefined) throw pickles.failure('malformed', 'a storage has no known type');
+    const count = await pickles.int64();
+    const bytes = (count * bitsOf(dtype)!) / 8;
+    if (!(count >= 0 && pickles.at + bytes <= source.size)) throw pickles.failure('malformed', 'a storage is cut off');
+    storages.set(String(key), { type, count, place: { source, offset: pickles.at, bytes, bigEndian: false } });
+    pickles.at += bytes;
+  }
+  for (const view of itemsOf(await pickles.next()) ?? []) {
+    const [key, root, offset, count] = itemsOf(view) ?? [];
+    const whole = storages.get(String(root));
+    if (!whole || !isCount(offset) || !isCount(count))
+      throw pickles.failure('malformed', 'a view of a storage is broken');
+    const size = bitsOf(storageType(whole.type)!)! / 8;
+    if ((offset + count) * size > whole.place.bytes)
+      throw pickles.failure('malformed', 'a view reaches beyond its storage');
+    const place = { ...whole.place, offset: whole.place.offset + offset * size, bytes: count * size };
+    storages.set(String(key), { type: whole.type, count, place });
+  }
+  return storages;
+}
+
+/** Each tensor by its key, as the call that today's torch.save would write for it. */
+async function readTensors(
+  pickles: PickleSequence,
+  source: ByteSource,
+  storages: ReadonlyMap<string, TarStorage>,
+  signal: AbortSignal | undefined,
+): Promise<Map<string, Value>> {
+  const tensors = new Map<string, Value>();
+  for (let left = await countOf(pickles); left > 0; left--) {
+    const [key, storageKey] = itemsOf(await pickles.next()) ?? [];
+    const storage = storages.get(String(storageKey));
+    // Eight bytes, of which the first four are the count.
+    const dimensions = Number(new DataView((await source.read(pickles.at, 8, signal)).buffer).getInt32(0, true));
+    if (!storage || !(dimensions >= 0 && dimensions <= MAX_DIMENSIONS))
+      throw pickles.failure('malformed', 'a tensor is broken');
+    pickles.at += 8;
+    const numbers: number[] = [];
+    for (let i = 0; i < 2 * dimensions + 1; i++) numbers.push(await pickles.int64());
+    const tuple = (items: Value[]): Value => ({ kind: 'tuple', items });
+    const id = tuple(['storage', storage.type, String(storageKey), 'cpu', storage.count]);
+    tensors.set(String(key), {
+      kind: 'call',
+      callable: { kind: 'global', module: 'torch._utils', name: '_rebuild_tensor' },
+      args: tuple([
+        { kind: 'persistent', id },
+        numbers[2 * dimensions]!,
+        tuple(numbers.slice(0, dimensions)),
+        tuple(numbers.slice(dimensions, 2 * dimensions)),
+      ]),
+    });
+  }
+  return tensors;
+}
+
+async function countOf(pickles: PickleSequence): Promise<number> {
+  const count = await pickles.next();
+  if (!isCount(count) || count > MAX_TENSORS) throw pickles.failure('malformed', 'a count in it is broken');
+  return count;
+}
+
+/** The object with each reference to a tensor replaced, in place, by that tensor. */
+function withTensors(root: Value, tensors: ReadonlyMap<string, Value>): Value {
+  const seen = new Set<object>();
+  const resolved = (value: Value): Value => {
+    const persistent = asKind(value, 'persistent');
+    return (persistent && tensors.get(String(itemsOf(persistent.id)?.[0] ?? persistent.id))) ?? value;
+  };
+  const waiting: Value[] = [root];
+  for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
+    if (typeof value !== 'object' || value === null || !('kind' in value) || seen.has(value)) continue;
+    seen.add(value);
+    if ('items' in value && value.items)
+      for (const [i, item] of value.items.entries()) {
+        value.items[i] = resolved(item);
+        waiting.push(value.items[i]);
+      }
+    if ('entries' in value && value.entries)
+      for (const [key, item] of value.entries) {
+        value.entries.set(key, resolved(item));
+        waiting.push(resolved(item));
+      }
+    if (value.kind === 'call') {
+      if (value.state !== undefined) {
+        value.state = resolved(value.state);
+        waiting.push(value.state);
+      }
+      waiting.push(value.args);
+    }
+  }
+  return resolved(root);
+}
+
+/** The plain files of a tar archive by name. */
+async function tarMembers(source: ByteSource, signal: AbortSignal | undefined): Promise<Map<string, ByteSource>> {
+  const members = new Map<string, ByteSource>();
+  for (let at = 0; at + 512 <= source.size; ) {
+    const header = Buffer.from(await source.read(at, 512, signal));
+    if (header.every((byte) => byte === 0)) break;
+    const field = (start: number, end: number) => header.toString('latin1', start, end).split('\0')[0]!.trim();
+    const size = Number.parseInt(field(124, 136), 8);
+    if (!(size >= 0 && at + 512 + size <= source.size) || members.size > 1000)
+      throw new RankscopeError(
+        'malformed',
+        source.name,
+        'this tar archive is broken or cut off',
+        'Copy or download it again',
+      );
+    const isFile = header[156] === 0 || header[156] === 0x30;
+    if (isFile) members.set(field(0, 100).replace(/^\.\//, ''), sliceSource(source, at + 512, size));
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+  return members;
+}

@@ -1,0 +1,70 @@
+import { RankscopeError } from '../../base/errors.ts';
+import { lazySource } from '../lazySource.ts';
+import { MAX_PICKLE_BYTES } from '../limits.ts';
+import type { Seen } from '../pickle/machine.ts';
+import { PickleSequence } from '../pickle/sequence.ts';
+import type { Value } from '../pickle/values.ts';
+import type { ZipArchive } from '../zip/archive.ts';
+import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
+
+const PICKLE = /^(.*\/|)data\.pkl$/;
+
+/** Whether an archive with these entries was written by torch.save or torch.jit.save. */
+export function isTorchArchive(names: Iterable<string>): boolean {
+  for (const name of names) if (PICKLE.test(name)) return true;
+  return false;
+}
+
+/** torch.save since 1.6 and torch.jit.save: `<root>/data.pkl` with the storages as `<root>/data/<key>`. */
+export async function readTorchArchive(
+  archive: ZipArchive,
+  seen: Seen,
+  signal?: AbortSignal,
+): Promise<PickledDirectory> {
+  const file = archive.source.name;
+  const roots = [...archive.entries.keys()].flatMap((name) => PICKLE.exec(name)?.[1] ?? []);
+  if (roots.length !== 1)
+    throw new RankscopeError('malformed', file, `it holds ${roots.length} files data.pkl; a reader could take either`);
+  const root = roots[0]!;
+  const order = await archive.text(`${root}byteorder`, signal);
+  const read = async (name: string) => {
+    const size = archive.entries.get(name)?.size ?? 0;
+    if (size > MAX_PICKLE_BYTES)
+      throw new RankscopeError('too-large', file, `${name} has ${size} bytes; at most ${MAX_PICKLE_BYTES}`);
+    return new PickleSequence(await archive.open(name, signal), seen, signal).next();
+  };
+  const locateIn = (folder: string) => {
+    const places = new Map<string, StoragePlace>();
+    return (key: string): StoragePlace | undefined => {
+      const entry = archive.entries.get(`${root}${folder}/${key}`);
+      if (!entry) return undefined;
+      let place = places.get(key);
+      if (!place) {
+        const source = lazySource(file, entry.size, (signal) => archive.open(entry.name, signal));
+        place = { source, offset: 0, bytes: entry.size, bigEndian: order?.trim() === 'big' };
+        places.set(key, place);
+      }
+      return place;
+    };
+  };
+  const main = pickledDirectory(file, await read(`${root}data.pkl`), locateIn('data'));
+  if (!archive.entries.has(`${root}constants.pkl`)) return main;
+  const constants: Value = await read(`${root}constants.pkl`);
+  const more = pickledDirectory(file, constants, locateIn('constants'));
+  const code = [...archive.entries.keys()].some((name) => name.startsWith(`${root}code/`));
+  return {
+    tensors: [
+      ...main.tensors,
+      ...more.tensors.map((tensor) => ({
+        ...tensor,
+        name: `constants.${tensor.name}`,
+        storage: `constants ${tensor.storage}`,
+      })),
+    ],
+    remarks: [
+      ...main.remarks,
+      ...more.remarks,
+      ...(code ? ['This TorchScript archive holds program code, which is neither read nor run.'] : []),
+    ],
+  };
+}

@@ -1,0 +1,34 @@
+import type { ByteSource } from '../byteSource.ts';
+import { readZipDirectory, type ZipEntry } from './directory.ts';
+import { entrySource } from './entrySource.ts';
+
+/** An opened zip archive. */
+export interface ZipArchive {
+  readonly source: ByteSource;
+  readonly entries: ReadonlyMap<string, ZipEntry>;
+  /** The content of an entry that is there. */
+  open(name: string, signal?: AbortSignal): Promise<ByteSource>;
+  /** A short text entry (at most 64 KB); undefined where it is missing or longer. */
+  text(name: string, signal?: AbortSignal): Promise<string | undefined>;
+}
+
+export function isZip(head: Uint8Array): boolean {
+  const magic = Buffer.from(head.subarray(0, 4)).toString('latin1');
+  return magic === 'PK\x03\x04' || magic === 'PK\x05\x06';
+}
+
+/** @throws RankscopeError 'malformed', 'too-large', 'unsupported' */
+export async function openZip(source: ByteSource, signal?: AbortSignal): Promise<ZipArchive> {
+  const entries = await readZipDirectory(source, signal);
+  const open = (name: string, signal?: AbortSignal) => entrySource(source, entries.get(name)!, signal);
+  return {
+    source,
+    entries,
+    open,
+    async text(name, signal) {
+      const size = entries.get(name)?.size;
+      if (size === undefined || size > 65_536) return undefined;
+      return Buffer.from(await (await open(name, signal)).read(0, size, signal)).toString('utf8');
+    },
+  };
+}

@@ -1,0 +1,111 @@
+import { Readable } from 'node:stream';
+import { createInflateRaw } from 'node:zlib';
+import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import type { ByteSource } from '../byteSource.ts';
+import { CHUNK_BYTES } from '../limits.ts';
+import { sliceSource } from '../sliceSource.ts';
+import type { ZipEntry } from './directory.ts';
+
+/**
+ * The content of one entry. Stored ones are read at random; deflated ones forwards, beginning again for a place before the last.
+ * @throws RankscopeError 'malformed' where the entry's own header contradicts the directory.
+ */
+export async function entrySource(archive: ByteSource, entry: ZipEntry, signal?: AbortSignal): Promise<ByteSource> {
+  const malformed = (found: string) =>
+    new RankscopeError('malformed', archive.name, `its entry ${entry.name} ${found}`);
+  if (entry.method === 'other')
+    throw new RankscopeError(
+      'unsupported',
+      archive.name,
+      `its entry ${entry.name} is compressed by another method than deflate`,
+    );
+  const { nameBytes } = entry;
+  const header = await archive.read(entry.headerOffset, 30 + nameBytes, signal);
+  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+  if (view.getUint32(0, true) !== 0x04034b50) throw malformed('has no header');
+  const sameName =
+    view.getUint16(26, true) === nameBytes && Buffer.from(header.subarray(30)).toString('utf8') === entry.name;
+  if (!sameName) throw malformed('has another name in its own header');
+  const begin = entry.headerOffset + 30 + nameBytes + view.getUint16(28, true);
+  if (begin + entry.compressedSize > entry.limit) throw malformed('overlaps what follows');
+  const stored = sliceSource(archive, begin, entry.compressedSize);
+  return entry.method === 'stored' ? stored : inflatedSource(stored, entry);
+}
+
+function inflatedSource(compressed: ByteSource, { name, size }: ZipEntry): ByteSource {
+  const malformed = (found: string, cause?: unknown) =>
+    new RankscopeError('malformed', compressed.name, `its entry ${name} ${found}`, 'Copy or download it again', {
+      cause,
+    });
+  let at = 0;
+  let pieces: AsyncIterator<Buffer> | undefined;
+  let rest: Buffer = Buffer.alloc(0);
+  /** Reads one after the other: they share the place in the stream. */
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** Goes on to `offset + length`, copying what lies in [offset, offset + length). */
+  async function inflate(offset: number, out: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+    if (!(offset >= 0 && offset + out.length <= size))
+      throw malformed(`has ${size} bytes; ${offset + out.length} are wanted`);
+    if (offset < at || !pieces) {
+      await pieces?.return?.();
+      pieces = inflatedPieces(compressed);
+      rest = Buffer.alloc(0);
+      at = 0;
+    }
+    while (at < offset + out.length) {
+      throwIfCancelled(signal, compressed.name);
+      if (rest.length === 0) {
+        const next = await pieces.next();
+        if (next.done) throw malformed(`ends after ${at} of ${size} bytes`);
+        rest = next.value;
+      }
+      const skipped = Math.min(rest.length, Math.max(0, offset - at));
+      const taken = Math.min(rest.length - skipped, offset + out.length - at - skipped);
+      if (taken > 0) out.set(rest.subarray(skipped, skipped + taken), at + skipped - offset);
+      at += skipped + Math.max(0, taken);
+      rest = rest.subarray(skipped + Math.max(0, taken));
+    }
+  }
+
+  function readInto(offset: number, out: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const read = last.then(async () => {
+      try {
+        await inflate(offset, out, signal);
+      } catch (error) {
+        pieces = undefined;
+        throw error instanceof RankscopeError ? error : malformed('cannot be decompressed', error);
+      }
+    });
+    last = read.catch(() => {});
+    return read;
+  }
+
+  return {
+    name: compressed.name,
+    size,
+    readInto,
+    async read(offset, length, signal) {
+      if (!(offset >= 0 && length >= 0 && offset + length <= size))
+        throw malformed(`has ${size} bytes; more are wanted`);
+      const bytes = new Uint8Array(length);
+      await readInto(offset, bytes, signal);
+      return bytes;
+    },
+    async close() {
+      await pieces?.return?.();
+    },
+  };
+}
+
+function inflatedPieces(compressed: ByteSource): AsyncIterator<Buffer> {
+  async function* chunks() {
+    const step = CHUNK_BYTES / 16;
+    for (let at = 0; at < compressed.size; at += step)
+      yield await compressed.read(at, Math.min(step, compressed.size - at));
+  }
+  const input = Readable.from(chunks(), { objectMode: false });
+  const inflater = createInflateRaw({ chunkSize: CHUNK_BYTES / 16 });
+  input.on('error', (error) => inflater.destroy(error));
+  return (input.pipe(inflater) as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+}
