@@ -44,16 +44,21 @@ export interface Kernels {
   ): void;
   cleanReflectors(panel: number, ld: number, count: number, length: number): void;
   formT(count: number, gram: number, tau: number, t: number): void;
-  chaseStep(
+  chase(
     band: number,
     stride: number,
     b: number,
-    sweep: number,
-    step: number,
-    vRight: number,
-    vLeft: number,
+    n: number,
+    first: number,
+    last: number,
+    group: number,
+    progress: number,
+    reflectors: number,
+    leftOffset: number,
     taus: number,
-  ): number;
+    scratch: number,
+    sync: number,
+  ): void;
   rotateRows(n: number, x: number, y: number, m: number, p: number, q: number, tolerance: number): number;
 }
 

@@ -6,6 +6,7 @@
 //   2. reflects rows c .. c + b - 1, so that column c keeps only its first.
 // Only the first row and the first column of the bulge are cleared: the next sweeps take the rest.
 import { fma, sum } from './fma';
+import { askedToStop, nextTask } from './sync';
 
 // @ts-ignore: decorator
 @inline
@@ -39,8 +40,8 @@ function reflector(b: i32, x: usize, step: usize, v: usize): f32 {
   return <f32>((diagonal - alpha) / diagonal);
 }
 
-/** One step; `v` is room for b + 4 numbers for each of the two reflectors. Returns the first column of the next step. */
-export function chaseStep(band: usize, stride: i32, b: i32, s: i32, t: i32, vRight: usize, vLeft: usize, taus: usize): i32 {
+/** One step; `v` is room for b + 4 numbers for each of the two reflectors. */
+function chaseStep(band: usize, stride: i32, b: i32, s: i32, t: i32, vRight: usize, vLeft: usize, taus: usize): void {
   const r = t == 0 ? s : s + 1 + (t - 1) * b;
   const c = s + 1 + t * b;
 
@@ -114,5 +115,58 @@ export function chaseStep(band: usize, stride: i32, b: i32, s: i32, t: i32, vRig
   }
   store<f32>(column, load<f32>(vLeft + (<usize>b << 2)));
   for (let i = 1; i < b; i++) store<f32>(column + <usize>i * down, 0);
-  return c + b;
+}
+
+/**
+ * Sweeps `first` .. `last` - 1 by all threads, in groups of `group` sweeps that one thread runs interleaved, two steps apart, over the same part
+ * of the band while it is in its cache. A group follows the one before it at the distance that keeps their rows apart.
+ *
+ * @param progress one i32 for each group, zero at first: the ticks that the group has done
+ * @param reflectors where not 0, room for (n rows, n + b + 16 columns): the right reflector of sweep s and column c goes to row s, column c
+ *   on, and its tau to `taus` at 2 (s * steps + step); the left ones the same, `leftOffset` bytes behind, tau next to the right one's
+ * @param scratch this thread's room for 2 (b + 16) numbers where reflectors are not kept
+ */
+export function chase(
+  band: usize, stride: i32, b: i32, n: i32, first: i32, last: i32, group: i32, progress: usize,
+  reflectors: usize, leftOffset: usize, taus: usize, scratch: usize, sync: usize,
+): void {
+  const groups = (last - first + group - 1) / group;
+  const steps = (n - 2) / b + 1;
+  const width = n + b + 16;
+  for (let g = nextTask(sync); g < groups; g = nextTask(sync)) {
+    const from = first + g * group;
+    const to = min(last, from + group);
+    const before: usize = g == 0 ? 0 : progress + ((<usize>(g - 1)) << 2);
+    const mine = progress + ((<usize>g) << 2);
+    const ticks = (n - 2 - from) / b + 1 + 2 * (to - from - 1);
+    for (let tick = 0; tick < ticks; tick++) {
+      if (before != 0 && !waitFor(before, tick + 2 * group + 1, sync)) return;
+      for (let s = from; s < to; s++) {
+        const t = tick - 2 * (s - from);
+        if (t < 0) break;
+        const c = s + 1 + t * b;
+        if (c >= n) continue;
+        if (reflectors) {
+          const v = reflectors + ((<usize>s * width + c) << 2);
+          chaseStep(band, stride, b, s, t, v, v + leftOffset, taus + ((<usize>s * steps + t) << 3));
+        } else {
+          chaseStep(band, stride, b, s, t, scratch, scratch + ((<usize>(b + 16)) << 2), scratch + ((<usize>(2 * b + 32)) << 2));
+        }
+      }
+      atomic.store<i32>(mine, tick + 1);
+    }
+    atomic.store<i32>(mine, i32.MAX_VALUE);
+    if (askedToStop(sync)) return;
+  }
+}
+
+/** Until another group has done `ticks`; false when the work is to stop. */
+function waitFor(progress: usize, ticks: i32, sync: usize): bool {
+  for (let i = 0; i < 2000; i++) if (atomic.load<i32>(progress) >= ticks) return true;
+  for (let done = atomic.load<i32>(progress); done < ticks; done = atomic.load<i32>(progress)) {
+    if (askedToStop(sync)) return false;
+    // Nobody rings: a busy machine may have taken the other thread away, and this one only steps aside for a while.
+    atomic.wait<i32>(progress, done, 200000);
+  }
+  return true;
 }

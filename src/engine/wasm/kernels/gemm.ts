@@ -24,40 +24,64 @@ export function gemm(
   beta: f32, c: usize, ldc: i32, scratch: usize,
 ): void {
   if (m <= 0 || n <= 0) return;
-  if (beta != 1 && (beta != 0 || k <= 0 || alpha == 0)) scale(m, n, beta, c, ldc);
+  if (beta != 1) scale(m, n, beta, c, ldc);
   if (k <= 0 || alpha == 0) return;
   const tile = scratch;
   const packedA = scratch + TILE_BYTES;
   const packedB = packedA + ((MC * KC) << 2);
+  // Few columns would not pay for packing A: its rows are read where they are.
+  const direct = !transposeA && alpha == 1 && n <= 6 * NR;
   for (let jc = 0; jc < n; jc += NC) {
     const nc = min(n - jc, NC);
     for (let pc = 0; pc < k; pc += KC) {
       const kc = min(k - pc, KC);
-      const overwrite = pc == 0 && beta == 0;
+      const panelBytes = (<usize>(kc * NR)) << 2;
       if (transposeB) packTransposed(b + ((<usize>jc * ldb + pc) << 2), ldb, nc, kc, packedB, NR, 1);
       else packRows(b + ((<usize>pc * ldb + jc) << 2), ldb, kc, nc, packedB, NR, 1);
       for (let ic = 0; ic < m; ic += MC) {
         const mc = min(m - ic, MC);
+        const whole = direct ? mc - (mc % MR) : 0;
         if (transposeA) packRows(a + ((<usize>pc * lda + ic) << 2), lda, kc, mc, packedA, MR, alpha);
-        else packTransposed(a + ((<usize>ic * lda + pc) << 2), lda, mc, kc, packedA, MR, alpha);
-        for (let j = 0; j < nc; j += NR) {
-          const panelB = packedB + ((<usize>j * kc) << 2);
-          for (let i = 0; i < mc; i += MR) {
-            const out = c + ((<usize>(ic + i) * ldc + jc + j) << 2);
-            const panelA = packedA + ((<usize>i * kc) << 2);
+        else if (whole < mc) {
+          packTransposed(a + ((<usize>(ic + whole) * lda + pc) << 2), lda, mc - whole, kc, packedA + ((<usize>(whole * kc)) << 2), MR, alpha);
+        }
+        // Along a row of tiles, so that C is read and written in long runs.
+        for (let i = 0; i < mc; i += MR) {
+          const panelA = packedA + ((<usize>(i * kc)) << 2);
+          const rowA = a + ((<usize>(ic + i) * lda + pc) << 2);
+          let out = c + ((<usize>(ic + i) * ldc + jc) << 2);
+          let panelB = packedB;
+          for (let j = 0; j < nc; j += NR) {
             if (mc - i >= MR && nc - j >= NR) {
-              if (WIDE) micro16(kc, panelA, panelB, out, <usize>ldc << 2, tile, overwrite);
-              else micro8(kc, panelA, panelB, out, <usize>ldc << 2, overwrite);
+              if (i < whole) microDirect(kc, rowA, <usize>lda << 2, panelB, out, <usize>ldc << 2);
+              else micro(kc, panelA, panelB, out, <usize>ldc << 2);
             } else {
-              if (WIDE) micro16(kc, panelA, panelB, tile, 64, tile, true);
-              else micro8(kc, panelA, panelB, tile, 32, true);
-              addTile(min(mc - i, MR), min(nc - j, NR), tile, out, ldc, overwrite);
+              memory.fill(tile, 0, TILE_BYTES);
+              if (i < whole) microDirect(kc, rowA, <usize>lda << 2, panelB, tile, NR << 2);
+              else micro(kc, panelA, panelB, tile, NR << 2);
+              addTile(min(mc - i, MR), min(nc - j, NR), tile, out, ldc);
             }
+            out += NR << 2;
+            panelB += panelBytes;
           }
         }
       }
     }
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function micro(kc: i32, a: usize, b: usize, c: usize, ldc: usize): void {
+  if (WIDE) micro16(kc, a, b, c, ldc);
+  else micro8(kc, a, b, c, ldc);
+}
+
+// @ts-ignore: decorator
+@inline
+function microDirect(kc: i32, a: usize, lda: usize, b: usize, c: usize, ldc: usize): void {
+  if (WIDE) micro16Direct(kc, a, lda, b, c, ldc);
+  else micro8Direct(kc, a, lda, b, c, ldc);
 }
 
 function scale(m: i32, n: i32, beta: f32, c: usize, ldc: i32): void {
@@ -68,54 +92,63 @@ function scale(m: i32, n: i32, beta: f32, c: usize, ldc: i32): void {
   }
 }
 
-function addTile(m: i32, n: i32, tile: usize, c: usize, ldc: i32, overwrite: bool): void {
+function addTile(m: i32, n: i32, tile: usize, c: usize, ldc: i32): void {
   for (let i = 0; i < m; i++) {
     for (let j = 0; j < n; j++) {
       const p = c + ((<usize>i * ldc + j) << 2);
-      const v = load<f32>(tile + ((<usize>(i * NR + j)) << 2));
-      store<f32>(p, overwrite ? v : load<f32>(p) + v);
+      store<f32>(p, load<f32>(p) + load<f32>(tile + ((<usize>(i * NR + j)) << 2)));
     }
   }
 }
 
-/** Panels of `width` columns of the k x n block at `source`, each panel k-major, padded with zeros. */
+/**
+ * Panels of `width` columns of the k x n block at `source`, each panel k-major, padded with zeros. Eight rows at a time across all panels:
+ * a panel at a time would touch a new page of memory with every row.
+ */
 function packRows(source: usize, ld: i32, k: i32, n: i32, out: usize, width: i32, alpha: f32): void {
   const step = <usize>ld << 2;
   const factor = f32x4.splat(alpha);
-  for (let j = 0; j < n; j += width) {
-    const w = min(n - j, width);
-    let from = source + (<usize>j << 2);
-    if (w == 16 && width == 16) {
-      for (let p = 0; p < k; p++) {
-        v128.store(out, v128.load(from));
-        v128.store(out, v128.load(from, 16), 16);
-        v128.store(out, v128.load(from, 32), 32);
-        v128.store(out, v128.load(from, 48), 48);
-        from += step;
-        out += 64;
-      }
-    } else if (w == 8 && width == 8) {
-      for (let p = 0; p < k; p++) {
-        v128.store(out, v128.load(from));
-        v128.store(out, v128.load(from, 16), 16);
-        from += step;
-        out += 32;
-      }
-    } else if (w == 6 && width == 6) {
-      for (let p = 0; p < k; p++) {
-        v128.store(out, f32x4.mul(factor, v128.load(from)));
-        v128.store64_lane(out, f32x4.mul(factor, v128.load64_zero(from, 16)), 0, 16);
-        from += step;
-        out += 24;
-      }
-    } else {
-      for (let p = 0; p < k; p++) {
-        for (let i = 0; i < width; i++) {
-          store<f32>(out, i < w ? alpha * load<f32>(from + (<usize>i << 2)) : 0);
-          out += 4;
+  const panelBytes = (<usize>(k * width)) << 2;
+  for (let p = 0; p < k; p += 8) {
+    const rows = min(8, k - p);
+    let panel = out + ((<usize>(p * width)) << 2);
+    for (let j = 0; j < n; j += width) {
+      const w = min(n - j, width);
+      let from = source + <usize>p * step + (<usize>j << 2);
+      let to = panel;
+      if (w == 16 && width == 16) {
+        for (let r = 0; r < rows; r++) {
+          v128.store(to, v128.load(from));
+          v128.store(to, v128.load(from, 16), 16);
+          v128.store(to, v128.load(from, 32), 32);
+          v128.store(to, v128.load(from, 48), 48);
+          from += step;
+          to += 64;
         }
-        from += step;
+      } else if (w == 8 && width == 8) {
+        for (let r = 0; r < rows; r++) {
+          v128.store(to, v128.load(from));
+          v128.store(to, v128.load(from, 16), 16);
+          from += step;
+          to += 32;
+        }
+      } else if (w == 6 && width == 6) {
+        for (let r = 0; r < rows; r++) {
+          v128.store(to, f32x4.mul(factor, v128.load(from)));
+          v128.store64_lane(to, f32x4.mul(factor, v128.load64_zero(from, 16)), 0, 16);
+          from += step;
+          to += 24;
+        }
+      } else {
+        for (let r = 0; r < rows; r++) {
+          for (let i = 0; i < width; i++) {
+            store<f32>(to, i < w ? alpha * load<f32>(from + (<usize>i << 2)) : 0);
+            to += 4;
+          }
+          from += step;
+        }
       }
+      panel += panelBytes;
     }
   }
 }
@@ -178,18 +211,19 @@ function packTransposed(source: usize, ld: i32, n: i32, k: i32, out: usize, widt
   }
 }
 
-/** A 6 x 16 tile of C over kc steps; the tile goes through memory so that all its stores stay adjacent, as the revectorizer wants them. */
-function micro16(kc: i32, a: usize, b: usize, c: usize, ldc: usize, tile: usize, overwrite: bool): void {
-  let c00 = f32x4.splat(0); let c01 = f32x4.splat(0); let c02 = f32x4.splat(0); let c03 = f32x4.splat(0);
-  let c10 = f32x4.splat(0); let c11 = f32x4.splat(0); let c12 = f32x4.splat(0); let c13 = f32x4.splat(0);
-  let c20 = f32x4.splat(0); let c21 = f32x4.splat(0); let c22 = f32x4.splat(0); let c23 = f32x4.splat(0);
-  let c30 = f32x4.splat(0); let c31 = f32x4.splat(0); let c32 = f32x4.splat(0); let c33 = f32x4.splat(0);
-  let c40 = f32x4.splat(0); let c41 = f32x4.splat(0); let c42 = f32x4.splat(0); let c43 = f32x4.splat(0);
-  let c50 = f32x4.splat(0); let c51 = f32x4.splat(0); let c52 = f32x4.splat(0); let c53 = f32x4.splat(0);
+/** Adds to a 6 x 16 tile of C over kc steps. */
+function micro16(kc: i32, a: usize, b: usize, c: usize, ldc: usize): void {
+  const p1 = c + ldc, p2 = p1 + ldc, p3 = p2 + ldc, p4 = p3 + ldc, p5 = p4 + ldc;
+  let c00 = v128.load(c); let c01 = v128.load(c, 16); let c02 = v128.load(c, 32); let c03 = v128.load(c, 48);
+  let c10 = v128.load(p1); let c11 = v128.load(p1, 16); let c12 = v128.load(p1, 32); let c13 = v128.load(p1, 48);
+  let c20 = v128.load(p2); let c21 = v128.load(p2, 16); let c22 = v128.load(p2, 32); let c23 = v128.load(p2, 48);
+  let c30 = v128.load(p3); let c31 = v128.load(p3, 16); let c32 = v128.load(p3, 32); let c33 = v128.load(p3, 48);
+  let c40 = v128.load(p4); let c41 = v128.load(p4, 16); let c42 = v128.load(p4, 32); let c43 = v128.load(p4, 48);
+  let c50 = v128.load(p5); let c51 = v128.load(p5, 16); let c52 = v128.load(p5, 32); let c53 = v128.load(p5, 48);
   for (let k = 0; k < kc; k++) {
-    const b0 = v128.load(b); const b1 = v128.load(b, 16); const b2 = v128.load(b, 32); const b3 = v128.load(b, 48);
+    const b0 = v128.load(b), b1 = v128.load(b, 16), b2 = v128.load(b, 32), b3 = v128.load(b, 48);
     let x: v128;
-    x = v128.load32_splat(a, 0); c00 = fma(x, b0, c00); c01 = fma(x, b1, c01); c02 = fma(x, b2, c02); c03 = fma(x, b3, c03);
+    x = v128.load32_splat(a); c00 = fma(x, b0, c00); c01 = fma(x, b1, c01); c02 = fma(x, b2, c02); c03 = fma(x, b3, c03);
     x = v128.load32_splat(a, 4); c10 = fma(x, b0, c10); c11 = fma(x, b1, c11); c12 = fma(x, b2, c12); c13 = fma(x, b3, c13);
     x = v128.load32_splat(a, 8); c20 = fma(x, b0, c20); c21 = fma(x, b1, c21); c22 = fma(x, b2, c22); c23 = fma(x, b3, c23);
     x = v128.load32_splat(a, 12); c30 = fma(x, b0, c30); c31 = fma(x, b1, c31); c32 = fma(x, b2, c32); c33 = fma(x, b3, c33);
@@ -198,42 +232,57 @@ function micro16(kc: i32, a: usize, b: usize, c: usize, ldc: usize, tile: usize,
     a += 24;
     b += 64;
   }
-  v128.store(tile, c00, 0); v128.store(tile, c01, 16); v128.store(tile, c02, 32); v128.store(tile, c03, 48);
-  v128.store(tile, c10, 64); v128.store(tile, c11, 80); v128.store(tile, c12, 96); v128.store(tile, c13, 112);
-  v128.store(tile, c20, 128); v128.store(tile, c21, 144); v128.store(tile, c22, 160); v128.store(tile, c23, 176);
-  v128.store(tile, c30, 192); v128.store(tile, c31, 208); v128.store(tile, c32, 224); v128.store(tile, c33, 240);
-  v128.store(tile, c40, 256); v128.store(tile, c41, 272); v128.store(tile, c42, 288); v128.store(tile, c43, 304);
-  v128.store(tile, c50, 320); v128.store(tile, c51, 336); v128.store(tile, c52, 352); v128.store(tile, c53, 368);
-  if (c == tile) return;
-  for (let i = 0; i < 6; i++) {
-    if (overwrite) {
-      v128.store(c, v128.load(tile, 0), 0);
-      v128.store(c, v128.load(tile, 16), 16);
-      v128.store(c, v128.load(tile, 32), 32);
-      v128.store(c, v128.load(tile, 48), 48);
-    } else {
-      v128.store(c, f32x4.add(v128.load(c, 0), v128.load(tile, 0)), 0);
-      v128.store(c, f32x4.add(v128.load(c, 16), v128.load(tile, 16)), 16);
-      v128.store(c, f32x4.add(v128.load(c, 32), v128.load(tile, 32)), 32);
-      v128.store(c, f32x4.add(v128.load(c, 48), v128.load(tile, 48)), 48);
-    }
-    c += ldc;
-    tile += 64;
-  }
+  v128.store(c, c00); v128.store(c, c01, 16); v128.store(c, c02, 32); v128.store(c, c03, 48);
+  v128.store(p1, c10); v128.store(p1, c11, 16); v128.store(p1, c12, 32); v128.store(p1, c13, 48);
+  v128.store(p2, c20); v128.store(p2, c21, 16); v128.store(p2, c22, 32); v128.store(p2, c23, 48);
+  v128.store(p3, c30); v128.store(p3, c31, 16); v128.store(p3, c32, 32); v128.store(p3, c33, 48);
+  v128.store(p4, c40); v128.store(p4, c41, 16); v128.store(p4, c42, 32); v128.store(p4, c43, 48);
+  v128.store(p5, c50); v128.store(p5, c51, 16); v128.store(p5, c52, 32); v128.store(p5, c53, 48);
 }
 
-/** A 6 x 8 tile of C over kc steps. */
-function micro8(kc: i32, a: usize, b: usize, c: usize, ldc: usize, overwrite: bool): void {
-  let c00 = f32x4.splat(0); let c01 = f32x4.splat(0);
-  let c10 = f32x4.splat(0); let c11 = f32x4.splat(0);
-  let c20 = f32x4.splat(0); let c21 = f32x4.splat(0);
-  let c30 = f32x4.splat(0); let c31 = f32x4.splat(0);
-  let c40 = f32x4.splat(0); let c41 = f32x4.splat(0);
-  let c50 = f32x4.splat(0); let c51 = f32x4.splat(0);
+/** Adds to a 6 x 16 tile of C over kc steps, with the rows of A read in place. */
+function micro16Direct(kc: i32, a: usize, lda: usize, b: usize, c: usize, ldc: usize): void {
+  const p1 = c + ldc, p2 = p1 + ldc, p3 = p2 + ldc, p4 = p3 + ldc, p5 = p4 + ldc;
+  let c00 = v128.load(c); let c01 = v128.load(c, 16); let c02 = v128.load(c, 32); let c03 = v128.load(c, 48);
+  let c10 = v128.load(p1); let c11 = v128.load(p1, 16); let c12 = v128.load(p1, 32); let c13 = v128.load(p1, 48);
+  let c20 = v128.load(p2); let c21 = v128.load(p2, 16); let c22 = v128.load(p2, 32); let c23 = v128.load(p2, 48);
+  let c30 = v128.load(p3); let c31 = v128.load(p3, 16); let c32 = v128.load(p3, 32); let c33 = v128.load(p3, 48);
+  let c40 = v128.load(p4); let c41 = v128.load(p4, 16); let c42 = v128.load(p4, 32); let c43 = v128.load(p4, 48);
+  let c50 = v128.load(p5); let c51 = v128.load(p5, 16); let c52 = v128.load(p5, 32); let c53 = v128.load(p5, 48);
+  let a1 = a + lda, a2 = a1 + lda, a3 = a2 + lda, a4 = a3 + lda, a5 = a4 + lda;
   for (let k = 0; k < kc; k++) {
-    const b0 = v128.load(b); const b1 = v128.load(b, 16);
+    const b0 = v128.load(b), b1 = v128.load(b, 16), b2 = v128.load(b, 32), b3 = v128.load(b, 48);
     let x: v128;
-    x = v128.load32_splat(a, 0); c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+    x = v128.load32_splat(a); c00 = fma(x, b0, c00); c01 = fma(x, b1, c01); c02 = fma(x, b2, c02); c03 = fma(x, b3, c03);
+    x = v128.load32_splat(a1); c10 = fma(x, b0, c10); c11 = fma(x, b1, c11); c12 = fma(x, b2, c12); c13 = fma(x, b3, c13);
+    x = v128.load32_splat(a2); c20 = fma(x, b0, c20); c21 = fma(x, b1, c21); c22 = fma(x, b2, c22); c23 = fma(x, b3, c23);
+    x = v128.load32_splat(a3); c30 = fma(x, b0, c30); c31 = fma(x, b1, c31); c32 = fma(x, b2, c32); c33 = fma(x, b3, c33);
+    x = v128.load32_splat(a4); c40 = fma(x, b0, c40); c41 = fma(x, b1, c41); c42 = fma(x, b2, c42); c43 = fma(x, b3, c43);
+    x = v128.load32_splat(a5); c50 = fma(x, b0, c50); c51 = fma(x, b1, c51); c52 = fma(x, b2, c52); c53 = fma(x, b3, c53);
+    a += 4; a1 += 4; a2 += 4; a3 += 4; a4 += 4; a5 += 4;
+    b += 64;
+  }
+  v128.store(c, c00); v128.store(c, c01, 16); v128.store(c, c02, 32); v128.store(c, c03, 48);
+  v128.store(p1, c10); v128.store(p1, c11, 16); v128.store(p1, c12, 32); v128.store(p1, c13, 48);
+  v128.store(p2, c20); v128.store(p2, c21, 16); v128.store(p2, c22, 32); v128.store(p2, c23, 48);
+  v128.store(p3, c30); v128.store(p3, c31, 16); v128.store(p3, c32, 32); v128.store(p3, c33, 48);
+  v128.store(p4, c40); v128.store(p4, c41, 16); v128.store(p4, c42, 32); v128.store(p4, c43, 48);
+  v128.store(p5, c50); v128.store(p5, c51, 16); v128.store(p5, c52, 32); v128.store(p5, c53, 48);
+}
+
+/** Adds to a 6 x 8 tile of C over kc steps. */
+function micro8(kc: i32, a: usize, b: usize, c: usize, ldc: usize): void {
+  const p1 = c + ldc, p2 = p1 + ldc, p3 = p2 + ldc, p4 = p3 + ldc, p5 = p4 + ldc;
+  let c00 = v128.load(c); let c01 = v128.load(c, 16);
+  let c10 = v128.load(p1); let c11 = v128.load(p1, 16);
+  let c20 = v128.load(p2); let c21 = v128.load(p2, 16);
+  let c30 = v128.load(p3); let c31 = v128.load(p3, 16);
+  let c40 = v128.load(p4); let c41 = v128.load(p4, 16);
+  let c50 = v128.load(p5); let c51 = v128.load(p5, 16);
+  for (let k = 0; k < kc; k++) {
+    const b0 = v128.load(b), b1 = v128.load(b, 16);
+    let x: v128;
+    x = v128.load32_splat(a); c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
     x = v128.load32_splat(a, 4); c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
     x = v128.load32_splat(a, 8); c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
     x = v128.load32_splat(a, 12); c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
@@ -242,19 +291,40 @@ function micro8(kc: i32, a: usize, b: usize, c: usize, ldc: usize, overwrite: bo
     a += 24;
     b += 32;
   }
-  if (!overwrite) {
-    let p = c;
-    c00 = f32x4.add(c00, v128.load(p)); c01 = f32x4.add(c01, v128.load(p, 16)); p += ldc;
-    c10 = f32x4.add(c10, v128.load(p)); c11 = f32x4.add(c11, v128.load(p, 16)); p += ldc;
-    c20 = f32x4.add(c20, v128.load(p)); c21 = f32x4.add(c21, v128.load(p, 16)); p += ldc;
-    c30 = f32x4.add(c30, v128.load(p)); c31 = f32x4.add(c31, v128.load(p, 16)); p += ldc;
-    c40 = f32x4.add(c40, v128.load(p)); c41 = f32x4.add(c41, v128.load(p, 16)); p += ldc;
-    c50 = f32x4.add(c50, v128.load(p)); c51 = f32x4.add(c51, v128.load(p, 16));
+  v128.store(c, c00); v128.store(c, c01, 16);
+  v128.store(p1, c10); v128.store(p1, c11, 16);
+  v128.store(p2, c20); v128.store(p2, c21, 16);
+  v128.store(p3, c30); v128.store(p3, c31, 16);
+  v128.store(p4, c40); v128.store(p4, c41, 16);
+  v128.store(p5, c50); v128.store(p5, c51, 16);
+}
+
+/** Adds to a 6 x 8 tile of C over kc steps, with the rows of A read in place. */
+function micro8Direct(kc: i32, a: usize, lda: usize, b: usize, c: usize, ldc: usize): void {
+  const p1 = c + ldc, p2 = p1 + ldc, p3 = p2 + ldc, p4 = p3 + ldc, p5 = p4 + ldc;
+  let c00 = v128.load(c); let c01 = v128.load(c, 16);
+  let c10 = v128.load(p1); let c11 = v128.load(p1, 16);
+  let c20 = v128.load(p2); let c21 = v128.load(p2, 16);
+  let c30 = v128.load(p3); let c31 = v128.load(p3, 16);
+  let c40 = v128.load(p4); let c41 = v128.load(p4, 16);
+  let c50 = v128.load(p5); let c51 = v128.load(p5, 16);
+  let a1 = a + lda, a2 = a1 + lda, a3 = a2 + lda, a4 = a3 + lda, a5 = a4 + lda;
+  for (let k = 0; k < kc; k++) {
+    const b0 = v128.load(b), b1 = v128.load(b, 16);
+    let x: v128;
+    x = v128.load32_splat(a); c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+    x = v128.load32_splat(a1); c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+    x = v128.load32_splat(a2); c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+    x = v128.load32_splat(a3); c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+    x = v128.load32_splat(a4); c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+    x = v128.load32_splat(a5); c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+    a += 4; a1 += 4; a2 += 4; a3 += 4; a4 += 4; a5 += 4;
+    b += 32;
   }
-  v128.store(c, c00); v128.store(c, c01, 16); c += ldc;
-  v128.store(c, c10); v128.store(c, c11, 16); c += ldc;
-  v128.store(c, c20); v128.store(c, c21, 16); c += ldc;
-  v128.store(c, c30); v128.store(c, c31, 16); c += ldc;
-  v128.store(c, c40); v128.store(c, c41, 16); c += ldc;
-  v128.store(c, c50); v128.store(c, c51, 16);
+  v128.store(c, c00); v128.store(c, c01, 16);
+  v128.store(p1, c10); v128.store(p1, c11, 16);
+  v128.store(p2, c20); v128.store(p2, c21, 16);
+  v128.store(p3, c30); v128.store(p3, c31, 16);
+  v128.store(p4, c40); v128.store(p4, c41, 16);
+  v128.store(p5, c50); v128.store(p5, c51, 16);
 }

@@ -1,4 +1,4 @@
-// Full to upper band by blocked Householder transforms (Grosser and Lang 1999): a QR of WIDTH columns, an LQ of WIDTH rows, and one
+// Full to upper band by blocked Householder transforms (Grosser and Lang 1999): a QR of some columns, an LQ of as many rows, and one
 // merged update of the rest, A <- A - V1 Y^T - X V2^T, so that the rest is read twice and written once for each step.
 import { type Arena, ranges, type Team } from '../team.ts';
 import {
@@ -8,8 +8,8 @@ import {
   type Panel,
   type PanelRoom,
   panelRoom,
+  panelWidth,
   transposeTasks,
-  WIDTH,
 } from './panel.ts';
 import { type Block, block, multiplyHere, productTasks, within } from './product.ts';
 import { keepColumns } from './qr.ts';
@@ -17,40 +17,43 @@ import { keepColumns } from './qr.ts';
 export interface BandRoom extends PanelRoom {
   readonly m: number;
   readonly n: number;
-  /** [V1; X]^T, 2 WIDTH x m, and [Y; V2]^T, 2 WIDTH x n: the merged update is their product. */
+  /** [V1; X]^T, 2 width x m, and [Y; V2]^T, 2 width x n: the merged update is their product. */
   readonly left: number;
   readonly right: number;
-  /** V1^T A, and later the unscaled X^T: WIDTH x max(m, n). */
+  /** V1^T A (width x n), and later A V2 (m x width) and its transpose. */
   readonly product: number;
+  readonly turned: number;
   readonly t: number;
   readonly cross: number;
 }
 
 export function bandRoom(arena: Arena, m: number, n: number, threads: number): BandRoom {
+  const width = panelWidth(n);
   return {
-    ...panelRoom(arena, threads),
+    ...panelRoom(arena, width, threads),
     m,
     n,
-    left: arena.floats(2 * WIDTH * m),
-    right: arena.floats(2 * WIDTH * n),
-    product: arena.floats(WIDTH * Math.max(m, n)),
-    t: arena.floats(WIDTH * WIDTH),
-    cross: arena.floats(WIDTH * WIDTH),
+    left: arena.floats(2 * width * m),
+    right: arena.floats(2 * width * n),
+    product: arena.floats(width * Math.max(m, n)),
+    turned: arena.floats(width * m),
+    t: arena.floats(width * width),
+    cross: arena.floats(width * width),
   };
 }
 
-/** Reduces `a` (m x n, m >= n) to an upper band with WIDTH superdiagonals; outside it, `a` is undefined. */
+/** Reduces `a` (m x n, m >= n) to an upper band with `width` superdiagonals; outside it, `a` is undefined. */
 export function reduceToBand(team: Team, room: BandRoom, a: Block, progress: (share: number) => void): void {
-  const { n } = room;
-  for (let j = 0; j < n; j += WIDTH) {
+  const { n, width } = room;
+  for (let j = 0; j < n; j += width) {
     step(team, room, a, j);
-    progress(1 - ((n - j - WIDTH) / n) ** 3);
+    progress(1 - ((n - j - width) / n) ** 3);
   }
 }
 
 function step(team: Team, room: BandRoom, a: Block, j: number): void {
   const { m, n } = room;
-  const count = Math.min(WIDTH, n - j);
+  const count = Math.min(room.width, n - j);
   const rows = m - j;
   const cols = n - j - count;
   const t = block(room.t, count);
@@ -86,15 +89,16 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
     }
   });
 
-  // X^T = T2^T (V2^T A^T - (Y^T V2)^T V1^T), over the rows below the panel.
+  // X^T = T2^T ((A V2)^T - (Y^T V2)^T V1^T), over the rows below the panel.
   const below = rows - count;
   const rest = within(a, j + count, j + count);
   const v1 = within(columns.v, 0, count);
-  const raw = block(room.product, below);
+  const raw = block(room.product, count);
+  const rawTransposed = block(room.turned, below);
   const x = within(block(room.left, rows), count, count);
   const cross = block(room.cross, count);
   team.perform([
-    ...productTasks(team, { m: count, n: below, k: cols, a: right.v, b: rest, transposeB: true, c: raw }),
+    ...productTasks(team, { m: below, n: count, k: cols, a: rest, b: right.v, transposeB: true, c: raw }),
     ...productTasks(team, { m: count, n: count, k: cols, a: y, b: right.v, transposeB: true, c: cross }),
     ...gramTasks(team, room, right),
   ]);
@@ -102,7 +106,8 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
   team.perform(
     ranges(below, 256, 16).map(({ from, to }) => () => {
       const here = { m: count, n: to - from, k: count, transposeA: true };
-      const out = within(raw, 0, from);
+      const out = within(rawTransposed, 0, from);
+      team.kernels.transpose(to - from, count, within(raw, from, 0).at, raw.ld, out.at, out.ld);
       multiplyHere(team, { ...here, a: cross, b: within(v1, 0, from), c: out, alpha: -1, beta: 1 });
       multiplyHere(team, { ...here, a: t, b: out, c: within(x, 0, from) });
     }),

@@ -1,48 +1,96 @@
 import { SYNC } from '../memory.ts';
 import type { Arena, Team } from '../team.ts';
-import { WIDTH } from './panel.ts';
 import type { Block } from './product.ts';
 
 export interface ChaseRoom {
   readonly n: number;
+  readonly bandwidth: number;
+  readonly stride: number;
   readonly band: number;
-  /** Reflectors of one step. */
-  readonly v: number;
+  readonly progress: number;
+  /** Each thread's room for the reflectors of one step. */
+  readonly scratch: readonly number[];
+  /** All reflectors, where vectors are wanted. */
+  readonly kept: KeptReflectors | undefined;
 }
 
-const STRIDE = 3 * WIDTH;
+/** The reflectors of all sweeps, as `kernels/chase.ts` lays them out. */
+export interface KeptReflectors {
+  readonly right: number;
+  readonly left: number;
+  readonly width: number;
+  readonly taus: number;
+  readonly steps: number;
+}
 
-export function chaseRoom(arena: Arena, n: number): ChaseRoom {
-  return { n, band: arena.floats((n + WIDTH) * STRIDE), v: arena.floats(2 * (WIDTH + 16)) };
+/** Sweeps between two meetings of all threads, where progress is reported. */
+const SLICE = 1024;
+
+export function chaseRoom(arena: Arena, n: number, bandwidth: number, threads: number, keep: boolean): ChaseRoom {
+  const stride = 3 * bandwidth;
+  const width = n + bandwidth + 16;
+  const steps = Math.max(1, Math.floor((n - 2) / bandwidth) + 1);
+  return {
+    n,
+    bandwidth,
+    stride,
+    band: arena.floats((n + bandwidth) * stride),
+    progress: arena.floats(SLICE),
+    scratch: Array.from({ length: threads }, () => arena.floats(2 * bandwidth + 48)),
+    kept: keep
+      ? {
+          right: arena.floats(n * width),
+          left: arena.floats(n * width),
+          width,
+          taus: arena.floats(2 * n * steps),
+          steps,
+        }
+      : undefined,
+  };
 }
 
 /** Copies the upper band of `a` into band storage, `kernels/chase.ts` says how. */
-export function storeBand(team: Team, { n, band }: ChaseRoom, a: Block): void {
+export function storeBand(team: Team, { n, bandwidth, stride, band }: ChaseRoom, a: Block): void {
+  const { kernels } = team;
   team.lead(() => {
-    team.kernels.clear(1, (n + WIDTH) * STRIDE, band, 0);
+    kernels.clear(n + bandwidth, stride, band, stride);
     for (let i = 0; i < n; i++) {
-      const length = Math.min(WIDTH + 1, n - i);
-      team.kernels.copy(1, length, a.at + i * (a.ld + 1) * 4, 0, band + (i * STRIDE + WIDTH) * 4, 0);
+      const length = Math.min(bandwidth + 1, n - i);
+      kernels.copy(1, length, a.at + i * (a.ld + 1) * 4, 0, band + (i * stride + bandwidth) * 4, 0);
     }
   });
 }
 
-/** Band to upper bidiagonal, on the leader; gives diagonal and superdiagonal. */
-export function chaseBulges(team: Team, { n, band, v }: ChaseRoom, progress: (share: number) => void) {
-  team.lead(() => {
-    const { kernels } = team;
-    const left = v + (WIDTH + 8) * 4;
-    const taus = left + (WIDTH + 8) * 4;
-    for (let sweep = 0; sweep < n - 1; sweep++) {
-      if (kernels.askedToStop(SYNC)) return;
-      let next = sweep + 1;
-      for (let step = 0; next < n; step++) next = kernels.chaseStep(band, STRIDE, WIDTH, sweep, step, v, left, taus);
-      if (sweep % 64 === 0) progress(1 - ((n - sweep) / n) ** 2);
-    }
-  });
-  const values = team.floats(band, n * STRIDE);
+/** Band to upper bidiagonal; gives diagonal and superdiagonal. */
+export function chaseBulges(team: Team, room: ChaseRoom, progress: (share: number) => void) {
+  const { n, bandwidth, stride, band, scratch, kept } = room;
+  const { kernels, threads } = team;
+  // A group keeps 2 group + 1 steps of distance to the next: all threads must fit into the length of the band.
+  const group = Math.max(1, Math.min(8, Math.floor(n / bandwidth / threads / 4)));
+  for (let first = 0; first < n - 1; first += SLICE) {
+    const last = Math.min(n - 1, first + SLICE);
+    team.lead(() => kernels.clear(1, SLICE, room.progress, 0));
+    kernels.chase(
+      band,
+      stride,
+      bandwidth,
+      n,
+      first,
+      last,
+      group,
+      room.progress,
+      kept?.right ?? 0,
+      kept ? kept.left - kept.right : 0,
+      kept?.taus ?? 0,
+      scratch[team.id]!,
+      SYNC,
+    );
+    team.barrier();
+    progress(1 - ((n - last) / n) ** 2);
+  }
+  const values = team.floats(band, n * stride);
   return {
-    diagonal: Float64Array.from({ length: n }, (_, i) => values[i * STRIDE + WIDTH]!),
-    superdiagonal: Float64Array.from({ length: Math.max(0, n - 1) }, (_, i) => values[i * STRIDE + WIDTH + 1]!),
+    diagonal: Float64Array.from({ length: n }, (_, i) => values[i * stride + bandwidth]!),
+    superdiagonal: Float64Array.from({ length: Math.max(0, n - 1) }, (_, i) => values[i * stride + bandwidth + 1]!),
   };
 }

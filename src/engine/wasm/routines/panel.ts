@@ -2,8 +2,11 @@ import { SYNC } from '../memory.ts';
 import { type Arena, ranges, type Task, type Team } from '../team.ts';
 import { type Block, block, productTasks } from './product.ts';
 
-/** Columns of a panel, and the bandwidth of the reduced matrix. */
-export const WIDTH = 32;
+/**
+ * Columns of a panel, and the bandwidth of the reduced matrix: a multiple of 16. Wider panels make better products, a wider band more
+ * work for the chase.
+ */
+export const panelWidth = (n: number): number => (n < 1280 ? 32 : 48);
 
 /** `count` reflectors of `length` entries, I - V T V^T as a whole. */
 export interface Panel {
@@ -17,16 +20,18 @@ export interface Panel {
 
 /** Room that factoring panels needs once for all of them. */
 export interface PanelRoom {
+  readonly width: number;
   readonly tau: number;
   readonly shared: number;
   readonly gram: number;
 }
 
-export function panelRoom(arena: Arena, threads: number): PanelRoom {
+export function panelRoom(arena: Arena, width: number, threads: number): PanelRoom {
   return {
-    tau: arena.floats(WIDTH),
-    shared: arena.doubles(2 * (threads + 1) * WIDTH),
-    gram: arena.floats(WIDTH * WIDTH),
+    width,
+    tau: arena.floats(width),
+    shared: arena.doubles(2 * (threads + 1) * width),
+    gram: arena.floats(width * width),
   };
 }
 

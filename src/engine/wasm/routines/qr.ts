@@ -6,8 +6,8 @@ import {
   type Panel,
   type PanelRoom,
   panelRoom,
+  panelWidth,
   transposeTasks,
-  WIDTH,
 } from './panel.ts';
 import { type Block, block, productTasks, within } from './product.ts';
 
@@ -16,27 +16,28 @@ export interface QrRoom extends PanelRoom {
   readonly n: number;
   /** Each panel's reflectors and T; without Q they all lie in the same place. */
   readonly panels: readonly Panel[];
-  /** V^T A and T V^T A: WIDTH x n each. */
+  /** V^T A and T V^T A: width x n each. */
   readonly product: Block;
   readonly scaled: Block;
 }
 
 /** @param keepQ whether the reflectors are kept, as `formQ` needs them */
 export function qrRoom(arena: Arena, m: number, n: number, threads: number, keepQ: boolean): QrRoom {
-  const shared = keepQ ? undefined : { v: arena.floats(WIDTH * m), t: arena.floats(WIDTH * WIDTH) };
-  const panels = ranges(n, WIDTH).map(({ from, to }) => {
+  const width = panelWidth(n);
+  const shared = keepQ ? undefined : { v: arena.floats(width * m), t: arena.floats(width * width) };
+  const panels = ranges(n, width).map(({ from, to }) => {
     const count = to - from;
     const length = m - from;
     const v = block(shared?.v ?? arena.floats(count * length), length);
     return { v, count, length, t: block(shared?.t ?? arena.floats(count * count), count) };
   });
   return {
-    ...panelRoom(arena, threads),
+    ...panelRoom(arena, width, threads),
     m,
     n,
     panels,
-    product: block(arena.floats(WIDTH * n), n),
-    scaled: block(arena.floats(WIDTH * n), n),
+    product: block(arena.floats(width * n), n),
+    scaled: block(arena.floats(width * n), n),
   };
 }
 
@@ -44,7 +45,7 @@ export function qrRoom(arena: Arena, m: number, n: number, threads: number, keep
 export function factorQr(team: Team, room: QrRoom, a: Block, progress: (share: number) => void): void {
   const { m, n, panels } = room;
   for (const [i, panel] of panels.entries()) {
-    const j = i * WIDTH;
+    const j = i * room.width;
     const { count, length, v } = panel;
     team.perform(transposeTasks(team, length, count, within(a, j, j), v));
     factorPanel(team, room, panel, (row) => keepColumns(team, a, j, j, count, row));
@@ -100,7 +101,7 @@ export function formQ(team: Team, room: QrRoom, a: Block, progress: (share: numb
   setIdentity(team, m, n, a);
   // Columns left of a panel are still unit vectors that its reflectors do not touch.
   for (const [i, panel] of [...panels.entries()].reverse()) {
-    const j = i * WIDTH;
+    const j = i * room.width;
     reflect(team, room, panel, within(a, j, j), n - j, false);
     progress(((n - j) / n) ** 2);
   }
@@ -109,7 +110,7 @@ export function formQ(team: Team, room: QrRoom, a: Block, progress: (share: numb
 /** c <- Q c for a c of m x cols, whose `product` and `scaled` fit (cols <= n). */
 export function reflectAll(team: Team, room: QrRoom, c: Block, cols: number): void {
   for (const [i, panel] of [...room.panels.entries()].reverse()) {
-    reflect(team, room, panel, within(c, i * WIDTH, 0), cols, false);
+    reflect(team, room, panel, within(c, i * room.width, 0), cols, false);
   }
 }
 

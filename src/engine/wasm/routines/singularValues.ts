@@ -2,6 +2,7 @@ import { bidiagonalValues } from '../bidiagonal.ts';
 import { Arena, type Team } from '../team.ts';
 import { bandRoom, reduceToBand } from './band.ts';
 import { chaseBulges, chaseRoom, storeBand } from './chase.ts';
+import { panelWidth } from './panel.ts';
 import { isTall, normalize, transposeAll } from './prepare.ts';
 import { type Block, block } from './product.ts';
 import { copyTriangle, factorQr, qrRoom } from './qr.ts';
@@ -27,7 +28,7 @@ function layout(rows: number, cols: number, threads: number, base: number) {
     qr: tall ? qrRoom(arena, m, n, threads, false) : undefined,
     triangle: tall ? block(arena.floats(n * n), n) : undefined,
     band: bandRoom(arena, tall ? n : m, n, threads),
-    chase: chaseRoom(arena, n),
+    chase: chaseRoom(arena, n, panelWidth(n), threads, false),
     end: arena.end,
   };
 }
