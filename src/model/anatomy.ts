@@ -52,9 +52,9 @@ export function anatomy(tensors: readonly TensorInfo[]): Anatomy {
   const matrices: MatrixRef[] = [];
   const skipped: Skipped[] = [];
   let layers = 0;
-  for (const { tensor, numbers, template } of entries) {
+  for (const { tensor, numbers, template, useless } of entries) {
     const meaning = meanings.get(template)!;
-    const reason = notAMatrix(tensor) ?? family?.skip?.[meaning.rest];
+    const reason = useless ?? family?.skip?.[meaning.rest];
     if (reason !== undefined) {
       skipped.push({ name: tensor.name, reason });
       continue;
@@ -91,6 +91,8 @@ interface Entry {
   readonly tensor: TensorInfo;
   readonly numbers: readonly number[];
   readonly template: Template;
+  /** Why it is no matrix. */
+  readonly useless: string | undefined;
 }
 
 interface Meaning extends Split {
@@ -109,8 +111,9 @@ function group(tensors: readonly TensorInfo[]): { entries: Entry[]; templates: T
       templates.set(path, template);
     }
     seen(template, numbers);
-    template.isMatrix ||= notAMatrix(tensor) === undefined;
-    return { tensor, numbers, template };
+    const useless = notAMatrix(tensor);
+    template.isMatrix ||= useless === undefined;
+    return { tensor, numbers, template, useless };
   });
   return { entries, templates: [...templates.values()] };
 }
@@ -140,10 +143,7 @@ function understand(templates: readonly Template[], family: Family | null): Map<
 /** The module with its other numbers; T5's `layer.0.SelfAttention` is `SelfAttention`: the number only repeats the name. */
 function moduleName({ module, layerAt }: Meaning, numbers: readonly number[], family: Family | null): string {
   if (!module.includes('#')) return module;
-  const filled = fillIn(
-    module,
-    numbers.filter((_, k) => k !== layerAt),
-  );
+  const filled = fillIn(module, numbers, layerAt);
   return (family?.collapse ?? []).reduce((path, part) => path.replace(new RegExp(`\\b${part}\\.\\d+\\.`), ''), filled);
 }
 

@@ -25,7 +25,7 @@ export function matrixShape(tensor: TensorInfo): [rows: number, cols: number] {
 /** Why a PyTorch layer that holds this tensor cannot be replaced by a factored one; null where it can. */
 export function fixedBecause(tensor: TensorInfo): string | null {
   if (isStack(tensor)) return 'a slice of a stacked tensor, not a layer of its own';
-  if (/\blora_/.test(tensor.name)) return 'already a factor of an adapter';
+  if (tensor.name.includes('.lora_')) return 'already a factor of an adapter';
   if (!tensor.name.endsWith('.weight')) return 'a bare parameter, not the weight of a layer';
   if (tensor.shape.length > 5) return 'more than 5-D';
   if (tensor.shape.length > 2 && tensor.shape[1] === 1) return 'a depthwise convolution or one of a single channel';

@@ -1,0 +1,317 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import fc from 'fast-check';
+import { openCheckpoint } from '../../../src/formats/open.ts';
+import { anatomy } from '../../../src/model/anatomy.ts';
+import { FAMILIES } from '../../../src/model/families.ts';
+import { tensor } from './tensors.ts';
+
+/** Per family: real names (layer 3 of a deeper network) with what is to be read from them: layer, module, role. */
+const NAMES: Readonly<Record<string, readonly (readonly [string, number | null, string, string])[]>> = {
+  LLaMA: [
+    ['model.embed_tokens.weight', null, 'embed_tokens', 'embedding'],
+    ['model.layers.3.self_attn.q_proj.weight', 3, 'self_attn.q_proj', 'query'],
+    ['model.layers.3.self_attn.o_proj.weight', 3, 'self_attn.o_proj', 'output'],
+    ['model.layers.3.mlp.gate_proj.weight', 3, 'mlp.gate_proj', 'gate'],
+    ['model.layers.3.mlp.down_proj.weight', 3, 'mlp.down_proj', 'down'],
+    ['lm_head.weight', null, 'lm_head', 'head'],
+  ],
+  Qwen: [
+    ['model.layers.3.self_attn.k_proj.weight', 3, 'self_attn.k_proj', 'key'],
+    ['model.layers.3.self_attn.q_proj.weight', 3, 'self_attn.q_proj', 'query'],
+  ],
+  Gemma: [
+    ['model.layers.3.self_attn.v_proj.weight', 3, 'self_attn.v_proj', 'value'],
+    ['model.layers.3.mlp.up_proj.weight', 3, 'mlp.up_proj', 'up'],
+  ],
+  Mixtral: [
+    ['model.layers.3.block_sparse_moe.gate.weight', 3, 'block_sparse_moe.gate', 'router'],
+    ['model.layers.3.block_sparse_moe.experts.7.w1.weight', 3, 'block_sparse_moe.experts.7.w1', 'gate'],
+    ['model.layers.3.block_sparse_moe.experts.7.w2.weight', 3, 'block_sparse_moe.experts.7.w2', 'down'],
+    ['model.layers.3.self_attn.q_proj.weight', 3, 'self_attn.q_proj', 'query'],
+  ],
+  MoE: [
+    ['model.layers.3.mlp.gate.weight', 3, 'mlp.gate', 'router'],
+    ['model.layers.3.mlp.experts.12.up_proj.weight', 3, 'mlp.experts.12.up_proj', 'up'],
+    ['model.layers.3.mlp.shared_expert.down_proj.weight', 3, 'mlp.shared_expert.down_proj', 'down'],
+    ['model.layers.3.self_attn.q_proj.weight', 3, 'self_attn.q_proj', 'query'],
+  ],
+  'Phi-3': [
+    ['model.layers.3.self_attn.qkv_proj.weight', 3, 'self_attn.qkv_proj', 'qkv'],
+    ['model.layers.3.mlp.gate_up_proj.weight', 3, 'mlp.gate_up_proj', 'gateUp'],
+  ],
+  Phi: [
+    ['model.layers.3.self_attn.dense.weight', 3, 'self_attn.dense', 'output'],
+    ['model.layers.3.mlp.fc1.weight', 3, 'mlp.fc1', 'up'],
+  ],
+  'LLaMA (Meta)': [
+    ['tok_embeddings.weight', null, 'tok_embeddings', 'embedding'],
+    ['layers.3.attention.wq.weight', 3, 'attention.wq', 'query'],
+    ['layers.3.feed_forward.w2.weight', 3, 'feed_forward.w2', 'down'],
+  ],
+  GGUF: [
+    ['token_embd.weight', null, 'token_embd', 'embedding'],
+    ['blk.3.attn_q.weight', 3, 'attn_q', 'query'],
+    ['blk.3.ffn_down.weight', 3, 'ffn_down', 'down'],
+  ],
+  'GPT-2': [
+    ['transformer.wte.weight', null, 'wte', 'embedding'],
+    ['transformer.h.3.attn.c_attn.weight', 3, 'attn.c_attn', 'qkv'],
+    ['transformer.h.3.mlp.c_proj.weight', 3, 'mlp.c_proj', 'down'],
+  ],
+  'GPT-NeoX': [
+    ['gpt_neox.embed_in.weight', null, 'embed_in', 'embedding'],
+    ['gpt_neox.layers.3.attention.query_key_value.weight', 3, 'attention.query_key_value', 'qkv'],
+    ['gpt_neox.layers.3.mlp.dense_4h_to_h.weight', 3, 'mlp.dense_4h_to_h', 'down'],
+  ],
+  'BLOOM / Falcon': [
+    ['transformer.word_embeddings.weight', null, 'word_embeddings', 'embedding'],
+    ['transformer.h.3.self_attention.query_key_value.weight', 3, 'self_attention.query_key_value', 'qkv'],
+  ],
+  BERT: [
+    ['bert.embeddings.word_embeddings.weight', null, 'embeddings.word_embeddings', 'embedding'],
+    ['bert.encoder.layer.3.attention.self.query.weight', 3, 'attention.self.query', 'query'],
+    ['bert.encoder.layer.3.output.dense.weight', 3, 'output.dense', 'down'],
+  ],
+  DistilBERT: [['distilbert.transformer.layer.3.attention.q_lin.weight', 3, 'attention.q_lin', 'query']],
+  T5: [
+    ['shared.weight', null, 'shared', 'embedding'],
+    ['encoder.block.3.layer.0.SelfAttention.q.weight', 3, 'encoder.SelfAttention.q', 'query'],
+    ['decoder.block.3.layer.1.EncDecAttention.v.weight', 3, 'decoder.EncDecAttention.v', 'value'],
+    ['decoder.block.3.layer.2.DenseReluDense.wi_0.weight', 3, 'decoder.DenseReluDense.wi_0', 'gate'],
+  ],
+  OPT: [
+    ['model.decoder.embed_tokens.weight', null, 'decoder.embed_tokens', 'embedding'],
+    ['model.decoder.layers.3.self_attn.out_proj.weight', 3, 'self_attn.out_proj', 'output'],
+    ['model.decoder.layers.3.fc2.weight', 3, 'fc2', 'down'],
+  ],
+  BART: [
+    ['model.encoder.layers.3.fc1.weight', 3, 'encoder.fc1', 'up'],
+    ['model.decoder.layers.3.encoder_attn.q_proj.weight', 3, 'decoder.encoder_attn.q_proj', 'query'],
+  ],
+  CLIP: [
+    ['text_model.encoder.layers.3.mlp.fc1.weight', 3, 'text_model.encoder.mlp.fc1', 'up'],
+    ['vision_model.encoder.layers.3.self_attn.k_proj.weight', 3, 'vision_model.encoder.self_attn.k_proj', 'key'],
+  ],
+  ViT: [
+    ['vit.encoder.layer.3.attention.attention.key.weight', 3, 'attention.attention.key', 'key'],
+    ['vit.encoder.layer.3.attention.attention.query.weight', 3, 'attention.attention.query', 'query'],
+    ['vit.encoder.layer.3.intermediate.dense.weight', 3, 'intermediate.dense', 'up'],
+  ],
+  'ViT (timm)': [
+    ['blocks.3.attn.qkv.weight', 3, 'attn.qkv', 'qkv'],
+    ['head.weight', null, 'head', 'head'],
+  ],
+  RWKV: [
+    ['emb.weight', null, 'emb', 'embedding'],
+    ['blocks.3.att.receptance.weight', 3, 'att.receptance', 'query'],
+    ['blocks.3.ffn.value.weight', 3, 'ffn.value', 'down'],
+  ],
+  'Llama 4': [
+    ['model.layers.3.feed_forward.router.weight', 3, 'feed_forward.router', 'router'],
+    ['model.layers.3.feed_forward.shared_expert.up_proj.weight', 3, 'feed_forward.shared_expert.up_proj', 'up'],
+  ],
+};
+
+/** Vectors that tell a family from another whose matrices have the same names. */
+const MARKS: Readonly<Record<string, string>> = {
+  Qwen: 'model.layers.3.self_attn.q_proj.bias',
+  Gemma: 'model.layers.3.pre_feedforward_layernorm.weight',
+};
+
+const only = (name: string, shape: readonly number[], dtype = 'F32') => anatomy([tensor(name, shape, { dtype })]);
+
+describe('what a tensor is, by its name', () => {
+  it('every family in the tables is held to real names', () => {
+    assert.deepEqual(Object.keys(NAMES).sort(), FAMILIES.map(({ name }) => name).sort());
+  });
+
+  for (const [family, names] of Object.entries(NAMES))
+    for (const wrapper of ['', 'module.', '_orig_mod.'])
+      it(`${family}${wrapper && ` in ${wrapper}`}: layer, module and role`, () => {
+        const mark = MARKS[family] ? [tensor(wrapper + MARKS[family], [8])] : [];
+        const found = anatomy([...names.map(([name]) => tensor(wrapper + name, [8, 8])), ...mark]);
+        assert.equal(found.family, family);
+        assert.deepEqual(
+          found.matrices.map(({ name, layer, module, role }) => [name.slice(wrapper.length), layer, module, role]),
+          names,
+        );
+        assert.equal(found.layers, 4);
+      });
+
+  it('an adapter keeps the family, layer and module of what it adapts', () => {
+    const name = 'base_model.model.model.layers.2.self_attn.q_proj.lora_A.weight';
+    const { family, matrices } = anatomy([tensor(name, [4, 8])]);
+    assert.equal(family, 'LLaMA');
+    const { layer, module, role } = matrices[0]!;
+    assert.deepEqual([layer, module, role], [2, 'self_attn.q_proj.lora_A', 'adapter']);
+    assert.match(matrices[0]!.fixed ?? '', /adapter/);
+  });
+
+  it('an embedding alone tells no family', () => assert.equal(only('model.embed_tokens.weight', [8, 8]).family, null));
+});
+
+describe('what a tensor is, by an unknown name', () => {
+  const places = (...names: string[]) =>
+    anatomy(names.map((name) => tensor(name, [4, 4]))).matrices.map(({ layer, module }) => [layer, module]);
+
+  it('the last number that varies is the layer, the rest the module', () => {
+    assert.deepEqual(places('a.1.b.2.w', 'a.1.b.3.w', 'a.1.b.3.u'), [
+      [2, 'a.1.b'],
+      [3, 'a.1.b'],
+      [null, 'a.1.b.3.u'],
+    ]);
+    assert.deepEqual(places('features.0.weight', 'features.3.weight'), [
+      [0, 'features'],
+      [3, 'features'],
+    ]);
+  });
+
+  it('stacks of the same layer numbers stay apart', () => {
+    assert.deepEqual(
+      places('layer1.0.conv.weight', 'layer1.1.conv.weight', 'layer2.0.conv.weight', 'layer2.1.conv.weight'),
+      [
+        [0, 'layer1.conv'],
+        [1, 'layer1.conv'],
+        [0, 'layer2.conv'],
+        [1, 'layer2.conv'],
+      ],
+    );
+  });
+
+  it('slashes, colons and numbers after an underscore are understood', () => {
+    assert.deepEqual(
+      places('bert/encoder/layer_4/attention/self/query/kernel', 'encoder.layers.encoder_layer_5.mlp.weight'),
+      [
+        [4, 'encoder.attention.self.query'],
+        [5, 'encoder.layers.mlp'],
+      ],
+    );
+  });
+
+  it('no two matrices of a checkpoint share a layer and a module, whatever they are called', () => {
+    const part = fc.constantFrom('a', 'b', 'layers', 'blocks', '0', '1', '2', 'x_1', 'conv1');
+    const name = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('.'));
+    fc.assert(
+      fc.property(fc.uniqueArray(name, { maxLength: 20 }), (names) => {
+        const { matrices } = anatomy(names.map((text) => tensor(text, [2, 2])));
+        assert.equal(new Set(matrices.map(({ layer, module }) => `${layer} ${module}`)).size, names.length);
+      }),
+      { seed: 1, numRuns: 500 },
+    );
+  });
+
+  it('__proto__, constructor and a name with # are names like others', () => {
+    const names = ['__proto__', 'constructor', 'layers.0.__proto__', 'a.#.b.0.c'];
+    const { matrices } = anatomy(names.map((name) => tensor(name, [2, 3])));
+    assert.deepEqual(
+      matrices.map(({ name }) => name),
+      names,
+    );
+  });
+});
+
+describe('what shape a matrix has', () => {
+  it('GPT-2 stores (in, out): the shape is given as [out, in]', () => {
+    const { matrices } = anatomy([
+      tensor('h.0.attn.c_attn.weight', [8, 24]),
+      tensor('h.0.attn.c_proj.weight', [8, 8]),
+      tensor('h.0.mlp.c_fc.weight', [8, 32]),
+      tensor('wte.weight', [50, 8]),
+    ]);
+    assert.deepEqual(
+      matrices.map(({ transposed, shape, rows, cols }) => [transposed, shape, rows, cols]),
+      [
+        [true, [24, 8], 8, 24],
+        [true, [8, 8], 8, 8],
+        [true, [32, 8], 8, 32],
+        [false, [50, 8], 50, 8],
+      ],
+    );
+  });
+
+  it('the same names with linear layers, as re-implementations have them, are not transposed', () => {
+    const { matrices } = anatomy([tensor('h.0.attn.c_attn.weight', [24, 8]), tensor('h.0.attn.c_proj.weight', [8, 8])]);
+    assert.deepEqual(
+      matrices.map(({ transposed, shape }) => [transposed, shape]),
+      [
+        [false, [24, 8]],
+        [false, [8, 8]],
+      ],
+    );
+  });
+
+  it('a convolution is (out, in * kernel)', () => {
+    assert.deepEqual(only('conv.weight', [16, 3, 5, 7]).matrices[0]?.shape, [16, 105]);
+    assert.deepEqual(only('conv.weight', [16, 3, 5]).matrices[0]?.shape, [16, 15]);
+    assert.deepEqual(only('conv.weight', [16, 3, 2, 5, 7]).matrices[0]?.shape, [16, 210]);
+  });
+
+  it('experts in one 3-D tensor are one matrix each', () => {
+    const { matrices } = only('model.layers.1.mlp.experts.gate_up_proj', [3, 8, 4]);
+    assert.deepEqual(
+      matrices.map(({ name, shape, offset, layer, module }) => [name, shape, offset, layer, module]),
+      [0, 1, 2].map((k) => [
+        `model.layers.1.mlp.experts.gate_up_proj[${k}]`,
+        [8, 4],
+        32 * k,
+        1,
+        `mlp.experts.gate_up_proj[${k}]`,
+      ]),
+    );
+    assert.ok(matrices.every(({ fixed }) => fixed !== null));
+  });
+
+  it('what is no matrix is skipped with its reason', () => {
+    const cases: [string, number[], string, RegExp][] = [
+      ['norm.weight', [8], 'F32', /vector/],
+      ['step', [], 'F32', /single number/],
+      ['ids', [4, 4], 'I64', /integers \(I64\)/],
+      ['mask', [4, 4], 'BOOL', /truth/],
+      ['none', [4, 0], 'F32', /empty/],
+    ];
+    for (const [name, shape, dtype, reason] of cases) {
+      const { matrices, skipped } = only(name, shape, dtype);
+      assert.equal(matrices.length, 0);
+      assert.match(skipped[0]!.reason, reason);
+    }
+    const gpt2 = anatomy([tensor('h.0.attn.bias', [1, 1, 8, 8]), tensor('h.0.attn.c_attn.weight', [8, 24])]);
+    assert.deepEqual(gpt2.skipped, [{ name: 'h.0.attn.bias', reason: 'a causal mask, not a weight' }]);
+  });
+});
+
+describe('the anatomy of real checkpoints', () => {
+  const root = path.resolve(process.env.RANKSCOPE_CHECKPOINTS ?? '../shared/checkpoints');
+  const expected: [string, string | null, number, number][] = [
+    ['stories260K-hf/model.safetensors', 'LLaMA', 5, 36],
+    ['rwkv-4v0-660K-untrained/rwkv-4v0-660K.safetensors', 'RWKV', 4, 30],
+    ['lora-gpt2-tigrinya/adapter_model.safetensors', 'GPT-2', 12, 72],
+  ];
+  for (const [file, family, layers, count] of expected)
+    it(`${file}: ${family}, ${layers} layers, ${count} matrices`, async function () {
+      if (!existsSync(path.join(root, file))) {
+        this.test!.title += ` (missing: ${path.join(root, file)})`;
+        this.skip();
+      }
+      const checkpoint = await openCheckpoint(path.join(root, file));
+      const found = anatomy(checkpoint.tensors);
+      await checkpoint.close();
+      assert.deepEqual([found.family, found.layers, found.matrices.length], [family, layers, count]);
+      assert.equal(found.matrices.length + found.skipped.length, checkpoint.tensors.length);
+    });
+
+  it('100,000 tensors take under 300 ms at best', () => {
+    const many = Array.from({ length: 100_000 }, (_, k) =>
+      tensor(`model.layers.${k % 100}.mlp.experts.${Math.floor(k / 100)}.up_proj.weight`, [64, 64]),
+    );
+    let best = Number.POSITIVE_INFINITY;
+    for (let run = 0; run < 8; run++) {
+      // Processor time: what others do on the machine must not count.
+      const begin = process.cpuUsage();
+      assert.equal(anatomy(many).matrices.length, 100_000);
+      best = Math.min(best, process.cpuUsage(begin).user / 1000);
+    }
+    assert.ok(best < 300, `${best} ms`);
+  });
+});

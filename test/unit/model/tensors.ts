@@ -1,0 +1,7 @@
+import type { TensorInfo } from '../../../src/formats/checkpoint.ts';
+
+/** A tensor's directory entry; its storage is its own unless told. */
+export function tensor(name: string, shape: readonly number[], more: Partial<TensorInfo> = {}): TensorInfo {
+  const elements = shape.reduce((product, size) => product * size, 1);
+  return { name, shape, dtype: 'F32', bytes: 4 * elements, storage: name, file: 0, ...more };
+}
