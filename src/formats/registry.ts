@@ -1,5 +1,6 @@
 import type { Format } from './format.ts';
 import { gguf } from './gguf/format.ts';
+import { hdf5 } from './hdf5/format.ts';
 import { onnx } from './onnx/format.ts';
 import { pytorch } from './pytorch/format.ts';
 import { safetensors } from './safetensors/format.ts';
@@ -7,7 +8,7 @@ import { shardIndex } from './shardIndex.ts';
 import { tfjs } from './tfjs/format.ts';
 
 /** Formats of single files, which an index may name as shards. */
-export const FILE_FORMATS: readonly Format[] = [safetensors, gguf, onnx, pytorch];
+export const FILE_FORMATS: readonly Format[] = [safetensors, gguf, onnx, hdf5, pytorch];
 
 /** Every format that can be opened; of a folder's files, the first format that finds its own is opened. */
 export const FORMATS: readonly Format[] = [shardIndex, tfjs, ...FILE_FORMATS];
