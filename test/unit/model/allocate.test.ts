@@ -1,0 +1,404 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { RankscopeError } from '../../../src/base/errors.ts';
+import { makePlan } from '../../../src/model/allocate.ts';
+import type { Plan, PlanRequest, Spread } from '../../../src/model/plan.ts';
+import type { PlanInput } from '../../../src/model/planOptions.ts';
+import { breakEvenRank, factorParameters, relativeError } from '../../../src/model/rankCost.ts';
+
+const CHECKPOINT = { path: 'a.safetensors', format: 'safetensors', parameters: 1, bytes: 4 };
+const REQUEST: PlanRequest = {
+  budget: { kind: 'keep', value: 0.5 },
+  spread: 'optimal',
+  multiple: 1,
+  exclude: [],
+  overrides: {},
+  factors: 2,
+};
+const SPREADS: readonly Spread[] = ['optimal', 'uniform', 'energy'];
+
+const plan = (matrices: readonly PlanInput[], request: Partial<PlanRequest> = {}): Plan =>
+  makePlan(CHECKPOINT, matrices, { ...REQUEST, ...request });
+
+/** A matrix with a power-law spectrum. */
+const powerLaw = (name: string, m: number, n: number, exponent: number, scale = 1): PlanInput => ({
+  name,
+  shape: [m, n],
+  bytesPerElement: 4,
+  singularValues: Float64Array.from({ length: Math.min(m, n) }, (_, k) => scale * (k + 1) ** -exponent),
+});
+
+const matrix = fc
+  .record({
+    m: fc.integer({ min: 1, max: 24 }),
+    n: fc.integer({ min: 1, max: 24 }),
+    seedValues: fc.array(fc.double({ min: 0, max: 10, noNaN: true }), { minLength: 24, maxLength: 24 }),
+    flat: fc.boolean(),
+  })
+  .map(({ m, n, seedValues, flat }) => ({
+    shape: [m, n] as const,
+    bytesPerElement: 4,
+    singularValues: (flat ? seedValues.map(() => seedValues[0]!) : [...seedValues])
+      .slice(0, Math.min(m, n))
+      .sort((a, b) => b - a),
+  }));
+const matrices = fc
+  .array(matrix, { minLength: 1, maxLength: 6 })
+  .map((list) => list.map((item, k): PlanInput => ({ name: `m${k}`, ...item })));
+const multiple = fc.constantFrom(1, 2, 3);
+const factors = fc.constantFrom<2 | 3>(2, 3);
+const share = fc.double({ min: 0.01, max: 1, noNaN: true });
+const ROOM = 1 + 1e-9;
+
+describe('a plan', () => {
+  it('by size never exceeds the budget, or is the smallest there is and says so', () => {
+    fc.assert(
+      fc.property(
+        matrices,
+        multiple,
+        factors,
+        share,
+        fc.constantFrom(...SPREADS),
+        (list, step, count, value, spread) => {
+          const { totals, unmet } = plan(list, {
+            budget: { kind: 'keep', value },
+            multiple: step,
+            factors: count,
+            spread,
+          });
+          const smallest = list.reduce((sum, { shape: [m, n] }) => {
+            const least = factorParameters(m, n, step, count);
+            return sum + Math.min(m * n, least);
+          }, 0);
+          if (unmet === undefined) assert.ok(totals.parametersAfter <= value * totals.parametersBefore * ROOM);
+          else assert.equal(totals.parametersAfter, smallest);
+          assert.equal(unmet !== undefined, smallest > value * totals.parametersBefore * ROOM);
+        },
+      ),
+      { seed: 1, numRuns: 300 },
+    );
+  });
+
+  it('by error or energy always keeps what was asked for', () => {
+    fc.assert(
+      fc.property(matrices, multiple, share, fc.constantFrom(...SPREADS), (list, step, value, spread) => {
+        const request = { multiple: step, spread };
+        const byError = plan(list, { ...request, budget: { kind: 'error', value: 1 - value } });
+        assert.ok(byError.totals.error <= (1 - value) * ROOM + 1e-12);
+        assert.equal(byError.unmet, undefined);
+        const byEnergy = plan(list, { ...request, budget: { kind: 'energy', value } });
+        for (const { error } of byEnergy.matrices) assert.ok(1 - error ** 2 >= value - 1e-9);
+      }),
+      { seed: 2, numRuns: 300 },
+    );
+  });
+
+  it('has only ranks that are multiples and a saving, and says why where a matrix stays dense', () => {
+    fc.assert(
+      fc.property(
+        matrices,
+        multiple,
+        factors,
+        share,
+        fc.constantFrom(...SPREADS),
+        (list, step, count, value, spread) => {
+          for (const kind of ['keep', 'error', 'energy'] as const) {
+            const budget = { kind, value: kind === 'error' ? 1 - value : value };
+            for (const found of plan(list, { budget, multiple: step, factors: count, spread }).matrices) {
+              const [m, n] = found.shape;
+              if (found.rank === null) {
+                assert.ok(found.reason);
+                assert.equal(found.parametersAfter, m * n);
+                assert.equal(found.error, 0);
+                continue;
+              }
+              assert.equal(found.rank % step, 0);
+              assert.ok(found.rank >= step && found.rank <= breakEvenRank(m, n, count));
+              assert.equal(found.parametersAfter, factorParameters(m, n, found.rank, count));
+              assert.ok(found.parametersAfter < m * n);
+            }
+          }
+        },
+      ),
+      { seed: 3, numRuns: 200 },
+    );
+  });
+
+  it('predicts each error and the error of all together from the spectra', () => {
+    fc.assert(
+      fc.property(matrices, share, (list, value) => {
+        const { matrices: found, totals } = plan(list, { budget: { kind: 'keep', value } });
+        let lost = 0;
+        let whole = 0;
+        for (const [k, { rank, error }] of found.entries()) {
+          const { singularValues } = list[k]!;
+          const energy = Array.from(singularValues).reduce((sum, sigma) => sum + sigma ** 2, 0);
+          const expected = rank === null ? 0 : relativeError(singularValues, rank);
+          assert.ok(Math.abs(error - expected) < 1e-12);
+          whole += energy;
+          lost += energy * expected ** 2;
+        }
+        assert.ok(Math.abs(totals.error - (whole > 0 ? Math.sqrt(lost / whole) : 0)) < 1e-9);
+      }),
+      { seed: 4, numRuns: 200 },
+    );
+  });
+
+  it('never errs more for a larger size, and is never larger for a larger error', () => {
+    fc.assert(
+      fc.property(matrices, multiple, share, share, fc.constantFrom(...SPREADS), (list, step, a, b, spread) => {
+        const request = { multiple: step, spread };
+        const [low, high] = [Math.min(a, b), Math.max(a, b)];
+        const bySize = (value: number) => plan(list, { ...request, budget: { kind: 'keep', value } }).totals;
+        assert.ok(bySize(high).error <= bySize(low).error * ROOM);
+        const byError = (value: number) =>
+          plan(list, { ...request, budget: { kind: 'error', value: value / 1.01 } }).totals;
+        assert.ok(byError(high).parametersAfter <= byError(low).parametersAfter);
+      }),
+      { seed: 5, numRuns: 300 },
+    );
+  });
+
+  it('that is optimal errs no more than one that is uniform or by energy, at the same budget', () => {
+    fc.assert(
+      fc.property(matrices, multiple, share, (list, step, value) => {
+        const of = (spread: Spread, kind: 'keep' | 'error') =>
+          plan(list, { budget: { kind, value: kind === 'keep' ? value : value / 1.01 }, multiple: step, spread })
+            .totals;
+        for (const other of ['uniform', 'energy'] as const) {
+          assert.ok(of('optimal', 'keep').error <= of(other, 'keep').error * ROOM);
+          assert.ok(of('optimal', 'error').parametersAfter <= of(other, 'error').parametersAfter);
+        }
+      }),
+      { seed: 6, numRuns: 300 },
+    );
+  });
+
+  it('that is optimal errs far less than the others where matrices differ', () => {
+    const list = [
+      powerLaw('steep', 256, 256, 2, 4),
+      powerLaw('flat', 256, 256, 0.3, 4),
+      powerLaw('small', 256, 256, 0.3, 0.01),
+    ];
+    const error = (spread: Spread) => plan(list, { spread }).totals.error;
+    assert.ok(error('optimal') < error('uniform') / 3, `${error('optimal')} ${error('uniform')}`);
+    assert.ok(error('optimal') < error('energy') / 3, `${error('optimal')} ${error('energy')}`);
+  });
+});
+
+describe('the optimal plan, held to every choice there is', () => {
+  /** [parameters, summed squared error] of all choices. */
+  function allChoices(list: readonly PlanInput[], step: number): [number, number][] {
+    let totals: [number, number][] = [[0, 0]];
+    for (const {
+      shape: [m, n],
+      singularValues,
+    } of list) {
+      const options: [number, number][] = [[m * n, 0]];
+      for (let rank = step; factorParameters(m, n, rank) < m * n; rank += step) {
+        const lost = Array.from(singularValues)
+          .slice(rank)
+          .reduce((sum, sigma) => sum + sigma ** 2, 0);
+        options.push([factorParameters(m, n, rank), lost]);
+      }
+      totals = totals.flatMap(([size, lost]) => options.map(([a, b]): [number, number] => [size + a, lost + b]));
+    }
+    return totals.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  }
+
+  /** The corners of the lower convex hull: the sizes at which steps taken in the order of their gain are provably best. */
+  function corners(totals: readonly [number, number][]): [number, number][] {
+    const hull: [number, number][] = [];
+    for (const point of totals) {
+      if (hull.length > 0 && point[1] >= hull.at(-1)![1]) continue;
+      while (hull.length > 1) {
+        const [a, b] = [hull.at(-2)!, hull.at(-1)!];
+        if ((b[0] - a[0]) * (point[1] - a[1]) > (point[0] - a[0]) * (b[1] - a[1])) break;
+        hull.pop();
+      }
+      hull.push(point);
+    }
+    return hull;
+  }
+
+  const small = fc
+    .array(
+      fc.record({
+        m: fc.integer({ min: 3, max: 12 }),
+        n: fc.integer({ min: 3, max: 12 }),
+        values: fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 12, maxLength: 12 }),
+      }),
+      { minLength: 1, maxLength: 4 },
+    )
+    .map((list) =>
+      list.map(
+        ({ m, n, values }, k): PlanInput => ({
+          name: `m${k}`,
+          shape: [m, n],
+          bytesPerElement: 4,
+          singularValues: values.slice(0, Math.min(m, n)).sort((a, b) => b - a),
+        }),
+      ),
+    );
+  const lossOf = (list: readonly PlanInput[], { totals }: Plan) =>
+    totals.error ** 2 *
+    list.reduce((sum, { singularValues }) => sum + Array.from(singularValues).reduce((s, v) => s + v * v, 0), 0);
+
+  it('has the least error of all at each size where its steps end, and the least size for that error', () => {
+    let checked = 0;
+    fc.assert(
+      fc.property(small, fc.constantFrom(1, 2), (list, step) => {
+        const whole = list.reduce((sum, { shape: [m, n] }) => sum + m * n, 0);
+        const energy = list.reduce(
+          (sum, { singularValues }) => sum + Array.from(singularValues).reduce((s, v) => s + v * v, 0),
+          0,
+        );
+        for (const [size, lost] of corners(allChoices(list, step))) {
+          const found = plan(list, { budget: { kind: 'keep', value: size / whole }, multiple: step });
+          assert.ok(
+            Math.abs(lossOf(list, found) - lost) < 1e-9 * (1 + energy),
+            `${lossOf(list, found)} and not ${lost}`,
+          );
+          if (energy === 0 || lost === energy) continue;
+          const value = Math.sqrt(lost / energy) * (1 + 1e-9);
+          const other = plan(list, { budget: { kind: 'error', value }, multiple: step });
+          assert.equal(other.totals.parametersAfter, size);
+          checked++;
+        }
+      }),
+      { seed: 7, numRuns: 200 },
+    );
+    assert.ok(checked > 500, `${checked}`);
+  });
+
+  it('between two such sizes errs no more than at the smaller one', () => {
+    fc.assert(
+      fc.property(small, share, (list, value) => {
+        const totals = allChoices(list, 1);
+        const whole = list.reduce((sum, { shape: [m, n] }) => sum + m * n, 0);
+        const found = plan(list, { budget: { kind: 'keep', value } });
+        const below = corners(totals)
+          .filter(([size]) => size <= value * whole)
+          .at(-1);
+        if (below) assert.ok(lossOf(list, found) <= below[1] + 1e-9);
+      }),
+      { seed: 8, numRuns: 300 },
+    );
+  });
+});
+
+describe('a plan obeys', () => {
+  const list = [
+    powerLaw('layers.0.q.weight', 64, 64, 1),
+    powerLaw('layers.1.q.weight', 64, 64, 1),
+    powerLaw('head', 64, 200, 1),
+  ];
+  const find = (made: Plan, name: string) => made.matrices.find((found) => found.name === name)!;
+
+  it('exclusions: they stay dense and count neither before nor after', () => {
+    const made = plan(list, { exclude: ['layers.*'] });
+    assert.deepEqual(
+      made.matrices.map(({ rank, reason }) => rank === null && reason),
+      ['excluded', 'excluded', false],
+    );
+    assert.equal(made.totals.parametersBefore, 64 * 200);
+  });
+
+  it('ranks set by hand, against exclusions and multiples, and they count', () => {
+    const made = plan(list, { exclude: ['*'], multiple: 8, overrides: { 'layers.0.q.weight': 13 } });
+    assert.equal(find(made, 'layers.0.q.weight').rank, 13);
+    assert.equal(made.totals.parametersBefore, 64 * 64);
+    assert.equal(made.totals.parametersAfter, 13 * 128);
+  });
+
+  it('a rank set by hand above break-even is not taken, and it says so', () => {
+    const found = find(plan(list, { overrides: { 'layers.0.q.weight': 33 } }), 'layers.0.q.weight');
+    assert.equal(found.rank, null);
+    assert.match(found.reason!, /33.*above break-even \(32\)/);
+  });
+
+  it('null set by hand: dense, and the others make up for it', () => {
+    const made = plan(list, { overrides: { 'layers.0.q.weight': null } });
+    assert.equal(find(made, 'layers.0.q.weight').rank, null);
+    assert.ok(made.totals.parametersAfter <= made.totals.parametersBefore / 2);
+  });
+
+  it('a matrix that no layer could hold as factors stays dense with that reason', () => {
+    const made = plan([{ ...list[0]!, fixed: 'a slice' }, list[1]!]);
+    assert.deepEqual([made.matrices[0]!.rank, made.matrices[0]!.reason], [null, 'a slice']);
+    assert.equal(made.totals.parametersBefore, 64 * 64);
+  });
+
+  it('the same rank everywhere, rounded down to the multiple, at least one', () => {
+    const ranks = (value: number) =>
+      plan(list, { budget: { kind: 'rank', value }, multiple: 8 }).matrices.map(({ rank }) => rank);
+    assert.deepEqual(ranks(20), [16, 16, 16]);
+    assert.deepEqual(ranks(3), [8, 8, 8]);
+    // 32 is break-even of the square ones and no saving.
+    assert.deepEqual(ranks(32), [null, null, 32]);
+  });
+
+  it('names like __proto__', () => {
+    const overrides = Object.fromEntries([['__proto__', 4]]);
+    const made = plan([powerLaw('__proto__', 64, 64, 1)], { overrides });
+    assert.equal(made.matrices[0]!.rank, 4);
+  });
+
+  it('counts bytes in the type the factors are written in', () => {
+    const input = { ...powerLaw('w', 64, 64, 1), bytesPerElement: 1, factorBytesPerElement: 2 };
+    const { totals } = plan([input], { budget: { kind: 'rank', value: 8 } });
+    assert.deepEqual([totals.bytesBefore, totals.bytesAfter], [4096, 2 * 8 * 128]);
+  });
+
+  it('an error that ranks set by hand alone exceed: says so', () => {
+    const made = plan(list, { budget: { kind: 'error', value: 0.01 }, overrides: { head: 1 } });
+    assert.match(made.unmet!, /set by hand/);
+    assert.equal(find(made, 'layers.0.q.weight').rank, null);
+  });
+
+  it('its ranges: what lies outside is refused by name', () => {
+    const wrong: [Partial<PlanRequest>, string][] = [
+      [{ budget: { kind: 'keep', value: 0 } }, 'keep'],
+      [{ budget: { kind: 'keep', value: 1.1 } }, 'keep'],
+      [{ budget: { kind: 'error', value: 1 } }, 'error'],
+      [{ budget: { kind: 'energy', value: Number.NaN } }, 'energy'],
+      [{ budget: { kind: 'rank', value: 1.5 } }, 'rank'],
+      [{ multiple: 0 }, 'multiple'],
+      [{ overrides: { head: 0 } }, 'head'],
+    ];
+    for (const [request, subject] of wrong)
+      assert.throws(
+        () => plan(list, request),
+        (error) => error instanceof RankscopeError && error.code === 'wrong-use' && error.subject === subject,
+      );
+  });
+
+  it('nothing to plan: an empty plan', () => {
+    for (const kind of ['keep', 'error', 'energy'] as const) {
+      const made = plan([], { budget: { kind, value: 0.5 } });
+      assert.deepEqual(made.totals, {
+        parametersBefore: 0,
+        parametersAfter: 0,
+        bytesBefore: 0,
+        bytesAfter: 0,
+        error: 0,
+      });
+      assert.equal(made.unmet, undefined);
+    }
+  });
+
+  it('the clock: 225 matrices of 4,096 values in under 100 ms of processor time', () => {
+    const large = Array.from({ length: 225 }, (_, k) =>
+      powerLaw(`m${k}`, 4096, 4096 + (k % 3) * 7000, 0.3 + (k % 5) / 10, 1 + (k % 7)),
+    );
+    for (const spread of SPREADS) {
+      let best = Number.POSITIVE_INFINITY;
+      for (let run = 0; run < 6; run++) {
+        const begin = process.cpuUsage();
+        plan(large, { spread });
+        best = Math.min(best, process.cpuUsage(begin).user / 1000);
+      }
+      assert.ok(best < 100, `${spread}: ${best} ms`);
+    }
+  });
+});
