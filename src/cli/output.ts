@@ -51,12 +51,7 @@ export async function writeFileWhole(
 /** Before any work is done for it. */
 export async function refuseExisting(file: string, force: boolean): Promise<void> {
   if (force || !(await stat(file).catch(() => undefined))) return;
-  throw new RankscopeError(
-    'write-failed',
-    file,
-    'it exists already',
-    'Name another file, or add --force to replace it',
-  );
+  throw new RankscopeError('wrong-use', file, 'it exists already', 'Name another file, or add --force to replace it');
 }
 
 /** The JSON text of an object in pieces: the elements of its lists one by one, so that no text is too long for a string. */

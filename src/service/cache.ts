@@ -36,35 +36,17 @@ export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
 const SUFFIX = '.spectrum';
 /** A temporary file of this age was left by a process that died. */
 const ABANDONED_MS = 3_600_000;
-/** Beside the disk, so that a click right after an analysis needs no file and an unwritable folder still remembers this session. */
-const MEMORY_BYTES = 32 * 2 ** 20;
-
 /**
  * A cache on disk that any number of processes share: each entry is one file, written beside its place and renamed, named by its key, so
  * that none is ever seen half written. A file whose digest does not match is removed. Above `maxBytes` the entries that were used
  * longest ago are removed.
  */
 export function diskCache(folder: string, maxBytes: number, log: (line: string) => void): Cache {
-  const memory = new Map<string, CacheEntry>();
-  let memoryBytes = 0;
   let writable = true;
   // What this process knows of the folder's size; looked up before the first write.
   let bytes: number | undefined;
 
   const fileOf = (key: string) => path.join(folder, key.slice(0, 2), `${key}${SUFFIX}`);
-
-  function remember(key: string, entry: CacheEntry): void {
-    const old = memory.get(key);
-    if (old) memoryBytes -= old.singularValues.byteLength;
-    memory.delete(key);
-    memory.set(key, entry);
-    memoryBytes += entry.singularValues.byteLength;
-    for (const [oldest, { singularValues }] of memory) {
-      if (memoryBytes <= MEMORY_BYTES) break;
-      memory.delete(oldest);
-      memoryBytes -= singularValues.byteLength;
-    }
-  }
 
   async function prune(): Promise<number> {
     const files = await list(folder);
@@ -81,11 +63,6 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
 
   return {
     async get(key) {
-      const known = memory.get(key);
-      if (known) {
-        remember(key, known);
-        return known;
-      }
       const file = fileOf(key);
       const content = await readFile(file).catch(() => undefined);
       if (!content) return undefined;
@@ -97,12 +74,10 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
       }
       const now = new Date();
       await utimes(file, now, now).catch(() => undefined);
-      remember(key, entry);
       return entry;
     },
 
     async put(key, entry) {
-      remember(key, entry);
       if (!writable) return;
       const file = fileOf(key);
       const beside = `${file}.${process.pid}.${randomUUID()}.tmp`;
@@ -121,8 +96,6 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
     },
 
     async clear() {
-      memory.clear();
-      memoryBytes = 0;
       const files = await list(folder);
       await Promise.all(files.map(({ file }) => rm(file, { force: true }).catch(() => undefined)));
       bytes = 0;

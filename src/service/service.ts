@@ -4,6 +4,7 @@ import { AnalysisRun } from './analyze.ts';
 import { apply } from './apply.ts';
 import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache.ts';
 import { Engines } from './engines.ts';
+import { memoryCache } from './memoryCache.ts';
 import { OpenCheckpoints, refuseChanged, viewOf } from './opened.ts';
 import { plan } from './plan.ts';
 import { Runs } from './runs.ts';
@@ -26,7 +27,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
   const checkpoints = new OpenCheckpoints();
   const engines = new Engines(log);
   const { cacheFolder, cacheBytes = DEFAULT_CACHE_BYTES, warn = log } = options;
-  const cache = cacheFolder === undefined ? noCache : diskCache(cacheFolder, cacheBytes, warn);
+  const cache = memoryCache(cacheFolder === undefined ? noCache : diskCache(cacheFolder, cacheBytes, warn));
   const parts = { engines, cache };
   const runs = new Runs();
 

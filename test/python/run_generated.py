@@ -95,7 +95,11 @@ if kind in ("gpt2", "convolutions", "tied") and not Path(source).exists():
     from safetensors.torch import save_file
 
     made, _ = make_model()
-    kept = {name: value.contiguous() for name, value in made.state_dict().items() if name not in ("head.weight", "lm_head.weight")}
+    kept = {
+        name: value.contiguous()
+        for name, value in made.state_dict().items()
+        if name not in ("head.weight", "lm_head.weight")
+    }
     save_file(kept, source)
     sys.exit()
 
@@ -117,7 +121,9 @@ modules = dict(lowrank.named_modules(remove_duplicate=False))
 shared = []
 for name, layer in modules.items():
     if isinstance(layer, generated.LowRank):
-        first = next(other for other, twin in modules.items() if isinstance(twin, generated.LowRank) and twin.up is layer.up)
+        first = next(
+            other for other, twin in modules.items() if isinstance(twin, generated.LowRank) and twin.up is layer.up
+        )
         if first != name:
             shared.append([first, name])
 

@@ -3,7 +3,8 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile }
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
-import { type CacheEntry, diskCache } from '../../../src/service/cache.ts';
+import { type CacheEntry, diskCache, noCache } from '../../../src/service/cache.ts';
+import { memoryCache } from '../../../src/service/memoryCache.ts';
 import { measures } from '../../../src/spectrum/measures.ts';
 
 const key = (index: number) => index.toString(16).padStart(64, '0');
@@ -131,7 +132,7 @@ describe('the cache on disk', () => {
     for (let i = 0; i < 3; i++) await cache.put(key(i), entryOf([i + 1]));
     assert.equal(lines.length, 1);
     assert.match(lines[0] ?? '', /cannot be written/);
-    assert.deepEqual(await cache.get(key(1)), entryOf([2]));
+    assert.equal(await cache.get(key(1)), undefined);
   });
 
   it('a read-only folder still gives what is in it', async function () {
@@ -143,5 +144,31 @@ describe('the cache on disk', () => {
     await mkdir(path.join(folder, 'ff'), { recursive: true });
     await chmod(path.join(folder, '00'), 0o555);
     assert.deepEqual(await open().get(key(1)), entryOf([1]));
+  });
+});
+
+describe('the cache in memory', () => {
+  it('gives what was put without asking the slow one again, and forgets what was used longest ago', async () => {
+    const asked: string[] = [];
+    const cache = memoryCache({ ...noCache, get: async (key) => void asked.push(key) }, 3 * (8 + 1024));
+    for (const key of ['a', 'b', 'c']) await cache.put(key, entryOf([1]));
+    assert.deepEqual(await cache.get('a'), entryOf([1]));
+    await cache.put('d', entryOf([1]));
+    assert.notEqual(await cache.get('a'), undefined);
+    assert.equal(await cache.get('b'), undefined);
+    assert.deepEqual(asked, ['b']);
+  });
+
+  it('keeps what the slow one knows, and is emptied with it', async () => {
+    let asked = 0;
+    const cache = memoryCache({
+      get: async () => (asked++ === 0 ? entryOf([2]) : undefined),
+      put: async () => undefined,
+      clear: async () => ({ bytes: 7 }),
+    });
+    assert.deepEqual([await cache.get('a'), await cache.get('a')], [entryOf([2]), entryOf([2])]);
+    assert.equal(asked, 1);
+    assert.deepEqual(await cache.clear(), { bytes: 7 });
+    assert.equal(await cache.get('a'), undefined);
   });
 });
