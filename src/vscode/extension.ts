@@ -3,15 +3,20 @@ import { registerAllCommands } from './commands/commands.ts';
 import { createEngine } from './engine/engine.ts';
 import { registerCode } from './hover/registerCode.ts';
 import { registerInspector } from './inspector/inspectorEditor.ts';
-import { registerCheckpointTree } from './panel/checkpointTree.ts';
+import { type CheckpointTree, registerCheckpointTree } from './panel/checkpointTree.ts';
 import { PlanDesk } from './panel/planDesk.ts';
 import { registerPlanView } from './panel/planView.ts';
 import { SessionStore } from './sessions/sessionStore.ts';
 import { engineRequest } from './settings.ts';
 import type { Workbench } from './workbench.ts';
 
-/** Wires the parts together; what is returned is what the tests inside VS Code look at. */
-export function activate(context: vscode.ExtensionContext): Workbench {
+/** What `activate` gives back: the tests inside VS Code look at the parts through it. */
+export interface Rankscope extends Workbench {
+  readonly tree: CheckpointTree;
+}
+
+/** Wires the parts together. */
+export function activate(context: vscode.ExtensionContext): Rankscope {
   const log = vscode.window.createOutputChannel('Rankscope', { log: true });
   const engine = createEngine(context, log);
   const { service } = engine;
@@ -22,11 +27,11 @@ export function activate(context: vscode.ExtensionContext): Workbench {
   const workbench: Workbench = { context, log, engine, store, desk };
   context.subscriptions.push(log);
   registerInspector(workbench);
-  registerCheckpointTree(workbench);
+  const tree = registerCheckpointTree(workbench);
   registerPlanView(workbench);
   registerCode(workbench);
   registerAllCommands(workbench);
-  return workbench;
+  return { ...workbench, tree };
 }
 
 /** Nothing is left to do: the engine process ends with the subscriptions. */

@@ -4,4 +4,8 @@ import { runMocha } from '../host/extensionHost.ts';
 export const run = (): Promise<void> =>
   runMocha(async () => {
     await import('./activation.test.ts');
+    await import('./inspector.test.ts');
+    await import('./engine.test.ts');
+    await import('./code.test.ts');
+    await import('./panel.test.ts');
   });

@@ -2,14 +2,25 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import { CHECKPOINT_ENDINGS, checkpointPath, WEIGHT_ENDINGS } from '../inspector/checkpointFile.ts';
 import { INSPECTOR, INSPECTOR_OPTION } from '../inspector/inspectorEditor.ts';
+import type { Workbench } from '../workbench.ts';
 
 /** What a menu, the tree or a link names as the checkpoint. */
 export type CheckpointArgument = vscode.Uri | { readonly path: string } | string | undefined;
 
 /** "Analyze Weight Ranks": opens the inspector on the file or folder, which starts the analysis; asks where none is given. */
-export async function analyze(target: CheckpointArgument, several?: readonly vscode.Uri[]): Promise<void> {
+export async function analyze(
+  { store }: Workbench,
+  target: CheckpointArgument,
+  several?: readonly vscode.Uri[],
+): Promise<void> {
   const chosen = several?.length ? several : [uriOf(target) ?? activeFile() ?? (await ask())];
-  for (const uri of chosen) if (uri) await openInspector(uri);
+  for (const uri of chosen) {
+    if (!uri) continue;
+    await openInspector(uri);
+    // An editor that was open already goes on from where its run was cancelled or failed.
+    const session = store.get(checkpointPath(uri));
+    if (session.run.status !== 'done') void session.start();
+  }
 }
 
 /** Opens the inspector on a checkpoint; a folder is opened as one. */

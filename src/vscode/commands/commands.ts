@@ -11,7 +11,7 @@ import { askSession, type RankTarget, setRank } from './setRank.ts';
 export function registerAllCommands(workbench: Workbench): void {
   const { desk, engine, log, store, context } = workbench;
   registerCommands(workbench, {
-    analyze,
+    analyze: (target: CheckpointArgument, several?: readonly vscode.Uri[]) => analyze(workbench, target, several),
     reveal: (target: { path: string; name: string }) => reveal(workbench, target),
     forget: (target: { path: string }) => store.forget(target.path),
     cancel: () => Promise.all(store.known().map((session) => session.cancel())),

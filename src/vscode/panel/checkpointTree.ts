@@ -56,8 +56,9 @@ export class CheckpointTree implements vscode.TreeDataProvider<TreeNode> {
   }
 }
 
-export function registerCheckpointTree(workbench: Workbench): void {
+export function registerCheckpointTree(workbench: Workbench): CheckpointTree {
   const tree = new CheckpointTree(workbench);
   const view = vscode.window.createTreeView('rankscope.checkpoints', { treeDataProvider: tree, showCollapseAll: true });
   workbench.context.subscriptions.push(tree, view);
+  return tree;
 }
