@@ -42,8 +42,9 @@ export function formatValue(value: number): string {
   return significant(value);
 }
 
-/** A time span: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
+/** A time span: `12 ms`, `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
 export function formatDuration(seconds: number): string {
+  if (seconds < 0.0995) return `${significant(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

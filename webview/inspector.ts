@@ -160,7 +160,10 @@ function exportMap(kind: 'png' | 'csv' | 'json'): void {
 
 function exportSpectrum(kind: 'png' | 'csv', name: string, canvases: readonly HTMLCanvasElement[]): void {
   const file = exportName(`${name}.`, `spectrum.${kind}`);
-  if (kind === 'png') return save(file, pictureOf({ title: name, canvases }, readTheme()), 'base64');
+  if (kind === 'png') {
+    save(file, pictureOf({ title: name, canvases }, readTheme()), 'base64');
+    return;
+  }
   const matrix = model?.layout.matrices[model.layout.indexOf.get(name) ?? -1];
   const spectrum = matrix && model?.checkpoint ? spectra.get(model.checkpoint, matrix) : null;
   if (spectrum?.kind === 'ready') save(file, spectrumCsv(spectrum.singularValues), 'utf8');

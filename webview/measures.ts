@@ -18,9 +18,9 @@ export interface Measure {
 export type Basis = 'absolute' | 'full' | 'breakEven';
 
 export const BASES: readonly { readonly id: Basis; readonly label: string }[] = [
-  { id: 'full', label: 'Relative to full rank' },
-  { id: 'breakEven', label: 'Relative to break-even' },
-  { id: 'absolute', label: 'Absolute' },
+  { id: 'full', label: 'of full rank' },
+  { id: 'breakEven', label: 'of break-even' },
+  { id: 'absolute', label: 'absolute' },
 ];
 
 const energyMeasures: readonly Measure[] = ENERGY_LEVELS.map((level) => ({

@@ -1,8 +1,7 @@
 import type { ChartConfiguration } from 'chart.js';
-import type { AnnotationOptions } from 'chartjs-plugin-annotation';
-import { formatValue } from '../format.ts';
+import { annotationsOf, type Level } from './annotations.ts';
 import { Chart } from './chartSetup.ts';
-import { type Mark, roomFor } from './marks.ts';
+import type { Mark } from './marks.ts';
 import type { Theme } from './theme.ts';
 
 /** A curve over the rank, 1 to p, with marks and the place of the slider. */
@@ -19,6 +18,8 @@ export interface CurveOptions {
   readonly logRank: boolean;
   readonly vertical: {
     readonly log: boolean;
+    /** How many decades a logarithmic axis spans. */
+    readonly decades?: number;
     readonly min?: number;
     readonly max?: number;
     readonly title: string;
@@ -26,7 +27,7 @@ export interface CurveOptions {
   };
   readonly marks: readonly Mark[];
   /** A horizontal line, such as the noise edge. */
-  readonly level?: { readonly value: number; readonly label: string; readonly color: string };
+  readonly level?: Level;
   /** Whether marks carry their labels: one of two stacked charts does. */
   readonly labelled: boolean;
   readonly rankAxis: boolean;
@@ -120,6 +121,11 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
             autoSkipPadding: 16,
             callback: (value) => rankTick(Number(value), logRank, fullRank),
           },
+          // The same inset in both charts keeps their ranks one above the other.
+          afterFit: (scale) => {
+            scale.paddingLeft = 4;
+            scale.paddingRight = 18;
+          },
           title: { display: options.rankAxis, text: 'Rank', color: theme.faint, font, padding: 0 },
         },
         y: {
@@ -128,7 +134,6 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
           ...(vertical.max === undefined ? {} : { max: vertical.max }),
           grid: rule,
           border: { display: false },
-          // The same width in both charts keeps their ranks one above the other.
           afterFit: (scale) => {
             scale.width = 58;
           },
@@ -137,7 +142,8 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
             font,
             maxTicksLimit: 6,
             padding: 6,
-            callback: (value) => (vertical.log && !isDecade(Number(value)) ? null : vertical.tick(Number(value))),
+            callback: (value) =>
+              vertical.log && !isRound(Number(value), vertical.decades ?? 9) ? null : vertical.tick(Number(value)),
           },
           title: { display: true, text: vertical.title, color: theme.faint, font, padding: 0 },
         },
@@ -162,58 +168,6 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
   };
 }
 
-function annotationsOf({ marks, level, labelled, theme }: CurveOptions): Record<string, AnnotationOptions> {
-  const font = { size: 10, family: theme.font, weight: 'normal' } as const;
-  const annotations: Record<string, AnnotationOptions> = {};
-  marks.forEach((mark, index) => {
-    annotations[`mark${index}`] = {
-      type: 'line',
-      scaleID: 'x',
-      value: mark.rank,
-      borderColor: mark.color,
-      borderWidth: 1,
-      borderDash: [...mark.dash],
-      label: {
-        display: ({ chart }) =>
-          labelled &&
-          roomFor(
-            marks.map(({ rank }) => chart.scales.x!.getPixelForValue(rank)),
-            13,
-          )[index]!,
-        content: mark.label,
-        position: 'end',
-        rotation: -90,
-        xAdjust: -7,
-        backgroundColor: 'transparent',
-        color: mark.color,
-        font,
-        padding: 2,
-      },
-    };
-  });
-  if (level && level.value > 0) {
-    annotations.level = {
-      type: 'line',
-      scaleID: 'y',
-      value: level.value,
-      borderColor: level.color,
-      borderWidth: 1,
-      borderDash: [2, 2],
-      label: {
-        display: true,
-        content: `${level.label} ${formatValue(level.value)}`,
-        position: 'start',
-        yAdjust: 8,
-        backgroundColor: 'transparent',
-        color: level.color,
-        font,
-        padding: 2,
-      },
-    };
-  }
-  return annotations;
-}
-
 function rankTick(value: number, logRank: boolean, fullRank: number): string | null {
   if (!Number.isInteger(value)) return null;
   if (!logRank) return String(value);
@@ -221,7 +175,9 @@ function rankTick(value: number, logRank: boolean, fullRank: number): string | n
   return [1, 2, 5].includes(Math.round(leading * 1e6) / 1e6) || value === fullRank ? String(value) : null;
 }
 
-function isDecade(value: number): boolean {
-  const power = Math.log10(value);
-  return Math.abs(power - Math.round(power)) < 1e-9;
+/** Whether a logarithmic axis of so many decades names `value`: decades alone, or also what lies between them where they are few. */
+function isRound(value: number, decades: number): boolean {
+  const leading = Math.round((value / 10 ** Math.floor(Math.log10(value) + 1e-9)) * 1e6) / 1e6;
+  if (decades >= 3) return leading === 1;
+  return decades >= 1 ? [1, 2, 5].includes(leading) : Number.isInteger(leading);
 }

@@ -120,6 +120,10 @@ function shifted(range: readonly [number, number], index: number, full: readonly
   return [range[0] + shift, range[1] + shift];
 }
 
+/** Width of the row labels, about; and the narrowest column whose upright label does not touch its neighbour's, in pixels. */
+const ROW_LABELS = 55;
+const NARROW_LABEL = 12;
+
 function configure(
   grid: Grid,
   full: Zoom,
@@ -127,7 +131,11 @@ function configure(
   hasGroups: boolean,
   onZoom: () => void,
 ): ChartConfiguration<'scatter'> {
-  const columnLabel = (value: number | string) => splitModule(grid.columns[Number(value)] ?? '').label;
+  // One label of three under the name of their group would seem to name all three: then the group alone is named.
+  function columnLabel(this: Scale, value: number | string): string | null {
+    const width = (this.chart.width - ROW_LABELS) / (this.max - this.min);
+    return hasGroups && width < NARROW_LABEL ? null : splitModule(grid.columns[Number(value)] ?? '').label;
+  }
   const axis = { type: 'linear', grid: { display: false }, border: { display: false } } as const;
   const ticks = { color: theme.faint, font: { size: 11, family: theme.font }, autoSkipPadding: 4 };
   const labelled = grid.kind === 'layers';

@@ -22,12 +22,13 @@ export interface Theme {
 
 export function readTheme(): Theme {
   const style = getComputedStyle(document.body);
-  const read = (name: string) => style.getPropertyValue(name).trim();
+  // The charts' own colour arithmetic knows no `color-mix`.
+  const read = (name: string) => plainColor(style.getPropertyValue(name).trim());
   return {
-    foreground: read('--foreground'),
+    foreground: read('--ink'),
     faint: read('--faint'),
-    background: read('--background'),
-    grid: read('--rule'),
+    background: read('--page'),
+    grid: read('--chart-rule'),
     focus: read('--focus'),
     error: read('--error'),
     line: read('--chart-line'),
@@ -36,7 +37,7 @@ export function readTheme(): Theme {
       noise: read('--mark-noise'),
       numerical: read('--mark-numerical'),
       breakEven: read('--mark-break-even'),
-      rank: read('--foreground'),
+      rank: read('--ink'),
     },
     pending: read('--cell-pending'),
     skipped: read('--cell-skipped'),
@@ -58,4 +59,9 @@ export function colorBytes(color: string): [number, number, number, number] {
   context.fillStyle = color;
   context.fillRect(0, 0, 1, 1);
   return [...context.getImageData(0, 0, 1, 1).data] as [number, number, number, number];
+}
+
+function plainColor(color: string): string {
+  const [red, green, blue, alpha] = colorBytes(color);
+  return `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
 }

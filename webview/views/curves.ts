@@ -48,6 +48,7 @@ export function createCurves(onPick: (rank: number) => void): Curves {
       const marks = marksOf(outcomes, finding, theme);
       const indices = sampledIndices(singularValues.length);
       const floor = (singularValues[0] ?? 0) * DEEPEST;
+      const last = singularValues.findLast((value) => value > floor) ?? 1;
       const tooltip = (rank: number) =>
         `σ${subscript(rank)} = ${formatValue(singularValues[rank - 1] ?? 0)},  energy ${formatPercent(outcomes.at(rank).energy)}`;
       const shared = { marks, tooltip, logRank, fullRank: outcomes.fullRank, theme, onPick };
@@ -57,7 +58,12 @@ export function createCurves(onPick: (rank: number) => void): Curves {
         createCurve(spectrum, {
           ...shared,
           points: indices.map((index) => ({ x: index + 1, y: singularValues[index]! })).filter(({ y }) => y > floor),
-          vertical: { log: true, title: 'Singular value', tick: formatValue },
+          vertical: {
+            log: true,
+            decades: Math.log10((singularValues[0] ?? 1) / last),
+            title: 'Singular value',
+            tick: formatValue,
+          },
           ...(finding ? { level: { value: finding.noiseEdge, label: 'noise edge', color: theme.marks.noise } } : {}),
           labelled: true,
           rankAxis: false,

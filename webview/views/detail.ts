@@ -34,7 +34,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
   const previous = button({ label: '‹', title: 'Previous matrix', appearance: 'icon', onClick: () => hooks.step(-1) });
   const next = button({ label: '›', title: 'Next matrix', appearance: 'icon', onClick: () => hooks.step(1) });
   const logRank = checkbox('Log rank axis', false, (checked) => hooks.choose({ logRank: checked }));
-  const asTable = checkbox('Show as table', false, (checked) => hooks.choose({ spectrumAsTable: checked }));
+  const asTable = checkbox('Table', false, (checked) => hooks.choose({ spectrumAsTable: checked }));
   const png = button({
     label: 'PNG',
     title: 'Save these curves as PNG',

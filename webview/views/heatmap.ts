@@ -62,7 +62,7 @@ export function createHeatmapView(
   );
   const unit = grid.kind === 'layers' ? LARGEST_CELL : { width: 22, height: 22 };
   map.style.maxWidth = `${grid.width * unit.width + AXES.width}px`;
-  map.style.maxHeight = `${grid.rows.length * unit.height + AXES.height}px`;
+  root.style.flexBasis = `${grid.rows.length * unit.height + AXES.height}px`;
   root.replaceChildren(map);
 
   const chart = createHeatmap(canvas, grid, content.values, { theme, label: content.label, onZoom: hooks.zoomed });

@@ -9,7 +9,8 @@ export function createMeasureList(): { readonly element: HTMLElement; show(findi
     class: 'meaning',
     attributes: { id: 'measure-meaning', role: 'tooltip', hidden: '' },
   });
-  const list = element('div', { class: 'measures', attributes: { role: 'list' } });
+  const columns = { rank: column(), number: column() };
+  const list = element('div', { class: 'measures' }, columns.rank, columns.number);
   const root = element(
     'section',
     { class: 'measure-list', attributes: { 'aria-label': 'Measures' } },
@@ -32,19 +33,19 @@ export function createMeasureList(): { readonly element: HTMLElement; show(findi
   });
   const rows = MEASURES.map((measure) => {
     const value = element('span', { class: 'number' });
-    const share = element('span', { class: 'faint number' });
+    const share = element('span', { class: 'faint number share', attributes: { title: 'of the full rank' } });
     const row = element(
       'div',
       { class: 'measure', attributes: { role: 'listitem', tabindex: '0' } },
       element('span', { class: 'term', text: measure.label }),
       value,
-      share,
+      measure.kind === 'rank' ? share : null,
     );
     row.addEventListener('pointerenter', () => explain(row, measure));
     row.addEventListener('pointerleave', () => hush(row));
     row.addEventListener('focus', () => explain(row, measure));
     row.addEventListener('blur', () => hush(row));
-    list.append(row);
+    columns[measure.kind].append(row);
     return { measure, value, share };
   });
   return {
@@ -59,4 +60,8 @@ export function createMeasureList(): { readonly element: HTMLElement; show(findi
       }
     },
   };
+}
+
+function column(): HTMLElement {
+  return element('div', { attributes: { role: 'list' } });
 }

@@ -27,7 +27,7 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
   const verdict = element('p', { class: 'verdict', attributes: { role: 'status' } });
   const facts = element('dl', { class: 'outcome' });
   const values = Object.fromEntries(
-    ['Error', 'Energy kept', 'Parameters', 'Bytes', 'Ratio'].map((term) => {
+    ['Error', 'Energy kept', 'Ratio', 'Parameters', 'Bytes'].map((term) => {
       const value = element('dd');
       facts.append(element('div', {}, element('dt', { text: term }), value));
       return [term, value];

@@ -49,7 +49,7 @@ export function showTable<Row>(root: HTMLElement, options: TableOptions<Row>, pl
   );
   const old = root.querySelector('.table-scroll');
   const [top, left] = [old?.scrollTop ?? 0, old?.scrollLeft ?? 0];
-  const focused = [...root.querySelectorAll('button')].findIndex((one) => one === document.activeElement);
+  const focused = [...root.querySelectorAll<Element>('button')].indexOf(document.activeElement ?? root);
   const scroll = element(
     'div',
     { class: 'table-scroll', attributes: { tabindex: '0', role: 'region', 'aria-label': caption } },

@@ -17,10 +17,10 @@ export function createToolbar(
 ): { show(choices: Choices, hasFindings: boolean): void } {
   const measure = select('Measure', MEASURES, (id) => hooks.choose({ measure: id }));
   const basis = select('Scale of ranks', BASES, (id) => hooks.choose({ basis: id as Basis }));
-  const asTable = checkbox('Show as table', false, (checked) => hooks.choose({ asTable: checked }));
+  const asTable = checkbox('Table', false, (checked) => hooks.choose({ asTable: checked }));
   const smaller = button({ label: '−', title: 'Zoom out', appearance: 'icon', onClick: () => hooks.zoomBy(1 / 1.4) });
   const larger = button({ label: '+', title: 'Zoom in', appearance: 'icon', onClick: () => hooks.zoomBy(1.4) });
-  const all = button({ label: 'Show all', onClick: hooks.showAll });
+  const all = button({ label: 'Fit', title: 'Show all cells', onClick: hooks.showAll });
   const exports = (['png', 'csv', 'json'] as const).map((kind) =>
     button({
       label: kind.toUpperCase(),

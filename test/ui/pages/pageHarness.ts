@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import type { PageHandlers, PageHost } from '../../../src/protocol/pageChannel.ts';
-import { servePage } from '../../../src/protocol/pageChannel.ts';
+import { type PageHandlers, type PageHost, servePage } from '../../../src/protocol/pageChannel.ts';
 import { pageHtml } from '../../../src/vscode/pages/pageHtml.ts';
 import { THEMES, type ThemeName } from './themes.ts';
 
@@ -35,7 +34,7 @@ const EDITOR = `
 
 /** The built pages on a server of their own, and a browser to open them in. */
 export interface PageHarness {
-  open<Calls extends AnyCalls, Update>(
+  open<Calls extends { [Name in keyof Calls]: { params: unknown; result: unknown } }, Update>(
     page: 'inspector' | 'plan',
     handlers: PageHandlers<Calls>,
     options?: OpenOptions,
@@ -57,9 +56,6 @@ export interface OpenedPage<Update> {
   setTheme(theme: ThemeName): Promise<void>;
   close(): Promise<void>;
 }
-
-// biome-ignore lint/suspicious/noExplicitAny: any table of page calls fits
-type AnyCalls = any;
 
 export async function startHarness(): Promise<PageHarness> {
   const folder = mkdtempSync(path.join(tmpdir(), 'rankscope-pages-'));
@@ -120,7 +116,7 @@ function serveFolder(folder: string): Promise<Server> {
   });
 }
 
-async function openPage<Calls extends AnyCalls, Update>(
+async function openPage<Calls extends { [Name in keyof Calls]: { params: unknown; result: unknown } }, Update>(
   browser: Browser,
   origin: string,
   name: string,
@@ -136,7 +132,9 @@ async function openPage<Calls extends AnyCalls, Update>(
   let deliver: (message: unknown) => void = () => undefined;
   const host = servePage<Calls, Update>(
     {
-      postMessage: (message) => page.evaluate((data) => window.postMessage(data, '*'), message),
+      // As text: the driver takes minutes to walk through a hundred thousand findings, and the editor sends JSON as well.
+      postMessage: (message) =>
+        page.evaluate((text) => window.postMessage(JSON.parse(text), '*'), JSON.stringify(message)),
       onMessage(listener) {
         deliver = listener;
         return { dispose: () => undefined };
