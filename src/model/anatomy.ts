@@ -61,7 +61,7 @@ export function anatomy(tensors: readonly TensorInfo[]): Anatomy {
     }
     const layer = meaning.layerAt === null ? null : (numbers[meaning.layerAt] ?? null);
     if (layer !== null && layer >= layers) layers = layer + 1;
-    const transposed = swapped && (family?.transposed?.modules.includes(meaning.rest) ?? false);
+    const transposed = tensor.transposed ?? (swapped && (family?.transposed?.modules.includes(meaning.rest) ?? false));
     const [rows, cols] = matrixShape(tensor);
     const ref = {
       tensor,

@@ -16,8 +16,15 @@ export function isStack({ name, shape }: TensorInfo): boolean {
   return shape.length === 3 && /experts|_exps\b/.test(name);
 }
 
-/** Rows and columns as stored: a convolution (out, in, kernel ...) is (out, in * kernel), a slice of a stack its last two sizes. */
+/**
+ * Rows and columns as stored: a convolution (out, in, kernel ...) is (out, in * kernel), one that is stored with its outputs last
+ * (kernel * in, out), a slice of a stack its last two sizes.
+ */
 export function matrixShape(tensor: TensorInfo): [rows: number, cols: number] {
+  if (tensor.transposed) {
+    const inputs = tensor.shape.slice(0, -1);
+    return [inputs.reduce((product, size) => product * size, 1), tensor.shape.at(-1)!];
+  }
   const [first = 1, ...rest] = isStack(tensor) ? tensor.shape.slice(1) : tensor.shape;
   return [first, rest.reduce((product, size) => product * size, 1)];
 }

@@ -248,6 +248,20 @@ describe('what shape a matrix has', () => {
     assert.deepEqual(only('conv.weight', [16, 3, 2, 5, 7]).matrices[0]?.shape, [16, 210]);
   });
 
+  it('kernels that are stored with their outputs last are turned round', () => {
+    const { matrices } = anatomy([
+      tensor('dense/kernel', [3, 5], { transposed: true }),
+      tensor('conv/kernel', [2, 2, 3, 7], { transposed: true }),
+    ]);
+    assert.deepEqual(
+      matrices.map(({ shape, rows, cols, transposed }) => ({ shape, rows, cols, transposed })),
+      [
+        { shape: [5, 3], rows: 3, cols: 5, transposed: true },
+        { shape: [7, 12], rows: 12, cols: 7, transposed: true },
+      ],
+    );
+  });
+
   it('experts in one 3-D tensor are one matrix each', () => {
     const { matrices } = only('model.layers.1.mlp.experts.gate_up_proj', [3, 8, 4]);
     assert.deepEqual(
