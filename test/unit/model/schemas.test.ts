@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { Ajv } from 'ajv';
+import fc from 'fast-check';
+import { RankscopeError } from '../../../src/base/errors.ts';
+import { makePlan } from '../../../src/model/allocate.ts';
+import { parsePlan } from '../../../src/model/parsePlan.ts';
+import type { Plan, PlanRequest } from '../../../src/model/plan.ts';
+
+const schema = (name: string) => JSON.parse(readFileSync(`media/schemas/${name}.schema.json`, 'utf8')) as object;
+const validator = (name: string) =>
+  new Ajv({ strict: true, allowUnionTypes: true, allErrors: true }).compile(schema(name));
+
+const REQUEST: PlanRequest = {
+  budget: { kind: 'keep', value: 0.5 },
+  spread: 'optimal',
+  multiple: 2,
+  exclude: ['b.*'],
+  overrides: Object.fromEntries([
+    ['c', null],
+    ['__proto__', 3],
+  ]),
+  factors: 2,
+};
+const made = (request: Partial<PlanRequest> = {}): Plan =>
+  makePlan(
+    { path: 'a.safetensors', format: 'safetensors', parameters: 1000, bytes: 4000 },
+    ['a', 'b.w', 'c', '__proto__', 'constructor'].map((name, k) => ({
+      name,
+      shape: [12 + k, 20] as const,
+      bytesPerElement: 4,
+      singularValues: Array.from({ length: 12 + k }, (_, i) => 1 / (i + 1)),
+    })),
+    { ...REQUEST, ...request },
+  );
+
+/** The plan as JSON with one member replaced, or removed where the value is undefined. */
+function changed(path: readonly (string | number)[], value: unknown): string {
+  const plan = JSON.parse(JSON.stringify(made())) as Record<string | number, unknown>;
+  let holder = plan;
+  for (const key of path.slice(0, -1)) holder = holder[key] as Record<string | number, unknown>;
+  if (value === undefined) delete holder[path.at(-1)!];
+  else holder[path.at(-1)!] = value;
+  return JSON.stringify(plan);
+}
+
+describe('a plan file', () => {
+  const valid = validator('plan');
+
+  it('that was made is as the schema says, and reads back the same', () => {
+    for (const budget of [
+      { kind: 'keep', value: 0.5 },
+      { kind: 'keep', value: 0.001 },
+      { kind: 'error', value: 0.2 },
+      { kind: 'energy', value: 0.9 },
+      { kind: 'rank', value: 4 },
+    ] as const)
+      for (const factors of [2, 3] as const) {
+        const plan = made({ budget, factors });
+        const text = JSON.stringify(plan);
+        assert.ok(valid(JSON.parse(text)), JSON.stringify(valid.errors));
+        assert.equal(JSON.stringify(parsePlan(text, 'plan.json')), text);
+      }
+  });
+
+  it('may name its schema', () => {
+    assert.deepEqual(
+      parsePlan(changed(['$schema'], 'plan.schema.json'), 'plan.json'),
+      JSON.parse(JSON.stringify(made())),
+    );
+  });
+
+  const wrong: [readonly (string | number)[], unknown, RegExp][] = [
+    [['format'], 'rankscope.plan/2', /format is "rankscope.plan\/2".*rankscope.plan\/1/],
+    [['extra'], 1, /extra is 1.*no such member/],
+    [['totals'], undefined, /'totals'/],
+    [['matrices'], {}, /matrices is \{\}.*a list/],
+    [['matrices', 0, 'rank'], 1.5, /matrices\[0\].rank is 1.5.*whole number from 1 to 12/],
+    [['matrices', 0, 'rank'], 13, /matrices\[0\].rank is 13/],
+    [['matrices', 0, 'rank'], -1, /rank is -1/],
+    [['matrices', 0, 'shape'], [12], /two sizes/],
+    [['matrices', 0, 'shape'], [12, 0], /shape\[1\] is 0/],
+    [['matrices', 0, 'name'], 7, /name is 7.*a text/],
+    [['matrices', 1, 'name'], 'a', /each matrix once/],
+    [['matrices', 0, 'error'], 'x', /error is "x".*number/],
+    [['request', 'budget', 'kind'], 'size', /budget.kind is "size".*keep, energy, error, rank/],
+    [['request', 'budget', 'value'], 2, /budget.*keep/],
+    [['request', 'multiple'], 0, /multiple is 0/],
+    [['request', 'factors'], 4, /factors is 4.*2, 3/],
+    [['request', 'exclude'], 'b', /exclude is "b".*a list/],
+    [['request', 'overrides', 'a'], 'high', /overrides.a is "high"/],
+    [['checkpoint', 'parameters'], 2 ** 53, /parameters is 9007199254740992/],
+  ];
+  for (const [path, value, message] of wrong)
+    it(`with ${path.join('.')} = ${JSON.stringify(value)} is refused, with the place named`, () => {
+      assert.throws(
+        () => parsePlan(changed(path, value), 'some/plan.json'),
+        (error) =>
+          error instanceof RankscopeError &&
+          error.code === 'malformed' &&
+          error.subject === 'some/plan.json' &&
+          message.test(error.message),
+      );
+    });
+
+  it('that is refused by the schema is refused by the reader', () => {
+    const anything = fc.jsonValue();
+    const paths = wrong.map(([path]) => path);
+    fc.assert(
+      fc.property(fc.constantFrom(...paths), anything, (path, value) => {
+        const text = changed(path, value);
+        let read = true;
+        try {
+          parsePlan(text, 'plan.json');
+        } catch (error) {
+          assert.ok(error instanceof RankscopeError && error.code === 'malformed');
+          read = false;
+        }
+        if (!valid(JSON.parse(text))) assert.equal(read, false);
+      }),
+      { seed: 1, numRuns: 500 },
+    );
+  });
+
+  it('that is not JSON says so', () => {
+    for (const text of ['', '{', 'null', '[]', '\0'])
+      assert.throws(
+        () => parsePlan(text, 'plan.json'),
+        (error) => error instanceof RankscopeError && error.code === 'malformed',
+      );
+  });
+});
+
+describe('the schemas of what the command line prints', () => {
+  const measures = {
+    frobeniusNorm: 1,
+    spectralNorm: 1,
+    effectiveRank: 1,
+    effectiveRankEnergy: 1,
+    stableRank: 1,
+    participationRatio: 1,
+    numericalRank: 1,
+    noiseRank: 0,
+    noiseDeviation: 0,
+    noiseEdge: 0,
+    optimalThresholdRank: 1,
+    energyRanks: { '0.9': 1, '0.95': 1, '0.99': 1, '0.999': 1 },
+    breakEvenRank: 1,
+    alpha: null,
+    alphaDistance: null,
+  };
+  const matrix = {
+    name: 'a',
+    shape: [2, 2],
+    dtype: 'F32',
+    layer: null,
+    module: 'a',
+    provenance: 'exact',
+    seconds: 0,
+    ...measures,
+  };
+  const analysis = {
+    format: 'rankscope.analysis/1',
+    checkpoint: { path: 'a', format: 'safetensors', parameters: 4, bytes: 16, tensors: 1 },
+    engine: { name: 'cpu', device: 'CPU', threads: 1, reason: 'asked for' },
+    matrices: [matrix],
+    ties: [['a', 'b']],
+    skipped: [{ name: 'c', reason: 'a vector' }],
+  };
+  const valid = validator('analysis');
+
+  it('accept an analysis, with and without values and bands', () => {
+    const interval = [1, 2];
+    const band = {
+      energyRanks: { '0.9': interval, '0.95': interval, '0.99': interval, '0.999': interval },
+      effectiveRank: interval,
+      effectiveRankEnergy: interval,
+      stableRank: interval,
+    };
+    for (const more of [{}, { singularValues: [1, 0] }, { provenance: 'preview', band }])
+      assert.ok(valid({ ...analysis, matrices: [{ ...matrix, ...more }] }), JSON.stringify(valid.errors));
+  });
+
+  it('refuse an analysis without any one of its members, or with a stranger', () => {
+    for (const name of Object.keys(matrix))
+      assert.ok(
+        !valid({ ...analysis, matrices: [Object.fromEntries(Object.entries(matrix).filter(([key]) => key !== name))] }),
+        name,
+      );
+    for (const name of Object.keys(analysis))
+      assert.ok(!valid(Object.fromEntries(Object.entries(analysis).filter(([key]) => key !== name))), name);
+    assert.ok(!valid({ ...analysis, more: 1 }));
+    assert.ok(!valid({ ...analysis, matrices: [{ ...matrix, shape: [2] }] }));
+  });
+
+  it('hold for what it really prints', function () {
+    const file = 'test/fixtures/sample/model.safetensors';
+    if (!existsSync('dist/cli.js')) {
+      this.test!.title += ' (missing: dist/cli.js, npm run build)';
+      this.skip();
+    }
+    this.timeout(120_000);
+    const print = (...args: string[]) =>
+      JSON.parse(
+        execFileSync(process.execPath, ['dist/cli.js', ...args], {
+          encoding: 'utf8',
+          stdio: ['ignore', 'pipe', 'ignore'],
+        }),
+      ) as unknown;
+    assert.ok(valid(print('analyze', file, '--json', '--values')), JSON.stringify(valid.errors));
+    const info = validator('info');
+    assert.ok(info(print('info', file, '--json')), JSON.stringify(info.errors));
+  });
+});
