@@ -38,7 +38,7 @@ function installServer(version: string, folder: string, node: string): void {
   npm(['install', '--omit=dev', '--ignore-scripts'], vscode);
   // Of the native parts only these are worth building: without spdlog the output channels stay empty.
   try {
-    npm(['rebuild', '--ignore-scripts=false', '@vscode/spdlog', '@vscode/native-watchdog'], vscode, {
+    npm(['rebuild', '--ignore-scripts=false', '@vscode/spdlog', '@vscode/native-watchdog', 'native-watchdog'], vscode, {
       PATH: `${path.join(node, 'bin')}${path.delimiter}${process.env.PATH ?? ''}`,
       npm_config_nodedir: node,
     });

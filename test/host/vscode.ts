@@ -23,9 +23,15 @@ export interface Vscode {
 /** The VS Code that UI tests run in: RANKSCOPE_VSCODE, or the newest. */
 export const testedRelease = (process.env.RANKSCOPE_VSCODE ?? 'newest') as Release;
 
+interface VscodeOptions extends Omit<ServerOptions, 'extensions' | 'release'> {
+  /** Changes the copy of the sample before it is opened: the Explorer does not hear of files that come while it is loading. */
+  readonly prepare?: (folder: string) => void;
+}
+
 /** Installs the `.vsix` that `npm run package` made, and opens it on a copy of the sample. */
-export async function openVscode(options: Omit<ServerOptions, 'extensions' | 'release'> = {}): Promise<Vscode> {
+export async function openVscode({ prepare, ...options }: VscodeOptions = {}): Promise<Vscode> {
   const workspace = temporarySample();
+  prepare?.(workspace.folder);
   const extensions = mkdtempSync(path.join(os.tmpdir(), 'rankscope-extensions-'));
   const ends: (() => unknown)[] = [
     workspace.remove,

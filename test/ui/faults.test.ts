@@ -9,7 +9,11 @@ describe('what cannot be read, in the installed extension', function () {
   let vscode: Vscode;
 
   before(async () => {
-    vscode = await openVscode();
+    // A header that claims to be 2^40 bytes long in a file of 10.
+    const bytes = Buffer.from('\0\0\0\0\0\u0001\0\0{}', 'latin1');
+    vscode = await openVscode({
+      prepare: (folder) => writeFileSync(path.join(folder, 'broken.safetensors'), bytes),
+    });
   });
   after(async () => {
     assert.deepEqual(vscode.pageErrors, []);
@@ -17,9 +21,6 @@ describe('what cannot be read, in the installed extension', function () {
   });
 
   it('is named on the page, with what was found and what to do', async () => {
-    // A header that claims to be 2^40 bytes long in a file of 10.
-    const bytes = Buffer.from('\0\0\0\0\0\u0001\0\0{}', 'latin1');
-    writeFileSync(path.join(vscode.folder, 'broken.safetensors'), bytes);
     await chooseInContextMenu(vscode.page, 'broken.safetensors', 'Analyze Weight Ranks');
     const inspector = await webviewPage(vscode.page, 'inspector', 'broken.safetensors');
     const notice = inspector.getByRole('alert');

@@ -4,7 +4,7 @@ const WAIT_MS = 30_000;
 
 /** A file or folder in the Explorer. */
 export function explorerItem(page: Page, name: string): Locator {
-  return page.locator('.explorer-folders-view').getByRole('treeitem', { name, exact: true });
+  return page.locator('.explorer-folders-view [role=treeitem]').filter({ has: page.getByText(name, { exact: true }) });
 }
 
 /** Right-clicks a file in the Explorer and chooses `label`. */
