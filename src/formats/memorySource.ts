@@ -16,7 +16,8 @@ export function memorySource(name: string, bytes: Uint8Array): ByteSource {
     name,
     size: bytes.length,
     async read(offset, length) {
-      return part(offset, length).slice();
+      // A copy in any case: the slice of a Buffer would be a view.
+      return new Uint8Array(part(offset, length));
     },
     async readInto(offset, out) {
       out.set(part(offset, out.length));

@@ -14,6 +14,16 @@ export function rowMajor(shape: readonly number[]): number[] {
   return strides;
 }
 
+/** Strides of Fortran's order: the first index runs fastest. */
+export function columnMajor(shape: readonly number[]): number[] {
+  let step = 1;
+  return shape.map((size) => {
+    const stride = step;
+    step *= size;
+    return stride;
+  });
+}
+
 /** Whether elements of this shape and strides lie row-major without gaps; strides of dimensions of size 1 do not matter. */
 export function isRowMajor(shape: readonly number[], strides: readonly number[]): boolean {
   const plain = rowMajor(shape);

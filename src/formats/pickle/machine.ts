@@ -194,6 +194,13 @@ function unquote(text: string): string {
   });
 }
 
+/** A text of protocol 0 as Python's raw-unicode-escape: Latin-1 with \\u and \\U escapes. */
+function rawUnicode(text: string): string {
+  return text.replace(/\\(u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})/gi, (_, code: string) =>
+    String.fromCodePoint(Number.parseInt(code.slice(1), 16)),
+  );
+}
+
 function decimal(text: string): number | bigint {
   if (!/^[-+]?\d{1,400}L?$/.test(text.trim())) throw new PickleFault('it has a whole number that is none');
   return narrow(BigInt(text.trim().replace('L', '').replace('+', '')));
@@ -229,7 +236,7 @@ opcode(0x8b, (m, input) => m.push(input.long(input.u32())));
 opcode('S', (m, input) => m.pushText(unquote(input.line('latin1'))));
 opcode('T', (m, input) => m.pushText(input.text(input.u32(), 'latin1')));
 opcode('U', (m, input) => m.pushText(input.text(input.u8(), 'latin1')));
-opcode('V', (m, input) => m.pushText(input.line()));
+opcode('V', (m, input) => m.pushText(rawUnicode(input.line('latin1'))));
 opcode('X', (m, input) => m.pushText(input.text(input.u32())));
 opcode(0x8c, (m, input) => m.pushText(input.text(input.u8())));
 opcode(0x8d, (m, input) => m.pushText(input.text(input.u64())));

@@ -5,10 +5,10 @@ import { memorySource } from '../memorySource.ts';
 import type { NumpyArray } from '../numpy/pickledArray.ts';
 import type { Value } from '../pickle/values.ts';
 import type { StoredTensor } from '../storedCheckpoint.ts';
-import { isInjective, isRowMajor } from '../strided.ts';
+import { columnMajor, isInjective, isRowMajor } from '../strided.ts';
 import { namesOf } from './names.ts';
 import type { PickledTensor } from './pickledTensor.ts';
-import { findTensors, type NamedTensor } from './stateDict.ts';
+import { findTensors } from './stateDict.ts';
 
 /** Where the bytes of a storage are. */
 export interface StoragePlace {
@@ -97,15 +97,3 @@ function arrayTensor(file: string, name: string, array: NumpyArray, number: numb
     ...(fortran && !isRowMajor(shape, strides) ? { strides } : {}),
   };
 }
-
-/** Strides of Fortran's order: the first index runs fastest. */
-export function columnMajor(shape: readonly number[]): number[] {
-  let step = 1;
-  return shape.map((size) => {
-    const stride = step;
-    step *= size;
-    return stride;
-  });
-}
-
-export type { NamedTensor };

@@ -24,24 +24,25 @@ export interface OddTensor {
 /**
  * The tensor that a call would make, recognized by the name of the function alone; undefined for any other call. A parameter is its tensor.
  */
-export function pickledTensor(call: CallValue): PickledTensor | OddTensor | NumpyArray | undefined {
+export function pickledTensor(call: CallValue, depth = 0): PickledTensor | OddTensor | NumpyArray | undefined {
   const name = globalName(call.callable) ?? '';
   const args = itemsOf(call.args) ?? [];
   if (/^torch\._utils\._rebuild_tensor(_v[23])?$/.test(name))
     return viewOf(args, name.endsWith('3') ? args[6] : undefined);
   if (/^torch\._utils\._rebuild_parameter(_with_state)?$/.test(name) || name === 'torch.nn.parameter.Parameter')
-    return inner(args[0]);
+    return inner(args[0], depth);
   if (name === 'torch._tensor._rebuild_from_type_v2' && args[0] !== undefined && args[2] !== undefined)
-    return pickledTensor({ kind: 'call', callable: args[0], args: args[2] });
-  if (/^torch\._utils\._rebuild_device_tensor_from_(cpu_tensor|numpy)$/.test(name)) return inner(args[0]);
+    return inner({ kind: 'call', callable: args[0], args: args[2] }, depth);
+  if (/^torch\._utils\._rebuild_device_tensor_from_(cpu_tensor|numpy)$/.test(name)) return inner(args[0], depth);
   const odd = /^torch\._utils\._rebuild_(\w*?)_?(tensor|qtensor)\w*$/.exec(name);
   if (odd) return { kind: 'odd', what: odd[2] === 'qtensor' ? 'quantized' : odd[1] || 'unusual' };
   return numpyArray(call, name, args);
 }
 
-function inner(value: Value | undefined) {
+/** Real wrappers are two deep at most. */
+function inner(value: Value | undefined, depth: number) {
   const call = asKind(value, 'call');
-  return call && pickledTensor(call);
+  return call && depth < 8 ? pickledTensor(call, depth + 1) : undefined;
 }
 
 function viewOf(args: readonly Value[], type: Value | undefined): PickledTensor | OddTensor {

@@ -21,15 +21,17 @@ export interface Found {
 /** All tensors in what a pickle describes, except those of an optimizer's state. Safe for cyclic and shared structures. */
 export function findTensors(file: string, root: Value): Found {
   const search = new Search(file);
-  search.visit(root, { path: [], keys: 0 }, 0);
+  search.visit(root, { path: [], keys: 0, attributes: false }, 0);
   return { tensors: search.tensors, remarks: search.remarks() };
 }
 
-type Place = Pick<NamedTensor, 'path' | 'keys'>;
+interface Place extends Pick<NamedTensor, 'path' | 'keys'> {
+  /** Whether an object's attribute is on the way. */
+  readonly attributes: boolean;
+}
 
-/** One level further; `isKey` where the step is a dictionary's key, and all before it were. */
-function step({ path, keys }: Place, part: string, isKey: boolean): Place {
-  return { path: [...path, part], keys: isKey && keys === path.length ? keys + 1 : keys };
+function step({ path, keys, attributes }: Place, part: string): Place {
+  return { path: [...path, part], keys: attributes ? keys : keys + 1, attributes };
 }
 
 class Search {
@@ -73,20 +75,20 @@ class Search {
     else {
       if (this.tensors.length >= MAX_TENSORS)
         throw new RankscopeError('too-large', this.file, `it holds more than ${MAX_TENSORS} tensors`);
-      this.tensors.push({ ...place, tensor });
+      this.tensors.push({ path: place.path, keys: place.keys, tensor });
     }
     return true;
   }
 
   private visitItems(items: readonly Value[], place: Place, depth: number): void {
-    for (const [i, item] of items.entries()) this.visit(item, step(place, String(i), true), depth + 1);
+    for (const [i, item] of items.entries()) this.visit(item, step(place, String(i)), depth + 1);
   }
 
-  private visitEntries(entries: ReadonlyMap<Value, Value>, place: Place, depth: number, isKey = true): void {
+  private visitEntries(entries: ReadonlyMap<Value, Value>, place: Place, depth: number): void {
     for (const [key, value] of entries) {
       // A module's own bookkeeping is no part of a parameter's name.
       const hidden = key === '_parameters' || key === '_buffers' || key === '_modules';
-      this.visit(value, hidden ? place : step(place, keyText(key), isKey), depth + 1);
+      this.visit(value, hidden ? place : step(place, keyText(key)), depth + 1);
     }
   }
 
@@ -102,7 +104,7 @@ class Search {
     const pairs = name === 'collections.OrderedDict' ? itemsOf(itemsOf(args)?.[0]) : undefined;
     for (const pair of pairs ?? []) {
       const [key, value] = itemsOf(pair) ?? [];
-      if (key !== undefined && value !== undefined) this.visit(value, step(place, keyText(key), true), depth + 1);
+      if (key !== undefined && value !== undefined) this.visit(value, step(place, keyText(key)), depth + 1);
     }
     if (!pairs) for (const argument of itemsOf(args) ?? []) this.visit(argument, place, depth + 1);
     if (items) this.visitItems(items, place, depth);
@@ -113,7 +115,7 @@ class Search {
     if (name === 'collections.OrderedDict') return;
     for (const part of parts) {
       const attributes = asKind(part, 'dict')?.entries;
-      if (attributes) this.visitEntries(attributes, place, depth, false);
+      if (attributes) this.visitEntries(attributes, { ...place, attributes: true }, depth);
       else this.visit(part, place, depth + 1);
     }
   }

@@ -29,10 +29,13 @@ export async function entrySource(archive: ByteSource, entry: ZipEntry, signal?:
   const begin = entry.headerOffset + 30 + nameBytes + view.getUint16(28, true);
   if (begin + entry.compressedSize > entry.limit) throw malformed('overlaps what follows');
   const stored = sliceSource(archive, begin, entry.compressedSize);
-  return entry.method === 'stored' ? stored : inflatedSource(stored, entry);
+  return entry.method === 'stored' ? stored : inflatedSource(stored, entry, archive);
 }
 
-function inflatedSource(compressed: ByteSource, { name, size }: ZipEntry): ByteSource {
+/** What ends the decompression that is open in an archive, unless it is at work: each holds a few hundred KB. */
+const idle = new WeakMap<ByteSource, () => void>();
+
+function inflatedSource(compressed: ByteSource, { name, size }: ZipEntry, archive: ByteSource): ByteSource {
   const malformed = (found: string, cause?: unknown) =>
     new RankscopeError('malformed', compressed.name, `its entry ${name} ${found}`, 'Copy or download it again', {
       cause,
@@ -42,13 +45,24 @@ function inflatedSource(compressed: ByteSource, { name, size }: ZipEntry): ByteS
   let rest: Buffer = Buffer.alloc(0);
   /** Reads one after the other: they share the place in the stream. */
   let last: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
+
+  function release(): void {
+    if (waiting > 0) return;
+    pieces?.return?.().catch(() => {});
+    pieces = undefined;
+    rest = Buffer.alloc(0);
+  }
 
   /** Goes on to `offset + length`, copying what lies in [offset, offset + length). */
   async function inflate(offset: number, out: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     if (!(offset >= 0 && offset + out.length <= size))
       throw malformed(`has ${size} bytes; ${offset + out.length} are wanted`);
+    if (out.length === 0) return;
     if (offset < at || !pieces) {
       await pieces?.return?.();
+      idle.get(archive)?.();
+      idle.set(archive, release);
       pieces = inflatedPieces(compressed);
       rest = Buffer.alloc(0);
       at = 0;
@@ -63,18 +77,23 @@ function inflatedSource(compressed: ByteSource, { name, size }: ZipEntry): ByteS
       const skipped = Math.min(rest.length, Math.max(0, offset - at));
       const taken = Math.min(rest.length - skipped, offset + out.length - at - skipped);
       if (taken > 0) out.set(rest.subarray(skipped, skipped + taken), at + skipped - offset);
-      at += skipped + Math.max(0, taken);
-      rest = rest.subarray(skipped + Math.max(0, taken));
+      at += skipped + taken;
+      rest = rest.subarray(skipped + taken);
     }
   }
 
   function readInto(offset: number, out: Uint8Array, signal?: AbortSignal): Promise<void> {
+    waiting++;
     const read = last.then(async () => {
       try {
         await inflate(offset, out, signal);
       } catch (error) {
-        pieces = undefined;
+        // Begun anew by the next read.
+        at = size;
         throw error instanceof RankscopeError ? error : malformed('cannot be decompressed', error);
+      } finally {
+        waiting--;
+        if (at === size) release();
       }
     });
     last = read.catch(() => {});

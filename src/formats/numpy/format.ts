@@ -1,0 +1,101 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { ByteSource } from '../byteSource.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import type { FileSource } from '../fileSource.ts';
+import type { Format, OpenContext } from '../format.ts';
+import { lazySource } from '../lazySource.ts';
+import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
+import { columnMajor, isRowMajor } from '../strided.ts';
+import { openZip, type ZipArchive } from '../zip/archive.ts';
+import { isNpy, type NpyHeader, readNpyHeader } from './header.ts';
+
+/** One array as numpy.save writes it. */
+export const npy: Format = {
+  name: 'npy',
+  extensions: ['.npy'],
+  recognizes: isNpy,
+  async open(source, context) {
+    const header = await readNpyHeader(source, 'the file', context.signal);
+    const tensor = tensorOf('array', header, source, source.size);
+    if (!tensor)
+      throw new RankscopeError('unsupported', source.name, `an array of ${header.described}, not of numbers`);
+    return checkpointOf('npy', source, context, [tensor], []);
+  },
+};
+
+/** Arrays by name as numpy.savez and savez_compressed write them: a zip archive of .npy files. */
+export const npz: Format = {
+  name: 'npz',
+  extensions: ['.npz'],
+  recognizes: () => false,
+  recognizesArchive: (names) => names.length > 0 && names.every((name) => name.endsWith('.npy')),
+  async open(source, context) {
+    const archive = await openZip(source, context.signal);
+    const tensors: StoredTensor[] = [];
+    const remarks: string[] = [];
+    for (const [name, { size }] of archive.entries) {
+      const { header, content } = await openArray(archive, name, context.signal);
+      const tensor = tensorOf(name.slice(0, -4), header, content, size);
+      if (tensor) tensors.push(tensor);
+      else remarks.push(`${JSON.stringify(name)} holds ${header.described}, not numbers, and is left out.`);
+    }
+    return checkpointOf('npz', source, context, tensors, remarks);
+  },
+};
+
+async function openArray(archive: ZipArchive, name: string, signal: AbortSignal | undefined) {
+  const opened = await archive.open(name, signal);
+  const header = await readNpyHeader(opened, `its entry ${name}`, signal);
+  // A stored entry is read in place; a deflated one is closed here and begun anew when its values are wanted.
+  const entry = archive.entries.get(name)!;
+  if (entry.method === 'stored') return { header, content: opened };
+  await opened.close();
+  return { header, content: lazySource(opened.name, entry.size, (signal) => archive.open(name, signal)) };
+}
+
+function tensorOf(name: string, header: NpyHeader, source: ByteSource, size: number): StoredTensor | undefined {
+  const { type, shape, fortran, dataOffset } = header;
+  if (!type) return undefined;
+  const bytes = shape.reduce((product, each) => product * each, 1) * type.bytes;
+  if (!(bytes <= size - dataOffset))
+    throw new RankscopeError(
+      'malformed',
+      source.name,
+      `the array ${JSON.stringify(name)} of shape [${shape.join(', ')}] needs ${bytes} bytes, but has ${size - dataOffset}`,
+      'It is cut off: copy or download it again',
+    );
+  const strides = fortran ? columnMajor(shape) : undefined;
+  return {
+    name,
+    shape,
+    dtype: type.dtype,
+    bytes,
+    storage: `array ${name}`,
+    file: 0,
+    source,
+    offset: dataOffset,
+    bigEndian: type.bigEndian,
+    ...(strides && !isRowMajor(shape, strides) ? { strides } : {}),
+  };
+}
+
+function checkpointOf(
+  format: string,
+  source: FileSource,
+  { path, remarks }: OpenContext,
+  tensors: readonly StoredTensor[],
+  more: readonly string[],
+): Checkpoint {
+  return storedCheckpoint(
+    {
+      path,
+      format,
+      files: [source.identity],
+      tensors,
+      metadata: new Map(),
+      warnings: [...remarks, ...more],
+      security: [],
+    },
+    [source],
+  );
+}

@@ -1,0 +1,23 @@
+import type { Checkpoint } from '../../../src/formats/checkpoint.ts';
+import { openCheckpoint } from '../../../src/formats/open.ts';
+
+/** Every value of a checkpoint by tensor name. */
+export async function readAll(checkpoint: Checkpoint): Promise<Record<string, number[]>> {
+  const values: Record<string, number[]> = {};
+  for (const tensor of checkpoint.tensors) {
+    const out = new Float32Array(tensor.shape.reduce((product, size) => product * size, 1));
+    await checkpoint.read(tensor, 0, out);
+    values[tensor.name] = [...out];
+  }
+  return values;
+}
+
+/** Opens, looks and closes. */
+export async function withCheckpoint<T>(path: string, use: (checkpoint: Checkpoint) => Promise<T> | T): Promise<T> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    return await use(checkpoint);
+  } finally {
+    await checkpoint.close();
+  }
+}
