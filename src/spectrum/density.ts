@@ -1,0 +1,203 @@
+import type { Quadrature } from './lanczos.ts';
+
+/** What is known exactly of the spectrum that a quadrature estimates. */
+export interface SpectrumFacts {
+  /** p: how many singular values there are. */
+  readonly count: number;
+  /** Their summed squares. */
+  readonly energy: number;
+}
+
+/** Some neighbouring nodes of one kind, and the positions in the spectrum (from 0 to p) that they stand for. */
+interface Run {
+  readonly nodes: readonly Node[];
+  readonly from: number;
+  readonly to: number;
+  readonly greatest: number;
+  readonly least: number;
+}
+
+interface Node {
+  readonly value: number;
+  /** How many singular values the node stands for. */
+  count: number;
+  /** At a singular value, or at a cluster of them, and not somewhere in a continuum. */
+  readonly atom: boolean;
+  /** One singular value and no more. */
+  readonly single: boolean;
+}
+
+/** Relative to the value, to sigma_1 (rounding of f32) and to the bulk: a node nearer than this to a singular value lies on it. */
+const [NEAR_VALUE, NEAR_ROUNDING, NEAR_BULK] = [1e-3, 1e-6, 1e-3];
+/** Shares of the energy below this are lost in the rounding of what was subtracted from it. */
+const LEAST_ENERGY = 1e-4;
+
+/**
+ * All p singular values, descending, as a quadrature suggests them: the estimated distribution function read at (i - 1/2) / p.
+ *
+ * 1. A converged node with the weight of one value is that value. What is left of the count is shared out by the weights of the others.
+ * 2. Those weights are tilted so that the energy comes out as it is known to be (a control variate).
+ * 3. Converged nodes are steps. In a continuum the distribution function passes each node at the middle of its weight; the nodes of one
+ *    family (one of every probe) stand close together at its lower end and are averaged there.
+ *
+ * `probes` names the probes to use: leaving one out in turn shows how far the estimate depends on chance.
+ */
+export function estimateValues(
+  quadrature: Quadrature,
+  { count, energy }: SpectrumFacts,
+  probes: readonly number[] = Array.from({ length: quadrature.probes }, (_, i) => i),
+): Float64Array {
+  const nodes = weightedNodes(quadrature, count, probes);
+  tiltToEnergy(nodes, energy, count);
+  const out = new Float64Array(count);
+  const bulk = new Uint8Array(count);
+  const runs = runsOf(nodes, count);
+  for (const [i, run] of runs.entries()) {
+    const ceiling = runs[i - 1]?.least ?? quadrature.values[0]!;
+    // Below the last node nothing is known: the values there are not said to vanish.
+    const floor = runs[i + 1]?.greatest ?? run.least / 20;
+    const valueAt = run.nodes[0]!.atom ? () => run.greatest : continuum(run, quadrature.probes);
+    // The last position of a run that ends between two belongs to the next run, except at the very end.
+    const end = i === runs.length - 1 ? count : Math.min(count, Math.ceil(run.to - 0.5));
+    for (let k = Math.max(0, Math.ceil(run.from - 0.5)); k < end; k++) {
+      out[k] = Math.min(ceiling, Math.max(floor, valueAt(k + 0.5)));
+      bulk[k] = run.nodes[0]!.single ? 0 : 1;
+    }
+  }
+  scaleToEnergy(out, bulk, energy);
+  out[0] = quadrature.values[0]!;
+  return out
+    .map((value) => Math.min(value, out[0]!))
+    .sort()
+    .reverse();
+}
+
+function weightedNodes(quadrature: Quadrature, count: number, probes: readonly number[]): Node[] {
+  const { values, weights, residuals } = quadrature;
+  const weight = Array.from(values, (_, k) => {
+    let sum = 0;
+    for (const i of probes) sum += weights[k * quadrature.probes + i]!;
+    return (count * sum) / probes.length;
+  });
+  const rounding = NEAR_ROUNDING * values[0]!;
+  const converged = Array.from(values, (value, k) => residuals[k]! <= NEAR_VALUE * value + rounding);
+  const scale = NEAR_BULK * bulkScale(values, weight, converged);
+  // The weight of one value is chi-squared with a degree per probe, over their number: this is beyond its 99.9 % quantile.
+  const most = 1 + 4 * Math.sqrt(2 / probes.length) + 4 / probes.length;
+  return Array.from(values, (value, k): Node => {
+    const single = converged[k]! && weight[k]! <= most && value > 10 * rounding;
+    const atom = residuals[k]! <= NEAR_VALUE * value + rounding + scale;
+    return { value, count: weight[k]!, atom, single };
+  }).filter((node) => node.count > 1e-6);
+}
+
+/** Root mean square of the values that are not converged. */
+function bulkScale(values: Float64Array, weight: readonly number[], converged: readonly boolean[]): number {
+  let energy = 0;
+  let count = 0;
+  for (const [k, value] of values.entries()) {
+    if (converged[k]) continue;
+    energy += weight[k]! * value * value;
+    count += weight[k]!;
+  }
+  return count > 0 ? Math.sqrt(energy / count) : 0;
+}
+
+function tiltToEnergy(nodes: readonly Node[], energy: number, count: number): void {
+  let left = energy;
+  let rest = count;
+  for (const node of nodes) {
+    if (!node.single) continue;
+    node.count = 1;
+    left -= node.value ** 2;
+    rest -= 1;
+  }
+  const others = nodes.filter((node) => !node.single);
+  share(others, rest);
+  if (!(left > LEAST_ENERGY * energy) || rest <= 0) return;
+  const mean = others.reduce((sum, node) => sum + node.count * node.value ** 2, 0) / rest;
+  const variance = others.reduce((sum, node) => sum + node.count * (node.value ** 2 - mean) ** 2, 0) / rest;
+  if (!(variance > 0)) return;
+  const slope = (left / rest - mean) / variance;
+  for (const node of others) node.count *= Math.max(0.3, 1 + slope * (node.value ** 2 - mean));
+  share(others, rest);
+}
+
+/** Scales the counts so that they sum up to `rest`. */
+function share(nodes: readonly Node[], rest: number): void {
+  const sum = nodes.reduce((total, node) => total + node.count, 0);
+  for (const node of nodes) node.count *= sum > 0 ? Math.max(0, rest) / sum : 0;
+}
+
+/** Atoms one by one, and continua in one piece between them. */
+function runsOf(nodes: readonly Node[], count: number): Run[] {
+  const runs: Run[] = [];
+  let from = 0;
+  for (let i = 0; i < nodes.length; ) {
+    let next = i + 1;
+    if (!nodes[i]!.atom) while (next < nodes.length && !nodes[next]!.atom) next++;
+    const members = nodes.slice(i, next);
+    const to = Math.min(count, from + members.reduce((sum, node) => sum + node.count, 0));
+    runs.push({ nodes: members, from, to, greatest: members[0]!.value, least: members.at(-1)!.value });
+    from = to;
+    i = next;
+  }
+  return runs;
+}
+
+/** The values of a continuum by position, through averages of neighbouring nodes: of one at its top, of a whole family at its end. */
+function continuum({ nodes, from }: Run, family: number): (position: number) => number {
+  const size = nodes.length;
+  const counts = new Float64Array(size + 1);
+  const sums = new Float64Array(size + 1);
+  for (const [k, node] of nodes.entries()) {
+    counts[k + 1] = counts[k]! + node.count;
+    sums[k + 1] = sums[k]! + node.count * node.value;
+  }
+  const width = Math.min(family, size);
+  const positions: number[] = [];
+  const values: number[] = [];
+  for (let k = 0; k < size; k++) {
+    const half = ((width - 1) * k) / Math.max(1, size - 1) / 2;
+    const low = Math.max(0, Math.round(k - half));
+    const high = Math.min(size, Math.round(k + half) + 1);
+    if (low > size - width) break;
+    positions.push(from + (counts[low]! + counts[high]!) / 2);
+    values.push((sums[high]! - sums[low]!) / (counts[high]! - counts[low]!));
+  }
+  return piecewise(positions, values, width);
+}
+
+/** Linear interpolation; beyond both ends on along the line to the point `reach` further in. Asked in ascending order. */
+function piecewise(
+  positions: readonly number[],
+  values: readonly number[],
+  reach: number,
+): (position: number) => number {
+  const last = positions.length - 1;
+  if (last === 0) return () => values[0]!;
+  const line = (a: number, b: number, position: number) => {
+    const slope = (values[b]! - values[a]!) / (positions[b]! - positions[a]!);
+    return values[a]! + (Number.isFinite(slope) ? slope : 0) * (position - positions[a]!);
+  };
+  const inward = Math.min(reach, last);
+  let k = 0;
+  return (position) => {
+    if (position <= positions[0]!) return line(0, inward, position);
+    if (position >= positions[last]!) return line(last, last - inward, position);
+    while (positions[k + 1]! < position) k++;
+    return line(k, k + 1, position);
+  };
+}
+
+function scaleToEnergy(values: Float64Array, bulk: Uint8Array, energy: number): void {
+  let left = energy;
+  let found = 0;
+  for (const [k, value] of values.entries()) {
+    if (bulk[k]) found += value * value;
+    else left -= value * value;
+  }
+  if (!(found > 0 && left > LEAST_ENERGY * energy)) return;
+  const factor = Math.sqrt(left / found);
+  for (let k = 0; k < values.length; k++) if (bulk[k]) values[k]! *= factor;
+}

@@ -1,0 +1,155 @@
+import { RankscopeError } from '../base/errors.ts';
+import type { Backend, Matrix, RoutineOptions, RowSource } from '../engine/backend.ts';
+import type { EnergyLevel, Measures, PreviewBand } from '../model/findings.ts';
+import { estimateValues, type SpectrumFacts } from './density.ts';
+import { exactSpectrum } from './exact.ts';
+import { blockLanczos, type Quadrature } from './lanczos.ts';
+import { loadScaled, part, uploadRows } from './load.ts';
+import { effectiveRank, energyRanks, measures } from './measures.ts';
+
+export interface PreviewOptions extends RoutineOptions {
+  readonly seed?: number;
+  /** Random starting vectors, multiplied together: more of them lessen the part of chance. */
+  readonly probes?: number;
+  /** Products with W and W^T for each: more of them resolve the spectrum finer. */
+  readonly steps?: number;
+}
+
+export interface Preview {
+  /** Estimates, from a spectrum that the quadrature suggests; the Frobenius norm and the noise deviation are exact. */
+  readonly measures: Measures;
+  readonly band: PreviewBand;
+}
+
+const STEPS = 12;
+/** p times the probes: chance then moves the share of values above a threshold by sqrt(1/2 / this) at most, about half a percent. */
+const SAMPLES = 2 ** 14;
+const [LEAST_PROBES, MOST_PROBES] = [8, 16];
+/** The band is this many standard errors, as the probes tell them, wide to each side. */
+const ERRORS = 2.5;
+/** And this many times what the last two steps changed. */
+const CHANGES = 2;
+
+/**
+ * Rank measures by stochastic Lanczos quadrature (Chen, Trogdon and Ubaru, arXiv 2105.06595 and 2204.01941) in its block form, with a band
+ * that is said to hold each true number: chance is measured by leaving out each probe in turn (the jackknife), resolution by the change
+ * that the last two steps made. Deterministic for a seed.
+ *
+ * A matrix so small that this would span half its space, or so large that the device cannot hold it, is computed exactly; its band has no
+ * width.
+ *
+ * @throws RankscopeError as `exactSpectrum` does.
+ */
+export async function previewSpectrum(
+  backend: Backend,
+  source: RowSource,
+  options: PreviewOptions = {},
+): Promise<Preview> {
+  const p = Math.min(source.rows, source.cols);
+  const { steps = STEPS, seed = 1 } = options;
+  const probes = options.probes ?? Math.min(MOST_PROBES, Math.max(LEAST_PROBES, Math.ceil(SAMPLES / p)));
+  if (2 * probes * steps >= p) return exactPreview(backend, source, options);
+  let matrix: Matrix;
+  try {
+    matrix = await backend.allocate(source.rows, source.cols);
+  } catch (thrown) {
+    if (!(thrown instanceof RankscopeError && thrown.code === 'too-large')) throw thrown;
+    return exactPreview(backend, source, options);
+  }
+  try {
+    const { result, entries, scale } = await loadScaled(source, options.signal, async (rows) => {
+      await uploadRows(backend, rows, 0, rows.rows, matrix, 0, part(options, 0, 0.3));
+      return blockLanczos(backend, matrix, { ...part(options, 0.3, 1), seed, probes, steps });
+    });
+    const facts = { count: p, energy: (entries.frobeniusNorm * scale) ** 2 };
+    if (facts.energy === 0) return settled(measures(new Float64Array(p), shapeOf(source), 0));
+    const values = estimateValues(result[0], facts).map((value) => value / scale);
+    const estimates = {
+      ...measures(values, shapeOf(source), entries.noiseDeviation),
+      frobeniusNorm: entries.frobeniusNorm,
+      stableRank: facts.energy / result[0].values[0]! ** 2,
+    };
+    return { measures: estimates, band: bandOf(result, facts) };
+  } finally {
+    backend.free(matrix);
+  }
+}
+
+async function exactPreview(backend: Backend, source: RowSource, options: RoutineOptions): Promise<Preview> {
+  const { singularValues, entries } = await exactSpectrum(backend, source, options);
+  return settled(measures(singularValues, shapeOf(source), entries.noiseDeviation));
+}
+
+/** A preview that is exact. */
+function settled(found: Measures): Preview {
+  const point = (value: number) => [value, value] as const;
+  const { effectiveRank: byValue, effectiveRankEnergy: byEnergy, stableRank } = found;
+  return {
+    measures: found,
+    band: {
+      energyRanks: forEachLevel((level) => point(found.energyRanks[level])),
+      effectiveRank: point(byValue),
+      effectiveRankEnergy: point(byEnergy),
+      stableRank: point(stableRank),
+    },
+  };
+}
+
+const shapeOf = ({ rows, cols }: RowSource) => [rows, cols] as const;
+
+/** The banded numbers of one estimate. */
+interface Sketch {
+  readonly energyRanks: Readonly<Record<EnergyLevel, number>>;
+  readonly effectiveRank: number;
+  readonly effectiveRankEnergy: number;
+}
+
+function bandOf([last, before]: readonly [Quadrature, Quadrature], facts: SpectrumFacts): PreviewBand {
+  const all = Array.from({ length: last.probes }, (_, i) => i);
+  const sketch = (rule: Quadrature, probes = all): Sketch => {
+    const values = estimateValues(rule, facts, probes);
+    const energies = values.map((value) => value * value);
+    return {
+      energyRanks: energyRanks(energies),
+      effectiveRank: effectiveRank(values),
+      effectiveRankEnergy: effectiveRank(energies),
+    };
+  };
+  const whole = sketch(last);
+  const earlier = sketch(before);
+  const others = all.map((left) => sketch(last, all.toSpliced(left, 1)));
+  const p = facts.count;
+  const band = (pick: (of: Sketch) => number, least: number) => {
+    const found = pick(whole);
+    const half = ERRORS * jackknife(others.map(pick)) + CHANGES * Math.abs(pick(earlier) - found) + least;
+    return [Math.max(1, found - half), Math.min(p, found + half)] as const;
+  };
+  const [sigma1, residual] = [last.values[0]!, last.residuals[0]!];
+  const reached = Math.max(0, sigma1 - before.values[0]!);
+  return {
+    // A rank is a whole number read off a curve of finite resolution: never said to be nearer than one and a thousandth of p.
+    energyRanks: forEachLevel((level) => {
+      const [low, high] = band((of) => of.energyRanks[level], 1 + p / 1000);
+      return [Math.floor(low), Math.ceil(high)];
+    }),
+    effectiveRank: band((of) => of.effectiveRank, 0.005 * whole.effectiveRank),
+    effectiveRankEnergy: band((of) => of.effectiveRankEnergy, 0.005 * whole.effectiveRankEnergy),
+    // A Ritz value never exceeds sigma_1, so the stable rank is at most what it says (but for rounding).
+    stableRank: [
+      Math.max(1, facts.energy / (sigma1 + residual + CHANGES * reached) ** 2) * (1 - 1e-5),
+      Math.max(1, facts.energy / sigma1 ** 2) * (1 + 1e-5),
+    ],
+  };
+}
+
+/** Standard error from the estimates that leave out one probe each (Tukey 1958). */
+function jackknife(estimates: readonly number[]): number {
+  const count = estimates.length;
+  const mean = estimates.reduce((sum, value) => sum + value, 0) / count;
+  const squares = estimates.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return Math.sqrt(((count - 1) / count) * squares);
+}
+
+function forEachLevel<Value>(of: (level: EnergyLevel) => Value): Record<EnergyLevel, Value> {
+  return { '0.9': of('0.9'), '0.95': of('0.95'), '0.99': of('0.99'), '0.999': of('0.999') };
+}
