@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { Ajv } from 'ajv';
 import type { Analysis, MatrixFinding } from '../../../src/model/findings.ts';
 import type { Plan } from '../../../src/model/plan.ts';
 import type { ApplyReport } from '../../../src/protocol/service.ts';
@@ -107,6 +108,27 @@ describe('the command line', function () {
       const { stdout } = await cli('info', out);
       assert.match(stdout, /lowrank_a\.weight/);
       assert.match(readFileSync(code, 'utf8'), /lowrank/);
+    });
+
+    it('what it prints as JSON is what the schemas promise', async () => {
+      const file = small();
+      const printed = {
+        analysis: [
+          ['analyze', file, '--json', '--values'],
+          ['analyze', file, '--json', '--mode', 'preview'],
+        ],
+        info: [['info', file, '--json']],
+        plan: [['plan', file, '--keep', '0.5', '--json']],
+      };
+      for (const [name, calls] of Object.entries(printed)) {
+        const schema: object = JSON.parse(readFileSync(`media/schemas/${name}.schema.json`, 'utf8')) as object;
+        const validate = new Ajv({ allErrors: true, strict: false }).compile(schema);
+        for (const words of calls) {
+          const { stdout, stderr } = await cli(...words);
+          assert.ok(validate(JSON.parse(stdout)), `${words.join(' ')}: ${stderr}${JSON.stringify(validate.errors)}`);
+        }
+        assert.equal(validate({}), false);
+      }
     });
 
     it('apply --factors 3 writes U, S and V', async () => {

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { connect, type RemoteService } from '../../../src/protocol/channel.ts';
+import { processPort } from '../../../src/protocol/processPort.ts';
+import { testFolder } from '../formats/folder.ts';
+import { deferred } from '../protocol/deferred.ts';
+import { diagonal, noise, writeMatrices } from '../service/matrices.ts';
+
+const ENGINE = fileURLToPath(new URL('../../../dist/engine.js', import.meta.url));
+
+interface Engine {
+  readonly child: ChildProcess;
+  readonly service: RemoteService;
+}
+
+describe('the engine process', function () {
+  this.timeout(60_000);
+  const folder = testFolder();
+  const engines: Engine[] = [];
+
+  function startEngine(...more: string[]): Engine {
+    if (!existsSync(ENGINE)) throw new Error(`${ENGINE} is missing: run "npm run build" once`);
+    const child = fork(ENGINE, ['--cache', folder.path('cache'), ...more], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      execArgv: [],
+    });
+    const engine = { child, service: connect(processPort(child)) };
+    engines.push(engine);
+    return engine;
+  }
+
+  afterEach(async () => {
+    for (const { child } of engines.splice(0)) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+  });
+
+  const manyLarge = () =>
+    writeMatrices(
+      folder.path('large.safetensors'),
+      Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`layers.${i}.w.weight`, noise(400, 400, i)])),
+    );
+
+  it('analyzes a checkpoint that it opens itself, and answers a click with the spectrum', async () => {
+    const { service } = startEngine();
+    const path = writeMatrices(folder.path('a.safetensors'), { 'layers.0.w.weight': diagonal(3, 4) });
+    assert.equal((await service.open({ path })).matrices.length, 1);
+    const findings: string[] = [];
+    const { matrices } = await service.analyze(
+      { path, threads: 2 },
+      { progress: ({ finding }) => void (finding && findings.push(finding.name)) },
+    );
+    assert.deepEqual(findings, ['layers.0.w.weight']);
+    assert.ok(Math.abs((matrices[0]?.frobeniusNorm ?? 0) - 5) < 1e-6);
+    const { singularValues } = await service.spectrum({ path, name: 'layers.0.w.weight' });
+    assert.deepEqual(singularValues.map(Math.fround), [4, 3]);
+  });
+
+  it('killed in the middle of a run, every pending call fails with the reason, and a new process goes on from the cache', async () => {
+    const path = manyLarge();
+    const engine = startEngine();
+    const twoFound = deferred();
+    let found = 0;
+    const pending: Promise<unknown>[] = [
+      engine.service.analyze(
+        { path, threads: 2 },
+        { progress: ({ finding }) => finding && ++found === 2 && twoFound.resolve() },
+      ),
+    ];
+    await twoFound.promise;
+    pending.push(
+      engine.service.spectrum({ path, name: 'layers.19.w.weight' }),
+      engine.service.analyze({ path, threads: 2, cache: false }),
+    );
+    engine.child.kill('SIGKILL');
+    for (const call of pending) await assert.rejects(call, { code: 'engine', message: /killed by SIGKILL/ });
+
+    const cached = (readdirSync(folder.path('cache'), { recursive: true }) as string[]).filter((name) =>
+      name.endsWith('.spectrum'),
+    );
+    assert.ok(cached.length >= 2);
+    const { matrices } = await startEngine().service.analyze({ path, threads: 2 });
+    assert.equal(matrices.length, 20);
+  });
+
+  it('stops within 200 ms of a cancellation, and serves the next call', async () => {
+    const path = manyLarge();
+    const engine = startEngine();
+    const cancel = new AbortController();
+    const run = engine.service.analyze(
+      { path, threads: 2 },
+      {
+        signal: cancel.signal,
+        progress: ({ finding }) => void (finding && cancel.abort()),
+      },
+    );
+    let aborted = 0;
+    cancel.signal.addEventListener('abort', () => (aborted = performance.now()));
+    await assert.rejects(run, { code: 'cancelled' });
+    const latency = performance.now() - aborted;
+    assert.ok(latency < 200, `${latency} ms`);
+    assert.equal((await engine.service.open({ path })).matrices.length, 20);
+  });
+
+  it('carries errors with what to do', async () => {
+    const { service } = startEngine();
+    await assert.rejects(
+      service.open({ path: folder.path('none') }),
+      (error: Error & { code?: string; remedy?: string }) => {
+        assert.equal(error.code, 'not-found');
+        assert.notEqual(error.remedy, '');
+        return true;
+      },
+    );
+  });
+
+  it('ends when the process that started it goes away', async () => {
+    const engine = startEngine();
+    await engine.service.prioritize({ path: '', names: [] });
+    const end = once(engine.child, 'exit');
+    engine.child.disconnect();
+    const [code] = (await end) as [number | null];
+    assert.equal(code, 0);
+  });
+
+  it('ends also in the middle of a run, and leaves nothing half written', async () => {
+    const path = manyLarge();
+    const engine = startEngine();
+    const found = deferred();
+    const run = engine.service.analyze({ path, threads: 2 }, { progress: ({ finding }) => finding && found.resolve() });
+    await found.promise;
+    const end = once(engine.child, 'exit');
+    const before = performance.now();
+    engine.child.disconnect();
+    await assert.rejects(run, { code: 'engine' });
+    await end;
+    assert.ok(performance.now() - before < 5000);
+    const left = (readdirSync(folder.path('cache'), { recursive: true }) as string[]).filter((name) =>
+      name.endsWith('.tmp'),
+    );
+    assert.deepEqual(left, []);
+  });
+
+  it('says how it is to be started, and fails, when it is started otherwise', async () => {
+    const child = fork(ENGINE, [], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execArgv: [] });
+    let text = '';
+    child.stderr?.on('data', (piece) => (text += String(piece)));
+    const [code] = (await once(child, 'close')) as [number];
+    assert.equal(code, 2);
+    assert.match(text, /--cache/);
+  });
+});
