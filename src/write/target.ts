@@ -55,8 +55,9 @@ async function checkTarget({ out, sources, overwrite, bytes }: TargetOptions): P
   if (existing?.isDirectory())
     throw new RankscopeError('wrong-use', out, 'a folder has this name', 'Name a file inside of it');
   if (existing && !overwrite) await refuseExisting(target);
-  const { bavail, bsize } = await attempt(out, () => statfs(dirname(target)));
-  if (bavail * bsize < bytes && bsize > 0)
+  const { bavail, bsize, blocks } = await attempt(out, () => statfs(dirname(target)));
+  // File systems that are not on a disk report no blocks at all.
+  if (blocks > 0 && bavail * bsize < bytes)
     throw new RankscopeError(
       'write-failed',
       out,
