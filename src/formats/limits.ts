@@ -56,3 +56,6 @@ export const MAX_PICKLE_STACK = 1_000_000;
 
 /** Nested containers that are searched for tensors. */
 export const MAX_NESTING = 64;
+
+/** A block of a TensorFlow index; the writer begins a new one after 256 KB. */
+export const MAX_TABLE_BLOCK = 64 << 20;

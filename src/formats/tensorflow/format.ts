@@ -1,0 +1,95 @@
+import { basename, dirname, join } from 'node:path';
+import { RankscopeError } from '../../base/errors.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import { storedBytes } from '../decode.ts';
+import { type FileSource, openFileSource } from '../fileSource.ts';
+import type { Format, OpenContext } from '../format.ts';
+import { isKernel } from '../kernelNames.ts';
+import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
+import { parseBundle } from './bundle.ts';
+import { readTable } from './sstable.ts';
+
+/** A TensorFlow checkpoint: `name.index` and `name.data-0000i-of-0000n`; those of a SavedModel are in its folder `variables`. */
+export const tensorflow: Format = {
+  name: 'tensorflow',
+  extensions: ['.index'],
+  // The table begins with the header under the empty name: no shared bytes, no name, a value.
+  recognizes: (head, size) =>
+    size > 48 && head[0] === 0 && head[1] === 0 && head[2]! > 0 && head[2]! < 64 && head[3] === 8,
+  entryOf: (names) => {
+    if (names.includes('saved_model.pb')) return join('variables', 'variables.index');
+    const indexes = names.filter((name) => name.endsWith('.index'));
+    return indexes.length === 1 ? indexes[0] : undefined;
+  },
+  open: openTensorflow,
+};
+
+const SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE';
+
+async function openTensorflow(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
+  const bundle = parseBundle(source.name, await readTable(source, signal));
+  const kept = bundle.entries.filter(({ name }) => !isState(name));
+  const sources = [source];
+  try {
+    for (let i = 0; i < bundle.shards; i++)
+      sources.push(await openFileSource(shardPath(source.name, i, bundle.shards)));
+    const tensors = kept.map(({ name, dtype, shape, shard, offset, size }): StoredTensor => {
+      const fail = (found: string) =>
+        new RankscopeError(
+          'malformed',
+          source.name,
+          `tensor ${JSON.stringify(name)} ${found}`,
+          'It is damaged: copy or download it again',
+        );
+      const count = shape.reduce((product, each) => product * each, 1);
+      const expected = storedBytes(dtype, count) ?? size;
+      if (!Number.isSafeInteger(count) || expected !== size)
+        throw fail(`has ${size} bytes for the shape ${shape.join(' x ')} in ${dtype}`);
+      const data = sources[shard + 1]!;
+      if (!(offset + size <= data.size))
+        throw fail(`should end at byte ${offset + size} of ${basename(data.name)}, which has ${data.size}`);
+      const plain = name.endsWith(SUFFIX) ? name.slice(0, -SUFFIX.length) : name;
+      return {
+        name: plain,
+        shape,
+        dtype,
+        bytes: size,
+        storage: size > 0 ? `${shard}:${offset}:${offset + size}` : `empty:${name}`,
+        file: shard + 1,
+        source: data,
+        offset,
+        bigEndian: bundle.bigEndian,
+        ...(isKernel(plain, shape) && { transposed: true }),
+      };
+    });
+    const left = bundle.entries.length - kept.length;
+    const warnings = [
+      ...remarks,
+      ...(left ? [`${left} tensors of the optimizer’s state and of bookkeeping are left out.`] : []),
+      ...(bundle.sliced.length
+        ? [`${bundle.sliced.length} partitioned variables are left out; their parts are not put together.`]
+        : []),
+    ];
+    const files = sources.map(({ identity }) => identity);
+    return storedCheckpoint(
+      { path, format: 'tensorflow', files, tensors, metadata: new Map(), warnings, security: [] },
+      sources,
+    );
+  } catch (error) {
+    await Promise.all(sources.slice(1).map((each) => each.close()));
+    throw error;
+  }
+}
+
+/** The data files stand beside the index, named after it: no name comes from inside the file. */
+function shardPath(index: string, shard: number, shards: number): string {
+  const digits = (value: number) => String(value).padStart(5, '0');
+  return join(dirname(index), `${basename(index).replace(/\.index$/, '')}.data-${digits(shard)}-of-${digits(shards)}`);
+}
+
+/** Slots of an optimizer, and what a checkpoint notes of itself. */
+function isState(name: string): boolean {
+  return /\.OPTIMIZER_SLOT|^(_CHECKPOINTABLE_OBJECT_GRAPH|save_counter)|(^|\/)(optimizer|_optimizer|keras_api|global_step|beta[12]_power)(\/|$)|\/(Adam|Adam_1|Momentum|RMSProp|adam_[mv])$/.test(
+    name,
+  );
+}

@@ -1,0 +1,92 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { ByteSource } from '../byteSource.ts';
+import { MAX_TABLE_BLOCK, MAX_TENSORS } from '../limits.ts';
+
+/** The last eight bytes of the file. */
+export const TABLE_MAGIC = 0xdb4775248b80fb57n;
+const FOOTER = 48;
+/** Compression mark and checksum behind each block. */
+const TRAILER = 5;
+
+/**
+ * All entries of a sorted string table, in order (LevelDB's table format, which TensorFlow uses for its index): blocks of keys that
+ * share beginnings, and a block of blocks.
+ * @throws RankscopeError 'malformed', 'unsupported' for compressed blocks
+ */
+export async function readTable(source: ByteSource, signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
+  const malformed = (found: string) =>
+    new RankscopeError('malformed', source.name, found, 'It is damaged or cut off: copy or download it again');
+  if (source.size < FOOTER) throw malformed(`it has only ${source.size} bytes`);
+  const footer = await source.read(source.size - FOOTER, FOOTER, signal);
+  const view = new DataView(footer.buffer, footer.byteOffset, footer.byteLength);
+  if (view.getBigUint64(FOOTER - 8, true) !== TABLE_MAGIC)
+    throw malformed('it does not end as a TensorFlow index does');
+  const handles = new Varints(footer, malformed);
+  handles.next();
+  handles.next();
+  const index = await block(handles.next(), handles.next());
+
+  const entries = new Map<string, Uint8Array>();
+  for (const handle of entriesOf(index, malformed)) {
+    const numbers = new Varints(handle.value, malformed);
+    for (const { key, value } of entriesOf(await block(numbers.next(), numbers.next()), malformed)) {
+      if (entries.size > MAX_TENSORS) throw malformed(`it has more than ${MAX_TENSORS} entries`);
+      if (entries.has(key)) throw malformed(`the name ${JSON.stringify(key)} occurs twice`);
+      entries.set(key, value);
+    }
+  }
+  return entries;
+
+  async function block(offset: number, size: number): Promise<Uint8Array> {
+    if (size > MAX_TABLE_BLOCK || !(offset + size + TRAILER <= source.size))
+      throw malformed(`a block of ${size} bytes should begin at byte ${offset}`);
+    const bytes = await source.read(offset, size + TRAILER, signal);
+    if (bytes[size] !== 0)
+      throw new RankscopeError('unsupported', source.name, 'its blocks are compressed', 'Save the checkpoint again');
+    return bytes.subarray(0, size);
+  }
+}
+
+function* entriesOf(
+  block: Uint8Array,
+  malformed: (found: string) => RankscopeError,
+): Generator<{ key: string; value: Uint8Array }> {
+  const restarts =
+    block.length < 4 ? -1 : new DataView(block.buffer, block.byteOffset + block.length - 4, 4).getUint32(0, true);
+  const end = block.length - 4 - 4 * restarts;
+  if (restarts < 0 || end < 0) throw malformed('a block ends before its restart points');
+  const numbers = new Varints(block.subarray(0, end), malformed);
+  let key = Buffer.alloc(0);
+  while (numbers.at < end) {
+    const [shared, own, length] = [numbers.next(), numbers.next(), numbers.next()];
+    if (shared > key.length || numbers.at + own + length > end) throw malformed('an entry reaches beyond its block');
+    key = Buffer.concat([key.subarray(0, shared), block.subarray(numbers.at, numbers.at + own)]);
+    const value = block.subarray(numbers.at + own, numbers.at + own + length);
+    numbers.at += own + length;
+    yield { key: key.toString('utf8'), value };
+  }
+}
+
+/** Varints one behind the other, of at most 2^53. */
+export class Varints {
+  at = 0;
+
+  constructor(
+    private readonly bytes: Uint8Array,
+    private readonly malformed: (found: string) => RankscopeError,
+  ) {}
+
+  next(): number {
+    let value = 0;
+    for (let scale = 1; scale < 2 ** 64; scale *= 128) {
+      const byte = this.bytes[this.at++];
+      if (byte === undefined) throw this.malformed('a number is cut off');
+      value += (byte & 127) * scale;
+      if (byte < 128) {
+        if (value > Number.MAX_SAFE_INTEGER) throw this.malformed('a number is beyond 2^53');
+        return value;
+      }
+    }
+    throw this.malformed('a number is longer than 9 bytes');
+  }
+}
