@@ -143,10 +143,10 @@ export function select(
 export interface NumberControl {
   readonly element: HTMLInputElement;
   set(value: number | null): void;
-  setRange(min: number, max: number): void;
+  setRange(min: number, max: number, step?: number): void;
 }
 
-/** A number field; `onChange` hears every whole number inside the range, and null for an emptied field. */
+/** A number field; `onChange` hears every number inside the range, as a multiple of `step`, and null for an emptied field. */
 export function numberField(
   label: string,
   min: number,
@@ -159,7 +159,9 @@ export function numberField(
   });
   made.addEventListener('change', () => {
     if (made.value === '') return onChange(null);
-    const value = Math.round(Math.min(Number(made.max), Math.max(Number(made.min), made.valueAsNumber)));
+    const inside = Math.min(Number(made.max), Math.max(Number(made.min), made.valueAsNumber));
+    const step = Number(made.step);
+    const value = Number((Math.round(inside / step) * step).toPrecision(12));
     made.value = String(value);
     onChange(value);
   });
@@ -169,11 +171,46 @@ export function numberField(
       if (document.activeElement !== made || value !== made.valueAsNumber)
         made.value = value === null ? '' : String(value);
     },
-    setRange(low, high) {
+    setRange(low, high, step = 1) {
       made.min = String(low);
       made.max = String(high);
+      made.step = String(step);
     },
   };
+}
+
+/** Several lines of text; `onCommit` hears them when the person leaves the field. */
+export function linesField(
+  label: string,
+  placeholder: string,
+  onCommit: (lines: readonly string[]) => void,
+): LinesControl {
+  const made = element('textarea', {
+    class: 'lines',
+    attributes: { rows: '2', spellcheck: 'false', 'aria-label': label, placeholder },
+  });
+  made.addEventListener('change', () =>
+    onCommit(
+      made.value
+        .split('\n')
+        .map((line) => line.trim())
+        .filter(Boolean),
+    ),
+  );
+  return {
+    element: made,
+    set(lines) {
+      if (document.activeElement === made) return;
+      made.value = lines.join('\n');
+      made.rows = Math.max(2, lines.length);
+    },
+  };
+}
+
+export interface LinesControl {
+  readonly element: HTMLTextAreaElement;
+  /** Sets the lines, unless the person is typing in them. */
+  set(lines: readonly string[]): void;
 }
 
 export interface SliderControl {
