@@ -59,7 +59,6 @@ export interface Kernels {
     scratch: number,
     sync: number,
   ): void;
-  rotateRows(n: number, x: number, y: number, m: number, p: number, q: number, tolerance: number): number;
 }
 
 export type KernelSet = 'wide' | 'relaxed' | 'simd';

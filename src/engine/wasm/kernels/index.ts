@@ -3,4 +3,3 @@ export { gemm, gemmScratch } from './gemm';
 export * from './move';
 export * from './panel';
 export * from './chase';
-export * from './jacobi';

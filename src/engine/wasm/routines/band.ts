@@ -2,6 +2,7 @@
 // merged update of the rest, A <- A - V1 Y^T - X V2^T, so that the rest is read twice and written once for each step.
 import { type Arena, ranges, type Team } from '../team.ts';
 import {
+  completePanel,
   factorPanel,
   formT,
   gramTasks,
@@ -25,9 +26,11 @@ export interface BandRoom extends PanelRoom {
   readonly turned: number;
   readonly t: number;
   readonly cross: number;
+  /** The panels of both sides, kept where vectors are wanted: those of step i begin at row i width, and (i + 1) width. */
+  readonly kept: { readonly left: readonly Panel[]; readonly right: readonly Panel[] } | undefined;
 }
 
-export function bandRoom(arena: Arena, m: number, n: number, threads: number): BandRoom {
+export function bandRoom(arena: Arena, m: number, n: number, threads: number, keep: boolean): BandRoom {
   const width = panelWidth(n);
   return {
     ...panelRoom(arena, width, threads),
@@ -39,7 +42,22 @@ export function bandRoom(arena: Arena, m: number, n: number, threads: number): B
     turned: arena.floats(width * m),
     t: arena.floats(width * width),
     cross: arena.floats(width * width),
+    kept: keep ? { left: panels(arena, m, n, width, 0), right: panels(arena, n, n, width, width) } : undefined,
   };
+}
+
+/** Room for the panel of each step, which begins `offset` rows below the step. */
+function panels(arena: Arena, rows: number, n: number, width: number, offset: number): Panel[] {
+  return ranges(n - offset, width).map(({ from }) => {
+    const length = rows - offset - from;
+    const count = Math.min(width, n - from);
+    return {
+      v: block(arena.floats(count * length), length),
+      count,
+      length,
+      t: block(arena.floats(count * count), count),
+    };
+  });
 }
 
 /** Reduces `a` (m x n, m >= n) to an upper band with `width` superdiagonals; outside it, `a` is undefined. */
@@ -61,7 +79,12 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
 
   team.perform(transposeTasks(team, rows, count, within(a, j, j), columns.v));
   factorPanel(team, room, columns, (row) => keepColumns(team, a, j, j, count, row));
-  if (cols === 0) return;
+  const i = j / room.width;
+  if (cols === 0) {
+    if (room.kept) completePanel(team, room, columns);
+    keep(team, room.kept?.left[i], columns);
+    return;
+  }
 
   // Y^T = T^T V1^T A, and the row panel with V1 Y^T taken away, ready to be factored.
   const y = block(room.right, cols);
@@ -72,6 +95,7 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
     ...gramTasks(team, room, columns),
   ]);
   team.lead(() => formT(team, room, columns));
+  keep(team, room.kept?.left[i], columns);
   team.perform(
     ranges(cols, 256, 16).map(({ from, to }) => () => {
       const here = { m: count, n: to - from, k: count, transposeA: true };
@@ -103,6 +127,7 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
     ...gramTasks(team, room, right),
   ]);
   team.lead(() => formT(team, room, right));
+  keep(team, room.kept?.right[i], right);
   team.perform(
     ranges(below, 256, 16).map(({ from, to }) => () => {
       const here = { m: count, n: to - from, k: count, transposeA: true };
@@ -125,4 +150,12 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
       beta: 1,
     }),
   );
+}
+
+function keep(team: Team, room: Panel | undefined, { v, t, count, length }: Panel): void {
+  if (!room) return;
+  team.lead(() => {
+    team.kernels.copy(count, length, v.at, v.ld, room.v.at, room.v.ld);
+    team.kernels.copy(count, count, t.at, t.ld, room.t.at, room.t.ld);
+  });
 }

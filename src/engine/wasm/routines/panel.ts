@@ -53,6 +53,12 @@ export function factorPanel(
   });
 }
 
+/** Forms T of a panel whose reflectors are there. */
+export function completePanel(team: Team, room: PanelRoom, panel: Panel): void {
+  team.perform(gramTasks(team, room, panel));
+  team.lead(() => formT(team, room, panel));
+}
+
 /** The products V^T V that `formT` needs, as tasks that may run beside others. */
 export function gramTasks(team: Team, room: PanelRoom, { v, count, length }: Panel): Task[] {
   const gram = block(room.gram, count);

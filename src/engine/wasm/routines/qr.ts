@@ -1,24 +1,21 @@
 import { type Arena, ranges, type Team } from '../team.ts';
 import {
+  completePanel,
   factorPanel,
-  formT,
-  gramTasks,
   type Panel,
   type PanelRoom,
   panelRoom,
   panelWidth,
   transposeTasks,
 } from './panel.ts';
-import { type Block, block, productTasks, within } from './product.ts';
+import { type Block, block, within } from './product.ts';
+import { type ReflectRoom, reflect, reflectRoom } from './reflect.ts';
 
-export interface QrRoom extends PanelRoom {
+export interface QrRoom extends PanelRoom, ReflectRoom {
   readonly m: number;
   readonly n: number;
   /** Each panel's reflectors and T; without Q they all lie in the same place. */
   readonly panels: readonly Panel[];
-  /** V^T A and T V^T A: width x n each. */
-  readonly product: Block;
-  readonly scaled: Block;
 }
 
 /** @param keepQ whether the reflectors are kept, as `formQ` needs them */
@@ -36,8 +33,7 @@ export function qrRoom(arena: Arena, m: number, n: number, threads: number, keep
     m,
     n,
     panels,
-    product: block(arena.floats(width * n), n),
-    scaled: block(arena.floats(width * n), n),
+    ...reflectRoom(arena, width, n),
   };
 }
 
@@ -50,15 +46,10 @@ export function factorQr(team: Team, room: QrRoom, a: Block, progress: (share: n
     team.perform(transposeTasks(team, length, count, within(a, j, j), v));
     factorPanel(team, room, panel, (row) => keepColumns(team, a, j, j, count, row));
     const rest = n - j - count;
+    completePanel(team, room, panel);
     if (rest > 0) reflect(team, room, panel, within(a, j, j + count), rest, true);
-    else finish(team, room, panel);
     progress(1 - ((n - j) / n) ** 2 * ((m - j) / m));
   }
-}
-
-function finish(team: Team, room: QrRoom, panel: Panel): void {
-  team.perform(gramTasks(team, room, panel));
-  team.lead(() => formT(team, room, panel));
 }
 
 /** Writes R(0..r, r) of a panel back as the columns from (row, col) on. */
@@ -77,24 +68,6 @@ export function keepColumns(
   }
 }
 
-/**
- * c <- (I - V T V^T)^T c, or without the transposition, for a c of `cols` columns.
- * @param fresh whether T is still to be formed
- */
-function reflect(team: Team, room: QrRoom, panel: Panel, c: Block, cols: number, fresh: boolean): void {
-  const { v, count, length, t } = panel;
-  const { product, scaled } = room;
-  team.perform([
-    ...productTasks(team, { m: count, n: cols, k: length, a: v, b: c, c: product }),
-    ...(fresh ? gramTasks(team, room, panel) : []),
-  ]);
-  if (fresh) team.lead(() => formT(team, room, panel));
-  team.perform(productTasks(team, { m: count, n: cols, k: count, a: t, transposeA: fresh, b: product, c: scaled }));
-  team.perform(
-    productTasks(team, { m: length, n: cols, k: count, a: v, transposeA: true, b: scaled, c, alpha: -1, beta: 1 }),
-  );
-}
-
 /** Writes Q (m x n) over `a`, from the reflectors that `factorQr` kept. */
 export function formQ(team: Team, room: QrRoom, a: Block, progress: (share: number) => void): void {
   const { m, n, panels } = room;
@@ -104,13 +77,6 @@ export function formQ(team: Team, room: QrRoom, a: Block, progress: (share: numb
     const j = i * room.width;
     reflect(team, room, panel, within(a, j, j), n - j, false);
     progress(((n - j) / n) ** 2);
-  }
-}
-
-/** c <- Q c for a c of m x cols, whose `product` and `scaled` fit (cols <= n). */
-export function reflectAll(team: Team, room: QrRoom, c: Block, cols: number): void {
-  for (const [i, panel] of [...room.panels.entries()].reverse()) {
-    reflect(team, room, panel, within(c, i * room.width, 0), cols, false);
   }
 }
 

@@ -27,7 +27,7 @@ function layout(rows: number, cols: number, threads: number, base: number) {
     transposed: rows < cols ? block(arena.floats(m * n), n) : undefined,
     qr: tall ? qrRoom(arena, m, n, threads, false) : undefined,
     triangle: tall ? block(arena.floats(n * n), n) : undefined,
-    band: bandRoom(arena, tall ? n : m, n, threads),
+    band: bandRoom(arena, tall ? n : m, n, threads, false),
     chase: chaseRoom(arena, n, panelWidth(n), threads, false),
     end: arena.end,
   };
