@@ -10,7 +10,7 @@ import type { Engines } from './engines.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from './opened.ts';
 import { Pace } from './pace.ts';
 import { compute, findingOf } from './results.ts';
-import { matrixRows, noticeEnd, readAhead, type TimedRows } from './rows.ts';
+import { Buffers, matrixRows, noticeEnd, type ReadAhead, readAhead, type TimedRows } from './rows.ts';
 import { byLayer, WorkList } from './workList.ts';
 
 /** The next matrix is read into memory, up to here, while this one is computed: a 4096 x 11008 matrix in f32 fits. */
@@ -134,6 +134,7 @@ export class AnalysisRun {
     this.#work = work;
     const { checkpoint } = this.opened;
     const { signal } = this.context;
+    const buffers = new Buffers();
     let current = startOf(work.next());
     while (current) {
       const { matrix, ahead } = current;
@@ -141,8 +142,9 @@ export class AnalysisRun {
       let next: Started | undefined;
       // Once this matrix is read, reading the next overlaps computing this one.
       const advance = () => {
+        ahead?.release();
         next ??= startOf(work.next(), (following) =>
-          readAhead(matrixRows(checkpoint, following), READ_AHEAD_BYTES, signal),
+          readAhead(matrixRows(checkpoint, following), READ_AHEAD_BYTES, buffers, signal),
         );
       };
       await this.#one(matrix, noticeEnd(ahead ?? matrixRows(checkpoint, matrix), advance), provenance);
@@ -210,9 +212,9 @@ export class AnalysisRun {
 
 interface Started {
   readonly matrix: MatrixRef;
-  readonly ahead?: TimedRows;
+  readonly ahead?: ReadAhead;
 }
 
-function startOf(matrix: MatrixRef | undefined, read?: (matrix: MatrixRef) => TimedRows): Started | undefined {
+function startOf(matrix: MatrixRef | undefined, read?: (matrix: MatrixRef) => ReadAhead): Started | undefined {
   return matrix && { matrix, ...(read ? { ahead: read(matrix) } : {}) };
 }

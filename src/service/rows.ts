@@ -22,14 +22,41 @@ export interface TimedRows extends RowSource {
   readonly seconds: number;
 }
 
+export interface ReadAhead extends TimedRows {
+  /** Gives the memory back: rows come from the source from then on. */
+  release(): void;
+}
+
+/** Memory for reading ahead, used again and again: a fresh array for every matrix would pile up until it is collected. */
+export class Buffers {
+  readonly #free: Float32Array[] = [];
+
+  take(length: number): Float32Array {
+    const index = this.#free.findIndex((buffer) => buffer.length >= length);
+    // What is too small is of no use to the next matrix either.
+    const [buffer] = this.#free.splice(Math.max(0, index), 1);
+    return index < 0 || !buffer ? new Float32Array(length) : buffer;
+  }
+
+  give(buffer: Float32Array): void {
+    this.#free.push(buffer);
+  }
+}
+
 /**
  * Begins to read the leading rows of `source`, at most `bytes` of f32, and serves them from memory from then on; later rows come from
  * the source itself. A failure is kept for the first read.
  */
-export function readAhead(source: RowSource, bytes: number, signal: AbortSignal | undefined): TimedRows {
+export function readAhead(
+  source: RowSource,
+  bytes: number,
+  buffers: Buffers,
+  signal: AbortSignal | undefined,
+): ReadAhead {
   const { rows, cols, name } = source;
-  const held = Math.min(rows, Math.floor(bytes / 4 / cols));
-  const values = new Float32Array(held * cols);
+  const held = Math.min(rows, Math.floor(bytes / 4 / cols)) * cols;
+  const buffer = buffers.take(held);
+  let values = buffer.subarray(0, held);
   const started = performance.now();
   let seconds = 0;
   const filled = fill().finally(() => (seconds = (performance.now() - started) / 1000));
@@ -37,10 +64,10 @@ export function readAhead(source: RowSource, bytes: number, signal: AbortSignal 
   filled.catch(() => undefined);
 
   async function fill(): Promise<void> {
-    const step = Math.max(1, Math.floor(PIECE / cols));
-    for (let row = 0; row < held; row += step) {
+    const step = Math.max(1, Math.floor(PIECE / cols)) * cols;
+    for (let at = 0; at < held; at += step) {
       throwIfCancelled(signal, name);
-      await source.read(row, values.subarray(row * cols, Math.min(row + step, held) * cols), signal);
+      await source.read(at / cols, values.subarray(at, at + step), signal);
     }
   }
 
@@ -57,6 +84,12 @@ export function readAhead(source: RowSource, bytes: number, signal: AbortSignal 
       const inMemory = Math.max(0, Math.min(out.length, values.length - begin));
       out.set(values.subarray(begin, begin + inMemory));
       if (inMemory < out.length) await source.read((begin + inMemory) / cols, out.subarray(inMemory), readSignal);
+    },
+    release() {
+      if (values.length === 0) return;
+      values = new Float32Array(0);
+      // Not before the last of it is written: another matrix would get it.
+      void filled.catch(() => undefined).finally(() => buffers.give(buffer));
     },
   };
 }
