@@ -42,7 +42,7 @@ export async function detect(source: ByteSource, formats: readonly Format[], sig
 }
 
 function remarksOn(name: string, format: Format, named: Format | undefined): string[] {
-  if (!named || named === format) return [];
+  if (!named || extensionOf(name, format) !== undefined) return [];
   return [`Its name ends in ${extensionOf(name, named)}, but its content is ${format.name}; it was opened as that.`];
 }
 

@@ -12,7 +12,7 @@ import { tensorflow } from './tensorflow/format.ts';
 import { tfjs } from './tfjs/format.ts';
 
 /** Formats of single files, which an index may name as shards. */
-export const FILE_FORMATS: readonly Format[] = [safetensors, gguf, onnx, hdf5, llama2c, pytorch, npz, npy, flax];
+export const FILE_FORMATS: readonly Format[] = [safetensors, gguf, onnx, hdf5, pytorch, llama2c, npz, npy, flax];
 
 /** Every format that can be opened; of a folder's files, the first format that finds its own is opened. */
 export const FORMATS: readonly Format[] = [shardIndex, tfjs, tensorflow, ...FILE_FORMATS];

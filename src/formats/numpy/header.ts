@@ -31,7 +31,7 @@ export async function readNpyHeader(source: ByteSource, what: string, signal?: A
   const [begin, length] = wide ? [12, view.getUint32(8, true)] : [10, view.getUint16(8, true)];
   if (length > MAX_HEADER || begin + length > source.size) throw malformed(`announces a header of ${length} bytes`);
   const text = Buffer.from(await source.read(begin, length, signal)).toString('latin1');
-  const described = /'descr':\s*('[^']*'|[[(][^]*?[\])])\s*,/.exec(text)?.[1];
+  const described = /'descr':\s*('[^']*'|[[(].*?[\])])\s*,/s.exec(text)?.[1];
   const order = /'fortran_order':\s*(True|False)/.exec(text)?.[1];
   const shape = /'shape':\s*\(([\dL,\s]*)\)/.exec(text)?.[1];
   if (described === undefined || order === undefined || shape === undefined)

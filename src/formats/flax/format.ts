@@ -1,0 +1,79 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import { storedBytes } from '../decode.ts';
+import type { FileSource } from '../fileSource.ts';
+import type { Format, OpenContext } from '../format.ts';
+import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
+import { type MsgpackArray, MsgpackSearch } from './msgpack.ts';
+
+/** flax.serialization.to_bytes: nested maps of arrays in msgpack. */
+export const flax: Format = {
+  name: 'flax',
+  extensions: ['.msgpack'],
+  // Msgpack has no magic number: a map whose first key is a short text is all there is to see.
+  recognizes: () => false,
+  entryOf: (names) => ['flax_model.msgpack'].find((name) => names.includes(name)),
+  open: openFlax,
+};
+
+async function openFlax(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
+  const arrays = await new MsgpackSearch(source, signal).run();
+  const tensors: StoredTensor[] = [];
+  const odd: string[] = [];
+  for (const array of arrays) {
+    const tensor = tensorOf(source, array);
+    if (tensor) tensors.push(tensor);
+    else odd.push(array.path.join('.'));
+  }
+  if (tensors.length === 0)
+    throw new RankscopeError('not-a-checkpoint', source.name, 'this msgpack file holds no arrays');
+  return storedCheckpoint(
+    {
+      path,
+      format: 'flax',
+      files: [source.identity],
+      tensors,
+      metadata: new Map(),
+      warnings: [
+        ...remarks,
+        ...(odd.length ? [`${odd.length} arrays of other than numbers are left out (${odd[0]}).`] : []),
+      ],
+      security: [],
+    },
+    [source],
+  );
+}
+
+function tensorOf(source: FileSource, { path, shape, type, offset, bytes }: MsgpackArray): StoredTensor | undefined {
+  const dtype = TYPES.get(type);
+  const name = path.join('.');
+  if (dtype === undefined) return undefined;
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (storedBytes(dtype, count) !== bytes)
+    throw new RankscopeError(
+      'malformed',
+      source.name,
+      `the array ${JSON.stringify(name)}, ${type} of shape [${shape.join(', ')}], has ${bytes} bytes`,
+      'It is damaged: copy or download it again',
+    );
+  return { name, shape, dtype, bytes, storage: `0:${offset}:${name}`, file: 0, source, offset };
+}
+
+const TYPES = new Map([
+  ['float64', 'F64'],
+  ['float32', 'F32'],
+  ['float16', 'F16'],
+  ['bfloat16', 'BF16'],
+  ['float8_e4m3fn', 'F8_E4M3'],
+  ['float8_e5m2', 'F8_E5M2'],
+  ['int64', 'I64'],
+  ['int32', 'I32'],
+  ['int16', 'I16'],
+  ['int8', 'I8'],
+  ['uint64', 'U64'],
+  ['uint32', 'U32'],
+  ['uint16', 'U16'],
+  ['uint8', 'U8'],
+  ['bool', 'BOOL'],
+  ['complex64', 'C64'],
+]);

@@ -1,0 +1,46 @@
+/** Nested maps with arrays as leaves. */
+export type FlaxTree = { readonly [key: string]: FlaxTree | FlaxArray };
+export interface FlaxArray {
+  readonly shape: readonly number[];
+  readonly type: string;
+  readonly data: ArrayBufferView;
+}
+
+export const SAMPLE: FlaxTree = {
+  params: {
+    dense: {
+      kernel: { shape: [2, 3], type: 'float32', data: new Float32Array([1, 2, 3, 4, 5, 6]) },
+      bias: { shape: [1], type: 'bfloat16', data: new Uint16Array([0x3f00]) },
+    },
+    scale: { shape: [2], type: 'float16', data: new Uint16Array([0x3c00, 0xc000]) },
+  },
+};
+
+/** What flax.serialization.to_bytes writes. */
+export function flaxBytes(tree: FlaxTree | FlaxArray): Buffer {
+  if (isArray(tree)) return arrayBytes(tree);
+  const entries = Object.entries(tree);
+  return Buffer.concat([
+    Buffer.from([0x80 | entries.length]),
+    ...entries.flatMap(([key, value]) => [text(key), flaxBytes(value)]),
+  ]);
+}
+
+function isArray(tree: FlaxTree | FlaxArray): tree is FlaxArray {
+  return ArrayBuffer.isView(tree.data);
+}
+
+function arrayBytes({ shape, type, data }: FlaxArray): Buffer {
+  const raw = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const content = Buffer.concat([
+    Buffer.from([0x93, 0x90 | shape.length, ...shape]),
+    text(type),
+    Buffer.from([0xc4, raw.length]),
+    raw,
+  ]);
+  return Buffer.concat([Buffer.from([0xc7, content.length, 1]), content]);
+}
+
+function text(value: string): Buffer {
+  return Buffer.concat([Buffer.from([0xa0 | value.length]), Buffer.from(value)]);
+}

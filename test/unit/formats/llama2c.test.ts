@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { checkpointPath } from './checkpointFiles.ts';
+import { testFolder } from './folder.ts';
+import { readAll, withCheckpoint } from './readAll.ts';
+
+interface Sizes {
+  readonly version: 0 | 1;
+  readonly ownHead: boolean;
+}
+
+/** A model of dim 4, hidden 6, 2 layers, 2 heads of which 1 for keys, 5 words, length 3; each value is its own position. */
+function llama2cBytes({ version, ownHead }: Sizes): Buffer {
+  const words = version === 0 && ownHead ? -5 : 5;
+  const sizes = [4, 6, 2, 2, 1, words, 3];
+  const header = Buffer.alloc(version === 0 ? 28 : 256);
+  if (version === 1) {
+    header.writeUInt32LE(0x616b3432, 0);
+    header.writeInt32LE(1, 4);
+    header.writeUInt8(ownHead ? 0 : 1, 36);
+  }
+  for (const [i, size] of sizes.entries()) header.writeInt32LE(size, (version === 1 ? 8 : 0) + 4 * i);
+  const rope = version === 0 ? 3 * 2 : 0;
+  const perLayer = 4 + 4 + 16 + 8 + 8 + 16 + 3 * 24;
+  const count = 20 + 2 * perLayer + 4 + rope + (ownHead ? 20 : 0);
+  return Buffer.concat([header, new Uint8Array(Float32Array.from({ length: count }, (_, i) => i).buffer)]);
+}
+
+describe('a llama2.c file', () => {
+  const folder = testFolder();
+
+  for (const version of [0, 1] as const)
+    for (const ownHead of [false, true])
+      it(`of version ${version} with ${ownHead ? 'its own' : 'a tied'} head is read to its last number`, async () => {
+        const path = folder.write('model.bin', llama2cBytes({ version, ownHead }));
+        await withCheckpoint(path, async (checkpoint) => {
+          assert.equal(checkpoint.format, 'llama2.c');
+          assert.deepEqual(checkpoint.warnings, []);
+          const values = await readAll(checkpoint);
+          const first = version === 0 ? 'tok_embeddings.weight' : 'layers.0.attention_norm.weight';
+          assert.equal(values[first]?.[0], 0);
+          const shape = (name: string) => checkpoint.tensors.find((tensor) => tensor.name === name)?.shape;
+          assert.deepEqual(shape('layers.1.attention.wk.weight'), [2, 4]);
+          assert.deepEqual(shape('layers.1.feed_forward.w2.weight'), [4, 6]);
+          assert.deepEqual(shape('output.weight'), ownHead ? [5, 4] : undefined);
+          const all = Object.values(values).flat();
+          assert.equal(new Set(all).size, all.length);
+          // Version 0 has its rotary tables between the last norm and the head.
+          const tables = version === 0 ? 6 : 0;
+          assert.equal(Math.max(...all), all.length - 1 + (ownHead ? tables : 0));
+        });
+      });
+
+  it('of one byte more is none', async () => {
+    const path = folder.write(
+      'model.bin',
+      Buffer.concat([llama2cBytes({ version: 0, ownHead: false }), Buffer.alloc(1)]),
+    );
+    await assert.rejects(
+      withCheckpoint(path, () => {}),
+      /neither a zip archive nor a pickle/,
+    );
+  });
+
+  it('of stories260K, repaired, has the values of its Hugging Face form', async function () {
+    const bin = await withCheckpoint(checkpointPath(this, 'llama2c-stories260K/stories260K.repaired.bin'), readAll);
+    const hf = await withCheckpoint(checkpointPath(this, 'stories260K-hf/model.safetensors'), readAll);
+    assert.deepEqual(bin['tok_embeddings.weight'], hf['model.embed_tokens.weight']);
+    assert.deepEqual(bin['layers.3.feed_forward.w2.weight'], hf['model.layers.3.mlp.down_proj.weight']);
+    assert.deepEqual(bin['layers.2.attention.wv.weight'], hf['model.layers.2.self_attn.v_proj.weight']);
+    assert.deepEqual(bin['norm.weight'], hf['model.norm.weight']);
+  });
+});

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { openCheckpoint } from '../../../src/formats/open.ts';
+import { checkpointPath } from './checkpointFiles.ts';
+import { testFolder } from './folder.ts';
+import { npyBytes, npyHeader } from './npyBytes.ts';
+import { op, pickle } from './pickleBytes.ts';
+import { python } from './python.ts';
+import { readAll, withCheckpoint } from './readAll.ts';
+import { rejectsWith } from './rejectsWith.ts';
+import { zipBytes } from './zipBytes.ts';
+
+describe('numpy files', () => {
+  const folder = testFolder();
+  const SIX = new Float32Array([1, 2, 3, 4, 5, 6]);
+
+  it('give arrays row-major, whatever order and byte order they are stored in', async () => {
+    const swapped = Buffer.from(SIX.buffer.slice(0)).swap32();
+    const arrays = {
+      'c.npy': npyBytes(npyHeader('<f4', [2, 3]), SIX),
+      'fortran.npy': npyBytes(npyHeader('<f4', [2, 3], true), SIX),
+      'big.npy': npyBytes(npyHeader('>f4', [6]), swapped),
+      'scalar.npy': npyBytes(npyHeader('<i8', []), new BigInt64Array([-7n])),
+      'bool.npy': npyBytes(npyHeader('|b1', [2]), new Uint8Array([1, 0])),
+    };
+    const expected = { c: [...SIX], fortran: [1, 3, 5, 2, 4, 6], big: [...SIX], scalar: [-7], bool: [1, 0] };
+    for (const level of [0, 6] as const)
+      assert.deepEqual(await withCheckpoint(folder.write(`${level}.npz`, zipBytes(arrays, level)), readAll), expected);
+    const one = await withCheckpoint(folder.write('one.npy', arrays['fortran.npy']), readAll);
+    assert.deepEqual(one, { array: expected.fortran });
+  });
+
+  it('leave out what holds no numbers, and say so', async () => {
+    const path = folder.write(
+      'a.npz',
+      zipBytes({ 'w.npy': npyBytes(npyHeader('<f4', [6]), SIX), 'o.npy': npyBytes(npyHeader('|O', [1]), SIX) }),
+    );
+    await withCheckpoint(path, ({ tensors, warnings }) => {
+      assert.deepEqual(
+        tensors.map(({ name }) => name),
+        ['w'],
+      );
+      assert.match(warnings.join(), /o\.npy/);
+    });
+  });
+
+  const refused: Record<string, readonly [bytes: Uint8Array, says: RegExp]> = {
+    'more elements than bytes': [npyBytes(npyHeader('<f4', [7]), SIX), /needs 28 bytes, but has 24/],
+    'a huge shape': [npyBytes(npyHeader('<f4', [2 ** 40, 2 ** 40]), SIX), /needs/],
+    'a shape beyond 2^53': [
+      npyBytes(npyHeader('<f4', []).replace('()', '(99999999999999999999,)'), SIX),
+      /has the shape/,
+    ],
+    'a negative size': [npyBytes(npyHeader('<f4', []).replace('()', '(-3,)'), SIX), /broken header/],
+    'no shape': [npyBytes("{'descr': '<f4', 'fortran_order': False}", SIX), /broken header/],
+    'a header beyond the end': [Buffer.from('\x93NUMPY\x01\x00\xff\x0f{}  ', 'latin1'), /header of 4095 bytes/],
+  };
+  for (const [what, [bytes, says]] of Object.entries(refused))
+    it(`with ${what} are refused`, async () => {
+      await rejectsWith(openCheckpoint(folder.write('a.npy', bytes)), 'malformed', /a\.npy/, says);
+      await rejectsWith(
+        openCheckpoint(folder.write('a.npz', zipBytes({ 'x.npy': bytes }))),
+        'malformed',
+        /a\.npz/,
+        says,
+      );
+    });
+
+  it('of retsim have the values of its safetensors file', async function () {
+    const expected = await withCheckpoint(checkpointPath(this, 'retsim/model.safetensors'), readAll);
+    for (const name of ['retsim', 'retsim_compressed', 'retsim_fortran'])
+      assert.deepEqual(
+        await withCheckpoint(checkpointPath(this, `retsim-dtypes/${name}.npz`), readAll),
+        expected,
+        name,
+      );
+  });
+
+  it('may be inside a pickle, in every protocol', async function () {
+    const script = `
+import pickle, sys, json, numpy as np
+state = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "f": np.asfortranarray(np.arange(6, dtype=">f8").reshape(2, 3)),
+    "s": np.float32(2.5), "o": np.array(["a"]), "h": np.array([1.5, -2], dtype=np.float16)}
+for protocol in range(6):
+    with open(sys.argv[1] + f"/{protocol}.pkl", "wb") as file: pickle.dump(state, file, protocol)
+print(json.dumps(None))`;
+    python(this, ['numpy'], script, folder.path());
+    for (let protocol = 2; protocol < 6; protocol++)
+      await withCheckpoint(folder.path(`${protocol}.pkl`), async (checkpoint) => {
+        const expected = { w: [0, 1, 2, 3, 4, 5], f: [0, 1, 2, 3, 4, 5], s: [2.5], h: [1.5, -2] };
+        assert.deepEqual(await readAll(checkpoint), expected, `protocol ${protocol}`);
+        assert.deepEqual(checkpoint.security, []);
+      });
+  });
+
+  it('do not run what a pickle of arrays hides', () =>
+    rejectsWith(
+      openCheckpoint(folder.write('a.pkl', pickle(op.call('numpy', 'load', op.text('x'))))),
+      'not-a-checkpoint',
+      /numpy\.load/,
+    ));
+});
