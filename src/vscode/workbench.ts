@@ -1,6 +1,7 @@
 import type * as vscode from 'vscode';
 import type { EngineClient } from './engine/engineClient.ts';
 import type { PlanDesk } from './panel/planDesk.ts';
+import type { Archive } from './sessions/archive.ts';
 import type { SessionStore } from './sessions/sessionStore.ts';
 
 /** What the parts of the extension share in one window. */
@@ -9,5 +10,6 @@ export interface Workbench {
   readonly log: vscode.LogOutputChannel;
   readonly engine: EngineClient;
   readonly store: SessionStore;
+  readonly archive: Archive;
   readonly desk: PlanDesk;
 }

@@ -1,7 +1,7 @@
 import type { MatrixFinding } from '../../model/findings.ts';
 
-const WIDTH = 260;
-const HEIGHT = 64;
+const WIDTH = 320;
+const HEIGHT = 52;
 /** Room for a dot at the edges. */
 const MARGIN = 5;
 // Readable on light and on dark ground, and apart for the colour-blind.

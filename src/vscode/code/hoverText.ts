@@ -1,4 +1,4 @@
-import { ENERGY_LEVELS } from '../../model/findings.ts';
+import { ENERGY_LEVELS, type MatrixFinding } from '../../model/findings.ts';
 import { depthPicture } from './depthPicture.ts';
 import { type ModuleRanks, type Range, rangeOf } from './rankSummary.ts';
 
@@ -21,31 +21,55 @@ function oneModule(path: string, file: string, { pattern, matrices, findings }: 
   const measured = findings.length < matrices.length ? `, ${findings.length} analyzed so far` : '';
   const count = matrices.length === 1 ? '' : `${matrices.length} layers, `;
   const shape = sameShape(matrices.map((matrix) => matrix.shape.join(' x ')));
-  const effective = rangeOf(findings.map(({ effectiveRank }) => effectiveRank));
   const full = Math.max(...matrices.map((matrix) => Math.min(...matrix.shape)));
   const preview = findings.some(({ provenance }) => provenance === 'preview') ? ' (preview)' : '';
-  const energy = ENERGY_LEVELS.map((level) => {
-    const range = rangeOf(findings.map(({ energyRanks }) => energyRanks[level]));
-    return `| ${Number(level) * 100} % of the energy | ${range ? ranks(range, 0) : ''} |`;
-  });
   const picture = depthPicture(findings);
-  const breakEven = rangeOf(findings.map(({ breakEvenRank }) => breakEvenRank));
   return [
     `**\`${code(pattern)}\`** in ${escaped(file)}`,
-    `${count}${shape}${measured}${preview}`,
-    [
-      `| rank | ${findings.length > 1 ? 'median (range)' : 'value'} |`,
-      '|---|---|',
-      `| effective | ${effective ? ranks(effective, 1) : ''} of ${full} |`,
-      ...energy,
-      `| break-even | ${breakEven ? ranks(breakEven, 0) : ''} |`,
-    ].join('\n'),
+    `${count}${shape}, full rank ${full}${measured}${preview}`,
+    measuresTable(findings),
     ...(picture ? [`![Effective rank over the layers; dashed: break-even](${picture})`] : []),
     [
       link('Open in the heatmap', 'rankscope.reveal', { path, name: first?.name }),
       link('Set its rank', 'rankscope.setRank', { path, names: matrices.map(({ name }) => name) }),
     ].join(' · '),
   ].join('\n\n');
+}
+
+/** One column for each measure: a table that is as low as can be, so that the picture below it is seen too. */
+function measuresTable(findings: readonly MatrixFinding[]): string {
+  const columns = [
+    { title: 'effective', digits: 1, values: findings.map(({ effectiveRank }) => effectiveRank) },
+    ...ENERGY_LEVELS.map((level) => ({
+      title: `${Number(level) * 100} % energy`,
+      digits: 0,
+      values: findings.map(({ energyRanks }) => energyRanks[level]),
+    })),
+    { title: 'break-even', digits: 0, values: findings.map(({ breakEvenRank }) => breakEvenRank) },
+  ].map(({ title, digits, values }) => ({ title, digits, range: rangeOf(values)! }));
+  const row = (name: string, cells: readonly string[]) => `| ${[name, ...cells].join(' | ')} |`;
+  return [
+    row(
+      'rank',
+      columns.map(({ title }) => title),
+    ),
+    row(
+      '---',
+      columns.map(() => '---'),
+    ),
+    row(
+      findings.length > 1 ? 'median' : '',
+      columns.map(({ range, digits }) => number(range.median, digits)),
+    ),
+    ...(findings.length > 1
+      ? [
+          row(
+            'range',
+            columns.map(({ range, digits }) => ends(range, digits)),
+          ),
+        ]
+      : []),
+  ].join('\n');
 }
 
 function severalModules(path: string, file: string, groups: readonly ModuleRanks[]): string {
@@ -75,12 +99,21 @@ function unanalyzed(path: string, file: string, groups: readonly ModuleRanks[]):
 }
 
 /** `43.1 (40.2 to 47.9)`, or the one value where all are equal as written. */
-export function ranks({ median, low, high }: Range, digits: number): string {
-  const text = (value: number) => (Number.isInteger(value) ? String(value) : value.toFixed(Math.max(digits, 1)));
-  return text(low) === text(high) ? text(median) : `${text(median)} (${text(low)} to ${text(high)})`;
+function ranks(range: Range, digits: number): string {
+  const text = ends(range, digits);
+  return text.includes(' ') ? `${number(range.median, digits)} (${text})` : text;
 }
 
-export function sameShape(shapes: readonly string[]): string {
+function ends({ low, high }: Range, digits: number): string {
+  const [from, to] = [number(low, digits), number(high, digits)];
+  return from === to ? from : `${from} to ${to}`;
+}
+
+/** A median of whole numbers may lie between two of them. */
+const number = (value: number, digits: number): string =>
+  Number.isInteger(value) ? String(value) : value.toFixed(Math.max(digits, 1));
+
+function sameShape(shapes: readonly string[]): string {
   const different = [...new Set(shapes)];
   return different.length > 3 ? `${different.length} shapes` : different.join(', ');
 }

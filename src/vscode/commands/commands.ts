@@ -36,8 +36,9 @@ export function registerAllCommands(workbench: Workbench): void {
   });
 }
 
-async function clearCache({ engine }: Workbench): Promise<void> {
+async function clearCache({ engine, archive }: Workbench): Promise<void> {
   const { bytes } = await engine.service.clearCache({});
+  await archive.clear();
   void vscode.window.showInformationMessage(
     `Rankscope's cache is empty; ${(bytes / 2 ** 20).toFixed(1)} MB were freed.`,
   );

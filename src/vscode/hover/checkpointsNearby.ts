@@ -35,7 +35,7 @@ export class CheckpointsNearby {
       .filter(({ scheme, path }) => scheme === 'file' && !SHARD.test(path))
       .map(({ fsPath }) => fsPath);
     const paths = [...new Set([...store.recent(), ...files])].slice(0, LIMIT);
-    const views = await Promise.all(paths.map((path) => store.get(path).open()));
-    log.debug(`Code is compared with ${views.filter(Boolean).length} of ${paths.length} checkpoints`);
+    const sessions = await Promise.all(paths.map((path) => store.load(path)));
+    log.debug(`Code is compared with ${sessions.filter(({ view }) => view).length} of ${paths.length} checkpoints`);
   }
 }

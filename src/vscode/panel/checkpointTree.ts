@@ -32,8 +32,7 @@ export class CheckpointTree implements vscode.TreeDataProvider<TreeNode> {
     if (!node) return store.recent().map((path) => checkpointNode(store.get(path)));
     if (node.kind !== 'checkpoint' || node.children.length > 0) return [...node.children];
     // A recent one that nobody opened in this window yet: its directory is read when it is unfolded.
-    await store.get(node.path).open();
-    return [...checkpointNode(store.get(node.path)).children];
+    return [...checkpointNode(await store.load(node.path)).children];
   }
 
   getTreeItem(node: TreeNode): vscode.TreeItem {

@@ -152,7 +152,7 @@ export class Session {
       );
       this.engine = analysis.engine;
       this.tell({ engine: analysis.engine });
-      const total = this.runState.total || analysis.matrices.length;
+      const total = analysis.matrices.length;
       this.update({ status: 'done', done: total, total, message: '', secondsLeft: null });
     } catch (error) {
       if (signal.aborted || (error instanceof RankscopeError && error.code === 'cancelled')) {
@@ -177,10 +177,12 @@ export class Session {
       this.skippedByName.set(skipped.name, skipped);
       this.tell({ skipped: [skipped] });
     }
+    // The engine counts steps, a preview and the exact values of a matrix being two; people count matrices.
+    const total = this.checkpoint?.matrices.length ?? progress.total;
     this.update({
       status: 'running',
-      done: progress.done,
-      total: progress.total,
+      done: progress.total > 0 ? Math.floor((total * progress.done) / progress.total) : 0,
+      total,
       message: progress.message,
       secondsLeft: progress.secondsLeft ?? null,
     });

@@ -1,4 +1,5 @@
 import { Emitter } from '../emitter.ts';
+import type { Archive } from './archive.ts';
 import { Session, type SessionHost } from './session.ts';
 
 /** The part of VS Code's Memento that is used. */
@@ -22,6 +23,7 @@ export class SessionStore {
   constructor(
     private readonly host: SessionHost,
     private readonly memory: Memory,
+    private readonly archive: Pick<Archive, 'restore'>,
   ) {}
 
   /** The session of `path`, made on the first call. */
@@ -32,6 +34,13 @@ export class SessionStore {
     this.sessions.set(path, session);
     session.updates.on(() => this.updates.fire(session));
     session.resets.on(() => this.updates.fire(session));
+    return session;
+  }
+
+  /** The session of `path` with what is known of it from an earlier window, or else with its directory. */
+  async load(path: string): Promise<Session> {
+    const session = this.get(path);
+    if (!session.view && !(await this.archive.restore(session))) await session.open();
     return session;
   }
 
