@@ -1,6 +1,10 @@
 import { throwIfCancelled } from '../base/errors.ts';
 import { seededRandom } from '../base/random.ts';
 import type { Backend, Matrix, RoutineOptions } from '../engine/backend.ts';
+import { symmetricEigen } from './symmetricEigen.ts';
+
+/** Orthogonalisations of one block after the first; two in a row are the rule where anything is left to find. */
+const PASS_LIMIT = 4;
 
 /** The nodes and weights of a quadrature for the distribution of singular values. */
 export interface Quadrature {
@@ -26,7 +30,7 @@ export interface LanczosOptions extends RoutineOptions {
  *
  * 1. U_j A_j = W V_j - U U^T W V_j;  2. V_(j+1) R_j = W^T U_j - V V^T W^T U_j;
  * 3. U^T W V is block bidiagonal: A_j on its diagonal, R_j^T above it. Its singular values are the nodes, the first blocks of its right
- *    vectors the weights, and |R_s x_s| with the last blocks x_s of its left vectors the residuals.
+ *    vectors the weights.
  *
  * Gives the quadratures of `steps` and of two steps less, whose difference tells how far the first has converged.
  */
@@ -49,18 +53,32 @@ export async function blockLanczos(
     const above: Float32Array[] = [];
     for (let step = 0; step < steps; step++) {
       throwIfCancelled(signal, 'preview');
-      await backend.multiply(left.block, matrix, right.block, { transposeA: !tall });
+      await apply(backend, matrix, !tall, right, left);
       diagonal.push(await left.append());
       throwIfCancelled(signal, 'preview');
-      await backend.multiply(right.block, matrix, left.block, { transposeA: tall });
+      await apply(backend, matrix, tall, left, right);
       above.push(await right.append());
       progress?.((step + 1) / (steps + 1));
     }
-    const rule = (size: number) => quadrature(backend, diagonal.slice(0, size), above.slice(0, size), probes, signal);
-    return [await rule(steps), await rule(steps - 2)];
+    const rule = (size: number) => quadrature(diagonal.slice(0, size), above.slice(0, size), probes);
+    return [rule(steps), rule(steps - 2)];
   } finally {
     left.free();
     right.free();
+  }
+}
+
+/** to = W from, or W^T from, in its newest block. */
+async function apply(backend: Backend, matrix: Matrix, transposed: boolean, from: Basis, to: Basis): Promise<void> {
+  if (!transposed) return backend.multiply(to.block, matrix, from.block);
+  // (from^T W)^T: engines read W along its rows, which is up to three times as fast as W^T from; turning the small block costs nothing.
+  const turned = await backend.allocate(to.block.cols, to.block.rows);
+  try {
+    await backend.multiply(turned, from.block, matrix, { transposeA: true });
+    const vectors = await backend.download(turned);
+    await backend.upload(to.block, 0, to.block.rows, (out) => transpose(vectors, turned.cols, out));
+  } finally {
+    backend.free(turned);
   }
 }
 
@@ -99,13 +117,15 @@ class Basis {
 
   /** Makes the block orthonormal and orthogonal to all before it, and keeps it while there is room; gives its R (width x width). */
   async append(): Promise<Float32Array> {
-    // Twice is enough (Giraud, Langou, Rozloznik and van den Eshof 2005), and the second time after the QR: where the Krylov space is
-    // exhausted, the QR completes the block by vectors that know nothing of the basis.
+    // Twice is enough (Giraud, Langou, Rozloznik and van den Eshof 2005) unless the Krylov space is exhausted: the QR then completes the block
+    // by vectors that know nothing of the basis, so the second time comes after it, and again while it takes much away.
     await this.#project();
     let factor = await this.#normalize();
-    if (this.#count > 0) {
+    for (let pass = 0; this.#count > 0 && pass < PASS_LIMIT; pass++) {
       await this.#project();
-      factor = product(await this.#normalize(), factor, this.block.cols);
+      const again = await this.#normalize();
+      factor = product(again, factor, this.block.cols);
+      if (leastDiagonal(again, this.block.cols) > 0.5) break;
     }
     if (this.#count < this.#rows.rows) {
       const vectors = await this.#backend.download(this.block);
@@ -142,6 +162,12 @@ function transpose(vectors: Float32Array, width: number, out: Float32Array): voi
   for (let i = 0; i < length; i++) for (let j = 0; j < width; j++) out[j * length + i] = vectors[i * width + j]!;
 }
 
+function leastDiagonal(triangle: Float32Array, size: number): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < size; i++) least = Math.min(least, Math.abs(triangle[i * size + i]!));
+  return least;
+}
+
 /** The product of two upper triangular matrices. */
 function product(a: Float32Array, b: Float32Array, size: number): Float32Array {
   const out = new Float32Array(size * size);
@@ -155,46 +181,53 @@ function product(a: Float32Array, b: Float32Array, size: number): Float32Array {
   return out;
 }
 
-async function quadrature(
-  backend: Backend,
-  diagonal: readonly Float32Array[],
-  above: readonly Float32Array[],
-  width: number,
-  signal: AbortSignal | undefined,
-): Promise<Quadrature> {
+/** The nodes and weights from the blocks A_j and R_j. Small, and done in f64, where squaring the projected matrix loses nothing of it. */
+function quadrature(diagonal: readonly Float32Array[], above: readonly Float32Array[], width: number): Quadrature {
   const size = diagonal.length * width;
-  const projected = await backend.allocate(size, size);
-  try {
-    await backend.upload(projected, 0, size, (out) => {
-      out.fill(0);
-      for (const [step, block] of diagonal.entries()) {
-        const place = step * width;
-        for (let i = 0; i < width; i++) {
-          for (let j = 0; j < width; j++) {
-            out[(place + i) * size + place + j] = block[i * width + j]!;
-            if (step + 1 < diagonal.length) {
-              out[(place + i) * size + place + width + j] = above[step]![j * width + i]!;
-            }
-          }
-        }
-      }
-    });
-    const { left, values, right } = await backend.svd(projected, size, { signal });
-    const weights = new Float64Array(size * width);
-    for (let k = 0; k < size; k++) for (let i = 0; i < width; i++) weights[k * width + i] = right[i * size + k]! ** 2;
-    const last = above.at(-1)!;
-    const residuals = values.map((value, k) => {
-      let squares = 0;
-      for (let i = 0; i < width; i++) {
-        let sum = 0;
-        for (let j = i; j < width; j++) sum += last[i * width + j]! * left[(size - width + j) * size + k]!;
-        squares += sum * sum;
-      }
-      // The second is the bound from W^T W: a node of 0 is a right vector that W maps to 0, whatever its left one is.
-      return Math.min(Math.sqrt(squares), squares ** 0.25 * Math.sqrt(value));
-    });
-    return { values, weights, probes: width, residuals };
-  } finally {
-    backend.free(projected);
+  const gram = squared(diagonal, above, width);
+  const first = Array.from({ length: width }, (_, i) => i);
+  const eigen = symmetricEigen(gram, size, [...first, ...first.map((i) => size - width + i)]);
+  const order = Array.from(eigen.values.keys()).sort((one, other) => eigen.values[other]! - eigen.values[one]!);
+  const values = Float64Array.from(order, (k) => Math.sqrt(Math.max(0, eigen.values[k]!)));
+  const weights = new Float64Array(size * width);
+  for (const [place, k] of order.entries()) {
+    for (let i = 0; i < width; i++) weights[place * width + i] = eigen.rows[i]![k]! ** 2;
   }
+  // |W^T W v - sigma^2 v| = |R_s A_s y_s| with the last block y_s of the node's right vector; divided by sigma it bounds the error of sigma,
+  // and its root does where sigma vanishes.
+  const last = product(above.at(-1)!, diagonal.at(-1)!, width);
+  const residuals = values.map((value, place) => {
+    let squares = 0;
+    for (let i = 0; i < width; i++) {
+      let sum = 0;
+      for (let j = i; j < width; j++) sum += last[i * width + j]! * eigen.rows[width + j]![order[place]!]!;
+      squares += sum * sum;
+    }
+    return Math.min(Math.sqrt(squares) / Math.max(value, Number.MIN_VALUE), squares ** 0.25);
+  });
+  return { values, weights, probes: width, residuals };
+}
+
+/** B^T B of the block bidiagonal B with A_j on its diagonal and R_j^T above it. */
+function squared(diagonal: readonly Float32Array[], above: readonly Float32Array[], width: number): Float64Array {
+  const size = diagonal.length * width;
+  const out = new Float64Array(size * size);
+  const add = (row: number, col: number, entry: (i: number, j: number, k: number) => number) => {
+    for (let i = 0; i < width; i++) {
+      for (let j = 0; j < width; j++) {
+        let sum = 0;
+        for (let k = 0; k < width; k++) sum += entry(i, j, k);
+        out[(row * width + i) * size + col * width + j]! += sum;
+      }
+    }
+  };
+  for (const [step, a] of diagonal.entries()) {
+    add(step, step, (i, j, k) => a[k * width + i]! * a[k * width + j]!);
+    if (step + 1 === diagonal.length) break;
+    const r = above[step]!;
+    add(step + 1, step + 1, (i, j, k) => r[i * width + k]! * r[j * width + k]!);
+    add(step + 1, step, (i, j, k) => r[i * width + k]! * a[k * width + j]!);
+    add(step, step + 1, (i, j, k) => a[k * width + i]! * r[j * width + k]!);
+  }
+  return out;
 }

@@ -22,6 +22,8 @@ export interface Preview {
 }
 
 const STEPS = 12;
+/** Below this size all values are found about as fast as a preview. */
+const LEAST_SIZE = 768;
 /** p times the probes: chance then moves the share of values above a threshold by sqrt(1/2 / this) at most, about half a percent. */
 const SAMPLES = 2 ** 14;
 const [LEAST_PROBES, MOST_PROBES] = [8, 16];
@@ -48,7 +50,9 @@ export async function previewSpectrum(
   const p = Math.min(source.rows, source.cols);
   const { steps = STEPS, seed = 1 } = options;
   const probes = options.probes ?? Math.min(MOST_PROBES, Math.max(LEAST_PROBES, Math.ceil(SAMPLES / p)));
-  if (2 * probes * steps >= p) return exactPreview(backend, source, options);
+  if (2 * probes * steps >= p || (options.probes === undefined && p < LEAST_SIZE)) {
+    return exactPreview(backend, source, options);
+  }
   let matrix: Matrix;
   try {
     matrix = await backend.allocate(source.rows, source.cols);

@@ -1,0 +1,118 @@
+import { RankscopeError } from '../base/errors.ts';
+
+export interface SymmetricEigen {
+  /** In no order. */
+  readonly values: Float64Array;
+  /** rows[i][k]: the component of eigenvector k along the i-th row asked for. */
+  readonly rows: readonly Float64Array[];
+}
+
+const ITERATION_LIMIT = 60;
+
+/**
+ * Eigenvalues of a symmetric n x n matrix (row-major, overwritten) in f64, and of its eigenvectors only the components asked for, which makes
+ * it n^2 work for each of them: Householder tridiagonalisation, then implicit QL with Wilkinson's shift (Golub and Van Loan, 8.3; Golub and
+ * Welsch 1969 for the components alone). For the small projected matrices of Krylov methods.
+ */
+export function symmetricEigen(matrix: Float64Array, size: number, components: readonly number[]): SymmetricEigen {
+  const rows = components.map((component) => {
+    const row = new Float64Array(size);
+    row[component] = 1;
+    return row;
+  });
+  const { values, off } = tridiagonalize(matrix, size, rows);
+  for (let l = 0; l < size; l++) {
+    for (let iteration = 0; ; iteration++) {
+      let m = l;
+      while (m < size - 1 && !negligible(off[m]!, values[m]!, values[m + 1]!)) m++;
+      if (m === l) break;
+      if (iteration === ITERATION_LIMIT) throw new RankscopeError('engine', 'eigenvalues', 'QL did not converge');
+      implicitStep(values, off, rows, l, m);
+    }
+  }
+  return { values, rows };
+}
+
+const negligible = (off: number, one: number, other: number) =>
+  Math.abs(off) <= 2 ** -52 * (Math.abs(one) + Math.abs(other));
+
+/** One QL sweep over the block [l, m] that rotates the rows along. */
+function implicitStep(
+  values: Float64Array,
+  off: Float64Array,
+  rows: readonly Float64Array[],
+  l: number,
+  m: number,
+): void {
+  const half = (values[l + 1]! - values[l]!) / (2 * off[l]!);
+  const reach = Math.hypot(half, 1);
+  let g = values[m]! - values[l]! + off[l]! / (half + (half < 0 ? -reach : reach));
+  let [c, s, p] = [1, 1, 0];
+  for (let i = m - 1; i >= l; i--) {
+    const f = s * off[i]!;
+    const b = c * off[i]!;
+    const r = Math.hypot(f, g);
+    off[i + 1] = r;
+    if (r === 0) {
+      values[i + 1]! -= p;
+      off[m] = 0;
+      return;
+    }
+    s = f / r;
+    c = g / r;
+    g = values[i + 1]! - p;
+    const turned = (values[i]! - g) * s + 2 * c * b;
+    p = s * turned;
+    values[i + 1] = g + p;
+    g = c * turned - b;
+    for (const row of rows) {
+      const next = row[i + 1]!;
+      row[i + 1] = s * row[i]! + c * next;
+      row[i] = c * row[i]! - s * next;
+    }
+  }
+  values[l]! -= p;
+  off[l] = g;
+  off[m] = 0;
+}
+
+/** Diagonal and what stands beside it (off[i] between i and i + 1); the rows are multiplied by the same reflections. */
+function tridiagonalize(
+  a: Float64Array,
+  n: number,
+  rows: readonly Float64Array[],
+): { values: Float64Array; off: Float64Array } {
+  const off = new Float64Array(n);
+  const v = new Float64Array(n);
+  const w = new Float64Array(n);
+  for (let k = 0; k + 2 < n; k++) {
+    let scale = 0;
+    for (let i = k + 1; i < n; i++) scale = Math.hypot(scale, a[i * n + k]!);
+    const head = a[(k + 1) * n + k]!;
+    const alpha = head > 0 ? -scale : scale;
+    off[k] = alpha;
+    if (scale === 0) continue;
+    for (let i = k + 1; i < n; i++) v[i] = a[i * n + k]!;
+    v[k + 1]! -= alpha;
+    // H = I - v v^T / h; h = |v|^2 / 2.
+    const h = scale * (scale + Math.abs(head));
+    let dot = 0;
+    for (let i = k + 1; i < n; i++) {
+      let sum = 0;
+      for (let j = k + 1; j < n; j++) sum += a[i * n + j]! * v[j]!;
+      w[i] = sum / h;
+      dot += w[i]! * v[i]!;
+    }
+    for (let i = k + 1; i < n; i++) w[i]! -= (dot / (2 * h)) * v[i]!;
+    for (let i = k + 1; i < n; i++) {
+      for (let j = k + 1; j < n; j++) a[i * n + j]! -= v[i]! * w[j]! + w[i]! * v[j]!;
+    }
+    for (const row of rows) {
+      let sum = 0;
+      for (let i = k + 1; i < n; i++) sum += row[i]! * v[i]!;
+      for (let i = k + 1; i < n; i++) row[i]! -= (sum / h) * v[i]!;
+    }
+  }
+  if (n > 1) off[n - 2] = a[(n - 1) * n + n - 2]!;
+  return { values: Float64Array.from({ length: n }, (_, i) => a[i * n + i]!), off };
+}
