@@ -22,6 +22,9 @@ const OUTPUT = 'test-output';
 const TSX = ['--import', 'tsx'];
 const bin = (name, file) => [process.execPath, path.join('node_modules', name, file)];
 
+/** No suite takes half of this; one that hangs must not hang the whole run. */
+const LIMIT_MINUTES = 12;
+
 /** Each check is one test. */
 const CHECKS = {
   types: [...bin('typescript', 'bin/tsc')],
@@ -76,6 +79,10 @@ function run(suite, [command, ...parameters], environment = {}) {
     detached: true,
   });
   children.add(child);
+  const late = setTimeout(() => {
+    console.error(`${suite} is ended: it ran longer than ${LIMIT_MINUTES} minutes`);
+    endGroup(child);
+  }, LIMIT_MINUTES * 60_000);
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (text) => {
       process.stdout.write(text);
@@ -84,6 +91,7 @@ function run(suite, [command, ...parameters], environment = {}) {
   return new Promise((resolve) => {
     child.once('error', (error) => resolve(String(error)));
     child.once('close', (code, signal) => {
+      clearTimeout(late);
       children.delete(child);
       endGroup(child);
       resolve(code === 0 ? undefined : `exit code ${code ?? signal}`);

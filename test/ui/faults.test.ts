@@ -16,8 +16,8 @@ describe('what cannot be read, in the installed extension', function () {
     });
   });
   after(async () => {
-    assert.deepEqual(vscode.pageErrors, []);
     await vscode.close();
+    assert.deepEqual(vscode.pageErrors, []);
   });
 
   it('is named on the page, with what was found and what to do', async () => {

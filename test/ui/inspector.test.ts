@@ -20,8 +20,8 @@ describe('the inspector, in the installed extension', function () {
     matrices = analyzed(path.join(vscode.folder, CHECKPOINT));
   });
   after(async () => {
-    assert.deepEqual(vscode.pageErrors, []);
     await vscode.close();
+    assert.deepEqual(vscode.pageErrors, []);
   });
   afterEach(async function () {
     if (this.currentTest?.state === 'failed') await vscode?.screenshot(`failed-${this.currentTest.title.slice(0, 40)}`);
@@ -38,7 +38,7 @@ describe('the inspector, in the installed extension', function () {
       .getByRole('application', { name: /Heatmap/ })
       .first()
       .waitFor();
-    await inspector.getByRole('checkbox', { name: 'Show as table' }).click();
+    await showTable(inspector);
     const rows = await eventually(async () => {
       const found = await tableRows(inspector);
       assert.deepEqual(
@@ -54,7 +54,7 @@ describe('the inspector, in the installed extension', function () {
       assert.equal(Number(row?.['Break-even']), matrix.breakEvenRank, matrix.name);
     }
     await vscode.screenshot('inspector-table');
-    await inspector.getByRole('checkbox', { name: 'Show as table' }).click();
+    await showTable(inspector);
     await vscode.screenshot('inspector-heatmap');
   });
 
@@ -107,10 +107,11 @@ describe('the inspector, in the installed extension', function () {
 
   it('is the same again after its page was thrown away', async () => {
     await runCommand(vscode.page, 'Developer: Reload Webviews');
+    await eventually(async () => assert.ok(inspector.isDetached()));
     inspector = await webviewPage(vscode.page, 'inspector', CHECKPOINT);
-    await inspector.getByRole('checkbox', { name: 'Show as table' }).click();
+    await showTable(inspector);
     await eventually(async () => assert.equal((await tableRows(inspector)).length, matrices.length));
-    await inspector.getByRole('checkbox', { name: 'Show as table' }).click();
+    await showTable(inspector);
   });
 });
 
@@ -128,20 +129,27 @@ async function tableRows(inspector: Frame): Promise<Record<string, string>[]> {
   });
 }
 
-/** Moves over the heatmap as a person looking for a cell would, and clicks when its tooltip names `name`. */
+/** Checks or unchecks the box that shows the heatmap's data as a table. */
+async function showTable(inspector: Frame): Promise<void> {
+  await inspector.getByRole('region', { name: 'All matrices' }).getByRole('checkbox', { name: 'Table' }).click();
+}
+
+/** Moves over the heatmap as a person looking for a cell would: down to the layer, along to the module; and clicks there. */
 async function clickCell(inspector: Frame, name: string): Promise<void> {
   const canvas = inspector.locator('.map canvas').first();
   const box = await canvas.boundingBox();
   assert.ok(box);
+  const { width, height } = box;
   const tip = inspector.locator('.map .tip').first();
-  for (let y = 6; y < box.height; y += 12)
-    for (let x = 6; x < box.width; x += 24) {
-      await canvas.hover({ position: { x, y } });
-      if ((await tip.isVisible()) && (await tip.innerText()).split('\n')[0] === name) {
-        await canvas.click({ position: { x, y } });
-        return;
-      }
-    }
+  const named = async (x: number, y: number) => {
+    await canvas.hover({ position: { x, y } });
+    return (await tip.isVisible()) ? ((await tip.innerText()).split('\n')[0] ?? '') : '';
+  };
+  const layer = name.split('.').slice(0, 3).join('.');
+  for (let y = 8; y < height; y += 16) {
+    if (!(await named(width / 2, y)).startsWith(`${layer}.`)) continue;
+    for (let x = 8; x < width; x += 24) if ((await named(x, y)) === name) return canvas.click({ position: { x, y } });
+  }
   throw new Error(`no cell of the heatmap is ${name}`);
 }
 

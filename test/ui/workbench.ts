@@ -70,14 +70,20 @@ export function webviewPage(page: Page, kind: 'inspector' | 'plan', heading?: st
 }
 
 /** Rests the pointer on `word` in the line of the editor that holds `line`, until a hover with `text` is there; returns its text. */
-export async function hoverText(page: Page, line: string, word: string, text: string | RegExp): Promise<string> {
+export async function hoverText(
+  page: Page,
+  line: string,
+  word: string,
+  text: string | RegExp,
+  limitMs = WAIT_MS,
+): Promise<string> {
   const hover = page.locator('.monaco-hover:visible', { hasText: text }).first();
   await eventually(async () => {
     const box = await wordBox(page, line, word);
     await page.mouse.move(box.x, box.y + 120);
     await page.mouse.move(box.x, box.y, { steps: 4 });
     await hover.waitFor({ timeout: 4000 });
-  });
+  }, limitMs);
   return hover.innerText();
 }
 

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Frame } from 'playwright-core';
+import { openVscode, type Vscode } from '../host/vscode.ts';
+import { answerPath, chooseInContextMenu, eventually, openSideBar, webviewPage } from './workbench.ts';
+
+describe('the rank plan, in the installed extension', function () {
+  this.timeout(120_000);
+  let vscode: Vscode;
+  let plan: Frame;
+
+  before(async () => {
+    vscode = await openVscode();
+    const { page } = vscode;
+    await chooseInContextMenu(page, 'model.safetensors', 'Analyze Weight Ranks');
+    await webviewPage(page, 'inspector', 'model.safetensors');
+    await openSideBar(page, 'Rankscope');
+    plan = await webviewPage(page, 'plan');
+  });
+  after(() => vscode?.close());
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') await vscode?.screenshot(`failed-${this.currentTest.title.slice(0, 40)}`);
+  });
+
+  it('keeps to a budget of parameters that is changed', async () => {
+    for (const budget of [80, 60]) {
+      const field = plan.getByRole('spinbutton', { name: 'Budget value' });
+      await field.fill(String(budget));
+      await field.press('Tab');
+      await eventually(async () => {
+        const kept = Number.parseFloat(await plan.locator('.headline strong').innerText());
+        assert.ok(kept <= budget && kept > budget - 5, `${kept} % are kept for a budget of ${budget} %`);
+      });
+    }
+    await vscode.screenshot('plan');
+  });
+
+  it('writes the smaller checkpoint and its Python code, and opens the result', async () => {
+    const target = path.join(vscode.folder, 'smaller.safetensors');
+    const [, before = '', after = ''] =
+      /Parameters\s+([\d.,]+ ?[KM]?)\s+([\d.,]+ ?[KM]?)/.exec(await plan.getByRole('table').innerText()) ?? [];
+    await plan.getByRole('button', { name: 'Apply…' }).click();
+    await answerPath(vscode.page, target);
+    await webviewPage(vscode.page, 'inspector', 'smaller.safetensors');
+    const written = parametersOf(target);
+    const source = parametersOf(path.join(vscode.folder, 'model.safetensors'));
+    assertShown(before, source.parameters);
+    assertShown(after, written.parameters);
+    const factored = written.names.filter((name) => name.endsWith('.lowrank_a.weight'));
+    assert.ok(factored.length > 0);
+    for (const name of factored) assert.ok(written.names.includes(name.replace('lowrank_a', 'lowrank_b')), name);
+    const code = path.join(vscode.folder, 'smaller.py');
+    assert.ok(existsSync(code));
+    assert.match(readFileSync(code, 'utf8'), /class \w+\(.*Module\)/);
+    await vscode.screenshot('plan-applied');
+  });
+});
+
+/** All tensors of a safetensors file that is not tied, from its header. */
+function parametersOf(file: string): { names: string[]; parameters: number } {
+  const bytes = readFileSync(file);
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE()))) as Record<
+    string,
+    { shape: number[] }
+  >;
+  const tensors = Object.entries(header).filter(([name]) => name !== '__metadata__');
+  const parameters = tensors.reduce(
+    (sum, [, { shape }]) => sum + shape.reduce((product, size) => product * size, 1),
+    0,
+  );
+  return { names: tensors.map(([name]) => name), parameters };
+}
+
+/** `395 K` stands for a count with three significant digits. */
+function assertShown(text: string, count: number): void {
+  const unit = text.endsWith('K') ? 1e3 : text.endsWith('M') ? 1e6 : 1;
+  const shown = Number.parseFloat(text.replaceAll(',', '')) * unit;
+  assert.ok(Math.abs(shown - count) <= 0.0051 * count, `${text} is shown for ${count}`);
+}
