@@ -7,24 +7,26 @@ export interface Rate {
   /** Milliseconds and count at the first sight of the run that is under way. */
   readonly since: number;
   readonly from: number;
+  /** The latest count: a lower one means that a new run has begun. */
+  readonly last: number;
   readonly perSecond: number | null;
 }
 
 /** The rate after seeing `run` at `now` (milliseconds); a run that starts anew, or stands, begins afresh. */
 export function followRate(rate: Rate | null, run: RunState, now: number): Rate | null {
   if (run.status !== 'running') return null;
-  if (!rate || run.done < rate.from) return { since: now, from: run.done, perSecond: null };
+  if (!rate || run.done < rate.last) return { since: now, from: run.done, last: run.done, perSecond: null };
   const seconds = (now - rate.since) / 1000;
   // Before half a second the first results, often from the cache, would promise too much.
   const perSecond = seconds >= 0.5 && run.done > rate.from ? (run.done - rate.from) / seconds : rate.perSecond;
-  return { ...rate, perSecond };
+  return { ...rate, last: run.done, perSecond };
 }
 
 /** The one line that says how far the run is. */
 export function progressText(run: RunState, rate: Rate | null): string {
   const count = `${formatWhole(run.done)} of ${formatWhole(run.total)} matrices`;
   if (run.status === 'idle') return run.total > 0 ? `${count} known` : 'Not analyzed yet';
-  if (run.status === 'done') return `${formatWhole(run.total)} matrices analyzed`;
+  if (run.status === 'done') return `Done: ${formatWhole(run.total)} matrices analyzed`;
   if (run.status === 'cancelled') return `Stopped after ${count}`;
   if (run.status === 'failed') return `Failed after ${count}`;
   const parts = [count];

@@ -123,6 +123,8 @@ function shifted(range: readonly [number, number], index: number, full: readonly
 /** Width of the row labels, about; and the narrowest column whose upright label does not touch its neighbour's, in pixels. */
 const ROW_LABELS = 55;
 const NARROW_LABEL = 12;
+/** From so many columns on labels stand upright: a slanted one leans over its neighbours. */
+const UPRIGHT_FROM = 20;
 
 function configure(
   grid: Grid,
@@ -155,7 +157,13 @@ function configure(
           max: full.x[1],
           display: labelled,
           afterBuildTicks: wholeTicks,
-          ticks: { ...ticks, callback: columnLabel, maxRotation: 90, padding: 2 },
+          ticks: {
+            ...ticks,
+            callback: columnLabel,
+            minRotation: grid.width > UPRIGHT_FROM ? 90 : 0,
+            maxRotation: 90,
+            padding: 2,
+          },
         },
         y: {
           ...axis,

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { formatBytes, formatCount, formatDuration, formatPercent, formatValue } from '../../../webview/format.ts';
+
+const table = <Value>(write: (value: Value) => string, cases: readonly (readonly [Value, string])[]) => {
+  for (const [value, expected] of cases)
+    it(`writes ${value} as ${expected}`, () => assert.equal(write(value), expected));
+};
+
+describe('format', () => {
+  describe('counts', () =>
+    table(formatCount, [
+      [0, '0'],
+      [99_999, '99,999'],
+      [260_032, '260 K'],
+      [999_700, '1 M'],
+      [6_738_415_616, '6.74 B'],
+    ]));
+  describe('bytes', () =>
+    table(formatBytes, [
+      [999, '999 bytes'],
+      [1_040_128, '1.04 MB'],
+      [13_476_839_424, '13.5 GB'],
+    ]));
+  describe('shares', () =>
+    table(formatPercent, [
+      [0, '0 %'],
+      [0.5, '50 %'],
+      [0.12345, '12.3 %'],
+      [1, '100 %'],
+      [0.99999, '99.999 %'],
+      [0.999999999, '99.999 %'],
+      [1.5, '150 %'],
+    ]));
+  describe('values', () =>
+    table(formatValue, [
+      [4096, '4,096'],
+      [59.66, '59.7'],
+      [0.0217, '0.0217'],
+      [0.00001234, '1.23e−5'],
+      [Number.NaN, '–'],
+    ]));
+  describe('time', () =>
+    table(formatDuration, [
+      [0.0123, '12.3 ms'],
+      [0.42, '0.4 s'],
+      [75, '1 min 15 s'],
+      [7500, '2 h 5 min'],
+    ]));
+});

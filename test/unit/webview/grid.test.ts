@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import type { MatrixView } from '../../../src/protocol/service.ts';
+import { buildLayout, cellAt, placeIn, step } from '../../../webview/grid.ts';
+import { orderModules } from '../../../webview/moduleOrder.ts';
+
+const matrix = (layer: number | null, module: string, name = `${layer}.${module}`): MatrixView => ({
+  name,
+  layer,
+  module,
+  shape: [8, 8],
+  dtype: 'F32',
+});
+
+describe('grid', () => {
+  it('puts layers in rows and modules in columns, whatever the order in the file', () => {
+    const { main, matrices } = buildLayout([
+      matrix(10, 'mlp.down_proj'),
+      matrix(2, 'self_attn.k_proj'),
+      matrix(2, 'self_attn.q_proj'),
+      matrix(10, 'self_attn.q_proj'),
+    ]);
+    assert.deepEqual(main?.rows, ['2', '10']);
+    assert.deepEqual(main.columns, ['self_attn.q_proj', 'self_attn.k_proj', 'mlp.down_proj']);
+    assert.deepEqual(
+      [...main.cells].map((index) => (index < 0 ? null : matrices[index]!.name)),
+      ['2.self_attn.q_proj', '2.self_attn.k_proj', null, '10.self_attn.q_proj', null, '10.mlp.down_proj'],
+    );
+  });
+
+  it('loses no matrix where two of a layer have the same module', () => {
+    const { main, matrices } = buildLayout([matrix(0, 'x', 'a'), matrix(0, 'x', 'b'), matrix(0, 'x', 'c')]);
+    assert.deepEqual(main?.columns, ['x', 'x (2)', 'x (3)']);
+    assert.deepEqual([...main.cells].map((index) => matrices[index]!.name).sort(), ['a', 'b', 'c']);
+  });
+
+  it('lists a few matrices outside the layers by name, and draws many as a grid', () => {
+    const few = buildLayout([matrix(0, 'q'), matrix(null, 'embed'), matrix(null, 'head')]);
+    assert.deepEqual(
+      few.listed.map((index) => few.matrices[index]!.module),
+      ['embed', 'head'],
+    );
+    assert.equal(few.loose, null);
+    const many = buildLayout(Array.from({ length: 1000 }, (_, index) => matrix(null, `t${index}`)));
+    assert.equal(many.main, null);
+    assert.deepEqual(many.listed, []);
+    assert.equal([...many.loose!.cells].filter((index) => index >= 0).length, 1000);
+  });
+
+  it('finds a cell from its matrix and a matrix from its cell', () => {
+    const { main, indexOf } = buildLayout([matrix(0, 'q'), matrix(1, 'q'), matrix(1, 'k')]);
+    const index = indexOf.get('1.k')!;
+    const place = placeIn(main!, index)!;
+    assert.deepEqual(place, { row: 1, column: 1 });
+    assert.equal(cellAt(main!, place.row, place.column), index);
+    assert.equal(cellAt(main!, 0, 1), -1);
+    assert.equal(cellAt(main!, -1, 0), -1);
+    assert.equal(cellAt(main!, 0, 2), -1);
+  });
+
+  it('steps over empty places and stops at the edge', () => {
+    const { main } = buildLayout([matrix(0, 'q'), matrix(1, 'k'), matrix(2, 'q')]);
+    assert.deepEqual(step(main!, { row: 0, column: 0 }, 1, 0), { row: 2, column: 0 });
+    assert.equal(step(main!, { row: 2, column: 0 }, 1, 0), null);
+    assert.equal(step(main!, { row: 0, column: 0 }, 0, 1), null);
+  });
+
+  it('gives a file without matrices an empty layout', () => {
+    const layout = buildLayout([]);
+    assert.deepEqual([layout.main, layout.loose, layout.listed], [null, null, []]);
+  });
+});
+
+describe('module order', () => {
+  const orders: Readonly<Record<string, readonly string[]>> = {
+    LLaMA: [
+      'self_attn.q_proj',
+      'self_attn.k_proj',
+      'self_attn.v_proj',
+      'self_attn.o_proj',
+      'mlp.gate_proj',
+      'mlp.up_proj',
+      'mlp.down_proj',
+    ],
+    'GPT-2': ['attn.c_attn', 'attn.c_proj', 'mlp.c_fc', 'mlp.c_proj'],
+    GGUF: ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_gate', 'ffn_up', 'ffn_down'],
+    BERT: [
+      'attention.self.query',
+      'attention.self.key',
+      'attention.self.value',
+      'attention.output.dense',
+      'intermediate.dense',
+      'output.dense',
+    ],
+    'a mixture of experts': [
+      'self_attn.q_proj',
+      'mlp.gate',
+      'mlp.experts.2.gate_proj',
+      'mlp.experts.2.down_proj',
+      'mlp.experts.10.gate_proj',
+    ],
+  };
+  for (const [family, expected] of Object.entries(orders))
+    it(`follows the data through ${family}`, () => {
+      assert.deepEqual(orderModules([...expected].sort()), expected);
+      assert.deepEqual(orderModules([...expected].reverse()), expected);
+    });
+
+  it('sorts unknown names by their numbers', () =>
+    assert.deepEqual(orderModules(['part_10', 'part_9', 'part_1']), ['part_1', 'part_9', 'part_10']));
+});

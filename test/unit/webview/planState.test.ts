@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import type { PlanRequest } from '../../../src/model/plan.ts';
+import { checkRequest } from '../../../src/model/planRequest.ts';
+import { BUDGETS, budgetOf, overrideOf, shownBudget, withOverride } from '../../../webview/planState.ts';
+
+const request: PlanRequest = {
+  budget: { kind: 'keep', value: 0.6 },
+  spread: 'optimal',
+  multiple: 8,
+  exclude: [],
+  overrides: {},
+  factors: 2,
+};
+
+describe('plan budget', () => {
+  for (const kind of BUDGETS) {
+    it(`of kind ${kind.id} makes a request the planner takes, anywhere on its slider`, () => {
+      for (const shown of [kind.min, kind.min + kind.step, kind.max])
+        checkRequest({ ...request, budget: budgetOf(kind, shown) });
+      checkRequest({ ...request, budget: { kind: kind.id, value: kind.first } });
+    });
+
+    it(`of kind ${kind.id} is shown as it was set`, () => {
+      for (let shown = kind.min; shown <= kind.max; shown += kind.step * 7) {
+        const rounded = Number(shown.toPrecision(6));
+        assert.equal(shownBudget(budgetOf(kind, rounded)), rounded);
+      }
+    });
+  }
+});
+
+describe('plan overrides', () => {
+  it('set a rank, keep a matrix dense, or leave it to the plan again', () => {
+    const cut = withOverride(request, 'a', 16);
+    assert.equal(overrideOf(cut, 'a'), 16);
+    const dense = withOverride(cut, 'a', null);
+    assert.equal(overrideOf(dense, 'a'), null);
+    assert.equal(overrideOf(withOverride(dense, 'a', undefined), 'a'), undefined);
+    assert.deepEqual(request.overrides, {}, 'the request itself is not touched');
+  });
+
+  it('take __proto__ for a name', () => {
+    assert.equal(overrideOf(request, '__proto__'), undefined);
+    assert.equal(overrideOf(withOverride(request, '__proto__', 4), '__proto__'), 4);
+  });
+});

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import type { InspectorSnapshot } from '../../../src/protocol/page.ts';
+import type { CheckpointView } from '../../../src/protocol/service.ts';
+import { FIRST_CHOICES, modelOf, restoreChoices, updated, withSlider } from '../../../webview/state.ts';
+import { finding } from './findings.ts';
+
+const checkpoint: CheckpointView = {
+  path: '/m.safetensors',
+  format: 'safetensors',
+  parameters: 2048,
+  bytes: 8192,
+  family: null,
+  layers: 1,
+  tensors: [{ name: 'a', shape: [64, 32], dtype: 'F32', bytes: 8192 }],
+  matrices: [{ name: 'a', shape: [64, 32], dtype: 'F32', layer: 0, module: 'q' }],
+  ties: [],
+  skipped: [{ name: 'bias', reason: 'one dimension' }],
+  warnings: [],
+  security: [],
+  metadata: {},
+};
+const snapshot: InspectorSnapshot = {
+  checkpoint,
+  error: null,
+  engine: null,
+  findings: [],
+  skipped: [{ name: 'b', reason: 'not finite' }],
+  run: { status: 'running', done: 0, total: 1, message: '', secondsLeft: null },
+  ranks: {},
+  selected: null,
+};
+
+describe('page state', () => {
+  it('knows what was left out at opening and in the run', () =>
+    assert.deepEqual(
+      [...modelOf(snapshot).skipped],
+      [
+        ['bias', 'one dimension'],
+        ['b', 'not finite'],
+      ],
+    ));
+
+  it('sharpens a preview to the exact value in place', () => {
+    const preview = finding('a', { provenance: 'preview', effectiveRank: 15 });
+    const first = updated(modelOf(snapshot), { findings: [preview] });
+    assert.equal(first.model.findings.get('a')?.provenance, 'preview');
+    const { model, changed } = updated(first.model, { findings: [finding('a')] });
+    assert.equal(model.findings.size, 1);
+    assert.equal(model.findings.get('a')?.provenance, 'exact');
+    assert.deepEqual([...changed], ['findings']);
+  });
+
+  it('keeps the layout while results come, so that nothing moves under the pointer', () => {
+    const before = modelOf(snapshot);
+    const { model } = updated(before, { findings: [finding('a')], run: { ...snapshot.run, done: 1 } });
+    assert.equal(model.layout, before.layout);
+  });
+
+  it('forgets what was found in the old file when a checkpoint is opened anew', () => {
+    const before = updated(modelOf(snapshot), { findings: [finding('a')] }).model;
+    const { model, changed } = updated(before, { checkpoint: { ...checkpoint, bytes: 1 } });
+    assert.equal(model.findings.size, 0);
+    assert.ok(changed.has('checkpoint') && changed.has('findings'));
+  });
+
+  it('takes a tensor named __proto__ for a name', () => {
+    const odd = finding('__proto__');
+    const { model } = updated(modelOf(snapshot), { findings: [odd] });
+    assert.equal(model.findings.get('__proto__'), odd);
+    assert.equal(Object.hasOwn(withSlider(FIRST_CHOICES, '__proto__', 3).sliders, '__proto__'), true);
+    assert.equal(({} as Record<string, unknown>).polluted, undefined);
+  });
+});
+
+describe('kept choices', () => {
+  it('come back as they were left', () => {
+    const choices = {
+      ...withSlider(FIRST_CHOICES, 'a', 7),
+      selected: 'a',
+      measure: 'alpha',
+      basis: 'absolute' as const,
+      zoom: { x: [0, 2], y: [1, 3] } as const,
+      logRank: true,
+    };
+    assert.deepEqual(restoreChoices(JSON.parse(JSON.stringify(choices))), choices);
+  });
+
+  for (const odd of [
+    undefined,
+    null,
+    'text',
+    { measure: 'gone', basis: 4, zoom: { x: [1, 0], y: [0, 1] }, sliders: { a: 'x' }, selected: 3 },
+    { sliders: null, zoom: { x: [0, null], y: [0, 1] } },
+  ])
+    it(`of an unknown kind are replaced: ${JSON.stringify(odd)}`, () =>
+      assert.deepEqual(restoreChoices(odd), FIRST_CHOICES));
+
+  it('hold a bounded number of sliders, the latest ones', () => {
+    let choices = FIRST_CHOICES;
+    for (let i = 0; i < 500; i++) choices = withSlider(choices, `m${i}`, i);
+    const names = Object.keys(choices.sliders);
+    assert.equal(names.length, 200);
+    assert.equal(names.at(-1), 'm499');
+  });
+});
