@@ -17,6 +17,8 @@ import { byLayer, WorkList } from './workList.ts';
 const READ_AHEAD_BYTES = 192 * 2 ** 20;
 /** Entries of the cache looked up at once. */
 const LOOKUPS = 16;
+/** Between two reports from inside of one matrix. */
+const WITHIN_MS = 250;
 /** What is wrong with one matrix alone: the rest goes on. */
 const SKIPPABLE: ReadonlySet<ErrorCode> = new Set(['not-finite', 'too-large', 'unsupported', 'malformed']);
 
@@ -159,7 +161,10 @@ export class AnalysisRun {
     const { checkpoint } = this.opened;
     try {
       const { entry, engine } = await engines.run(this.#engine, matrix.name, { signal }, async (backend) => ({
-        entry: await compute(backend, matrix, source, provenance, signal),
+        entry: await compute(backend, matrix, source, provenance, {
+          signal,
+          progress: this.#within(matrix, provenance),
+        }),
         engine: backend.info,
       }));
       this.#pace.finish(matrix, provenance);
@@ -178,6 +183,17 @@ export class AnalysisRun {
       }
       this.#report({ message: matrix.name, skipped });
     }
+  }
+
+  /** Tells how far a large matrix is, now and then: it may take minutes. */
+  #within(matrix: MatrixRef, provenance: Provenance): (share: number) => void {
+    let last = performance.now();
+    return (share) => {
+      this.#pace.reach(matrix, provenance, share);
+      if (performance.now() - last < WITHIN_MS) return;
+      last = performance.now();
+      this.#report({ message: `${matrix.name} (${Math.floor(100 * share)} %)` });
+    };
   }
 
   #found(matrix: MatrixRef, entry: CacheEntry, provenance: Provenance, steps = 1): void {

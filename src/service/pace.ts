@@ -11,6 +11,8 @@ export class Pace {
   readonly #started = performance.now();
   #left = 0;
   #done = 0;
+  // Of the matrix that is being computed.
+  #part = 0;
 
   expect(matrix: MatrixRef, provenance: Provenance): void {
     this.#left += workOf(matrix, provenance);
@@ -20,6 +22,12 @@ export class Pace {
     const work = workOf(matrix, provenance);
     this.#left -= work;
     this.#done += work;
+    this.#part = 0;
+  }
+
+  /** So much of the current matrix is done, a share in [0, 1]. */
+  reach(matrix: MatrixRef, provenance: Provenance, share: number): void {
+    this.#part = share * workOf(matrix, provenance);
   }
 
   /** Takes back what was expected: it will not be done. */
@@ -29,9 +37,10 @@ export class Pace {
 
   /** undefined until something was done. */
   secondsLeft(): number | undefined {
-    if (this.#done === 0) return undefined;
+    const done = this.#done + this.#part;
+    if (done === 0) return undefined;
     const elapsed = (performance.now() - this.#started) / 1000;
-    return Math.max(0, this.#left) * (elapsed / this.#done);
+    return Math.max(0, this.#left - this.#part) * (elapsed / done);
   }
 }
 

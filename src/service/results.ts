@@ -1,4 +1,4 @@
-import type { Backend, RowSource } from '../engine/backend.ts';
+import type { Backend, RoutineOptions, RowSource } from '../engine/backend.ts';
 import type { MatrixRef } from '../model/anatomy.ts';
 import type { MatrixFinding, Provenance } from '../model/findings.ts';
 import { exactSpectrum } from '../spectrum/exact.ts';
@@ -12,15 +12,15 @@ export async function compute(
   matrix: MatrixRef,
   source: RowSource & { readonly seconds?: number },
   provenance: Provenance,
-  signal: AbortSignal | undefined,
+  options: RoutineOptions,
 ): Promise<CacheEntry> {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000 + (source.seconds ?? 0);
   if (provenance === 'preview') {
-    const { measures: estimated, band } = await previewSpectrum(backend, source, { signal });
+    const { measures: estimated, band } = await previewSpectrum(backend, source, options);
     return { measures: estimated, band, seconds: seconds(), singularValues: new Float64Array(0) };
   }
-  const { singularValues, entries } = await exactSpectrum(backend, source, { signal });
+  const { singularValues, entries } = await exactSpectrum(backend, source, options);
   return {
     measures: measures(singularValues, matrix.shape, entries.noiseDeviation),
     seconds: seconds(),

@@ -29,7 +29,7 @@ export async function exactResult(
       // While this waited for its turn an analysis may have come by.
       const meanwhile = await cache.get(key);
       if (meanwhile) return meanwhile;
-      const entry = await compute(backend, matrix, matrixRows(checkpoint, matrix), 'exact', options.signal);
+      const entry = await compute(backend, matrix, matrixRows(checkpoint, matrix), 'exact', { signal: options.signal });
       await cache.put(key, entry);
       return entry;
     });
