@@ -1,6 +1,6 @@
 """All measures of every matrix of a safetensors file in float64, by numpy and by their formulas alone: an independent second opinion.
 
-    python measures.py FILE    prints {name: {measure: value}} as JSON
+python measures.py FILE    prints {name: {measure: value}} as JSON
 """
 
 import json

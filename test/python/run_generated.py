@@ -1,7 +1,8 @@
 """Runs generated code: the model with factors must say what the dense model says with W replaced by B A.
 
 usage: run_generated.py MODEL CHECKPOINT RESULT CODE
-MODEL is one of `sample` (a folder follows CHECKPOINT's), `stories260K`, `gpt2`, `convolutions`, `tied`.
+MODEL is one of `sample`, `stories260K`, `gpt2`, `convolutions`, `tied`, `twins`; the last four are made, and saved as
+CHECKPOINT, where that does not exist.
 Prints {"logits": largest difference, "dense": largest difference to the model before, "swapped": class by layer, "shared": [...]}
 """
 
@@ -55,6 +56,23 @@ class Tied(nn.Module):
         return self.head(torch.tanh(self.embed(ids) + self.position(torch.arange(ids.shape[1]))))
 
 
+class Twins(nn.Module):
+    """Two matrices that are equal in the checkpoint, and two layers in the code that know nothing of each other."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(40, 12)
+        self.inner = nn.Linear(12, 12)
+        self.same = nn.Linear(12, 12)
+        self.head = nn.Linear(12, 40, bias=False)
+        with torch.no_grad():
+            self.head.weight.copy_(self.embed.weight)
+            self.same.weight.copy_(self.inner.weight)
+
+    def forward(self, ids):
+        return self.head(self.same(torch.tanh(self.inner(self.embed(ids)))))
+
+
 def make_model() -> tuple[nn.Module, torch.Tensor]:
     torch.manual_seed(0)
     if kind == "sample":
@@ -64,8 +82,8 @@ def make_model() -> tuple[nn.Module, torch.Tensor]:
         return StoryModel(Config.load(Path(source).parent / "config.json")), torch.randint(512, (2, 24))
     if kind == "convolutions":
         return Convolutions(), torch.randn(2, 64, 8)
-    if kind == "tied":
-        return Tied(), torch.randint(40, (2, 9))
+    if kind in ("tied", "twins"):
+        return Tied() if kind == "tied" else Twins(), torch.randint(40, (2, 9))
     from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
     if kind == "gpt2":
@@ -91,14 +109,14 @@ def dense_weights(generated, model: nn.Module) -> dict[str, torch.Tensor]:
     return weights
 
 
-if kind in ("gpt2", "convolutions", "tied") and not Path(source).exists():
+if kind in ("gpt2", "convolutions", "tied", "twins") and not Path(source).exists():
     from safetensors.torch import save_file
 
     made, _ = make_model()
     kept = {
         name: value.contiguous()
         for name, value in made.state_dict().items()
-        if name not in ("head.weight", "lm_head.weight")
+        if name != "lm_head.weight" and (kind, name) != ("tied", "head.weight")
     }
     save_file(kept, source)
     sys.exit()

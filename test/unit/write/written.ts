@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
 import type { Checkpoint } from '../../../src/formats/checkpoint.ts';
+import { findTies } from '../../../src/formats/contentKey.ts';
 import { openCheckpoint } from '../../../src/formats/open.ts';
 import { makePlan } from '../../../src/model/allocate.ts';
 import { anatomy, type MatrixRef } from '../../../src/model/anatomy.ts';
+import { nameMatcher } from '../../../src/model/globs.ts';
 import type { Plan, PlanRequest } from '../../../src/model/plan.ts';
 import { countParameters, ties, untied } from '../../../src/model/ties.ts';
 import type { Triplets } from '../../../src/write/factorTensors.ts';
@@ -21,42 +23,52 @@ export function scratchFolder(): string {
 export interface Prepared {
   readonly checkpoint: Checkpoint;
   readonly matrices: readonly MatrixRef[];
-  readonly groups: readonly (readonly string[])[];
+  readonly ties: readonly (readonly string[])[];
   plan(request: Partial<PlanRequest>): Promise<Plan>;
   readonly factorsOf: (matrix: MatrixRef, rank: number) => Promise<Triplets>;
 }
 
 export async function prepare(file: string): Promise<Prepared> {
   const checkpoint = await openCheckpoint(file);
-  const groups = ties(checkpoint.tensors);
+  const groups = ties(checkpoint.tensors, await findTies(checkpoint, checkpoint.tensors));
   const { matrices } = anatomy(untied(checkpoint.tensors, groups));
   const backend = createReferenceBackend();
-  const decompose = async ({ tensor, rows, cols, offset, transposed }: MatrixRef, rank: number) => {
+  const decompose = async ({ tensor, rows, cols, offset, transposed }: MatrixRef): Promise<Triplets> => {
     const matrix = await backend.allocate(rows, cols);
     await backend.upload(matrix, 0, rows, (out) => checkpoint.read(tensor, offset, out));
-    const { left, values, right } = await backend.svd(matrix, rank);
+    const { left, values, right } = await backend.svd(matrix, Math.min(rows, cols));
     backend.free(matrix);
     return transposed ? { left: right, values, right: left } : { left, values, right };
   };
-  const spectra = new Map<string, Promise<Float64Array>>();
-  const spectrumOf = (matrix: MatrixRef) => {
-    const known = spectra.get(matrix.name) ?? decompose(matrix, Math.min(...matrix.shape)).then(({ values }) => values);
-    spectra.set(matrix.name, known);
+  const whole = new Map<string, Promise<Triplets>>();
+  const wholeOf = (matrix: MatrixRef) => {
+    const known = whole.get(matrix.name) ?? decompose(matrix);
+    whole.set(matrix.name, known);
     return known;
   };
   return {
     checkpoint,
     matrices,
-    groups,
-    factorsOf: decompose,
+    ties: groups,
+    async factorsOf(matrix, rank) {
+      const { left, values, right } = await wholeOf(matrix);
+      return {
+        left: leading(left, rank, values.length),
+        values: values.slice(0, rank),
+        right: leading(right, rank, values.length),
+      };
+    },
     async plan(request) {
+      const excluded = nameMatcher(request.exclude ?? []);
+      const needed = ({ name, fixed }: MatrixRef) =>
+        !fixed && (request.overrides?.[name] !== undefined || !excluded(name));
       const inputs = [];
       for (const matrix of matrices)
         inputs.push({
           name: matrix.name,
           shape: matrix.shape,
           bytesPerElement: matrix.tensor.bytes / (matrix.rows * matrix.cols),
-          singularValues: matrix.fixed ? [] : await spectrumOf(matrix),
+          singularValues: needed(matrix) ? (await wholeOf(matrix)).values : [],
           fixed: matrix.fixed,
         });
       const { path: file, format, bytes } = checkpoint;
@@ -72,4 +84,11 @@ export async function prepare(file: string): Promise<Prepared> {
       });
     },
   };
+}
+
+/** The first `rank` columns of a row-major matrix of `cols` columns. */
+function leading(values: Float32Array, rank: number, cols: number): Float32Array {
+  const out = new Float32Array((values.length / cols) * rank);
+  for (let at = 0; at < out.length; at++) out[at] = values[Math.floor(at / rank) * cols + (at % rank)]!;
+  return out;
 }
