@@ -1,8 +1,7 @@
 import type { Tree } from 'web-tree-sitter';
 import type { ModuleClass } from './moduleCode.ts';
 import type { PythonParser, TextEdit } from './pythonParser.ts';
-import { readClasses } from './readClasses.ts';
-import { Universe } from './universe.ts';
+import { type ImportedName, readClasses, readImports } from './readClasses.ts';
 
 /** A text as it is at one version. */
 export interface SourceText {
@@ -15,17 +14,16 @@ export interface ParsedText {
   readonly version: number;
   readonly tree: Tree;
   readonly classes: readonly ModuleClass[];
+  readonly imports: readonly ImportedName[];
   readonly length: number;
 }
 
 /** Trees are kept for so many characters of text: some dozen files, or a large notebook. */
 const KEPT_CHARACTERS = 2_000_000;
-const KEPT_UNIVERSES = 16;
 
-/** The parsed state of texts, brought up to date by their edits, and the universes that they form. */
+/** The parsed state of texts, brought up to date by their edits. */
 export class CodeModel {
   private readonly texts = new Map<string, ParsedText & { readonly edited: number }>();
-  private universes = new Map<string, { readonly of: readonly ParsedText[]; readonly universe: Universe }>();
 
   constructor(private readonly parser: PythonParser) {}
 
@@ -40,7 +38,15 @@ export class CodeModel {
     // A tree whose edits were all seen is a start; any other would give a wrong tree.
     const tree = this.parser(text, known?.edited === version ? known.tree : undefined);
     known?.tree.delete();
-    const parsed = { version, edited: version, tree, classes: readClasses(tree.rootNode), length: text.length };
+    const { rootNode } = tree;
+    const parsed = {
+      version,
+      edited: version,
+      tree,
+      classes: readClasses(rootNode),
+      imports: readImports(rootNode),
+      length: text.length,
+    };
     this.texts.delete(key);
     this.texts.set(key, parsed);
     let kept = [...this.texts.values()].reduce((sum, { length }) => sum + length, 0);
@@ -60,23 +66,9 @@ export class CodeModel {
     this.texts.set(key, { ...known, version: Number.NaN, edited: known.edited + 1 === version ? version : Number.NaN });
   }
 
-  /** The classes of several texts together, such as the cells of a notebook, in their order. */
-  universe(parsed: readonly ParsedText[], key: string): Universe {
-    const known = this.universes.get(key);
-    if (known?.of.length === parsed.length && known.of.every((one, index) => one.classes === parsed[index]?.classes)) {
-      return known.universe;
-    }
-    const universe = new Universe(parsed.flatMap(({ classes }) => classes));
-    this.universes.delete(key);
-    this.universes.set(key, { of: parsed, universe });
-    if (this.universes.size > KEPT_UNIVERSES) this.universes = new Map([...this.universes].slice(1));
-    return universe;
-  }
-
   drop(key: string): void {
     this.texts.get(key)?.tree.delete();
     this.texts.delete(key);
-    this.universes.delete(key);
   }
 }
 

@@ -1,21 +1,14 @@
 import type { Session } from '../sessions/session.ts';
 import { namesOf, placesOf } from './checkpointNames.ts';
-import { type CodeModel, enclosingClass, type ParsedText, type SourceText } from './codeModel.ts';
+import { type CodeModel, enclosingClass } from './codeModel.ts';
 import { jsonTarget, yamlTarget } from './configTarget.ts';
 import type { ModuleClass, Span } from './moduleCode.ts';
+import type { Place, Places } from './placeClasses.ts';
+import { type CodeText, type Program, programOf } from './program.ts';
 import { pythonTarget, type Target } from './pythonTarget.ts';
 import { type ModuleRanks, moduleRanks } from './rankSummary.ts';
-import { matricesUnder, resolveTarget } from './resolveTarget.ts';
+import { type CheckpointNames, matricesUnder, resolveTarget } from './resolveTarget.ts';
 import { type TrieNode, walk } from './tensorTrie.ts';
-import type { Universe } from './universe.ts';
-
-/** A text with the others that share its names: the cells of one notebook, or itself alone. */
-export interface CodeText {
-  readonly language: string;
-  readonly source: SourceText;
-  readonly siblings: readonly SourceText[];
-  readonly universeKey: string;
-}
 
 /** What one checkpoint says about a place in code. */
 export interface Insight {
@@ -33,14 +26,19 @@ export function insightsAt(
   text: CodeText,
   at: { readonly row: number; readonly column: number; readonly offset: number },
   sessions: readonly Session[],
+  others: readonly CodeText[] = [],
 ): Insight[] {
-  const code = text.language === 'python' ? codeOf(model, text) : undefined;
+  const code = text.language === 'python' ? programOf(model, text) : undefined;
   const target = code ? pythonTarget(code.parsed.tree, at.row, at.column) : configTarget(text, at.offset);
   if (!target) return [];
   const found = sessions.flatMap((session) => {
-    const groups = groupsOf(session, (names) =>
-      resolveTarget(target, names, code && around(code, names, target, at.row)),
-    );
+    const groups = groupsOf(session, (names) => {
+      const surroundings = code && around(code, names, target, at.row);
+      const { enclosing } = surroundings ?? {};
+      const place = enclosing && surroundings?.places.get(enclosing);
+      if (enclosing && place && isRefuted(model, enclosing, place, names, others)) return [];
+      return resolveTarget(target, names, surroundings);
+    });
     return groups.length > 0 ? [{ session, span: target.span, groups }] : [];
   });
   const analyzed = found.filter(({ groups }) => groups.some(({ findings }) => findings.length > 0));
@@ -59,13 +57,19 @@ export interface ClassInsight {
 }
 
 /** The classes of a text that lie in a checkpoint, each in the first checkpoint that has it. */
-export function classInsights(model: CodeModel, text: CodeText, sessions: readonly Session[]): ClassInsight[] {
-  const code = codeOf(model, text);
+export function classInsights(
+  model: CodeModel,
+  text: CodeText,
+  sessions: readonly Session[],
+  others: readonly CodeText[] = [],
+): ClassInsight[] {
+  const code = programOf(model, text);
   return code.parsed.classes.flatMap((of) => {
     for (const session of sessions) {
       const names = session.view && namesOf(session.view);
-      const nodes = names && placesOf(code.universe, names).get(of);
-      if (!nodes) continue;
+      const place = names && placesOf(code.universe, names).get(of);
+      if (!place || isRefuted(model, of, place, names, others)) continue;
+      const { nodes } = place;
       const groups = groupsOf(session, () => [...nodes]);
       if (!groups.some(({ findings }) => findings.length > 0)) continue;
       const fields = of.fields.flatMap(({ name, span }) => {
@@ -78,27 +82,37 @@ export function classInsights(model: CodeModel, text: CodeText, sessions: readon
   });
 }
 
-interface Code {
-  readonly parsed: ParsedText;
-  readonly universe: Universe;
+/**
+ * Whether other code of the workspace makes the whole checkpoint and has another class at the place where this one was found by its
+ * structure alone.
+ */
+function isRefuted(
+  model: CodeModel,
+  of: ModuleClass,
+  { nodes, whole }: Place,
+  names: CheckpointNames,
+  others: readonly CodeText[],
+): boolean {
+  if (whole) return false;
+  let refuted = false;
+  for (const other of others) {
+    const places = placesOf(programOf(model, other).universe, names);
+    if (places.get(of)?.whole) return false;
+    refuted ||= [...places.values()].some((place) => place.whole && [...place.nodes].some((node) => nodes.has(node)));
+  }
+  return refuted;
 }
 
-function codeOf(model: CodeModel, { source, siblings, universeKey }: CodeText): Code {
-  const all = siblings.map((sibling) => model.parse(sibling));
-  const parsed = model.parse(source);
-  return { parsed, universe: model.universe(siblings.length > 0 ? all : [parsed], universeKey) };
-}
-
-function around({ parsed, universe }: Code, names: Parameters<typeof placesOf>[1], target: Target, row: number) {
+function around({ parsed, universe }: Program, names: CheckpointNames, target: Target, row: number) {
   const needsPlaces = target.kind === 'path' && target.base === 'self';
   return {
     universe,
     enclosing: enclosingClass(parsed.classes, row),
-    places: needsPlaces ? placesOf(universe, names) : new Map(),
+    places: needsPlaces ? placesOf(universe, names) : (new Map() as Places),
   };
 }
 
-function groupsOf(session: Session, resolve: (names: ReturnType<typeof namesOf>) => TrieNode[]): ModuleRanks[] {
+function groupsOf(session: Session, resolve: (names: CheckpointNames) => TrieNode[]): ModuleRanks[] {
   const { view } = session;
   if (!view) return [];
   const nodes = resolve(namesOf(view));

@@ -1,6 +1,6 @@
 import { EMPTY, type Field, LEAVES, type ModuleClass, type ModuleExpression } from './moduleCode.ts';
 import type { TrieNode } from './tensorTrie.ts';
-import type { Universe } from './universe.ts';
+import type { OwnedField, Universe } from './universe.ts';
 
 /** A class found at a node of a checkpoint's names. */
 export interface Placement {
@@ -28,28 +28,30 @@ export function matchClass(universe: Universe, of: ModuleClass, node: TrieNode):
 }
 
 /** Fields without which a class is not what a checkpoint shows: where to look for it, and how much a match is worth. */
-export function requiredFields(universe: Universe, of: ModuleClass): Field[] {
-  return universe.fields(of).filter((field) => !field.optional && isRequired(universe, field.value, new Set([of])));
+export function requiredFields(universe: Universe, of: ModuleClass): OwnedField[] {
+  return universe
+    .fields(of)
+    .filter((field) => !field.optional && isRequired(universe, field.value, field.owner, new Set([of])));
 }
 
-function isRequired(universe: Universe, value: ModuleExpression, seen: Set<ModuleClass>): boolean {
+function isRequired(universe: Universe, value: ModuleExpression, owner: ModuleClass, seen: Set<ModuleClass>): boolean {
   switch (value.kind) {
     case 'parameter':
       return true;
     case 'list':
-      return value.items.some((item) => isRequired(universe, item, seen));
+      return value.items.some((item) => isRequired(universe, item, owner, seen));
     case 'dict':
-      return value.entries.some((entry) => isRequired(universe, entry.value, seen));
+      return value.entries.some((entry) => isRequired(universe, entry.value, owner, seen));
     case 'either':
-      return value.options.every((option) => isRequired(universe, option, seen));
+      return value.options.every((option) => isRequired(universe, option, owner, seen));
     case 'call': {
-      const known = universe.find(value.callee);
+      const known = universe.find(value.callee, owner);
       if (!known) return value.callee in LEAVES;
       if (seen.has(known)) return false;
       const inner = new Set([...seen, known]);
       return (
         universe.isLeaf(known) ||
-        universe.fields(known).some((field) => !field.optional && isRequired(universe, field.value, inner))
+        universe.fields(known).some((field) => !field.optional && isRequired(universe, field.value, field.owner, inner))
       );
     }
     default:
@@ -76,7 +78,7 @@ class Match implements Fit {
       const leaf = this.universe.isLeaf(of);
       if (leaf && !(node && isLeafNode(node, false))) return node === undefined && missing.push(path) > 0;
       const fields = this.universe.fields(of);
-      for (const field of fields) if (!this.field(field, node, path, lacking)) return false;
+      for (const field of fields) if (!this.field(field, field.owner, node, path, lacking)) return false;
       const explained = new Set(fields.map(({ name }) => name));
       const open = leaf || this.universe.isOpen(of);
       if (!open && node && [...node.children.keys()].some((key) => !explained.has(key))) return false;
@@ -89,13 +91,26 @@ class Match implements Fit {
     }
   }
 
-  private field(field: Field, parent: TrieNode | undefined, path: string, missing: string[]): boolean {
+  private field(
+    field: Field,
+    owner: ModuleClass,
+    parent: TrieNode | undefined,
+    path: string,
+    missing: string[],
+  ): boolean {
     const node = parent?.children.get(field.name);
     if (!node && field.optional) return true;
-    return this.value(field.value, node, join(path, field.name), missing);
+    return this.value(field.value, owner, node, join(path, field.name), missing);
   }
 
-  private value(value: ModuleExpression, node: TrieNode | undefined, path: string, missing: string[]): boolean {
+  /** `owner` is the class in whose scope the expression stands. */
+  private value(
+    value: ModuleExpression,
+    owner: ModuleClass,
+    node: TrieNode | undefined,
+    path: string,
+    missing: string[],
+  ): boolean {
     if (node && value.kind !== 'unknown') this.explained.push(node);
     switch (value.kind) {
       case 'unknown':
@@ -103,23 +118,29 @@ class Match implements Fit {
       case 'parameter':
         return node ? node.shape !== undefined && node.children.size === 0 : missing.push(path) > 0;
       case 'either':
-        return value.options.some((option) => this.attempt(option, node, path, missing));
+        return value.options.some((option) => this.attempt(option, owner, node, path, missing));
       case 'dict':
         if (node && [...node.children.keys()].some((key) => !value.entries.some(({ name }) => name === key)))
           return false;
-        return value.entries.every((entry) => this.field(entry, node, path, missing));
+        return value.entries.every((entry) => this.field(entry, owner, node, path, missing));
       case 'list':
-        return this.list(value.items, value.repeated, node, path, missing);
+        return this.list(value, owner, node, path, missing);
       case 'call':
-        return this.call(value, node, path, missing);
+        return this.call(value, owner, node, path, missing);
     }
   }
 
-  private attempt(value: ModuleExpression, node: TrieNode | undefined, path: string, missing: string[]): boolean {
+  private attempt(
+    value: ModuleExpression,
+    owner: ModuleClass,
+    node: TrieNode | undefined,
+    path: string,
+    missing: string[],
+  ): boolean {
     const placed = this.placements.length;
     const explained = this.explained.length;
     const lacking: string[] = [];
-    if (this.value(value, node, path, lacking) && (lacking.length === 0 || !node)) {
+    if (this.value(value, owner, node, path, lacking) && (lacking.length === 0 || !node)) {
       missing.push(...lacking);
       return true;
     }
@@ -129,8 +150,8 @@ class Match implements Fit {
   }
 
   private list(
-    items: readonly ModuleExpression[],
-    repeated: boolean,
+    { items, repeated }: ModuleExpression & { kind: 'list' },
+    owner: ModuleClass,
     node: TrieNode | undefined,
     path: string,
     missing: string[],
@@ -139,22 +160,23 @@ class Match implements Fit {
       const item = items[0];
       if (!node || !item) return true;
       return [...node.children].every(
-        ([key, child]) => /^\d+$/.test(key) && this.value(item, child, join(path, key), missing),
+        ([key, child]) => /^\d+$/.test(key) && this.value(item, owner, child, join(path, key), missing),
       );
     }
     if (node && [...node.children.keys()].some((key) => !(Number(key) < items.length))) return false;
     return items.every((item, index) =>
-      this.value(item, node?.children.get(String(index)), join(path, String(index)), missing),
+      this.value(item, owner, node?.children.get(String(index)), join(path, String(index)), missing),
     );
   }
 
   private call(
     { callee, sizes }: ModuleExpression & { kind: 'call' },
+    owner: ModuleClass,
     node: TrieNode | undefined,
     path: string,
     missing: string[],
   ): boolean {
-    const known = this.universe.find(callee);
+    const known = this.universe.find(callee, owner);
     if (known) return this.class(known, node, path, missing);
     if (EMPTY.has(callee)) return node === undefined;
     const order = LEAVES[callee];

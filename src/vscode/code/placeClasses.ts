@@ -4,7 +4,13 @@ import type { TensorTrie, TrieNode } from './tensorTrie.ts';
 import type { Universe } from './universe.ts';
 
 /** Where in a checkpoint each class of some code is found. */
-export type Places = ReadonlyMap<ModuleClass, ReadonlySet<TrieNode>>;
+export type Places = ReadonlyMap<ModuleClass, Place>;
+
+export interface Place {
+  readonly nodes: ReadonlySet<TrieNode>;
+  /** Found through a class that makes the whole checkpoint; otherwise by the structure of a part alone. */
+  readonly whole: boolean;
+}
 
 /**
  * Finds the classes in the names of a checkpoint. A class is placed through the largest class that contains it and fits as a whole:
@@ -12,7 +18,7 @@ export type Places = ReadonlyMap<ModuleClass, ReadonlySet<TrieNode>>;
  * Where two unrelated classes would fit one place equally well, neither gets it.
  */
 export function placeClasses(universe: Universe, trie: TensorTrie): Places {
-  const places = new Map<ModuleClass, Set<TrieNode>>();
+  const places = new Map<ModuleClass, { nodes: Set<TrieNode>; whole: boolean }>();
   /** Through which outermost class a class was placed. */
   const through = new Map<ModuleClass, ModuleClass>();
   const claimed = new Set<TrieNode>();
@@ -27,8 +33,9 @@ export function placeClasses(universe: Universe, trie: TensorTrie): Places {
     for (const outer of fresh) {
       for (const { of, node: at } of outer.fit.placements) {
         const known = places.get(of);
-        if (known) known.add(at);
-        else places.set(of, new Set([at]));
+        const whole = node.tensors === trie.root.tensors;
+        if (known) known.nodes.add(at);
+        else places.set(of, { nodes: new Set([at]), whole });
         if (!through.has(of)) through.set(of, outer.of);
       }
     }
@@ -45,7 +52,7 @@ interface Candidate {
 function candidates(universe: Universe, trie: TensorTrie): Candidate[] {
   const found: Candidate[] = [];
   for (const of of universe.classes) {
-    if (universe.find(of.name) !== of) continue;
+    if (universe.find(of.name, of) !== of) continue;
     const tied = new Set(universe.tied(of));
     const required = requiredFields(universe, of).filter(({ name }) => !tied.has(name));
     const [first, ...others] = required;

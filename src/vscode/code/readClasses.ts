@@ -7,6 +7,24 @@ export function readClasses(root: Node): ModuleClass[] {
   return root.descendantsOfType('class_definition').map(readClass);
 }
 
+/** A name that a file takes from another: `from .attention import Attention as A` gives { local: A, module: .attention, name: Attention }. */
+export interface ImportedName {
+  readonly local: string;
+  readonly module: string;
+  readonly name: string;
+}
+
+export function readImports(root: Node): ImportedName[] {
+  return root.descendantsOfType('import_from_statement').flatMap((statement) => {
+    const module = statement.childForFieldName('module_name');
+    return statement.childrenForFieldName('name').map((name) => ({
+      local: (name.childForFieldName('alias') ?? name).text,
+      module: module?.text ?? '',
+      name: (name.childForFieldName('name') ?? name).text,
+    }));
+  });
+}
+
 /** What is gathered while the methods of one class are read. */
 interface Gathered {
   readonly fields: Map<string, Field>;

@@ -35,7 +35,7 @@ function resolvePath(base: string, steps: readonly Step[], trie: TensorTrie, cod
   const enclosing = base === 'self' ? code?.enclosing : undefined;
   if (enclosing && code) {
     const placed = code.places.get(enclosing);
-    if (placed) return [...placed].flatMap((node) => walk(node, steps));
+    if (placed) return [...placed.nodes].flatMap((node) => walk(node, steps));
     // The class has this attribute and does not lie in the checkpoint: its name alone proves nothing.
     if (code.universe.fields(enclosing).some(({ name }) => name === steps[0])) return [];
   }

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import { type ClassInsight, classInsights } from '../code/insight.ts';
 import { isEnabled } from '../settings.ts';
 import type { CheckpointsNearby } from './checkpointsNearby.ts';
-import { type CodeTexts, codeText } from './codeTexts.ts';
+import type { CodeTexts } from './codeTexts.ts';
 import { rangeOf } from './hoverProvider.ts';
 
 /** One line above each class that lies in an analyzed checkpoint. */
@@ -15,8 +15,8 @@ export class RankLens implements vscode.CodeLensProvider {
 
   async provideCodeLenses(document: vscode.TextDocument): Promise<vscode.CodeLens[]> {
     if (!isEnabled('codeLens')) return [];
-    const [model, sessions] = await Promise.all([this.texts.model(), this.nearby.sessions()]);
-    return classInsights(model, codeText(document), sessions).map((insight) => {
+    const { model, sessions, others, text } = await this.texts.around(document, this.nearby);
+    return classInsights(model, text, sessions, others).map((insight) => {
       const name = insight.groups.find(({ findings }) => findings.length > 0)?.findings[0]?.name;
       return new vscode.CodeLens(rangeOf(insight.of.span), {
         title: lensTitle(insight),

@@ -1,15 +1,19 @@
 import * as vscode from 'vscode';
 import { CodeModel } from '../code/codeModel.ts';
-import type { CodeText } from '../code/insight.ts';
 import { loadPythonParser, type TextEdit } from '../code/pythonParser.ts';
 import type { Workbench } from '../workbench.ts';
+import type { CheckpointsNearby } from './checkpointsNearby.ts';
+import { SourceFiles } from './sourceFiles.ts';
 
 /** The parsed state of open documents; the grammar is loaded when the first document asks. */
 export class CodeTexts {
   private loading: Promise<CodeModel> | undefined;
   private loaded: CodeModel | undefined;
 
+  readonly files: SourceFiles;
+
   constructor(private readonly workbench: Workbench) {
+    this.files = new SourceFiles(workbench.context.subscriptions);
     workbench.context.subscriptions.push(
       vscode.workspace.onDidChangeTextDocument((event) => this.onChange(event)),
       vscode.workspace.onDidCloseTextDocument((document) => this.loaded?.drop(document.uri.toString())),
@@ -19,6 +23,13 @@ export class CodeTexts {
   model(): Promise<CodeModel> {
     this.loading ??= this.load();
     return this.loading;
+  }
+
+  /** Everything that an answer about `document` needs. */
+  async around(document: vscode.TextDocument, nearby: CheckpointsNearby) {
+    const [model, sessions] = await Promise.all([this.model(), nearby.sessions()]);
+    const others = document.languageId === 'python' ? await this.files.otherPrograms(model, document) : [];
+    return { model, sessions, others, text: await this.files.codeText(model, document) };
   }
 
   private async load(): Promise<CodeModel> {
@@ -35,28 +46,6 @@ export class CodeTexts {
     if (!this.loaded || contentChanges.length === 0) return;
     this.loaded.edit(document.uri.toString(), document.version, contentChanges.map(textEdit));
   }
-}
-
-/** A document as text with what belongs to it: a cell's notebook is one program. */
-export function codeText(document: vscode.TextDocument): CodeText {
-  const cells = notebookOf(document)
-    ?.getCells()
-    .filter(({ kind, document: { languageId } }) => kind === vscode.NotebookCellKind.Code && languageId === 'python')
-    .map((cell) => sourceText(cell.document));
-  const source = sourceText(document);
-  const universeKey = cells ? document.uri.with({ fragment: '' }).toString() : source.key;
-  return { language: document.languageId, source, siblings: cells ?? [], universeKey };
-}
-
-function sourceText(document: vscode.TextDocument) {
-  return { key: document.uri.toString(), version: document.version, text: document.getText() };
-}
-
-function notebookOf(document: vscode.TextDocument): vscode.NotebookDocument | undefined {
-  if (document.uri.scheme !== 'vscode-notebook-cell') return undefined;
-  return vscode.workspace.notebookDocuments.find((notebook) =>
-    notebook.getCells().some((cell) => cell.document === document),
-  );
 }
 
 /** A change as the parser wants it; changes come ordered so that each can be applied after the one before. */

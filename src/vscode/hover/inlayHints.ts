@@ -3,7 +3,7 @@ import { classInsights } from '../code/insight.ts';
 import { rangeOf as rangeOfRanks } from '../code/rankSummary.ts';
 import { isEnabled } from '../settings.ts';
 import type { CheckpointsNearby } from './checkpointsNearby.ts';
-import { type CodeTexts, codeText } from './codeTexts.ts';
+import type { CodeTexts } from './codeTexts.ts';
 
 /** The median effective rank behind the name of each layer that lies in an analyzed checkpoint. */
 export class RankHints implements vscode.InlayHintsProvider {
@@ -15,8 +15,8 @@ export class RankHints implements vscode.InlayHintsProvider {
 
   async provideInlayHints(document: vscode.TextDocument, visible: vscode.Range): Promise<vscode.InlayHint[]> {
     if (!isEnabled('inlayHints')) return [];
-    const [model, sessions] = await Promise.all([this.texts.model(), this.nearby.sessions()]);
-    return classInsights(model, codeText(document), sessions)
+    const { model, sessions, others, text } = await this.texts.around(document, this.nearby);
+    return classInsights(model, text, sessions, others)
       .flatMap(({ fields }) => fields)
       .filter(({ span }) => visible.contains(new vscode.Position(span.line, span.end)))
       .map(({ span, group: { pattern, findings, matrices } }) => {

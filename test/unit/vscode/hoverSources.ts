@@ -27,7 +27,7 @@ export async function hovered(source: string, tensors: readonly Tensor[]): Promi
   const row = before.length - 1;
   const target = pythonTarget(tree, row, before.at(-1)!.length);
   if (!target) return [];
-  const universe = new Universe(readClasses(tree.rootNode));
+  const universe = new Universe([{ classes: readClasses(tree.rootNode), imported: new Map() }]);
   const trie = new TensorTrie(tensors);
   const enclosing = universe.classes.filter(({ lines: [first, last] }) => first <= row && row <= last).at(-1);
   const matrices = tensors.filter(({ shape }) => shape.length === 2);

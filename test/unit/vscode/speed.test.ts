@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { placesOf } from '../../../src/vscode/code/checkpointNames.ts';
 import { CodeModel, enclosingClass } from '../../../src/vscode/code/codeModel.ts';
+import { programOf } from '../../../src/vscode/code/program.ts';
 import { pythonTarget } from '../../../src/vscode/code/pythonTarget.ts';
 import { resolveTarget } from '../../../src/vscode/code/resolveTarget.ts';
 import { TensorTrie } from '../../../src/vscode/code/tensorTrie.ts';
@@ -40,8 +41,9 @@ describe('a file of 3,000 lines', () => {
     const hover = (source: { key: string; version: number; text: string }) => {
       const parsed = code.parse(source);
       const row = source.text.split('\n').findIndex((line) => line.includes('self.k_proj7 '));
-      const universe = code.universe([parsed], source.key);
       const start = performance.now();
+      const text = { language: 'python', source, cells: [source], imported: new Map(), resolve: () => undefined };
+      const { universe } = programOf(code, text);
       const target = pythonTarget(parsed.tree, row, 15);
       assert.ok(target);
       const enclosing = enclosingClass(parsed.classes, row);
