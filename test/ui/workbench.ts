@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import type { Frame, Locator, Page } from 'playwright-core';
 
 const WAIT_MS = 30_000;
@@ -69,6 +71,31 @@ export function webviewPage(page: Page, kind: 'inspector' | 'plan', heading?: st
   });
 }
 
+/** Opens a file of the workspace with the line that holds `text` in sight. */
+export async function openAtLine(page: Page, file: string, text: string): Promise<void> {
+  const line =
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .findIndex((each) => each.includes(text)) + 1;
+  await eventually(async () => {
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+P');
+    const input = page.locator('.quick-input-widget:visible input').first();
+    await input.waitFor({ timeout: 2000 });
+    await input.fill(`${path.basename(file)}:${line}`);
+    await page
+      .locator('.quick-input-list')
+      .getByRole('option', { name: path.basename(file) })
+      .first()
+      .waitFor({ timeout: 3000 });
+    await input.press('Enter');
+    await page
+      .locator('.view-line', { hasText: asShown(text) })
+      .first()
+      .waitFor({ timeout: 3000 });
+  });
+}
+
 /** Rests the pointer on `word` in the line of the editor that holds `line`, until a hover with `text` is there; returns its text. */
 export async function hoverText(
   page: Page,
@@ -89,8 +116,7 @@ export async function hoverText(
 
 /** The middle of `word` on the screen. */
 export async function wordBox(page: Page, line: string, word: string): Promise<{ x: number; y: number }> {
-  // The editor writes spaces as non-breaking ones.
-  const row = page.locator('.view-line', { hasText: new RegExp(escaped(line).replaceAll(' ', '\\s')) }).first();
+  const row = page.locator('.view-line', { hasText: asShown(line) }).first();
   return row.evaluate((element, target) => {
     const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -119,6 +145,7 @@ export async function eventually<Value>(attempt: () => Promise<Value>, limitMs =
   }
 }
 
-function escaped(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+/** The editor writes spaces as non-breaking ones. */
+function asShown(text: string): RegExp {
+  return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll(' ', '\\s'));
 }

@@ -1,23 +1,15 @@
+import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { type PageHandlers, type PageHost, servePage } from '../../../src/protocol/pageChannel.ts';
 import { pageHtml } from '../../../src/vscode/pages/pageHtml.ts';
+import { openBrowser } from '../../host/browser.ts';
 import { THEMES, type ThemeName } from './themes.ts';
-
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** What the editor gives a page, as text: a loader's helpers do not exist there. The kept state outlives a reload, as the editor's does. */
 const EDITOR = `
@@ -51,8 +43,8 @@ interface OpenOptions {
 export interface OpenedPage<Update> {
   readonly page: Page;
   readonly host: PageHost<Update>;
-  /** What the page threw, logged as an error, or tried against its content security policy. */
-  readonly faults: readonly string[];
+  /** Throws where the page threw, logged an error, or tried something against its content security policy. */
+  assertNoFaults(): Promise<void>;
   setTheme(theme: ThemeName): Promise<void>;
   close(): Promise<void>;
 }
@@ -71,10 +63,7 @@ export async function startHarness(): Promise<PageHarness> {
   });
   const server = await serveFolder(folder);
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const browser = await chromium.launch({
-    executablePath: process.env.RANKSCOPE_CHROMIUM ?? '/usr/bin/chromium',
-    args: FLAGS,
-  });
+  const { browser } = await openBrowser();
   return {
     open: (name, handlers, options = {}) => openPage(browser, origin, name, handlers, options),
     async close() {
@@ -123,7 +112,8 @@ async function openPage<Calls extends { [Name in keyof Calls]: { params: unknown
   handlers: PageHandlers<Calls>,
   { theme = 'dark', width = 1280, height = 860 }: OpenOptions,
 ): Promise<OpenedPage<Update>> {
-  const page = await browser.newPage({ viewport: { width, height } });
+  const context = await browser.newContext({ viewport: { width, height } });
+  const page = await context.newPage();
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(String(error.stack ?? error)));
   page.on('console', (message) => {
@@ -149,7 +139,10 @@ async function openPage<Calls extends { [Name in keyof Calls]: { params: unknown
   return {
     page,
     host,
-    faults,
+    async assertNoFaults() {
+      const violations = await page.evaluate('policyViolations');
+      assert.deepEqual({ faults, violations }, { faults: [], violations: [] });
+    },
     setTheme: (next) =>
       page.evaluate(({ bodyClass, variables }) => {
         for (const [key, value] of Object.entries(variables))
@@ -158,7 +151,7 @@ async function openPage<Calls extends { [Name in keyof Calls]: { params: unknown
       }, THEMES[next]),
     async close() {
       host.close();
-      await page.close();
+      await context.close();
     },
   };
 }
