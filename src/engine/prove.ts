@@ -1,3 +1,4 @@
+import { seededRandom } from '../base/random.ts';
 import type { Backend } from './backend.ts';
 
 const M = 70;
@@ -30,11 +31,8 @@ export async function prove(backend: Backend, signal?: AbortSignal): Promise<voi
   for (const matrix of [a, b, c]) backend.free(matrix);
 }
 
-/** Fixed numbers in [-0.5, 0.5), by a linear congruential generator (Numerical Recipes). */
+/** Fixed numbers in [-0.5, 0.5). */
 function numbers(count: number, seed: number): Float32Array {
-  let state = seed;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32 - 0.5;
-  });
+  const { uniform } = seededRandom(seed);
+  return Float32Array.from({ length: count }, () => uniform() - 0.5);
 }

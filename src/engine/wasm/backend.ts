@@ -6,6 +6,7 @@ import type { Work } from './job.ts';
 import { compileKernels, instantiate, type KernelSet } from './kernels.ts';
 import { Heap } from './memory.ts';
 import { Pool } from './pool.ts';
+import { bandValuesRoom } from './routines/bandValues.ts';
 import { orthonormalizeRoom } from './routines/orthonormalize.ts';
 import { block } from './routines/product.ts';
 import { singularValuesRoom } from './routines/singularValues.ts';
@@ -18,7 +19,7 @@ const KIND: Record<KernelSet, string> = {
 };
 
 /** The cpu engine: WASM kernels on `threads` worker threads over one shared memory. */
-export function createCpuBackend(threads: number): Backend {
+export function createCpuBackend(threads: number): CpuBackend {
   return new CpuBackend(threads);
 }
 
@@ -32,7 +33,7 @@ class CpuMatrix implements Matrix {
   ) {}
 }
 
-class CpuBackend implements Backend {
+export class CpuBackend implements Backend {
   readonly info: EngineInfo;
   private readonly heap = new Heap();
   private readonly pool: Pool;
@@ -108,6 +109,29 @@ class CpuBackend implements Backend {
     return this.withRoom(svdRoom(rows, cols, rank, this.threads), `rank ${rank} of ${rows} x ${cols}`, (room) =>
       this.run({ routine: 'svd', args: { at, rows, cols, rank, room } }, 'svd', options),
     ) as Promise<Factors>;
+  }
+
+  /**
+   * All singular values of an n x n upper band matrix, element (i, i + d) at band[i (bandwidth + 1) + d]: the last steps of a
+   * reduction that another device began.
+   */
+  async bandSingularValues(
+    band: Float32Array,
+    n: number,
+    bandwidth: number,
+    options: RoutineOptions = {},
+  ): Promise<Float64Array> {
+    const held = this.take(n, bandwidth + 1, `a band of ${n} x ${bandwidth + 1}`);
+    try {
+      this.heap.floats(held.at, band.length).set(band);
+      const bytes = bandValuesRoom(n, bandwidth, this.threads);
+      const values = await this.withRoom(bytes, `singular values of a band of ${n}`, (room) =>
+        this.run({ routine: 'bandValues', args: { at: held.at, n, bandwidth, room } }, 'singularValues', options),
+      );
+      return values as Float64Array;
+    } finally {
+      this.free(held);
+    }
   }
 
   async close(): Promise<void> {

@@ -4,13 +4,20 @@
 const NEGLIGIBLE = 2 ** -50;
 /** An off-diagonal square this small beside the diagonal is dropped. */
 const SPLIT = 2 ** -80;
+/** Relative error of a squared value that is far below what entries in f32 determine. */
+const ENOUGH = 2 ** -32;
 
 /**
  * @param diagonal n entries
  * @param superdiagonal n - 1 entries
+ * @param looseness relative error that the square of a value may have; 0 for as little as f64 allows
  * @returns n values, descending; not finite where an entry is not
  */
-export function bidiagonalValues(diagonal: Float64Array, superdiagonal: Float64Array): Float64Array {
+export function bidiagonalValues(
+  diagonal: Float64Array,
+  superdiagonal: Float64Array,
+  looseness = ENOUGH,
+): Float64Array {
   const n = diagonal.length;
   let scale = 0;
   for (const x of diagonal) scale = Math.max(scale, Math.abs(x));
@@ -24,7 +31,7 @@ export function bidiagonalValues(diagonal: Float64Array, superdiagonal: Float64A
   let from = 0;
   for (let i = 0; i < n; i++) {
     if (i < n - 1 && e[i]! > 0) continue;
-    segment(q.subarray(from, i + 1), e.subarray(from, i), squares.subarray(from, i + 1));
+    segment(q.subarray(from, i + 1), e.subarray(from, i), squares.subarray(from, i + 1), looseness);
     from = i + 1;
   }
   return squares
@@ -34,7 +41,7 @@ export function bidiagonalValues(diagonal: Float64Array, superdiagonal: Float64A
 }
 
 /** Eigenvalues of B^T B for an unreduced B with squared entries q and e, into `out` in any order. */
-function segment(q: Float64Array, e: Float64Array, out: Float64Array): void {
+function segment(q: Float64Array, e: Float64Array, out: Float64Array, looseness: number): void {
   const work = {
     q: Float64Array.from(q),
     e: Float64Array.from(e),
@@ -58,6 +65,12 @@ function segment(q: Float64Array, e: Float64Array, out: Float64Array): void {
       high -= 2;
       continue;
     }
+    const last = high > 2 ? detach(work, high, shifted, looseness) : undefined;
+    if (last !== undefined) {
+      out[found++] = shifted + last;
+      high--;
+      continue;
+    }
     if (--budget < 0) {
       bisect(q, e, out);
       return;
@@ -68,7 +81,7 @@ function segment(q: Float64Array, e: Float64Array, out: Float64Array): void {
     if (low > 0) {
       // Independent from here on; the shift so far is part of both.
       const rest = new Float64Array(high - low + 1);
-      segment(work.q.slice(low, high + 1), work.e.slice(low, high), rest);
+      segment(work.q.slice(low, high + 1), work.e.slice(low, high), rest, looseness);
       for (const value of rest) out[found++] = shifted + value;
       high = low - 1;
       continue;
@@ -76,6 +89,26 @@ function segment(q: Float64Array, e: Float64Array, out: Float64Array): void {
     if (work.q[0]! * 2 < work.q[high]!) reverse(work, high);
     shifted += pass(work, high);
   }
+}
+
+/**
+ * Takes the smaller eigenvalue of the trailing pair out of B B^T where it hardly couples to the rest, a pass before the last off-diagonal
+ * entry itself is negligible.
+ */
+function detach({ q, e }: Work, high: number, shifted: number, looseness: number): number | undefined {
+  const [before, last] = [q[high - 1]!, q[high]!];
+  // Were the last row the larger one, the smaller eigenvalue would belong to the row that the rest holds on to.
+  if (before < last) return undefined;
+  const [large, small] = pair(before, e[high - 1]!, last);
+  // All eigenvalues that are left are at least `shifted`: the accuracy is relative, for each of them.
+  const allowed = looseness * shifted;
+  const gap = large - small;
+  const coupling = ((before * e[high - 2]!) / gap) * ((last * e[high - 1]!) / gap);
+  // The row that stays gets `large` on its diagonal; that its entry beside it stays the same costs the row above it what is bounded here.
+  if (!(coupling <= allowed * allowed && ((large - before) / before) * e[high - 2]! <= allowed)) return undefined;
+  e[high - 2]! *= before / large;
+  q[high - 1] = large;
+  return small;
 }
 
 interface Work {

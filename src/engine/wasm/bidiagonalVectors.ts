@@ -41,7 +41,7 @@ export function leadingTriplets(diagonal: Float64Array, superdiagonal: Float64Ar
   for (let from = 0, i = 0; i < d.length; i++) {
     if (i < e.length && e[i] !== 0) continue;
     const block = { from, diagonal: d.subarray(from, i + 1), superdiagonal: e.subarray(from, i) };
-    for (const value of bidiagonalValues(block.diagonal, block.superdiagonal)) triplets.push({ value, block });
+    for (const value of bidiagonalValues(block.diagonal, block.superdiagonal, 0)) triplets.push({ value, block });
     from = i + 1;
   }
   return triplets.sort((a, b) => b.value - a.value).slice(0, rank);
@@ -75,7 +75,8 @@ export class VectorSolver {
       const { twist, gamma } = this.factor(diagonal, superdiagonal, scale, shift);
       const squares = this.twisted(right, twist, n);
       const correction = gamma / squares;
-      if (!Number.isFinite(squares) || Math.abs(correction) <= 8 * Number.EPSILON * shift) break;
+      // A large correction leads to another value: it only arises from the cancellation that a value of nearly zero means.
+      if (!(Math.abs(correction) <= 1e-9 * shift) || Math.abs(correction) <= 8 * Number.EPSILON * shift) break;
       shift += correction;
     }
     normalizeVector(right);

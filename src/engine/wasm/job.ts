@@ -1,3 +1,4 @@
+import type { BandValuesArgs } from './routines/bandValues.ts';
 import type { OrthonormalizeArgs } from './routines/orthonormalize.ts';
 import type { Product } from './routines/product.ts';
 import type { SingularValuesArgs } from './routines/singularValues.ts';
@@ -10,7 +11,8 @@ export type Work =
   | { readonly routine: 'multiply'; readonly args: Product }
   | { readonly routine: 'orthonormalize'; readonly args: OrthonormalizeArgs }
   | { readonly routine: 'singularValues'; readonly args: SingularValuesArgs }
-  | { readonly routine: 'svd'; readonly args: SvdArgs };
+  | { readonly routine: 'svd'; readonly args: SvdArgs }
+  | { readonly routine: 'bandValues'; readonly args: BandValuesArgs };
 
 /** What a worker sends back. Every worker ends each job with one of the last three. */
 export type Reply =

@@ -64,19 +64,20 @@ export interface Kernels {
 export type KernelSet = 'wide' | 'relaxed' | 'simd';
 
 /** From the fastest on; each is tried, because only the runtime knows what it accepts. */
-const SETS: readonly KernelSet[] = ['wide', 'relaxed', 'simd'];
+export const KERNEL_SETS: readonly KernelSet[] = ['wide', 'relaxed', 'simd'];
 
 /**
- * The fastest kernels that this runtime compiles. Flags must be set before the first compilation of the process: relaxed SIMD is behind a
- * flag on Node 20, the 256-bit revectorizer on all versions that have it (Node >= 22, x64); unknown flags are ignored by V8.
+ * The first of `sets` that this runtime compiles. Flags must be set before the first compilation of the process: relaxed SIMD is behind a
+ * flag on Node 20, the 256-bit revectorizer on all versions that have it (Node >= 22, x64).
  */
-export function compileKernels(): { module: WebAssembly.Module; set: KernelSet } {
+export function compileKernels(sets = KERNEL_SETS): { module: WebAssembly.Module; set: KernelSet } {
   if (endianness() !== 'LE') throw new Error('the kernels need a little-endian processor');
-  const wide = Number(process.versions.node.split('.')[0]) >= 22 && process.arch === 'x64';
-  if (wide) v8.setFlagsFromString('--experimental-wasm-revectorize');
-  else v8.setFlagsFromString('--experimental-wasm-relaxed-simd');
-  let refused: unknown;
-  for (const set of wide ? SETS : SETS.slice(1)) {
+  const canWiden = Number(process.versions.node.split('.')[0]) >= 22 && process.arch === 'x64';
+  v8.setFlagsFromString(canWiden ? '--experimental-wasm-revectorize' : '--experimental-wasm-relaxed-simd');
+  let refused: unknown = new Error(`this runtime has none of the kernels ${sets.join(', ')}`);
+  for (const set of sets) {
+    // Without the revectorizer the wide tiles do not fit the registers.
+    if (set === 'wide' && !canWiden) continue;
     try {
       return { module: new WebAssembly.Module(new Uint8Array(readFileSync(asset(`kernels.${set}.wasm`)))), set };
     } catch (error) {

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Job, Reply, Start } from './job.ts';
 import { instantiate } from './kernels.ts';
+import { bandValues } from './routines/bandValues.ts';
 import { orthonormalize } from './routines/orthonormalize.ts';
 import { productTasks } from './routines/product.ts';
 import { singularValues } from './routines/singularValues.ts';
@@ -22,6 +23,8 @@ function perform(team: Team, job: Job): unknown {
       return singularValues(team, job.args);
     case 'svd':
       return svd(team, job.args);
+    case 'bandValues':
+      return bandValues(team, job.args);
   }
 }
 
