@@ -6,6 +6,7 @@ import { detect } from './detect.ts';
 import { attempt, openFileSource } from './fileSource.ts';
 import type { Format } from './format.ts';
 import { MAX_FOLDER_ENTRIES } from './limits.ts';
+import { unpackQuantized } from './quantized/unpack.ts';
 import { FILE_FORMATS, FORMATS } from './registry.ts';
 
 export interface OpenOptions {
@@ -20,8 +21,14 @@ export interface OpenOptions {
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
   throwIfCancelled(options.signal, path);
   const stats = await attempt(path, () => stat(path));
-  if (!stats.isDirectory()) return openFile(path, path, FORMATS, options.signal);
-  return openFile(join(path, await entryOf(path)), path, FORMATS, options.signal);
+  const file = stats.isDirectory() ? join(path, await entryOf(path)) : path;
+  const checkpoint = await openFile(file, path, FORMATS, options.signal);
+  try {
+    return await unpackQuantized(checkpoint, options.signal);
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
 }
 
 /** Opens the file `file` of a checkpoint that the user named `path`. */
@@ -34,7 +41,7 @@ async function openFile(
   const source = await openFileSource(file);
   try {
     const { format, remarks } = await detect(source, formats, signal);
-    const openPart = (part: string) => openFile(part, part, FILE_FORMATS, signal);
+    const openPart = (part: string) => openFile(part, path, FILE_FORMATS, signal);
     return await format.open(source, { path, remarks, signal, openPart });
   } catch (error) {
     await source.close();
@@ -43,7 +50,9 @@ async function openFile(
 }
 
 async function entryOf(folder: string): Promise<string> {
-  const names = (await attempt(folder, () => readdir(folder))).slice(0, MAX_FOLDER_ENTRIES).sort();
+  const all = (await attempt(folder, () => readdir(folder))).slice(0, MAX_FOLDER_ENTRIES);
+  // macOS leaves `._name` beside each file that it copies to a foreign disk.
+  const names = all.filter((name) => !name.startsWith('._')).sort();
   for (const format of FORMATS) {
     const name = format.entryOf?.(names);
     if (name !== undefined) return name;

@@ -5,9 +5,9 @@ export interface SmallFloat {
   readonly bias: number;
   /**
    * Where NaN and infinity are. `ieee`: at the highest exponent. `nan-at-top`: NaN at all ones, no infinity (OCP FP8 E4M3).
-   * `nan-at-minus-zero`: NaN where minus zero would be, no infinity (the "fnuz" types).
+   * `nan-at-minus-zero`: NaN where minus zero would be, no infinity (the "fnuz" types). `none`: numbers only (4 bits).
    */
-  readonly special: 'ieee' | 'nan-at-top' | 'nan-at-minus-zero';
+  readonly special: 'ieee' | 'nan-at-top' | 'nan-at-minus-zero' | 'none';
 }
 
 /** The value of every code: 65,536 entries for 16 bits, 256 for 8. */

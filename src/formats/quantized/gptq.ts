@@ -1,0 +1,142 @@
+import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import { isObject } from '../companion.ts';
+import { CHUNK_BYTES } from '../limits.ts';
+import { bytesIn, type Directory, elementsOf, type Packed, type Scheme, unpackBits, valuesOf } from './packed.ts';
+
+/**
+ * GPTQ and AWQ: `qweight` (32-bit words of codes), `qzeros` and `scales` per group of inputs: w = scale (q - zero). Both keep the
+ * transpose (inputs x outputs). GPTQ packs the codes of neighbouring inputs into a word, AWQ those of neighbouring outputs, in an order of
+ * its own. (AutoGPTQ's and AutoAWQ's pack functions.)
+ */
+export const gptq: Scheme = (codes, directory) => {
+  if (codes.dtype !== 'I32' || !codes.name.endsWith('.qweight') || codes.shape.length !== 2) return undefined;
+  const module = codes.name.slice(0, -'.qweight'.length);
+  const [zeros, scales, order] = ['qzeros', 'scales', 'g_idx'].map((part) =>
+    directory.tensors.get(`${module}.${part}`),
+  );
+  if (!zeros || !scales || zeros.shape.length !== 2 || scales.shape.length !== 2) return undefined;
+  const [groups, outputs] = scales.shape as [number, number];
+  const bits = (zeros.shape[1]! * 32) / outputs;
+  if (![2, 4, 8].includes(bits) || zeros.shape[0] !== groups) return undefined;
+  const perWord = 32 / bits;
+  const isAwq = codes.shape[1] !== outputs;
+  const inputs = isAwq ? codes.shape[0]! : codes.shape[0]! * perWord;
+  if (isAwq && (bits !== 4 || codes.shape[1]! * perWord !== outputs)) return undefined;
+  if (!(groups > 0 && inputs > 0) || (order && elementsOf(order) !== inputs)) return undefined;
+  const layout = { codes, zeros, scales, order, groups, inputs, outputs, bits };
+  return {
+    name: `${module}.weight`,
+    shape: [outputs, inputs],
+    dtype: `${isAwq ? 'AWQ' : 'GPTQ'}${bits}`,
+    parts: [codes, zeros, scales, ...(order ? [order] : [])],
+    atOnce: true,
+    decodeRows: (base, row, out, signal) =>
+      (isAwq ? decodeAwq : decodeGptq)(
+        base,
+        { ...layout, zeroShift: isAwq ? 0 : zeroShift(directory) },
+        row,
+        out,
+        signal,
+      ),
+  } satisfies Packed;
+};
+
+interface Layout {
+  readonly codes: TensorInfo;
+  readonly zeros: TensorInfo;
+  readonly scales: TensorInfo;
+  readonly order: TensorInfo | undefined;
+  readonly groups: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly bits: number;
+  readonly zeroShift: number;
+}
+
+/** The first GPTQ format stores each zero less one; `gptq_v2` does not. */
+function zeroShift({ configuration }: Directory): number {
+  const quantization = isObject(configuration.quantization_config) ? configuration.quantization_config : configuration;
+  return quantization.checkpoint_format === 'gptq_v2' ? 0 : 1;
+}
+
+/** Scale and zero of each group and output, and the group of each input. */
+async function groupsOf(base: Checkpoint, layout: Layout, signal: AbortSignal | undefined) {
+  const { zeros, scales, order, groups, inputs, bits, zeroShift } = layout;
+  const [scale, packedZeros, given] = await Promise.all([
+    valuesOf(base, scales, signal),
+    bytesIn(base, zeros, 0, zeros.bytes, signal),
+    order ? valuesOf(base, order, signal) : undefined,
+  ]);
+  const zero = new Uint8Array(elementsOf(scales));
+  unpackBits(packedZeros, bits, zero);
+  const size = Math.ceil(inputs / groups);
+  const groupOf = (input: number) =>
+    Math.min(groups - 1, Math.max(0, given ? given[input]! : Math.floor(input / size)));
+  return { scale, zero, zeroShift, groupOf };
+}
+
+async function decodeGptq(
+  base: Checkpoint,
+  layout: Layout,
+  row: number,
+  out: Float32Array,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { codes, inputs, outputs, bits } = layout;
+  const { scale, zero, zeroShift, groupOf } = await groupsOf(base, layout, signal);
+  const perWord = 32 / bits;
+  const mask = bits === 8 ? 255 : (1 << bits) - 1;
+  const rows = out.length / inputs;
+  const step = Math.max(1, Math.floor(CHUNK_BYTES / (outputs * 4)));
+  for (let at = 0; at < inputs / perWord; at += step) {
+    const count = Math.min(step, inputs / perWord - at);
+    const words = wordsOf(await bytesIn(base, codes, at * outputs * 4, count * outputs * 4, signal));
+    for (let input = at * perWord; input < (at + count) * perWord; input++) {
+      const group = groupOf(input) * outputs;
+      const line = (Math.floor(input / perWord) - at) * outputs;
+      const shift = (input % perWord) * bits;
+      for (let r = 0; r < rows; r++) {
+        const q = (words[line + row + r]! >>> shift) & mask;
+        out[r * inputs + input] = scale[group + row + r]! * (q - zero[group + row + r]! - zeroShift);
+      }
+    }
+  }
+}
+
+/** Which output, of the eight of a word, each four bits belong to. */
+const AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
+/** And where in the word each output is. */
+const AWQ_PLACE = AWQ_ORDER.map((_, output) => AWQ_ORDER.indexOf(output));
+
+async function decodeAwq(
+  base: Checkpoint,
+  layout: Layout,
+  row: number,
+  out: Float32Array,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { codes, inputs, outputs } = layout;
+  const { scale, zero, groupOf } = await groupsOf(base, layout, signal);
+  const rows = out.length / inputs;
+  const wordsPerLine = outputs / 8;
+  const step = Math.max(1, Math.floor(CHUNK_BYTES / (wordsPerLine * 4)));
+  for (let at = 0; at < inputs; at += step) {
+    const count = Math.min(step, inputs - at);
+    const words = wordsOf(await bytesIn(base, codes, at * wordsPerLine * 4, count * wordsPerLine * 4, signal));
+    for (let input = at; input < at + count; input++) {
+      const group = groupOf(input) * outputs;
+      for (let r = 0; r < rows; r++) {
+        const output = row + r;
+        const place = AWQ_PLACE[output % 8]!;
+        const q = (words[(input - at) * wordsPerLine + (output >> 3)]! >>> (place * 4)) & 15;
+        const z = zero[group + output - (output % 8) + place]!;
+        out[r * inputs + input] = scale[group + output]! * (q - z);
+      }
+    }
+  }
+}
+
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
+}
