@@ -3,7 +3,7 @@ import type { Family } from './families.ts';
 import type { Place, Skipped } from './findings.ts';
 import { fixedBecause, isStack, matrixShape, notAMatrix } from './matrixShape.ts';
 import { fillIn, takeApart } from './namePath.ts';
-import { recognize, roleOfPath, withoutAdapter } from './recognize.ts';
+import { recognize, roleOfPath } from './recognize.ts';
 import { type Role, roleOfWord } from './roles.ts';
 import { newTemplate, type Split, seen, split, stackLabels, type Template } from './template.ts';
 
@@ -133,8 +133,9 @@ function understand(templates: readonly Template[], family: Family | null): Map<
     [...splits].map(([template, found]) => {
       const label = labels.get(found.stack) ?? '';
       const module = [label, found.rest].filter(Boolean).join('.') || found.stack;
-      const adapted = template.path !== withoutAdapter(template.path);
-      const known = adapted ? 'adapter' : ((family && roleOfPath(family, template.path)) ?? roleOfWord(found.rest));
+      const known = template.path.includes('.lora_')
+        ? 'adapter'
+        : ((family && roleOfPath(family, template.path)) ?? roleOfWord(found.rest));
       return [template, { ...found, module, role: known === 'other' ? undefined : known }];
     }),
   );

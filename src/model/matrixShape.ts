@@ -1,12 +1,14 @@
 import type { TensorInfo } from '../formats/checkpoint.ts';
 
 /** Why a tensor is no matrix to analyze; undefined where it is one. */
-export function notAMatrix({ shape, dtype }: TensorInfo): string | undefined {
+export function notAMatrix(tensor: TensorInfo): string | undefined {
+  const { dtype } = tensor;
+  const shape = sizes(tensor);
   if (/^(BOOL|[IU]\d+)$/.test(dtype))
     return `${dtype === 'BOOL' ? 'truth values' : `integers (${dtype})`}, not weights`;
   if (/^C\d+$/.test(dtype)) return `complex numbers (${dtype})`;
   if (shape.includes(0)) return 'empty';
-  if (shape.length === 0) return 'a single number';
+  if (shape.every((size) => size === 1)) return 'a single number';
   if (shape.length === 1) return 'a vector';
   return undefined;
 }
@@ -25,15 +27,27 @@ export function matrixShape(tensor: TensorInfo): [rows: number, cols: number] {
     const inputs = tensor.shape.slice(0, -1);
     return [inputs.reduce((product, size) => product * size, 1), tensor.shape.at(-1)!];
   }
-  const [first = 1, ...rest] = isStack(tensor) ? tensor.shape.slice(1) : tensor.shape;
+  const [first = 1, ...rest] = isStack(tensor) ? tensor.shape.slice(1) : sizes(tensor);
   return [first, rest.reduce((product, size) => product * size, 1)];
+}
+
+/**
+ * The sizes without ones, for a bare parameter: a position table (1, n, d) is n x d and a scale (1, c, 1, 1) a vector. The weight of
+ * a layer keeps them: one output channel is one row.
+ */
+function sizes({ name, shape }: TensorInfo): readonly number[] {
+  return isLayer(name) ? shape : shape.filter((size) => size !== 1);
+}
+
+function isLayer(name: string): boolean {
+  return name.endsWith('.weight');
 }
 
 /** Why a PyTorch layer that holds this tensor cannot be replaced by a factored one; null where it can. */
 export function fixedBecause(tensor: TensorInfo): string | null {
   if (isStack(tensor)) return 'a slice of a stacked tensor, not a layer of its own';
   if (tensor.name.includes('.lora_')) return 'already a factor of an adapter';
-  if (!tensor.name.endsWith('.weight')) return 'a bare parameter, not the weight of a layer';
+  if (!isLayer(tensor.name)) return 'a bare parameter, not the weight of a layer';
   if (tensor.shape.length > 5) return 'more than 5-D';
   if (tensor.shape.length > 2 && tensor.shape[1] === 1) return 'a depthwise convolution or one of a single channel';
   return null;

@@ -34,7 +34,7 @@ export function roleOfPath(family: Family, path: string) {
   return PATHS.get(family)?.get(withoutAdapter(path));
 }
 
-/** `q_proj.lora_A` is still a part of `q_proj`. */
-export function withoutAdapter(path: string): string {
-  return path.replace(/\.lora_\w+(\.default)?$/, '');
+/** `q_proj.lora_A` and `q_proj.base_layer` are still parts of `q_proj`. */
+function withoutAdapter(path: string): string {
+  return path.replace(/\.(base_layer|lora_\w+(\.default)?)$/, '');
 }

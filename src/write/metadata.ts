@@ -4,7 +4,7 @@ import type { Plan } from '../model/plan.ts';
 import type { Chosen } from './factorized.ts';
 
 /** Keys of the metadata that say what was done; the generated Python reads `ties`. */
-export const KEYS = {
+const KEYS = {
   format: 'rankscope.format',
   source: 'rankscope.source',
   factors: 'rankscope.factors',
@@ -14,7 +14,7 @@ export const KEYS = {
   types: 'rankscope.types',
 } as const;
 
-export const FORMAT = 'rankscope.factorized/1';
+const FORMAT = 'rankscope.factorized/1';
 
 /**
  * What was there before, and what was done: the source's name, the request of the plan, the rank of each matrix, which names are

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { openCheckpoint } from '../../../src/formats/open.ts';
@@ -147,6 +147,9 @@ describe('what a tensor is, by its name', () => {
     const { layer, module, role } = matrices[0]!;
     assert.deepEqual([layer, module, role], [2, 'self_attn.q_proj.lora_A', 'adapter']);
     assert.match(matrices[0]!.fixed ?? '', /adapter/);
+    const base = anatomy([tensor(name.replace('lora_A', 'base_layer'), [8, 8])]);
+    assert.equal(base.family, 'LLaMA');
+    assert.equal(base.matrices[0]!.role, 'query');
   });
 
   it('an embedding alone tells no family', () => assert.equal(only('model.embed_tokens.weight', [8, 8]).family, null));
@@ -277,6 +280,13 @@ describe('what shape a matrix has', () => {
     assert.ok(matrices.every(({ fixed }) => fixed !== null));
   });
 
+  it('sizes of one count in the weight of a layer only', () => {
+    assert.deepEqual(only('conv.weight', [1, 3, 5, 5]).matrices[0]?.shape, [1, 75]);
+    assert.deepEqual(only('embeddings.position_embeddings', [1, 17, 16]).matrices[0]?.shape, [17, 16]);
+    assert.deepEqual(only('blocks.0.gamma', [1, 8, 1, 1]).skipped, [{ name: 'blocks.0.gamma', reason: 'a vector' }]);
+    assert.deepEqual(only('scale', [1, 1]).skipped, [{ name: 'scale', reason: 'a single number' }]);
+  });
+
   it('what is no matrix is skipped with its reason', () => {
     const cases: [string, number[], string, RegExp][] = [
       ['norm.weight', [8], 'F32', /vector/],
@@ -293,6 +303,76 @@ describe('what shape a matrix has', () => {
     const gpt2 = anatomy([tensor('h.0.attn.bias', [1, 1, 8, 8]), tensor('h.0.attn.c_attn.weight', [8, 24])]);
     assert.deepEqual(gpt2.skipped, [{ name: 'h.0.attn.bias', reason: 'a causal mask, not a weight' }]);
   });
+});
+
+describe('files as the transformers library writes them (fixtures/names)', () => {
+  const architectures = JSON.parse(readFileSync('test/fixtures/names/names.json', 'utf8')) as Record<
+    string,
+    [name: string, shape: number[], dtype: string][]
+  >;
+  const families: Readonly<Record<string, string>> = {
+    Llama: 'LLaMA',
+    Mistral: 'LLaMA',
+    Qwen2: 'Qwen',
+    Qwen3: 'Qwen',
+    Gemma2: 'Gemma',
+    Gemma3: 'Gemma',
+    Mixtral: 'Mixtral',
+    Qwen2Moe: 'MoE',
+    Qwen3Moe: 'MoE',
+    Llama4: 'Llama 4',
+    Phi: 'Phi',
+    Phi3: 'Phi-3',
+    GPT2: 'GPT-2',
+    GPTNeoX: 'GPT-NeoX',
+    Bloom: 'BLOOM / Falcon',
+    Falcon: 'BLOOM / Falcon',
+    OPT: 'OPT',
+    Bert: 'BERT',
+    Roberta: 'BERT',
+    DistilBert: 'DistilBERT',
+    T5: 'T5',
+    FlanT5: 'T5',
+    Bart: 'BART',
+    ViT: 'ViT',
+    CLIP: 'CLIP',
+  };
+
+  it('are all held to a family', () => assert.deepEqual(Object.keys(architectures), Object.keys(families)));
+
+  for (const [architecture, entries] of Object.entries(architectures)) {
+    const found = anatomy(entries.map(([name, shape, dtype]) => tensor(name, shape, { dtype })));
+
+    it(`${architecture}: ${families[architecture]}, two layers, every matrix in them with its role and its own place`, () => {
+      assert.equal(found.family, families[architecture]);
+      assert.equal(found.layers, 2);
+      const inside = found.matrices.filter(({ layer }) => layer !== null);
+      assert.deepEqual(
+        inside.filter(({ role }) => role === 'other').map(({ name }) => name),
+        [],
+      );
+      assert.equal(
+        new Set(found.matrices.map(({ layer, module }) => `${layer} ${module}`)).size,
+        found.matrices.length,
+      );
+      const modules = (index: number) =>
+        inside
+          .filter(({ layer }) => layer === index)
+          .map(({ module }) => module)
+          .sort();
+      // The first block of T5 holds the position biases of all.
+      assert.deepEqual(
+        modules(0).filter((module) => !module.endsWith('relative_attention_bias')),
+        modules(1),
+      );
+      assert.ok(modules(0).length >= 4);
+    });
+
+    it(`${architecture}: the way in is as wide as the model wherever it reads the stream of features`, () => {
+      for (const { role, shape, name } of found.matrices)
+        if (['query', 'qkv', 'gate', 'up', 'gateUp', 'router', 'head'].includes(role)) assert.equal(shape[1], 16, name);
+    });
+  }
 });
 
 describe('the anatomy of real checkpoints', () => {
