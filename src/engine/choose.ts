@@ -2,7 +2,9 @@ import { availableParallelism } from 'node:os';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import type { Backend } from './backend.ts';
 import { prove } from './prove.ts';
+import { trialSeconds } from './trial.ts';
 import { createCpuBackend } from './wasm/backend.ts';
+import { openWebgpu } from './webgpu/open.ts';
 
 export interface EngineRequest {
   /** `auto` (the default) or one of the names below. */
@@ -16,12 +18,20 @@ interface Candidate {
   readonly name: string;
   /** What to do where it cannot be had. */
   readonly remedy: string;
-  /** Makes the engine, unproven. @throws with the reason why it cannot be had here */
-  open(threads: number): Promise<Backend> | Backend;
+  /** Makes the engine, unproven; `named` when it was asked for by name. @throws with the reason why it cannot be had here */
+  open(threads: number, named: boolean): Promise<Backend> | Backend;
+  /** Whether `auto` takes it only where it beats the processor in a trial. */
+  readonly mustWin?: boolean;
 }
 
 /** In the order in which `auto` tries them. */
 const CANDIDATES: readonly Candidate[] = [
+  {
+    name: 'webgpu',
+    remedy: 'It needs a GPU with its Vulkan, Metal or D3D12 driver, the npm package webgpu, and a plain Node',
+    open: (threads, named) => openWebgpu({ threads, software: named }),
+    mustWin: true,
+  },
   { name: 'cpu', remedy: 'It needs a 64-bit processor with SIMD and Node 20 or newer', open: createCpuBackend },
 ];
 
@@ -41,10 +51,12 @@ export async function chooseEngine(request: EngineRequest = {}): Promise<Backend
   for (const candidate of wanted) {
     throwIfCancelled(signal, 'choosing an engine');
     try {
-      return await open(candidate, threads, (backend) => reason(engine, backend, refused, note), signal);
+      const backend = await open(candidate, threads, engine !== 'auto', signal);
+      const won = engine === 'auto' && candidate.mustWin ? await beatsProcessor(backend, threads) : '';
+      return Object.assign(backend, { info: { ...backend.info, reason: reason(engine, backend, refused, note, won) } });
     } catch (error) {
       if (error instanceof RankscopeError && error.code === 'cancelled') throw error;
-      refused.push(`${candidate.name}: ${error instanceof Error ? error.message : String(error)}`);
+      refused.push(`${candidate.name}: ${because(error)}`);
     }
   }
   throw new RankscopeError(
@@ -55,25 +67,47 @@ export async function chooseEngine(request: EngineRequest = {}): Promise<Backend
   );
 }
 
+function because(error: unknown): string {
+  if (error instanceof RankscopeError) return error.found;
+  return error instanceof Error ? error.message : String(error);
+}
+
 async function open(
   candidate: Candidate,
   threads: number,
-  why: (backend: Backend) => string,
+  named: boolean,
   signal: AbortSignal | undefined,
 ): Promise<Backend> {
-  const backend = await candidate.open(threads);
+  const backend = await candidate.open(threads, named);
   try {
     await prove(backend, signal);
   } catch (error) {
     await backend.close();
     throw error;
   }
-  return Object.assign(backend, { info: { ...backend.info, reason: why(backend) } });
+  return backend;
 }
 
-function reason(asked: string, { info }: Backend, refused: readonly string[], note: string): string {
+/** A GPU that is hardly faster than the processor loses by its transfers. */
+const MUST_WIN_BY = 3;
+
+/** How much faster than the cpu engine a backend is, in words; closes it and throws where that is not enough. */
+async function beatsProcessor(backend: Backend, threads: number): Promise<string> {
+  const cpu = createCpuBackend(threads);
+  try {
+    const times = (await trialSeconds(cpu)) / (await trialSeconds(backend));
+    if (times >= MUST_WIN_BY) return `, ${Math.round(times)} times as fast as the processor in a trial product`;
+    await backend.close();
+    throw new RankscopeError('engine', backend.info.name, `${backend.info.device} is no faster than the processor`);
+  } finally {
+    await cpu.close();
+  }
+}
+
+function reason(asked: string, { info }: Backend, refused: readonly string[], note: string, won: string): string {
   const threads = `${info.threads} thread${info.threads === 1 ? '' : 's'}${note}`;
   if (asked !== 'auto') return `${info.name} was asked for; it runs on ${threads}.`;
+  if (won) return `${info.name} on ${info.device}${won}.`;
   if (refused.length > 0) return `${info.name} on ${threads}, because ${refused.join('; ')}.`;
   return `${info.name} on ${threads}, the fastest engine found here.`;
 }

@@ -6,12 +6,12 @@ import type { Gpu } from './device.ts';
 import { type GpuMatrix, whole } from './gpuMatrix.ts';
 import { Kernels } from './kernels.ts';
 import { qr } from './qr.ts';
-import { type BandSolver, fetch, singularValues, svd } from './routines.ts';
+import { fetch, type Processor, singularValues, svd } from './routines.ts';
 
 export interface WebgpuOptions {
   /** The text of a WGSL file of this folder, by its name. */
   readonly source: (file: string) => Promise<string>;
-  readonly solveBand: BandSolver;
+  readonly processor: Processor;
   /** Bytes a binding may have; tests force matrices over several buffers with it. */
   readonly bindingBytes?: number;
   readonly reason: string;
@@ -110,9 +110,12 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
       routine('QR', routineOptions, async (step) => adopt(await qr(context, open(a), false, step))),
 
     singularValues: (a, routineOptions = {}) =>
-      routine('singular values', routineOptions, (step) => singularValues(context, open(a), options.solveBand, step)),
+      routine('singular values', routineOptions, (step) =>
+        singularValues(context, open(a), options.processor, routineOptions, step),
+      ),
 
-    svd: (a, rank, routineOptions = {}) => routine('SVD', routineOptions, (step) => svd(context, open(a), rank, step)),
+    svd: (a, rank, routineOptions = {}) =>
+      routine('SVD', routineOptions, (step) => svd(context, open(a), rank, options.processor, routineOptions, step)),
 
     async close() {
       live.clear();

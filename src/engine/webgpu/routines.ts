@@ -1,8 +1,7 @@
-import type { Factors } from '../backend.ts';
+import type { Factors, RoutineOptions } from '../backend.ts';
 import { reduceToBand } from './bandReduction.ts';
 import type { Context } from './context.ts';
 import { type GpuMatrix, whole } from './gpuMatrix.ts';
-import { orthogonalizeRows } from './jacobi.ts';
 import { qr } from './qr.ts';
 
 type Step = (share: number) => void;
@@ -10,14 +9,20 @@ type Step = (share: number) => void;
 /** From this shape on a QR first is cheaper than reducing the tall matrix itself (Chan 1982). */
 const TALL = 1.6;
 
-/** The values of an upper band matrix, on the processor. */
-export type BandSolver = (band: Float32Array, n: number) => Promise<Float64Array>;
+/** The last steps of a decomposition, small and full of branches: they run on the processor. */
+export interface Processor {
+  /** All singular values of an n x n upper band matrix, element (i, i + d) at i (PANEL + 1) + d. */
+  bandSingularValues(band: Float32Array, n: number, options: RoutineOptions): Promise<Float64Array>;
+  /** The leading triplets of an n x n matrix. */
+  svd(square: Float32Array, n: number, rank: number, options: RoutineOptions): Promise<Factors>;
+}
 
 /** All singular values: QR where tall, reduction to a band on the GPU, the band's values on the processor. */
 export async function singularValues(
   context: Context,
   a: GpuMatrix,
-  solveBand: BandSolver,
+  processor: Processor,
+  options: RoutineOptions,
   step: Step,
 ): Promise<Float64Array> {
   const { tall, scale } = await prepare(context, a);
@@ -28,39 +33,36 @@ export async function singularValues(
       context.release(tall);
     }
     const band = await reduceToBand(context, work, (share) => step(0.4 + 0.5 * share));
-    return (await solveBand(band, work.cols)).map((value) => value / scale);
+    const values = await processor.bandSingularValues(band, work.cols, { signal: options.signal });
+    return values.map((value) => value / scale);
   } finally {
     context.release(work);
   }
 }
 
-/** The `rank` leading triplets: QR, then one-sided Jacobi on its triangle. */
-export async function svd(context: Context, a: GpuMatrix, rank: number, step: Step): Promise<Factors> {
+/** The `rank` leading triplets: QR on the GPU, the triangle's triplets on the processor, Q times its left factor on the GPU. */
+export async function svd(
+  context: Context,
+  a: GpuMatrix,
+  rank: number,
+  processor: Processor,
+  options: RoutineOptions,
+  step: Step,
+): Promise<Factors> {
   const { tall, scale } = await prepare(context, a);
-  const n = tall.cols;
   let r: GpuMatrix | undefined;
-  let j: GpuMatrix | undefined;
   try {
-    r = await qr(context, tall, true, (share) => step(0.2 * share));
-    j = await orthogonalizeRows(context, r, (share) => step(0.2 + 0.7 * share));
-    const rows = await fetch(context, r);
-    const turned = await fetch(context, j);
-    const lengths = Float64Array.from({ length: n }, (_, i) =>
-      Math.sqrt(squaredLength(rows.subarray(i * n, (i + 1) * n))),
-    );
-    const order = [...lengths.keys()].sort((x, y) => lengths[y]! - lengths[x]!).slice(0, rank);
-    const pickedJ = Float32Array.from(
-      { length: order.length * n },
-      (_, i) => turned[order[Math.floor(i / n)]! * n + (i % n)]!,
-    );
-    const tallFactor = await applyTransposed(context, tall, pickedJ, order.length);
-    const wideFactor = await orthonormalColumns(context, rows, lengths, order, n);
-    const values = Float64Array.from(order, (i) => lengths[i]! / scale);
-    return a.rows < a.cols
-      ? { left: wideFactor, values, right: tallFactor }
-      : { left: tallFactor, values, right: wideFactor };
+    r = await qr(context, tall, true, (share) => step(0.5 * share));
+    const triangle = await fetch(context, r);
+    const inner = await processor.svd(triangle, tall.cols, rank, {
+      signal: options.signal,
+      progress: (share) => step(0.5 + 0.4 * share),
+    });
+    const outer = await applyTo(context, tall, inner.left, rank);
+    const values = inner.values.map((value) => value / scale);
+    return a.rows < a.cols ? { left: inner.right, values, right: outer } : { left: outer, values, right: inner.right };
   } finally {
-    context.release(tall, ...(r ? [r] : []), ...(j ? [j] : []));
+    context.release(tall, ...(r ? [r] : []));
   }
 }
 
@@ -93,62 +95,20 @@ export async function fetch(context: Context, { rows, cols, blocks }: GpuMatrix)
   return out;
 }
 
-/** q (m x n) times the transpose of `picked` (rank x n). */
-async function applyTransposed(
-  context: Context,
-  q: GpuMatrix,
-  picked: Float32Array,
-  rank: number,
-): Promise<Float32Array> {
-  const selection = context.matrix(rank, q.cols);
+/** q (m x n) times `factor` (n x rank). */
+async function applyTo(context: Context, q: GpuMatrix, factor: Float32Array, rank: number): Promise<Float32Array> {
+  const right = context.matrix(q.cols, rank);
   const product = context.matrix(q.rows, rank);
   try {
-    await send(context, selection, picked);
-    await context.operations.multiply(whole(product), whole(q), whole(selection), { transposeB: true });
+    await send(context, right, factor);
+    await context.operations.multiply(whole(product), whole(q), whole(right));
     return await fetch(context, product);
   } finally {
-    context.release(selection, product);
-  }
-}
-
-/**
- * The rows `order`, made unit vectors and columns. Rows of length near zero carry no direction; a QR gives them one that is orthogonal to
- * the others, and takes the last rounding from the rest.
- */
-async function orthonormalColumns(
-  context: Context,
-  rows: Float32Array,
-  lengths: Float64Array,
-  order: readonly number[],
-  n: number,
-): Promise<Float32Array> {
-  const rank = order.length;
-  const smallest = 2 ** -23 * (lengths[order[0]!] ?? 0);
-  const data = new Float32Array(n * rank);
-  order.forEach((row, column) => {
-    const length = lengths[row]!;
-    if (length > smallest) for (let i = 0; i < n; i++) data[i * rank + column] = rows[row * n + i]! / length;
-  });
-  const columns = context.matrix(n, rank);
-  let r: GpuMatrix | undefined;
-  try {
-    await send(context, columns, data);
-    r = await qr(context, columns, true, () => {});
-    const [q, triangle] = [await fetch(context, columns), await fetch(context, r)];
-    // A QR may turn a direction round: the diagonal of R tells.
-    return q.map((value, i) => (triangle[(i % rank) * (rank + 1)]! < 0 ? -value : value));
-  } finally {
-    context.release(columns, ...(r ? [r] : []));
+    context.release(right, product);
   }
 }
 
 async function send(context: Context, { cols, blocks }: GpuMatrix, data: Float32Array): Promise<void> {
   for (const { buffer, row, rows } of blocks)
     await context.commands.write(buffer, 0, data.subarray(row * cols, (row + rows) * cols));
-}
-
-function squaredLength(vector: Float32Array): number {
-  let sum = 0;
-  for (const x of vector) sum += x * x;
-  return sum;
 }

@@ -1,0 +1,66 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { RankscopeError } from '../../base/errors.ts';
+import { asset } from '../assets.ts';
+import type { Backend, Matrix } from '../backend.ts';
+import { createCpuBackend } from '../wasm/backend.ts';
+import { createWebgpuBackend } from './backend.ts';
+import { openGpu } from './device.ts';
+import { PANEL } from './reflectors.ts';
+
+export interface WebgpuRequest {
+  /** Threads for the last steps, which run on the processor. */
+  readonly threads: number;
+  /** Whether a GPU that the processor imitates will do: right, but slower than the cpu engine. */
+  readonly software: boolean;
+  /** Bytes a binding may have; tests force matrices over several buffers with it. */
+  readonly bindingBytes?: number;
+}
+
+/** The webgpu engine on the fastest adapter. @throws RankscopeError 'engine' with the reason why there is none */
+export async function openWebgpu({ threads, software, bindingBytes }: WebgpuRequest): Promise<Backend> {
+  if (!software) refuseWithoutDevice();
+  const gpu = await openGpu();
+  if (gpu.software && !software) {
+    gpu.device.destroy();
+    throw new RankscopeError('engine', 'webgpu', `the only adapter, ${gpu.description}, is imitated by the processor`);
+  }
+  const cpu = createCpuBackend(threads);
+  const backend = createWebgpuBackend(gpu, {
+    source: async (file) => await readFile(asset(`webgpu/${file}.wgsl`), 'utf8'),
+    processor: {
+      bandSingularValues: (band, n, options) => cpu.bandSingularValues(band, n, PANEL, options),
+      svd: (square, n, rank, options) => onProcessor(cpu, square, n, (matrix) => cpu.svd(matrix, rank, options)),
+    },
+    reason: '',
+    ...(bindingBytes !== undefined && { bindingBytes }),
+  });
+  return {
+    ...backend,
+    async close() {
+      await Promise.all([backend.close(), cpu.close()]);
+    },
+  };
+}
+
+async function onProcessor<T>(
+  cpu: Backend,
+  square: Float32Array,
+  n: number,
+  use: (matrix: Matrix) => Promise<T>,
+): Promise<T> {
+  const matrix = await cpu.allocate(n, n);
+  try {
+    await cpu.upload(matrix, 0, n, (out) => out.set(square));
+    return await use(matrix);
+  } finally {
+    cpu.free(matrix);
+  }
+}
+
+/** Dawn writes warnings to the terminal where Linux has no GPU; a look at the devices spares people these. */
+function refuseWithoutDevice(): void {
+  if (process.platform !== 'linux') return;
+  if (['/dev/dri', '/dev/nvidiactl', '/dev/dxg', '/dev/kfd', '/dev/mali0'].some((device) => existsSync(device))) return;
+  throw new RankscopeError('engine', 'webgpu', 'this machine shows no GPU device');
+}
