@@ -21,6 +21,14 @@ async function hoverOn(document: vscode.TextDocument, text: string): Promise<str
     .join('\n');
 }
 
+async function eventuallyHover(document: vscode.TextDocument, text: string, expected: string): Promise<void> {
+  const end = Date.now() + 20_000;
+  while (!(await hoverOn(document, text)).includes(expected)) {
+    assert.ok(Date.now() < end, `${text} never showed ${expected}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
 const untitled = (language: string, content: string) => vscode.workspace.openTextDocument({ language, content });
 
 describe('ranks in code', () => {
@@ -82,6 +90,25 @@ describe('ranks in code', () => {
     const cell = notebook.getCells().find(({ document }) => document.getText().startsWith('class Attention'));
     assert.ok(cell);
     assert.ok((await hoverOn(cell.document, 'self.q_proj')).includes(median('q_proj')));
+  });
+
+  it('are shown for a model that is spread over files', async () => {
+    const [head, attention, tail] = model.getText().split(/^(?=class Attention|class MLP)/m);
+    assert.ok(head && attention && tail);
+    const file = (name: string) => vscode.Uri.file(inWorkspace('split', name));
+    const write = (name: string, text: string) => vscode.workspace.fs.writeFile(file(name), Buffer.from(text));
+    await write('attention.py', `from torch import nn\n${attention}`);
+    await write('whole.py', `${head}from .attention import Attention\n${tail}`);
+    const whole = await vscode.workspace.openTextDocument(file('whole.py'));
+    assert.match(await hoverOn(whole, 'self.self_attn'), /q_proj/);
+    const part = await vscode.workspace.openTextDocument(file('attention.py'));
+    // The editor learns of new files by and by; until then the other model of this workspace has that place.
+    await eventuallyHover(part, 'self.q_proj', median('q_proj'));
+    // The same attributes in a class of its own file, which the model that is there does not use.
+    await write('other.py', `from torch import nn\n${attention.replace('class Attention', 'class Other')}`);
+    const other = await vscode.workspace.openTextDocument(file('other.py'));
+    assert.equal(await hoverOn(other, 'self.q_proj'), '');
+    await vscode.workspace.fs.delete(file('.'), { recursive: true });
   });
 
   it('follow an edit at once', async () => {

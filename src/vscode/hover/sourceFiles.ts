@@ -40,8 +40,18 @@ export class SourceFiles {
   /** The other Python files of the workspace that define modules. They are read and parsed when first asked for. */
   otherPrograms(model: CodeModel, than: vscode.TextDocument): Promise<CodeText[]> {
     this.others ??= this.readOthers(model);
-    const key = than.uri.toString();
-    return this.others.then((all) => all.filter(({ source }) => source.key !== key));
+    const own = sourceText(than);
+    return this.others.then((all) =>
+      all
+        .filter(({ source }) => source.key !== own.key)
+        .map((other) => {
+          const file = other.imported.get(than.uri.fsPath);
+          // Where another file imports this one, it is this very text.
+          return file
+            ? { ...other, imported: new Map(other.imported).set(than.uri.fsPath, { ...file, source: own }) }
+            : other;
+        }),
+    );
   }
 
   private async readOthers(model: CodeModel): Promise<CodeText[]> {

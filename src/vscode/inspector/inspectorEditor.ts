@@ -33,19 +33,19 @@ class InspectorEditor implements vscode.CustomReadonlyEditorProvider<InspectorDo
   constructor(private readonly workbench: Workbench) {}
 
   openCustomDocument(uri: vscode.Uri): InspectorDocument {
-    return new InspectorDocument(uri, this.workbench.store.get(checkpointPath(uri)));
+    const session = this.workbench.store.get(checkpointPath(uri));
+    void this.begin(session);
+    return new InspectorDocument(uri, session);
   }
 
   resolveCustomEditor({ session }: InspectorDocument, panel: vscode.WebviewPanel): void {
     const page = showInspector(this.workbench, panel.webview, session);
     panel.onDidDispose(() => page.dispose());
-    void this.begin(session);
   }
 
   /** A checkpoint that was analyzed before has its findings in the cache: they come back at once. */
   private async begin(session: Session): Promise<void> {
-    const { status } = session.run;
-    if (status === 'idle' || status === 'failed') void session.start();
+    if (session.run.status !== 'done') void session.start();
     if (await session.open()) await this.workbench.store.remember(session.path);
   }
 }

@@ -80,13 +80,19 @@ export class Session {
     return this.opening;
   }
 
-  /** Analyzes what is not known yet; gives back at once while a run is under way. Never throws: pages show what went wrong. */
+  /** Analyzes what is not known yet; a run that is under way goes on. Never throws: pages show what went wrong. */
   start(): Promise<void> {
-    if (!this.running) {
-      const abort = new AbortController();
-      this.running = { abort, ended: this.analyze(abort.signal).finally(() => (this.running = undefined)) };
-    }
-    return this.running.ended;
+    const before = this.running;
+    if (before && !before.abort.signal.aborted) return before.ended;
+    const abort = new AbortController();
+    // One that was cancelled and has not ended yet is waited for.
+    const ended = Promise.resolve(before?.ended)
+      .then(() => this.analyze(abort.signal))
+      .finally(() => {
+        if (this.running?.abort === abort) this.running = undefined;
+      });
+    this.running = { abort, ended };
+    return ended;
   }
 
   /** Ends the run; what was found stays. */

@@ -39,9 +39,9 @@ describe('a session', () => {
   it('gives a page that comes late everything at once', async () => {
     const session = parts.store.get(SAMPLE);
     await session.start();
+    const snapshot = session.snapshot();
     const late: InspectorUpdate[] = [];
     session.updates.on((update) => late.push(update));
-    const snapshot = session.snapshot();
     assert.equal(snapshot.findings.length, snapshot.checkpoint?.matrices.length);
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.deepEqual(late, []);
@@ -57,6 +57,14 @@ describe('a session', () => {
     await session.start();
     assert.equal(session.run.status, 'done');
     assert.ok(session.snapshot().findings.length >= before);
+  });
+
+  it('runs again when it is asked to while a cancelled run has not ended yet', async () => {
+    const session = parts.store.get(SAMPLE);
+    void session.start();
+    void session.cancel();
+    await session.start();
+    assert.equal(session.run.status, 'done');
   });
 
   it('says why a file cannot be opened, and opens it when it is there', async () => {
