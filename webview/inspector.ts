@@ -94,13 +94,11 @@ const wantSoon = throttled<void>(400, () => {
   if (names.length + selected.length > 0) tell(link.call('visible', { names: [...selected, ...names] }));
 });
 
-onThemeChange(
-  perFrame(() => {
-    map.themeChanged();
-    detail.themeChanged();
-    draw();
-  }),
-);
+onThemeChange(() => {
+  map.themeChanged();
+  detail.themeChanged();
+  draw();
+});
 link.onUpdate((update) => {
   if (!model) return;
   const { model: next, changed } = updated(model, update);
@@ -131,7 +129,6 @@ function draw(): void {
   const matrix = model.layout.matrices[model.layout.indexOf.get(choices.selected ?? '') ?? -1];
   const isWaiting = matrix && !model.skipped.has(matrix.name) && model.checkpoint;
   detail.show(model, choices, isWaiting ? spectra.get(model.checkpoint!, matrix) : null);
-  document.body.classList.toggle('has-selection', matrix !== undefined);
   wantSoon();
 }
 

@@ -37,7 +37,9 @@ export function progressText(run: RunState, rate: Rate | null): string {
 
 /** `CPU, 8 threads: no GPU adapter found`. */
 export function engineText(engine: EngineInfo): string {
-  const threads = engine.threads > 1 ? `, ${engine.threads} threads` : '';
+  // The reason often names the threads already.
+  const named = engine.threads <= 1 || engine.reason.includes('thread');
+  const threads = named ? '' : `, ${engine.threads} threads`;
   return `${engine.device || engine.name}${threads}${engine.reason ? `: ${engine.reason}` : ''}`;
 }
 

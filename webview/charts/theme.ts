@@ -1,3 +1,5 @@
+import { perFrame } from '../dom.ts';
+
 /** The editor's colours as a canvas needs them; a chart is made anew when they change. */
 export interface Theme {
   readonly foreground: string;
@@ -46,9 +48,19 @@ export function readTheme(): Theme {
   };
 }
 
-/** Calls `listener` after the editor changed its theme: it rewrites the body's class and the colours on the root element. */
+/**
+ * Calls `listener` after the editor changed its theme: it rewrites the body's class and the colours on the root element. What
+ * touches these without changing a colour goes unheard, since making the charts anew takes the focus away.
+ */
 export function onThemeChange(listener: () => void): void {
-  const observer = new MutationObserver(listener);
+  let last = JSON.stringify(readTheme());
+  const look = perFrame(() => {
+    const now = JSON.stringify(readTheme());
+    if (now === last) return;
+    last = now;
+    listener();
+  });
+  const observer = new MutationObserver(look);
   observer.observe(document.body, { attributes: true, attributeFilter: ['class', 'data-vscode-theme-id'] });
   observer.observe(document.documentElement, { attributes: true, attributeFilter: ['style'] });
 }

@@ -1,0 +1,76 @@
+import path from 'node:path';
+import type { InspectorCalls, InspectorSnapshot, InspectorUpdate, SaveRequest } from '../../../src/protocol/page.ts';
+import type { PageHandlers } from '../../../src/protocol/pageChannel.ts';
+import { createService } from '../../../src/service/service.ts';
+import type { OpenedPage, PageHarness } from './pageHarness.ts';
+import type { ThemeName } from './themes.ts';
+
+/** The small language model of the sample workspace: real weights, in the repository. */
+export const SAMPLE = path.resolve('test/fixtures/sample/model.safetensors');
+
+/** The inspector page on a host that answers from a snapshot and writes down what it was asked. */
+export interface InspectorUnderTest extends OpenedPage<InspectorUpdate> {
+  readonly asked: {
+    readonly ranks: { name: string; rank: number | null }[];
+    readonly saved: SaveRequest[];
+    readonly visible: (readonly string[])[];
+    readonly runs: string[];
+  };
+}
+
+export interface HostOptions {
+  readonly theme?: ThemeName;
+  readonly width?: number;
+  readonly height?: number;
+  /** The singular values of a matrix; a rejection is an answer too. */
+  readonly spectrum?: (name: string) => Promise<readonly number[]>;
+}
+
+export async function openInspector(
+  harness: PageHarness,
+  snapshot: InspectorSnapshot,
+  { spectrum, ...options }: HostOptions = {},
+): Promise<InspectorUnderTest> {
+  const asked: InspectorUnderTest['asked'] = { ranks: [], saved: [], visible: [], runs: [] };
+  const handlers: PageHandlers<InspectorCalls> = {
+    ready: async () => snapshot,
+    run: async () => void asked.runs.push('run'),
+    cancel: async () => void asked.runs.push('cancel'),
+    spectrum: async ({ name }) => ({ name, singularValues: (await spectrum?.(name)) ?? [1] }),
+    visible: async ({ names }) => void asked.visible.push(names),
+    setRank: async (pick) => void asked.ranks.push(pick),
+    save: async (request) => {
+      asked.saved.push(request);
+      return true;
+    },
+  };
+  const opened = await harness.open<InspectorCalls, InspectorUpdate>('inspector', handlers, options);
+  return { ...opened, asked };
+}
+
+/** A finished analysis of a real checkpoint by the real service, and its spectra. */
+export async function analyzed(
+  file: string,
+): Promise<{ snapshot: InspectorSnapshot; spectra: ReadonlyMap<string, readonly number[]> }> {
+  const service = createService({});
+  try {
+    const checkpoint = await service.open({ path: file });
+    const { matrices, engine, skipped } = await service.analyze({ path: file, values: true });
+    const total = matrices.length;
+    return {
+      spectra: new Map(matrices.map(({ name, singularValues }) => [name, singularValues ?? []])),
+      snapshot: {
+        checkpoint,
+        error: null,
+        engine,
+        findings: matrices.map(({ singularValues: _, ...finding }) => finding),
+        skipped,
+        run: { status: 'done', done: total, total, message: '', secondsLeft: null },
+        ranks: {},
+        selected: null,
+      },
+    };
+  } finally {
+    await service.close();
+  }
+}
