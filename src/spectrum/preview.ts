@@ -136,15 +136,18 @@ function bandOf([last, before]: readonly [Quadrature, Quadrature], facts: Spectr
       const [low, high] = band((of) => of.energyRanks[level], 1 + p / 1000);
       return [Math.floor(low), Math.ceil(high)];
     }),
-    effectiveRank: band((of) => of.effectiveRank, 0.005 * whole.effectiveRank),
-    effectiveRankEnergy: band((of) => of.effectiveRankEnergy, 0.005 * whole.effectiveRankEnergy),
+    effectiveRank: widened(band((of) => of.effectiveRank, 0.005 * whole.effectiveRank)),
+    effectiveRankEnergy: widened(band((of) => of.effectiveRankEnergy, 0.005 * whole.effectiveRankEnergy)),
     // A Ritz value never exceeds sigma_1, so the stable rank is at most what it says (but for rounding).
-    stableRank: [
-      Math.max(1, facts.energy / (sigma1 + residual + CHANGES * reached) ** 2) * (1 - 1e-5),
-      Math.max(1, facts.energy / sigma1 ** 2) * (1 + 1e-5),
-    ],
+    stableRank: widened([
+      Math.max(1, facts.energy / (sigma1 + residual + CHANGES * reached) ** 2),
+      Math.max(1, facts.energy / sigma1 ** 2),
+    ]),
   };
 }
+
+/** By the rounding of f32: ends that a theorem gives, such as p, are not to exclude a number that rounding moved. */
+const widened = ([low, high]: readonly [number, number]) => [low * (1 - 1e-5), high * (1 + 1e-5)] as const;
 
 /** Standard error from the estimates that leave out one probe each (Tukey 1958). */
 function jackknife(estimates: readonly number[]): number {

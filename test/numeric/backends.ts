@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Backend } from '../../src/engine/backend.ts';
 import { createReferenceBackend } from '../../src/engine/reference/backend.ts';
 
@@ -16,6 +17,14 @@ const chosen = (engine: string) => async () => {
   return chooseEngine({ engine });
 };
 
+/** Chromium brings a GPU that the processor imitates; a test machine has no other. */
+const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+
+async function onSoftwareGpu(): Promise<Backend> {
+  if (existsSync(SWIFTSHADER)) process.env.VK_ICD_FILENAMES ??= SWIFTSHADER;
+  return await chosen('webgpu')();
+}
+
 const KNOWN: readonly BackendUnderTest[] = [
   {
     name: 'reference',
@@ -30,7 +39,7 @@ const KNOWN: readonly BackendUnderTest[] = [
     open: chosen('cpu'),
   },
   // On a GPU that the processor imitates, which is what a test machine has.
-  { name: 'webgpu', workLimit: 2e7, longSide: 500, open: chosen('webgpu') },
+  { name: 'webgpu', workLimit: 2e7, longSide: 500, open: onSoftwareGpu },
   {
     name: 'tensorflow',
     workLimit: Number.POSITIVE_INFINITY,
