@@ -8,14 +8,9 @@ import { itemsOf } from '../pickle/values.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 import { storageReference } from './storageType.ts';
 
-/** torch.serialization.MAGIC_NUMBER, by its bytes in a pickle of protocol 2. */
-const MAGIC = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex');
+/** torch.serialization.MAGIC_NUMBER. */
 const MAGIC_NUMBER = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
-
-export function isLegacyTorch(head: Uint8Array): boolean {
-  return MAGIC.equals(head.subarray(0, MAGIC.length));
-}
 
 /**
  * torch.save before 1.6: pickles of the magic number, the protocol, the writer's machine, the object and the keys of its storages, then

@@ -44,6 +44,18 @@ describe('decode', () => {
     assert.deepEqual(decoded('F64', shifted.subarray(1), 2), [1.5, -2.25]);
   });
 
+  it('gives every number of an odd count of 16-bit floats', () => {
+    for (const count of [1, 2, 3, 7]) {
+      const codes = Uint16Array.from({ length: count }, (_, i) => 0x3f80 + i);
+      const expected = Array.from({ length: count }, (_, i) => 1 + i / 128);
+      assert.deepEqual(decoded('BF16', bytesOf(codes), count), expected);
+      assert.deepEqual(
+        decoded('F16', bytesOf(codes), count),
+        Array.from({ length: count }, (_, i) => 1.875 + i / 1024),
+      );
+    }
+  });
+
   it('writes into shared memory', () => {
     const out = new Float32Array(new SharedArrayBuffer(8));
     decode('BF16', bytesOf(new Uint16Array([0x3f80, 0xc000])), out);

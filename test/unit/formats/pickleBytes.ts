@@ -81,7 +81,7 @@ export function tensor({ key = '0', type = 'FloatStorage', length, offset = 0, s
 }
 
 /** What stands before the object in a legacy file: magic number, protocol and the writer's machine. */
-export const LEGACY_START = Buffer.concat([
+const LEGACY_START = Buffer.concat([
   Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex'),
   pickle(op.int(1001)),
   pickle(op.dictOf({ protocol_version: op.int(1001), little_endian: Buffer.from([0x88]) })),
