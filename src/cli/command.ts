@@ -46,7 +46,7 @@ export const COMMON_HELP = `  --verbose           say on standard error what is 
   -h, --help          this text`;
 
 export const ENGINE: OptionTable = { engine: { type: 'string' }, threads: { type: 'string' } };
-export const ENGINE_HELP = `  --engine NAME       auto (default), cpu, webgpu, tensorflow or reference
+export const ENGINE_HELP = `  --engine NAME       auto (default), cpu, webgpu; auto takes the fastest that is here
   --threads N         threads of the cpu engine (default: all cores)`;
 
 /** Parses what follows the command's name. @throws UsageError */

@@ -55,7 +55,7 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
     const goal = total > maxBytes ? maxBytes * 0.9 : maxBytes;
     for (const { file, size } of files.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
       if (total <= goal) break;
-      await rm(file, { force: true });
+      await rm(file, { force: true }).catch(() => undefined);
       total -= size;
     }
     return total;
@@ -81,18 +81,19 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
       if (!writable) return;
       const file = fileOf(key);
       const beside = `${file}.${process.pid}.${randomUUID()}.tmp`;
+      const content = encode(entry);
       try {
-        const content = encode(entry);
-        await mkdir(path.dirname(file), { recursive: true });
-        await writeFile(beside, content);
-        await rename(beside, file);
-        bytes = (bytes ?? (await prune())) + content.length;
-        if (bytes > maxBytes) bytes = await prune();
+        await writeInNewFolder(beside, content);
       } catch (error) {
         await rm(beside, { force: true }).catch(() => undefined);
         writable = false;
         log(`Results are not kept: the cache folder cannot be written (${(error as Error).message})`);
+        return;
       }
+      // Windows refuses while another process reads the entry that is there, which says the same.
+      await rename(beside, file).catch(() => rm(beside, { force: true }).catch(() => undefined));
+      bytes = (bytes ?? (await prune())) + content.length;
+      if (bytes > maxBytes) bytes = await prune();
     },
 
     async clear() {
@@ -102,6 +103,17 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
       return { bytes: files.reduce((sum, { size }) => sum + size, 0) };
     },
   };
+}
+
+/** The folder is made when it turns out to be missing, which is once in hundreds of entries. */
+async function writeInNewFolder(file: string, content: Uint8Array): Promise<void> {
+  try {
+    await writeFile(file, content);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, content);
+  }
 }
 
 /** The entries of the folder; what other processes left behind half written is removed, what is not ours is not looked at. */
