@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { Backend, Matrix } from '../../../src/engine/backend.ts';
