@@ -33,11 +33,10 @@ export function pickledDirectory(
   locate: (key: string) => StoragePlace | undefined,
 ): PickledDirectory {
   const found = findTensors(file, root);
-  const { names, remarks } = namesOf(found.tensors);
+  const named = namesOf(found.tensors);
   const overlapping: string[] = [];
   const tensors: StoredTensor[] = [];
-  for (const [i, { tensor }] of found.tensors.entries()) {
-    const name = names[i]!;
+  for (const [i, { name, tensor }] of named.tensors.entries()) {
     const stored =
       tensor.kind === 'array' ? arrayTensor(file, name, tensor, i) : viewTensor(file, name, tensor, locate);
     if (stored) tensors.push(stored);
@@ -46,7 +45,7 @@ export function pickledDirectory(
   const left = overlapping.length
     ? [`${overlapping.length} tensors whose elements overlap are left out (${overlapping[0]}).`]
     : [];
-  return { tensors, remarks: [...remarks, ...found.remarks, ...left] };
+  return { tensors, remarks: [...named.remarks, ...found.remarks, ...left] };
 }
 
 /** Undefined for a view that repeats elements: it may claim any size over a few bytes. */

@@ -9,15 +9,22 @@ const WRAPPERS = new Set(
 /** What wrappers of modules put before every name: DataParallel, torch.compile. */
 const PREFIXES = ['module.', '_orig_mod.', '_fsdp_wrapped_module.'];
 
-export interface Names {
-  /** One per tensor, in their order, all different. */
-  readonly names: readonly string[];
+export interface Named {
+  /** All with different names, in the order of the file. */
+  readonly tensors: readonly { readonly name: string; readonly tensor: NamedTensor['tensor'] }[];
   readonly remarks: readonly string[];
 }
 
-/** The names of tensors as their state dict has them: the way to the state dict in the file is dropped, and said. */
-export function namesOf(tensors: readonly NamedTensor[]): Names {
+/**
+ * Tensors by the names that their state dict has: the way to it in the file is dropped, and so are lone numbers beside it (the best loss so
+ * far); both are said.
+ */
+export function namesOf(found: readonly NamedTensor[]): Named {
   const remarks: string[] = [];
+  const beside = soleWrapper(found) === undefined ? [] : found.filter(isLoneNumber);
+  if (beside.length) remarks.push(`${beside.length} numbers beside the weights are left out (${beside[0]!.path[0]}).`);
+  const left = new Set(beside);
+  const tensors = found.filter((tensor) => !left.has(tensor));
   let places: readonly Place[] = tensors;
   for (;;) {
     const wrapper = soleWrapper(places);
@@ -33,7 +40,12 @@ export function namesOf(tensors: readonly NamedTensor[]): Names {
       remarks.push(`Every name begins with ${JSON.stringify(prefix)}; names are shown without it.`);
       names = names.map((name) => name.slice(prefix.length));
     }
-  return { names: unique(names), remarks };
+  const different = unique(names);
+  return { tensors: tensors.map(({ tensor }, i) => ({ name: different[i]!, tensor })), remarks };
+}
+
+function isLoneNumber({ path, tensor }: NamedTensor): boolean {
+  return path.length === 1 && tensor.shape.every((size) => size === 1);
 }
 
 type Place = Pick<NamedTensor, 'path' | 'keys'>;
