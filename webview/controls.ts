@@ -2,17 +2,15 @@ import {
   type Button,
   type Checkbox,
   provideVSCodeDesignSystem,
-  type TextField,
   vsCodeButton,
   vsCodeCheckbox,
   vsCodeProgressRing,
-  vsCodeTextField,
 } from '@vscode/webview-ui-toolkit';
 import { element } from './dom.ts';
 
 // The only file that knows the toolkit: it is archived upstream, so replacing it must stay a change of one file. Its dropdown is not
 // used: it writes style attributes, which the pages' content security policy refuses, and its list is cut off at the edge of a pane.
-provideVSCodeDesignSystem().register(vsCodeButton(), vsCodeCheckbox(), vsCodeProgressRing(), vsCodeTextField());
+provideVSCodeDesignSystem().register(vsCodeButton(), vsCodeCheckbox(), vsCodeProgressRing());
 
 interface ButtonOptions {
   readonly label: string;
@@ -74,36 +72,11 @@ export function checkbox(label: string, checked: boolean, onChange: (checked: bo
   };
 }
 
-export interface TextControl {
-  readonly element: HTMLElement;
-  /** Sets the text, unless the person is typing in it. */
-  set(value: string): void;
-}
-
 /** A line of text; `onCommit` hears it when the person presses Enter or leaves the field. */
-export function textField(label: string, placeholder: string, onCommit: (value: string) => void): TextControl {
-  const made = document.createElement('vscode-text-field') as TextField;
-  made.placeholder = placeholder;
-  made.setAttribute('aria-label', label);
-  made.ariaLabel = label;
-  let committed = '';
-  const commit = () => {
-    if (made.value === committed) return;
-    committed = made.value;
-    onCommit(made.value);
-  };
-  made.addEventListener('change', commit);
-  made.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') commit();
-  });
-  return {
-    element: made,
-    set(value) {
-      if (document.activeElement === made) return;
-      committed = value;
-      made.value = value;
-    },
-  };
+export function textField(label: string, placeholder: string, onCommit: (value: string) => void): HTMLInputElement {
+  const made = element('input', { class: 'text', attributes: { type: 'text', 'aria-label': label, placeholder } });
+  made.addEventListener('change', () => onCommit(made.value));
+  return made;
 }
 
 export function progressRing(label: string): HTMLElement {

@@ -116,7 +116,7 @@ function notices(checkpoint: CheckpointView): HTMLElement {
           ties.map((names) => [names.join(' = '), 'the same values, analyzed and counted once']),
         )
       : null,
-    entries.length > 0 ? disclosure(`${formatWhole(entries.length)} metadata`, entries) : null,
+    entries.length > 0 ? disclosure(counted(entries.length, 'metadata entry', 'metadata entries'), entries) : null,
   );
 }
 

@@ -27,7 +27,7 @@ export function createPlanMatrices(
     limit = PAGE;
     draw();
   });
-  fill(root, search.element, list, none, more);
+  fill(root, search, list, none, more);
   const showMore = () => {
     limit += PAGE;
     draw();

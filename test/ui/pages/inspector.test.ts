@@ -7,6 +7,7 @@ import { COLOR_SCALE } from '../../../webview/charts/colorScale.ts';
 import { analyzed, type InspectorUnderTest, openInspector, SAMPLE } from './inspectorHost.ts';
 import { pointIn, probeCell, probeMap } from './mapProbe.ts';
 import { type PageHarness, startHarness } from './pageHarness.ts';
+import { waitFor } from './waitFor.ts';
 
 const PICTURES = 'test-output/screenshots';
 
@@ -334,12 +335,4 @@ async function outcomeOf(list: Locator): Promise<Record<string, number>> {
 /** Equal as far as three written digits go; `absolute` for what cancellation leaves near zero. */
 function near(actual: number, expected: number, absolute = 1e-9): void {
   assert.ok(Math.abs(actual - expected) <= Math.abs(expected) * 5.1e-3 + absolute, `${actual} is not ${expected}`);
-}
-
-async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 15_000;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`waited too long for ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }

@@ -34,7 +34,7 @@ export interface PageHarness {
   close(): Promise<void>;
 }
 
-interface OpenOptions {
+export interface OpenOptions {
   readonly theme?: ThemeName;
   readonly width?: number;
   readonly height?: number;

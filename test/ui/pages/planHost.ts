@@ -1,0 +1,69 @@
+import type { Plan, PlanRequest } from '../../../src/model/plan.ts';
+import type { PlanCalls, PlanSnapshot } from '../../../src/protocol/page.ts';
+import { createService } from '../../../src/service/service.ts';
+import { SAMPLE } from './inspectorHost.ts';
+import type { OpenedPage, OpenOptions, PageHarness } from './pageHarness.ts';
+
+export const REQUEST: PlanRequest = {
+  budget: { kind: 'keep', value: 0.6 },
+  spread: 'optimal',
+  multiple: 4,
+  exclude: ['*embed_tokens*'],
+  overrides: {},
+  factors: 2,
+};
+
+export interface PlanUnderTest extends OpenedPage<Partial<PlanSnapshot>> {
+  readonly asked: { readonly requests: PlanRequest[]; readonly others: string[] };
+}
+
+/** The plan page on a host that writes down what it was asked. */
+export async function openPlan(
+  harness: PageHarness,
+  snapshot: PlanSnapshot,
+  options: OpenOptions = {},
+): Promise<PlanUnderTest> {
+  const asked: PlanUnderTest['asked'] = { requests: [], others: [] };
+  const note = (what: string) => async () => void asked.others.push(what);
+  const opened = await harness.open<PlanCalls, Partial<PlanSnapshot>>(
+    'plan',
+    {
+      ready: async () => snapshot,
+      choose: async ({ path }) => void asked.others.push(`choose ${path}`),
+      change: async (request) => void asked.requests.push(request),
+      undo: note('undo'),
+      apply: note('apply'),
+      savePlan: note('savePlan'),
+      reveal: async ({ name }) => void asked.others.push(`reveal ${name}`),
+    },
+    { width: 300, height: 900, ...options },
+  );
+  return { ...opened, asked };
+}
+
+/** A plan of the sample model by the real service. */
+export async function planned(request: PlanRequest = REQUEST): Promise<Plan> {
+  const service = createService({});
+  try {
+    return await service.plan({ path: SAMPLE, request });
+  } finally {
+    await service.close();
+  }
+}
+
+export function snapshotOf(plan: Plan | null, change: Partial<PlanSnapshot> = {}): PlanSnapshot {
+  return {
+    checkpoints: [
+      { path: SAMPLE, name: 'sample/model.safetensors' },
+      { path: '/other.gguf', name: 'other.gguf' },
+    ],
+    current: SAMPLE,
+    request: plan?.request ?? REQUEST,
+    plan,
+    error: null,
+    busy: null,
+    canUndo: false,
+    canWrite: true,
+    ...change,
+  };
+}
