@@ -40,8 +40,8 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-export const HELP = { type: 'boolean', short: 'h' } as const;
-export const COMMON: OptionTable = { help: HELP, verbose: { type: 'boolean' } };
+const HELP = { type: 'boolean', short: 'h' } as const;
+const COMMON: OptionTable = { help: HELP, verbose: { type: 'boolean' } };
 export const COMMON_HELP = `  --verbose           say on standard error what is being done
   -h, --help          this text`;
 
