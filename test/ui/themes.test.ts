@@ -25,11 +25,12 @@ for (const [label, theme] of Object.entries(THEMES))
       const { page } = vscode;
       await chooseInContextMenu(page, 'model.safetensors', 'Analyze Weight Ranks');
       const inspector = await webviewPage(page, 'inspector', 'model.safetensors');
-      await inspector
-        .getByRole('application', { name: /Heatmap/ })
-        .first()
-        .waitFor();
-      await inspector.locator('.listed-item').first().click();
+      const heatmap = inspector.getByRole('application', { name: /Heatmap/ }).first();
+      await heatmap.waitFor();
+      await inspector.getByText('matrices analyzed').waitFor();
+      // By the keyboard: a cell of the third layer.
+      for (const key of ['ArrowDown', 'ArrowDown', 'Enter']) await heatmap.press(key);
+      await inspector.getByRole('slider', { name: 'Rank' }).waitFor();
       await openSideBar(page, 'Rankscope');
       await page
         .getByRole('treeitem', { name: /model\.safetensors/ })
