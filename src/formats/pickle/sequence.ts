@@ -23,11 +23,11 @@ export class PickleSequence {
   /** The next pickle. @throws RankscopeError 'malformed', with a warning where it names something dangerous. */
   async next(): Promise<Value> {
     const left = this.source.size - this.at;
-    const before = this.seen.persistents.length;
+    const before = [this.seen.persistents.length, this.seen.inlined.length] as const;
     for (let window = FIRST_WINDOW; ; window *= 8) {
       const size = Math.min(window, left, MAX_PICKLE_BYTES);
       // Read again from a larger window, it would be seen twice.
-      this.seen.persistents.length = before;
+      [this.seen.persistents.length, this.seen.inlined.length] = before;
       const result = this.attempt(await this.source.read(this.at, size, this.signal), size === left);
       if (result) {
         this.at += result.end;

@@ -40,6 +40,8 @@ export interface CallValue {
   items?: Value[];
   /** What would be set by key. */
   entries?: Map<Value, Value>;
+  /** The reference that a reader found it to stand for. */
+  resolved?: PersistentValue;
 }
 
 /** A reference to something outside the pickle, such as the storage of a tensor. */

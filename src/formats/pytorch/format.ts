@@ -33,7 +33,7 @@ function isPickle(head: Uint8Array): boolean {
 }
 
 async function openPytorch(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
-  const seen: Seen = { globals: new Map(), persistents: [] };
+  const seen: Seen = { globals: new Map(), persistents: [], inlined: [] };
   const directory = await read(source, seen, signal);
   const security = findingsOf(seen.globals.values());
   const warning = warningOf(security);

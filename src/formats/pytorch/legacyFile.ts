@@ -2,9 +2,10 @@ import { RankscopeError } from '../../base/errors.ts';
 import type { ByteSource } from '../byteSource.ts';
 import { bitsOf } from '../decode.ts';
 import { MAX_TENSORS } from '../limits.ts';
+import { memorySource } from '../memorySource.ts';
 import type { Seen } from '../pickle/machine.ts';
 import { PickleSequence } from '../pickle/sequence.ts';
-import { itemsOf } from '../pickle/values.ts';
+import { asKind, itemsOf } from '../pickle/values.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 import { storageReference } from './storageType.ts';
 
@@ -19,7 +20,16 @@ const PROTOCOL = 1001;
 export async function readPickleFile(source: ByteSource, seen: Seen, signal?: AbortSignal): Promise<PickledDirectory> {
   const pickles = new PickleSequence(source, seen, signal);
   const first = await pickles.next();
-  if (first !== MAGIC_NUMBER) return pickledDirectory(source.name, first, () => undefined);
+  if (first !== MAGIC_NUMBER) {
+    const inlined = await readInlined(source.name, source.size, seen, signal);
+    return pickledDirectory(source.name, first, (key) => inlined.get(key));
+  }
+  const { root, places } = await readStorages(source, pickles, seen);
+  return pickledDirectory(source.name, root, (key) => places.get(key));
+}
+
+/** What follows the magic number. */
+async function readStorages(source: ByteSource, pickles: PickleSequence, seen: Seen) {
   const protocol = await pickles.next();
   if (protocol !== PROTOCOL) throw pickles.failure('malformed', `its protocol is ${String(protocol)}, not ${PROTOCOL}`);
   await pickles.next();
@@ -45,7 +55,44 @@ export async function readPickleFile(source: ByteSource, seen: Seen, signal?: Ab
     places.set(key, { source, offset: pickles.at, bytes, bigEndian: false });
     pickles.at += bytes;
   }
-  return pickledDirectory(source.name, root, (key) => places.get(key));
+  return { root, places };
+}
+
+/**
+ * Storages that a plain pickle (not torch.save) carries inside: torch.storage._load_from_bytes of a whole legacy file with one storage.
+ * Each such call is resolved to a reference under a key of its own.
+ */
+async function readInlined(
+  file: string,
+  fileSize: number,
+  seen: Seen,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, StoragePlace>> {
+  const inlined = new Map<string, StoragePlace>();
+  // Hostile ones may nest, or name the same bytes again and again; honest ones are all different and one deep.
+  let left = 2 * fileSize;
+  for (let i = 0; i < seen.inlined.length; i++) {
+    const call = seen.inlined[i]!;
+    const [bytes] = itemsOf(call.args) ?? [];
+    if (!(bytes instanceof Uint8Array)) continue;
+    left -= bytes.length;
+    if (left < 0) throw new RankscopeError('malformed', file, 'its pickles are inside one another without end');
+    const own: Seen = { ...seen, persistents: [] };
+    const source = memorySource(file, bytes);
+    const pickles = new PickleSequence(source, own, signal);
+    if ((await pickles.next()) !== MAGIC_NUMBER) continue;
+    const { root, places } = await readStorages(source, pickles, own);
+    const reference = asKind(root, 'persistent');
+    const storage = reference && storageReference(reference);
+    const place = storage && places.get(storage.key);
+    const [tag, type, , location, length, view] = itemsOf(reference?.id) ?? [];
+    if (!place || tag === undefined || type === undefined || length === undefined) continue;
+    const key = `inlined ${i}`;
+    inlined.set(key, place);
+    const items = [tag, type, key, location ?? null, length, ...(view === undefined ? [] : [view])];
+    call.resolved = { kind: 'persistent', id: { kind: 'tuple', items } };
+  }
+  return inlined;
 }
 
 function elementSizes(seen: Seen): Map<string, number> {

@@ -46,7 +46,7 @@ function inner(value: Value | undefined, depth: number) {
 }
 
 function viewOf(args: readonly Value[], type: Value | undefined): PickledTensor | OddTensor {
-  const persistent = asKind(args[0], 'persistent');
+  const persistent = asKind(args[0], 'persistent') ?? asKind(args[0], 'call')?.resolved;
   const storage = persistent && storageReference(persistent);
   const offset = args[1];
   const shape = itemsOf(args[2]);

@@ -47,6 +47,7 @@ export async function readTorchArchive(
       return place;
     };
   };
+  await scanOthers(archive, root, seen, signal);
   const main = pickledDirectory(file, await read(`${root}data.pkl`), locateIn('data'));
   if (!archive.entries.has(`${root}constants.pkl`)) return main;
   const constants: Value = await read(`${root}constants.pkl`);
@@ -67,4 +68,27 @@ export async function readTorchArchive(
       ...(code ? ['This TorchScript archive holds program code, which is neither read nor run.'] : []),
     ],
   };
+}
+
+/** Pickles beside the one that torch loads: they are no part of the checkpoint, but what they name is reported. */
+async function scanOthers(
+  archive: ZipArchive,
+  root: string,
+  seen: Seen,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const others = [...archive.entries.values()].filter(
+    ({ name, size }) =>
+      /\.(pkl|pickle)$/.test(name) && size <= 1 << 20 && !/^(data|constants)\.pkl$/.test(name.slice(root.length)),
+  );
+  for (const { name } of others.slice(0, 100))
+    try {
+      await new PickleSequence(
+        await archive.open(name, signal),
+        { ...seen, persistents: [], inlined: [] },
+        signal,
+      ).next();
+    } catch (error) {
+      if (!(error instanceof RankscopeError) || error.code === 'cancelled') throw error;
+    }
 }

@@ -6,7 +6,7 @@ import { op, pickle } from './pickleBytes.ts';
 import { python } from './python.ts';
 
 function load(bytes: Uint8Array): { value: Value; seen: Seen } {
-  const seen: Seen = { globals: new Map(), persistents: [] };
+  const seen: Seen = { globals: new Map(), persistents: [], inlined: [] };
   return { value: unpickle(bytes, 0, seen).value, seen };
 }
 

@@ -237,6 +237,18 @@ print(json.dumps(reference))`;
       });
   }).timeout(120_000);
 
+  it('of plain pickle.dump, with its storages inside, is read', async function () {
+    const script = `
+import json, pickle, sys, torch
+base = torch.arange(6.).reshape(2, 3)
+with open(sys.argv[1], "wb") as file: pickle.dump({"w": base, "t": base.t(), "h": torch.ones(2, dtype=torch.float16)}, file)`;
+    python(this, ['torch'], script, folder.path('state.pkl'));
+    await withCheckpoint(folder.path('state.pkl'), async (checkpoint) => {
+      assert.deepEqual(await readAll(checkpoint), { w: [0, 1, 2, 3, 4, 5], t: [0, 3, 1, 4, 2, 5], h: [1, 1] });
+      assert.equal(checkpoint.security[0]?.grade, 'suspicious');
+    });
+  }).timeout(120_000);
+
   it('in big-endian order is read', async () => {
     const data = new Uint8Array(new Float32Array(SIX).buffer);
     Buffer.from(data.buffer).swap32();
@@ -357,6 +369,31 @@ describe('a hostile pickle', () => {
   it('that breaks off behind its payload is refused with a warning', async () => {
     const path = folder.write('model.bin', pickle(op.call('os', 'system', op.text('id')), Buffer.from([0xff])));
     await rejectsWith(openCheckpoint(path), 'malformed', /0xff/, /Beware: it names os\.system/);
+  });
+
+  it('inside the bytes of another, or beside it in the archive, is reported', async () => {
+    const evil = op.call('os', 'system', op.text('id'));
+    const bytes = Buffer.concat([Buffer.from('B'), Buffer.alloc(4), legacyFile(evil, {})]);
+    bytes.writeUInt32LE(bytes.length - 5, 1);
+    const nested = op.call('torch.storage', '_load_from_bytes', bytes);
+    const array = op.call(
+      'numpy._core.multiarray',
+      'scalar',
+      op.call('numpy', 'dtype', op.text('f4')),
+      Buffer.from('C\x04\0\0\x80\x3f', 'latin1'),
+    );
+    const files = {
+      'nested.pkl': pickle(op.dictOf({ nested, array })),
+      'beside.pt': zipBytes({
+        'a/data.pkl': pickle(op.dictOf({ w: MATRIX })),
+        'a/data/0': new Uint8Array(new Float32Array(SIX).buffer),
+        'a/extra.pkl': pickle(evil),
+      }),
+    };
+    for (const [name, content] of Object.entries(files))
+      await withCheckpoint(folder.write(name, content), ({ security }) =>
+        assert.deepEqual([security[0]?.grade, security[0]?.subject], ['dangerous', 'os.system'], name),
+      );
   });
 
   it('of a getattr chain is suspicious', () =>
