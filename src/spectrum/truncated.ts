@@ -3,6 +3,7 @@ import { seededRandom } from '../base/random.ts';
 import type { Backend, Factors, Matrix, RoutineOptions, RowSource } from '../engine/backend.ts';
 import { OVERSAMPLING, svdCost } from './costModel.ts';
 import { loadScaled, part, uploadRows } from './load.ts';
+import { Scope } from './scope.ts';
 
 export interface TruncatedOptions extends RoutineOptions {
   readonly seed?: number;
@@ -66,8 +67,7 @@ async function sketchedSvd(
   const { signal, seed = 1, tolerance = TOLERANCE } = options;
   const { rows: m, cols: n } = matrix;
   const width = Math.min(m, n, rank + OVERSAMPLING);
-  const scope = new Scope(backend);
-  try {
+  return Scope.run(backend, async (scope) => {
     const right = await scope.allocate(n, width);
     const left = await scope.allocate(m, width);
     const random = seededRandom(seed);
@@ -93,9 +93,7 @@ async function sketchedSvd(
       }
       before = values;
     }
-  } finally {
-    scope.freeAll();
-  }
+  });
 }
 
 /**
@@ -127,50 +125,13 @@ async function assemble(
   rank: number,
   { signal, progress }: RoutineOptions,
 ): Promise<Factors> {
-  const { backend } = scope;
-  const width = left.cols;
-  const small = await scope.allocate(width, width);
-  await backend.upload(small, 0, width, (out) => out.set(triangle));
-  const inner = await backend.svd(small, rank, { signal });
-  const turn = async (basis: Matrix, vectors: Float32Array) => {
-    const by = await scope.allocate(width, rank);
-    await backend.upload(by, 0, width, (out) => out.set(vectors));
-    const out = await scope.allocate(basis.rows, rank);
-    await backend.multiply(out, basis, by);
-    const turned = await backend.download(out);
-    for (const matrix of [by, out]) scope.free(matrix);
-    return turned;
-  };
+  const small = await scope.upload(left.cols, left.cols, (out) => out.set(triangle));
+  const inner = await scope.backend.svd(small, rank, { signal });
   const factors = {
-    left: await turn(left, inner.right),
+    left: await scope.turned(left, inner.right, rank),
     values: inner.values,
-    right: await turn(right, inner.left),
+    right: await scope.turned(right, inner.left, rank),
   };
   progress?.(1);
   return factors;
-}
-
-/** Device matrices that are all freed at the end, whatever happens. */
-class Scope {
-  readonly #live = new Set<Matrix>();
-
-  constructor(readonly backend: Backend) {}
-
-  async allocate(rows: number, cols: number): Promise<Matrix> {
-    return this.keep(await this.backend.allocate(rows, cols));
-  }
-
-  keep(matrix: Matrix): Matrix {
-    this.#live.add(matrix);
-    return matrix;
-  }
-
-  free(matrix: Matrix): void {
-    this.#live.delete(matrix);
-    this.backend.free(matrix);
-  }
-
-  freeAll(): void {
-    for (const matrix of [...this.#live]) this.free(matrix);
-  }
 }

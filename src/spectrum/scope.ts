@@ -1,0 +1,48 @@
+import type { Backend, Matrix } from '../engine/backend.ts';
+
+/** Device matrices that are all freed at the end, whatever happens. */
+export class Scope {
+  readonly #live = new Set<Matrix>();
+
+  constructor(readonly backend: Backend) {}
+
+  static async run<Result>(backend: Backend, use: (scope: Scope) => Promise<Result>): Promise<Result> {
+    const scope = new Scope(backend);
+    try {
+      return await use(scope);
+    } finally {
+      for (const matrix of [...scope.#live]) scope.free(matrix);
+    }
+  }
+
+  async allocate(rows: number, cols: number): Promise<Matrix> {
+    return this.keep(await this.backend.allocate(rows, cols));
+  }
+
+  /** A matrix with this content. */
+  async upload(rows: number, cols: number, fill: (out: Float32Array) => void): Promise<Matrix> {
+    const matrix = await this.allocate(rows, cols);
+    await this.backend.upload(matrix, 0, rows, fill);
+    return matrix;
+  }
+
+  keep(matrix: Matrix): Matrix {
+    this.#live.add(matrix);
+    return matrix;
+  }
+
+  free(matrix: Matrix): void {
+    this.#live.delete(matrix);
+    this.backend.free(matrix);
+  }
+
+  /** The product of a matrix and a host array with `cols` columns, as a host array. */
+  async turned(basis: Matrix, vectors: Float32Array, cols: number): Promise<Float32Array> {
+    const by = await this.upload(basis.cols, cols, (out) => out.set(vectors));
+    const out = await this.allocate(basis.rows, cols);
+    await this.backend.multiply(out, basis, by);
+    const product = await this.backend.download(out);
+    for (const matrix of [by, out]) this.free(matrix);
+    return product;
+  }
+}

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
+import { columnRowSvd, nystromSvd } from '../../../src/spectrum/nystrom.ts';
+import { matrixWith, SPECTRA, type SpectrumName } from '../../numeric/cases.ts';
+import { checkOrthonormal, gramOf, residual } from '../../numeric/checks.ts';
+import { sourceOf } from '../../numeric/device.ts';
+
+const valuesOf = (spectrum: SpectrumName, p: number) =>
+  Float64Array.from({ length: p }, (_, i) => SPECTRA[spectrum](i, p));
+
+/** A symmetric positive semidefinite matrix whose eigenvalues are the squares of a chosen spectrum. */
+function covariance(spectrum: SpectrumName, size: number): { values: Float64Array; data: Float32Array } {
+  const values = valuesOf(spectrum, size);
+  const data = Float32Array.from(gramOf(matrixWith(values, size, size, 4), size, size));
+  return { values: values.map((value) => value * value), data };
+}
+
+describe('Nystrom approximation', () => {
+  for (const spectrum of ['powerLaw', 'graded', 'weight', 'deficient', 'outlier', 'zero'] as const) {
+    it(`of a covariance with the spectrum ${spectrum} comes near the least error`, async () => {
+      const [size, rank] = [90, 15];
+      const { values, data } = covariance(spectrum, size);
+      const factors = await nystromSvd(createReferenceBackend(), sourceOf(data, size, size), rank);
+      checkOrthonormal(factors.left, size, rank);
+      const least = Math.hypot(...values.subarray(rank));
+      const error = residual(factors, data, size, size);
+      // 1 + r / (k - r - 1) is the expected factor to the least error for k columns (2 r + 10 here).
+      const bound = (1 + rank / (rank + 9)) * least + 3e-5 * values[0]!;
+      assert.ok(error <= bound, `error ${error}, ${least} is the least`);
+      for (const [i, value] of factors.values.entries()) {
+        // Nystrom never exceeds the matrix it approximates.
+        assert.ok(value >= 0 && value <= values[i]! + 1e-5 * values[0]!, `eigenvalue ${i}`);
+      }
+    });
+  }
+
+  it('is exact where the matrix has no more than that rank', async () => {
+    const values = Float64Array.from({ length: 60 }, (_, i) => (i < 8 ? 3 - i / 8 : 0));
+    const data = Float32Array.from(gramOf(matrixWith(values, 60, 60, 4), 60, 60));
+    const factors = await nystromSvd(createReferenceBackend(), sourceOf(data, 60, 60), 8);
+    assert.ok(residual(factors, data, 60, 60) <= 1e-5 * values[0]! ** 2 * Math.sqrt(60));
+  });
+
+  it('refuses what is not square, not symmetric or not positive', async () => {
+    const backend = createReferenceBackend();
+    const values = valuesOf('weight', 40);
+    const lopsided = matrixWith(values, 40, 40, 4);
+    const negative = covariance('weight', 40).data.map((entry) => -entry);
+    const wrong = { code: 'wrong-use', subject: 'w' };
+    await assert.rejects(nystromSvd(backend, sourceOf(new Float32Array(12), 3, 4, 'w'), 2), wrong);
+    await assert.rejects(nystromSvd(backend, sourceOf(lopsided, 40, 40, 'w'), 5), {
+      ...wrong,
+      found: 'is not symmetric',
+    });
+    await assert.rejects(nystromSvd(backend, sourceOf(negative, 40, 40, 'w'), 5), {
+      ...wrong,
+      found: 'has a negative eigenvalue',
+    });
+    await assert.rejects(nystromSvd(backend, sourceOf(negative, 40, 40, 'w'), 41), wrong);
+  });
+});
+
+describe('column/row approximation', () => {
+  for (const spectrum of ['powerLaw', 'graded', 'weight', 'step', 'flat', 'outlier', 'zero'] as const) {
+    for (const [rows, cols] of [
+      [80, 110],
+      [120, 70],
+    ] as const) {
+      it(`of ${spectrum} ${rows} x ${cols}: its error is as it says, and of the order of the least`, async () => {
+        const values = valuesOf(spectrum, Math.min(rows, cols));
+        const data = matrixWith(values, rows, cols, 6);
+        const rank = 14;
+        const found = await columnRowSvd(createReferenceBackend(), sourceOf(data, rows, cols), rank);
+        checkOrthonormal(found.factors.left, rows, rank);
+        checkOrthonormal(found.factors.right, cols, rank);
+        for (const chosen of [found.rows, found.columns]) assert.equal(new Set(chosen).size, rank + 10);
+        const norm = Math.hypot(...values);
+        const measured = residual(found.factors, data, rows, cols);
+        assert.ok(
+          Math.abs(found.error * norm - measured) <= 1e-3 * norm,
+          `${found.error * norm}, measured ${measured}`,
+        );
+        const least = Math.hypot(...values.subarray(rank));
+        assert.ok(measured >= least * (1 - 1e-4) - 1e-6 * norm, 'no error is below the least');
+        assert.ok(measured <= 2.5 * least + 1e-4 * norm, `error ${measured}, ${least} is the least`);
+      });
+    }
+  }
+
+  it('is exact where the matrix has no more than that rank', async () => {
+    const values = Float64Array.from({ length: 50 }, (_, i) => (i < 9 ? 2 : 0));
+    const data = matrixWith(values, 70, 50, 6);
+    const found = await columnRowSvd(createReferenceBackend(), sourceOf(data, 70, 50), 9);
+    assert.ok(residual(found.factors, data, 70, 50) <= 1e-5 * Math.hypot(...values));
+  });
+
+  it('takes the columns that matter and is the same for the same seed', async () => {
+    const data = matrixWith(valuesOf('flat', 40), 40, 40, 6).map((entry, i) => (i % 40 === 7 ? 1000 * entry : entry));
+    const run = (seed: number) => columnRowSvd(createReferenceBackend(), sourceOf(data, 40, 40), 2, { seed });
+    for (let seed = 1; seed <= 5; seed++) assert.ok((await run(seed)).columns.includes(7));
+    assert.deepEqual(await run(3), await run(3));
+    assert.notDeepEqual((await run(3)).rows, (await run(4)).rows);
+  });
+});
