@@ -1,9 +1,10 @@
 import * as vscode from 'vscode';
 import type { Session } from '../sessions/session.ts';
 import type { Workbench } from '../workbench.ts';
+import { workspaceFiles } from './workspaceFiles.ts';
 
 /** Whole checkpoints: a shard alone is not one, its index is. */
-const FILES = '**/*.{safetensors,gguf,safetensors.index.json}';
+const ENDINGS = ['.safetensors', '.gguf', '.safetensors.index.json'];
 const SHARD = /-\d{5}-of-\d{5}\.\w+$/;
 const LIMIT = 10;
 /** A hover that comes later than this is not waited for any more. */
@@ -17,7 +18,7 @@ export class CheckpointsNearby {
   private reading: Promise<unknown> | undefined;
 
   constructor(private readonly workbench: Workbench) {
-    const watcher = vscode.workspace.createFileSystemWatcher(FILES, false, true, true);
+    const watcher = vscode.workspace.createFileSystemWatcher(`**/*{${ENDINGS}}`, false, true, true);
     watcher.onDidCreate(() => (this.reading = undefined));
     workbench.context.subscriptions.push(watcher);
   }
@@ -30,10 +31,8 @@ export class CheckpointsNearby {
 
   private async read(): Promise<void> {
     const { store, log } = this.workbench;
-    const found = await vscode.workspace.findFiles(FILES, '**/{node_modules,.git,.venv,venv}/**', 10 * LIMIT);
-    const files = found
-      .filter(({ scheme, path }) => scheme === 'file' && !SHARD.test(path))
-      .map(({ fsPath }) => fsPath);
+    const found = await workspaceFiles(ENDINGS, 10 * LIMIT, log);
+    const files = found.filter((path) => !SHARD.test(path));
     const paths = [...new Set([...store.recent(), ...files])].slice(0, LIMIT);
     const sessions = await Promise.all(paths.map((path) => store.load(path)));
     log.debug(`Code is compared with ${sessions.filter(({ view }) => view).length} of ${paths.length} checkpoints`);

@@ -13,7 +13,7 @@ export class CodeTexts {
   readonly files: SourceFiles;
 
   constructor(private readonly workbench: Workbench) {
-    this.files = new SourceFiles(workbench.context.subscriptions);
+    this.files = new SourceFiles(workbench);
     workbench.context.subscriptions.push(
       vscode.workspace.onDidChangeTextDocument((event) => this.onChange(event)),
       vscode.workspace.onDidCloseTextDocument((document) => this.loaded?.drop(document.uri.toString())),

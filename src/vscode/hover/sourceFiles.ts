@@ -4,6 +4,8 @@ import * as vscode from 'vscode';
 import type { CodeModel, SourceText } from '../code/codeModel.ts';
 import { importCandidates } from '../code/importPaths.ts';
 import type { CodeText, ImportedFile } from '../code/program.ts';
+import type { Workbench } from '../workbench.ts';
+import { workspaceFiles } from './workspaceFiles.ts';
 
 /** Larger files are data, not models. */
 const SIZE_LIMIT = 400_000;
@@ -17,7 +19,7 @@ export class SourceFiles {
   private readonly onDisk = new Map<string, SourceText>();
   private others: Promise<CodeText[]> | undefined;
 
-  constructor(subscriptions: vscode.Disposable[]) {
+  constructor(private readonly workbench: Workbench) {
     const watcher = vscode.workspace.createFileSystemWatcher('**/*.py');
     const forget = () => {
       this.others = undefined;
@@ -25,7 +27,7 @@ export class SourceFiles {
     watcher.onDidCreate(forget);
     watcher.onDidChange(forget);
     watcher.onDidDelete(forget);
-    subscriptions.push(watcher, vscode.workspace.onDidChangeTextDocument(forget));
+    workbench.context.subscriptions.push(watcher, vscode.workspace.onDidChangeTextDocument(forget));
   }
 
   /** A document with its notebook's cells and with the files of the workspace that it imports. */
@@ -55,10 +57,9 @@ export class SourceFiles {
   }
 
   private async readOthers(model: CodeModel): Promise<CodeText[]> {
-    const excluded = '**/{node_modules,.git,.venv,venv,site-packages,build,dist}/**';
-    const files = await vscode.workspace.findFiles('**/*.py', excluded, 10 * OTHERS_LIMIT);
+    const files = await workspaceFiles(['.py'], 10 * OTHERS_LIMIT, this.workbench.log);
     const programs: CodeText[] = [];
-    for (const { fsPath } of files) {
+    for (const fsPath of files) {
       const source = await this.read(fsPath);
       if (!source || !/\bModule\b/.test(source.text)) continue;
       programs.push(await this.program(model, source, [source], path.dirname(fsPath)));
