@@ -1,0 +1,54 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export type Routine = 'values' | 'vectors' | 'product' | 'triangle';
+
+/** A raw f32 matrix in a file, as both sides read it. */
+export interface MatrixFile {
+  readonly file: string;
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** torch in a process of its own, with as many threads as our side has. */
+export class TorchSide {
+  private readonly child: ChildProcessWithoutNullStreams;
+  private readonly lines: AsyncIterator<string>;
+
+  private constructor(python: string, threads: number) {
+    this.child = spawn(python, [fileURLToPath(new URL('./torch_side.py', import.meta.url)), String(threads)]);
+    this.child.stderr.pipe(process.stderr);
+    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+  }
+
+  static async start(python: string, threads: number): Promise<{ side: TorchSide; version: string }> {
+    const side = new TorchSide(python, threads);
+    const { torch } = (await side.next()) as { torch: string };
+    return { side, version: torch };
+  }
+
+  run(routine: Routine, matrix: MatrixFile): Promise<{ seconds: number; values: number[] }> {
+    return this.ask({ routine, ...matrix }) as Promise<{ seconds: number; values: number[] }>;
+  }
+
+  /** All singular values by LAPACK in f64. */
+  async truth(matrix: MatrixFile): Promise<number[]> {
+    return ((await this.ask({ routine: 'truth', ...matrix })) as { values: number[] }).values;
+  }
+
+  close(): void {
+    this.child.stdin.end();
+  }
+
+  private ask(question: object): Promise<unknown> {
+    this.child.stdin.write(`${JSON.stringify(question)}\n`);
+    return this.next();
+  }
+
+  private async next(): Promise<unknown> {
+    const line = await this.lines.next();
+    if (line.done) throw new Error('the Python side ended; its message is above');
+    return JSON.parse(line.value);
+  }
+}

@@ -1,0 +1,44 @@
+"""The other side of `npm run bench`: does one routine after another, as lines of JSON on stdin ask for, and answers each with its time.
+
+{"routine": "values" | "vectors" | "product" | "triangle", "file": raw float32, "rows": m, "cols": n}  ->  {"seconds": s, "error": e}
+{"routine": "truth", ...}  ->  {"values": [...]} by LAPACK in float64.
+"""
+import json
+import sys
+import time
+
+import numpy
+import torch
+
+torch.set_num_threads(int(sys.argv[1]))
+kept = {}
+
+
+def load(file, rows, cols):
+    if file not in kept:
+        kept.clear()
+        kept[file] = torch.from_numpy(numpy.fromfile(file, dtype="<f4").reshape(rows, cols))
+    return kept[file]
+
+
+def answer(routine, file, rows, cols):
+    a = load(file, rows, cols)
+    if routine == "truth":
+        return {"values": numpy.linalg.svd(a.numpy().astype(numpy.float64), compute_uv=False).tolist()}
+    start = time.perf_counter()
+    if routine == "values":
+        result = torch.linalg.svdvals(a).tolist()
+    elif routine == "vectors":
+        result = torch.linalg.svd(a, full_matrices=False).S.tolist()
+    elif routine == "triangle":
+        torch.linalg.qr(a if rows >= cols else a.T, mode="r")
+        result = []
+    else:
+        a @ a.T
+        result = []
+    return {"seconds": time.perf_counter() - start, "values": result}
+
+
+print(json.dumps({"torch": torch.__version__}), flush=True)
+for line in sys.stdin:
+    print(json.dumps(answer(**json.loads(line))), flush=True)
