@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
@@ -13,6 +13,8 @@ export interface Vscode {
   readonly page: Page;
   /** The workspace on disk. */
   readonly folder: string;
+  /** The folder that the extension was installed into. */
+  readonly extension: string;
   /** Errors that pages threw, with their text. */
   readonly pageErrors: readonly string[];
   /** Saves what is seen as test-output/screenshots/NAME.png. */
@@ -50,7 +52,16 @@ export async function openVscode({ prepare, ...options }: VscodeOptions = {}): P
     page.on('pageerror', (error) => pageErrors.push(String(error)));
     await page.goto(workbenchUrl(server, workspace.folder));
     await page.locator('.explorer-folders-view [role=treeitem]').first().waitFor({ timeout: 90_000 });
-    return { page, folder: workspace.folder, pageErrors, screenshot: (name) => screenshot(page, name), close };
+    const installed = readdirSync(extensions).find((name) => name.startsWith('rankscope.rankscope-'));
+    const extension = path.join(extensions, installed ?? '');
+    return {
+      page,
+      extension,
+      folder: workspace.folder,
+      pageErrors,
+      screenshot: (name) => screenshot(page, name),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import type { Frame } from 'playwright-core';
 import { openVscode, type Vscode } from '../host/vscode.ts';
@@ -58,6 +59,13 @@ describe('the inspector, in the installed extension', function () {
     await vscode.screenshot('inspector-heatmap');
   });
 
+  it('computes in the Node that the extension carries', function () {
+    if (!existsSync('/proc')) this.skip();
+    const carried = path.join(vscode.extension, 'dist/node/bin/node');
+    assert.match(execFileSync(carried, ['--version'], { encoding: 'utf8' }), /^v2\d\./);
+    assert.ok(runningPrograms().includes(carried), `${carried} is not running`);
+  });
+
   it('shows the spectrum of a clicked cell', async () => {
     await clickCell(inspector, CHOSEN);
     await inspector.getByRole('region', { name: 'Rank', exact: true }).waitFor();
@@ -114,6 +122,20 @@ describe('the inspector, in the installed extension', function () {
     await showTable(inspector);
   });
 });
+
+/** The executables of all processes that may be looked at. */
+function runningPrograms(): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        return [readlinkSync(`/proc/${name}/exe`)];
+      } catch {
+        // It has ended, or it is another user's.
+        return [];
+      }
+    });
+}
 
 /** The accessible table, each row by its column heads. */
 async function tableRows(inspector: Frame): Promise<Record<string, string>[]> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { openInspector } from './inspectorHost.ts';
 import { type PageHarness, startHarness } from './pageHarness.ts';
-import { expertSnapshot, hugeSnapshot, looseSnapshot } from './samples.ts';
+import { expertSnapshot, hugeSnapshot, llamaSnapshot, looseSnapshot, sampleSpectrum } from './samples.ts';
 import { waitFor } from './waitFor.ts';
 
 /** Shared machines are slow in bursts: the best of several tries says what the page can do. */
@@ -75,6 +75,69 @@ describe('a file of 100,000 matrices', function () {
     await page.getByRole('button', { name: 'Next page' }).click();
     await page.getByText('101–200 of 100,000').waitFor();
     assert.equal(await page.locator('.map-pane tbody tr').count(), 100);
+    await close();
+  });
+});
+
+describe('a model of seven billion parameters', function () {
+  this.timeout(120_000);
+  let harness: PageHarness;
+  before(async () => {
+    mkdirSync('test-output/screenshots', { recursive: true });
+    harness = await startHarness();
+  });
+  after(() => harness?.close());
+
+  it('keeps its curves of 4,096 values under the slider', async () => {
+    const snapshot = llamaSnapshot();
+    const matrix = snapshot.checkpoint!.matrices[40]!;
+    const { page, assertNoFaults, close } = await openInspector(
+      harness,
+      { ...snapshot, selected: matrix.name },
+      { spectrum: async () => sampleSpectrum(matrix) },
+    );
+    await page.locator('.rank-panel').waitFor();
+    await page.screenshot({ path: 'test-output/screenshots/inspector-llama.png' });
+    const times = await page.evaluate(`(async () => {
+      const slider = document.querySelector('.rank-panel .slider');
+      const times = [];
+      for (let rank = 100; rank <= 2000; rank += 100) {
+        const start = performance.now();
+        slider.value = String(rank);
+        slider.dispatchEvent(new Event('input'));
+        times.push(performance.now() - start);
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+      }
+      return times;
+    })()`);
+    assert.ok(best(times as number[]) < 50, `${times} ms`);
+    await assertNoFaults();
+    await close();
+  });
+
+  it('shows on narrow pages everything below each other, and leaves the wheel to scrolling', async () => {
+    const snapshot = llamaSnapshot();
+    const { page, assertNoFaults, close } = await openInspector(harness, snapshot, { width: 600, height: 800 });
+    const canvas = page.locator('.map canvas').first();
+    await canvas.waitFor();
+    await page.screenshot({ path: 'test-output/screenshots/inspector-narrow.png' });
+    const fit = page.getByRole('button', { name: 'Show all cells' });
+    const box = (await canvas.boundingBox())!;
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.mouse.wheel(0, -100);
+    await page.waitForTimeout(400);
+    assert.ok(await fit.isDisabled(), 'the wheel alone does not zoom');
+    await page.keyboard.down('Control');
+    await page.mouse.wheel(0, -100);
+    await page.keyboard.up('Control');
+    await waitFor(() => fit.isEnabled());
+    await page.setViewportSize({ width: 1200, height: 800 });
+    await fit.click();
+    await waitFor(() => fit.isDisabled());
+    await page.mouse.move(300, 500);
+    await page.mouse.wheel(0, -100);
+    await waitFor(() => fit.isEnabled());
+    await assertNoFaults();
     await close();
   });
 });
