@@ -35,6 +35,14 @@ export function fuzz(format: string, seeds: () => Readonly<Record<string, Uint8A
       );
       assert.ok(process.resourceUsage().maxRSS - before < MAX_MEGABYTES * 1024);
     }).timeout(60_000 + RUNS * 50);
+
+    it('do so wherever they are cut off', async () => {
+      for (const [name, bytes] of Object.entries(seeds())) {
+        const step = Math.max(1, Math.floor(bytes.length / RUNS));
+        for (let length = 0; length < bytes.length; length += step)
+          await survive(folder.write(name, bytes.subarray(0, length)));
+      }
+    }).timeout(60_000 + RUNS * 50);
   });
 }
 

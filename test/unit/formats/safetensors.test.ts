@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { appendFileSync, truncateSync } from 'node:fs';
 import { openCheckpoint } from '../../../src/formats/open.ts';
 import { checkpointPath } from './checkpointFiles.ts';
 import { testFolder } from './folder.ts';
@@ -130,6 +131,23 @@ describe('a safetensors file', () => {
       await checkpoint.close();
     }
     assert.ok(Math.min(...times) < 1000, `${times}`);
+  });
+
+  it('of 6 GB opens at once, and its last numbers are read without the others', async () => {
+    const [rows, cols] = [1_500_000, 1000];
+    const bytes = rows * cols * 4;
+    const header = safetensorsBytes({ w: { dtype: 'F32', shape: [rows, cols], data_offsets: [0, bytes] } });
+    const path = write(header);
+    // A sparse file: it has this size, but takes no room on disk.
+    truncateSync(path, header.length + bytes - 4);
+    appendFileSync(path, new Uint8Array(new Float32Array([7]).buffer));
+    const before = process.resourceUsage().maxRSS;
+    const checkpoint = await openCheckpoint(path);
+    const out = new Float32Array(2);
+    await checkpoint.read(checkpoint.tensors[0]!, rows * cols - 2, out);
+    assert.deepEqual([...out], [0, 7]);
+    assert.ok(process.resourceUsage().maxRSS - before < 50_000);
+    await checkpoint.close();
   });
 
   it('gives any range of a tensor, and its stored bytes', async () => {
