@@ -4,7 +4,6 @@ import { COLOR_SCALE, scaleStep } from './colorScale.ts';
 
 /** What a cell has to say, whatever the measure. */
 export const CELL = { none: 0, pending: 1, skipped: 2, preview: 3, exact: 4 } as const;
-export type CellState = (typeof CELL)[keyof typeof CELL];
 
 /** The values of all matrices under one measure, indexed like `Layout.matrices`. */
 export interface CellValues {

@@ -24,6 +24,9 @@ export interface HeatmapChart {
   destroy(): void;
 }
 
+/** Whether the panes stand one below the other: then the wheel scrolls the page, and zooms with Ctrl held. */
+export const narrowPage = window.matchMedia('(max-width: 860px)');
+
 export interface HeatmapOptions {
   readonly theme: Theme;
   readonly label: (value: number) => string;
@@ -125,6 +128,7 @@ const ROW_LABELS = 55;
 const NARROW_LABEL = 12;
 /** From so many columns on labels stand upright: a slanted one leans over its neighbours. */
 const UPRIGHT_FROM = 20;
+const FONT_SIZE = 11;
 
 function configure(
   grid: Grid,
@@ -139,7 +143,9 @@ function configure(
     return hasGroups && width < NARROW_LABEL ? null : splitModule(grid.columns[Number(value)] ?? '').label;
   }
   const axis = { type: 'linear', grid: { display: false }, border: { display: false } } as const;
-  const ticks = { color: theme.faint, font: { size: 11, family: theme.font }, autoSkipPadding: 4 };
+  const font = { size: FONT_SIZE, family: theme.font };
+  const ticks = { color: theme.faint, font, autoSkipPadding: 4 };
+  const upright = grid.width > UPRIGHT_FROM;
   const labelled = grid.kind === 'layers';
   return {
     type: 'scatter',
@@ -160,7 +166,9 @@ function configure(
           ticks: {
             ...ticks,
             callback: columnLabel,
-            minRotation: grid.width > UPRIGHT_FROM ? 90 : 0,
+            minRotation: upright ? 90 : 0,
+            // The library puts the foot of an upright label beside its tick, by half of its line.
+            labelOffset: upright ? (FONT_SIZE * 1.2) / 2 : 0,
             maxRotation: 90,
             padding: 2,
           },
@@ -172,7 +180,7 @@ function configure(
           max: full.y[1],
           afterBuildTicks: wholeTicks,
           ticks: { ...ticks, callback: (value) => grid.rows[Number(value)] ?? '', padding: 4 },
-          title: { display: labelled, text: 'Layer', color: theme.faint, font: { size: 11, family: theme.font } },
+          title: { display: labelled, text: 'Layer', color: theme.faint, font },
         },
       },
       plugins: {
@@ -182,7 +190,12 @@ function configure(
             x: { min: full.x[0], max: full.x[1], minRange: Math.min(2, full.x[1] - full.x[0]) },
             y: { min: full.y[0], max: full.y[1], minRange: Math.min(4, full.y[1] - full.y[0]) },
           },
-          zoom: { wheel: { enabled: true, speed: 0.15 }, pinch: { enabled: true }, mode: 'xy', onZoomComplete: onZoom },
+          zoom: {
+            wheel: { enabled: true, speed: 0.15, ...(narrowPage.matches ? { modifierKey: 'ctrl' as const } : {}) },
+            pinch: { enabled: true },
+            mode: 'xy',
+            onZoomComplete: onZoom,
+          },
           pan: { enabled: true, mode: 'xy', threshold: 6, onPanComplete: onZoom },
         },
       },

@@ -1,5 +1,6 @@
 import { cellText, shapeText, shortValue } from '../cellText.ts';
 import { type CellValues, cellValues } from '../charts/cells.ts';
+import { narrowPage } from '../charts/heatmapChart.ts';
 import { pictureOf } from '../charts/picture.ts';
 import { readTheme } from '../charts/theme.ts';
 import { element, throttled } from '../dom.ts';
@@ -80,6 +81,14 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
     listed.show(model!.layout, values!, label, selected);
     legend.show(values!, label);
   };
+  const rebuild = () => {
+    if (!built) return;
+    for (const view of built.views) view.destroy();
+    built = null;
+    if (!choices!.asTable) draw();
+  };
+  // What the wheel does is fixed when a chart is made.
+  narrowPage.addEventListener('change', rebuild);
   return {
     show(nextModel, nextChoices) {
       model = nextModel;
@@ -91,11 +100,7 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
       if (choices.asTable) showTableSoon(() => showMatrixTable(tableRoot, model!, choices!, place, hooks.select));
       else draw();
     },
-    themeChanged() {
-      if (!built) return;
-      built = null;
-      if (!choices!.asTable) draw();
-    },
+    themeChanged: rebuild,
     zoomBy: (factor) => built?.views[0]?.zoomBy(factor),
     showAll: () => built?.views[0]?.zoomTo(null),
     wanted(limit) {
