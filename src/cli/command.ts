@@ -32,6 +32,8 @@ export interface Command {
   /** The options, one line each, and examples. */
   readonly help: string;
   readonly options: OptionTable;
+  /** Whether a checkpoint's path is expected; true where left out. */
+  readonly takesPath?: boolean;
   run(invocation: Invocation): Promise<void>;
 }
 
@@ -49,15 +51,15 @@ export const ENGINE: OptionTable = { engine: { type: 'string' }, threads: { type
 export const ENGINE_HELP = `  --engine NAME       auto (default), cpu, webgpu; auto takes the fastest that is here
   --threads N         threads of the cpu engine (default: all cores)`;
 
-/** Parses what follows the command's name. @throws UsageError */
-export function parseCommand(command: Command, words: readonly string[]): { values: Values; path: string | undefined } {
+/** Parses what follows the command's name; `path` is empty for a command that takes none. @throws UsageError */
+export function parseCommand(command: Command, words: readonly string[]): { values: Values; path: string } {
   try {
     const options = { ...COMMON, ...command.options };
     const { values, positionals } = parseArgs({ args: [...words], options, allowPositionals: true, strict: true });
-    if (values.help === true) return { values, path: undefined };
-    const [path, extra] = positionals;
+    if (values.help === true) return { values, path: '' };
+    const [path, extra] = command.takesPath === false ? ['', ...positionals] : positionals;
     if (path === undefined) throw new UsageError('the path of a checkpoint is missing');
-    if (extra !== undefined) throw new UsageError(`one path is expected, and then came '${extra}'`);
+    if (extra !== undefined) throw new UsageError(`'${extra}' is one word too many`);
     return { values, path };
   } catch (error) {
     if (error instanceof UsageError) throw error;

@@ -4,6 +4,7 @@ import { RankscopeError } from '../base/errors.ts';
 import { createService } from '../service/service.ts';
 import { analyzeCommand } from './analyze.ts';
 import { applyCommand } from './apply.ts';
+import { benchCommand } from './bench.ts';
 import { cacheFolder } from './cacheFolder.ts';
 import { type Command, parseCommand, type Terminal, UsageError } from './command.ts';
 import { infoCommand } from './info.ts';
@@ -11,7 +12,7 @@ import { writeAll } from './output.ts';
 import { planCommand } from './plan.ts';
 import { progressBar } from './progressBar.ts';
 
-const COMMANDS: readonly Command[] = [analyzeCommand, planCommand, applyCommand, infoCommand];
+const COMMANDS: readonly Command[] = [analyzeCommand, planCommand, applyCommand, infoCommand, benchCommand];
 
 /** Exit codes, as shells and scripts expect them. */
 const [DONE, FAILED, WRONG_USE, INTERRUPTED] = [0, 1, 2, 130];
@@ -58,7 +59,7 @@ async function runCommand(command: Command, words: readonly string[]): Promise<n
   process.on('SIGINT', onInterrupt).on('SIGTERM', onInterrupt);
   try {
     const { values, path } = parseCommand(command, words);
-    if (path === undefined) return await print(helpOf(command));
+    if (values.help === true) return await print(helpOf(command));
     service = createService({
       cacheFolder: cacheFolder(),
       warn: line,

@@ -12,7 +12,7 @@ import { safetensorsBytes } from '../formats/safetensorsBytes.ts';
 import { noise, writeMatrices } from '../service/matrices.ts';
 import { ended, run, start } from './run.ts';
 
-const COMMANDS = ['analyze', 'plan', 'apply', 'info'];
+const COMMANDS = ['analyze', 'plan', 'apply', 'info', 'bench'];
 const ONE_LINE = /^rankscope: [^\n]+\n$/;
 
 describe('the command line', function () {
@@ -39,7 +39,7 @@ describe('the command line', function () {
         assert.match(stdout, new RegExp(`^ {2}${name} `, 'm'));
         const help = await cli(name, '--help');
         assert.deepEqual([help.code, help.stderr], [0, '']);
-        assert.match(help.stdout, new RegExp(`^rankscope ${name} PATH`));
+        assert.match(help.stdout, new RegExp(`^rankscope ${name} (PATH|\\[)`));
         assert.ok(help.stdout.split('\n').every((line) => line.length <= 130));
       }
     });
@@ -161,6 +161,7 @@ describe('the command line', function () {
       'an unknown engine': (file) => ['analyze', file, '--engine', 'abacus'],
       'a pattern that matches nothing': (file) => ['analyze', file, '--tensor', 'nothing*'],
       'no budget': (file) => ['plan', file],
+      'a path for bench': (file) => ['bench', file],
       'two budgets': (file) => ['plan', file, '--keep', '0.5', '--rank', '3'],
       'a budget out of its range': (file) => ['plan', file, '--keep', '1.5'],
       'an empty budget': (file) => ['plan', file, '--energy', '0'],

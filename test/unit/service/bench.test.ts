@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { bench } from '../../../src/service/bench.ts';
+
+describe('the bench', function () {
+  this.timeout(60_000);
+
+  it('times every kind of work at every size, checks it, and recommends what it timed', async () => {
+    const steps: string[] = [];
+    const { results, refused, recommended } = await bench({
+      engines: ['cpu', 'abacus'],
+      sizes: [96, 160],
+      threads: 2,
+      progress: ({ message }) => void steps.push(message),
+    });
+    const [{ engine, times } = assert.fail('no result')] = results;
+    assert.equal(engine.name, 'cpu');
+    assert.equal(recommended, 'cpu');
+    assert.deepEqual(
+      times.map(({ work, size }) => `${work} ${size}`),
+      [96, 160].flatMap((size) => [`values ${size}`, `preview ${size}`, `vectors ${size}`]),
+    );
+    for (const { work, seconds, error } of times) {
+      assert.ok(seconds > 0);
+      assert.ok(error < (work === 'values' ? 1e-6 : 1e-2), `${work}: ${error}`);
+    }
+    assert.deepEqual(
+      refused.map(({ name }) => name),
+      ['abacus'],
+    );
+    assert.deepEqual(steps, ['cpu: 96 x 96', 'cpu: 160 x 160']);
+  });
+
+  it('ends when it is cancelled', async () => {
+    await assert.rejects(bench({ engines: ['cpu'], sizes: [64], signal: AbortSignal.abort() }), { code: 'cancelled' });
+  });
+
+  it('fails with the reasons where no engine can be had', async () => {
+    await assert.rejects(bench({ engines: ['abacus'] }), { code: 'engine', message: /abacus/ });
+  });
+});
