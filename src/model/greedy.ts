@@ -2,7 +2,7 @@ import { type Choice, lossAt, type Options, parametersAt } from './planOptions.t
 import type { Boundary } from './spreads.ts';
 
 /**
- * The choices with the least summed squared error for their size. Each matrix starts at its lowest level; then the step that saves
+ * The choices with the least summed squared error (in the scale of `planOptions.ts`) for their size. Each matrix starts at its lowest level; then the step that saves
  * the most error per parameter is taken, over all matrices, for as long as `within` holds (Fox 1966: exact for concave gains). Each
  * next rank gains less than the one before, so gains are concave, but for the last step: the matrix itself costs little more than
  * its factors at break-even and loses nothing. So the levels that lie above the straight line to the dense matrix are passed over,

@@ -8,7 +8,7 @@ export type Budget =
   | { readonly kind: 'keep'; readonly value: number }
   /** Share of the squared singular values to keep in each matrix by itself, in (0, 1]; no spread applies. */
   | { readonly kind: 'energy'; readonly value: number }
-  /** Relative Frobenius error allowed over all planned matrices together, in [0, 1). */
+  /** Relative Frobenius error allowed over all planned matrices together, as `PlanTotals.error` counts it, in [0, 1). */
   | { readonly kind: 'error'; readonly value: number }
   /** The same rank everywhere; no spread applies. */
   | { readonly kind: 'rank'; readonly value: number };
@@ -44,7 +44,10 @@ export interface PlanTotals {
   readonly parametersAfter: number;
   readonly bytesBefore: number;
   readonly bytesAfter: number;
-  /** Predicted relative Frobenius error over all planned matrices together. */
+  /**
+   * Predicted relative Frobenius error over all planned matrices together, each scaled to the same mean square entry: the root mean
+   * square of their relative errors, weighted by their parameters.
+   */
   readonly error: number;
 }
 

@@ -26,12 +26,17 @@ export interface Options {
   /** Highest level that is a saving; 0 where none is. */
   readonly levels: number;
   readonly dense: number;
-  /** `tailEnergies`. */
+  /** `tailEnergies`, scaled so that the whole matrix counts for its number of elements; see `optionsOf`. */
   readonly tail: Float64Array;
   /** The one level allowed, where it was set by hand. */
   readonly only?: { readonly rank: number | null; readonly reason?: string };
 }
 
+/**
+ * Errors are counted relative to the matrix and weighted by its size, as if all matrices had the same mean square entry. Squared
+ * errors as they stand would give up the matrices of small norm, and a network cannot do without them: of a real 260K-parameter
+ * model cut to 80 % of its layers, the loss was 5.0 nats that way and 2.6 nats this way (1.7 uncut); of another there was no difference.
+ */
 export function optionsOf(input: PlanInput, multiple: number, factors: 2 | 3): Options {
   const [m, n] = input.shape;
   const step = factorParameters(m, n, multiple, factors);
@@ -42,8 +47,14 @@ export function optionsOf(input: PlanInput, multiple: number, factors: 2 | 3): O
     // At equality the factors cost what the exact matrix costs: no saving.
     levels: Math.ceil((m * n) / step) - 1,
     dense: m * n,
-    tail: tailEnergies(input.singularValues),
+    tail: scaled(tailEnergies(input.singularValues), m * n),
   };
+}
+
+function scaled(tail: Float64Array, whole: number): Float64Array {
+  const energy = tail[0]!;
+  if (energy > 0) for (let k = 0; k < tail.length; k++) tail[k] = (tail[k]! / energy) * whole;
+  return tail;
 }
 
 export function rankAt(options: Options, level: number): number | null {
@@ -57,7 +68,7 @@ export function parametersAt(options: Options, level: number): number {
   return level > options.levels ? options.dense : level * options.step;
 }
 
-/** The summed squared values that are lost at a level. */
+/** The energy that is lost at a level, in the scale of `tail`. */
 export function lossAt(options: Options, level: number): number {
   const rank = rankAt(options, level);
   return rank === null ? 0 : options.tail[Math.min(rank, options.tail.length - 1)]!;

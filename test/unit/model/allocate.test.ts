@@ -124,7 +124,7 @@ describe('a plan', () => {
     );
   });
 
-  it('predicts each error and the error of all together from the spectra', () => {
+  it('predicts each error, and their mean square weighted by size, from the spectra', () => {
     fc.assert(
       fc.property(matrices, share, (list, value) => {
         const { matrices: found, totals } = plan(list, { budget: { kind: 'keep', value } });
@@ -135,8 +135,9 @@ describe('a plan', () => {
           const energy = Array.from(singularValues).reduce((sum, sigma) => sum + sigma ** 2, 0);
           const expected = rank === null ? 0 : relativeError(singularValues, rank);
           assert.ok(Math.abs(error - expected) < 1e-12);
-          whole += energy;
-          lost += energy * expected ** 2;
+          const size = energy > 0 ? list[k]!.shape[0] * list[k]!.shape[1] : 0;
+          whole += size;
+          lost += size * expected ** 2;
         }
         assert.ok(Math.abs(totals.error - (whole > 0 ? Math.sqrt(lost / whole) : 0)) < 1e-9);
       }),
@@ -174,19 +175,29 @@ describe('a plan', () => {
     );
   });
 
-  it('that is optimal errs far less than the others where matrices differ', () => {
-    const list = [
-      powerLaw('steep', 256, 256, 2, 4),
-      powerLaw('flat', 256, 256, 0.3, 4),
-      powerLaw('small', 256, 256, 0.3, 0.01),
-    ];
+  it('that is optimal errs clearly less than the others where matrices differ', () => {
+    const list = [powerLaw('steep', 256, 256, 2), powerLaw('flat', 256, 256, 0.3), powerLaw('middle', 256, 256, 0.9)];
     const error = (spread: Spread) => plan(list, { spread }).totals.error;
-    assert.ok(error('optimal') < error('uniform') / 3, `${error('optimal')} ${error('uniform')}`);
-    assert.ok(error('optimal') < error('energy') / 3, `${error('optimal')} ${error('energy')}`);
+    assert.ok(error('optimal') < error('uniform') / 2, `${error('optimal')} ${error('uniform')}`);
+    assert.ok(error('optimal') < error('energy') / 1.1, `${error('optimal')} ${error('energy')}`);
+  });
+
+  it('does not depend on the norms of matrices: those of small norm are not given up', () => {
+    const ranks = (scale: number) =>
+      plan([powerLaw('a', 64, 64, 0.8), powerLaw('b', 64, 96, 0.8, scale), powerLaw('c', 64, 64, 0.5)]).matrices.map(
+        ({ rank }) => rank,
+      );
+    assert.deepEqual(ranks(1e-3), ranks(1));
+    assert.deepEqual(ranks(1e3), ranks(1));
   });
 });
 
 describe('the optimal plan, held to every choice there is', () => {
+  /** What a matrix's energy counts for: its number of elements, or nothing for a zero matrix. */
+  const countedEnergy = ({ shape: [m, n], singularValues }: Pick<PlanInput, 'shape' | 'singularValues'>) =>
+    singularValues[0]! > 0 ? m * n : 0;
+  const wholeOf = (list: readonly PlanInput[]) => list.reduce((sum, input) => sum + countedEnergy(input), 0);
+
   /** [parameters, summed squared error] of all choices. */
   function allChoices(list: readonly PlanInput[], step: number): [number, number][] {
     let totals: [number, number][] = [[0, 0]];
@@ -196,9 +207,7 @@ describe('the optimal plan, held to every choice there is', () => {
     } of list) {
       const options: [number, number][] = [[m * n, 0]];
       for (let rank = step; factorParameters(m, n, rank) < m * n; rank += step) {
-        const lost = Array.from(singularValues)
-          .slice(rank)
-          .reduce((sum, sigma) => sum + sigma ** 2, 0);
+        const lost = countedEnergy({ shape: [m, n], singularValues }) * relativeError(singularValues, rank) ** 2;
         options.push([factorParameters(m, n, rank), lost]);
       }
       totals = totals.flatMap(([size, lost]) => options.map(([a, b]): [number, number] => [size + a, lost + b]));
@@ -213,7 +222,9 @@ describe('the optimal plan, held to every choice there is', () => {
       if (hull.length > 0 && point[1] >= hull.at(-1)![1]) continue;
       while (hull.length > 1) {
         const [a, b] = [hull.at(-2)!, hull.at(-1)!];
-        if ((b[0] - a[0]) * (point[1] - a[1]) > (point[0] - a[0]) * (b[1] - a[1])) break;
+        // Points on one line, but for rounding, are no corners.
+        const turn = (b[0] - a[0]) * (point[1] - a[1]) - (point[0] - a[0]) * (b[1] - a[1]);
+        if (turn > 1e-9 * (point[0] - a[0]) * a[1]) break;
         hull.pop();
       }
       hull.push(point);
@@ -240,19 +251,14 @@ describe('the optimal plan, held to every choice there is', () => {
         }),
       ),
     );
-  const lossOf = (list: readonly PlanInput[], { totals }: Plan) =>
-    totals.error ** 2 *
-    list.reduce((sum, { singularValues }) => sum + Array.from(singularValues).reduce((s, v) => s + v * v, 0), 0);
+  const lossOf = (list: readonly PlanInput[], { totals }: Plan) => totals.error ** 2 * wholeOf(list);
 
   it('has the least error of all at each size where its steps end, and the least size for that error', () => {
     let checked = 0;
     fc.assert(
       fc.property(small, fc.constantFrom(1, 2), (list, step) => {
         const whole = list.reduce((sum, { shape: [m, n] }) => sum + m * n, 0);
-        const energy = list.reduce(
-          (sum, { singularValues }) => sum + Array.from(singularValues).reduce((s, v) => s + v * v, 0),
-          0,
-        );
+        const energy = wholeOf(list);
         for (const [size, lost] of corners(allChoices(list, step))) {
           const found = plan(list, { budget: { kind: 'keep', value: size / whole }, multiple: step });
           assert.ok(

@@ -40,7 +40,7 @@ describe('the measured error of written factors', () => {
               stored[transposed ? j * m + i : i * n + j] = w[i * n + j]!;
             }
           const [rows, cols] = transposed ? [n, m] : [m, n];
-          const matrix = { ...matrixOf('w', rows, cols), transposed, shape: [m, n] as const };
+          const matrix = { ...matrixOf('w.weight', rows, cols), transposed, shape: [m, n] as const };
           const found = await measureResidual(source(stored), matrix, { rank, a, b });
           const expected = lost === 0 ? 0 : Math.sqrt(lost / whole);
           assert.ok(found === expected || Math.abs(found - expected) <= 1e-9 * expected, `${found} ${expected}`);
@@ -61,7 +61,7 @@ describe('the measured error of written factors', () => {
     const factors = { rank, a: new Float32Array(rank * size).fill(1), b: new Float32Array(size * rank).fill(1) };
     const { signal } = controller;
     await assert.rejects(
-      measureResidual(source(new Float32Array(size * size)), matrixOf('w', size, size), factors, signal),
+      measureResidual(source(new Float32Array(size * size)), matrixOf('w.weight', size, size), factors, signal),
       (error) => error instanceof RankscopeError && error.code === 'cancelled',
     );
     const { user, system } = process.cpuUsage(cancelledAt);
