@@ -8,7 +8,7 @@ export function notAMatrix(tensor: TensorInfo): string | undefined {
     return `${dtype === 'BOOL' ? 'truth values' : `integers (${dtype})`}, not weights`;
   if (/^C\d+$/.test(dtype)) return `complex numbers (${dtype})`;
   if (shape.includes(0)) return 'empty';
-  if (shape.every((size) => size === 1)) return 'a single number';
+  if (shape.length === 0) return 'a single number';
   if (shape.length === 1) return 'a vector';
   return undefined;
 }

@@ -284,6 +284,7 @@ describe('what shape a matrix has', () => {
     assert.deepEqual(only('conv.weight', [1, 3, 5, 5]).matrices[0]?.shape, [1, 75]);
     assert.deepEqual(only('embeddings.position_embeddings', [1, 17, 16]).matrices[0]?.shape, [17, 16]);
     assert.deepEqual(only('blocks.0.gamma', [1, 8, 1, 1]).skipped, [{ name: 'blocks.0.gamma', reason: 'a vector' }]);
+    assert.deepEqual(only('gate.weight', [1, 1]).matrices[0]?.shape, [1, 1]);
     assert.deepEqual(only('scale', [1, 1]).skipped, [{ name: 'scale', reason: 'a single number' }]);
   });
 
