@@ -119,7 +119,11 @@ function sameShape(shapes: readonly string[]): string {
 }
 
 function link(text: string, command: (typeof HOVER_COMMANDS)[number], argument: unknown): string {
-  return `[${text}](command:${command}?${encodeURIComponent(JSON.stringify([argument]))})`;
+  // A parenthesis in a name would end the link.
+  const query = encodeURIComponent(JSON.stringify([argument])).replace(/[()]/g, (sign) =>
+    sign === '(' ? '%28' : '%29',
+  );
+  return `[${text}](command:${command}?${query})`;
 }
 
 // A checkpoint is a stranger's file: its names must not become links, images or table cells.

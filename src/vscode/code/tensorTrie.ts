@@ -59,17 +59,6 @@ export function nameOf(node: TrieNode): string {
   return parts.reverse().join('.');
 }
 
-/** The names of all tensors at and below `node`, in the order of the checkpoint. */
-export function tensorsUnder(node: TrieNode): string[] {
-  const names: string[] = [];
-  const visit = (at: TrieNode, name: string) => {
-    if (at.shape) names.push(name);
-    for (const child of at.children.values()) visit(child, name === '' ? child.key : `${name}.${child.key}`);
-  };
-  visit(node, nameOf(node));
-  return names;
-}
-
 function stepInto(node: TrieNode, step: Step): TrieNode[] {
   if (step === EVERY) return [...node.children.values()];
   const key = typeof step === 'number' && step < 0 ? String(node.children.size + step) : String(step);
