@@ -9,9 +9,14 @@ import type { Value } from './values.ts';
 /** Bytes looked at first; pickles that are longer are read again from a window of the next size. */
 const FIRST_WINDOW = 1 << 20;
 
+/** Bytes read at once for a number among storages. */
+const NEAR = 16_384;
+
 /** The pickles that stand one after the other in a source, and the plain numbers between them. */
 export class PickleSequence {
   at = 0;
+  private near: Uint8Array = new Uint8Array(0);
+  private nearAt = 0;
 
   constructor(
     private readonly source: ByteSource,
@@ -40,9 +45,16 @@ export class PickleSequence {
 
   /** A whole number of 8 bytes. */
   async int64(): Promise<number> {
-    const bytes = await this.source.read(this.at, 8, this.signal);
+    // A thousand small storages may follow one another: one read serves them all.
+    if (!(this.at >= this.nearAt && this.at + 8 <= this.nearAt + this.near.length)) {
+      const length = Math.max(8, Math.min(NEAR, this.source.size - this.at));
+      this.near = await this.source.read(this.at, length, this.signal);
+      this.nearAt = this.at;
+    }
+    const view = new DataView(this.near.buffer, this.near.byteOffset, this.near.byteLength);
+    const value = view.getBigInt64(this.at - this.nearAt, true);
     this.at += 8;
-    return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(0, true));
+    return Number(value);
   }
 
   failure(code: 'malformed' | 'too-large', found: string): RankscopeError {

@@ -249,6 +249,17 @@ with open(sys.argv[1], "wb") as file: pickle.dump({"w": base, "t": base.t(), "h"
     });
   }).timeout(120_000);
 
+  it('sharded by an index is one checkpoint', async () => {
+    folder.write('pytorch_model-00001-of-00002.bin', torchZip(pickle(op.dictOf({ a: MATRIX })), { 0: SIX }));
+    folder.write('pytorch_model-00002-of-00002.bin', legacyFile(op.dictOf({ b: MATRIX }), { 0: [6, 5, 4, 3, 2, 1] }));
+    const shardOf = { a: 'pytorch_model-00001-of-00002.bin', b: 'pytorch_model-00002-of-00002.bin' };
+    folder.write('pytorch_model.bin.index.json', JSON.stringify({ metadata: {}, weight_map: shardOf }));
+    await withCheckpoint(folder.path(), async (checkpoint) => {
+      assert.equal(checkpoint.format, 'pytorch');
+      assert.deepEqual(await readAll(checkpoint), { a: SIX, b: [6, 5, 4, 3, 2, 1] });
+    });
+  });
+
   it('in big-endian order is read', async () => {
     const data = new Uint8Array(new Float32Array(SIX).buffer);
     Buffer.from(data.buffer).swap32();
