@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import type { Backend } from './backend.ts';
 import { prove } from './prove.ts';
+import { createTensorFlowBackend } from './tensorflow/backend.ts';
 import { trialSeconds } from './trial.ts';
 import { createCpuBackend } from './wasm/backend.ts';
 import { openWebgpu } from './webgpu/open.ts';
@@ -30,6 +31,12 @@ const CANDIDATES: readonly Candidate[] = [
     name: 'webgpu',
     remedy: 'It needs a GPU with its Vulkan, Metal or D3D12 driver, the npm package webgpu, and a plain Node',
     open: (threads, named) => openWebgpu({ threads, software: named }),
+    mustWin: true,
+  },
+  {
+    name: 'tensorflow',
+    remedy: 'Install @tensorflow/tfjs-node-gpu, which needs CUDA 11.2 and cuDNN 8.1',
+    open: () => createTensorFlowBackend(),
     mustWin: true,
   },
   { name: 'cpu', remedy: 'It needs a 64-bit processor with SIMD and Node 20 or newer', open: createCpuBackend },

@@ -27,9 +27,14 @@ export function checkValues(
   }
 }
 
-/** Columns of a row-major rows x cols matrix are orthonormal: |Q^T Q - I| <= c eps sqrt(rows) for every entry. */
+/**
+ * The constant for orthonormality: a product of reflectors rounds twice where a value rounds once. LAPACK's own tests allow 30 eps n.
+ */
+const ORTHONORMAL_C = 2 * C;
+
+/** Columns of a row-major rows x cols matrix are orthonormal: |Q^T Q - I| <= 2 c eps sqrt(max(rows, cols)) for every entry. */
 export function checkOrthonormal(q: Float32Array, rows: number, cols: number): void {
-  const bound = C * EPSILON * Math.sqrt(Math.max(rows, cols));
+  const bound = ORTHONORMAL_C * EPSILON * Math.sqrt(Math.max(rows, cols));
   const gram = gramOf(q, rows, cols);
   for (let i = 0; i < cols; i++) {
     for (let j = 0; j < cols; j++) {
@@ -39,16 +44,17 @@ export function checkOrthonormal(q: Float32Array, rows: number, cols: number): v
   }
 }
 
-/** |A v_i - sigma_i u_i| and |A^T u_i - sigma_i v_i| are within the tolerance of the values, for every triplet. */
+/** |A v_i - sigma_i u_i| and |A^T u_i - sigma_i v_i| are within `slack` times the tolerance of the values, for every triplet. */
 export function checkTriplets(
   { left, values, right }: Factors,
   matrix: Float32Array,
   { rows, cols }: { rows: number; cols: number },
+  slack = 1,
 ): void {
   const rank = values.length;
   assert.equal(left.length, rows * rank, 'size of the left factor');
   assert.equal(right.length, cols * rank, 'size of the right factor');
-  const bound = tolerance(rows, cols, values[0] ?? 0);
+  const bound = slack * tolerance(rows, cols, values[0] ?? 0);
   const check = (product: Float64Array, other: Float32Array, what: string) => {
     const length = other.length / rank;
     for (let k = 0; k < rank; k++) {

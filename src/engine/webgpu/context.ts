@@ -12,6 +12,9 @@ export interface Context {
   release(...matrices: readonly GpuMatrix[]): void;
 }
 
+/** Buffers of one matrix: more than any GPU has memory for, few enough to be counted. */
+const MOST_BINDINGS = 4096;
+
 export function createContext(commands: Commands, bindingBytes: number): Context {
   return {
     commands,
@@ -19,6 +22,10 @@ export function createContext(commands: Commands, bindingBytes: number): Context
     matrix(rows, cols) {
       if (4 * cols > bindingBytes) {
         const found = `a row of ${cols} values is larger than a binding of ${bindingBytes} bytes`;
+        throw new RankscopeError('too-large', 'webgpu', found, 'Choose the cpu engine');
+      }
+      if (4 * rows * cols > MOST_BINDINGS * bindingBytes) {
+        const found = `a ${rows} x ${cols} matrix would take more than ${MOST_BINDINGS} buffers of ${bindingBytes} bytes`;
         throw new RankscopeError('too-large', 'webgpu', found, 'Choose the cpu engine');
       }
       const blocks = rowBlocks(rows, cols, bindingBytes).map((block) => ({
