@@ -34,14 +34,20 @@ export async function runCommand(page: Page, command: string): Promise<void> {
 }
 
 /** Answers the question for a file's path that VS Code shows in a browser. */
-export async function answerPath(page: Page, path: string): Promise<void> {
+export async function answerPath(page: Page, file: string): Promise<void> {
   const input = page.locator('.quick-input-widget:visible input').first();
   await input.waitFor({ timeout: WAIT_MS });
-  await input.fill(path);
+  // The dialog writes its own suggestion when it is ready, over what was typed until then.
+  await eventually(async () => {
+    if ((await input.inputValue()) !== file) await input.fill(file);
+    await page.waitForTimeout(700);
+    if ((await input.inputValue()) !== file) throw new Error(`the dialog shows ${await input.inputValue()}`);
+  });
   await page
     .locator('.quick-input-widget:visible')
     .getByRole('button', { name: /^(OK|Save)$/ })
     .click();
+  await input.waitFor({ state: 'hidden' });
 }
 
 /** Opens one of the containers of the activity bar. */
