@@ -8,7 +8,7 @@ export const benchCommand: Command = {
   usage: '[--json] [--engine NAME] [--threads N]',
   summary: 'the engines of this machine, timed and checked in about a minute',
   help: `  --json              print one JSON object
-  --engine NAME       this engine alone: cpu or webgpu
+  --engine NAME       this engine alone: cpu, webgpu or tensorflow
   --threads N         threads of the cpu engine (default: all cores)
 ${COMMON_HELP}
 

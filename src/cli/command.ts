@@ -48,7 +48,7 @@ export const COMMON_HELP = `  --verbose           say on standard error what is 
   -h, --help          this text`;
 
 export const ENGINE: OptionTable = { engine: { type: 'string' }, threads: { type: 'string' } };
-export const ENGINE_HELP = `  --engine NAME       auto (default), cpu, webgpu; auto takes the fastest that is here
+export const ENGINE_HELP = `  --engine NAME       auto (default: the fastest that is here), cpu, webgpu or tensorflow
   --threads N         threads of the cpu engine (default: all cores)`;
 
 /** Parses what follows the command's name; `path` is empty for a command that takes none. @throws UsageError */

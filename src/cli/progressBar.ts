@@ -28,7 +28,9 @@ export function progressBar(stream: NodeJS.WriteStream): { show: (step: Step) =>
 }
 
 export function lineOf({ done, total, message, secondsLeft }: Step): string {
-  const filled = total > 0 ? Math.floor((CELLS * done) / total) : 0;
+  // Nothing is known of the amount yet.
+  if (total === 0) return shorten(message, CELLS + NAME_WIDTH);
+  const filled = Math.floor((CELLS * done) / total);
   const bar = '█'.repeat(filled) + '░'.repeat(CELLS - filled);
   const left = secondsLeft === undefined || done === total ? '' : `  ${duration(secondsLeft)} left`;
   return `${bar} ${done}/${total}  ${shorten(message, NAME_WIDTH)}${left}`;

@@ -45,7 +45,7 @@ export interface BenchOptions {
 }
 
 /** Those that `chooseEngine` can be asked for. */
-const ENGINES = ['cpu', 'webgpu'];
+const ENGINES = ['cpu', 'webgpu', 'tensorflow'];
 const SIZES = [512, 1024, 2048];
 const RANK = 64;
 /** An engine that took so long for one size is not asked for the next. */

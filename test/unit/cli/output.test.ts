@@ -98,6 +98,7 @@ describe('what a terminal shows', () => {
   it('the progress line says how far, what and how long', () => {
     const line = lineOf({ done: 12, total: 24, message: 'layers.3.wq', secondsLeft: 9.5 });
     assert.match(line, /^█{12}░{12} 12\/24 {2}layers\.3\.wq {2}10 s left$/);
+    assert.equal(lineOf({ done: 0, total: 0, message: 'Engine: cpu' }), 'Engine: cpu');
   });
 });
 
