@@ -49,12 +49,15 @@ export function anatomy(tensors: readonly TensorInfo[]): Anatomy {
   const meanings = understand(templates, family);
   const swapped = family !== null && storesTransposed(family, entries, meanings);
 
+  // A map, because a module may be called `__proto__`.
+  const noWeight = new Map(Object.entries(family?.skip ?? {}));
+
   const matrices: MatrixRef[] = [];
   const skipped: Skipped[] = [];
   let layers = 0;
   for (const { tensor, numbers, template, useless } of entries) {
     const meaning = meanings.get(template)!;
-    const reason = useless ?? family?.skip?.[meaning.rest];
+    const reason = useless ?? noWeight.get(meaning.rest);
     if (reason !== undefined) {
       skipped.push({ name: tensor.name, reason });
       continue;
@@ -63,26 +66,27 @@ export function anatomy(tensors: readonly TensorInfo[]): Anatomy {
     if (layer !== null && layer >= layers) layers = layer + 1;
     const transposed = tensor.transposed ?? (swapped && (family?.transposed?.modules.includes(meaning.rest) ?? false));
     const [rows, cols] = matrixShape(tensor);
-    const ref = {
-      tensor,
-      shape: transposed ? ([cols, rows] as const) : ([rows, cols] as const),
-      transposed,
-      rows,
-      cols,
-      layer,
-      role: meaning.role ?? (tensor.shape.length > 2 && !isStack(tensor) ? 'convolution' : 'other'),
-      fixed: fixedBecause(tensor),
-    };
+    const role = meaning.role ?? (tensor.shape.length > 2 && !isStack(tensor) ? 'convolution' : 'other');
     const module = moduleName(meaning, numbers, family);
-    if (!isStack(tensor)) matrices.push({ name: tensor.name, module, offset: 0, ...ref });
-    else
-      for (let slice = 0; slice < tensor.shape[0]!; slice++)
-        matrices.push({
-          name: `${tensor.name}[${slice}]`,
-          module: `${module}[${slice}]`,
-          offset: slice * rows * cols,
-          ...ref,
-        });
+    const fixed = fixedBecause(tensor);
+    const stacked = isStack(tensor);
+    for (let slice = 0; slice < (stacked ? tensor.shape[0]! : 1); slice++) {
+      const suffix = stacked ? `[${slice}]` : '';
+      // Written out: spreading what all slices share doubled the time for many tensors.
+      matrices.push({
+        name: tensor.name + suffix,
+        tensor,
+        shape: transposed ? [cols, rows] : [rows, cols],
+        transposed,
+        rows,
+        cols,
+        offset: slice * rows * cols,
+        layer,
+        module: module + suffix,
+        role,
+        fixed,
+      });
+    }
   }
   return { family: family?.name ?? null, layers, matrices, skipped };
 }

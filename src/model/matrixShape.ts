@@ -27,6 +27,7 @@ export function matrixShape(tensor: TensorInfo): [rows: number, cols: number] {
     const inputs = tensor.shape.slice(0, -1);
     return [inputs.reduce((product, size) => product * size, 1), tensor.shape.at(-1)!];
   }
+  if (tensor.shape.length === 2) return tensor.shape as [number, number];
   const [first = 1, ...rest] = isStack(tensor) ? tensor.shape.slice(1) : sizes(tensor);
   return [first, rest.reduce((product, size) => product * size, 1)];
 }

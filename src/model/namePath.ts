@@ -59,9 +59,12 @@ export function withoutParameter(path: string): string {
 
 /** `path` with each `#` written as the next of `numbers`, of which the one at `except` is passed over. */
 export function fillIn(path: string, numbers: readonly number[], except: number | null): string {
+  const [first = '', ...rest] = path.split('#');
   let next = 0;
-  return path.replace(/#/g, () => {
+  let text = first;
+  for (const piece of rest) {
     if (next === except) next++;
-    return String(numbers[next++] ?? '#');
-  });
+    text += `${numbers[next++] ?? '#'}${piece}`;
+  }
+  return text;
 }
