@@ -38,7 +38,10 @@ export function unpickle(bytes: Uint8Array, start: number, seen: Seen): Unpickle
 export class Machine {
   private stack: Value[] = [];
   private readonly marks: number[] = [];
-  private readonly memo = new Map<number, Value>();
+  /** Picklers number what they remember from 0 or 1 on; other keys are possible. */
+  private readonly memo: (Value | undefined)[] = [undefined];
+  private readonly oddMemo = new Map<number, Value>();
+  private remembered = 0;
   private units = 0;
   private steps = 0;
 
@@ -156,15 +159,18 @@ export class Machine {
 
   remember(key: number): void {
     this.spend(1);
-    this.memo.set(key, this.top());
+    if (this.recalled(key) === undefined) this.remembered++;
+    if (key === this.memo.length) this.memo.push(this.top());
+    else if (key >= 0 && key < this.memo.length) this.memo[key] = this.top();
+    else this.oddMemo.set(key, this.top());
   }
 
   memoize(): void {
-    this.remember(this.memo.size);
+    this.remember(this.remembered);
   }
 
   recall(key: number): void {
-    const value = this.memo.get(key);
+    const value = this.recalled(key);
     if (value === undefined) throw new PickleFault(`it recalls memo ${key}, which was never set`);
     this.push(value);
   }
@@ -173,6 +179,11 @@ export class Machine {
     if (flat.length % 2 !== 0) throw new PickleFault('it has a key without a value');
     this.spend(flat.length / 2);
     for (let i = 0; i < flat.length; i += 2) entries.set(flat[i]!, flat[i + 1]!);
+  }
+
+  private recalled(key: number): Value | undefined {
+    const value = this.memo[key];
+    return value === undefined ? this.oddMemo.get(key) : value;
   }
 
   private newEntries(): Map<Value, Value> {

@@ -137,13 +137,14 @@ function layOut(entries: readonly Parsed[], directory: number, malformed: Fail):
   if (sorted[0] && sorted[0].headerOffset !== 0)
     throw malformed(`${sorted[0].headerOffset} bytes stand before its first entry`);
   const byName = new Map<string, ZipEntry>();
-  for (const [i, { encrypted: _, ...entry }] of sorted.entries()) {
+  for (const [i, entry] of sorted.entries()) {
     const limit = sorted[i + 1]?.headerOffset ?? directory;
     const end = entry.headerOffset + 30 + entry.nameBytes + entry.compressedSize;
     if (end > limit) throw malformed(`its entry ${entry.name} overlaps what follows`);
     if (limit - end > MAX_GAP) throw malformed(`${limit - end} bytes after its entry ${entry.name} belong to none`);
     if (byName.has(entry.name)) throw malformed(`it has two entries ${entry.name}`);
-    byName.set(entry.name, { ...entry, limit });
+    const { name, nameBytes, method, compressedSize, size, headerOffset } = entry;
+    byName.set(name, { name, nameBytes, method, compressedSize, size, headerOffset, limit });
   }
   return byName;
 }

@@ -65,6 +65,12 @@ print(json.dumps([base64.b64encode(pickle.dumps(value, protocol)).decode() for p
     assert.deepEqual([...seen.globals.keys()], ['os.system']);
   });
 
+  it('recalls what was remembered, under any key, None too', () => {
+    const remembered = [op.none, op.put(5), op.text('a'), op.put(0), op.text('b'), op.put(1), op.text('c'), op.put(0)];
+    const { value } = load(pickle(op.tupleOf(...remembered, op.get(5), op.get(0), op.get(1))));
+    assert.deepEqual(plain(value), { tuple: [null, 'a', 'b', 'c', null, 'c', 'b'] });
+  });
+
   it('keeps cycles', () => {
     const { value } = load(pickle(op.emptyList, op.put(0), op.get(0), op.append));
     assert.equal(itemsOf(value)?.[0], value);
