@@ -23,7 +23,7 @@ export const planCommand: Command = {
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --keep SHARE        keep at most this share of the parameters, in (0, 1]
   --energy SHARE      keep this share of every matrix's energy, in (0, 1]
-  --error ERROR       relative error allowed over all matrices together, in [0, 1)
+  --error ERROR       relative error allowed: root mean square over all matrices by their size, in [0, 1)
   --rank R            the same rank everywhere
   --spread HOW        optimal (default): least error; uniform: the same ratio; energy: the same energy
   --multiple N        ranks are multiples of N (default 1)
