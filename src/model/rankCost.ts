@@ -26,7 +26,12 @@ export function loraScale(alpha: number, rank: number, rankStabilized = false): 
  */
 export function tailEnergies(singularValues: ArrayLike<number>): Float64Array {
   const tail = new Float64Array(singularValues.length + 1);
-  for (let i = singularValues.length - 1; i >= 0; i--) tail[i] = tail[i + 1]! + singularValues[i]! ** 2;
+  let sum = 0;
+  for (let i = singularValues.length - 1; i >= 0; i--) {
+    const value = singularValues[i]!;
+    sum += value * value;
+    tail[i] = sum;
+  }
   return tail;
 }
 
