@@ -43,6 +43,11 @@ export class EntryScan {
     return this.#maximum;
   }
 
+  /** Sum of squares so far. */
+  get squares(): number {
+    return this.#squares;
+  }
+
   /** @throws RankscopeError 'not-finite' that names the first such entry's row and column. */
   add(entries: Float32Array): void {
     let squares = 0;

@@ -20,8 +20,19 @@ export interface Quadrature {
 export interface LanczosOptions extends RoutineOptions {
   readonly seed: number;
   readonly probes: number;
+  /** At most so many steps. */
   readonly steps: number;
+  /** Asked now and then whether these quadratures will do; the first is the finer one. */
+  readonly enough?: (rules: Quadratures) => boolean;
 }
+
+/** The quadrature of all steps made, and that of three quarters of them: their difference tells how far the first has converged. */
+export type Quadratures = readonly [Quadrature, Quadrature];
+
+/** Steps before the first time that `enough` is asked, and between the times. */
+const [FIRST_STEPS, MORE_STEPS] = [12, 4];
+/** Blocks of a basis that are multiplied at a time. */
+const CHUNK = 8;
 
 /**
  * Block Golub-Kahan-Lanczos bidiagonalisation of W (on the device) from a random orthonormal block on its shorter side, with full
@@ -31,18 +42,17 @@ export interface LanczosOptions extends RoutineOptions {
  * 1. U_j A_j = W V_j - U U^T W V_j;  2. V_(j+1) R_j = W^T U_j - V V^T W^T U_j;
  * 3. U^T W V is block bidiagonal: A_j on its diagonal, R_j^T above it. Its singular values are the nodes, the first blocks of its right
  *    vectors the weights.
- *
- * Gives the quadratures of `steps` and of two steps less, whose difference tells how far the first has converged.
+
  */
 export async function blockLanczos(
   backend: Backend,
   matrix: Matrix,
-  { seed, probes, steps, signal, progress }: LanczosOptions,
-): Promise<readonly [Quadrature, Quadrature]> {
+  { seed, probes, steps, enough, signal, progress }: LanczosOptions,
+): Promise<Quadratures> {
   const tall = matrix.rows >= matrix.cols;
   const [long, short] = tall ? [matrix.rows, matrix.cols] : [matrix.cols, matrix.rows];
-  const left = await Basis.allocate(backend, long, probes, steps);
-  const right = await Basis.allocate(backend, short, probes, steps);
+  const left = await Basis.allocate(backend, long, probes);
+  const right = await Basis.allocate(backend, short, probes);
   try {
     const random = seededRandom(seed);
     await backend.upload(right.block, 0, short, (out) => {
@@ -51,17 +61,20 @@ export async function blockLanczos(
     await right.append();
     const diagonal: Float32Array[] = [];
     const above: Float32Array[] = [];
-    for (let step = 0; step < steps; step++) {
+    const rule = (size: number) => quadrature(diagonal.slice(0, size), above.slice(0, size), probes);
+    for (let step = 1; ; step++) {
       throwIfCancelled(signal, 'preview');
       await apply(backend, matrix, !tall, right, left);
       diagonal.push(await left.append());
       throwIfCancelled(signal, 'preview');
       await apply(backend, matrix, tall, left, right);
       above.push(await right.append());
-      progress?.((step + 1) / (steps + 1));
+      progress?.(step / (steps + 1));
+      const due = step >= FIRST_STEPS && (step - FIRST_STEPS) % MORE_STEPS === 0;
+      if (step < steps && !(due && enough)) continue;
+      const rules = [rule(step), rule(Math.max(1, Math.floor((3 * step) / 4)))] as const;
+      if (step === steps || enough?.(rules)) return rules;
     }
-    const rule = (size: number) => quadrature(diagonal.slice(0, size), above.slice(0, size), probes);
-    return [rule(steps), rule(steps - 2)];
   } finally {
     left.free();
     right.free();
@@ -82,65 +95,60 @@ async function apply(backend: Backend, matrix: Matrix, transposed: boolean, from
   }
 }
 
-/** Orthonormal vectors of one side: the newest block as columns, all of them as rows of one matrix, zero where none is yet. */
+/** Orthonormal vectors of one side: the newest block as columns, all of them as rows of matrices that are taken as they are needed. */
 class Basis {
   readonly #backend: Backend;
-  readonly #rows: Matrix;
-  readonly #shares: Matrix;
+  readonly #chunks: { readonly rows: Matrix; readonly shares: Matrix }[] = [];
   readonly block: Matrix;
-  #count = 0;
+  #blocks = 0;
 
-  private constructor(backend: Backend, rows: Matrix, shares: Matrix, block: Matrix) {
+  private constructor(backend: Backend, block: Matrix) {
     this.#backend = backend;
-    this.#rows = rows;
-    this.#shares = shares;
     this.block = block;
   }
 
-  static async allocate(backend: Backend, length: number, width: number, blocks: number): Promise<Basis> {
-    const taken: Matrix[] = [];
-    const take = async (rows: number, cols: number) => {
-      const matrix = await backend.allocate(rows, cols);
-      taken.push(matrix);
-      return matrix;
-    };
-    try {
-      const rows = await take(width * blocks, length);
-      const basis = new Basis(backend, rows, await take(width * blocks, width), await take(length, width));
-      await backend.upload(rows, 0, rows.rows, (out) => void out.fill(0));
-      return basis;
-    } catch (thrown) {
-      for (const matrix of taken) backend.free(matrix);
-      throw thrown;
-    }
+  static async allocate(backend: Backend, length: number, width: number): Promise<Basis> {
+    return new Basis(backend, await backend.allocate(length, width));
   }
 
-  /** Makes the block orthonormal and orthogonal to all before it, and keeps it while there is room; gives its R (width x width). */
+  /** Makes the block orthonormal and orthogonal to all before it, and keeps it; gives its R (width x width). */
   async append(): Promise<Float32Array> {
     // Twice is enough (Giraud, Langou, Rozloznik and van den Eshof 2005) unless the Krylov space is exhausted: the QR then completes the block
     // by vectors that know nothing of the basis, so the second time comes after it, and again while it takes much away.
     await this.#project();
     let factor = await this.#normalize();
-    for (let pass = 0; this.#count > 0 && pass < PASS_LIMIT; pass++) {
+    for (let pass = 0; this.#blocks > 0 && pass < PASS_LIMIT; pass++) {
       await this.#project();
       const again = await this.#normalize();
       factor = product(again, factor, this.block.cols);
       if (leastDiagonal(again, this.block.cols) > 0.5) break;
     }
-    if (this.#count < this.#rows.rows) {
-      const vectors = await this.#backend.download(this.block);
-      const { cols } = this.block;
-      await this.#backend.upload(this.#rows, this.#count, cols, (out) => transpose(vectors, cols, out));
-      this.#count += cols;
-    }
+    const { rows: length, cols: width } = this.block;
+    if (this.#blocks % CHUNK === 0) await this.#addChunk(length, width);
+    const vectors = await this.#backend.download(this.block);
+    const place = (this.#blocks % CHUNK) * width;
+    await this.#backend.upload(this.#chunks.at(-1)!.rows, place, width, (out) => transpose(vectors, width, out));
+    this.#blocks += 1;
     return factor;
+  }
+
+  async #addChunk(length: number, width: number): Promise<void> {
+    const rows = await this.#backend.allocate(CHUNK * width, length);
+    try {
+      await this.#backend.upload(rows, 0, rows.rows, (out) => void out.fill(0));
+      this.#chunks.push({ rows, shares: await this.#backend.allocate(CHUNK * width, width) });
+    } catch (thrown) {
+      this.#backend.free(rows);
+      throw thrown;
+    }
   }
 
   /** Takes the parts along the basis out of the block. */
   async #project(): Promise<void> {
-    if (this.#count === 0) return;
-    await this.#backend.multiply(this.#shares, this.#rows, this.block);
-    await this.#backend.multiply(this.block, this.#rows, this.#shares, { transposeA: true, alpha: -1, beta: 1 });
+    for (const { rows, shares } of this.#chunks) {
+      await this.#backend.multiply(shares, rows, this.block);
+      await this.#backend.multiply(this.block, rows, shares, { transposeA: true, alpha: -1, beta: 1 });
+    }
   }
 
   async #normalize(): Promise<Float32Array> {
@@ -153,7 +161,9 @@ class Basis {
   }
 
   free(): void {
-    for (const matrix of [this.#rows, this.#shares, this.block]) this.#backend.free(matrix);
+    for (const matrix of [this.block, ...this.#chunks.flatMap(({ rows, shares }) => [rows, shares])]) {
+      this.#backend.free(matrix);
+    }
   }
 }
 

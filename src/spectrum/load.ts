@@ -20,6 +20,8 @@ export interface ScaledRows {
   readonly rows: number;
   readonly cols: number;
   read(row: number, out: Float32Array): Promise<void>;
+  /** The summed squares of the scaled entries read so far. */
+  energy(): number;
 }
 
 export interface Loaded<Result> {
@@ -58,6 +60,7 @@ function scaledRows(source: RowSource, scan: EntryScan, scale: number, signal: A
   return {
     rows,
     cols,
+    energy: () => scan.squares * scale ** 2,
     async read(row, out) {
       throwIfCancelled(signal, name);
       await source.read(row, out, signal);

@@ -3,7 +3,7 @@ import type { Backend, Matrix, RoutineOptions, RowSource } from '../engine/backe
 import type { EnergyLevel, Measures, PreviewBand } from '../model/findings.ts';
 import { estimateValues, type SpectrumFacts } from './density.ts';
 import { exactSpectrum } from './exact.ts';
-import { blockLanczos, type Quadrature } from './lanczos.ts';
+import { blockLanczos, type Quadrature, type Quadratures } from './lanczos.ts';
 import { loadScaled, part, uploadRows } from './load.ts';
 import { effectiveRank, energyRanks, measures } from './measures.ts';
 
@@ -11,7 +11,7 @@ export interface PreviewOptions extends RoutineOptions {
   readonly seed?: number;
   /** Random starting vectors, multiplied together: more of them lessen the part of chance. */
   readonly probes?: number;
-  /** Products with W and W^T for each: more of them resolve the spectrum finer. */
+  /** Products with W and W^T for each. Default: until the energy ranks' bands are narrow, 32 at most. */
   readonly steps?: number;
 }
 
@@ -21,7 +21,9 @@ export interface Preview {
   readonly band: PreviewBand;
 }
 
-const STEPS = 12;
+const MOST_STEPS = 32;
+/** Half the width of an energy rank's band, as a share of p, at which no more steps are made; the error is a fraction of it. */
+const NARROW = 0.02;
 /** Below this size all values are found about as fast as a preview. */
 const LEAST_SIZE = 768;
 /** p times the probes: chance then moves the share of values above a threshold by sqrt(1/2 / this) at most, about half a percent. */
@@ -29,13 +31,13 @@ const SAMPLES = 2 ** 14;
 const [LEAST_PROBES, MOST_PROBES] = [8, 16];
 /** The band is this many standard errors, as the probes tell them, wide to each side. */
 const ERRORS = 2.5;
-/** And this many times what the last two steps changed. */
+/** And this many times what the last quarter of the steps changed. */
 const CHANGES = 2;
 
 /**
  * Rank measures by stochastic Lanczos quadrature (Chen, Trogdon and Ubaru, arXiv 2105.06595 and 2204.01941) in its block form, with a band
  * that is said to hold each true number: chance is measured by leaving out each probe in turn (the jackknife), resolution by the change
- * that the last two steps made. Deterministic for a seed.
+ * that the last quarter of the steps made. Deterministic for a seed.
  *
  * A matrix so small that this would span half its space, or so large that the device cannot hold it, is computed exactly; its band has no
  * width.
@@ -48,7 +50,7 @@ export async function previewSpectrum(
   options: PreviewOptions = {},
 ): Promise<Preview> {
   const p = Math.min(source.rows, source.cols);
-  const { steps = STEPS, seed = 1 } = options;
+  const { steps = MOST_STEPS, seed = 1 } = options;
   const probes = options.probes ?? Math.min(MOST_PROBES, Math.max(LEAST_PROBES, Math.ceil(SAMPLES / p)));
   if (2 * probes * steps >= p || (options.probes === undefined && p < LEAST_SIZE)) {
     return exactPreview(backend, source, options);
@@ -63,10 +65,13 @@ export async function previewSpectrum(
   try {
     const { result, entries, scale } = await loadScaled(source, options.signal, async (rows) => {
       await uploadRows(backend, rows, 0, rows.rows, matrix, 0, part(options, 0, 0.3));
-      return blockLanczos(backend, matrix, { ...part(options, 0.3, 1), seed, probes, steps });
+      const facts = { count: p, energy: rows.energy() };
+      if (facts.energy === 0) return undefined;
+      const enough = (rules: Quadratures) => options.steps === undefined && isNarrow(bandOf(rules, facts), p);
+      return blockLanczos(backend, matrix, { ...part(options, 0.3, 1), seed, probes, steps, enough });
     });
     const facts = { count: p, energy: (entries.frobeniusNorm * scale) ** 2 };
-    if (facts.energy === 0) return settled(measures(new Float64Array(p), shapeOf(source), 0));
+    if (!result) return settled(measures(new Float64Array(p), shapeOf(source), 0));
     const values = estimateValues(result[0], facts).map((value) => value / scale);
     const estimates = {
       ...measures(values, shapeOf(source), entries.noiseDeviation),
@@ -108,7 +113,7 @@ interface Sketch {
   readonly effectiveRankEnergy: number;
 }
 
-function bandOf([last, before]: readonly [Quadrature, Quadrature], facts: SpectrumFacts): PreviewBand {
+function bandOf([last, before]: Quadratures, facts: SpectrumFacts): PreviewBand {
   const all = Array.from({ length: last.probes }, (_, i) => i);
   const sketch = (rule: Quadrature, probes = all): Sketch => {
     const values = estimateValues(rule, facts, probes);
@@ -148,6 +153,10 @@ function bandOf([last, before]: readonly [Quadrature, Quadrature], facts: Spectr
 
 /** By the rounding of f32: ends that a theorem gives, such as p, are not to exclude a number that rounding moved. */
 const widened = ([low, high]: readonly [number, number]) => [low * (1 - 1e-5), high * (1 + 1e-5)] as const;
+
+function isNarrow({ energyRanks: bands }: PreviewBand, p: number): boolean {
+  return Object.values(bands).every(([low, high]) => high - low <= 2 * NARROW * p);
+}
 
 /** Standard error from the estimates that leave out one probe each (Tukey 1958). */
 function jackknife(estimates: readonly number[]): number {

@@ -141,14 +141,13 @@ describe('preview of a spectrum', () => {
 
       const counts = { held: 0, asked: 0 };
       for (const name of NAMES) {
-        const levels = name === 'graded' ? ENERGY_LEVELS.slice(0, 3) : ENERGY_LEVELS;
-        it(`of ${name} 900 x 800: energy ranks at ${levels.join(', ')} within 2 % of p`, async () => {
-          const { truth, source } = known(name, 900, 800);
+        it(`of ${name} 1200 x 1100: energy ranks within 2 % of p`, async () => {
+          const { truth, source } = known(name, 1200, 1100);
           for (let seed = 1; seed <= 3; seed++) {
             const { measures: found, band } = await previewSpectrum(backend, source, { seed });
-            for (const level of levels) {
+            for (const level of ENERGY_LEVELS) {
               const off = Math.abs(found.energyRanks[level] - truth.energyRanks[level]);
-              assert.ok(off <= 0.02 * 800, `${level}: off by ${off}, seed ${seed}`);
+              assert.ok(off <= 0.02 * 1100, `${level}: off by ${off}, seed ${seed}`);
             }
             for (const [, inside] of held(band, truth)) {
               counts.asked++;
