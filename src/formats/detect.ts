@@ -2,6 +2,7 @@ import { RankscopeError } from '../base/errors.ts';
 import type { ByteSource } from './byteSource.ts';
 import type { Format } from './format.ts';
 import { HEAD_BYTES } from './limits.ts';
+import { refuseOthers } from './others.ts';
 import { isZip, openZip } from './zip/archive.ts';
 
 export interface Detection {
@@ -30,7 +31,7 @@ export async function detect(source: ByteSource, formats: readonly Format[], sig
       `this zip archive of ${entries.length} entries (${entries.slice(0, 3).join(', ')} ...) holds no checkpoint of a known kind`,
       'Unpack it and open what is in it',
     );
-  refuseKnownOthers(source, head);
+  refuseOthers(source, head, named);
   if (named) return { format: named, remarks: [] };
   const start = [...head.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
   throw new RankscopeError(
@@ -50,38 +51,3 @@ function extensionOf(name: string, format: Format): string | undefined {
   const lower = name.toLowerCase();
   return format.extensions.find((extension) => lower.endsWith(extension));
 }
-
-function refuseKnownOthers(source: ByteSource, head: Uint8Array): void {
-  const fail = (found: string, remedy: string): never => {
-    throw new RankscopeError('not-a-checkpoint', source.name, found, remedy);
-  };
-  if (source.size === 0) fail('the file is empty', 'Copy or download it again');
-  const text = Buffer.from(head).toString('latin1');
-  if (text.startsWith('version https://git-lfs.github.com/')) {
-    const size = /\nsize (\d{1,15})\n/.exec(text)?.[1];
-    fail(
-      `this is a Git LFS pointer to the real file${size ? ` of ${size} bytes` : ''}, not the file itself`,
-      'Fetch it with: git lfs pull',
-    );
-  }
-  if (/^\s*(<!doctype html|<html|<\?xml|<head|<body)/i.test(text))
-    fail('this is a web page, not a checkpoint', 'The download gave an error page or a login page: download it again');
-  for (const [magic, what, remedy] of OTHERS) if (text.startsWith(magic)) fail(`this is ${what}`, remedy);
-  if (source.size < 8) fail(`the file has only ${source.size} bytes`, 'It is cut off: copy or download it again');
-  if (head.every((byte) => byte === 0)) fail('the file begins with nothing but zeros', 'The download was not finished');
-}
-
-const UNPACK = 'Unpack it and open what is in it';
-const OTHERS: readonly (readonly [magic: string, what: string, remedy: string])[] = [
-  ['\x1f\x8b', 'a gzip archive', UNPACK],
-  ['(\xb5\x2f\xfd', 'a zstd archive', UNPACK],
-  ['\xfd7zXZ', 'an xz archive', UNPACK],
-  ['7z\xbc\xaf', 'a 7-Zip archive', UNPACK],
-  ['BZh', 'a bzip2 archive', UNPACK],
-  ['Rar!', 'a RAR archive', UNPACK],
-  ['\x7fELF', 'a program', ''],
-  ['MZ', 'a Windows program', ''],
-  ['\x89PNG', 'a picture', ''],
-  ['%PDF', 'a PDF document', ''],
-  ['SQLite format 3', 'a database', ''],
-];

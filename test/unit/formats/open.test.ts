@@ -142,7 +142,9 @@ describe('opening', () => {
     'a gzip archive': [new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0]), /gzip/],
     'a download of zeros': [new Uint8Array(5000), /zeros/],
     'a few bytes': ['abc', /only 3 bytes/],
-    'a text': ['these are my notes on the model', /begins with the bytes 74 68/],
+    'a configuration': ['{"model_type": "llama"}', /JSON file.*open its folder/],
+    'random bytes': [new Uint8Array([0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4, 5]), /begins with the bytes de ad/],
+    'a text': ['these are my notes on the modél', /text file/],
   };
   for (const [what, [content, says]] of Object.entries(others))
     it(`calls ${what} what it is`, () =>
