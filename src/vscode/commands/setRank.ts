@@ -17,7 +17,7 @@ export async function setRank(workbench: Workbench, target: RankTarget = {}): Pr
   if (!names?.length) return;
   const rank = target.rank === undefined ? await askRank(session, names) : target.rank;
   if (rank === undefined) return;
-  for (const name of names) workbench.desk.setRank(session.path, name, rank);
+  workbench.desk.setRank(session.path, names, rank);
 }
 
 export async function askSession({ store }: Workbench): Promise<Session | undefined> {

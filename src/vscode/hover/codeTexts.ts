@@ -28,7 +28,8 @@ export class CodeTexts {
   /** Everything that an answer about `document` needs. */
   async around(document: vscode.TextDocument, nearby: CheckpointsNearby) {
     const [model, sessions] = await Promise.all([this.model(), nearby.sessions()]);
-    const others = document.languageId === 'python' ? await this.files.otherPrograms(model, document) : [];
+    const isCompared = document.languageId === 'python' && sessions.length > 0;
+    const others = isCompared ? await this.files.otherPrograms(model, document) : [];
     return { model, sessions, others, text: await this.files.codeText(model, document) };
   }
 

@@ -17,17 +17,26 @@ const OTHERS_LIMIT = 40;
 /** Python files as texts: as they are in an editor where one has them open, else as on disk. */
 export class SourceFiles {
   private readonly onDisk = new Map<string, SourceText>();
+  private paths: Promise<string[]> | undefined;
   private others: Promise<CodeText[]> | undefined;
+  /** Files that changed since the others were read. */
+  private readonly changed = new Set<string>();
 
   constructor(private readonly workbench: Workbench) {
     const watcher = vscode.workspace.createFileSystemWatcher('**/*.py');
     const forget = () => {
+      this.paths = undefined;
       this.others = undefined;
     };
     watcher.onDidCreate(forget);
-    watcher.onDidChange(forget);
     watcher.onDidDelete(forget);
-    workbench.context.subscriptions.push(watcher, vscode.workspace.onDidChangeTextDocument(forget));
+    watcher.onDidChange((uri) => this.changed.add(uri.toString()));
+    workbench.context.subscriptions.push(
+      watcher,
+      vscode.workspace.onDidChangeTextDocument(({ document: { languageId, uri } }) => {
+        if (languageId === 'python') this.changed.add(uri.toString());
+      }),
+    );
   }
 
   /** A document with its notebook's cells and with the files of the workspace that it imports. */
@@ -41,8 +50,13 @@ export class SourceFiles {
 
   /** The other Python files of the workspace that define modules. They are read and parsed when first asked for. */
   otherPrograms(model: CodeModel, than: vscode.TextDocument): Promise<CodeText[]> {
-    this.others ??= this.readOthers(model);
     const own = sourceText(than);
+    // What is typed into this document does not change the others.
+    if ([...this.changed].some((key) => key !== own.key)) {
+      this.others = undefined;
+      this.changed.clear();
+    }
+    this.others ??= this.readOthers(model);
     return this.others.then((all) =>
       all
         .filter(({ source }) => source.key !== own.key)
@@ -57,9 +71,9 @@ export class SourceFiles {
   }
 
   private async readOthers(model: CodeModel): Promise<CodeText[]> {
-    const files = await workspaceFiles(['.py'], 10 * OTHERS_LIMIT, this.workbench.log);
+    this.paths ??= workspaceFiles(['.py'], 10 * OTHERS_LIMIT, this.workbench.log);
     const programs: CodeText[] = [];
-    for (const fsPath of files) {
+    for (const fsPath of await this.paths) {
       const source = await this.read(fsPath);
       if (!source || !/\bModule\b/.test(source.text)) continue;
       programs.push(await this.program(model, source, [source], path.dirname(fsPath)));

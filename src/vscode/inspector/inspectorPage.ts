@@ -14,7 +14,7 @@ export function showInspector(workbench: Workbench, webview: vscode.Webview, ses
     cancel: () => session.cancel(),
     spectrum: ({ name }) => session.spectrum(name),
     visible: ({ names }) => session.prioritize(names),
-    setRank: async ({ name, rank }) => workbench.desk.setRank(session.path, name, rank),
+    setRank: async ({ name, rank }) => workbench.desk.setRank(session.path, [name], rank),
     save: (request) => saveFromPage(request, session.path),
   });
   const load = () => loadPage(webview, workbench.context.extensionUri, 'inspector', session.path);

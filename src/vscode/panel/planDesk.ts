@@ -94,11 +94,15 @@ export class PlanDesk {
     if (request) this.keep({ request, history: history.slice(0, -1) });
   }
 
-  /** Sets by hand the rank of a matrix of any checkpoint; null takes it back. */
-  setRank(path: string, name: string, rank: number | null): void {
+  /** Sets by hand the rank of matrices of any checkpoint, in one step; null takes it back. */
+  setRank(path: string, names: readonly string[], rank: number | null): void {
     this.choose(path);
-    const { [name]: _, ...others } = this.request().overrides;
-    this.change({ ...this.request(), overrides: rank === null ? others : { ...others, [name]: rank } });
+    const overrides = { ...this.request().overrides };
+    for (const name of names) {
+      if (rank === null) delete overrides[name];
+      else overrides[name] = rank;
+    }
+    this.change({ ...this.request(), overrides });
   }
 
   /**

@@ -39,16 +39,27 @@ describe('the plan desk', () => {
   it('takes a rank set by hand as an override, shows it in the inspector, and undoes it', async () => {
     const session = parts.store.get(SAMPLE);
     const name = session.view?.matrices.at(-1)?.name ?? assert.fail();
-    desk.setRank(SAMPLE, name, 3);
+    desk.setRank(SAMPLE, [name], 3);
     assert.deepEqual(session.ranks, { [name]: 3 });
     assert.equal((await desk.compute()).matrices.find((matrix) => matrix.name === name)?.rank, 3);
-    desk.setRank(SAMPLE, name, null);
+    desk.setRank(SAMPLE, [name], null);
     assert.deepEqual(session.ranks, {});
     desk.undo();
     assert.deepEqual(session.ranks, { [name]: 3 });
     desk.undo();
     assert.deepEqual(desk.snapshot().request, FIRST_REQUEST);
     assert.equal(desk.snapshot().canUndo, false);
+  });
+
+  it('sets all layers of a module in one step', () => {
+    const names = (parts.store.get(SAMPLE).view?.matrices ?? [])
+      .map(({ name }) => name)
+      .filter((name) => /q_proj/.test(name));
+    assert.ok(names.length > 1);
+    desk.setRank(SAMPLE, names, 4);
+    assert.deepEqual(Object.keys(desk.snapshot().request.overrides), names);
+    desk.undo();
+    assert.deepEqual(desk.snapshot().request.overrides, {});
   });
 
   it('remembers a request over windows', () => {
