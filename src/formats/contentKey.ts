@@ -26,20 +26,25 @@ export async function findTies(
   const shapes = groupBy(matrices, ([first]) => `${first!.dtype} ${first!.shape.join('x')}`);
   const joined: TensorInfo[][] = byStorage.filter((group) => !isMatrix(group));
   for (const alike of shapes.values())
-    for (const sampled of await splitBy(alike, (tensor) => sample(checkpoint, tensor, signal)))
-      for (const same of await splitBy(sampled, (tensor) => wholeContent(checkpoint, tensor, signal)))
+    for (const sampled of await splitBy(alike, SAMPLES_AT_ONCE, (tensor) => sample(checkpoint, tensor, signal)))
+      for (const same of await splitBy(sampled, 1, (tensor) => wholeContent(checkpoint, tensor, signal)))
         joined.push(same.flat());
   return joined.filter((group) => group.length > 1).map((group) => group.map((tensor) => tensor.name));
 }
 
+/** Small reads that hide one another's latency. */
+const SAMPLES_AT_ONCE = 32;
+
 /** Splits groups of tied tensors by a property of their content; a single group is not even looked at. */
 async function splitBy(
   groups: readonly TensorInfo[][],
+  atOnce: number,
   property: (tensor: TensorInfo) => Promise<string>,
 ): Promise<TensorInfo[][][]> {
   if (groups.length < 2) return [[...groups]];
   const keys: string[] = [];
-  for (const group of groups) keys.push(await property(group[0]!));
+  for (let at = 0; at < groups.length; at += atOnce)
+    keys.push(...(await Promise.all(groups.slice(at, at + atOnce).map((group) => property(group[0]!)))));
   return [...groupBy(groups, (_, index) => keys[index]!).values()];
 }
 

@@ -150,6 +150,24 @@ describe('a safetensors file', () => {
     await checkpoint.close();
   });
 
+  it('stops reading within 200 ms of a cancellation', async () => {
+    const bytes = 2 ** 29;
+    const header = safetensorsBytes({ w: { dtype: 'F16', shape: [bytes / 2], data_offsets: [0, bytes] } });
+    const path = write(header);
+    truncateSync(path, header.length + bytes);
+    const checkpoint = await openCheckpoint(path);
+    const stop = new AbortController();
+    let stopped = 0;
+    setTimeout(() => {
+      stopped = performance.now();
+      stop.abort();
+    }, 5);
+    const out = new Float32Array(bytes / 8);
+    await rejectsWith(checkpoint.read(checkpoint.tensors[0]!, 0, out, stop.signal), 'cancelled');
+    assert.ok(performance.now() - stopped < 200);
+    await checkpoint.close();
+  });
+
   it('gives any range of a tensor, and its stored bytes', async () => {
     const values = Array.from({ length: 100 }, (_, i) => i / 7);
     const checkpoint = await openCheckpoint(
