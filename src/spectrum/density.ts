@@ -29,6 +29,8 @@ interface Node {
 
 /** Relative to the value, to sigma_1 (rounding of f32) and to the bulk: a node nearer than this to a singular value lies on it. */
 const [NEAR_VALUE, NEAR_ROUNDING, NEAR_BULK] = [1e-3, 1e-6, 1e-3];
+/** Nodes nearer to each other than this, relative to their value, are one cluster. */
+const NEAR_CLUSTER = 1e-5;
 /** Shares of the energy below this are lost in the rounding of what was subtracted from it. */
 const LEAST_ENERGY = 1e-4;
 
@@ -82,13 +84,35 @@ function weightedNodes(quadrature: Quadrature, count: number, probes: readonly n
   const rounding = NEAR_ROUNDING * values[0]!;
   const converged = Array.from(values, (value, k) => residuals[k]! <= NEAR_VALUE * value + rounding);
   const scale = NEAR_BULK * bulkScale(values, weight, converged);
-  // The weight of one value is chi-squared with a degree per probe, over their number: this is beyond its 99.9 % quantile.
-  const most = 1 + 4 * Math.sqrt(2 / probes.length) + 4 / probes.length;
+  const single = singles(values, weight, converged, probes.length);
   return Array.from(values, (value, k): Node => {
-    const single = converged[k]! && weight[k]! <= most && value > 10 * rounding;
     const atom = residuals[k]! <= NEAR_VALUE * value + rounding + scale;
-    return { value, count: weight[k]!, atom, single };
+    return { value, count: weight[k]!, atom, single: single[k]! && value > 10 * rounding };
   }).filter((node) => node.count > 1e-6);
+}
+
+/**
+ * Which nodes stand for one singular value each. The weight of c values is chi-squared with c degrees per probe over the number of probes: more
+ * than its 99.9 % quantile for the c nodes of a cluster means that more values lie there than nodes. A cluster is looked at as a whole, because
+ * within it the weights are shared out at will.
+ */
+function singles(
+  values: Float64Array,
+  weight: readonly number[],
+  converged: readonly boolean[],
+  probes: number,
+): boolean[] {
+  const out: boolean[] = [];
+  for (let from = 0; from < values.length; ) {
+    let to = from + 1;
+    while (to < values.length && values[to - 1]! - values[to]! <= NEAR_CLUSTER * values[to]!) to++;
+    const degrees = (to - from) * probes;
+    const most = 1 + 4 * Math.sqrt(2 / degrees) + 4 / degrees;
+    const total = weight.slice(from, to).reduce((sum, one) => sum + one, 0);
+    for (let k = from; k < to; k++) out.push(converged[k]! && total <= most * (to - from));
+    from = to;
+  }
+  return out;
 }
 
 /** Root mean square of the values that are not converged. */

@@ -40,8 +40,8 @@ const KNOWN: readonly BackendUnderTest[] = [
     longSide: 2000,
     open: chosen('cpu'),
   },
-  // On a GPU that the processor imitates, which is what a test machine has.
-  { name: 'webgpu', workLimit: 2e7, longSide: 500, open: onSoftwareGpu },
+  // On a GPU that the processor imitates, which is what a test machine has. Vulkan lets a division be 2.5 units off.
+  { name: 'webgpu', workLimit: 6e6, longSide: 400, vectorSlack: 2, open: onSoftwareGpu },
   {
     name: 'tensorflow',
     // The vectors are Eigen's, and a little further off than ours.
