@@ -102,8 +102,8 @@ onThemeChange(() => {
 link.onUpdate((update) => {
   if (!model) return;
   const { model: next, changed } = updated(model, update);
+  if (next.layout !== model.layout) spectra.forget();
   model = next;
-  if (changed.has('checkpoint')) spectra.forget();
   if (changed.has('checkpoint') || 'error' in update) header.show(model.checkpoint, model.error);
   if (changed.has('selected') && model.selected) choose({ selected: model.selected });
   redraw();
@@ -156,7 +156,7 @@ function exportMap(kind: 'png' | 'csv' | 'json'): void {
 }
 
 function exportSpectrum(kind: 'png' | 'csv', name: string, canvases: readonly HTMLCanvasElement[]): void {
-  const file = exportName(`${name}.`, `spectrum.${kind}`);
+  const file = exportName(`${name}.tensor`, `spectrum.${kind}`);
   if (kind === 'png') {
     save(file, pictureOf({ title: name, canvases }, readTheme()), 'base64');
     return;

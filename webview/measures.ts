@@ -38,7 +38,7 @@ export const MEASURES: readonly Measure[] = [
   rank(
     'effectiveRank',
     'Effective rank',
-    'exp of the entropy of the singular values (Roy and Vetterli 2007): how many directions share the work, if all did an equal part.',
+    'How many directions share the work, if all did an equal part: exp of the entropy of the singular values (Roy and Vetterli 2007).',
     (finding) => finding.effectiveRank,
   ),
   ...energyMeasures,

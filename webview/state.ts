@@ -1,5 +1,6 @@
 import type { MatrixFinding } from '../src/model/findings.ts';
 import type { InspectorSnapshot, InspectorUpdate } from '../src/protocol/page.ts';
+import type { MatrixView } from '../src/protocol/service.ts';
 import { buildLayout, type Layout } from './grid.ts';
 import { BASES, type Basis, MEASURES } from './measures.ts';
 
@@ -48,33 +49,57 @@ export function modelOf(snapshot: InspectorSnapshot): Model {
     ...snapshot,
     layout: buildLayout(snapshot.checkpoint?.matrices ?? []),
     findings: new Map(snapshot.findings.map((finding) => [finding.name, finding])),
-    skipped: new Map(allSkipped(snapshot).map(({ name, reason }) => [name, reason])),
+    skipped: new Map([
+      ...skippedAtOpening(snapshot.checkpoint),
+      ...snapshot.skipped.map(({ name, reason }) => [name, reason] as const),
+    ]),
   };
 }
 
 /**
- * The model after `update`, and what changed. A checkpoint in an update means that it was opened anew: what was found in the old one
- * is forgotten. The maps of a running analysis are added to in place, since copying 100,000 findings for each new one would take
- * longer than drawing them.
+ * The model after `update`, and what changed. The maps of a running analysis are added to in place, since copying 100,000 findings for
+ * each new one would take longer than drawing them.
  */
 export function updated(model: Model, update: InspectorUpdate): { model: Model; changed: ReadonlySet<Part> } {
   const changed = new Set<Part>();
-  if ('checkpoint' in update) {
-    const snapshot: InspectorSnapshot = { ...model, findings: [], skipped: [], ...update };
-    return { model: modelOf(snapshot), changed: new Set(['checkpoint', 'run', 'findings', 'ranks', 'selected']) };
-  }
-  if (update.findings?.length || update.skipped?.length) {
-    const findings = model.findings as Map<string, MatrixFinding>;
-    const skipped = model.skipped as Map<string, string>;
-    for (const finding of update.findings ?? []) findings.set(finding.name, finding);
-    for (const { name, reason } of update.skipped ?? []) skipped.set(name, reason);
-    changed.add('findings');
-  }
+  const { findings: newFindings = [], skipped: newlySkipped = [], ...rest } = update;
+  const reopened = update.checkpoint === undefined ? model : reopen(model, update.checkpoint);
+  const findings = reopened.findings as Map<string, MatrixFinding>;
+  const skipped = reopened.skipped as Map<string, string>;
+  for (const finding of newFindings) findings.set(finding.name, finding);
+  for (const { name, reason } of newlySkipped) skipped.set(name, reason);
+  if (update.checkpoint !== undefined) changed.add('checkpoint');
+  if (newFindings.length > 0 || newlySkipped.length > 0) changed.add('findings');
   if (update.run || update.engine || 'error' in update) changed.add('run');
   if (update.ranks) changed.add('ranks');
   if (update.selected) changed.add('selected');
-  const { findings: _findings, skipped: _skipped, ...rest } = update;
-  return { model: { ...model, ...rest }, changed };
+  return { model: { ...reopened, ...rest }, changed };
+}
+
+/**
+ * The model of a checkpoint that was read again. What is known of its matrices holds as long as they are the same; a host that found
+ * another content loads the page anew. The layout stays where no matrix came or went, so that nothing moves under the pointer.
+ */
+function reopen(model: Model, checkpoint: InspectorSnapshot['checkpoint']): Model {
+  const matrices = checkpoint?.matrices ?? [];
+  const before = model.checkpoint?.matrices ?? [];
+  if (matrices.length === before.length && matrices.every((matrix, index) => isSame(matrix, before[index]!))) {
+    return { ...model, skipped: new Map([...model.skipped, ...skippedAtOpening(checkpoint)]) };
+  }
+  const kept = matrices.flatMap(({ name, shape }) => {
+    const finding = model.findings.get(name);
+    return finding && String(finding.shape) === String(shape) ? [[name, finding] as const] : [];
+  });
+  return {
+    ...model,
+    layout: buildLayout(matrices),
+    findings: new Map(kept),
+    skipped: new Map(skippedAtOpening(checkpoint)),
+  };
+}
+
+function isSame(a: MatrixView, b: MatrixView): boolean {
+  return a.name === b.name && a.layer === b.layer && a.module === b.module && String(a.shape) === String(b.shape);
 }
 
 const SLIDERS_KEPT = 200;
@@ -111,7 +136,6 @@ function isZoom(value: unknown): value is Zoom {
   return typeof value === 'object' && value !== null && isRange((value as Zoom).x) && isRange((value as Zoom).y);
 }
 
-/** Tensors left out when the file was opened, and those the run could not analyze. */
-function allSkipped({ checkpoint, skipped }: InspectorSnapshot) {
-  return [...(checkpoint?.skipped ?? []), ...skipped];
+function skippedAtOpening(checkpoint: InspectorSnapshot['checkpoint']): (readonly [string, string])[] {
+  return (checkpoint?.skipped ?? []).map(({ name, reason }) => [name, reason]);
 }

@@ -167,8 +167,8 @@ function configure(
             ...ticks,
             callback: columnLabel,
             minRotation: upright ? 90 : 0,
-            // The library puts the foot of an upright label beside its tick, by half of its line.
-            labelOffset: upright ? (FONT_SIZE * 1.2) / 2 : 0,
+            // The library puts the foot of an upright label beside its tick, by the height of a line.
+            labelOffset: upright ? FONT_SIZE * 1.2 : 0,
             maxRotation: 90,
             padding: 2,
           },

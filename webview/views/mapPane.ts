@@ -7,6 +7,7 @@ import { element, throttled } from '../dom.ts';
 import type { Grid, Layout } from '../grid.ts';
 import { BASES, isShare, measureById } from '../measures.ts';
 import type { Choices, Model, Zoom } from '../state.ts';
+import { baseName } from './header.ts';
 import { createHeatmapView, type HeatmapContent, type HeatmapView } from './heatmap.ts';
 import { createLegend, rampCanvas } from './legend.ts';
 import { createListed } from './listed.ts';
@@ -115,11 +116,11 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
       if (!built || built.views.length === 0 || !values?.domain) return null;
       const measure = measureById(choices!.measure);
       const basis = isShare(measure, choices!.basis)
-        ? `, ${BASES.find(({ id }) => id === choices!.basis)!.label.toLowerCase()}`
+        ? ` ${BASES.find(({ id }) => id === choices!.basis)!.label.toLowerCase()}`
         : '';
       return pictureOf(
         {
-          title: `${measure.label}${basis}`,
+          title: `${baseName(model?.checkpoint?.path ?? '')}: ${measure.label}${basis}`,
           canvases: built.views.map((view) => view.canvas),
           ramp: { canvas: rampCanvas(), low: label(values.domain[0]), high: label(values.domain[1]) },
         },

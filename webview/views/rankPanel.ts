@@ -23,7 +23,7 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
   const range = slider('Rank', moveTo);
   const field = numberField('Rank, as a number', 1, 1, moveTo);
   const use = button({ label: 'Use this rank', appearance: 'primary', onClick: () => hooks.pick(current) });
-  const clear = button({ label: 'Take back', onClick: () => hooks.pick(null) });
+  const clear = button({ label: '', onClick: () => hooks.pick(null) });
   const verdict = element('p', { class: 'verdict', attributes: { role: 'status' } });
   const facts = element('dl', { class: 'outcome' });
   const values = Object.fromEntries(
@@ -83,7 +83,7 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
         '--break-even',
         `${(Math.max(0, breakEven - 1) / Math.max(1, next.fullRank - 1)) * 100}%`,
       );
-      clear.set({ hidden: picked === null });
+      clear.set({ hidden: picked === null, label: `Take back rank ${picked}` });
       draw(Math.min(rank, next.fullRank));
     },
     setRank: draw,

@@ -56,11 +56,29 @@ describe('page state', () => {
     assert.equal(model.layout, before.layout);
   });
 
-  it('forgets what was found in the old file when a checkpoint is opened anew', () => {
+  it('keeps what is known, and the layout, when the same checkpoint is read again', () => {
     const before = updated(modelOf(snapshot), { findings: [finding('a')] }).model;
-    const { model, changed } = updated(before, { checkpoint: { ...checkpoint, bytes: 1 } });
+    const { model, changed } = updated(before, { checkpoint: structuredClone(checkpoint), error: null });
+    assert.equal(model.findings.get('a')?.provenance, 'exact');
+    assert.equal(model.skipped.get('b'), 'not finite');
+    assert.equal(model.layout, before.layout);
+    assert.ok(changed.has('checkpoint'));
+  });
+
+  it('forgets the findings of matrices that are no longer the same', () => {
+    const before = updated(modelOf(snapshot), { findings: [finding('a')] }).model;
+    const [matrix] = checkpoint.matrices;
+    const reshaped = { ...checkpoint, matrices: [{ ...matrix!, shape: [64, 16] as const }] };
+    const { model } = updated(before, { checkpoint: reshaped });
     assert.equal(model.findings.size, 0);
-    assert.ok(changed.has('checkpoint') && changed.has('findings'));
+    assert.deepEqual(model.layout.matrices[0]?.shape, [64, 16]);
+  });
+
+  it('takes the first checkpoint and its findings from one update', () => {
+    const empty = modelOf({ ...snapshot, checkpoint: null, skipped: [] });
+    const { model } = updated(empty, { checkpoint, findings: [finding('a')] });
+    assert.equal(model.layout.matrices.length, 1);
+    assert.equal(model.findings.size, 1);
   });
 
   it('takes a tensor named __proto__ for a name', () => {

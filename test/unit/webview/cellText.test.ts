@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import type { MatrixView } from '../../../src/protocol/service.ts';
+import { cellText, shortValue } from '../../../webview/cellText.ts';
+import { measureById } from '../../../webview/measures.ts';
+import { finding } from './findings.ts';
+
+const matrix: MatrixView = { name: 'x', layer: 3, module: 'self_attn.q_proj', shape: [64, 32], dtype: 'F32' };
+const effective = measureById('effectiveRank');
+
+describe('text of a cell', () => {
+  it('sets a rank beside what it is measured against', () => {
+    assert.deepEqual(cellText(matrix, finding('x'), undefined, effective, 'full'), {
+      place: 'Layer 3, self_attn.q_proj',
+      value: '16 of 32 (50 %)',
+      status: 'exact',
+    });
+    assert.equal(
+      cellText(matrix, finding('x'), undefined, effective, 'breakEven').value,
+      '16 of break-even 21 (76.2 %)',
+    );
+    assert.equal(cellText(matrix, finding('x'), undefined, effective, 'absolute').value, '16');
+  });
+
+  it('gives a preview with the band it is said to lie in', () => {
+    const band = {
+      effectiveRank: [15.5, 16.4],
+      effectiveRankEnergy: [11, 13],
+      stableRank: [6, 6.5],
+      energyRanks: { '0.9': [8, 10], '0.95': [13, 15], '0.99': [24, 26], '0.999': [29, 31] },
+    } as const;
+    const preview = finding('x', { provenance: 'preview', band });
+    const status = (id: string) => cellText(matrix, preview, undefined, measureById(id), 'full').status;
+    assert.equal(status('effectiveRank'), 'preview, between 15.5 and 16.4');
+    assert.equal(status('energyRank0.95'), 'preview, between 13 and 15');
+    assert.equal(status('spectralNorm'), 'preview');
+  });
+
+  it('says why there is no value', () => {
+    assert.equal(cellText(matrix, undefined, undefined, effective, 'full').status, 'Not analyzed yet');
+    assert.equal(cellText(matrix, undefined, 'not finite', effective, 'full').status, 'Left out: not finite');
+    assert.equal(cellText(matrix, finding('x'), undefined, measureById('alpha'), 'full').value, '–');
+  });
+
+  it('is two digits of percent in a cell', () => assert.equal(shortValue(effective, 'full', 0.6789), '68 %'));
+});
