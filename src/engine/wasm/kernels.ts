@@ -59,6 +59,15 @@ export interface Kernels {
     scratch: number,
     sync: number,
   ): void;
+  gatherReflectors(
+    source: number,
+    width: number,
+    count: number,
+    b: number,
+    room: number,
+    out: number,
+    ld: number,
+  ): void;
 }
 
 export type KernelSet = 'wide' | 'relaxed' | 'simd';

@@ -160,6 +160,20 @@ export function chase(
   }
 }
 
+/**
+ * V^T (count x ld, dense) of the reflectors of one step in `count` sweeps in a row: row i takes `b` entries, fewer at the edge of n, from place i on.
+ * @param source the first one's entries; the next one's are one row of `width` and one place on
+ */
+export function gatherReflectors(source: usize, width: i32, count: i32, b: i32, room: i32, out: usize, ld: i32): void {
+  for (let i = 0; i < count; i++) {
+    const length = min(b, room - i);
+    const row = out + ((<usize>(i * ld)) << 2);
+    memory.fill(row, 0, <usize>i << 2);
+    memory.copy(row + (<usize>i << 2), source + ((<usize>i * (width + 1)) << 2), <usize>length << 2);
+    memory.fill(row + (<usize>(i + length) << 2), 0, <usize>(ld - i - length) << 2);
+  }
+}
+
 /** Until another group has done `ticks`; false when the work is to stop. */
 function waitFor(progress: usize, ticks: i32, sync: usize): bool {
   for (let i = 0; i < 2000; i++) if (atomic.load<i32>(progress) >= ticks) return true;

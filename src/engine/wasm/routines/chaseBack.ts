@@ -3,32 +3,34 @@
 // Reflectors of one step t of `GROUP` sweeps in a row overlap in a window of b + GROUP - 1 rows: they become one block I - V T V^T. Within a
 // group of sweeps the blocks go by step, since reflector (s, t) comes before (s + 1, t - 1), and all others of different steps commute
 // (Haidar, Luszczek, Dongarra 2014).
+import { SYNC } from '../memory.ts';
 import { type Arena, ranges, type Team } from '../team.ts';
 import type { ChaseRoom, KeptReflectors } from './chase.ts';
 import { type Block, block, multiplyHere, within } from './product.ts';
 
 /** Sweeps of a block: a multiple of the rows of a register tile. */
 const GROUP = 36;
-/** Columns of C that one thread takes through all blocks: enough for good products, few enough to stay near. */
-const STRIP = 192;
+/** Columns of C that one thread takes through all blocks, in a dense copy: enough for good products, few enough to stay in its cache. */
+const STRIP = 128;
 
 export interface ChaseBackRoom {
-  /** T of every block. */
-  readonly t: number;
-  /** Each thread's V^T, its Gram products, tau, V^T C and T V^T C. */
-  readonly own: readonly { v: number; gram: number; tau: number; product: number; scaled: number }[];
+  /** T V^T of every block. */
+  readonly scaled: number;
+  /** Each thread's V^T, its Gram products, T, tau, the products T V^T C and the strip of C. */
+  readonly own: readonly { v: number; gram: number; t: number; tau: number; product: number; strip: number }[];
 }
 
 export function chaseBackRoom(arena: Arena, { n, bandwidth, kept }: ChaseRoom, threads: number): ChaseBackRoom {
   const blocks = Math.ceil(n / GROUP) * (kept?.steps ?? 0);
   return {
-    t: arena.floats(blocks * GROUP * GROUP),
+    scaled: arena.floats(blocks * GROUP * (bandwidth + GROUP)),
     own: Array.from({ length: threads }, () => ({
       v: arena.floats(GROUP * (bandwidth + GROUP)),
       gram: arena.floats(GROUP * GROUP),
+      t: arena.floats(GROUP * GROUP),
       tau: arena.floats(GROUP),
       product: arena.floats(GROUP * STRIP),
-      scaled: arena.floats(GROUP * STRIP),
+      strip: arena.floats(n * STRIP),
     })),
   };
 }
@@ -42,10 +44,14 @@ export function applyChase(
   c: Block,
   cols: number,
 ): void {
-  const { n } = chase;
+  const { n, bandwidth } = chase;
+  const { kernels } = team;
   const kept = chase.kept!;
   const groups = Math.ceil((n - 1) / GROUP);
   const own = room.own[team.id]!;
+  const width = bandwidth + GROUP;
+  const scaledOf = (group: number, step: number) =>
+    block(room.scaled + (group * kept.steps + step) * GROUP * width * 4, width);
   team.perform(
     ranges(groups, 1).map(({ from: group }) => () => {
       for (let step = 0; step < kept.steps; step++) {
@@ -59,37 +65,29 @@ export function applyChase(
         }
         const gram = block(own.gram, count);
         multiplyHere(team, { m: count, n: count, k: rows, a: v, b: v, transposeB: true, c: gram });
-        team.kernels.formT(count, own.gram, own.tau, room.t + (group * kept.steps + step) * GROUP * GROUP * 4);
+        kernels.formT(count, own.gram, own.tau, own.t);
+        multiplyHere(team, { m: count, n: rows, k: count, a: block(own.t, count), b: v, c: scaledOf(group, step) });
       }
     }),
   );
   team.perform(
     ranges(cols, Math.min(STRIP, Math.ceil(cols / team.threads)), 16).map(({ from, to }) => () => {
-      const width = to - from;
-      const product = block(own.product, width);
-      const scaled = block(own.scaled, width);
-      for (let group = groups - 1; group >= 0; group--) {
+      const count = to - from;
+      const strip = block(own.strip, count);
+      const outside = within(c, 0, from);
+      kernels.copy(n, count, outside.at, outside.ld, strip.at, strip.ld);
+      for (let group = groups - 1; group >= 0 && !kernels.askedToStop(SYNC); group--) {
         for (let step = 0; step < kept.steps; step++) {
           const found = loadBlock(team, chase, kept, own.v, side, group, step);
           if (!found) break;
-          const { v, count, rows, top } = found;
-          const t = block(room.t + (group * kept.steps + step) * GROUP * GROUP * 4, count);
-          const here = within(c, top, from);
-          multiplyHere(team, { m: count, n: width, k: rows, a: v, b: here, c: product });
-          multiplyHere(team, { m: count, n: width, k: count, a: t, b: product, c: scaled });
-          multiplyHere(team, {
-            m: rows,
-            n: width,
-            k: count,
-            a: v,
-            transposeA: true,
-            b: scaled,
-            c: here,
-            alpha: -1,
-            beta: 1,
-          });
+          const product = block(own.product, count);
+          const here = { n: count, c: within(strip, found.top, 0) };
+          const { v, count: k, rows } = found;
+          multiplyHere(team, { m: k, n: count, k: rows, a: scaledOf(group, step), b: here.c, c: product });
+          multiplyHere(team, { ...here, m: rows, k, a: v, transposeA: true, b: product, alpha: -1, beta: 1 });
         }
       }
+      kernels.copy(n, count, strip.at, strip.ld, outside.at, outside.ld);
     }),
   );
 }
@@ -110,10 +108,7 @@ function loadBlock(
   if (count <= 0) return undefined;
   const rows = Math.min(bandwidth + count - 1, n - top);
   const v = block(at, bandwidth + GROUP);
-  kernels.clear(count, v.ld, at, v.ld);
-  for (let i = 0; i < count; i++) {
-    const from = kept[side] + ((first + i) * kept.width + top + i) * 4;
-    kernels.copy(1, Math.min(bandwidth, n - top - i), from, 0, at + (i * v.ld + i) * 4, 0);
-  }
+  const source = kept[side] + (first * kept.width + top) * 4;
+  kernels.gatherReflectors(source, kept.width, count, bandwidth, n - top, at, v.ld);
   return { v, count, rows, top };
 }

@@ -1,5 +1,6 @@
 // Singular triplets by the two-stage route: QR (if tall), band, bidiagonal, vectors of that, and all transforms applied backwards to them.
-// Both factors are made orthonormal once more at the end, which also completes them where the matrix has no rank for it.
+// Where values are too close or too small for that, both factors are made orthonormal once more at the end, which also completes them where the
+// matrix has no rank for it.
 import { leadingTriplets, type Triplet, VectorSolver } from '../bidiagonalVectors.ts';
 import { Arena, ranges, type Team } from '../team.ts';
 import { bandRoom, reduceToBand } from './band.ts';
@@ -25,6 +26,9 @@ export interface SvdResult {
   readonly values: Float64Array;
   readonly right: Float32Array;
 }
+
+/** Vectors that a thread finds before it writes them: a whole cache line of columns. */
+const CHUNK = 16;
 
 function layout({ rows, cols, rank }: Omit<SvdArgs, 'at' | 'room'>, threads: number, base: number) {
   const arena = new Arena(base);
@@ -84,8 +88,10 @@ export function svd(team: Team, args: SvdArgs): SvdResult {
   reflectAll(team, room.reflect, band.kept!.right, (i) => (i + 1) * band.width, flat, rank);
   if (qr) reflectAll(team, room.reflect, qr.panels, (i) => i * qr.width, tall, rank);
   team.report(0.85);
-  straighten(team, room.tallQr, tall);
-  straighten(team, room.flatQr, flat);
+  if (areDoubtful(triplets, rank)) {
+    straighten(team, room.tallQr, tall);
+    straighten(team, room.flatQr, flat);
+  }
 
   const values = Float64Array.from({ length: rank }, (_, k) => (triplets[k]?.value ?? 0) * scale);
   if (team.id !== 0) return { left: new Float32Array(0), values, right: new Float32Array(0) };
@@ -101,23 +107,40 @@ function storeVectors(
   rank: number,
 ): void {
   const solver = new VectorSolver(n);
+  const lefts = new Float32Array(CHUNK * n);
+  const rights = new Float32Array(CHUNK * n);
   team.lead(() => {
     team.kernels.clear(m, rank, tall.at, rank);
     team.kernels.clear(n, rank, flat.at, rank);
   });
-  // Whole cache lines of columns for each thread.
   team.perform(
-    ranges(triplets.length, 16).map(({ from, to }) => () => {
-      const left = team.floats(tall.at, n * rank);
-      const right = team.floats(flat.at, n * rank);
+    ranges(triplets.length, CHUNK).map(({ from, to }) => () => {
       for (let k = from; k < to; k++) {
         solver.solve(triplets[k]!);
-        for (let i = 0; i < n; i++) {
-          left[i * rank + k] = solver.left[i]!;
-          right[i * rank + k] = solver.right[i]!;
+        lefts.set(solver.left, (k - from) * n);
+        rights.set(solver.right, (k - from) * n);
+      }
+      const left = team.floats(tall.at, n * rank);
+      const right = team.floats(flat.at, n * rank);
+      for (let i = 0; i < n; i++) {
+        for (let k = from; k < to; k++) {
+          left[i * rank + k] = lefts[(k - from) * n + i]!;
+          right[i * rank + k] = rights[(k - from) * n + i]!;
         }
       }
     }),
+  );
+}
+
+/**
+ * Whether the vectors may be less orthogonal than f32 can tell: values closer to each other than this, or so small beside the first that left
+ * vectors are not determined by them.
+ */
+function areDoubtful(triplets: readonly Triplet[], rank: number): boolean {
+  const top = triplets[0]?.value ?? 0;
+  return (
+    triplets.length < rank ||
+    triplets.some(({ value }, k) => value <= 1e-6 * top || (k > 0 && triplets[k - 1]!.value - value <= 1e-8 * value))
   );
 }
 
