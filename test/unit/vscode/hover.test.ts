@@ -237,3 +237,142 @@ describe('a hover on a string', () => {
     assert.deepEqual(await hovered('LoraConfig(rank_pattern={"^(a+)+b": 8})', llama()), []);
   });
 });
+
+describe('code as libraries write it', () => {
+  const library = `
+class LlamaRotaryEmbedding(nn.Module):
+    def __init__(self, config, device=None):
+        super().__init__()
+        self.max_seq_len_cached = config.max_position_embeddings
+        self.rope_type = "default"
+        inv_freq, self.attention_scaling = self.rope_init_fn(self.config, device)
+        self.register_buffer("inv_freq", inv_freq, persistent=False)
+        self.original_inv_freq = self.inv_freq
+
+@use_kernel_forward_from_hub("RMSNorm")
+class LlamaRMSNorm(nn.Module):
+    def __init__(self, hidden_size, eps=1e-6):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(hidden_size))
+        self.variance_epsilon = eps
+
+class LlamaMLP(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.gate_proj = nn.Linear(self.hidden_size, self.intermediate_size, bias=config.mlp_bias)
+        self.up_proj = nn.Linear(self.hidden_size, self.intermediate_size, bias=config.mlp_bias)
+        self.down_proj = nn.Linear(self.intermediate_size, self.hidden_size, bias=config.mlp_bias)
+        self.act_fn = ACT2FN[config.hidden_act]
+
+class LlamaAttention(nn.Module):
+    def __init__(self, config: LlamaConfig, layer_idx: int):
+        super().__init__()
+        self.q_proj = nn.Linear(
+            config.hidden_size, config.num_attention_heads * self.head_dim, bias=config.attention_bias
+        )
+        self.k_proj = nn.Linear(config.hidden_size, n, bias=config.attention_bias)
+        self.v_proj = nn.Linear(config.hidden_size, n, bias=config.attention_bias)
+        self.o_proj = nn.Linear(n, config.hidden_size, bias=config.attention_bias)
+
+class LlamaDecoderLayer(GradientCheckpointingLayer):
+    def __init__(self, config: LlamaConfig, layer_idx: int):
+        super().__init__()
+        self.self_attn = LlamaAttention(config=config, layer_idx=layer_idx)
+        self.mlp = LlamaMLP(config)
+        self.input_layernorm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.post_attention_layernorm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+
+@auto_docstring
+class LlamaPreTrainedModel(PreTrainedModel):
+    config: LlamaConfig
+
+class LlamaModel(LlamaPreTrainedModel):
+    def __init__(self, config: LlamaConfig):
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, self.padding_idx)
+        self.layers = nn.ModuleList(
+            [LlamaDecoderLayer(config, layer_idx) for layer_idx in range(config.num_hidden_layers)]
+        )
+        self.norm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.rotary_emb = LlamaRotaryEmbedding(config=config)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+class LlamaForCausalLM(LlamaPreTrainedModel, GenerationMixin):
+    _tied_weights_keys = ["lm_head.weight"]
+    def __init__(self, config):
+        super().__init__(config)
+        self.model = LlamaModel(config)
+        self.vocab_size = config.vocab_size
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+class LlamaForSequenceClassification(LlamaPreTrainedModel):
+    def __init__(self, config):
+        self.model = LlamaModel(config)
+        self.score = nn.Linear(config.hidden_size, self.num_labels, bias=False)
+
+class LlamaForTokenClassification(GenericForTokenClassification, LlamaPreTrainedModel): ...
+`;
+  const untied = [...llama(), { name: 'lm_head.weight', shape: [512, 64] }];
+
+  it('is resolved with its head tied, with a head of its own, and without one', async () => {
+    for (const tensors of [llama(), untied, llama(2, '')]) {
+      const prefix = tensors[0]!.name.startsWith('model.') ? 'model.' : '';
+      assert.deepEqual(await hovered(mark(library, 'self.k_proj'), tensors), all('self_attn.k_proj', 2, prefix));
+      assert.deepEqual(await hovered(mark(library, 'self.down_proj'), tensors), all('mlp.down_proj', 2, prefix));
+    }
+    assert.deepEqual(await hovered(mark(library, 'self.lm_head'), untied), ['lm_head.weight']);
+    assert.deepEqual(await hovered(mark(library, 'self.score'), untied), []);
+  });
+
+  it('knows the layers of the base class of a LoRA layer as those of a Linear', async () => {
+    const source = `
+class MyLinear(nn.Linear):
+    def __init__(self, m, n):
+        super().__init__(m, n)
+        self.scale = 1.0
+${ATTENTION.replaceAll('nn.Linear', 'MyLinear')}${MODEL}`;
+    assert.deepEqual(await hovered(mark(source, 'self.q_proj'), llama()), all('self_attn.q_proj'));
+  });
+
+  it('follows llama2.c, whose layers are appended and whose embedding is the head', async () => {
+    const source = `
+class Attention(nn.Module):
+    def __init__(self, args):
+        self.wq = nn.Linear(args.dim, args.dim, bias=False)
+        self.wo = nn.Linear(args.dim, args.dim, bias=False)
+        self.flash = hasattr(torch.nn.functional, 'scaled_dot_product_attention')
+        if not self.flash:
+            self.register_buffer("mask", mask)
+class TransformerBlock(nn.Module):
+    def __init__(self, layer_id, args):
+        self.attention = Attention(args)
+        self.attention_norm = RMSNorm(args.dim, eps=args.norm_eps)
+class Transformer(nn.Module):
+    last_loss: Optional[torch.Tensor]
+    def __init__(self, params):
+        self.tok_embeddings = nn.Embedding(params.vocab_size, params.dim)
+        self.dropout = nn.Dropout(params.dropout)
+        self.layers = torch.nn.ModuleList()
+        for layer_id in range(params.n_layers):
+            self.layers.append(TransformerBlock(layer_id, params))
+        self.norm = RMSNorm(params.dim, eps=params.norm_eps)
+        self.output = nn.Linear(params.dim, params.vocab_size, bias=False)
+        self.tok_embeddings.weight = self.output.weight
+        self.register_buffer("freqs_cos", freqs_cos, persistent=False)
+`;
+    const tensors: Tensor[] = [
+      { name: 'tok_embeddings.weight', shape: [512, 64] },
+      ...[0, 1].flatMap((layer) => [
+        { name: `layers.${layer}.attention.wq.weight`, shape: [64, 64] },
+        { name: `layers.${layer}.attention.wo.weight`, shape: [64, 64] },
+        { name: `layers.${layer}.attention_norm.weight`, shape: [64] },
+      ]),
+      { name: 'norm.weight', shape: [64] },
+      { name: 'freqs_cos', shape: [128, 4] },
+    ];
+    const expected = ['layers.0.attention.wq.weight', 'layers.1.attention.wq.weight'];
+    assert.deepEqual(await hovered(mark(source, 'self.wq'), tensors), expected);
+    assert.deepEqual(await hovered(mark(source, 'self.tok_embeddings'), tensors), ['tok_embeddings.weight']);
+  });
+});
