@@ -6,6 +6,7 @@ import { detect } from './detect.ts';
 import { attempt, openFileSource } from './fileSource.ts';
 import type { Format } from './format.ts';
 import { MAX_FOLDER_ENTRIES } from './limits.ts';
+import { withModelFolder } from './modelFolder.ts';
 import { unpackQuantized } from './quantized/unpack.ts';
 import { FILE_FORMATS, FORMATS } from './registry.ts';
 
@@ -24,7 +25,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   const file = stats.isDirectory() ? join(path, await entryOf(path)) : path;
   const checkpoint = await openFile(file, path, FORMATS, options.signal);
   try {
-    return await unpackQuantized(checkpoint, options.signal);
+    return await withModelFolder(await unpackQuantized(checkpoint, options.signal), options.signal);
   } catch (error) {
     await checkpoint.close();
     throw error;

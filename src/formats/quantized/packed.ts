@@ -1,3 +1,4 @@
+import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import type { JsonObject } from '../companion.ts';
 
@@ -50,7 +51,9 @@ export async function bytesIn(
   length: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  return (await base.readStored!(tensor, offset, length, signal))!;
+  const bytes = await base.readStored?.(tensor, offset, length, signal);
+  if (bytes) return bytes;
+  throw new RankscopeError('unsupported', tensor.name, 'its quantized codes do not lie in one piece');
 }
 
 export function elementsOf({ shape }: TensorInfo): number {

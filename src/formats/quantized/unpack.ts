@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { companionJson, isObject } from '../companion.ts';
+import { derived } from '../derived.ts';
 import { CHUNK_BYTES } from '../limits.ts';
 import { bitsandbytes4, bitsandbytes8 } from './bitsandbytes.ts';
 import { gptq } from './gptq.ts';
@@ -45,22 +46,14 @@ export async function unpackQuantized(base: Checkpoint, signal?: AbortSignal): P
     return hidden.has(tensor) ? [] : [tensor];
   });
   const kinds = [...new Set([...found.values()].map(({ dtype }) => dtype))].join(', ');
-  const { path, format, files, bytes, metadata, warnings, security } = base;
-  return {
-    path,
-    format,
-    files,
-    bytes,
+  return derived(base, {
     tensors,
-    metadata,
-    warnings: [...warnings, `${found.size} matrices are stored quantized (${kinds}); they are shown dequantized.`],
-    security,
+    warnings: [...base.warnings, `${found.size} matrices are stored quantized (${kinds}); they are shown dequantized.`],
     read: (tensor, start, out, signal) =>
       isPacked(tensor) ? readPacked(base, tensor, start, out, signal) : base.read(tensor, start, out, signal),
     readStored: (tensor, offset, length, signal) =>
       isPacked(tensor) ? undefined : base.readStored?.(tensor, offset, length, signal),
-    close: () => base.close(),
-  };
+  });
 }
 
 async function firstOf(tensor: TensorInfo, directory: Parameters<Scheme>[1]): Promise<Packed | undefined> {

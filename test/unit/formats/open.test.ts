@@ -28,6 +28,25 @@ describe('opening', () => {
     assert.deepEqual(await names(folder.path()), ['a']);
   });
 
+  it('knows what the configurations beside a checkpoint say of it', async () => {
+    const pair = {
+      'x.lora_A.weight': { shape: [1, 2], values: [1, 2] },
+      'x.lora_B.weight': { shape: [2, 1], values: [1, 2] },
+    };
+    folder.write('adapter_model.safetensors', f32File(pair, { format: 'pt' }));
+    folder.write('adapter_config.json', JSON.stringify({ r: 1, lora_alpha: 2, base_model_name_or_path: 'gpt2' }));
+    folder.write('config.json', '{ broken');
+    const checkpoint = await openCheckpoint(folder.path());
+    assert.deepEqual(Object.fromEntries(checkpoint.metadata), {
+      format: 'pt',
+      'adapter_config.json: base_model_name_or_path': 'gpt2',
+      'adapter_config.json: r': '1',
+      'adapter_config.json: lora_alpha': '2',
+      adapter: '1 low-rank pairs in the naming of peft',
+    });
+    await checkpoint.close();
+  });
+
   it('takes the index of a folder before a file', async () => {
     folder.write('one.safetensors', ONE);
     folder.write('two.safetensors', TWO);
