@@ -73,7 +73,7 @@ export async function blockLanczos(
       const due = step >= FIRST_STEPS && (step - FIRST_STEPS) % MORE_STEPS === 0;
       if (step < steps && !(due && enough)) continue;
       const rules = [rule(step), rule(Math.max(1, Math.floor((3 * step) / 4)))] as const;
-      if (step === steps || enough?.(rules)) return rules;
+      if (enough?.(rules) || step === steps) return rules;
     }
   } finally {
     left.free();

@@ -1,9 +1,9 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { Backend, Matrix, RoutineOptions, RowSource } from '../engine/backend.ts';
+import type { Backend, RoutineOptions, RowSource } from '../engine/backend.ts';
 import type { EnergyLevel, Measures, PreviewBand } from '../model/findings.ts';
 import { estimateValues, type SpectrumFacts } from './density.ts';
 import { exactSpectrum } from './exact.ts';
-import { blockLanczos, type Quadrature, type Quadratures } from './lanczos.ts';
+import { blockLanczos, type LanczosOptions, type Quadrature, type Quadratures } from './lanczos.ts';
 import { loadScaled, part, uploadRows } from './load.ts';
 import { effectiveRank, energyRanks, measures } from './measures.ts';
 
@@ -55,30 +55,46 @@ export async function previewSpectrum(
   if (2 * probes * steps >= p || (options.probes === undefined && p < LEAST_SIZE)) {
     return exactPreview(backend, source, options);
   }
-  let matrix: Matrix;
   try {
-    matrix = await backend.allocate(source.rows, source.cols);
+    return await quadraturePreview(backend, source, { ...options, seed, probes, steps }, options.steps !== undefined);
   } catch (thrown) {
     if (!(thrown instanceof RankscopeError && thrown.code === 'too-large')) throw thrown;
     return exactPreview(backend, source, options);
   }
+}
+
+/** All `steps` are made where they are `fixed`; otherwise as many as it takes until the band is narrow. */
+async function quadraturePreview(
+  backend: Backend,
+  source: RowSource,
+  options: PreviewOptions & Pick<LanczosOptions, 'seed' | 'probes' | 'steps'>,
+  fixed: boolean,
+): Promise<Preview> {
+  const { seed, probes, steps } = options;
+  const p = Math.min(source.rows, source.cols);
+  const matrix = await backend.allocate(source.rows, source.cols);
   try {
     const { result, entries, scale } = await loadScaled(source, options.signal, async (rows) => {
       await uploadRows(backend, rows, 0, rows.rows, matrix, 0, part(options, 0, 0.3));
       const facts = { count: p, energy: rows.energy() };
       if (facts.energy === 0) return undefined;
-      const enough = (rules: Quadratures) => options.steps === undefined && isNarrow(bandOf(rules, facts), p);
-      return blockLanczos(backend, matrix, { ...part(options, 0.3, 1), seed, probes, steps, enough });
+      let band: PreviewBand | undefined;
+      const enough = (rules: Quadratures) => {
+        band = bandOf(rules, facts);
+        return !fixed && isNarrow(band, p);
+      };
+      const rules = await blockLanczos(backend, matrix, { ...part(options, 0.3, 1), seed, probes, steps, enough });
+      return { rule: rules[0], facts, band: band ?? bandOf(rules, facts) };
     });
-    const facts = { count: p, energy: (entries.frobeniusNorm * scale) ** 2 };
     if (!result) return settled(measures(new Float64Array(p), shapeOf(source), 0));
-    const values = estimateValues(result[0], facts).map((value) => value / scale);
+    const { rule, facts, band } = result;
+    const values = estimateValues(rule, facts).map((value) => value / scale);
     const estimates = {
       ...measures(values, shapeOf(source), entries.noiseDeviation),
       frobeniusNorm: entries.frobeniusNorm,
-      stableRank: facts.energy / result[0].values[0]! ** 2,
+      stableRank: facts.energy / rule.values[0]! ** 2,
     };
-    return { measures: estimates, band: bandOf(result, facts) };
+    return { measures: estimates, band };
   } finally {
     backend.free(matrix);
   }
