@@ -39,7 +39,11 @@ const SUITES = {
     return sum([...(await Promise.all(results)), await mocha('check', ['test/layers.test.ts'])]);
   },
   unit: () => mocha('unit', ['test/unit/**/*.test.ts']),
-  numeric: () => mocha('numeric', ['test/numeric/**/*.test.ts']),
+  numeric: async () => {
+    const problem = await hosts;
+    if (problem !== undefined) return single('setup', problem);
+    return mocha('numeric', ['test/numeric/**/*.test.ts'], { RANKSCOPE_TEST_ENGINES: ENGINES });
+  },
   pages: () => mocha('pages', ['test/ui/pages/**/*.test.ts']),
   package: async () => single('package', await run('package', [process.execPath, ...TSX, 'src/build/package.ts'])),
   integration: () => integration('integration', 'newest'),
@@ -50,6 +54,10 @@ const SUITES = {
   },
 };
 const IN_VSCODE = ['integration', 'ui', 'oldest'];
+/** What needs Chromium: a page, or the software GPU that it brings. */
+const WITH_BROWSER = [...IN_VSCODE, 'pages', 'numeric'];
+/** TensorFlow's library cannot be had everywhere: RANKSCOPE_TENSORFLOW names the folder where it is installed. */
+const ENGINES = `reference,cpu,webgpu${process.env.RANKSCOPE_TENSORFLOW ? ',tensorflow' : ''}`;
 
 const children = new Set();
 const failures = [];
@@ -62,7 +70,7 @@ for (const signal of ['SIGINT', 'SIGTERM'])
     process.exit(130);
   });
 const python = findPython();
-const hosts = suites.some((suite) => IN_VSCODE.includes(suite)) ? setUpHosts() : undefined;
+const hosts = suites.some((suite) => WITH_BROWSER.includes(suite)) ? setUpHosts() : undefined;
 const rows = [];
 if (build)
   rows.push(
@@ -160,7 +168,7 @@ function setUpHosts() {
     process.execPath,
     ...TSX,
     'test/host/setup.ts',
-    ...(suites.includes('oldest') ? [] : ['newest']),
+    ...(suites.includes('oldest') ? [] : suites.some((suite) => IN_VSCODE.includes(suite)) ? ['newest'] : ['browser']),
   ]);
 }
 

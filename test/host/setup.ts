@@ -70,19 +70,33 @@ function findChromium(): string | undefined {
   ].find((file) => existsSync(file));
 }
 
+const installChromium = () => installByApt('chromium', 'fonts-dejavu-core');
+
+/** The GPU that a processor imitates comes with Chromium; Dawn finds it through the Vulkan loader. */
+export function vulkanLoader(): void {
+  if (process.platform !== 'linux') return;
+  const found = () =>
+    ['x86_64', 'aarch64'].some((machine) => existsSync(`/usr/lib/${machine}-linux-gnu/libvulkan.so.1`));
+  if (found() || existsSync('/usr/lib64/libvulkan.so.1') || (installByApt('libvulkan1') && found())) return;
+  throw new Error(
+    'No Vulkan loader was found. Install libvulkan1 (or vulkan-loader): the webgpu engine is tested through it.',
+  );
+}
+
 /** Whether apt was there to be asked, by root. */
-function installChromium(): boolean {
+function installByApt(...packages: string[]): boolean {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return false;
-  console.log('Installing Chromium by apt ...');
+  console.log(`Installing ${packages.join(', ')} by apt ...`);
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  for (const parameters of [['update'], ['install', '-y', '--no-install-recommends', 'chromium', 'fonts-dejavu-core']])
+  for (const parameters of [['update'], ['install', '-y', '--no-install-recommends', ...packages]])
     execFileSync('apt-get', parameters, { stdio: ['ignore', 'ignore', 'inherit'], env: environment });
   return true;
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const named = process.argv.slice(2) as Release[];
-  for (const release of named.length > 0 ? named : (Object.keys(RELEASES) as Release[]))
-    console.log(`${release}: ${host(release).server}`);
+  const named = process.argv.slice(2);
   console.log(`browser: ${chromiumPath()}`);
+  vulkanLoader();
+  for (const release of Object.keys(RELEASES) as Release[])
+    if (named.length === 0 || named.includes(release)) console.log(`${release}: ${host(release).server}`);
 }
