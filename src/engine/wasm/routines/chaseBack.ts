@@ -11,7 +11,10 @@ import { type Block, block, multiplyHere, within } from './product.ts';
 /** Sweeps of a block: a multiple of the rows of a register tile. */
 const GROUP = 36;
 /** Columns of C that one thread takes through all blocks, in a dense copy: enough for good products, few enough to stay in its cache. */
-const STRIP = 128;
+const STRIP = 192;
+
+/** Rows of C that one block touches, in whole register tiles: the strip has as many rows of zeros behind its last. */
+const windowRows = (bandwidth: number): number => Math.ceil((bandwidth + GROUP) / 6) * 6;
 
 export interface ChaseBackRoom {
   /** T V^T of every block. */
@@ -23,14 +26,14 @@ export interface ChaseBackRoom {
 export function chaseBackRoom(arena: Arena, { n, bandwidth, kept }: ChaseRoom, threads: number): ChaseBackRoom {
   const blocks = Math.ceil(n / GROUP) * (kept?.steps ?? 0);
   return {
-    scaled: arena.floats(blocks * GROUP * (bandwidth + GROUP)),
+    scaled: arena.floats(blocks * GROUP * windowRows(bandwidth)),
     own: Array.from({ length: threads }, () => ({
-      v: arena.floats(GROUP * (bandwidth + GROUP)),
+      v: arena.floats(GROUP * windowRows(bandwidth)),
       gram: arena.floats(GROUP * GROUP),
       t: arena.floats(GROUP * GROUP),
       tau: arena.floats(GROUP),
       product: arena.floats(GROUP * STRIP),
-      strip: arena.floats(n * STRIP),
+      strip: arena.floats((n + windowRows(bandwidth)) * STRIP),
     })),
   };
 }
@@ -49,7 +52,7 @@ export function applyChase(
   const kept = chase.kept!;
   const groups = Math.ceil((n - 1) / GROUP);
   const own = room.own[team.id]!;
-  const width = bandwidth + GROUP;
+  const width = windowRows(bandwidth);
   const scaledOf = (group: number, step: number) =>
     block(room.scaled + (group * kept.steps + step) * GROUP * width * 4, width);
   team.perform(
@@ -57,16 +60,16 @@ export function applyChase(
       for (let step = 0; step < kept.steps; step++) {
         const found = loadBlock(team, chase, kept, own.v, side, group, step);
         if (!found) break;
-        const { v, count, rows } = found;
+        const { v, count } = found;
         const taus = team.floats(own.tau, count);
         const all = team.floats(kept.taus, 2 * n * kept.steps);
         for (let i = 0; i < count; i++) {
           taus[i] = all[2 * ((group * GROUP + i) * kept.steps + step) + (side === 'left' ? 1 : 0)]!;
         }
         const gram = block(own.gram, count);
-        multiplyHere(team, { m: count, n: count, k: rows, a: v, b: v, transposeB: true, c: gram });
+        multiplyHere(team, { m: count, n: count, k: width, a: v, b: v, transposeB: true, c: gram });
         kernels.formT(count, own.gram, own.tau, own.t);
-        multiplyHere(team, { m: count, n: rows, k: count, a: block(own.t, count), b: v, c: scaledOf(group, step) });
+        multiplyHere(team, { m: count, n: width, k: count, a: block(own.t, count), b: v, c: scaledOf(group, step) });
       }
     }),
   );
@@ -76,15 +79,16 @@ export function applyChase(
       const strip = block(own.strip, count);
       const outside = within(c, 0, from);
       kernels.copy(n, count, outside.at, outside.ld, strip.at, strip.ld);
+      kernels.clear(width, count, strip.at + n * count * 4, strip.ld);
       for (let group = groups - 1; group >= 0 && !kernels.askedToStop(SYNC); group--) {
         for (let step = 0; step < kept.steps; step++) {
           const found = loadBlock(team, chase, kept, own.v, side, group, step);
           if (!found) break;
           const product = block(own.product, count);
           const here = { n: count, c: within(strip, found.top, 0) };
-          const { v, count: k, rows } = found;
-          multiplyHere(team, { m: k, n: count, k: rows, a: scaledOf(group, step), b: here.c, c: product });
-          multiplyHere(team, { ...here, m: rows, k, a: v, transposeA: true, b: product, alpha: -1, beta: 1 });
+          const { v, count: k } = found;
+          multiplyHere(team, { m: k, n: count, k: width, a: scaledOf(group, step), b: here.c, c: product });
+          multiplyHere(team, { ...here, m: width, k, a: v, transposeA: true, b: product, alpha: -1, beta: 1 });
         }
       }
       kernels.copy(n, count, strip.at, strip.ld, outside.at, outside.ld);
@@ -101,14 +105,13 @@ function loadBlock(
   side: 'left' | 'right',
   group: number,
   step: number,
-): { v: Block; count: number; rows: number; top: number } | undefined {
+): { v: Block; count: number; top: number } | undefined {
   const first = group * GROUP;
   const top = first + 1 + step * bandwidth;
   const count = Math.min(GROUP, n - top, n - 1 - first);
   if (count <= 0) return undefined;
-  const rows = Math.min(bandwidth + count - 1, n - top);
-  const v = block(at, bandwidth + GROUP);
+  const v = block(at, windowRows(bandwidth));
   const source = kept[side] + (first * kept.width + top) * 4;
   kernels.gatherReflectors(source, kept.width, count, bandwidth, n - top, at, v.ld);
-  return { v, count, rows, top };
+  return { v, count, top };
 }
