@@ -27,7 +27,7 @@ for (const [label, theme] of Object.entries(THEMES))
       const inspector = await webviewPage(page, 'inspector', 'model.safetensors');
       const heatmap = inspector.getByRole('application', { name: /Heatmap/ }).first();
       await heatmap.waitFor();
-      await inspector.getByText('matrices analyzed').waitFor();
+      await inspector.locator('.progress-text', { hasText: 'analyzed' }).waitFor();
       // By the keyboard: a cell of the third layer.
       for (const key of ['ArrowDown', 'ArrowDown', 'Enter']) await heatmap.press(key);
       await inspector.getByRole('slider', { name: 'Rank' }).waitFor();
