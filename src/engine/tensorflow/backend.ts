@@ -1,5 +1,6 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { Backend, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import type { Backend, Factors, Matrix, RoutineOptions } from '../backend.ts';
+import { checkProductShapes } from '../productShapes.ts';
 import { loadTensorFlow, type Tensor } from './load.ts';
 
 /** From this shape on a QR first is cheaper than decomposing the tall matrix itself (Chan 1982). */
@@ -127,7 +128,7 @@ export function createTensorFlowBackend(): Backend {
 
     async multiply(out, a, b, options = {}) {
       const target = own(out);
-      checkShapes(target, own(a), own(b), options);
+      checkProductShapes(target, own(a), own(b), options);
       const { transposeA = false, transposeB = false, alpha = 1, beta = 0 } = options;
       const [left, right, old] = [value(a), value(b), beta === 0 ? undefined : value(out)];
       const product = tf.tidy(() => {
@@ -182,19 +183,3 @@ export function createTensorFlowBackend(): Backend {
 
 /** Lets what waited for the thread happen: timers, messages, an abort among them. */
 const breathe = () => new Promise((resolve) => setTimeout(resolve, 0));
-
-function checkShapes(
-  out: Matrix,
-  a: Matrix,
-  b: Matrix,
-  { transposeA = false, transposeB = false }: MultiplyOptions,
-): void {
-  const [m, depth] = transposeA ? [a.cols, a.rows] : [a.rows, a.cols];
-  const [depthB, n] = transposeB ? [b.cols, b.rows] : [b.rows, b.cols];
-  if (depth === depthB && out.rows === m && out.cols === n) return;
-  throw new RankscopeError(
-    'wrong-use',
-    'multiply',
-    `(${m} x ${depth}) (${depthB} x ${n}) into ${out.rows} x ${out.cols}`,
-  );
-}

@@ -1,5 +1,6 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { Backend, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import type { Backend, Matrix, RoutineOptions } from '../backend.ts';
+import { checkProductShapes } from '../productShapes.ts';
 import { Commands } from './commands.ts';
 import { createContext } from './context.ts';
 import type { Gpu } from './device.ts';
@@ -98,7 +99,7 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
     download: async (matrix) => await fetch(context, open(matrix)),
 
     async multiply(out, a, b, multiplyOptions = {}) {
-      checkShapes(out, a, b, multiplyOptions);
+      checkProductShapes(out, a, b, multiplyOptions);
       await context.operations.multiply(whole(open(out)), whole(open(a)), whole(open(b)), multiplyOptions);
       await commands.submit();
     },
@@ -122,20 +123,4 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
       device.destroy();
     },
   };
-}
-
-function checkShapes(
-  out: Matrix,
-  a: Matrix,
-  b: Matrix,
-  { transposeA = false, transposeB = false }: MultiplyOptions,
-): void {
-  const [m, depth] = transposeA ? [a.cols, a.rows] : [a.rows, a.cols];
-  const [depthB, n] = transposeB ? [b.cols, b.rows] : [b.rows, b.cols];
-  if (depth === depthB && out.rows === m && out.cols === n) return;
-  throw new RankscopeError(
-    'wrong-use',
-    'multiply',
-    `(${m} x ${depth}) (${depthB} x ${n}) into ${out.rows} x ${out.cols}`,
-  );
 }
