@@ -58,7 +58,11 @@ export async function unpackQuantized(base: Checkpoint, signal?: AbortSignal): P
 
 async function firstOf(tensor: TensorInfo, directory: Parameters<Scheme>[1]): Promise<Packed | undefined> {
   for (const scheme of SCHEMES) {
-    const packed = await scheme(tensor, directory);
+    const packed = await Promise.resolve(scheme(tensor, directory)).catch((error: RankscopeError) => {
+      // Parts in an unusual layout: they are shown as they are stored.
+      if (error.code === 'unsupported') return undefined;
+      throw error;
+    });
     if (packed) return packed;
   }
   return undefined;
