@@ -3,11 +3,11 @@ import { namesOf, placesOf } from './checkpointNames.ts';
 import { type CodeModel, enclosingClass } from './codeModel.ts';
 import { jsonTarget, yamlTarget } from './configTarget.ts';
 import type { ModuleClass, Span } from './moduleCode.ts';
-import type { Place, Places } from './placeClasses.ts';
+import type { Place } from './placeClasses.ts';
 import { type CodeText, type Program, programOf } from './program.ts';
 import { pythonTarget, type Target } from './pythonTarget.ts';
 import { type ModuleRanks, moduleRanks } from './rankSummary.ts';
-import { type CheckpointNames, matricesUnder, resolveTarget } from './resolveTarget.ts';
+import { type CheckpointNames, type CodeAround, matricesUnder, resolveTarget } from './resolveTarget.ts';
 import { type TrieNode, walk } from './tensorTrie.ts';
 
 /** What one checkpoint says about a place in code. */
@@ -33,11 +33,7 @@ export function insightsAt(
   if (!target) return [];
   const found = sessions.flatMap((session) => {
     const groups = groupsOf(session, (names) => {
-      const surroundings = code && around(code, names, target, at.row);
-      const { enclosing } = surroundings ?? {};
-      const place = enclosing && surroundings?.places.get(enclosing);
-      if (enclosing && place && isRefuted(model, enclosing, place, names, others)) return [];
-      return resolveTarget(target, names, surroundings);
+      return resolveTarget(target, names, code && around(model, code, names, target, at.row, others));
     });
     return groups.length > 0 ? [{ session, span: target.span, groups }] : [];
   });
@@ -67,8 +63,8 @@ export function classInsights(
   return code.parsed.classes.flatMap((of) => {
     for (const session of sessions) {
       const names = session.view && namesOf(session.view);
-      const place = names && placesOf(code.universe, names).get(of);
-      if (!place || isRefuted(model, of, place, names, others)) continue;
+      const place = names && placeOf(model, of, placesOf(code.universe, names).get(of), names, others);
+      if (!place) continue;
       const { nodes } = place;
       const groups = groupsOf(session, () => [...nodes]);
       if (!groups.some(({ findings }) => findings.length > 0)) continue;
@@ -83,33 +79,40 @@ export function classInsights(
 }
 
 /**
- * Whether other code of the workspace makes the whole checkpoint and has another class at the place where this one was found by its
- * structure alone.
+ * Where a class lies: as its own file shows where that makes the whole checkpoint, else as another file of the workspace shows that
+ * does, else by its structure alone, unless such a file has another class there.
  */
-function isRefuted(
+function placeOf(
   model: CodeModel,
   of: ModuleClass,
-  { nodes, whole }: Place,
+  own: Place | undefined,
   names: CheckpointNames,
   others: readonly CodeText[],
-): boolean {
-  if (whole) return false;
+): Place | undefined {
+  if (own?.whole) return own;
   let refuted = false;
   for (const other of others) {
     const places = placesOf(programOf(model, other).universe, names);
-    if (places.get(of)?.whole) return false;
-    refuted ||= [...places.values()].some((place) => place.whole && [...place.nodes].some((node) => nodes.has(node)));
+    const place = places.get(of);
+    if (place?.whole) return place;
+    const isTaken = (node: TrieNode) => own?.nodes.has(node) === true;
+    refuted ||= [...places.values()].some(({ whole, nodes }) => whole && [...nodes].some(isTaken));
   }
-  return refuted;
+  return refuted ? undefined : own;
 }
 
-function around({ parsed, universe }: Program, names: CheckpointNames, target: Target, row: number) {
-  const needsPlaces = target.kind === 'path' && target.base === 'self';
-  return {
-    universe,
-    enclosing: enclosingClass(parsed.classes, row),
-    places: needsPlaces ? placesOf(universe, names) : (new Map() as Places),
-  };
+function around(
+  model: CodeModel,
+  { parsed, universe }: Program,
+  names: CheckpointNames,
+  target: Target,
+  row: number,
+  others: readonly CodeText[],
+): CodeAround {
+  const enclosing = enclosingClass(parsed.classes, row);
+  if (!enclosing || target.kind !== 'path' || target.base !== 'self') return { universe, enclosing, place: undefined };
+  const own = placesOf(universe, names).get(enclosing);
+  return { universe, enclosing, place: placeOf(model, enclosing, own, names, others) };
 }
 
 function groupsOf(session: Session, resolve: (names: CheckpointNames) => TrieNode[]): ModuleRanks[] {

@@ -37,6 +37,8 @@ export interface ModuleClass {
   readonly fields: readonly Field[];
   /** Modules are also added in ways that are not followed, such as `setattr`. */
   readonly dynamic: boolean;
+  /** Its name also stands elsewhere in its file, not in quotes and not as a base class: something there makes use of it. */
+  readonly mentioned: boolean;
   /** Paths of tensors, without `.weight`, that are the same tensor as another and may be missing in a checkpoint. */
   readonly tied: readonly string[];
 }

@@ -40,8 +40,23 @@ export function placeClasses(universe: Universe, trie: TensorTrie): Places {
       }
     }
   }
-  return places;
+  return withoutDoubt(universe, places);
 }
+
+/**
+ * A part is recognized by its structure alone only in a file of nothing but such parts: where some class of the file is not in the
+ * checkpoint, the file is about another model, and a likeness in it proves nothing.
+ */
+function withoutDoubt(universe: Universe, places: Places): Places {
+  const isForeign = (of: ModuleClass) =>
+    isTelling(universe, of) && !places.has(of) && ![...places.keys()].some((placed) => universe.areRelated(placed, of));
+  if (!universe.classes.some(isForeign)) return places;
+  return new Map([...places].filter(([, { whole }]) => whole));
+}
+
+/** A few names prove little: a class with a weight and a bias is like any Linear. */
+const isTelling = (universe: Universe, of: ModuleClass): boolean =>
+  requiredFields(universe, of).filter(({ value }) => value.kind !== 'parameter').length >= 2;
 
 interface Candidate {
   readonly of: ModuleClass;
@@ -57,12 +72,14 @@ function candidates(universe: Universe, trie: TensorTrie): Candidate[] {
     const required = requiredFields(universe, of).filter(({ name }) => !tied.has(name));
     const [first, ...others] = required;
     if (!first) continue;
-    // A few names prove little: a class with a weight and a bias is like any Linear. Unless they are all that the checkpoint has.
-    const telling = required.filter(({ value }) => value.kind !== 'parameter').length >= 2;
+    // What other classes consist of is found through them, unless it is all that the checkpoint has.
+    const telling = isTelling(universe, of);
+    const mayBePart = telling && !universe.isUsed(of);
+    if (!telling && universe.isOpen(of)) continue;
     for (const child of trie.withKey(first.name)) {
       const node = child.parent;
       if (!node || others.some(({ name }) => !node.children.has(name))) continue;
-      if (!telling && node.tensors < trie.root.tensors) continue;
+      if (!mayBePart && node.tensors < trie.root.tensors) continue;
       const fit = matchClass(universe, of, node);
       if (fit) found.push({ of, node, fit });
     }

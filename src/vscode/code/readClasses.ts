@@ -4,7 +4,19 @@ import { argumentsOf, type Locals, lastName, plainString, readExpression, spanOf
 
 /** The classes of a Python file with the modules that their methods assign to `self`. */
 export function readClasses(root: Node): ModuleClass[] {
-  return root.descendantsOfType('class_definition').map(readClass);
+  const mentions = mentionCounts(root.text);
+  return root.descendantsOfType('class_definition').map((node) => readClass(node, mentions));
+}
+
+/** How often each capitalized name stands in a text, other than in quotes and in the heads of classes. */
+function mentionCounts(text: string): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    if (/^\s*(?:class\s|#)/.test(line)) continue;
+    for (const [name] of line.matchAll(/(?<![\w"'`])[A-Z]\w*(?![\w"'`])/g))
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** A name that a file takes from another: `from .attention import Attention as A` gives { local: A, module: .attention, name: Attention }. */
@@ -32,7 +44,7 @@ interface Gathered {
   dynamic: boolean;
 }
 
-function readClass(node: Node): ModuleClass {
+function readClass(node: Node, mentions: ReadonlyMap<string, number>): ModuleClass {
   const gathered: Gathered = { fields: new Map(), tied: [], dynamic: false };
   for (const member of node.childForFieldName('body')?.namedChildren ?? []) {
     const inner = member.type === 'decorated_definition' ? member.childForFieldName('definition') : member;
@@ -49,6 +61,7 @@ function readClass(node: Node): ModuleClass {
       .map((base) => lastName(base.type === 'subscript' ? base.childForFieldName('value') : base)),
     fields: [...gathered.fields.values()],
     dynamic: gathered.dynamic,
+    mentioned: mentions.has(name?.text ?? ''),
     tied: gathered.tied,
   };
 }

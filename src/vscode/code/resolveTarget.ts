@@ -1,5 +1,5 @@
 import type { ModuleClass } from './moduleCode.ts';
-import type { Places } from './placeClasses.ts';
+import type { Place } from './placeClasses.ts';
 import type { Target } from './pythonTarget.ts';
 import { selectorMatches } from './selector.ts';
 import { nameOf, type Step, type TensorTrie, type TrieNode, walk } from './tensorTrie.ts';
@@ -12,11 +12,11 @@ export interface CheckpointNames {
   readonly modules: readonly string[];
 }
 
-/** The code around a target: its classes, those that enclose its line, and where they lie in the checkpoint. */
+/** The code around a target: the class that encloses its line, and where that lies in the checkpoint. */
 export interface CodeAround {
   readonly universe: Universe;
   readonly enclosing: ModuleClass | undefined;
-  readonly places: Places;
+  readonly place: Place | undefined;
 }
 
 /** The modules a target names, as nodes of the checkpoint; empty where that is not certain. */
@@ -34,8 +34,7 @@ export function resolveTarget(target: Target, names: CheckpointNames, code?: Cod
 function resolvePath(base: string, steps: readonly Step[], trie: TensorTrie, code: CodeAround | undefined): TrieNode[] {
   const enclosing = base === 'self' ? code?.enclosing : undefined;
   if (enclosing && code) {
-    const placed = code.places.get(enclosing);
-    if (placed) return [...placed.nodes].flatMap((node) => walk(node, steps));
+    if (code.place) return [...code.place.nodes].flatMap((node) => walk(node, steps));
     // The class has this attribute and does not lie in the checkpoint: its name alone proves nothing.
     if (code.universe.fields(enclosing).some(({ name }) => name === steps[0])) return [];
   }

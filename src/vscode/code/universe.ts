@@ -1,4 +1,4 @@
-import { type Field, LEAVES, type ModuleClass, PLAIN_BASES } from './moduleCode.ts';
+import { type Field, LEAVES, type ModuleClass, type ModuleExpression, PLAIN_BASES } from './moduleCode.ts';
 
 /** What one Python module defines, and what it takes from others. */
 export interface ModuleScope {
@@ -14,6 +14,7 @@ export interface OwnedField extends Field {
 /** The classes of some modules and how each can name the others. */
 export class Universe {
   readonly classes: readonly ModuleClass[];
+  private readonly used = new Set<ModuleClass>();
   private readonly lineages = new Map<ModuleClass, readonly ModuleClass[]>();
   private readonly allFields = new Map<ModuleClass, readonly OwnedField[]>();
   private readonly scopes = new Map<ModuleClass, ReadonlyMap<string, ModuleClass>>();
@@ -26,6 +27,7 @@ export class Universe {
       for (const one of classes) names.set(one.name, one);
       for (const one of classes) this.scopes.set(one, names);
     }
+    for (const one of this.classes) for (const { value } of one.fields) this.noteUses(value, one);
   }
 
   /** The class that `name` means where `from` is defined. */
@@ -53,7 +55,8 @@ export class Universe {
 
   /** Whether modules may be there that the code read here does not show. */
   isOpen(of: ModuleClass): boolean {
-    const isPlain = (base: string) => PLAIN_BASES.has(base) || base.endsWith('PreTrainedModel') || base in LEAVES;
+    const isPlain = (base: string) =>
+      PLAIN_BASES.has(base) || /(?:PreTrainedModel|Mixin)$/.test(base) || base in LEAVES;
     return this.lineage(of).some(
       (one) => one.dynamic || one.bases.some((base) => !isPlain(base) && !this.find(base, one)),
     );
@@ -62,6 +65,11 @@ export class Universe {
   /** Whether the class is itself a kind of Linear, Embedding or the like, with that one's tensors. */
   isLeaf(of: ModuleClass): boolean {
     return this.lineage(of).some((one) => one.bases.some((base) => base in LEAVES && !this.find(base, one)));
+  }
+
+  /** Whether another class consists of it, or something else in its file makes use of it. */
+  isUsed(of: ModuleClass): boolean {
+    return of.mentioned || this.used.has(of);
   }
 
   areRelated(one: ModuleClass, other: ModuleClass): boolean {
@@ -88,5 +96,14 @@ export class Universe {
       for (const field of owner.fields) merged.set(field.name, { ...field, owner });
     }
     return [...merged.values()];
+  }
+
+  private noteUses(value: ModuleExpression, owner: ModuleClass): void {
+    if (value.kind === 'call') {
+      const known = this.find(value.callee, owner);
+      if (known && known !== owner) this.used.add(known);
+    } else if (value.kind === 'list') for (const item of value.items) this.noteUses(item, owner);
+    else if (value.kind === 'dict') for (const entry of value.entries) this.noteUses(entry.value, owner);
+    else if (value.kind === 'either') for (const option of value.options) this.noteUses(option, owner);
   }
 }

@@ -376,3 +376,22 @@ class Transformer(nn.Module):
     assert.deepEqual(await hovered(mark(source, 'self.tok_embeddings'), tensors), ['tok_embeddings.weight']);
   });
 });
+
+describe('a file that is about another model', () => {
+  it('has no hovers for a part that is alike', async () => {
+    const vision = `${ATTENTION}
+class VisionLayer(nn.Module):
+    def __init__(self, c):
+        self.attention = Attention(c)
+        self.norm = nn.LayerNorm(c.size)
+`;
+    assert.deepEqual(await hovered(mark(vision, 'self.q_proj'), llama()), []);
+    const beside = `${ATTENTION}
+class Unrelated(nn.Module):
+    def __init__(self, c):
+        self.first = nn.Linear(c.size, 1)
+        self.second = nn.Linear(c.size, 1)
+`;
+    assert.deepEqual(await hovered(mark(beside, 'self.q_proj'), llama()), []);
+  });
+});

@@ -32,7 +32,8 @@ export async function hovered(source: string, tensors: readonly Tensor[]): Promi
   const enclosing = universe.classes.filter(({ lines: [first, last] }) => first <= row && row <= last).at(-1);
   const matrices = tensors.filter(({ shape }) => shape.length === 2);
   const modules = matrices.map(({ name }) => name.replace(/\.weight$/, ''));
-  const nodes = resolveTarget(target, { trie, modules }, { universe, enclosing, places: placeClasses(universe, trie) });
+  const place = enclosing && placeClasses(universe, trie).get(enclosing);
+  const nodes = resolveTarget(target, { trie, modules }, { universe, enclosing, place });
   return matricesUnder(nodes, matrices).map(({ name }) => name);
 }
 
