@@ -36,7 +36,7 @@ const bundles = [
     ...node,
     format: 'esm',
     splitting: false,
-    banner: { js: require },
+    banner: { js: `#!/usr/bin/env node\n${require}` },
     entryPoints: { engine: 'src/process/main.ts', cli: 'src/cli/main.ts', kernelWorker: 'src/engine/wasm/worker.ts' },
   },
   {
