@@ -6,15 +6,15 @@ import { PickleEnd, PickleFault } from './reader.ts';
 import { findingsOf, warningOf } from './security.ts';
 import type { Value } from './values.ts';
 
-/** Bytes looked at first; pickles that are longer are read again from a window of the next size. */
-const FIRST_WINDOW = 1 << 20;
-
-/** Bytes read at once for a number among storages. */
-const NEAR = 16_384;
+/** Bytes looked at first; a pickle that is longer is read again from a window of eight times the size. */
+const FIRST_WINDOW = 1 << 16;
+/** A larger window than this is not kept. */
+const LARGEST_KEPT = 1 << 20;
 
 /** The pickles that stand one after the other in a source, and the plain numbers between them. */
 export class PickleSequence {
   at = 0;
+  /** Bytes read last, from `nearAt` on: a hundred thousand small pickles take few reads. */
   private near: Uint8Array = new Uint8Array(0);
   private nearAt = 0;
 
@@ -27,34 +27,53 @@ export class PickleSequence {
 
   /** The next pickle. @throws RankscopeError 'malformed', with a warning where it names something dangerous. */
   async next(): Promise<Value> {
-    const left = this.source.size - this.at;
     const before = [this.seen.persistents.length, this.seen.inlined.length] as const;
-    for (let window = FIRST_WINDOW; ; window *= 8) {
-      const size = Math.min(window, left, MAX_PICKLE_BYTES);
+    const left = this.source.size - this.at;
+    for (let size = this.cached().length || FIRST_WINDOW; ; size = Math.max(FIRST_WINDOW, size * 8)) {
+      const length = Math.min(size, left, MAX_PICKLE_BYTES);
       // Read again from a larger window, it would be seen twice.
       [this.seen.persistents.length, this.seen.inlined.length] = before;
-      const result = this.attempt(await this.source.read(this.at, size, this.signal), size === left);
+      const result = this.attempt(await this.window(length), length === left);
       if (result) {
         this.at += result.end;
+        if (this.near.length > LARGEST_KEPT) this.near = new Uint8Array(0);
         return result.value;
       }
-      if (size === MAX_PICKLE_BYTES)
+      if (length === MAX_PICKLE_BYTES)
         throw this.failure('too-large', `its pickle is longer than ${MAX_PICKLE_BYTES} bytes`);
     }
   }
 
   /** A whole number of 8 bytes. */
   async int64(): Promise<number> {
-    // A thousand small storages may follow one another: one read serves them all.
-    if (!(this.at >= this.nearAt && this.at + 8 <= this.nearAt + this.near.length)) {
-      const length = Math.max(8, Math.min(NEAR, this.source.size - this.at));
+    return Number((await this.number()).getBigInt64(0, true));
+  }
+
+  /** A whole number of 4 bytes, and 4 more that say nothing. */
+  async paddedInt32(): Promise<number> {
+    return (await this.number()).getInt32(0, true);
+  }
+
+  private async number(): Promise<DataView> {
+    const near = this.cached().length >= 8 ? this.cached() : undefined;
+    const bytes = near ?? (await this.window(Math.max(8, Math.min(FIRST_WINDOW, this.source.size - this.at))));
+    this.at += 8;
+    return new DataView(bytes.buffer, bytes.byteOffset, 8);
+  }
+
+  /** What of the bytes read last lies ahead. */
+  private cached(): Uint8Array {
+    const skipped = this.at - this.nearAt;
+    return skipped >= 0 ? this.near.subarray(skipped) : new Uint8Array(0);
+  }
+
+  /** The `length` bytes ahead. @throws RankscopeError 'malformed' beyond the end. */
+  private async window(length: number): Promise<Uint8Array> {
+    if (this.cached().length < length) {
       this.near = await this.source.read(this.at, length, this.signal);
       this.nearAt = this.at;
     }
-    const view = new DataView(this.near.buffer, this.near.byteOffset, this.near.byteLength);
-    const value = view.getBigInt64(this.at - this.nearAt, true);
-    this.at += 8;
-    return Number(value);
+    return this.cached().subarray(0, length);
   }
 
   failure(code: 'malformed' | 'too-large', found: string): RankscopeError {

@@ -31,12 +31,7 @@ export async function readTorchTar(source: ByteSource, seen: Seen, signal?: Abor
     return found;
   };
   const storages = await readStorages(new PickleSequence(member('storages'), seen, signal), member('storages'));
-  const tensors = await readTensors(
-    new PickleSequence(member('tensors'), seen, signal),
-    member('tensors'),
-    storages,
-    signal,
-  );
+  const tensors = await readTensors(new PickleSequence(member('tensors'), seen, signal), storages);
   const root = await new PickleSequence(member('pickle'), seen, signal).next();
   return pickledDirectory(source.name, withTensors(root, tensors), (key) => storages.get(key)?.place);
 }
@@ -76,19 +71,15 @@ async function readStorages(pickles: PickleSequence, source: ByteSource): Promis
 /** Each tensor by its key, as the call that today's torch.save would write for it. */
 async function readTensors(
   pickles: PickleSequence,
-  source: ByteSource,
   storages: ReadonlyMap<string, TarStorage>,
-  signal: AbortSignal | undefined,
 ): Promise<Map<string, Value>> {
   const tensors = new Map<string, Value>();
   for (let left = await countOf(pickles); left > 0; left--) {
     const [key, storageKey] = itemsOf(await pickles.next()) ?? [];
     const storage = storages.get(String(storageKey));
-    // Eight bytes, of which the first four are the count.
-    const dimensions = Number(new DataView((await source.read(pickles.at, 8, signal)).buffer).getInt32(0, true));
+    const dimensions = await pickles.paddedInt32();
     if (!storage || !(dimensions >= 0 && dimensions <= MAX_DIMENSIONS))
       throw pickles.failure('malformed', 'a tensor is broken');
-    pickles.at += 8;
     const numbers: number[] = [];
     for (let i = 0; i < 2 * dimensions + 1; i++) numbers.push(await pickles.int64());
     const tuple = (items: Value[]): Value => ({ kind: 'tuple', items });

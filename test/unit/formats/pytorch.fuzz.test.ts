@@ -1,5 +1,6 @@
 import { fuzz } from './fuzz.ts';
 import { legacyFile, op, pickle, tensor } from './pickleBytes.ts';
+import { tarFile } from './tarBytes.ts';
 import { torchZip } from './zipBytes.ts';
 
 const SIX = [1, 2, 3, 4, 5, 6];
@@ -12,5 +13,6 @@ const OBJECT = op.dictOf({
 fuzz('PyTorch', () => ({
   'stored.pt': torchZip(pickle(OBJECT), { 0: SIX }),
   'deflated.pt': torchZip(pickle(OBJECT), { 0: SIX }, 6),
+  'tar.pt': tarFile(),
   'legacy.pt': legacyFile(OBJECT, { 0: SIX }),
 }));
