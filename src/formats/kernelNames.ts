@@ -3,5 +3,9 @@
  * (height, width, in, out). Embeddings and the kernels of depthwise convolutions are not.
  */
 export function isKernel(name: string, shape: readonly number[]): boolean {
-  return shape.length >= 2 && /(^|[/.])(recurrent_|pointwise_)?kernel(_\d+)?(:0)?$/.test(name);
+  if (shape.length < 2) return false;
+  return /(^|[/.])(recurrent_|pointwise_)?kernel(_\d+)?(:0)?$/.test(name) || KERAS_3.test(name);
 }
+
+/** Keras 3 numbers the variables of a layer, which bears the name of its class unless somebody gave it another; the kernel is the first. */
+const KERAS_3 = /(^|\/)(dense|conv[123]d)(_transpose)?(_\d+)?\/vars\/0$/;

@@ -2,6 +2,7 @@ import { flax } from './flax/format.ts';
 import type { Format } from './format.ts';
 import { gguf } from './gguf/format.ts';
 import { hdf5 } from './hdf5/format.ts';
+import { keras } from './keras/format.ts';
 import { llama2c } from './llama2c/format.ts';
 import { npy, npz } from './numpy/format.ts';
 import { onnx } from './onnx/format.ts';
@@ -12,7 +13,7 @@ import { tensorflow } from './tensorflow/format.ts';
 import { tfjs } from './tfjs/format.ts';
 
 /** Formats of single files, which an index may name as shards. */
-export const FILE_FORMATS: readonly Format[] = [safetensors, gguf, onnx, hdf5, pytorch, llama2c, npz, npy, flax];
+export const FILE_FORMATS: readonly Format[] = [safetensors, gguf, onnx, hdf5, keras, pytorch, llama2c, npz, npy, flax];
 
 /** Every format that can be opened; of a folder's files, the first format that finds its own is opened. */
 export const FORMATS: readonly Format[] = [shardIndex, tfjs, tensorflow, ...FILE_FORMATS];

@@ -1,0 +1,30 @@
+import type { Checkpoint } from '../checkpoint.ts';
+import type { FileSource } from '../fileSource.ts';
+import type { Format, OpenContext } from '../format.ts';
+import { openHdf5 } from '../hdf5/format.ts';
+import { openZip } from '../zip/archive.ts';
+
+/** Where Keras 3 puts the weights in its archive. */
+const WEIGHTS = 'model.weights.h5';
+
+/** A `.keras` file: a zip archive with the weights as HDF5. Its configuration may name code, which nobody here runs. */
+export const keras: Format = {
+  name: 'keras',
+  extensions: ['.keras'],
+  recognizes: () => false,
+  recognizesArchive: (names) => names.includes(WEIGHTS),
+  open: openKeras,
+};
+
+async function openKeras(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
+  const archive = await openZip(source, signal);
+  const weights = await archive.open(WEIGHTS, signal);
+  const checkpoint = await openHdf5(weights, { path, format: 'keras', files: [source.identity], remarks, signal });
+  return {
+    ...checkpoint,
+    async close() {
+      await checkpoint.close();
+      await source.close();
+    },
+  };
+}
