@@ -12,8 +12,11 @@ export interface KernelCase {
 }
 
 export interface KernelResult extends KernelCase {
+  /** Seconds by the clock, and of processor time of all threads together: the best of each. */
   readonly ours: number;
+  readonly oursCpu: number;
   readonly torch: number | undefined;
+  readonly torchCpu: number | undefined;
   /** Largest error of a value in units of eps sqrt(max(m, n)) sigma_1, the contract's; none without a truth. */
   readonly error: number | undefined;
   readonly torchError: number | undefined;
@@ -33,9 +36,6 @@ export const FULL: readonly KernelCase[] = [
   { routine: 'triangle', rows: 8192, cols: 1024, turns: 6 },
 ];
 
-/** What `npm run bench -- --quick` runs. */
-export const QUICK = FULL.filter(({ rows, cols }) => rows * cols <= 1024 * 1024);
-
 export async function runCase(
   backend: Backend,
   torch: TorchSide | undefined,
@@ -45,23 +45,29 @@ export async function runCase(
   truth: readonly number[] | undefined,
 ): Promise<KernelResult> {
   let ours = Number.POSITIVE_INFINITY;
+  let oursCpu = Number.POSITIVE_INFINITY;
   let theirs = Number.POSITIVE_INFINITY;
+  let theirsCpu = Number.POSITIVE_INFINITY;
   let values: ArrayLike<number> = [];
   let theirValues: readonly number[] = [];
   for (let turn = 0; turn < one.turns; turn++) {
     const mine = await ourTurn(backend, one, data);
     ours = Math.min(ours, mine.seconds);
+    oursCpu = Math.min(oursCpu, mine.cpu);
     values = mine.values;
     if (!torch) continue;
     const answer = await torch.run(one.routine, matrix);
     theirs = Math.min(theirs, answer.seconds);
+    theirsCpu = Math.min(theirsCpu, answer.cpu);
     theirValues = answer.values;
   }
   const checked = (found: ArrayLike<number>) => (truth && found.length > 0 ? worst(found, truth, one) : undefined);
   return {
     ...one,
     ours,
+    oursCpu,
     torch: torch ? theirs : undefined,
+    torchCpu: torch ? theirsCpu : undefined,
     error: checked(values),
     torchError: checked(theirValues),
   };
@@ -71,11 +77,12 @@ async function ourTurn(
   backend: Backend,
   { routine, rows, cols }: KernelCase,
   data: Float32Array,
-): Promise<{ seconds: number; values: ArrayLike<number> }> {
+): Promise<{ seconds: number; cpu: number; values: ArrayLike<number> }> {
   const a = await backend.allocate(rows, cols);
   const out = routine === 'product' ? await backend.allocate(rows, rows) : undefined;
   await backend.upload(a, 0, rows, (into) => into.set(data));
   const start = performance.now();
+  const cpu = process.cpuUsage();
   let values: ArrayLike<number> = [];
   let extra: Matrix | undefined = out;
   if (routine === 'values') values = await backend.singularValues(a);
@@ -83,8 +90,9 @@ async function ourTurn(
   else if (routine === 'triangle') extra = await backend.triangularize(a);
   else await backend.multiply(out!, a, a, { transposeB: true });
   const seconds = (performance.now() - start) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
   for (const matrix of [a, extra]) if (matrix) backend.free(matrix);
-  return { seconds, values };
+  return { seconds, cpu: (user + system) / 1e6, values };
 }
 
 function worst(found: ArrayLike<number>, truth: readonly number[], { rows, cols }: KernelCase): number {

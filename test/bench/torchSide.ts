@@ -11,6 +11,13 @@ export interface MatrixFile {
   readonly cols: number;
 }
 
+export interface TorchAnswer {
+  readonly seconds: number;
+  /** Seconds of processor time, of all threads together. */
+  readonly cpu: number;
+  readonly values: number[];
+}
+
 /** torch in a process of its own, with as many threads as our side has. */
 export class TorchSide {
   private readonly child: ChildProcessWithoutNullStreams;
@@ -28,8 +35,8 @@ export class TorchSide {
     return { side, version: torch };
   }
 
-  run(routine: Routine, matrix: MatrixFile): Promise<{ seconds: number; values: number[] }> {
-    return this.ask({ routine, ...matrix }) as Promise<{ seconds: number; values: number[] }>;
+  run(routine: Routine, matrix: MatrixFile): Promise<TorchAnswer> {
+    return this.ask({ routine, ...matrix }) as Promise<TorchAnswer>;
   }
 
   /** All singular values by LAPACK in f64. */
