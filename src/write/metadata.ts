@@ -14,6 +14,9 @@ const KEYS = {
   types: 'rankscope.types',
 } as const;
 
+/** What the reader found in files beside the checkpoint, or thinks of it, is not the checkpoint's own. */
+const ELSEWHERE = /^([\w.]+\.json: |adapter$)/;
+
 const FORMAT = 'rankscope.factorized/1';
 
 /**
@@ -34,7 +37,7 @@ export function factorizedMetadata(
   return new Map([
     // Loaders of the Hugging Face libraries refuse a file without it.
     ['format', 'pt'],
-    ...checkpoint.metadata,
+    ...[...checkpoint.metadata].filter(([key]) => !ELSEWHERE.test(key)),
     [KEYS.format, FORMAT],
     [KEYS.source, basename(checkpoint.path)],
     [KEYS.factors, String(plan.request.factors)],

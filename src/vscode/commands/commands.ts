@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { installTensorFlow } from '../engine/installTensorFlow.ts';
 import { applyPlan } from '../panel/applyPlan.ts';
 import { savePlan } from '../panel/savePlan.ts';
 import type { Workbench } from '../workbench.ts';
@@ -28,6 +29,7 @@ export function registerAllCommands(workbench: Workbench): void {
     applyPlan: (target?: vscode.Uri) => applyPlan(workbench, target instanceof vscode.Uri ? target : undefined),
     savePlan: (target?: vscode.Uri) => savePlan(workbench, target instanceof vscode.Uri ? target : undefined),
     clearCache: () => clearCache(workbench),
+    installTensorFlow: () => installTensorFlow(workbench),
     restartEngine: () => engine.stop(),
     showLog: () => log.show(),
     openWalkthrough: () =>

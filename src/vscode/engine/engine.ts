@@ -4,6 +4,7 @@ import { cacheBytes, nodePath } from '../settings.ts';
 import { EngineClient } from './engineClient.ts';
 import { startEngine } from './engineProcess.ts';
 import { findNode } from './findNode.ts';
+import { tensorFlowFolder } from './installTensorFlow.ts';
 import { runtimes } from './runtimes.ts';
 
 /** The engine client of this window: its process, its item in the status bar, its message when the process dies. */
@@ -24,6 +25,8 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
         arguments: vscode.workspace.isTrusted
           ? ['--cache', context.globalStorageUri.fsPath, '--cache-bytes', String(cacheBytes())]
           : ['--no-cache'],
+        // A folder that the person named counts before our own.
+        env: process.env.RANKSCOPE_TENSORFLOW ? {} : { RANKSCOPE_TENSORFLOW: tensorFlowFolder(context) },
         log: (line) => log.info(line),
       },
     ),

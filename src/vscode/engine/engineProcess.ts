@@ -17,6 +17,7 @@ export interface EngineProgram {
   /** The bundle that is run: `dist/engine.js`. */
   readonly script: string;
   readonly arguments: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
   readonly log: (line: string) => void;
 }
 
@@ -53,7 +54,7 @@ function launch(runtime: Runtime, program: EngineProgram): EngineProcess {
   const child = fork(program.script, [...program.arguments], {
     execPath: runtime.execPath,
     execArgv: [],
-    env: { ...process.env, ...runtime.env },
+    env: { ...process.env, ...program.env, ...runtime.env },
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });

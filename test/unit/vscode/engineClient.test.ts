@@ -16,6 +16,7 @@ describe('the engine client', () => {
   const lines: string[] = [];
   const program = () => ({
     script: path.join(folder, 'engine.mjs'),
+    env: {},
     arguments: ['--cache', path.join(folder, 'cache')],
     log: (line: string) => void lines.push(line),
   });
