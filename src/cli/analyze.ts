@@ -76,9 +76,27 @@ function* report({ checkpoint, engine, matrices, ties, skipped }: Analysis): Gen
     yield '\n~ previewed: an estimate, with its band in the JSON\n';
   yield '\neff.rank: exp of the entropy of the singular values; 90%, 95%, 99%: ranks that keep this share of the energy;\n';
   yield 'noise: values above the noise edge; num.: numerical rank; even: break-even rank, above which factors are larger.\n';
+  yield* adapterLines(matrices);
   for (const names of ties) yield `Tied, counted once: ${names.join(', ')}\n`;
   if (skipped.length > 0) yield `Not analyzed: ${skipped.length} of ${checkpoint.tensors} tensors\n`;
   for (const { name, reason } of skipped.filter((each) => !PLAIN.has(each.reason))) yield `  ${name}: ${reason}\n`;
+}
+
+function* adapterLines(matrices: readonly MatrixFinding[]): Generator<string> {
+  const updates = matrices.filter(({ adapter }) => adapter);
+  if (updates.length === 0) return;
+  const ranks = spanOf(updates.map(({ adapter }) => adapter!.rank));
+  const scales = spanOf(updates.map(({ adapter }) => adapter!.scale));
+  yield `Adapter: ${updates.length} updates scale B A from their factors, of rank ${ranks} and scale ${scales}`;
+  yield updates.some(({ adapter }) => adapter!.dora) ? '; DoRA scales the adapted matrices besides\n' : '\n';
+  const dead = updates.filter(({ adapter }) => adapter!.dead).map(({ name }) => name);
+  if (dead.length > 0)
+    yield `Dead (B or A is all zero): ${dead.length} of them: ${dead.slice(0, 4).join(', ')}${dead.length > 4 ? ' ...' : ''}\n`;
+}
+
+function spanOf(values: readonly number[]): string {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return low === high ? digits(low) : `${digits(low)} to ${digits(high)}`;
 }
 
 /** Reasons that need no line of their own. */

@@ -50,6 +50,18 @@ export interface Place {
   readonly module: string;
 }
 
+/** What an adapter (LoRA and its kin) adds to a matrix; the measures are those of scale B A. */
+export interface AdapterFinding {
+  /** r, the inner size of the factors: no measure of a rank can be above it. */
+  readonly rank: number;
+  /** alpha / r, or alpha / sqrt r with rsLoRA; 1 where nothing says it. */
+  readonly scale: number;
+  /** B or A is all zero: nothing is added. */
+  readonly dead: boolean;
+  /** DoRA: magnitudes are learned beside the update. */
+  readonly dora?: boolean;
+}
+
 export interface MatrixFinding extends Measures, Place {
   readonly name: string;
   /** [m, n] = [out, in]. */
@@ -59,7 +71,8 @@ export interface MatrixFinding extends Measures, Place {
   /** Time of reading, decoding and computing; a cached result keeps the time it once took. */
   readonly seconds: number;
   readonly band?: PreviewBand;
-  /** Descending, min(m, n) of them; left out unless asked for. */
+  readonly adapter?: AdapterFinding;
+  /** Descending, min(m, n) of them (of an adapter's update the first r, the others being zero); left out unless asked for. */
   readonly singularValues?: readonly number[];
 }
 

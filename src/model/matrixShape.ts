@@ -1,4 +1,5 @@
 import type { TensorInfo } from '../formats/checkpoint.ts';
+import { ADAPTER_FIXED, updateOf } from './adapters.ts';
 
 /** Why a tensor is no matrix to analyze; undefined where it is one. */
 export function notAMatrix(tensor: TensorInfo): string | undefined {
@@ -36,8 +37,9 @@ export function matrixShape(tensor: TensorInfo): [rows: number, cols: number] {
  * The sizes without ones, for a bare parameter: a position table (1, n, d) is n x d and a scale (1, c, 1, 1) a vector. The weight of
  * a layer keeps them: one output channel is one row.
  */
-function sizes({ name, shape }: TensorInfo): readonly number[] {
-  return isLayer(name) ? shape : shape.filter((size) => size !== 1);
+function sizes(tensor: TensorInfo): readonly number[] {
+  const { name, shape } = tensor;
+  return isLayer(name) || updateOf(tensor) ? shape : shape.filter((size) => size !== 1);
 }
 
 function isLayer(name: string): boolean {
@@ -46,6 +48,7 @@ function isLayer(name: string): boolean {
 
 /** Why a PyTorch layer that holds this tensor cannot be replaced by a factored one; null where it can. */
 export function fixedBecause(tensor: TensorInfo): string | null {
+  if (updateOf(tensor)) return ADAPTER_FIXED;
   if (isStack(tensor)) return 'a slice of a stacked tensor, not a layer of its own';
   if (tensor.name.includes('.lora_')) return 'already a factor of an adapter';
   if (!isLayer(tensor.name)) return 'a bare parameter, not the weight of a layer';

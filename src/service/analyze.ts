@@ -1,5 +1,6 @@
 import type { EngineInfo } from '../base/engineInfo.ts';
 import { type ErrorCode, RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { updateOf } from '../model/adapters.ts';
 import type { MatrixRef } from '../model/anatomy.ts';
 import type { Analysis, MatrixFinding, Provenance, Skipped } from '../model/findings.ts';
 import { nameMatcher } from '../model/globs.ts';
@@ -70,7 +71,8 @@ export class AnalysisRun {
     this.#total = matrices.length * sweeps.length;
 
     const unknown = await this.#recall(matrices, sweeps, engine.name);
-    for (const sweep of sweeps) for (const matrix of unknown[sweep]) this.#pace.expect(matrix, sweep);
+    for (const sweep of sweeps)
+      for (const matrix of unknown[sweep]) this.#pace.expect(matrix, provenanceIn(sweep, matrix));
     for (const sweep of sweeps) await this.#sweep(byLayer(unknown[sweep]), sweep);
 
     await refuseChanged(this.opened.checkpoint);
@@ -123,7 +125,9 @@ export class AnalysisRun {
         const { exact, preview } = entries[index] ?? {};
         if (exact) this.#found(matrix, exact, 'exact', sweeps.length);
         else if (preview) this.#found(matrix, preview, 'preview');
-        for (const sweep of sweeps) if (!exact && !(preview && sweep === 'preview')) unknown[sweep].push(matrix);
+        // What is exact from the first sweep on needs no second one.
+        for (const sweep of updateOf(matrix.tensor) ? sweeps.slice(0, 1) : sweeps)
+          if (!exact && !(preview && sweep === 'preview')) unknown[sweep].push(matrix);
       }
     }
     return unknown;
@@ -155,7 +159,8 @@ export class AnalysisRun {
     }
   }
 
-  async #one(matrix: MatrixRef, source: TimedRows, provenance: Provenance): Promise<void> {
+  async #one(matrix: MatrixRef, source: TimedRows, sweep: Provenance): Promise<void> {
+    const provenance = provenanceIn(sweep, matrix);
     const { engines } = this.parts;
     const { signal } = this.context;
     const { checkpoint } = this.opened;
@@ -170,15 +175,15 @@ export class AnalysisRun {
       this.#pace.finish(matrix, provenance);
       await this.#cache.put(cacheKey(checkpoint, matrix, engine.name, provenance), entry);
       this.#name(engine);
-      this.#found(matrix, entry, provenance);
+      this.#found(matrix, entry, provenance, this.request.mode === 'both' && provenance !== sweep ? 2 : 1);
     } catch (error) {
       if (!(error instanceof RankscopeError && SKIPPABLE.has(error.code))) throw error;
       const skipped = { name: matrix.name, reason: error.found };
       this.#skipped.push(skipped);
       this.#pace.finish(matrix, provenance);
       this.#done += 1;
-      if (this.request.mode === 'both' && provenance === 'preview') {
-        this.#pace.drop(matrix, 'exact');
+      if (this.request.mode === 'both' && sweep === 'preview') {
+        if (provenance === sweep) this.#pace.drop(matrix, 'exact');
         this.#done += 1;
       }
       this.#report({ message: matrix.name, skipped });
@@ -224,6 +229,11 @@ export class AnalysisRun {
       skipped: [...skipped.filter(({ name }) => this.#wanted(name)), ...this.#skipped],
     };
   }
+}
+
+/** An adapter's update is computed exactly at once: it has few values, and an estimate would cost more. */
+function provenanceIn(sweep: Provenance, { tensor }: MatrixRef): Provenance {
+  return updateOf(tensor) ? 'exact' : sweep;
 }
 
 interface Started {

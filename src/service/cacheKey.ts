@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint } from '../formats/checkpoint.ts';
+import { updateOf } from '../model/adapters.ts';
 import type { MatrixRef } from '../model/anatomy.ts';
 import type { Provenance } from '../model/findings.ts';
 import { CACHE_VERSION } from './cache.ts';
@@ -15,6 +16,8 @@ export function cacheKey(
   provenance: Provenance,
 ): string {
   const file = checkpoint.files[tensor.file];
+  // The factors of an adapter may lie in two shards.
+  const other = checkpoint.files[updateOf(tensor)?.down.file ?? tensor.file];
   const parts = [
     CACHE_VERSION,
     file?.path,
@@ -27,6 +30,7 @@ export function cacheKey(
     offset,
     engine,
     provenance,
+    ...(other === file ? [] : [other]),
   ];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }

@@ -4,9 +4,11 @@ import { type ErrorCode, RankscopeError } from '../base/errors.ts';
 import type { Checkpoint, FileIdentity } from '../formats/checkpoint.ts';
 import { findTies } from '../formats/contentKey.ts';
 import { openCheckpoint } from '../formats/open.ts';
+import { withUpdates } from '../model/adapters.ts';
 import { type Anatomy, anatomy, type MatrixRef } from '../model/anatomy.ts';
 import { countParameters, ties } from '../model/ties.ts';
 import type { CheckpointView } from '../protocol/service.ts';
+import { adapterUpdates } from './adapter.ts';
 import { Pool } from './pool.ts';
 
 /** An open checkpoint and what its directory says about the network. */
@@ -53,11 +55,14 @@ export class OpenCheckpoints {
 
 async function open(file: string): Promise<Opened> {
   const checkpoint = await openCheckpoint(file);
+  const found = await closingOnFailure(checkpoint, async () =>
+    anatomy(withUpdates(checkpoint.tensors, await adapterUpdates(checkpoint))),
+  );
   let groups: readonly (readonly string[])[] = ties(checkpoint.tensors);
   let byContent: Promise<readonly (readonly string[])[]> | undefined;
   const opened: Opened = {
     checkpoint,
-    anatomy: anatomy(checkpoint.tensors),
+    anatomy: found,
     ties: () => groups,
     async tiesByContent(signal) {
       for (;;) {
@@ -78,12 +83,18 @@ async function open(file: string): Promise<Opened> {
     },
   };
   if (checkpoint.bytes <= SMALL_BYTES && checkpoint.tensors.length <= SMALL_TENSORS) {
-    await opened.tiesByContent(undefined).catch(async (error: unknown) => {
-      await checkpoint.close();
-      throw error;
-    });
+    await closingOnFailure(checkpoint, () => opened.tiesByContent(undefined));
   }
   return opened;
+}
+
+async function closingOnFailure<Result>(checkpoint: Checkpoint, job: () => Promise<Result>): Promise<Result> {
+  try {
+    return await job();
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
 }
 
 /** The matrices to work on: each tied group by its first. */

@@ -1,4 +1,5 @@
-import { throwIfCancelled } from '../base/errors.ts';
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { ADAPTER_FIXED, updateOf } from '../model/adapters.ts';
 import { makePlan } from '../model/allocate.ts';
 import type { MatrixRef } from '../model/anatomy.ts';
 import { nameMatcher } from '../model/globs.ts';
@@ -21,6 +22,7 @@ export async function plan(
   checkRequest(request);
   await opened.tiesByContent(signal);
   const matrices = distinctMatrices(opened);
+  refuseAdapter(opened.checkpoint.path, matrices);
   const excluded = nameMatcher(request.exclude);
   const needed = matrices.filter(
     ({ name, fixed }) => fixed === null && (Object.hasOwn(request.overrides, name) || !excluded(name)),
@@ -45,6 +47,17 @@ export async function plan(
     }),
   );
   return makePlan(viewOf(opened), inputs, request);
+}
+
+/** Where there is nothing to factorize, the reason helps more than a plan that changes nothing. */
+function refuseAdapter(path: string, matrices: readonly MatrixRef[]): void {
+  if (matrices.length === 0 || !matrices.every(({ tensor }) => updateOf(tensor))) return;
+  throw new RankscopeError(
+    'wrong-use',
+    path,
+    `it is an adapter: each of its ${matrices.length} matrices is ${ADAPTER_FIXED}`,
+    'Plan for the base model, or for the model that the adapter was merged into',
+  );
 }
 
 function elementsOf({ tensor }: MatrixRef): number {

@@ -1,12 +1,17 @@
 import type { Backend, RoutineOptions, RowSource } from '../engine/backend.ts';
+import { type AdapterUpdate, updateOf } from '../model/adapters.ts';
 import type { MatrixRef } from '../model/anatomy.ts';
-import type { MatrixFinding, Provenance } from '../model/findings.ts';
+import type { AdapterFinding, MatrixFinding, Measures, Provenance } from '../model/findings.ts';
 import { exactSpectrum } from '../spectrum/exact.ts';
 import { measures } from '../spectrum/measures.ts';
 import { previewSpectrum } from '../spectrum/preview.ts';
 import type { CacheEntry } from './cache.ts';
 
-/** Computes one matrix: all singular values, or an estimate of the measures with its band. */
+/**
+ * Computes one matrix: all singular values, or an estimate of the measures with its band. An adapter's update is always `exact`: its at
+ * most r values cost less than an estimate. The others are zeros and not among them; measures count them, and as such a product has no bulk
+ * of entries that could be noise, its noise deviation is 0.
+ */
 export async function compute(
   backend: Backend,
   matrix: MatrixRef,
@@ -21,6 +26,15 @@ export async function compute(
     return { measures: estimated, band, seconds: seconds(), singularValues: new Float64Array(0) };
   }
   const { singularValues, entries } = await exactSpectrum(backend, source, options);
+  if (updateOf(matrix.tensor)) {
+    const all = new Float64Array(Math.min(...matrix.shape));
+    all.set(singularValues.subarray(0, all.length));
+    return {
+      measures: measures(all, matrix.shape, 0),
+      seconds: seconds(),
+      singularValues: all.slice(0, singularValues.length),
+    };
+  }
   return {
     measures: measures(singularValues, matrix.shape, entries.noiseDeviation),
     seconds: seconds(),
@@ -34,6 +48,7 @@ export function findingOf(
   provenance: Provenance,
   values: boolean,
 ): MatrixFinding {
+  const update = updateOf(tensor);
   return {
     name,
     shape,
@@ -44,6 +59,12 @@ export function findingOf(
     seconds,
     ...measured,
     ...(band ? { band } : {}),
+    ...(update ? { adapter: adapterFinding(update, measured) } : {}),
     ...(values && provenance === 'exact' ? { singularValues: Array.from(singularValues) } : {}),
   };
+}
+
+/** Nothing but a factor of zeros makes every singular value of the product zero in practice: training has not begun, or died. */
+function adapterFinding({ rank, scale, dora }: AdapterUpdate, { spectralNorm }: Measures): AdapterFinding {
+  return { rank, scale, dead: spectralNorm === 0, ...(dora ? { dora } : {}) };
 }

@@ -1,13 +1,21 @@
 import { throwIfCancelled } from '../base/errors.ts';
 import type { RowSource } from '../engine/backend.ts';
 import type { Checkpoint } from '../formats/checkpoint.ts';
+import { updateOf } from '../model/adapters.ts';
 import type { MatrixRef } from '../model/anatomy.ts';
+import { thinProductCore } from '../spectrum/thinProduct.ts';
+import { updateProduct } from './adapter.ts';
 
 /** Values decoded at a time when reading ahead: a few milliseconds, so that whoever computes meanwhile gets its turns. */
 const PIECE = 2 ** 19;
 
-/** The rows of a matrix as they are stored (a transposed one is read as its transpose, which has the same spectrum). */
+/**
+ * The rows of a matrix as they are stored (a transposed one is read as its transpose, which has the same spectrum); of an adapter's update
+ * those of a small square matrix with the same singular values but for zeros.
+ */
 export function matrixRows(checkpoint: Checkpoint, { name, tensor, rows, cols, offset }: MatrixRef): RowSource {
+  const update = updateOf(tensor);
+  if (update) return thinProductCore(updateProduct(checkpoint, name, update));
   return {
     name,
     rows,
