@@ -3,7 +3,7 @@ import type { EngineInfo } from '../../base/engineInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Backend, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
 import type { Work } from './job.ts';
-import { compileKernels, instantiate, type KernelSet } from './kernels.ts';
+import { compileKernels, instantiate, KERNEL_SETS, type KernelSet } from './kernels.ts';
 import { Heap } from './memory.ts';
 import { Pool } from './pool.ts';
 import { bandValuesRoom } from './routines/bandValues.ts';
@@ -19,8 +19,8 @@ const KIND: Record<KernelSet, string> = {
 };
 
 /** The cpu engine: WASM kernels on `threads` worker threads over one shared memory. */
-export function createCpuBackend(threads: number): CpuBackend {
-  return new CpuBackend(threads);
+export function createCpuBackend(threads: number, sets = KERNEL_SETS): CpuBackend {
+  return new CpuBackend(threads, sets);
 }
 
 /** A packed matrix in the shared memory. */
@@ -39,8 +39,11 @@ export class CpuBackend implements Backend {
   private readonly pool: Pool;
   private readonly alive = new Set<Matrix>();
 
-  constructor(readonly threads: number) {
-    const { module, set } = compileKernels();
+  constructor(
+    readonly threads: number,
+    sets: readonly KernelSet[],
+  ) {
+    const { module, set } = compileKernels(sets);
     const bytes = instantiate(module, this.heap.memory).gemmScratch();
     const scratch = Array.from({ length: threads }, () => this.heap.allocate(bytes, 'cpu engine'));
     this.pool = new Pool(module, this.heap.memory, scratch);

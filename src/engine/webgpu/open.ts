@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { RankscopeError } from '../../base/errors.ts';
 import { asset } from '../assets.ts';
@@ -19,7 +19,7 @@ export interface WebgpuRequest {
 
 /** The webgpu engine on the fastest adapter. @throws RankscopeError 'engine' with the reason why there is none */
 export async function openWebgpu({ threads, software, bindingBytes }: WebgpuRequest): Promise<Backend> {
-  if (!software) refuseWithoutDevice();
+  refuseWithoutDevice(software);
   const gpu = await openGpu();
   if (gpu.software && !software) {
     gpu.device.destroy();
@@ -58,9 +58,18 @@ async function onProcessor<T>(
   }
 }
 
-/** Dawn writes warnings to the terminal where Linux has no GPU; a look at the devices spares people these. */
-function refuseWithoutDevice(): void {
-  if (process.platform !== 'linux') return;
-  if (['/dev/dri', '/dev/nvidiactl', '/dev/dxg', '/dev/kfd', '/dev/mali0'].some((device) => existsSync(device))) return;
+const DEVICES = ['/dev/dri', '/dev/nvidiactl', '/dev/dxg', '/dev/kfd', '/dev/mali0'];
+/** Where Vulkan drivers are listed, those of GPUs that a processor imitates among them. */
+const DRIVER_LISTS = ['/usr/share/vulkan/icd.d', '/etc/vulkan/icd.d', '/usr/local/share/vulkan/icd.d'];
+
+/** Dawn writes warnings to the terminal where Linux has no GPU; a look at what is there spares people these. */
+function refuseWithoutDevice(software: boolean): void {
+  if (process.platform !== 'linux' || DEVICES.some((device) => existsSync(device))) return;
+  const named = process.env.VK_ICD_FILENAMES ?? process.env.VK_DRIVER_FILES;
+  if (
+    software &&
+    (named !== undefined || DRIVER_LISTS.some((folder) => existsSync(folder) && readdirSync(folder).length > 0))
+  )
+    return;
   throw new RankscopeError('engine', 'webgpu', 'this machine shows no GPU device');
 }
