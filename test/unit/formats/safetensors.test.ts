@@ -114,7 +114,8 @@ describe('a safetensors file', () => {
     await checkpoint.close();
   });
 
-  it('of 100,000 tensors opens within a second of processor time', async () => {
+  // Half a second on a quiet machine; what costs the square of the tensors would take minutes.
+  it('of 100,000 tensors opens without a cost that grows with their square', async () => {
     const entries = Array.from(
       { length: 100_000 },
       (_, i) =>
@@ -130,7 +131,7 @@ describe('a safetensors file', () => {
       assert.equal(checkpoint.tensors.length, 100_000);
       await checkpoint.close();
     }
-    assert.ok(Math.min(...times) < 1000, `${times}`);
+    assert.ok(Math.min(...times) < 4000, `${times}`);
   });
 
   it('of 6 GB opens at once, and its last numbers are read without the others', async () => {
