@@ -1,17 +1,26 @@
-import type { CheckpointView } from '../../protocol/service.ts';
+import { pytorchNameOfGguf } from '../../model/ggufNames.ts';
+import type { CheckpointView, MatrixView } from '../../protocol/service.ts';
 import { type Places, placeClasses } from './placeClasses.ts';
 import type { CheckpointNames } from './resolveTarget.ts';
 import { TensorTrie } from './tensorTrie.ts';
 import type { Universe } from './universe.ts';
 
-const known = new WeakMap<CheckpointView, CheckpointNames>();
+export interface NamesInCode extends CheckpointNames {
+  /** Every matrix under the name that code has for it. */
+  readonly matrices: readonly { readonly name: string; readonly matrix: MatrixView }[];
+}
 
-/** The names of a checkpoint, indexed once. */
-export function namesOf(view: CheckpointView): CheckpointNames {
+const known = new WeakMap<CheckpointView, NamesInCode>();
+
+/** The names of a checkpoint as the model's code spells them, indexed once. */
+export function namesOf(view: CheckpointView): NamesInCode {
   let names = known.get(view);
   if (!names) {
-    const modules = view.matrices.map(({ name }) => name.replace(/\.weight$/, ''));
-    names = { trie: new TensorTrie(view.tensors), modules };
+    const inCode = (name: string) => (view.format === 'gguf' ? (pytorchNameOfGguf(name) ?? name) : name);
+    const matrices = view.matrices.map((matrix) => ({ name: inCode(matrix.name), matrix }));
+    const modules = matrices.map(({ name }) => name.replace(/\.weight$/, ''));
+    const tensors = view.tensors.map(({ name, shape }) => ({ name: inCode(name), shape }));
+    names = { trie: new TensorTrie(tensors), modules, matrices };
     known.set(view, names);
   }
   return names;

@@ -118,9 +118,11 @@ function around(
 function groupsOf(session: Session, resolve: (names: CheckpointNames) => TrieNode[]): ModuleRanks[] {
   const { view } = session;
   if (!view) return [];
-  const nodes = resolve(namesOf(view));
+  const names = namesOf(view);
+  const nodes = resolve(names);
   if (nodes.length === 0) return [];
-  return moduleRanks(matricesUnder(nodes, view.matrices), (name) => session.finding(name));
+  const matrices = matricesUnder(nodes, names.matrices).map(({ matrix }) => matrix);
+  return moduleRanks(matrices, (name) => session.finding(name));
 }
 
 function configTarget({ language, source }: CodeText, offset: number): Target | undefined {
