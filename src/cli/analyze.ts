@@ -77,6 +77,7 @@ function* report({ checkpoint, engine, matrices, ties, skipped }: Analysis): Gen
   yield '\neff.rank: exp of the entropy of the singular values; 90%, 95%, 99%: ranks that keep this share of the energy;\n';
   yield 'noise: values above the noise edge; num.: numerical rank; even: break-even rank, above which factors are larger.\n';
   yield* adapterLines(matrices);
+  yield* quantizationLines(matrices);
   for (const names of ties) yield `Tied, counted once: ${names.join(', ')}\n`;
   if (skipped.length > 0) yield `Not analyzed: ${skipped.length} of ${checkpoint.tensors} tensors\n`;
   for (const { name, reason } of skipped.filter((each) => !PLAIN.has(each.reason))) yield `  ${name}: ${reason}\n`;
@@ -92,6 +93,14 @@ function* adapterLines(matrices: readonly MatrixFinding[]): Generator<string> {
   const dead = updates.filter(({ adapter }) => adapter!.dead).map(({ name }) => name);
   if (dead.length > 0)
     yield `Dead (B or A is all zero): ${dead.length} of them: ${dead.slice(0, 4).join(', ')}${dead.length > 4 ? ' ...' : ''}\n`;
+}
+
+function* quantizationLines(matrices: readonly MatrixFinding[]): Generator<string> {
+  const counted = matrices.filter(({ quantizationRank }) => quantizationRank !== undefined);
+  if (counted.length === 0) return;
+  const lost = counted.filter(({ quantizationRank, shape }) => quantizationRank! < Math.min(...shape));
+  yield `Quantized: ${counted.length} matrices, ${lost.length} of them with values below the edge of their rounding noise`;
+  yield lost.length > 0 ? ' (quantizationRank in the JSON)\n' : '\n';
 }
 
 function spanOf(values: readonly number[]): string {

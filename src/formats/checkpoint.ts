@@ -68,5 +68,16 @@ export interface Checkpoint {
     signal?: AbortSignal,
   ): Promise<Uint8Array> | undefined;
 
+  /**
+   * The standard deviation of the error that quantization left in `length` elements of `tensor` from `start` on, estimated from the widths
+   * of its steps by a bounded sample; undefined for what is not quantized, or in a way of which nothing can be said.
+   */
+  quantizationDeviation?(
+    tensor: TensorInfo,
+    start: number,
+    length: number,
+    signal?: AbortSignal,
+  ): Promise<number | undefined> | undefined;
+
   close(): Promise<void>;
 }

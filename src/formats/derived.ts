@@ -14,6 +14,8 @@ export function derived(base: Checkpoint, changes: Partial<Checkpoint>): Checkpo
     security,
     read: (tensor, start, out, signal) => base.read(tensor, start, out, signal),
     readStored: (tensor, offset, length, signal) => base.readStored?.(tensor, offset, length, signal),
+    quantizationDeviation: (tensor, start, length, signal) =>
+      base.quantizationDeviation?.(tensor, start, length, signal),
     close: () => base.close(),
     ...changes,
   };

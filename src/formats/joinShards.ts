@@ -50,6 +50,8 @@ export async function joinShards(
         (tensor as JoinedTensor).shard.read((tensor as JoinedTensor).inShard, start, out, signal),
       readStored: (tensor, offset, length, signal) =>
         (tensor as JoinedTensor).shard.readStored?.((tensor as JoinedTensor).inShard, offset, length, signal),
+      quantizationDeviation: (tensor, start, length, signal) =>
+        (tensor as JoinedTensor).shard.quantizationDeviation?.((tensor as JoinedTensor).inShard, start, length, signal),
       close,
     };
   } catch (error) {

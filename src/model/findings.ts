@@ -62,7 +62,17 @@ export interface AdapterFinding {
   readonly dora?: boolean;
 }
 
-export interface MatrixFinding extends Measures, Place {
+/** What the quantization of a stored matrix did to it; absent where it is not quantized, or nothing can be said. */
+export interface QuantizationFinding {
+  /** Standard deviation of the rounding error of its entries, estimated from the widths of the steps. */
+  readonly quantizationDeviation: number;
+  /** s (sqrt m + sqrt n) of that deviation s: values above it survived, those below may be rounding alone. */
+  readonly quantizationEdge: number;
+  /** Values above that edge; absent from a preview. */
+  readonly quantizationRank?: number;
+}
+
+export interface MatrixFinding extends Measures, Place, Partial<QuantizationFinding> {
   readonly name: string;
   /** [m, n] = [out, in]. */
   readonly shape: readonly [number, number];

@@ -10,6 +10,7 @@ import { cacheKey } from './cacheKey.ts';
 import type { Engines } from './engines.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from './opened.ts';
 import { Pace } from './pace.ts';
+import { withQuantization } from './quantization.ts';
 import { compute, findingOf } from './results.ts';
 import { Buffers, matrixRows, noticeEnd, type ReadAhead, readAhead, type TimedRows } from './rows.ts';
 import { byLayer, WorkList } from './workList.ts';
@@ -165,13 +166,14 @@ export class AnalysisRun {
     const { signal } = this.context;
     const { checkpoint } = this.opened;
     try {
-      const { entry, engine } = await engines.run(this.#engine, matrix.name, { signal }, async (backend) => ({
-        entry: await compute(backend, matrix, source, provenance, {
+      const { computed, engine } = await engines.run(this.#engine, matrix.name, { signal }, async (backend) => ({
+        computed: await compute(backend, matrix, source, provenance, {
           signal,
           progress: this.#within(matrix, provenance),
         }),
         engine: backend.info,
       }));
+      const entry = await withQuantization(checkpoint, matrix, computed, signal);
       this.#pace.finish(matrix, provenance);
       await this.#cache.put(cacheKey(checkpoint, matrix, engine.name, provenance), entry);
       this.#name(engine);

@@ -1,13 +1,15 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Measures, PreviewBand } from '../model/findings.ts';
+import type { Measures, PreviewBand, QuantizationFinding } from '../model/findings.ts';
 
 /** What is kept of one matrix. */
 export interface CacheEntry {
   readonly measures: Measures;
   /** Of a preview. */
   readonly band?: PreviewBand;
+  /** Of a matrix that is stored quantized. */
+  readonly quantization?: QuantizationFinding;
   /** What it took to find out. */
   readonly seconds: number;
   /** Descending; empty for a preview. */
@@ -29,7 +31,7 @@ export const noCache: Cache = {
 };
 
 /** Raised whenever what an entry says, or how it is computed, changes: older entries are then never looked at again. */
-export const CACHE_VERSION = 1;
+export const CACHE_VERSION = 2;
 
 export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
 

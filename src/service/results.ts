@@ -44,7 +44,7 @@ export async function compute(
 
 export function findingOf(
   { name, shape, tensor, layer, module }: MatrixRef,
-  { measures: measured, band, seconds, singularValues }: CacheEntry,
+  { measures: measured, band, quantization, seconds, singularValues }: CacheEntry,
   provenance: Provenance,
   values: boolean,
 ): MatrixFinding {
@@ -58,6 +58,7 @@ export function findingOf(
     provenance,
     seconds,
     ...measured,
+    ...quantization,
     ...(band ? { band } : {}),
     ...(update ? { adapter: adapterFinding(update, measured) } : {}),
     ...(values && provenance === 'exact' ? { singularValues: Array.from(singularValues) } : {}),

@@ -5,6 +5,7 @@ import type { Cache, CacheEntry } from './cache.ts';
 import { cacheKey } from './cacheKey.ts';
 import type { Engines, JobOptions } from './engines.ts';
 import { distinctMatrices, type Opened } from './opened.ts';
+import { withQuantization } from './quantization.ts';
 import { compute } from './results.ts';
 import { matrixRows } from './rows.ts';
 
@@ -29,7 +30,9 @@ export async function exactResult(
       // While this waited for its turn an analysis may have come by.
       const meanwhile = await cache.get(key);
       if (meanwhile) return meanwhile;
-      const entry = await compute(backend, matrix, matrixRows(checkpoint, matrix), 'exact', { signal: options.signal });
+      const { signal } = options;
+      const computed = await compute(backend, matrix, matrixRows(checkpoint, matrix), 'exact', { signal });
+      const entry = await withQuantization(checkpoint, matrix, computed, signal);
       await cache.put(key, entry);
       return entry;
     });

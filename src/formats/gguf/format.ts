@@ -6,6 +6,7 @@ import type { Format, OpenContext } from '../format.ts';
 import { MAX_GGUF_HEADER, MAX_SHARDS } from '../limits.ts';
 import { readStoredTensor, type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { NeedMore } from './cursor.ts';
+import { blockDeviation } from './deviation.ts';
 import { type GgufHeader, type GgufTensor, parseGgufHeader } from './header.ts';
 import { readBlocks } from './readBlocks.ts';
 import type { GgmlType } from './types.ts';
@@ -70,6 +71,8 @@ function withBlocks(plain: Checkpoint): Checkpoint {
     },
     readStored: (tensor, offset, length, signal) =>
       isPlain(tensor) ? plain.readStored?.(tensor, offset, length, signal) : undefined,
+    quantizationDeviation: (tensor, start, length, signal) =>
+      blockDeviation(tensor as BlockTensor, start, length, signal),
   };
 }
 

@@ -29,6 +29,7 @@ export const gptq: Scheme = (codes, directory) => {
     shape: [outputs, inputs],
     dtype: `${isAwq ? 'AWQ' : 'GPTQ'}${bits}`,
     parts: [codes, zeros, scales, ...(order ? [order] : [])],
+    steps: scales,
     atOnce: true,
     decodeRows: (base, row, out, signal) =>
       (isAwq ? decodeAwq : decodeGptq)(

@@ -21,6 +21,7 @@ export const mlx: Scheme = (codes, directory) => {
     shape: [...codes.shape.slice(0, -1), cols],
     dtype: `MLX${bits}`,
     parts: [codes, scales, biases],
+    steps: scales,
     async decodeRows(base, row, out, signal) {
       const count = out.length / cols;
       const [bytes, scale, bias] = await Promise.all([

@@ -17,6 +17,11 @@ export interface Packed {
   readonly dtype: string;
   /** The tensors it is made of, the codes first. They are not listed on their own. */
   readonly parts: readonly TensorInfo[];
+  /**
+   * Of codes that are evenly spaced: the spacings, each of equally many values, in the values' order (all together for a matrix that is
+   * kept as its transpose).
+   */
+  readonly steps?: TensorInfo;
   /** Whether `decodeRows` needs little memory however many rows it is given, and reads all codes each time. */
   readonly atOnce?: boolean;
   /** Decodes whole rows (all but the last dimension counted together) from `row` on into `out`. */

@@ -105,6 +105,7 @@ export const compressed: Scheme = async (codes, { tensors, base }) => {
     shape: [rows, cols],
     dtype: `W${bits}`,
     parts: [codes, scales, sizes],
+    steps: scales,
     async decodeRows(base, row, out, signal) {
       const count = out.length / cols;
       const [bytes, scale] = await Promise.all([

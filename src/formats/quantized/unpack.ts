@@ -5,6 +5,7 @@ import { companionJson, isObject } from '../companion.ts';
 import { derived } from '../derived.ts';
 import { CHUNK_BYTES } from '../limits.ts';
 import { bitsandbytes4, bitsandbytes8 } from './bitsandbytes.ts';
+import { stepDeviation } from './deviation.ts';
 import { gptq } from './gptq.ts';
 import { mlx } from './mlx.ts';
 import type { Packed, Scheme } from './packed.ts';
@@ -53,6 +54,10 @@ export async function unpackQuantized(base: Checkpoint, signal?: AbortSignal): P
       isPacked(tensor) ? readPacked(base, tensor, start, out, signal) : base.read(tensor, start, out, signal),
     readStored: (tensor, offset, length, signal) =>
       isPacked(tensor) ? undefined : base.readStored?.(tensor, offset, length, signal),
+    quantizationDeviation: (tensor, start, length, signal) =>
+      isPacked(tensor)
+        ? stepDeviation(base, tensor, start, length, signal)
+        : base.quantizationDeviation?.(tensor, start, length, signal),
   });
 }
 
