@@ -1,7 +1,7 @@
 import type { MatrixFinding } from '../src/model/findings.ts';
 import type { MatrixView } from '../src/protocol/service.ts';
 import { formatPercent, formatShape, formatValue, NONE } from './format.ts';
-import { type Basis, isShare, type Measure, shownValue } from './measures.ts';
+import { type Basis, fullRank, isShare, type Measure, shownValue } from './measures.ts';
 
 /** What is known of one matrix under one measure, in words: for the tooltip, the table and the screen reader. */
 export interface CellText {
@@ -47,7 +47,7 @@ export function shapeText(matrix: MatrixView): string {
 
 function valueInWords(measure: Measure, basis: Basis, finding: MatrixFinding, value: number): string {
   if (!isShare(measure, basis)) return formatValue(value);
-  const whole = basis === 'full' ? `${Math.min(...finding.shape)}` : `break-even ${finding.breakEvenRank}`;
+  const whole = basis === 'full' ? `${fullRank(finding)}` : `break-even ${finding.breakEvenRank}`;
   return `${formatValue(measure.value(finding) ?? Number.NaN)} of ${whole} (${formatPercent(value)})`;
 }
 

@@ -34,6 +34,9 @@ const COLUMNS: readonly (readonly [string, (finding: MatrixFinding) => Cell])[] 
   ['noiseRank', (finding) => finding.noiseRank],
   ['noiseDeviation', (finding) => finding.noiseDeviation],
   ['noiseEdge', (finding) => finding.noiseEdge],
+  ['quantizationRank', (finding) => finding.quantizationRank ?? null],
+  ['quantizationDeviation', (finding) => finding.quantizationDeviation ?? null],
+  ['quantizationEdge', (finding) => finding.quantizationEdge ?? null],
   ['optimalThresholdRank', (finding) => finding.optimalThresholdRank],
   ...ENERGY_LEVELS.map(
     (level) => [`energyRank${level}`, (finding: MatrixFinding) => finding.energyRanks[level]] as const,
@@ -43,6 +46,8 @@ const COLUMNS: readonly (readonly [string, (finding: MatrixFinding) => Cell])[] 
   ['alphaDistance', (finding) => finding.alphaDistance],
   ['frobeniusNorm', (finding) => finding.frobeniusNorm],
   ['spectralNorm', (finding) => finding.spectralNorm],
+  ['adapterRank', (finding) => finding.adapter?.rank ?? null],
+  ['adapterScale', (finding) => finding.adapter?.scale ?? null],
   ['seconds', (finding) => finding.seconds],
 ];
 

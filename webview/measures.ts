@@ -10,6 +10,8 @@ export interface Measure {
   readonly kind: 'rank' | 'number';
   /** Norms spread over decades: their colours follow the logarithm. */
   readonly scale: 'linear' | 'log';
+  /** Only a matrix that is stored quantized has it; the list of others passes over it. */
+  readonly quantizedOnly?: boolean;
   /** null where the matrix has no such value. */
   readonly value: (finding: MatrixFinding) => number | null;
 }
@@ -72,6 +74,15 @@ export const MEASURES: readonly Measure[] = [
     'Singular values above the Marchenko-Pastur edge s(√m + √n): what a random matrix with the same bulk would not have.',
     (finding) => finding.noiseRank,
   ),
+  {
+    ...rank(
+      'quantizationRank',
+      'Rank above quantization',
+      'Singular values above the quantization edge: the directions that survived the rounding of the weights. The others may be rounding alone.',
+      (finding) => finding.quantizationRank ?? null,
+    ),
+    quantizedOnly: true,
+  },
   rank(
     'optimalThresholdRank',
     'Optimal threshold rank',
@@ -124,6 +135,26 @@ export const MEASURES: readonly Measure[] = [
     (finding) => finding.noiseEdge,
     'log',
   ),
+  {
+    ...number(
+      'quantizationDeviation',
+      'Quantization deviation',
+      'Standard deviation s of the error that rounding left in each entry, estimated from the widths d of the steps: s² is the mean of d² / 12.',
+      (finding) => finding.quantizationDeviation ?? null,
+      'log',
+    ),
+    quantizedOnly: true,
+  },
+  {
+    ...number(
+      'quantizationEdge',
+      'Quantization edge',
+      's(√m + √n): the largest singular value that the rounding errors alone would have. What lies below it may be rounding and not weights.',
+      (finding) => finding.quantizationEdge ?? null,
+      'log',
+    ),
+    quantizedOnly: true,
+  },
 ];
 
 export function measureById(id: string): Measure {
@@ -135,7 +166,12 @@ export function shownValue(measure: Measure, basis: Basis, finding: MatrixFindin
   const value = measure.value(finding);
   if (value === null || !Number.isFinite(value)) return null;
   if (measure.kind !== 'rank' || basis === 'absolute') return value;
-  return value / (basis === 'full' ? Math.min(...finding.shape) : Math.max(1, finding.breakEvenRank));
+  return value / (basis === 'full' ? fullRank(finding) : Math.max(1, finding.breakEvenRank));
+}
+
+/** The highest rank there can be: of an adapter's update that of its factors. */
+export function fullRank({ shape, adapter }: MatrixFinding): number {
+  return Math.min(...shape, adapter?.rank ?? Number.POSITIVE_INFINITY);
 }
 
 /** Whether `shownValue` is a share, to be written as percent. */

@@ -26,8 +26,8 @@ export interface CurveOptions {
     readonly tick: (value: number) => string;
   };
   readonly marks: readonly Mark[];
-  /** A horizontal line, such as the noise edge. */
-  readonly level?: Level;
+  /** Horizontal lines, such as the noise edge. */
+  readonly levels?: readonly Level[];
   /** Whether marks carry their labels: one of two stacked charts does. */
   readonly labelled: boolean;
   readonly rankAxis: boolean;
@@ -161,11 +161,25 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
           bodyFont: font,
           callbacks: { title: () => '', label: (item) => options.tooltip(item.parsed.x ?? 0) },
         },
-        annotation: { animations: false as never, annotations: annotationsOf(options) },
+        annotation: { animations: false as never, annotations: annotationsIn(options) },
         zoom: { zoom: { wheel: { enabled: false }, pinch: { enabled: false } }, pan: { enabled: false } },
       },
     },
   };
+}
+
+/** The first level takes its label's place beside those of the marks, the others stand in the middle. */
+function annotationsIn({ marks, levels = [], labelled, theme, fullRank }: CurveOptions) {
+  const [first, ...others] = levels;
+  // An adapter's update has fewer values than its matrix has directions: a mark beyond them would stretch the axis.
+  const inside = marks.filter(({ rank }) => rank <= fullRank);
+  const annotations = annotationsOf({ marks: inside, labelled, theme, ...(first ? { level: first } : {}) });
+  for (const [index, level] of others.entries()) {
+    const { level: line } = annotationsOf({ marks: [], level, labelled: false, theme });
+    if (line?.type !== 'line' || !line.label) continue;
+    annotations[`level${index + 1}`] = { ...line, label: { ...line.label, position: 'center' } };
+  }
+  return annotations;
 }
 
 function rankTick(value: number, logRank: boolean, fullRank: number): string | null {

@@ -1,7 +1,8 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
+import type { Level } from '../charts/annotations.ts';
 import { type CurveChart, createCurve } from '../charts/curveChart.ts';
 import { marksOf, sampledIndices } from '../charts/marks.ts';
-import { readTheme } from '../charts/theme.ts';
+import { readTheme, type Theme } from '../charts/theme.ts';
 import { element } from '../dom.ts';
 import { formatPercent, formatValue } from '../format.ts';
 import type { rankOutcomes } from '../rankOutcome.ts';
@@ -64,7 +65,7 @@ export function createCurves(onPick: (rank: number) => void): Curves {
             title: 'Singular value',
             tick: formatValue,
           },
-          ...(finding ? { level: { value: finding.noiseEdge, label: 'noise edge', color: theme.marks.noise } } : {}),
+          levels: levelsOf(finding, theme),
           labelled: true,
           rankAxis: false,
         }),
@@ -78,6 +79,15 @@ export function createCurves(onPick: (rank: number) => void): Curves {
       ];
     },
   };
+}
+
+function levelsOf(finding: MatrixFinding | undefined, { marks }: Theme): Level[] {
+  if (!finding) return [];
+  const { noiseEdge, quantizationEdge = 0 } = finding;
+  return [
+    { value: noiseEdge, label: 'noise edge', color: marks.noise },
+    { value: quantizationEdge, label: 'quantization edge', color: marks.numerical },
+  ];
 }
 
 function canvasIn(root: HTMLElement, label: string): HTMLCanvasElement {

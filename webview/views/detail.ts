@@ -1,3 +1,4 @@
+import { adapterText } from '../adapterText.ts';
 import { button, checkbox, progressRing } from '../controls.ts';
 import { element, fill } from '../dom.ts';
 import { formatDuration, formatPercent, formatShape, formatValue, NONE } from '../format.ts';
@@ -29,6 +30,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
   let name = '';
   const title = element('h2', { class: 'name', attributes: { 'aria-live': 'polite' } });
   const about = element('p', { class: 'faint' });
+  const adapter = element('p', { class: 'faint adapter' });
   const state = element('div', { class: 'spectrum-state' });
   const table = element('div', { class: 'table-root' });
   const previous = button({ label: '‹', title: 'Previous matrix', appearance: 'icon', onClick: () => hooks.step(-1) });
@@ -74,7 +76,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
     element(
       'header',
       { class: 'detail-head' },
-      element('div', { class: 'detail-title' }, title, about),
+      element('div', { class: 'detail-title' }, title, about, adapter),
       previous.element,
       next.element,
     ),
@@ -134,12 +136,16 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
       ]
         .filter(Boolean)
         .join(' · ');
+      adapter.textContent = finding ? adapterText(finding) : '';
+      adapter.hidden = adapter.textContent === '';
       previous.set({ disabled: index === 0 });
       next.set({ disabled: index === model.layout.matrices.length - 1 });
       logRank.set(choices.logRank);
       asTable.set(choices.spectrumAsTable);
       const ready = spectrum?.kind === 'ready' ? spectrum : null;
-      for (const part of [bar, panel.element]) part.hidden = !ready;
+      bar.hidden = !ready;
+      // What is held as factors already has no rank to choose.
+      panel.element.hidden = !ready || finding?.adapter !== undefined;
       curves.element.hidden = !ready || choices.spectrumAsTable;
       table.hidden = !ready || !choices.spectrumAsTable;
       png.set({ disabled: choices.spectrumAsTable });

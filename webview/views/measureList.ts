@@ -1,7 +1,7 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
 import { element } from '../dom.ts';
 import { formatPercent, formatValue, NONE } from '../format.ts';
-import { MEASURES, type Measure } from '../measures.ts';
+import { fullRank, MEASURES, type Measure } from '../measures.ts';
 
 /** Every measure of one matrix; pointing at one, or reaching it by Tab, tells what it means. */
 export function createMeasureList(): { readonly element: HTMLElement; show(finding: MatrixFinding | undefined): void } {
@@ -46,15 +46,16 @@ export function createMeasureList(): { readonly element: HTMLElement; show(findi
     row.addEventListener('focus', () => explain(row, measure));
     row.addEventListener('blur', () => hush(row));
     columns[measure.kind].append(row);
-    return { measure, value, share };
+    return { measure, row, value, share };
   });
   return {
     element: root,
     show(finding) {
-      for (const { measure, value, share } of rows) {
+      for (const { measure, row, value, share } of rows) {
         const number = finding ? measure.value(finding) : null;
         value.textContent = number === null ? NONE : formatValue(number);
-        const full = finding ? Math.min(...finding.shape) : 1;
+        const full = finding ? fullRank(finding) : 1;
+        row.hidden = measure.quantizedOnly === true && number === null;
         share.textContent =
           number === null || measure.kind !== 'rank' ? '' : formatPercent(Number((number / full).toPrecision(3)));
       }

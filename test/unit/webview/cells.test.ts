@@ -58,7 +58,8 @@ describe('place on the scale', () => {
 
 describe('measures', () => {
   it('cover every number of a finding', () => {
-    const one = finding('x', { alpha: 3, alphaDistance: 0.04 });
+    const quantization = { quantizationDeviation: 0.03, quantizationEdge: 0.7, quantizationRank: 27 };
+    const one = finding('x', { alpha: 3, alphaDistance: 0.04, ...quantization });
     const numbers = Object.entries(one)
       .filter(([name, value]) => typeof value === 'number' && name !== 'layer' && name !== 'seconds')
       .map(([, value]) => value as number);
