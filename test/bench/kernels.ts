@@ -1,6 +1,10 @@
 // The routines of the engines beside torch: both sides in turn on the same matrix, the best of each counts.
 import { performance } from 'node:perf_hooks';
-import type { Backend, Matrix } from '../../src/engine/backend.ts';
+import type { Backend, Matrix, RowSource } from '../../src/engine/backend.ts';
+import { ENERGY_LEVELS } from '../../src/model/findings.ts';
+import { measures } from '../../src/spectrum/measures.ts';
+import { previewSpectrum } from '../../src/spectrum/preview.ts';
+import { truncatedSvd } from '../../src/spectrum/truncated.ts';
 import type { MatrixFile, Routine, TorchSide } from './torchSide.ts';
 
 export interface KernelCase {
@@ -17,7 +21,10 @@ export interface KernelResult extends KernelCase {
   readonly oursCpu: number;
   readonly torch: number | undefined;
   readonly torchCpu: number | undefined;
-  /** Largest error of a value in units of eps sqrt(max(m, n)) sigma_1, the contract's; none without a truth. */
+  /**
+   * Largest error of a value in units of eps sqrt(max(m, n)) sigma_1, the contract's; of a rank, its approximation's error over the
+   * least possible; of a preview, the largest error of an energy rank over p. None without a truth.
+   */
   readonly error: number | undefined;
   readonly torchError: number | undefined;
 }
@@ -32,6 +39,9 @@ export const FULL: readonly KernelCase[] = [
   { routine: 'vectors', rows: 512, cols: 512, turns: 8 },
   { routine: 'vectors', rows: 1024, cols: 1024, turns: 5 },
   { routine: 'vectors', rows: 2048, cols: 2048, turns: 3 },
+  { routine: 'rank', rows: 4096, cols: 4096, turns: 3 },
+  { routine: 'preview', rows: 2048, cols: 2048, turns: 5 },
+  { routine: 'preview', rows: 4096, cols: 4096, turns: 3 },
   { routine: 'product', rows: 2048, cols: 2048, turns: 8 },
   { routine: 'triangle', rows: 8192, cols: 1024, turns: 6 },
 ];
@@ -61,7 +71,8 @@ export async function runCase(
     theirsCpu = Math.min(theirsCpu, answer.cpu);
     theirValues = answer.values;
   }
-  const checked = (found: ArrayLike<number>) => (truth && found.length > 0 ? worst(found, truth, one) : undefined);
+  const checked = (found: ArrayLike<number>) =>
+    truth && found.length > 0 ? ERRORS[one.routine](found, truth, one) : undefined;
   return {
     ...one,
     ours,
@@ -69,7 +80,8 @@ export async function runCase(
     torch: torch ? theirs : undefined,
     torchCpu: torch ? theirsCpu : undefined,
     error: checked(values),
-    torchError: checked(theirValues),
+    // A preview stands beside torch's exact values, which have no error of its kind.
+    torchError: one.routine === 'preview' ? undefined : checked(theirValues),
   };
 }
 
@@ -78,6 +90,7 @@ async function ourTurn(
   { routine, rows, cols }: KernelCase,
   data: Float32Array,
 ): Promise<{ seconds: number; cpu: number; values: ArrayLike<number> }> {
+  if (routine === 'rank' || routine === 'preview') return onSource(backend, routine, source(rows, cols, data));
   const a = await backend.allocate(rows, cols);
   const out = routine === 'product' ? await backend.allocate(rows, rows) : undefined;
   await backend.upload(a, 0, rows, (into) => into.set(data));
@@ -95,7 +108,60 @@ async function ourTurn(
   return { seconds, cpu: (user + system) / 1e6, values };
 }
 
-function worst(found: ArrayLike<number>, truth: readonly number[], { rows, cols }: KernelCase): number {
+/** The algorithms that read a matrix themselves: their time includes that. */
+async function onSource(backend: Backend, routine: 'rank' | 'preview', matrix: RowSource) {
+  const start = performance.now();
+  const cpu = process.cpuUsage();
+  let values: ArrayLike<number>;
+  if (routine === 'rank') values = (await truncatedSvd(backend, matrix, RANK, {})).values;
+  else {
+    const { energyRanks } = (await previewSpectrum(backend, matrix, {})).measures;
+    values = ENERGY_LEVELS.map((level) => energyRanks[level]);
+  }
+  const { user, system } = process.cpuUsage(cpu);
+  return { seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6, values };
+}
+
+function source(rows: number, cols: number, data: Float32Array): RowSource {
+  return {
+    name: 'weights',
+    rows,
+    cols,
+    read: async (row, out) => out.set(data.subarray(row * cols, row * cols + out.length)),
+  };
+}
+
+/** The rank that the truncated decomposition is asked for; torch_side.py has the same. */
+const RANK = 256;
+
+type ErrorOf = (found: ArrayLike<number>, truth: readonly number[], one: KernelCase) => number;
+
+const ofValues: ErrorOf = (found, truth, { rows, cols }) => {
   const unit = 2 ** -23 * Math.sqrt(Math.max(rows, cols)) * truth[0]!;
   return truth.reduce((most, right, i) => Math.max(most, Math.abs(found[i]! - right)), 0) / unit;
-}
+};
+
+/** A projection on orthonormal factors leaves the energy that its values do not have. */
+const ofRank: ErrorOf = (found, truth) => {
+  const energy = (values: ArrayLike<number>, from: number, to: number) => {
+    let sum = 0;
+    for (let i = from; i < to; i++) sum += values[i]! ** 2;
+    return sum;
+  };
+  const left = energy(truth, 0, truth.length) - energy(found, 0, RANK);
+  return Math.sqrt(left / energy(truth, RANK, truth.length));
+};
+
+const ofPreview: ErrorOf = (found, truth, { rows, cols }) => {
+  const { energyRanks } = measures(truth, [rows, cols], 0);
+  return Math.max(...ENERGY_LEVELS.map((level, i) => Math.abs(found[i]! - energyRanks[level]))) / truth.length;
+};
+
+const ERRORS: Record<Routine, ErrorOf> = {
+  values: ofValues,
+  vectors: ofValues,
+  product: ofValues,
+  triangle: ofValues,
+  rank: ofRank,
+  preview: ofPreview,
+};

@@ -62,7 +62,8 @@ const report = `# Kernels beside torch
 
 Written by \`npm run bench\`. Both sides take turns in one run and the best of each counts: on a machine with other work, the ratios mean more
 than the times, and beyond a load of about one a core even they are unfair (threads that wait for each other suffer first): then trust processor
-seconds on one thread. Errors are the largest |sigma_i - truth_i| in units of eps32 sqrt(max(m, n)) sigma_1, the truth being LAPACK in float64.
+seconds on one thread. Errors are the largest |sigma_i - truth_i| in units of eps32 sqrt(max(m, n)) sigma_1, the truth being LAPACK in float64;
+of a rank, the approximation's error over the least possible one; of a preview, the largest error of an energy rank as a share of all ranks.
 
 - ${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}; load ${load.toFixed(1)} at the start, ${loadavg()[0]!.toFixed(1)} at the end
 - ours: ${backend.info.name}, ${backend.info.threads} threads, ${backend.info.device}, Node ${process.versions.node}
@@ -80,6 +81,8 @@ function row({ routine, rows, cols, ours, oursCpu, torch: theirs, torchCpu, erro
     vectors: 'all triplets',
     product: 'product A A^T',
     triangle: 'R of a QR',
+    rank: 'rank 256 with vectors, beside svd_lowrank(q=266, niter=4)',
+    preview: 'preview, beside exact values',
   };
   const cell = (x: number | undefined, digits: number) => x?.toFixed(digits) ?? '-';
   const ratio = (mine: number, other: number | undefined) => (other === undefined ? undefined : mine / other);

@@ -2,7 +2,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-export type Routine = 'values' | 'vectors' | 'product' | 'triangle';
+export type Routine = 'values' | 'vectors' | 'product' | 'triangle' | 'rank' | 'preview';
 
 /** A raw f32 matrix in a file, as both sides read it. */
 export interface MatrixFile {

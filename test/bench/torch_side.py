@@ -1,6 +1,6 @@
 """The other side of `npm run bench`: does one routine after another, as lines of JSON on stdin ask for, and answers each with its time.
 
-{"routine": "values" | "vectors" | "product" | "triangle", "file": raw float32, "rows": m, "cols": n}  ->  {"seconds": s, "cpu": c, "values": [...]}
+{"routine": "values" | "vectors" | "product" | "triangle" | "rank" | "preview", "file": raw float32, "rows": m, "cols": n}  ->  {"seconds": s, "cpu": c, "values": [...]}
 {"routine": "truth", ...}  ->  {"values": [...]} by LAPACK in float64.
 """
 import json
@@ -26,10 +26,13 @@ def answer(routine, file, rows, cols):
     if routine == "truth":
         return {"values": numpy.linalg.svd(a.numpy().astype(numpy.float64), compute_uv=False).tolist()}
     start, cpu = time.perf_counter(), time.process_time()
-    if routine == "values":
+    if routine in ("values", "preview"):  # what a preview saves is the time of the exact values
         result = torch.linalg.svdvals(a).tolist()
     elif routine == "vectors":
         result = torch.linalg.svd(a, full_matrices=False).S.tolist()
+    elif routine == "rank":
+        torch.manual_seed(1)
+        result = torch.svd_lowrank(a, q=266, niter=4)[1][:256].tolist()
     elif routine == "triangle":
         torch.linalg.qr(a if rows >= cols else a.T, mode="r")
         result = []
