@@ -93,7 +93,8 @@ export const MEASURES: readonly Measure[] = [
     'breakEvenRank',
     'Break-even rank',
     'mn / (m + n): two factors of a higher rank hold more parameters than the matrix itself.',
-    (finding) => finding.breakEvenRank,
+    // An adapter is held as factors: it has nothing to break even with.
+    (finding) => (finding.adapter ? null : finding.breakEvenRank),
   ),
   number(
     'alpha',
@@ -138,7 +139,7 @@ export const MEASURES: readonly Measure[] = [
   {
     ...number(
       'quantizationDeviation',
-      'Quantization deviation',
+      'Rounding deviation',
       'Standard deviation s of the error that rounding left in each entry, estimated from the widths d of the steps: s² is the mean of d² / 12.',
       (finding) => finding.quantizationDeviation ?? null,
       'log',
