@@ -16,6 +16,9 @@ const FLOW: readonly RegExp[] = [
   /(^|[._])(down_proj|w2|down|fc2|lin2|c_proj|fc_out|dense_4h_to_h|output)([._]|$)/i,
 ];
 
+/** What the factors of one matrix are called behind its module: they stand where it stood. */
+const FACTOR = /\.(?:lowrank_[ab]|svd_[usv]|lora_(?:embedding_)?[AB](?:\.[^.]+)?)$/;
+
 const natural = new Intl.Collator('en', { numeric: true });
 
 /**
@@ -23,6 +26,13 @@ const natural = new Intl.Collator('en', { numeric: true });
  * parents follow their number.
  */
 export function orderModules(modules: readonly string[]): string[] {
+  const wholes = new Map(modules.map((module) => [module, module.replace(FACTOR, '')]));
+  const places = new Map(orderWholes([...new Set(wholes.values())]).map((whole, place) => [whole, place]));
+  const placeOf = (module: string) => places.get(wholes.get(module)!)!;
+  return [...modules].sort((a, b) => placeOf(a) - placeOf(b) || natural.compare(a, b));
+}
+
+function orderWholes(modules: readonly string[]): string[] {
   const flow = new Map(modules.map((module) => [module, flowOf(module)]));
   const firstOfParent = new Map<string, number>();
   for (const module of modules) {

@@ -91,6 +91,16 @@ describe('module order', () => {
       'intermediate.dense',
       'output.dense',
     ],
+    'a checkpoint that is partly written as factors': [
+      'self_attn.q_proj.lowrank_a',
+      'self_attn.q_proj.lowrank_b',
+      'self_attn.k_proj',
+      'self_attn.o_proj.svd_u',
+      'self_attn.o_proj.svd_v',
+      'mlp.gate_proj',
+      'mlp.down_proj.lowrank_a',
+      'mlp.down_proj.lowrank_b',
+    ],
     'a mixture of experts': [
       'self_attn.q_proj',
       'mlp.gate',
