@@ -42,6 +42,13 @@ export function formatValue(value: number): string {
   return significant(value);
 }
 
+/** A value at an axis, in five characters: `0.05`, `2000`, `1e−12`. Only for round values, whose leading digit says all. */
+export function formatTick(value: number): string {
+  const size = Math.abs(value);
+  if (value === 0 || (size >= 9.99e-3 && size < 1e4)) return String(Number(value.toPrecision(3)));
+  return value.toExponential(0).replace('e-', 'e−').replace('e+', 'e');
+}
+
 /** A time span: `12 ms`, `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
 export function formatDuration(seconds: number): string {
   if (seconds < 0.0995) return `${significant(seconds * 1000)} ms`;

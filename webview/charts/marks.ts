@@ -4,7 +4,9 @@ import type { Theme } from './theme.ts';
 
 /** A rank that the curves point out. */
 export interface Mark {
-  readonly label: string;
+  readonly name: string;
+  /** Of a mark of energy: the percentage it keeps. Those that stand close together share one label. */
+  readonly percent?: number;
   readonly rank: number;
   readonly color: string;
   readonly dash: readonly number[];
@@ -19,15 +21,16 @@ export function marksOf(
   const { breakEven } = outcomes.at(1);
   const energy: readonly EnergyLevel[] = ['0.95', '0.99', '0.9', '0.999'];
   return [
-    { label: `break-even ${breakEven}`, rank: breakEven, color: theme.marks.breakEven, dash: [] },
+    { name: 'break-even', rank: breakEven, color: theme.marks.breakEven, dash: [] },
     ...energy.map((level) => {
       const rank = finding?.provenance === 'exact' ? finding.energyRanks[level] : outcomes.rankForEnergy(Number(level));
-      return { label: `${Number(level) * 100} % ${rank}`, rank, color: theme.marks.energy, dash: [4, 3] };
+      const percent = Number(level) * 100;
+      return { name: `${percent} %`, percent, rank, color: theme.marks.energy, dash: [4, 3] };
     }),
     ...(finding && finding.numericalRank > 0 && finding.numericalRank < outcomes.fullRank
       ? [
           {
-            label: `numerical ${finding.numericalRank}`,
+            name: 'numerical',
             rank: finding.numericalRank,
             color: theme.marks.numerical,
             dash: [1, 3],
@@ -37,14 +40,89 @@ export function marksOf(
   ];
 }
 
-/** Which labels can stand at `positions` (pixels, most important first) with `gap` between them. */
-export function roomFor(positions: readonly number[], gap: number): boolean[] {
+/** How a mark is drawn. */
+export interface Placed {
+  /** Whether it has a line of its own: one that touches another of its kind adds nothing. */
+  readonly line: boolean;
+  /** Empty where there is no room. */
+  readonly label: string;
+  /** The label's centre from the line, in pixels. */
+  readonly shift: number;
+}
+
+/** Half the width of a label that stands upright, and the distance of its centre from its line, in pixels. */
+const HALF = 6;
+const SHIFT = 7;
+const LINE_GAP = 4;
+
+/**
+ * Places the labels of `marks` (the most important first) that stand at `positions` between `left` and `right` (pixels). Marks of
+ * energy closer than a label is wide are told by one label (`90–99 % 1–3`); a label goes to the side of its line where no other label
+ * and no other line is, and is left out where there is none.
+ */
+export function placeMarks(
+  marks: readonly Mark[],
+  positions: readonly number[],
+  left: number,
+  right: number,
+): readonly Placed[] {
+  const placed: Placed[] = marks.map(() => ({ line: false, label: '', shift: 0 }));
+  const groups = grouped(marks, positions);
+  const lines = groups.flatMap((group) => thinned(group, positions));
+  for (const index of lines) placed[index] = { ...placed[index]!, line: true };
   const taken: number[] = [];
-  return positions.map((position) => {
-    if (taken.some((other) => Math.abs(other - position) < gap)) return false;
-    taken.push(position);
-    return true;
-  });
+  for (const group of groups) {
+    const own = lines.filter((index) => group.includes(index));
+    const others = lines.filter((index) => !group.includes(index)).map((index) => positions[index]!);
+    const found = [
+      { index: own[0]!, shift: -SHIFT },
+      { index: own.at(-1)!, shift: SHIFT },
+    ].find(({ index, shift }) => {
+      const center = positions[index]! + shift;
+      return (
+        center - HALF >= left &&
+        center + HALF <= right &&
+        taken.every((other) => Math.abs(other - center) > 2 * HALF) &&
+        others.every((line) => Math.abs(line - center) >= HALF)
+      );
+    });
+    if (!found) continue;
+    taken.push(positions[found.index]! + found.shift);
+    placed[found.index] = { line: true, label: labelOf(group.map((index) => marks[index]!)), shift: found.shift };
+  }
+  return placed;
+}
+
+/** Indices of marks that share a label, each group in ascending order of rank; a group stands where its most important mark stood. */
+function grouped(marks: readonly Mark[], positions: readonly number[]): number[][] {
+  const energy = marks.flatMap(({ percent }, index) => (percent === undefined ? [] : [index]));
+  energy.sort((a, b) => marks[a]!.percent! - marks[b]!.percent!);
+  const groups: number[][] = marks.flatMap(({ percent }, index) => (percent === undefined ? [[index]] : []));
+  let group: number[] = [];
+  for (const index of energy) {
+    if (group.length === 0 || positions[index]! - positions[group[0]!]! >= 2 * HALF) {
+      group = [];
+      groups.push(group);
+    }
+    group.push(index);
+  }
+  return groups.sort((a, b) => Math.min(...a) - Math.min(...b));
+}
+
+/** Those of `group` whose lines can be told apart; the first always can. */
+function thinned(group: readonly number[], positions: readonly number[]): number[] {
+  const lines: number[] = [];
+  for (const index of group) {
+    const last = lines.at(-1);
+    if (last === undefined || positions[index]! - positions[last]! >= LINE_GAP) lines.push(index);
+  }
+  return lines;
+}
+
+function labelOf(group: readonly Mark[]): string {
+  const [first, last] = [group[0]!, group.at(-1)!];
+  const name = first === last ? first.name : `${first.percent}–${last.name}`;
+  return `${name} ${first.rank === last.rank ? first.rank : `${first.rank}–${last.rank}`}`;
 }
 
 /**

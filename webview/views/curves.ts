@@ -4,7 +4,7 @@ import { type CurveChart, createCurve } from '../charts/curveChart.ts';
 import { marksOf, sampledIndices } from '../charts/marks.ts';
 import { readTheme, type Theme } from '../charts/theme.ts';
 import { element } from '../dom.ts';
-import { formatPercent, formatValue } from '../format.ts';
+import { formatPercent, formatTick, formatValue } from '../format.ts';
 import type { rankOutcomes } from '../rankOutcome.ts';
 
 export interface CurveContent {
@@ -63,7 +63,7 @@ export function createCurves(onPick: (rank: number) => void): Curves {
             log: true,
             decades: Math.log10((singularValues[0] ?? 1) / last),
             title: 'Singular value',
-            tick: formatValue,
+            tick: formatTick,
           },
           levels: levelsOf(finding, theme),
           labelled: true,

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { formatBytes, formatCount, formatDuration, formatPercent, formatValue } from '../../../webview/format.ts';
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatPercent,
+  formatTick,
+  formatValue,
+} from '../../../webview/format.ts';
 
 const table = <Value>(write: (value: Value) => string, cases: readonly (readonly [Value, string])[]) => {
   for (const [value, expected] of cases)
@@ -46,4 +53,20 @@ describe('format', () => {
       [75, '1 min 15 s'],
       [7500, '2 h 5 min'],
     ]));
+  describe('ticks of an axis', () => {
+    table(formatTick, [
+      [0.05, '0.05'],
+      [0.002, '2e−3'],
+      [5000, '5000'],
+      [1e-12, '1e−12'],
+      [2e6, '2e6'],
+    ]);
+    it('take five characters at most, from 1e−30 to 1e30', () => {
+      for (let decade = -30; decade <= 30; decade++)
+        for (const leading of [1, 2, 5, 9]) {
+          const text = formatTick(leading * 10 ** decade);
+          assert.ok(text.length <= 5, text);
+        }
+    });
+  });
 });
