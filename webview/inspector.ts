@@ -21,6 +21,7 @@ const WANTED = 300;
 const link = connectHost<InspectorCalls, InspectorUpdate>();
 let choices: Choices = restoreChoices(kept());
 let model: Model | null = null;
+/** Why the last call of this page failed; it goes when the state changes or another call succeeds. */
 let failure: ErrorData | null = null;
 
 const roots = {
@@ -30,22 +31,17 @@ const roots = {
   map: element('div', { class: 'map-pane' }),
   detail: element('aside', { class: 'detail', attributes: { 'aria-label': 'Selected matrix' } }),
 };
-document
-  .getElementById('app')!
-  .replaceChildren(
-    roots.header,
-    roots.run,
-    element(
-      'main',
-      { class: 'panes' },
-      element('section', { class: 'overview', attributes: { 'aria-label': 'All matrices' } }, roots.tools, roots.map),
-      roots.detail,
-    ),
-  );
+const panes = element(
+  'main',
+  { class: 'panes' },
+  element('section', { class: 'overview', attributes: { 'aria-label': 'All matrices' } }, roots.tools, roots.map),
+  roots.detail,
+);
+document.getElementById('app')!.replaceChildren(roots.header, roots.run, panes);
 
 const keepSoon = throttled(300, keep);
 const redraw = perFrame(draw);
-const header = createHeader(roots.header);
+const header = createHeader(roots.header, () => (model ? tell(link.call('run')) : announce()));
 const runBar = createRunBar(roots.run, { run: () => tell(link.call('run')), cancel: () => tell(link.call('cancel')) });
 const toolbar = createToolbar(roots.tools, {
   choose,
@@ -91,7 +87,9 @@ const wantSoon = throttled<void>(400, () => {
   const names = map.wanted(WANTED);
   const selected =
     choices.selected && model.findings.get(choices.selected)?.provenance !== 'exact' ? [choices.selected] : [];
-  if (names.length + selected.length > 0) tell(link.call('visible', { names: [...selected, ...names] }));
+  if (names.length + selected.length === 0) return;
+  // Asked by nobody: its success takes no fault away.
+  link.call('visible', { names: [...selected, ...names] }).catch(fault);
 });
 
 onThemeChange(() => {
@@ -103,24 +101,35 @@ link.onUpdate((update) => {
   if (!model) return;
   const { model: next, changed } = updated(model, update);
   if (next.layout !== model.layout) spectra.forget();
+  if (changed.has('checkpoint') || changed.has('ranks') || 'error' in update || next.run.status !== model.run.status)
+    failure = null;
   model = next;
-  if (changed.has('checkpoint') || 'error' in update) header.show(model.checkpoint, model.error);
   if (changed.has('selected') && model.selected) choose({ selected: model.selected });
   redraw();
 });
-tell(
-  link.call('ready').then((snapshot) => {
-    model = modelOf(snapshot);
-    // What the person asked for in the editor comes before what the page showed last.
-    if (snapshot.selected) choices = { ...choices, selected: snapshot.selected };
-    header.show(model.checkpoint, model.error);
-    draw();
-  }),
-);
+announce();
+
+function announce(): void {
+  tell(
+    link.call('ready').then((snapshot) => {
+      model = modelOf(snapshot);
+      // What the person asked for in the editor comes before what the page showed last.
+      if (snapshot.selected) choices = { ...choices, selected: snapshot.selected };
+      draw();
+    }),
+  );
+}
 
 function draw(): void {
-  if (!model) {
-    if (failure) header.show(null, failure);
+  const error = failure ?? model?.error ?? null;
+  const isRunning = model?.run.status === 'running';
+  // Without a checkpoint there is nothing to set, to see or to resume: the fault stands alone.
+  const isStuck = !model?.checkpoint && error !== null;
+  header.show(model?.checkpoint ?? null, error, isStuck && !isRunning);
+  roots.run.hidden = isStuck && !isRunning;
+  panes.hidden = isStuck;
+  if (!model || isStuck) {
+    if (model) runBar.show(model.run, model.engine);
     return;
   }
   runBar.show(model.run, model.engine);
@@ -172,11 +181,17 @@ function save(suggestedName: string, content: string, encoding: 'base64' | 'utf8
 
 /** Awaits a call; what goes wrong is shown at the top of the page. */
 function tell(call: Promise<unknown>): void {
-  call.catch((error: unknown) => {
-    failure =
-      error instanceof RankscopeError
-        ? error.data()
-        : { code: 'engine', subject: 'Rankscope', found: String(error), remedy: '' };
-    header.show(model?.checkpoint ?? null, failure);
-  });
+  call.then(() => {
+    if (!failure) return;
+    failure = null;
+    redraw();
+  }, fault);
+}
+
+function fault(error: unknown): void {
+  failure =
+    error instanceof RankscopeError
+      ? error.data()
+      : { code: 'engine', subject: 'Rankscope', found: String(error), remedy: '' };
+  redraw();
 }

@@ -28,7 +28,7 @@ export function progressText(run: RunState, rate: Rate | null): string {
   if (run.status === 'idle') return run.total > 0 ? `${count} known` : 'Not analyzed yet';
   if (run.status === 'done') return `Done: ${formatWhole(run.total)} matrices analyzed`;
   if (run.status === 'cancelled') return `Stopped after ${count}`;
-  if (run.status === 'failed') return `Failed after ${count}`;
+  if (run.status === 'failed') return run.total > 0 ? `Failed after ${count}` : 'Failed';
   const parts = [count];
   if (rate?.perSecond) parts.push(rateText(rate.perSecond));
   if (run.secondsLeft !== null) parts.push(`${formatDuration(run.secondsLeft)} left`);

@@ -122,7 +122,8 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
       content.hidden = index === undefined;
       if (index === undefined) return;
       const matrix = model.layout.matrices[index]!;
-      if (matrix.name !== name) {
+      const isNew = matrix.name !== name;
+      if (isNew) {
         drawn = [];
         place.page = 0;
       }
@@ -153,6 +154,8 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
       if (ready) drawSpectrum(model, choices, ready);
       else curves.clear();
       measures.show(finding);
+      // How far the matrix before was scrolled says nothing about this one.
+      if (isNew) root.scrollTop = 0;
     },
     themeChanged() {
       drawn = [];

@@ -1,24 +1,36 @@
 import type { ErrorData } from '../../src/base/errors.ts';
 import type { CheckpointView } from '../../src/protocol/service.ts';
-import { element, fill } from '../dom.ts';
+import { button } from '../controls.ts';
+import { element, fill, setText } from '../dom.ts';
 import { formatBytes, formatCount, formatShape, formatWhole } from '../format.ts';
 
 /** What the file is, before anything is computed: facts in one line, and what needs attention behind disclosures. */
-export function createHeader(root: HTMLElement): {
-  show(checkpoint: CheckpointView | null, error: ErrorData | null): void;
+export function createHeader(
+  root: HTMLElement,
+  retry: () => void,
+): {
+  /** `canRetry`: nothing else on the page offers to try again. */
+  show(checkpoint: CheckpointView | null, error: ErrorData | null, canRetry: boolean): void;
 } {
+  const title = element('h1');
+  const factsRoot = element('div');
+  const errorRoot = element('div');
+  const noticesRoot = element('div');
+  const again = button({ label: 'Try again', appearance: 'primary', onClick: retry });
+  root.replaceChildren(title, factsRoot, errorRoot, again.element, noticesRoot);
+  let drawn: readonly [CheckpointView | null, ErrorData | null] | null = null;
   return {
-    show(checkpoint, error) {
-      fill(
-        root,
-        element('h1', {
-          text: baseName(checkpoint?.path ?? error?.subject ?? ''),
-          attributes: { title: checkpoint?.path ?? '' },
-        }),
-        checkpoint ? facts(checkpoint) : null,
-        error ? errorNotice(error) : null,
-        checkpoint ? notices(checkpoint) : null,
-      );
+    show(checkpoint, error, canRetry) {
+      again.set({ hidden: !canRetry });
+      setText(title, baseName(checkpoint?.path ?? error?.subject ?? ''));
+      title.title = checkpoint?.path ?? error?.subject ?? '';
+      // Each only where it changed: what is made anew closes the lists that a person opened, and is read out once more.
+      if (drawn?.[1] !== error) fill(errorRoot, error ? errorNotice(error) : null);
+      if (drawn?.[0] !== checkpoint) {
+        fill(factsRoot, checkpoint ? facts(checkpoint) : null);
+        fill(noticesRoot, checkpoint ? notices(checkpoint) : null);
+      }
+      drawn = [checkpoint, error];
     },
   };
 }

@@ -46,7 +46,6 @@ export function createRunBar(
       setText(message, running || run.status === 'failed' ? run.message : '');
       message.title = run.message;
       setText(device, engine ? engineText(engine) : '');
-      device.title = engine ? engineText(engine) : '';
       if (run.status !== last) setText(spoken, line);
       else if (running) speak(line);
       last = run.status;

@@ -314,6 +314,84 @@ describe('inspector page', function () {
     await inspector.page.locator('.rank-panel').waitFor();
   });
 
+  it('shows why a file cannot be read alone, and tries again', async () => {
+    const error = {
+      code: 'malformed',
+      subject: '/models/broken.safetensors',
+      found: 'a header of 1,099,511,627,776 bytes in a file of 10 bytes',
+      remedy: 'Download the file again',
+    } as const;
+    const failed = { status: 'failed', done: 0, total: 0, message: '', secondsLeft: null } as const;
+    const unread = { ...snapshot, checkpoint: null, findings: [], skipped: [], engine: null, run: failed, error };
+    for (const theme of ['dark', 'light', 'highContrast'] as const) {
+      inspector = await openInspector(harness, unread, { theme });
+      await inspector.page.getByRole('alert').getByText('a header of').waitFor();
+      await inspector.page.screenshot({ path: `${PICTURES}/inspector-unreadable-${theme}.png` });
+      if (theme === 'highContrast') break;
+      await inspector.close();
+    }
+    const { page, host, asked } = inspector;
+    assert.equal(await page.getByText(/Failed after/).count(), 0);
+    for (const part of ['main', '.run-bar', '.legend']) assert.equal(await page.locator(part).isVisible(), false, part);
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await waitFor(() => asked.runs.length === 1);
+    host.update({ run: { ...failed, status: 'running', message: 'Reading the directory' } });
+    await page.getByRole('button', { name: 'Cancel' }).waitFor();
+    host.update({ checkpoint: snapshot.checkpoint, error: null, findings: snapshot.findings, run: snapshot.run });
+    await page.locator('.map canvas').first().waitFor();
+    assert.equal(await page.getByRole('alert').count(), 0);
+  });
+
+  it('lets a fault go once the state changes, and leaves open what a person opened', async () => {
+    inspector = await openInspector(harness, snapshot, {
+      setRank: async () => {
+        throw new RankscopeError('write-failed', 'plan.json', 'the disk is full', 'Free some space');
+      },
+      spectrum,
+    });
+    const { page, host } = inspector;
+    host.update({ selected: chosen().name });
+    await page.locator('.header summary').first().click();
+    await page.getByRole('button', { name: 'Use this rank' }).click();
+    await page.getByRole('alert').getByText('the disk is full').waitFor();
+    host.update({ ranks: { [chosen().name]: 6 } });
+    await waitFor(async () => (await page.getByRole('alert').count()) === 0);
+    assert.ok(
+      await page
+        .locator('.header details')
+        .first()
+        .evaluate((one) => (one as HTMLDetailsElement).open),
+    );
+  });
+
+  it('shows every matrix from its top, however far the one before was scrolled', async () => {
+    const page = await open({ selected: chosen().name });
+    await page.locator('.rank-panel').waitFor();
+    const detail = page.locator('.detail');
+    const top = () => detail.evaluate((one) => one.scrollTop);
+    await page.setViewportSize({ width: 1280, height: 560 });
+    await detail.evaluate((one) => one.scrollTo(0, 1000));
+    assert.ok((await top()) > 0);
+    await page.getByRole('button', { name: 'Next matrix' }).evaluate((one) => (one as HTMLElement).click());
+    await page.locator('.rank-panel').waitFor();
+    await waitFor(async () => (await top()) === 0);
+    await page.waitForTimeout(300);
+    assert.equal(await top(), 0);
+  });
+
+  it('shows a long reason for the engine whole', async () => {
+    const reason = 'no GPU adapter was found, and TensorFlow is not installed for this version of Node; '.repeat(3);
+    const page = await open({ engine: { name: 'cpu', device: 'CPU', threads: 8, reason } });
+    for (const width of [1280, 700]) {
+      await page.setViewportSize({ width, height: 860 });
+      const cut = await page
+        .locator('.engine')
+        .evaluate((one) => [one.scrollWidth - one.clientWidth, one.scrollHeight - one.clientHeight]);
+      assert.deepEqual(cut, [0, 0], `at ${width}`);
+      await page.screenshot({ path: `${PICTURES}/inspector-long-engine-${width}.png` });
+    }
+  });
+
   it('follows the theme', async () => {
     const page = await open({ findings: [], run: { ...snapshot.run, status: 'idle', done: 0 } });
     const pending = async () => (await probeCell(page, chosen().name))[0]!.colors[0]!;

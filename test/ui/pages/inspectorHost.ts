@@ -24,12 +24,13 @@ export interface HostOptions {
   readonly height?: number;
   /** The singular values of a matrix; a rejection is an answer too. */
   readonly spectrum?: (name: string) => Promise<readonly number[]>;
+  readonly setRank?: () => Promise<void>;
 }
 
 export async function openInspector(
   harness: PageHarness,
   snapshot: InspectorSnapshot,
-  { spectrum, ...options }: HostOptions = {},
+  { spectrum, setRank, ...options }: HostOptions = {},
 ): Promise<InspectorUnderTest> {
   const asked: InspectorUnderTest['asked'] = { ranks: [], saved: [], visible: [], runs: [] };
   const handlers: PageHandlers<InspectorCalls> = {
@@ -38,7 +39,10 @@ export async function openInspector(
     cancel: async () => void asked.runs.push('cancel'),
     spectrum: async ({ name }) => ({ name, singularValues: (await spectrum?.(name)) ?? [1] }),
     visible: async ({ names }) => void asked.visible.push(names),
-    setRank: async (pick) => void asked.ranks.push(pick),
+    setRank: async (pick) => {
+      asked.ranks.push(pick);
+      await setRank?.();
+    },
     save: async (request) => {
       asked.saved.push(request);
       return true;

@@ -21,6 +21,9 @@ describe('progress', () => {
     assert.equal(rate?.perSecond, null);
   });
 
+  it('counts no matrices where the file could not be read', () =>
+    assert.equal(progressText({ ...running(0), status: 'failed', total: 0 }, null), 'Failed'));
+
   it('begins anew with every run', () => {
     const first = followRate(followRate(null, running(0), 0), running(100), 10_000);
     assert.equal(followRate(first, running(1), 11_000)?.perSecond, null);
