@@ -84,6 +84,8 @@ export interface MatrixView extends Place {
   readonly name: string;
   readonly shape: readonly [number, number];
   readonly dtype: string;
+  /** Of an adapter's update: the tensors whose product it is. It is then named after the adapted layer, and is no tensor itself. */
+  readonly factors?: readonly string[];
 }
 
 /** What the header view shows, within a second of opening. */

@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type ErrorCode, RankscopeError } from '../base/errors.ts';
-import type { Checkpoint, FileIdentity } from '../formats/checkpoint.ts';
+import type { Checkpoint, FileIdentity, TensorInfo } from '../formats/checkpoint.ts';
 import { findTies } from '../formats/contentKey.ts';
 import { openCheckpoint } from '../formats/open.ts';
-import { withUpdates } from '../model/adapters.ts';
+import { updateOf, withUpdates } from '../model/adapters.ts';
 import { type Anatomy, anatomy, type MatrixRef } from '../model/anatomy.ts';
 import { countParameters, ties } from '../model/ties.ts';
 import type { CheckpointView } from '../protocol/service.ts';
@@ -119,6 +119,7 @@ export function viewOf(opened: Opened): CheckpointView {
       dtype: tensor.dtype,
       layer,
       module,
+      ...factorsOf(tensor),
     })),
     ties: opened.ties(),
     skipped: found.skipped,
@@ -126,6 +127,11 @@ export function viewOf(opened: Opened): CheckpointView {
     security: checkpoint.security,
     metadata: plainObject(checkpoint.metadata),
   };
+}
+
+function factorsOf(tensor: TensorInfo): { readonly factors?: readonly string[] } {
+  const update = updateOf(tensor);
+  return update ? { factors: [update.up.name, update.down.name] } : {};
 }
 
 /** @throws RankscopeError 'changed' when a file is not the one that was opened any more. */

@@ -17,9 +17,16 @@ export function namesOf(view: CheckpointView): NamesInCode {
   let names = known.get(view);
   if (!names) {
     const inCode = (name: string) => (view.format === 'gguf' ? (pytorchNameOfGguf(name) ?? name) : name);
-    const matrices = view.matrices.map((matrix) => ({ name: inCode(matrix.name), matrix }));
+    // An adapter's update stands for the weight of the layer that it adapts; its factors are no modules of the model's code.
+    const nameOf = ({ name, factors }: MatrixView) => (factors ? `${name}.weight` : inCode(name));
+    const matrices = view.matrices.map((matrix) => ({ name: nameOf(matrix), matrix }));
+    const updates = matrices.filter(({ matrix }) => matrix.factors);
+    const factors = new Set(updates.flatMap(({ matrix }) => matrix.factors ?? []));
     const modules = matrices.map(({ name }) => name.replace(/\.weight$/, ''));
-    const tensors = view.tensors.map(({ name, shape }) => ({ name: inCode(name), shape }));
+    const tensors = view.tensors
+      .filter(({ name }) => !factors.has(name))
+      .map(({ name, shape }) => ({ name: inCode(name), shape }))
+      .concat(updates.map(({ name, matrix: { shape } }) => ({ name, shape })));
     names = { trie: new TensorTrie(tensors), modules, matrices };
     known.set(view, names);
   }

@@ -32,7 +32,7 @@ type Pair = readonly [up: string | number, down: string | number, scale: number]
 /** Per file: the pairs to compare, by the names of their updates. */
 const REAL: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   'lora-gpt2-tigrinya/adapter_model.safetensors': Object.fromEntries(
-    ['transformer.h.0.attn.c_attn', 'transformer.h.11.attn.c_proj'].map((name) => {
+    ['transformer.h.0.attn.c_proj', 'transformer.h.11.attn.c_proj'].map((name) => {
       const of = (factor: string) => `base_model.model.${name}.lora_${factor}.weight`;
       return [name, [of('B'), of('A'), 4]];
     }),
