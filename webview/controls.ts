@@ -130,7 +130,16 @@ export function numberField(
     class: 'number',
     attributes: { type: 'number', step: '1', min: String(min), max: String(max), 'aria-label': label },
   });
+  // What is being typed is not overwritten by what comes from elsewhere meanwhile.
+  let typing = false;
+  made.addEventListener('input', () => {
+    typing = true;
+  });
+  made.addEventListener('blur', () => {
+    typing = false;
+  });
   made.addEventListener('change', () => {
+    typing = false;
     if (made.value === '') return onChange(null);
     const inside = Math.min(Number(made.max), Math.max(Number(made.min), made.valueAsNumber));
     const step = Number(made.step);
@@ -141,7 +150,7 @@ export function numberField(
   return {
     element: made,
     set(value) {
-      if (document.activeElement !== made || value !== made.valueAsNumber)
+      if (!typing && (document.activeElement !== made || value !== made.valueAsNumber))
         made.value = value === null ? '' : String(value);
     },
     setRange(low, high, step = 1) {

@@ -1,3 +1,4 @@
+import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
@@ -18,6 +19,10 @@ export const keras: Format = {
 
 async function openKeras(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
   const archive = await openZip(source, signal);
+  if (!archive.entries.has(WEIGHTS)) {
+    const found = `the archive holds no ${WEIGHTS}`;
+    throw new RankscopeError('malformed', source.name, found, 'It is damaged: save the model again');
+  }
   const weights = await archive.open(WEIGHTS, signal);
   const checkpoint = await openHdf5(weights, { path, format: 'keras', files: [source.identity], remarks, signal });
   return {

@@ -54,6 +54,17 @@ describe('plan page', function () {
     assert.equal(await field.getAttribute('placeholder'), String(cut.rank));
   });
 
+  it('keeps what is being typed when the plan comes meanwhile', async () => {
+    const page = await open(plan);
+    const field = page.getByRole('spinbutton', { name: 'Budget value' });
+    await field.fill('80');
+    view.host.update(snapshotOf(plan));
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)));
+    await field.press('Tab');
+    await waitFor(() => view.asked.requests.length > 0);
+    assert.deepEqual(view.asked.requests.at(-1)?.budget, { kind: 'keep', value: 0.8 });
+  });
+
   it('sends one request for a slider that was dragged, not one for every step', async () => {
     const page = await open(plan);
     const slider = page.getByRole('slider', { name: 'Budget' });
