@@ -56,7 +56,7 @@ async function analyze({ path, values, terminal, service }: Invocation): Promise
     values: values.values === true,
     cache: values['no-cache'] !== true,
   } as const;
-  if (out !== undefined) await refuseExisting(out, force);
+  if (out !== undefined) await refuseExisting(out, force, path);
   const analysis = await service.analyze(request, { signal: terminal.signal, progress: terminal.progress });
   if (out !== undefined) await writeFileWhole(out, jsonPieces({ ...analysis }), { force, signal: terminal.signal });
   await terminal.write(values.json === true ? jsonPieces({ ...analysis }) : report(analysis));

@@ -74,7 +74,10 @@ async function apply({ path, values, terminal, service }: Invocation): Promise<v
 async function readPlan(file: string): Promise<Plan> {
   let text: string;
   try {
-    if ((await stat(file)).size > MAX_PLAN_BYTES) throw new Error(`it has more than ${MAX_PLAN_BYTES} bytes`);
+    const found = await stat(file);
+    // A pipe would be waited for without end.
+    if (!found.isFile()) throw new Error('it is no file');
+    if (found.size > MAX_PLAN_BYTES) throw new Error(`it has more than ${MAX_PLAN_BYTES} bytes`);
     text = await readFile(file, 'utf8');
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';

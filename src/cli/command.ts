@@ -58,7 +58,8 @@ export function parseCommand(command: Command, words: readonly string[]): { valu
     const { values, positionals } = parseArgs({ args: [...words], options, allowPositionals: true, strict: true });
     if (values.help === true) return { values, path: '' };
     const [path, extra] = command.takesPath === false ? ['', ...positionals] : positionals;
-    if (path === undefined) throw new UsageError('the path of a checkpoint is missing');
+    if (path === undefined || (path === '' && command.takesPath !== false))
+      throw new UsageError('the path of a checkpoint is missing');
     if (extra !== undefined) throw new UsageError(`'${extra}' is one word too many`);
     return { values, path };
   } catch (error) {
@@ -77,7 +78,9 @@ export function textOf(values: Values, name: string): string | undefined {
 
 export function textsOf(values: Values, name: string): string[] {
   const value = values[name];
-  return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
+  const texts = Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
+  if (texts.includes('')) throw new UsageError(`--${name} is empty`);
+  return texts;
 }
 
 export function numberOf(

@@ -48,9 +48,18 @@ export async function writeFileWhole(
   }
 }
 
-/** Before any work is done for it. */
-export async function refuseExisting(file: string, force: boolean): Promise<void> {
-  if (force || !(await stat(file).catch(() => undefined))) return;
+/** Before any work is done for it; `input` is replaced by no word of force, under whatever link it is reached. */
+export async function refuseExisting(file: string, force: boolean, input?: string): Promise<void> {
+  const found = await stat(file, { bigint: true }).catch(() => undefined);
+  if (!found) return;
+  if (found.isDirectory()) {
+    throw new RankscopeError('wrong-use', file, 'a folder has this name', 'Name a file inside of it');
+  }
+  const read = input === undefined ? undefined : await stat(input, { bigint: true }).catch(() => undefined);
+  if (read && read.ino === found.ino && read.dev === found.dev) {
+    throw new RankscopeError('wrong-use', file, 'this is the file that is read', 'Name another file');
+  }
+  if (force) return;
   throw new RankscopeError('wrong-use', file, 'it exists already', 'Name another file, or add --force to replace it');
 }
 

@@ -67,7 +67,7 @@ async function plan({ path, values, terminal, service }: Invocation): Promise<vo
     factors: choiceOf(values, 'factors', ['2', '3']) === '3' ? 3 : 2,
   } as const;
   const engine = engineOf(values);
-  if (out !== undefined) await refuseExisting(out, force);
+  if (out !== undefined) await refuseExisting(out, force, path);
   const made = await service.plan(
     { path, request, ...engine },
     { signal: terminal.signal, progress: terminal.progress },

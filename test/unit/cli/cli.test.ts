@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import type { Analysis, MatrixFinding } from '../../../src/model/findings.ts';
 import type { Plan } from '../../../src/model/plan.ts';
@@ -213,6 +214,51 @@ describe('the command line', function () {
       assert.equal(code, 1);
       assert.match(stderr, ONE_LINE);
     });
+  });
+
+  it('never replaces what it reads, by no name and no force', async () => {
+    const file = small();
+    const whole = readFileSync(file);
+    const link = folder.path('link.json');
+    rmSync(link, { force: true });
+    symlinkSync(file, link);
+    for (const out of [file, link]) {
+      for (const words of [['analyze'], ['plan', '--keep', '0.5']]) {
+        const { code, stderr } = await cli(...words, file, '--out', out, '--force');
+        assert.equal(code, 2);
+        assert.match(stderr, ONE_LINE);
+        assert.match(stderr, /this is the file that is read/);
+      }
+    }
+    assert.deepEqual(readFileSync(file), whole);
+  });
+
+  it('says that a folder is no name for its output, and that nothing is no name or pattern', async () => {
+    const file = small();
+    const out = folder.path('a-folder');
+    mkdirSync(out, { recursive: true });
+    const wrong = [
+      { words: ['analyze', file, '--out', out, '--force'], found: /a folder has this name/ },
+      { words: ['analyze', file, '--tensor', ''], found: /--tensor is empty/ },
+      { words: ['plan', file, '--keep', '0.5', '--exclude', ''], found: /--exclude is empty/ },
+      { words: ['analyze', ''], found: /the path of a checkpoint is missing/ },
+    ];
+    for (const { words, found } of wrong) {
+      const { code, stderr } = await cli(...words);
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, ONE_LINE);
+      assert.match(stderr, found);
+    }
+  });
+
+  it('does not wait for a plan out of a pipe that nobody writes to', async function () {
+    if (process.platform === 'win32') this.skip();
+    const pipe = folder.path('plan.fifo');
+    execFileSync('mkfifo', [pipe]);
+    const { code, stderr } = await cli('apply', small(), '--plan', pipe, '--out', folder.path('piped.safetensors'));
+    assert.equal(code, 1);
+    assert.match(stderr, ONE_LINE);
+    assert.match(stderr, /it is no file/);
   });
 
   it('never replaces a file unless --force is given', async () => {

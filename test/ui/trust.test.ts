@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { Frame } from 'playwright-core';
+import { openVscode, type Vscode } from '../host/vscode.ts';
+import { chooseInContextMenu, eventually, openSideBar, webviewPage } from './workbench.ts';
+
+describe('a workspace that is not trusted, in the installed extension', function () {
+  this.timeout(120_000);
+  let vscode: Vscode;
+  let inspector: Frame;
+  let original: readonly string[];
+  const data = mkdtempSync(path.join(os.tmpdir(), 'rankscope-untrusted-'));
+
+  before(async () => {
+    vscode = await openVscode({
+      data,
+      askTrust: true,
+      settings: { 'security.workspace.trust.startupPrompt': 'never' },
+    });
+    original = filesIn(vscode.folder);
+  });
+  after(async () => {
+    await vscode?.close();
+    rmSync(data, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  });
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed')
+      await vscode?.screenshot(`failed-trust-${this.currentTest.title.slice(0, 30)}`);
+  });
+
+  it('is analyzed all the same', async () => {
+    await chooseInContextMenu(vscode.page, 'model.safetensors', 'Analyze Weight Ranks');
+    inspector = await webviewPage(vscode.page, 'inspector', 'model.safetensors');
+    await inspector
+      .getByRole('application', { name: /Heatmap/ })
+      .first()
+      .waitFor();
+    await inspector.getByRole('region', { name: 'All matrices' }).getByRole('checkbox', { name: 'Table' }).click();
+    await eventually(async () => {
+      const rows = await inspector.locator('.table-root tbody tr').allInnerTexts();
+      assert.ok(rows.length > 0);
+      assert.deepEqual(
+        rows.filter((row) => !row.includes('exact')),
+        [],
+      );
+    }, 60_000);
+  });
+
+  it('has a plan that can be looked at, and neither applied nor saved', async () => {
+    await openSideBar(vscode.page, 'Rankscope');
+    const plan = await webviewPage(vscode.page, 'plan');
+    await plan.getByText('This workspace is not trusted').waitFor();
+    await plan.locator('.headline strong').waitFor();
+    for (const name of ['Apply…', 'Save plan…']) {
+      const button = plan.getByRole('button', { name, exact: true });
+      assert.ok(await button.isDisabled(), name);
+    }
+    await vscode.screenshot('plan-not-trusted');
+  });
+
+  it('refuses to save the numbers, and says how to change that', async () => {
+    await inspector.getByRole('button', { name: 'Save the numbers as CSV' }).click();
+    await eventually(async () => {
+      const shown = `${await vscode.page.locator('body').innerText()} ${await inspector.locator('body').innerText()}`;
+      assert.match(shown, /not trusted, and Rankscope writes nothing into it/);
+    });
+  });
+
+  it('finds nothing written afterwards', () => {
+    assert.deepEqual(filesIn(vscode.folder), original);
+    const kept = filesIn(data).filter((file) => /globalStorage[\\/]rankscope\.rankscope[\\/]/.test(file));
+    assert.deepEqual(kept, []);
+  });
+});
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .sort();
+}
