@@ -12,8 +12,10 @@ export interface ThinProduct {
   load(signal: AbortSignal | undefined): Promise<{ readonly up: Float32Array; readonly down: Float32Array }>;
 }
 
-/** Multiplications between two looks at the signal: some 10 ms. */
-const BREATH = 2 ** 23;
+/** Multiplications of one piece of work. */
+const PIECE = 2 ** 23;
+/** Between two looks at the signal. */
+const BREATH_MS = 20;
 
 /**
  * An r x r matrix with the singular values of scale B A, which is never formed: with B = Q1 R1 and A^T = Q2 R2 the product is
@@ -32,9 +34,9 @@ export function thinProductCore(product: ThinProduct): RowSource {
     async read(row, out, signal) {
       triangles ??= trianglesOf(product, signal);
       const [left, right] = await triangles;
-      const step = Math.max(1, Math.floor(BREATH / rank ** 2));
+      const breathe = breathing(signal, name);
       for (let i = 0; i < out.length / rank; i++) {
-        if (i > 0 && i % step === 0) await breathe(signal, name);
+        await breathe();
         for (let j = 0; j < rank; j++) {
           let sum = 0;
           for (let k = Math.max(row + i, j); k < rank; k++) sum += left[k * rank + row + i]! * right[k * rank + j]!;
@@ -47,20 +49,11 @@ export function thinProductCore(product: ThinProduct): RowSource {
 
 async function trianglesOf({ name, outputs, inputs, rank, load }: ThinProduct, signal: AbortSignal | undefined) {
   const { up, down } = await load(signal);
+  const breathe = breathing(signal, name);
   refuseNotFinite(name, 'B', up, rank);
   refuseNotFinite(name, 'A', down, inputs);
-  const left = await triangle(
-    outputs,
-    rank,
-    (row, col) => up[row * rank + col]!,
-    () => breathe(signal, name),
-  );
-  const right = await triangle(
-    inputs,
-    rank,
-    (row, col) => down[col * inputs + row]!,
-    () => breathe(signal, name),
-  );
+  const left = await triangle(outputs, rank, (row, col) => up[row * rank + col]!, breathe);
+  const right = await triangle(inputs, rank, (row, col) => down[col * inputs + row]!, breathe);
   return [left, right] as const;
 }
 
@@ -72,25 +65,27 @@ async function triangle(
   height: number,
   width: number,
   entry: (row: number, col: number) => number,
-  pause: () => Promise<void>,
+  breathe: () => Promise<void>,
 ): Promise<Float64Array> {
   const r = new Float64Array(width * width);
-  const most = Math.max(1, Math.min(height, Math.floor(BREATH / width ** 2)));
+  const most = Math.max(1, Math.min(height, Math.floor(PIECE / width ** 2)));
   const fresh = new Float64Array(width * most);
   for (let done = 0; done < height; done += most) {
     const count = Math.min(most, height - done);
     for (let col = 0; col < width; col++) for (let i = 0; i < count; i++) fresh[col * most + i] = entry(done + i, col);
-    for (let j = 0; j < width; j++) reflect(r, fresh, width, most, count, j);
-    await pause();
+    for (let j = 0; j < width; j++) {
+      await breathe();
+      reflect(r, fresh, width, most, count, j);
+    }
   }
   return r;
 }
 
 /** Moves the new rows of column j into R's diagonal, and applies the reflection to the columns on its right. */
 function reflect(r: Float64Array, fresh: Float64Array, width: number, stride: number, count: number, j: number): void {
-  const v = fresh.subarray(j * stride, j * stride + count);
+  const v = j * stride;
   let tail = 0;
-  for (const value of v) tail += value * value;
+  for (let i = 0; i < count; i++) tail += fresh[v + i]! ** 2;
   if (tail === 0) return;
   const head = r[j * width + j]!;
   const norm = Math.sqrt(head * head + tail);
@@ -99,19 +94,26 @@ function reflect(r: Float64Array, fresh: Float64Array, width: number, stride: nu
   const factor = 2 / (first * first + tail);
   r[j * width + j] = diagonal;
   for (let col = j + 1; col < width; col++) {
-    const other = fresh.subarray(col * stride, col * stride + count);
+    const other = col * stride;
     const top = col * width + j;
     let dot = first * r[top]!;
-    for (let i = 0; i < count; i++) dot += v[i]! * other[i]!;
+    for (let i = 0; i < count; i++) dot += fresh[v + i]! * fresh[other + i]!;
     dot *= factor;
     r[top]! -= dot * first;
-    for (let i = 0; i < count; i++) other[i]! -= dot * v[i]!;
+    for (let i = 0; i < count; i++) fresh[other + i]! -= dot * fresh[v + i]!;
   }
 }
 
-async function breathe(signal: AbortSignal | undefined, name: string): Promise<void> {
-  await new Promise(setImmediate);
+/** Lets others have their turn, and looks at the signal, whenever so much time has passed. */
+function breathing(signal: AbortSignal | undefined, name: string): () => Promise<void> {
+  let last = performance.now();
   throwIfCancelled(signal, name);
+  return async () => {
+    if (performance.now() - last < BREATH_MS) return;
+    await new Promise(setImmediate);
+    throwIfCancelled(signal, name);
+    last = performance.now();
+  };
 }
 
 function refuseNotFinite(name: string, factor: string, values: Float32Array, cols: number): void {
