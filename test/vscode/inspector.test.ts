@@ -62,7 +62,9 @@ describe('the inspector', () => {
     delay.enable();
     await analyzedSample();
     delay.disable();
-    const milliseconds = (nanoseconds: number) => nanoseconds / 1e6;
-    assert.ok(milliseconds(delay.percentile(99)) < 150, `99th percentile: ${milliseconds(delay.percentile(99))} ms`);
+    // Opening the page is in here too. On two busy cores: 5 ms (the timer's own period), 23 ms and 63 ms at the longest.
+    const [usual, rare] = [50, 99].map((share) => delay.percentile(share) / 1e6);
+    assert.ok(usual !== undefined && usual < 16, `median: ${usual} ms`);
+    assert.ok(rare !== undefined && rare < 100, `99th percentile: ${rare} ms, longest: ${delay.max / 1e6} ms`);
   });
 });
