@@ -59,8 +59,25 @@ export async function refuseExisting(file: string, force: boolean, input?: strin
   if (read && read.ino === found.ino && read.dev === found.dev) {
     throw new RankscopeError('wrong-use', file, 'this is the file that is read', 'Name another file');
   }
-  if (force) return;
-  throw new RankscopeError('wrong-use', file, 'it exists already', 'Name another file, or add --force to replace it');
+  if (!force) {
+    throw new RankscopeError('wrong-use', file, 'it exists already', 'Name another file, or add --force to replace it');
+  }
+  if (await isBinary(file)) {
+    throw new RankscopeError('wrong-use', file, 'it is no text, and --force replaces only texts', 'Name another file');
+  }
+}
+
+/** Whether a file begins like a checkpoint: a shard of the input must not be lost by a slip of the pen. */
+async function isBinary(file: string): Promise<boolean> {
+  const handle = await open(file).catch(() => undefined);
+  if (!handle) return false;
+  try {
+    const head = Buffer.alloc(64);
+    const { bytesRead } = await handle.read(head, 0, head.length, 0);
+    return head.subarray(0, bytesRead).includes(0);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** The JSON text of an object in pieces: the elements of its lists one by one, so that no text is too long for a string. */

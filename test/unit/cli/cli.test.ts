@@ -275,6 +275,11 @@ describe('the command line', function () {
     }
     assert.equal((await cli('plan', file, '--keep', '0.5', '--out', mine, '--force')).code, 0);
     assert.equal((await cli('apply', file, '--plan', mine, '--out', file, '--force')).code, 2);
+    const shard = folder.write('shard.safetensors', readFileSync(file));
+    const replaced = await cli('analyze', file, '--json', '--out', shard, '--force');
+    assert.equal(replaced.code, 2);
+    assert.match(replaced.stderr, /replaces only texts/);
+    assert.deepEqual(readFileSync(shard), readFileSync(file));
     assert.equal((await cli('info', file)).code, 0);
   });
 
