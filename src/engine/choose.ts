@@ -67,6 +67,8 @@ export async function chooseEngine(request: EngineRequest = {}): Promise<Backend
       return Object.assign(backend, { info: { ...backend.info, reason: reason(engine, backend, refused, note, won) } });
     } catch (error) {
       if (error instanceof RankscopeError && error.code === 'cancelled') throw error;
+      // What nobody installed is no reason that a person must read.
+      if (engine === 'auto' && error instanceof RankscopeError && error.code === 'not-found') continue;
       refused.push(`${candidate.name}: ${because(error)}`);
     }
   }

@@ -53,7 +53,7 @@ const INSTALL =
 
 /**
  * Loads TensorFlow.js from the folder that RANKSCOPE_TENSORFLOW names, from beside Rankscope or from the current folder.
- * @throws RankscopeError 'engine' that says what is missing: the package, its native library, CUDA
+ * @throws RankscopeError 'not-found' without the package, 'engine' without its native library or CUDA
  */
 export function loadTensorFlow(): Loaded {
   shim();
@@ -73,7 +73,7 @@ export function loadTensorFlow(): Loaded {
       }
     }
   }
-  throw new RankscopeError('engine', 'tensorflow', 'TensorFlow.js is not installed', INSTALL);
+  throw new RankscopeError('not-found', 'tensorflow', 'TensorFlow.js is not installed', INSTALL);
 }
 
 interface NativeModule {
