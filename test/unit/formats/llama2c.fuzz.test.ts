@@ -1,0 +1,7 @@
+import { fuzz } from './fuzz.ts';
+import { llama2cBytes } from './llama2cBytes.ts';
+
+fuzz('llama2.c', () => ({
+  'old.bin': llama2cBytes({ version: 0, ownHead: true }),
+  'new.bin': llama2cBytes({ version: 1, ownHead: false }),
+}));
