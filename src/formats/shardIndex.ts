@@ -1,5 +1,6 @@
 import { RankscopeError } from '../base/errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { isObject } from './companion.ts';
 import type { FileSource } from './fileSource.ts';
 import type { Format, OpenContext } from './format.ts';
 import { joinShards } from './joinShards.ts';
@@ -60,10 +61,6 @@ function textOf(metadata: unknown): Map<string, string> {
   return new Map(
     Object.entries(metadata).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
   );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function latin1(bytes: Uint8Array): string {

@@ -1,5 +1,6 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { Backend, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import { checkProductShapes } from '../productShapes.ts';
 import { jacobiSvd } from './jacobi.ts';
 import { type Dense, dense, householderQr } from './qr.ts';
 
@@ -103,11 +104,8 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
 function multiply(out: Dense, a: Dense, b: Dense, options: MultiplyOptions): void {
   const { transposeA = false, transposeB = false, alpha = 1, beta = 0 } = options;
   const [m, depth] = transposeA ? [a.cols, a.rows] : [a.rows, a.cols];
-  const [depthB, n] = transposeB ? [b.cols, b.rows] : [b.rows, b.cols];
-  if (depth !== depthB || out.rows !== m || out.cols !== n) {
-    const found = `(${m} x ${depth}) (${depthB} x ${n}) into ${out.rows} x ${out.cols}`;
-    throw new RankscopeError('wrong-use', 'multiply', found);
-  }
+  const n = transposeB ? b.rows : b.cols;
+  checkProductShapes(out, a, b, options);
   const [stepA, strideA] = transposeA ? [a.cols, 1] : [1, a.cols];
   const [stepB, strideB] = transposeB ? [1, b.cols] : [b.cols, 1];
   for (let i = 0; i < m; i++) {

@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { isObject } from '../companion.ts';
 import { MAX_DIMENSIONS, MAX_SHARDS, MAX_TENSORS } from '../limits.ts';
 
 export interface Weight {
@@ -72,8 +73,4 @@ function parseWeight(file: string, weight: unknown, malformed: (found: string) =
   if (stored === undefined || typeof scale !== 'number' || typeof min !== 'number')
     throw new RankscopeError('unsupported', file, `weight ${JSON.stringify(name)} is quantized in an unknown way`);
   return { name, shape, dtype: type, stored: { dtype: stored, scale, min } };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
