@@ -58,13 +58,14 @@ export interface Checkpoint {
   read(tensor: TensorInfo, start: number, out: Float32Array, signal?: AbortSignal): Promise<void>;
 
   /**
-   * The stored bytes of `tensor` (row-major, little-endian, `bytes` long in all) from `offset`, for carrying it over unchanged;
-   * undefined where the format stores it in a way safetensors cannot hold (quantized blocks, strides).
+   * Fills `out` with the stored bytes of `tensor` (row-major, little-endian, `bytes` long in all) from `offset`, and gives it back: for
+   * carrying it over unchanged, and for devices that decode. undefined where the format stores it in a way safetensors cannot hold
+   * (quantized blocks, strides).
    */
   readStored?(
     tensor: TensorInfo,
     offset: number,
-    length: number,
+    out: Uint8Array,
     signal?: AbortSignal,
   ): Promise<Uint8Array> | undefined;
 

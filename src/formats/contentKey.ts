@@ -49,7 +49,8 @@ async function splitBy(
 }
 
 async function sample(checkpoint: Checkpoint, tensor: TensorInfo, signal: AbortSignal | undefined): Promise<string> {
-  const stored = checkpoint.readStored?.(tensor, ...middle(tensor.bytes, 256), signal);
+  const [begin, bytes] = middle(tensor.bytes, 256);
+  const stored = checkpoint.readStored?.(tensor, begin, new Uint8Array(bytes), signal);
   if (stored) return Buffer.from(await stored).toString('latin1');
   const [start, length] = middle(elementsOf(tensor), 64);
   const values = new Float32Array(length);
@@ -80,7 +81,10 @@ async function digest(checkpoint: Checkpoint, tensor: TensorInfo, signal: AbortS
   if (await isStored(checkpoint, tensor, signal)) {
     const step = CHUNK_BYTES - (CHUNK_BYTES % elementSize);
     for (let at = 0; at < tensor.bytes; at += step)
-      take((await checkpoint.readStored!(tensor, at, Math.min(step, tensor.bytes - at), signal))!, elementSize);
+      take(
+        (await checkpoint.readStored!(tensor, at, new Uint8Array(Math.min(step, tensor.bytes - at)), signal))!,
+        elementSize,
+      );
   } else {
     const values = new Float32Array(Math.min(count, CHUNK_BYTES / 4));
     for (let at = 0; at < count; at += values.length) {
@@ -93,7 +97,7 @@ async function digest(checkpoint: Checkpoint, tensor: TensorInfo, signal: AbortS
 }
 
 async function isStored(checkpoint: Checkpoint, tensor: TensorInfo, signal: AbortSignal | undefined): Promise<boolean> {
-  return (await checkpoint.readStored?.(tensor, 0, 0, signal)) !== undefined;
+  return (await checkpoint.readStored?.(tensor, 0, new Uint8Array(0), signal)) !== undefined;
 }
 
 function middle(length: number, wanted: number): [start: number, length: number] {

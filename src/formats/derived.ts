@@ -13,7 +13,7 @@ export function derived(base: Checkpoint, changes: Partial<Checkpoint>): Checkpo
     warnings,
     security,
     read: (tensor, start, out, signal) => base.read(tensor, start, out, signal),
-    readStored: (tensor, offset, length, signal) => base.readStored?.(tensor, offset, length, signal),
+    readStored: (tensor, offset, out, signal) => base.readStored?.(tensor, offset, out, signal),
     quantizationDeviation: (tensor, start, length, signal) =>
       base.quantizationDeviation?.(tensor, start, length, signal),
     close: () => base.close(),

@@ -48,8 +48,8 @@ export async function joinShards(
       security: parts.flatMap((part) => part.security),
       read: (tensor, start, out, signal) =>
         (tensor as JoinedTensor).shard.read((tensor as JoinedTensor).inShard, start, out, signal),
-      readStored: (tensor, offset, length, signal) =>
-        (tensor as JoinedTensor).shard.readStored?.((tensor as JoinedTensor).inShard, offset, length, signal),
+      readStored: (tensor, offset, out, signal) =>
+        (tensor as JoinedTensor).shard.readStored?.((tensor as JoinedTensor).inShard, offset, out, signal),
       quantizationDeviation: (tensor, start, length, signal) =>
         (tensor as JoinedTensor).shard.quantizationDeviation?.((tensor as JoinedTensor).inShard, start, length, signal),
       close,

@@ -28,8 +28,8 @@ export function storedCheckpoint(directory: StoredCheckpoint, sources: readonly 
       const { strides } = tensor as StoredTensor;
       return (strides ? readStrided : readStoredTensor)(tensor as StoredTensor, start, out, signal);
     },
-    readStored: (tensor, offset, length, signal) =>
-      (tensor as StoredTensor).strides ? undefined : readBytes(tensor as StoredTensor, offset, length, signal),
+    readStored: (tensor, offset, out, signal) =>
+      (tensor as StoredTensor).strides ? undefined : readBytes(tensor as StoredTensor, offset, out, signal),
     async close() {
       await Promise.all(sources.map((source) => source.close()));
     },
@@ -39,19 +39,25 @@ export function storedCheckpoint(directory: StoredCheckpoint, sources: readonly 
 async function readBytes(
   tensor: StoredTensor,
   offset: number,
-  length: number,
+  out: Uint8Array,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   const { source, offset: begin, bytes, name, bigEndian, dtype } = tensor;
+  const { length } = out;
   if (!(offset >= 0 && length >= 0 && offset + length <= bytes))
     throw new RankscopeError('wrong-use', name, `bytes ${offset} to ${offset + length} of ${bytes} were asked for`);
-  if (!bigEndian) return source.read(begin + offset, length, signal);
+  if (!bigEndian) {
+    for (let at = 0; at < length; at += CHUNK_BYTES)
+      await source.readInto(begin + offset + at, out.subarray(at, at + CHUNK_BYTES), signal);
+    return out;
+  }
   const size = bitsOf(dtype)! / 8;
   const first = Math.floor(offset / size) * size;
   const last = Math.ceil((offset + length) / size) * size;
   const whole = await source.read(begin + first, last - first, signal);
   swapByteOrder(whole, size);
-  return whole.subarray(offset - first, offset - first + length);
+  out.set(whole.subarray(offset - first, offset - first + length));
+  return out;
 }
 
 /**

@@ -10,7 +10,7 @@ export async function carriedTensor(checkpoint: Checkpoint, tensor: TensorInfo):
   const { name, shape, dtype, bytes } = tensor;
   const elements = shape.reduce((product, size) => product * size, 1);
   // Asking for no bytes tells whether there are any to be had.
-  const stored = (await checkpoint.readStored?.(tensor, 0, 0)) !== undefined;
+  const stored = (await checkpoint.readStored?.(tensor, 0, new Uint8Array(0))) !== undefined;
   if (stored)
     return {
       name,
@@ -19,7 +19,7 @@ export async function carriedTensor(checkpoint: Checkpoint, tensor: TensorInfo):
       bytes,
       async *content(signal) {
         for (let at = 0; at < bytes; at += PIECE)
-          yield (await checkpoint.readStored!(tensor, at, Math.min(PIECE, bytes - at), signal))!;
+          yield (await checkpoint.readStored!(tensor, at, new Uint8Array(Math.min(PIECE, bytes - at)), signal))!;
       },
     };
   return {

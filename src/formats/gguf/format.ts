@@ -69,8 +69,8 @@ function withBlocks(plain: Checkpoint): Checkpoint {
       if (isPlain(tensor)) return readStoredTensor(tensor as BlockTensor, start, out, signal);
       return readBlocks(tensor as BlockTensor, start, out, signal);
     },
-    readStored: (tensor, offset, length, signal) =>
-      isPlain(tensor) ? plain.readStored?.(tensor, offset, length, signal) : undefined,
+    readStored: (tensor, offset, out, signal) =>
+      isPlain(tensor) ? plain.readStored?.(tensor, offset, out, signal) : undefined,
     quantizationDeviation: (tensor, start, length, signal) =>
       blockDeviation(tensor as BlockTensor, start, length, signal),
   };

@@ -64,8 +64,8 @@ export async function openHdf5(
     ...plain,
     read: async (tensor, start, out, readSignal) =>
       await (special(tensor) ?? ((...rest) => plain.read(tensor, ...rest)))(start, out, readSignal),
-    readStored: (tensor, offset, length, readSignal) =>
-      special(tensor) ? undefined : plain.readStored?.(tensor, offset, length, readSignal),
+    readStored: (tensor, offset, out, readSignal) =>
+      special(tensor) ? undefined : plain.readStored?.(tensor, offset, out, readSignal),
   };
 
   async function tensorOf(dataset: Dataset): Promise<Hdf5Tensor> {

@@ -69,8 +69,8 @@ async function openOnnx(source: FileSource, { path, remarks, signal }: OpenConte
         listed(tensor)
           ? readListed(tensor as StoredTensor & ListedTensor, start, out, readSignal)
           : plain.read(tensor, start, out, readSignal),
-      readStored: (tensor, offset, length, readSignal) =>
-        listed(tensor) ? undefined : plain.readStored?.(tensor, offset, length, readSignal),
+      readStored: (tensor, offset, out, readSignal) =>
+        listed(tensor) ? undefined : plain.readStored?.(tensor, offset, out, readSignal),
     };
   } catch (error) {
     await Promise.all(sources.slice(1).map((each) => each.close()));

@@ -56,7 +56,7 @@ export async function bytesIn(
   length: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  const bytes = await base.readStored?.(tensor, offset, length, signal);
+  const bytes = await base.readStored?.(tensor, offset, new Uint8Array(length), signal);
   if (bytes) return bytes;
   throw new RankscopeError('unsupported', tensor.name, 'its quantized codes do not lie in one piece');
 }

@@ -52,8 +52,8 @@ export async function unpackQuantized(base: Checkpoint, signal?: AbortSignal): P
     warnings: [...base.warnings, `${found.size} matrices are stored quantized (${kinds}); they are shown dequantized.`],
     read: (tensor, start, out, signal) =>
       isPacked(tensor) ? readPacked(base, tensor, start, out, signal) : base.read(tensor, start, out, signal),
-    readStored: (tensor, offset, length, signal) =>
-      isPacked(tensor) ? undefined : base.readStored?.(tensor, offset, length, signal),
+    readStored: (tensor, offset, out, signal) =>
+      isPacked(tensor) ? undefined : base.readStored?.(tensor, offset, out, signal),
     quantizationDeviation: (tensor, start, length, signal) =>
       isPacked(tensor)
         ? stepDeviation(base, tensor, start, length, signal)

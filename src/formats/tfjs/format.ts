@@ -125,9 +125,9 @@ function withQuantized(plain: Checkpoint): Checkpoint {
       if (!stored || stored.dtype.startsWith('F')) return;
       for (let i = 0; i < out.length; i++) out[i] = out[i]! * stored.scale + stored.min;
     },
-    readStored: (tensor, offset, length, signal) => {
+    readStored: (tensor, offset, out, signal) => {
       const stored = quantization(tensor);
-      return stored && !stored.dtype.startsWith('F') ? undefined : plain.readStored?.(tensor, offset, length, signal);
+      return stored && !stored.dtype.startsWith('F') ? undefined : plain.readStored?.(tensor, offset, out, signal);
     },
   };
 }

@@ -66,7 +66,7 @@ describe('a PyTorch file', () => {
         await checkpoint.read(t, start, out);
         assert.deepEqual([...out], whole.slice(start, start + length), `${start} ${length}`);
       }
-      assert.equal(checkpoint.readStored?.(t, 0, 4), undefined);
+      assert.equal(checkpoint.readStored?.(t, 0, new Uint8Array(4)), undefined);
     });
   });
 
@@ -271,7 +271,7 @@ with open(sys.argv[1], "wb") as file: pickle.dump({"w": base, "t": base.t(), "h"
     };
     await withCheckpoint(write(zipBytes(files)), async (checkpoint) => {
       assert.deepEqual(await readAll(checkpoint), { w: SIX, t: [1, 4, 2, 5, 3, 6] });
-      const stored = await checkpoint.readStored?.(checkpoint.tensors[0]!, 6, 8);
+      const stored = await checkpoint.readStored?.(checkpoint.tensors[0]!, 6, new Uint8Array(8));
       assert.deepEqual(stored, new Uint8Array(new Float32Array(SIX).buffer).slice(6, 14));
     });
   });

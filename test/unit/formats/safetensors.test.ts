@@ -178,7 +178,7 @@ describe('a safetensors file', () => {
     const out = new Float32Array(13);
     await checkpoint.read(tensor, 55, out);
     assert.deepEqual(out, new Float32Array(values.slice(55, 68)));
-    const stored = await checkpoint.readStored!(tensor, 4 * 55, 4 * 13);
+    const stored = await checkpoint.readStored!(tensor, 4 * 55, new Uint8Array(4 * 13));
     assert.deepEqual(stored, new Uint8Array(out.buffer));
     await rejectsWith(checkpoint.read(tensor, 99, new Float32Array(2)), 'wrong-use', /a: elements 99/);
     await checkpoint.close();
