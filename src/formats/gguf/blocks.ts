@@ -1,6 +1,6 @@
 /** Block layouts of ggml's plain quantized types (ggml-common.h): each function decodes one block. */
 
-import { smallFloatTable } from '../smallFloats.ts';
+import { smallFloatTable } from '../../base/smallFloats.ts';
 
 /** Decodes the block at `at` of `bytes` into `out` from `to` on. */
 export type BlockDecoder = (bytes: Uint8Array, at: number, out: Float32Array, to: number) => void;

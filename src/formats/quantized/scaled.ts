@@ -1,4 +1,4 @@
-import { smallFloatTable } from '../smallFloats.ts';
+import { smallFloatTable } from '../../base/smallFloats.ts';
 import { bytesIn, elementsOf, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
 /**

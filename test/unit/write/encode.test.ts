@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type SmallFloat, smallFloatTable } from '../../../src/formats/smallFloats.ts';
+import { type SmallFloat, smallFloatTable } from '../../../src/base/smallFloats.ts';
 import { encode, factorType, rounded } from '../../../src/write/encode.ts';
 
 const HALF: SmallFloat = { exponentBits: 5, mantissaBits: 10, bias: 15, special: 'ieee' };

@@ -1,0 +1,10 @@
+/** `bytes` seen as `count` numbers of `size` bytes: a view where they lie aligned, else over a copy. */
+export function numbersIn<T extends ArrayLike<number>>(
+  Numbers: new (buffer: ArrayBufferLike, offset: number, length: number) => T,
+  size: number,
+  bytes: Uint8Array,
+  count: number,
+): T {
+  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice(0, count * size);
+  return new Numbers(aligned.buffer, aligned.byteOffset, count);
+}
