@@ -7,6 +7,7 @@ import {
 } from 'vscode-jsonrpc';
 import { cancelled, type ErrorData, RankscopeError } from '../base/errors.ts';
 import { connectionOver, type Port } from './port.ts';
+import { Reports } from './reports.ts';
 import type { CallContext, Calls, Service } from './service.ts';
 
 /**
@@ -85,7 +86,7 @@ interface Envelope {
 
 export type Handlers = Record<string, (params: unknown, context: CallContext<unknown>) => Promise<unknown>>;
 
-const PROGRESS = new ProgressType<unknown>();
+const PROGRESS = new ProgressType<readonly unknown[]>();
 /** Our own code in the range that JSON-RPC leaves to applications; the error itself travels as data. */
 const RANKSCOPE_ERROR = -32050;
 let lastToken = 0;
@@ -112,8 +113,12 @@ export function answerCalls(
     const signal = AbortSignal.any([cancel.signal, ends.signal]);
     try {
       if (progressToken === undefined) return await handler(params, { signal });
-      const progress = (value: unknown) => quietly(connection.sendProgress(PROGRESS, progressToken, value));
-      return await handler(params, { signal, progress });
+      const reports = new Reports((values) => quietly(connection.sendProgress(PROGRESS, progressToken, values)));
+      try {
+        return await handler(params, { signal, progress: (value) => reports.add(value) });
+      } finally {
+        reports.flush();
+      }
     } catch (error) {
       if (!(error instanceof RankscopeError)) log(error);
       return answerOf(error);
@@ -147,7 +152,10 @@ export async function request<Result>(
   const onAbort = () => source.cancel();
   signal?.addEventListener('abort', onAbort);
   const token = progress ? `${name}-${++lastToken}` : undefined;
-  const subscription = progress && token ? connection.onProgress(PROGRESS, token, progress) : undefined;
+  const listener = (values: readonly unknown[]) => {
+    for (const value of values) progress?.(value);
+  };
+  const subscription = token ? connection.onProgress(PROGRESS, token, listener) : undefined;
   try {
     const envelope: Envelope = { params, ...(token === undefined ? {} : { token }) };
     return await connection.sendRequest<Result>(name, envelope, source.token);

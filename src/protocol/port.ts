@@ -8,6 +8,7 @@ import {
   type MessageConnection,
   RAL,
 } from 'vscode-jsonrpc';
+import { Inbox, Outbox } from './parts.ts';
 
 /** One end of a boundary that carries structured-clone messages in order: a child process, a webview, a MessagePort. */
 export interface Port {
@@ -19,7 +20,8 @@ export interface Port {
 }
 
 /**
- * JSON-RPC over `port`; messages are handed on as they are, without text in between. Not listening yet.
+ * JSON-RPC over `port`; messages are handed on as they are, without text in between, and large ones in parts. Not listening yet.
+ * What is sent must not change afterwards: a large message is on its way for a while.
  * Node and the browser share this: the library's own entry points for the two differ only in transports that are not used here.
  */
 export function connectionOver(port: Port): MessageConnection {
@@ -32,20 +34,29 @@ class PortReader extends AbstractMessageReader {
   }
 
   listen(callback: DataCallback): Disposable {
-    return this.port.onMessage((message) => callback(message as Message));
+    const inbox = new Inbox((message) => callback(message as Message));
+    return this.port.onMessage((message) => inbox.receive(message));
   }
 }
 
 class PortWriter extends AbstractMessageWriter {
-  constructor(private readonly port: Port) {
+  private readonly outbox: Outbox;
+
+  constructor(port: Port) {
     super();
+    this.outbox = new Outbox((message) => port.postMessage(message));
   }
 
-  async write(message: Message): Promise<void> {
-    await this.port.postMessage(message);
+  write(message: Message): Promise<void> {
+    return this.outbox.send(message);
   }
 
   end(): void {}
+
+  override dispose(): void {
+    super.dispose();
+    this.outbox.close();
+  }
 }
 
 /** A scheduled callback that can be taken back. */

@@ -54,6 +54,8 @@ export interface AnalyzeRequest extends EngineRequest {
   readonly mode?: 'preview' | 'exact' | 'both';
   /** Whether findings carry their singular values. */
   readonly values?: boolean;
+  /** Whether the result lists the findings, which were all reported; true where left out. */
+  readonly listed?: boolean;
   /** Whether results may come from, and go to, the cache; true where left out. */
   readonly cache?: boolean;
 }

@@ -222,11 +222,12 @@ export class AnalysisRun {
 
   #analysis(engine: EngineInfo): Analysis {
     const { path, format, parameters, bytes, tensors, ties, skipped } = viewOf(this.opened);
+    const listed = this.request.listed === false ? [] : this.opened.anatomy.matrices;
     return {
       format: 'rankscope.analysis/1',
       checkpoint: { path, format, parameters, bytes, tensors: tensors.length },
       engine,
-      matrices: this.opened.anatomy.matrices.flatMap(({ name }) => this.#findings.get(name) ?? []),
+      matrices: listed.flatMap(({ name }) => this.#findings.get(name) ?? []),
       ties,
       skipped: [...skipped.filter(({ name }) => this.#wanted(name)), ...this.#skipped],
     };

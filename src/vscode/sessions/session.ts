@@ -153,12 +153,12 @@ export class Session {
     if ((await this.open()) === null) return;
     try {
       const analysis = await this.host.service.analyze(
-        { path: this.path, mode: 'both', ...this.host.request() },
+        { path: this.path, mode: 'both', listed: false, ...this.host.request() },
         { signal, progress: (progress) => this.onProgress(progress) },
       );
       this.engine = analysis.engine;
       this.tell({ engine: analysis.engine });
-      const total = analysis.matrices.length;
+      const total = this.findingsByName.size;
       this.update({ status: 'done', done: total, total, message: '', secondsLeft: null });
     } catch (error) {
       if (signal.aborted || (error instanceof RankscopeError && error.code === 'cancelled')) {

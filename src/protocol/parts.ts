@@ -1,0 +1,98 @@
+import { takeTurns } from '../base/turns.ts';
+import { Assembly, cutUp, type Piece } from './pieces.ts';
+
+/** A thread that sends a large message is not held up longer than this at a time. */
+const SENDING_MS = 4;
+
+/** What crosses a port in place of a large message: the parts of one follow each other with nothing in between. */
+interface Part {
+  readonly piece: Piece;
+  readonly last: boolean;
+}
+
+/** Posts messages in their order, each as it is or, where it is large, in parts between which others have their turn. */
+export class Outbox {
+  private readonly waiting: { message: unknown; take(sent: unknown): void }[] = [];
+  private isSending = false;
+  private isClosed = false;
+
+  constructor(private readonly post: (message: unknown) => unknown) {}
+
+  /** Settles as the posts of the message do; never where the box is closed before. */
+  send(message: unknown): Promise<void> {
+    return new Promise((resolve) => {
+      this.waiting.push({ message, take: (sent) => resolve(sent as Promise<void>) });
+      this.goOn();
+    });
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.waiting.length = 0;
+  }
+
+  // A small message goes out at once, whether the one before it has arrived or not.
+  private goOn(): void {
+    while (!this.isSending) {
+      const next = this.waiting.shift();
+      if (!next) return;
+      const pieces = cutUp(next.message);
+      const [first, second] = [pieces.next(), pieces.next()];
+      if (first.done || second.done) next.take(promised(() => this.post(next.message)));
+      else {
+        this.isSending = true;
+        const sent = this.postParts(first.value, second, pieces).finally(() => {
+          this.isSending = false;
+          this.goOn();
+        });
+        next.take(sent);
+      }
+    }
+  }
+
+  private async postParts(
+    first: Piece,
+    second: IteratorResult<Piece, void>,
+    rest: Iterator<Piece, void>,
+  ): Promise<void> {
+    const turn = takeTurns(SENDING_MS);
+    const posts: Promise<unknown>[] = [];
+    let failure: { readonly error: unknown } | undefined;
+    for (let [piece, next] = [first, second]; !this.isClosed; ) {
+      const part: Part = { piece, last: next.done === true };
+      const fail = (error: unknown) => (failure ??= { error });
+      posts.push(promised(() => this.post(part)).catch(fail));
+      if (next.done) break;
+      await turn();
+      [piece, next] = [next.value, rest.next()];
+    }
+    await Promise.all(posts);
+    if (failure) throw failure.error;
+  }
+}
+
+/** Puts the parts of large messages together. */
+export class Inbox {
+  private assembly = new Assembly();
+
+  constructor(private readonly deliver: (message: unknown) => void) {}
+
+  receive(message: unknown): void {
+    if (!isPart(message)) {
+      this.deliver(message);
+      return;
+    }
+    this.assembly.add(message.piece);
+    if (!message.last) return;
+    const whole = this.assembly.value;
+    this.assembly = new Assembly();
+    this.deliver(whole);
+  }
+}
+
+const isPart = (message: unknown): message is Part =>
+  typeof message === 'object' && message !== null && 'piece' in message;
+
+const promised = async (post: () => unknown): Promise<void> => {
+  await post();
+};

@@ -1,0 +1,116 @@
+/**
+ * A message with the findings of thousands of matrices holds up the thread that packs it and the one that unpacks it. In pieces it
+ * costs the same time in all, and others have their turn in between.
+ */
+
+/** What a piece holds at most: some 40 KB as JSON, which an extension host packs in a millisecond or two. */
+export const PIECE_WEIGHT = 2000;
+/** So many characters of a text weigh as much as a number. */
+const CHARACTERS = 16;
+
+type Path = readonly (string | number)[];
+
+/** Part of a plain value: what lies at `at`, or, where it is joined, more of the list, the object or the text that is there. */
+export interface Piece {
+  readonly at: Path;
+  readonly value: unknown;
+  readonly joined?: true;
+}
+
+/**
+ * The pieces of a plain value (what JSON can hold, and undefined), in the order in which `Assembly` takes them; a single one where
+ * it is small. They are worked out one by one as they are asked for: until then the value must not change.
+ */
+export function* cutUp(value: unknown, at: Path = []): Generator<Piece, void> {
+  if (weigh(value, PIECE_WEIGHT) <= PIECE_WEIGHT) yield { at, value };
+  else if (typeof value === 'string') yield* cutText(value, at);
+  else if (Array.isArray(value)) {
+    yield { at, value: [] };
+    yield* cutEntries(value.entries(), at, (entries) => entries.map(([, item]) => item));
+  } else {
+    yield { at, value: {} };
+    yield* cutEntries(entriesOf(value as Container), at, Object.fromEntries);
+  }
+}
+
+/** Puts together again what `cutUp` took apart. */
+export class Assembly {
+  private whole: unknown;
+
+  get value(): unknown {
+    return this.whole;
+  }
+
+  add({ at, value, joined }: Piece): void {
+    const key = at.at(-1);
+    if (key === undefined) this.whole = joined ? join(this.whole, value) : value;
+    else {
+      const parent = at.slice(0, -1).reduce((place, step) => place[step] as Container, this.whole as Container);
+      put(parent, key, joined ? join(parent[key], value) : value);
+    }
+  }
+}
+
+type Container = Record<string | number, unknown>;
+type Entry = readonly [key: string | number, value: unknown];
+
+/** Values and stretches of text within `value`, counted until they are more than `limit`. */
+function weigh(value: unknown, limit: number): number {
+  if (typeof value === 'string') return 1 + Math.floor(value.length / CHARACTERS);
+  if (typeof value !== 'object' || value === null) return 1;
+  let weight = 1;
+  for (const key in value) {
+    weight += weigh((value as Container)[key], limit - weight);
+    if (weight > limit) break;
+  }
+  return weight;
+}
+
+function* cutText(text: string, at: Path): Generator<Piece, void> {
+  const length = PIECE_WEIGHT * CHARACTERS;
+  yield { at, value: '' };
+  for (let start = 0; start < text.length; start += length) {
+    yield { at, value: text.slice(start, start + length), joined: true };
+  }
+}
+
+/** Light entries together, each heavy one by itself. */
+function* cutEntries(
+  entries: Iterable<Entry>,
+  at: Path,
+  together: (entries: readonly Entry[]) => unknown,
+): Generator<Piece, void> {
+  let light: Entry[] = [];
+  let sum = 0;
+  for (const entry of entries) {
+    const weight = weigh(entry[1], PIECE_WEIGHT);
+    if (sum + weight > PIECE_WEIGHT && light.length > 0) {
+      yield { at, value: together(light), joined: true };
+      light = [];
+      sum = 0;
+    }
+    if (weight > PIECE_WEIGHT) yield* cutUp(entry[1], [...at, entry[0]]);
+    else {
+      light.push(entry);
+      sum += weight;
+    }
+  }
+  if (light.length > 0) yield { at, value: together(light), joined: true };
+}
+
+function* entriesOf(container: Container): Generator<Entry, void> {
+  for (const key in container) yield [key, container[key]];
+}
+
+function join(before: unknown, more: unknown): unknown {
+  if (typeof before === 'string') return before + String(more);
+  if (Array.isArray(before)) for (const item of more as unknown[]) before.push(item);
+  else for (const [key, value] of Object.entries(more as object)) put(before as Container, key, value);
+  return before;
+}
+
+// A tensor may be called __proto__, and is then a key like any other.
+function put(container: Container, key: string | number, value: unknown): void {
+  if (key !== '__proto__') container[key] = value;
+  else Object.defineProperty(container, key, { value, writable: true, enumerable: true, configurable: true });
+}

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { Inbox, Outbox } from '../../../src/protocol/parts.ts';
+import { Assembly, cutUp, PIECE_WEIGHT, type Piece } from '../../../src/protocol/pieces.ts';
+
+/** All values and stretches of 16 characters in it. */
+function weight(value: unknown): number {
+  if (typeof value === 'string') return 1 + Math.floor(value.length / 16);
+  if (typeof value !== 'object' || value === null) return 1;
+  return Object.values(value).reduce((sum: number, item) => sum + weight(item), 1);
+}
+
+function together(pieces: Iterable<Piece>): unknown {
+  const assembly = new Assembly();
+  // As if it had crossed a boundary: nothing of the original is in what comes out.
+  for (const piece of pieces) assembly.add(structuredClone(piece));
+  return assembly.value;
+}
+
+const finding = (index: number) => ({ name: `layers.${index}.weight`, shape: [64, 64], energyRanks: { '0.9': index } });
+const large = {
+  id: 7,
+  result: {
+    matrices: Array.from({ length: 5000 }, (_, index) => finding(index)),
+    lists: [Array.from({ length: 9000 }, (_, index) => index / 3), [], 'short'],
+    ranks: Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`w${index}`, index])),
+    text: 'spectrum '.repeat(20_000),
+    nothing: null,
+    absent: undefined,
+  },
+};
+
+describe('a value cut up', () => {
+  it('is the same when it is put together', () => {
+    assert.deepEqual(together(cutUp(large)), large);
+  });
+
+  it('is the same whatever it is', () => {
+    const many = fc.array(fc.jsonValue({ maxDepth: 4 }), { minLength: 0, maxLength: 30 });
+    const long = fc.constantFrom(large.result.matrices, large.result.text, large.result.ranks, 1, null, {});
+    fc.assert(
+      fc.property(many, long, fc.string(), (items, heavy, key) => {
+        const value = { items: [...items, heavy, ...items], [key]: [heavy], ['__proto__']: heavy };
+        assert.deepEqual(together(cutUp(value)), value);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('has no piece that is heavy', () => {
+    for (const piece of cutUp(large)) assert.ok(weight(piece.value) <= PIECE_WEIGHT + 1, `${piece.at}`);
+  });
+
+  it('is one piece where it is small', () => {
+    const value = { method: 'open', params: { path: 'a' } };
+    assert.deepEqual([...cutUp(value)], [{ at: [], value }]);
+  });
+});
+
+describe('messages in parts', () => {
+  it('arrive whole and in their order', async () => {
+    const arrived: unknown[] = [];
+    const inbox = new Inbox((message) => arrived.push(message));
+    const outbox = new Outbox((message) => inbox.receive(structuredClone(message)));
+    const messages = [1, large, 'after it', { ...large, id: 8 }, 2];
+    await Promise.all(messages.map((message) => outbox.send(message)));
+    assert.deepEqual(arrived, messages);
+  });
+
+  it('let others have their turn', async () => {
+    let posted = 0;
+    const seen = new Set<number>();
+    const outbox = new Outbox(() => {
+      posted++;
+      const end = performance.now() + 1;
+      while (performance.now() < end);
+    });
+    const timer = setInterval(() => seen.add(posted), 1);
+    await outbox.send(large);
+    clearInterval(timer);
+    assert.ok(posted > 20, `${posted} parts`);
+    assert.ok(seen.size > posted / 10, `others had ${seen.size} turns during ${posted} parts`);
+  });
+
+  it('tell the sender that a part could not be posted, and go on with the next message', async () => {
+    const posted: unknown[] = [];
+    const outbox = new Outbox(async (message) => {
+      if (typeof message === 'object') throw new Error('gone');
+      posted.push(message);
+    });
+    const failing = outbox.send(large);
+    const next = outbox.send('next');
+    await assert.rejects(failing, /gone/);
+    await next;
+    assert.deepEqual(posted, ['next']);
+  });
+});
