@@ -1,3 +1,4 @@
+import type { Encoding } from '../base/encoding.ts';
 import type { EngineInfo } from '../base/engineInfo.ts';
 
 /** Rows of an m x n matrix on demand, decoded to f32: how weights reach a device without being held elsewhere. */
@@ -8,6 +9,22 @@ export interface RowSource {
   readonly cols: number;
   /** Fills `out` with the whole rows from `row` on; `out.length` is a multiple of `cols`. */
   read(row: number, out: Float32Array, signal?: AbortSignal): Promise<void>;
+  /** The same rows as they are stored, where a device can decode them; left out where only `read` knows their values. */
+  readonly stored?: StoredRows | undefined;
+}
+
+export interface StoredRows {
+  readonly encoding: Encoding;
+  /** Fills `out` with the bytes of the whole rows from `row` on. */
+  read(row: number, out: Uint8Array, signal?: AbortSignal): Promise<void>;
+}
+
+/** What decoding tells of the entries on the way. */
+export interface EntrySums {
+  /** Of their squares: in f64 on a processor, on a GPU to 1e-6 of it where the largest entry is between 2^-40 and 2^40. */
+  readonly squares: number;
+  /** The largest magnitude; NaN where an entry is NaN or infinite. */
+  readonly largest: number;
 }
 
 /** A dense row-major f32 matrix in the memory of a device. Only the backend that made it can use it. */
@@ -54,6 +71,14 @@ export interface Backend {
   free(matrix: Matrix): void;
   /** Lets `fill` write `rows` whole rows from `row` on, straight into device memory where that is possible. */
   upload(matrix: Matrix, row: number, rows: number, fill: (out: Float32Array) => Promise<void> | void): Promise<void>;
+  /** Lets `fill` write the bytes of `rows` whole rows from `row` on as they are stored; the device makes f32 of them. */
+  uploadStored(
+    matrix: Matrix,
+    row: number,
+    rows: number,
+    encoding: Encoding,
+    fill: (out: Uint8Array) => Promise<void> | void,
+  ): Promise<EntrySums>;
   download(matrix: Matrix): Promise<Float32Array>;
 
   /** out = alpha op(a) op(b) + beta out; `out` must not overlap the operands. */

@@ -1,5 +1,6 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { Backend, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import { decodeOnHost } from '../decodeOnHost.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { jacobiSvd } from './jacobi.ts';
 import { type Dense, dense, householderQr } from './qr.ts';
@@ -38,7 +39,7 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
     return matrix;
   };
 
-  return {
+  const backend: Backend = {
     info: { name: 'reference', device: 'plain f64', threads: 1, reason: 'asked for by name' },
 
     async allocate(rows, cols) {
@@ -57,6 +58,8 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
       await fill(out);
       data.set(out, row * cols);
     },
+
+    uploadStored: (...stored) => decodeOnHost(backend, ...stored),
 
     async download(matrix) {
       return Float32Array.from(open(matrix).data);
@@ -99,6 +102,7 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
       live.clear();
     },
   };
+  return backend;
 }
 
 function multiply(out: Dense, a: Dense, b: Dense, options: MultiplyOptions): void {

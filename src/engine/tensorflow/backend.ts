@@ -1,5 +1,6 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { Backend, Factors, Matrix, RoutineOptions } from '../backend.ts';
+import { decodeOnHost } from '../decodeOnHost.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { loadTensorFlow, type Tensor } from './load.ts';
 
@@ -94,7 +95,7 @@ export function createTensorFlowBackend(): Backend {
   };
 
   const device = native.isUsingGpuDevice ? 'CUDA GPU' : 'processor';
-  return {
+  const backend: Backend = {
     info: { name: 'tensorflow', device: `${device}, ${loaded.packageName} ${tf.version.tfjs}`, threads: 1, reason: '' },
 
     allocate: async (rows, cols) => {
@@ -120,6 +121,8 @@ export function createTensorFlowBackend(): Backend {
       put(held, undefined);
       held.pending = pending;
     },
+
+    uploadStored: (...stored) => decodeOnHost(backend, ...stored),
 
     download: async (matrix) => {
       const held = own(matrix);
@@ -179,6 +182,7 @@ export function createTensorFlowBackend(): Backend {
       live.clear();
     },
   };
+  return backend;
 }
 
 /** Lets what waited for the thread happen: timers, messages, an abort among them. */

@@ -1,12 +1,14 @@
 import { cpus } from 'node:os';
+import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
 import type { EngineInfo } from '../../base/engineInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
-import type { Backend, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import type { Backend, EntrySums, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
 import type { Work } from './job.ts';
-import { compileKernels, instantiate, KERNEL_SETS, type KernelSet } from './kernels.ts';
+import { compileKernels, instantiate, KERNEL_SETS, type KernelSet, type Kernels } from './kernels.ts';
 import { Heap } from './memory.ts';
 import { Pool } from './pool.ts';
 import { bandValuesRoom } from './routines/bandValues.ts';
+import { collectSums, decodeHere, decodeRoom } from './routines/decode.ts';
 import { orthonormalizeRoom } from './routines/orthonormalize.ts';
 import { block } from './routines/product.ts';
 import { singularValuesRoom } from './routines/singularValues.ts';
@@ -23,6 +25,9 @@ export function createCpuBackend(threads: number, sets = KERNEL_SETS): CpuBacken
   return new CpuBackend(threads, sets);
 }
 
+/** Up to so many numbers are decoded by the thread that asks: waking the others takes as long. */
+const FEW = 2 ** 16;
+
 /** A packed matrix in the shared memory. */
 class CpuMatrix implements Matrix {
   constructor(
@@ -36,6 +41,8 @@ class CpuMatrix implements Matrix {
 export class CpuBackend implements Backend {
   readonly info: EngineInfo;
   private readonly heap = new Heap();
+  /** For what is too small for the pool. */
+  private readonly kernels: Kernels;
   private readonly pool: Pool;
   private readonly alive = new Set<Matrix>();
 
@@ -44,7 +51,8 @@ export class CpuBackend implements Backend {
     sets: readonly KernelSet[],
   ) {
     const { module, set } = compileKernels(sets);
-    const bytes = instantiate(module, this.heap.memory).gemmScratch();
+    this.kernels = instantiate(module, this.heap.memory);
+    const bytes = this.kernels.gemmScratch();
     const scratch = Array.from({ length: threads }, () => this.heap.allocate(bytes, 'cpu engine'));
     this.pool = new Pool(module, this.heap.memory, scratch);
     const device = `${cpus()[0]?.model.trim() || process.arch} (${KIND[set]})`;
@@ -65,9 +73,29 @@ export class CpuBackend implements Backend {
     rows: number,
     fill: (out: Float32Array) => Promise<void> | void,
   ): Promise<void> {
-    const { at, cols } = this.own(matrix);
-    if (row < 0 || rows < 0 || row + rows > matrix.rows) throw misuse(`rows ${row} to ${row + rows} of ${matrix.rows}`);
-    await fill(this.heap.floats(at + row * cols * 4, rows * cols));
+    await fill(this.heap.floats(this.place(matrix, row, rows), rows * matrix.cols));
+  }
+
+  /** The bytes of an encoding other than F32 go into room of their own first; F32 is read where it belongs. */
+  async uploadStored(
+    matrix: Matrix,
+    row: number,
+    rows: number,
+    encoding: Encoding,
+    fill: (out: Uint8Array) => Promise<void> | void,
+  ): Promise<EntrySums> {
+    const out = this.place(matrix, row, rows);
+    const count = rows * matrix.cols;
+    const bytes = count * ENCODED_BYTES[encoding];
+    const staged = encoding === 'F32' ? 0 : Math.ceil(bytes / 8) * 8;
+    return this.withRoom(staged + decodeRoom(count), 'bytes to decode', async (room) => {
+      const source = encoding === 'F32' ? out : room;
+      await fill(this.heap.bytes(source, bytes));
+      const args = { encoding, count, source, out, room: room + staged };
+      if (count <= FEW) decodeHere(this.kernels, args);
+      else await this.run({ routine: 'decode', args }, 'decode');
+      return collectSums(this.heap.memory, args);
+    });
   }
 
   async download(matrix: Matrix): Promise<Float32Array> {
@@ -169,7 +197,18 @@ export class CpuBackend implements Backend {
     throw misuse('a matrix of another engine, or one that was freed');
   }
 
-  private async withRoom(bytes: number, subject: string, use: (room: number) => Promise<unknown>): Promise<unknown> {
+  /** Address of a row. */
+  private place(matrix: Matrix, row: number, rows: number): number {
+    const { at, cols } = this.own(matrix);
+    if (row < 0 || rows < 0 || row + rows > matrix.rows) throw misuse(`rows ${row} to ${row + rows} of ${matrix.rows}`);
+    return at + row * cols * 4;
+  }
+
+  private async withRoom<Result>(
+    bytes: number,
+    subject: string,
+    use: (room: number) => Promise<Result>,
+  ): Promise<Result> {
     const room = this.heap.allocate(bytes, subject);
     try {
       return await use(room);

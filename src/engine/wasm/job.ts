@@ -1,4 +1,5 @@
 import type { BandValuesArgs } from './routines/bandValues.ts';
+import type { DecodeArgs } from './routines/decode.ts';
 import type { OrthonormalizeArgs } from './routines/orthonormalize.ts';
 import type { Product } from './routines/product.ts';
 import type { SingularValuesArgs } from './routines/singularValues.ts';
@@ -9,6 +10,7 @@ export type Job = { readonly id: number } & Work;
 
 export type Work =
   | { readonly routine: 'multiply'; readonly args: Product }
+  | { readonly routine: 'decode'; readonly args: DecodeArgs }
   | { readonly routine: 'orthonormalize'; readonly args: OrthonormalizeArgs }
   | { readonly routine: 'singularValues'; readonly args: SingularValuesArgs }
   | { readonly routine: 'svd'; readonly args: SvdArgs }

@@ -30,6 +30,7 @@ export interface Kernels {
   copy(rows: number, cols: number, source: number, ld: number, out: number, ldOut: number): void;
   clear(rows: number, cols: number, out: number, ld: number): void;
   largest(count: number, source: number): number;
+  decode(encoding: number, count: number, source: number, out: number, sums: number): void;
   multiplyBy(count: number, factor: number, source: number): void;
   reflectPanel(
     panel: number,

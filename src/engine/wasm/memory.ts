@@ -71,6 +71,10 @@ export class Heap {
     return new Float32Array(this.memory.buffer, at, count);
   }
 
+  bytes(at: number, count: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, at, count);
+  }
+
   private reach(end: number): boolean {
     const missing = Math.ceil((end - this.memory.buffer.byteLength) / PAGE);
     if (missing <= 0) return true;

@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Job, Reply, Start } from './job.ts';
 import { instantiate } from './kernels.ts';
 import { bandValues } from './routines/bandValues.ts';
+import { decode } from './routines/decode.ts';
 import { orthonormalize } from './routines/orthonormalize.ts';
 import { productTasks } from './routines/product.ts';
 import { singularValues } from './routines/singularValues.ts';
@@ -17,6 +18,8 @@ function perform(team: Team, job: Job): unknown {
   switch (job.routine) {
     case 'multiply':
       return team.perform(productTasks(team, job.args));
+    case 'decode':
+      return decode(team, job.args);
     case 'orthonormalize':
       return orthonormalize(team, job.args);
     case 'singularValues':

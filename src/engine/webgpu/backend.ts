@@ -1,8 +1,10 @@
+import { ENCODED_BYTES } from '../../base/encoding.ts';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { Backend, Matrix, RoutineOptions } from '../backend.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { Commands } from './commands.ts';
 import { createContext } from './context.ts';
+import { decodeRows } from './decode.ts';
 import type { Gpu } from './device.ts';
 import { type GpuMatrix, whole } from './gpuMatrix.ts';
 import { Kernels } from './kernels.ts';
@@ -94,6 +96,13 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
           out.subarray((first - row) * cols, (end - row) * cols),
         );
       }
+    },
+
+    async uploadStored(matrix, row, rows, encoding, fill) {
+      const goal = open(matrix);
+      const bytes = new Uint8Array(rows * goal.cols * ENCODED_BYTES[encoding]);
+      await fill(bytes);
+      return decodeRows(commands, goal, row, rows, encoding, bytes);
     },
 
     download: async (matrix) => await fetch(context, open(matrix)),

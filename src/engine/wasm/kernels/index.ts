@@ -3,3 +3,4 @@ export { gemm, gemmScratch } from './gemm';
 export * from './move';
 export * from './panel';
 export * from './chase';
+export { decode } from './decode';

@@ -1,0 +1,76 @@
+import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
+import type { EntrySums } from '../backend.ts';
+import type { Commands } from './commands.ts';
+import { type GpuMatrix, part, pieces } from './gpuMatrix.ts';
+
+/** The encodings' numbers in `kernels/decode.wgsl`. */
+const NUMBERS: Readonly<Record<Encoding, number>> = { F32: 0, BF16: 1, F16: 2, F8_E4M3: 3, F8_E5M2: 4 };
+/** Numbers of one workgroup, as the kernel has it. */
+const GROUP = 2048;
+/** Numbers of one dispatch: its workgroups are few enough for every adapter, its bytes for every binding. */
+const MOST = 2 ** 24;
+
+/** Writes the bytes of `rows` whole rows from `row` on to the device, where f32 is made of them. */
+export async function decodeRows(
+  commands: Commands,
+  matrix: GpuMatrix,
+  row: number,
+  rows: number,
+  encoding: Encoding,
+  bytes: Uint8Array,
+): Promise<EntrySums> {
+  const size = ENCODED_BYTES[encoding];
+  const shares = pieces(part(matrix, row, 0, rows)).flatMap((piece) => split(piece, matrix.cols));
+  const groups = shares.reduce((sum, { count }) => sum + Math.ceil(count / GROUP), 0);
+  const sums = commands.allocate(2 * groups);
+  const kernel = { file: 'decode', constants: { encoding: NUMBERS[encoding] } };
+  try {
+    let first = 0;
+    for (const { buffer, from, count, offset } of shares) {
+      const stored = bytes.subarray(from * size, (from + count) * size);
+      const source = commands.allocate(Math.ceil(stored.length / 4));
+      await commands.write(source, 0, wholeWords(stored));
+      await commands.dispatch(kernel, [source, buffer, sums], [count, offset, first, 0], [Math.ceil(count / GROUP), 1]);
+      commands.release(source);
+      first += Math.ceil(count / GROUP);
+    }
+    return collect(await commands.read(sums, 0, 2 * groups));
+  } finally {
+    commands.release(sums);
+  }
+}
+
+/** A piece as stretches of at most `MOST` numbers: `from` counts from the first of all rows, `offset` from the buffer's start. */
+function split({ buffer, row, rows, offset }: ReturnType<typeof pieces>[number], cols: number) {
+  const count = rows * cols;
+  return Array.from({ length: Math.ceil(count / MOST) }, (_, i) => ({
+    buffer,
+    from: row * cols + i * MOST,
+    count: Math.min(MOST, count - i * MOST),
+    offset: offset + i * MOST,
+  }));
+}
+
+/** The queue takes whole words only; those of a stretch that begins or ends within one are copied. */
+function wholeWords(bytes: Uint8Array): Float32Array {
+  const count = Math.ceil(bytes.length / 4);
+  if (bytes.length % 4 === 0 && bytes.byteOffset % 4 === 0)
+    return new Float32Array(bytes.buffer, bytes.byteOffset, count);
+  const words = new Float32Array(count);
+  new Uint8Array(words.buffer).set(bytes);
+  return words;
+}
+
+function collect(sums: ArrayBuffer): EntrySums {
+  const [squares, bits] = [new Float32Array(sums), new Uint32Array(sums)];
+  let sum = 0;
+  let largest = 0;
+  for (let i = 0; i < bits.length; i += 2) {
+    sum += squares[i]!;
+    largest = Math.max(largest, bits[i + 1]!);
+  }
+  return {
+    squares: sum,
+    largest: largest < 0x7f800000 ? new Float32Array(Uint32Array.of(largest).buffer)[0]! : Number.NaN,
+  };
+}
