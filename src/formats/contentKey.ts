@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint, TensorInfo } from './checkpoint.ts';
+import { givesStored } from './givesStored.ts';
 import { CHUNK_BYTES } from './limits.ts';
 
 /**
@@ -78,7 +79,7 @@ async function digest(checkpoint: Checkpoint, tensor: TensorInfo, signal: AbortS
     constant &&=
       first.equals(chunk.subarray(0, size)) && chunk.subarray(size).equals(chunk.subarray(0, chunk.length - size));
   };
-  if (await isStored(checkpoint, tensor, signal)) {
+  if (givesStored(checkpoint, tensor)) {
     const step = CHUNK_BYTES - (CHUNK_BYTES % elementSize);
     for (let at = 0; at < tensor.bytes; at += step)
       take(
@@ -94,10 +95,6 @@ async function digest(checkpoint: Checkpoint, tensor: TensorInfo, signal: AbortS
     }
   }
   return { key: hash.digest('hex'), constant };
-}
-
-async function isStored(checkpoint: Checkpoint, tensor: TensorInfo, signal: AbortSignal | undefined): Promise<boolean> {
-  return (await checkpoint.readStored?.(tensor, 0, new Uint8Array(0), signal)) !== undefined;
 }
 
 function middle(length: number, wanted: number): [start: number, length: number] {

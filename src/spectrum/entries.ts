@@ -1,5 +1,8 @@
+import { decodeFloats, ENCODED_BYTES, type Encoding } from '../base/encoding.ts';
 import { RankscopeError } from '../base/errors.ts';
+import { numbersIn } from '../base/numbersIn.ts';
 import { seededRandom } from '../base/random.ts';
+import type { EntrySums } from '../engine/backend.ts';
 
 /** What one pass over the entries of a matrix tells. */
 export interface EntryStatistics {
@@ -15,6 +18,14 @@ export interface EntryStatistics {
 const NORMAL_QUARTILE = 0.674489750196082;
 /** Entries the median is taken of. Its standard error is then 0.2 %, and finding it takes some milliseconds. */
 const SAMPLE_LIMIT = 2 ** 18;
+
+/** Whole numbers of so many bytes. */
+const CODES: Readonly<Record<1 | 2 | 4, new (buffer: ArrayBufferLike, offset: number, length: number) => Codes>> = {
+  1: Uint8Array,
+  2: Uint16Array,
+  4: Uint32Array,
+};
+type Codes = Uint8Array | Uint16Array | Uint32Array;
 
 /** Gathers the statistics of a matrix from its entries in row-major order, piece by piece. */
 export class EntryScan {
@@ -60,14 +71,28 @@ export class EntryScan {
     }
     // NaN and infinity both make the f64 sum of squares of f32 numbers non-finite, and nothing else does.
     if (!Number.isFinite(squares)) this.#refuse(entries);
+    this.#takeSample(entries.length, (places) => places.map((place) => entries[place]!));
+    this.addSums({ squares, largest: maximum }, entries.length);
+  }
+
+  /** The entries that a device will tell the sums of, as they are stored: some are looked at here. */
+  sampleStored(encoding: Encoding, bytes: Uint8Array): void {
+    const size = ENCODED_BYTES[encoding];
+    const codes = numbersIn(CODES[size], size, bytes, bytes.length / size);
+    this.#takeSample(codes.length, (places) => {
+      const picked = new Uint8Array(places.length * size);
+      numbersIn(CODES[size], size, picked, places.length).set(places.map((place) => codes[place]!));
+      const values = new Float32Array(places.length);
+      decodeFloats(encoding, picked, values);
+      return values;
+    });
+  }
+
+  /** What a device found in the next `count` entries, which were sampled before and are finite. */
+  addSums({ squares, largest }: EntrySums, count: number): void {
     this.#squares += squares;
-    this.#maximum = Math.max(this.#maximum, maximum);
-    const end = this.#count + entries.length;
-    while (this.#nextSample < end && this.#sampled < this.#sample.length) {
-      this.#sample[this.#sampled++] = Math.abs(entries[this.#nextSample - this.#count]!);
-      this.#nextSample = this.#placeOf(this.#sampled);
-    }
-    this.#count = end;
+    this.#maximum = Math.max(this.#maximum, largest);
+    this.#count += count;
   }
 
   result(): EntryStatistics {
@@ -80,6 +105,19 @@ export class EntryScan {
       maximum: this.#maximum,
       noiseDeviation: median / NORMAL_QUARTILE,
     };
+  }
+
+  /** Takes those of the next `count` entries that are sampled; `pick` gives the values at places among them. */
+  #takeSample(count: number, pick: (places: Float64Array) => ArrayLike<number>): void {
+    const end = this.#count + count;
+    const places: number[] = [];
+    const first = this.#sampled;
+    while (this.#nextSample < end && this.#sampled < this.#sample.length) {
+      places.push(this.#nextSample - this.#count);
+      this.#nextSample = this.#placeOf(++this.#sampled);
+    }
+    const values = pick(Float64Array.from(places));
+    for (let i = 0; i < places.length; i++) this.#sample[first + i] = Math.abs(values[i]!);
   }
 
   #placeOf(sample: number): number {

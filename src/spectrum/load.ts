@@ -1,9 +1,9 @@
 import { throwIfCancelled } from '../base/errors.ts';
-import type { Backend, Matrix, RoutineOptions, RowSource } from '../engine/backend.ts';
+import type { Backend, Matrix, RoutineOptions, RowSource, StoredRows } from '../engine/backend.ts';
 import { EntryScan, type EntryStatistics } from './entries.ts';
 
-/** Entries uploaded at a time: some 10 ms of reading and decoding, so that a cancellation is seen in time. */
-const PIECE = 2 ** 20;
+/** Entries uploaded at a time: some 10 ms of reading and decoding, so that a cancellation is seen in time. Devices decode faster. */
+const [PIECE, STORED_PIECE] = [2 ** 20, 2 ** 22];
 /**
  * The largest magnitude may lie in this range as it is. Below 2^40 the squares of a whole matrix still sum up in f32, above 2^-30 the square
  * of a value 2^-24 below the largest is still a normal f32 number. Outside, the matrix is scaled by a power of two, which changes no digit.
@@ -20,6 +20,13 @@ export interface ScaledRows {
   readonly rows: number;
   readonly cols: number;
   read(row: number, out: Float32Array): Promise<void>;
+  /**
+   * The same rows, `count` from `row` on, decoded by `backend` into `matrix` from row `to` on; undefined where they are to be scaled, or where
+   * only the source knows their values.
+   */
+  readonly upload:
+    | ((backend: Backend, row: number, count: number, matrix: Matrix, to: number) => Promise<void>)
+    | undefined;
   /** The summed squares of the scaled entries read so far. */
   energy(): number;
 }
@@ -55,27 +62,52 @@ export async function loadScaled<Result>(
 }
 
 function scaledRows(source: RowSource, scan: EntryScan, scale: number, signal: AbortSignal | undefined): ScaledRows {
-  const { rows, cols, name } = source;
+  const { rows, cols, name, stored } = source;
   let scanned = 0;
+  const advance = (end: number) => {
+    scanned = end;
+    const maximum = scan.maximum * scale;
+    if (maximum > LARGEST || (scanned === rows && maximum > 0 && maximum < SMALLEST)) throw new Rescale(scan.maximum);
+  };
+  // Rows that are read again, with another height of the pieces perhaps, are counted once.
+  const read = async (row: number, out: Float32Array) => {
+    throwIfCancelled(signal, name);
+    await source.read(row, out, signal);
+    const end = row + out.length / cols;
+    if (row <= scanned && scanned < end) {
+      scan.add(out.subarray((scanned - row) * cols));
+      advance(end);
+    }
+    if (scale !== 1) for (let i = 0; i < out.length; i++) out[i]! *= scale;
+  };
+  const upload =
+    ({ encoding, read: readStored }: StoredRows): NonNullable<ScaledRows['upload']> =>
+    async (backend, row, count, matrix, to) => {
+      throwIfCancelled(signal, name);
+      const [fresh, end] = [row === scanned, row + count];
+      // A device tells the sums of all that it decodes: of rows that are partly counted already, they are not to be had.
+      if (row < scanned && scanned < end) return backend.upload(matrix, to, count, (out) => read(row, out));
+      const sums = await backend.uploadStored(matrix, to, count, encoding, async (bytes) => {
+        await readStored(row, bytes, signal);
+        if (fresh) scan.sampleStored(encoding, bytes);
+      });
+      if (!fresh) return;
+      if (Number.isNaN(sums.largest)) return refuse(row, count);
+      scan.addSums(sums, count * cols);
+      advance(end);
+    };
+  /** Names the first entry that is not finite. */
+  const refuse = async (row: number, count: number) => {
+    const entries = new Float32Array(count * cols);
+    await source.read(row, entries, signal);
+    scan.add(entries);
+  };
   return {
     rows,
     cols,
     energy: () => scan.squares * scale ** 2,
-    async read(row, out) {
-      throwIfCancelled(signal, name);
-      await source.read(row, out, signal);
-      // Rows that are read again, with another height of the pieces perhaps, are counted once.
-      const end = row + out.length / cols;
-      if (row <= scanned && scanned < end) {
-        scan.add(out.subarray((scanned - row) * cols));
-        scanned = end;
-        const maximum = scan.maximum * scale;
-        if (maximum > LARGEST || (scanned === rows && maximum > 0 && maximum < SMALLEST)) {
-          throw new Rescale(scan.maximum);
-        }
-      }
-      if (scale !== 1) for (let i = 0; i < out.length; i++) out[i]! *= scale;
-    },
+    read,
+    upload: stored && scale === 1 ? upload(stored) : undefined,
   };
 }
 
@@ -89,10 +121,11 @@ export async function uploadRows(
   to: number,
   { progress }: RoutineOptions = {},
 ): Promise<void> {
-  const step = Math.max(1, Math.floor(PIECE / rows.cols));
+  const step = Math.max(1, Math.floor((rows.upload ? STORED_PIECE : PIECE) / rows.cols));
   for (let done = 0; done < count; done += step) {
     const height = Math.min(step, count - done);
-    await backend.upload(matrix, to + done, height, (out) => rows.read(from + done, out));
+    if (rows.upload) await rows.upload(backend, from + done, height, matrix, to + done);
+    else await backend.upload(matrix, to + done, height, (out) => rows.read(from + done, out));
     progress?.((done + height) / count);
   }
 }

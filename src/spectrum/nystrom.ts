@@ -103,7 +103,7 @@ export async function columnRowSvd(
         await scaled.read(row, out);
         addSquares(out, row, n, norms);
       };
-      return uploadRows(backend, { ...scaled, read }, 0, m, matrix, 0, part(options, 0, 0.3));
+      return uploadRows(backend, { ...scaled, read, upload: undefined }, 0, m, matrix, 0, part(options, 0, 0.3));
     });
     const random = seededRandom(seed);
     const columns = sample(norms.columns, width, random.uniform);

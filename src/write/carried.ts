@@ -1,4 +1,5 @@
 import type { Checkpoint, TensorInfo } from '../formats/checkpoint.ts';
+import { givesStored } from '../formats/givesStored.ts';
 import { encode } from './encode.ts';
 import type { OutgoingTensor } from './safetensorsWriter.ts';
 
@@ -9,9 +10,7 @@ const PIECE = 4 << 20;
 export async function carriedTensor(checkpoint: Checkpoint, tensor: TensorInfo): Promise<OutgoingTensor> {
   const { name, shape, dtype, bytes } = tensor;
   const elements = shape.reduce((product, size) => product * size, 1);
-  // Asking for no bytes tells whether there are any to be had.
-  const stored = (await checkpoint.readStored?.(tensor, 0, new Uint8Array(0))) !== undefined;
-  if (stored)
+  if (givesStored(checkpoint, tensor))
     return {
       name,
       shape,
