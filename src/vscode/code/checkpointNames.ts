@@ -16,7 +16,8 @@ const known = new WeakMap<CheckpointView, NamesInCode>();
 export function namesOf(view: CheckpointView): NamesInCode {
   let names = known.get(view);
   if (!names) {
-    const inCode = (name: string) => (view.format === 'gguf' ? (pytorchNameOfGguf(name) ?? name) : name);
+    const inCode = (name: string) =>
+      view.format === 'gguf' ? (pytorchNameOfGguf(name, view.metadata['general.architecture']) ?? name) : name;
     // An adapter's update stands for the weight of the layer that it adapts; its factors are no modules of the model's code.
     const nameOf = ({ name, factors }: MatrixView) => (factors ? `${name}.weight` : inCode(name));
     const matrices = view.matrices.map((matrix) => ({ name: nameOf(matrix), matrix }));

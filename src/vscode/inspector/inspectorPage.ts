@@ -8,8 +8,14 @@ import type { Workbench } from '../workbench.ts';
 
 /** Shows `session` in `webview`, and lets the page act on it; gives what must be disposed with the webview. */
 export function showInspector(workbench: Workbench, webview: vscode.Webview, session: Session): vscode.Disposable {
+  // A page that has not asked yet gets all that there is when it does: what changes until then would cross for nothing.
+  let isReady = false;
   const page = servePage<InspectorCalls, InspectorUpdate>(webviewPort(webview), {
-    ready: async () => session.snapshot(),
+    ready: async () => {
+      const snapshot = session.snapshot();
+      isReady = true;
+      return snapshot;
+    },
     run: async () => void session.start(),
     cancel: () => session.cancel(),
     spectrum: ({ name }) => session.spectrum(name),
@@ -17,8 +23,11 @@ export function showInspector(workbench: Workbench, webview: vscode.Webview, ses
     setRank: async ({ name, rank }) => workbench.desk.setRank(session.path, [name], rank),
     save: (request) => saveFromPage(request, session.path),
   });
-  const load = () => loadPage(webview, workbench.context.extensionUri, 'inspector', session.path);
-  const offUpdates = session.updates.on((update) => page.update(update));
+  const load = () => {
+    isReady = false;
+    loadPage(webview, workbench.context.extensionUri, 'inspector', session.path);
+  };
+  const offUpdates = session.updates.on((update) => isReady && page.update(update));
   const offResets = session.resets.on(load);
   load();
   return vscode.Disposable.from({ dispose: offUpdates }, { dispose: offResets }, { dispose: () => page.close() });

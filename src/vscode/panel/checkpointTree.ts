@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { Workbench } from '../workbench.ts';
-import { checkpointNode, type TreeNode } from './treeModel.ts';
+import { checkpointNode, childNodes, type TreeNode } from './treeModel.ts';
 
 const ICONS: Readonly<Record<TreeNode['kind'], string>> = {
   checkpoint: 'database',
@@ -30,9 +30,8 @@ export class CheckpointTree implements vscode.TreeDataProvider<TreeNode> {
   async getChildren(node?: TreeNode): Promise<TreeNode[]> {
     const { store } = this.workbench;
     if (!node) return store.recent().map((path) => checkpointNode(store.get(path)));
-    if (node.kind !== 'checkpoint' || node.children.length > 0) return [...node.children];
     // A recent one that nobody opened in this window yet: its directory is read when it is unfolded.
-    return [...checkpointNode(await store.load(node.path)).children];
+    return childNodes(await store.load(node.path), node);
   }
 
   getTreeItem(node: TreeNode): vscode.TreeItem {

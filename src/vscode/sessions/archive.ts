@@ -1,21 +1,31 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { takeTurns } from '../../base/turns.ts';
 import type { MatrixFinding, Skipped } from '../../model/findings.ts';
 import type { RunState } from '../../protocol/page.ts';
+import { Assembly, cutUp, type Piece } from '../../protocol/pieces.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
 import type { Session } from './session.ts';
 import type { SessionStore } from './sessionStore.ts';
 
 /** Raised whenever what is kept changes: older files are then not looked at. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** What is larger is slower to read back than to take from the engine's cache. */
 const LIMIT = 10_000;
+/** The extension host is not held up longer than this at a time by what is read or written here. */
+const SLICE_MS = 4;
 
-interface Archived {
+/** The first line of a file; each line below it is a piece of the findings. */
+interface Head {
   readonly version: number;
   readonly identity: string;
+}
+
+interface Archived {
   readonly view: CheckpointView;
   readonly findings: readonly MatrixFinding[];
   readonly skipped: readonly Skipped[];
@@ -35,10 +45,11 @@ export class Archive {
     const { checkpoint: view, findings, skipped } = session.snapshot();
     if (!view || findings.length > LIMIT) return;
     try {
-      const archived: Archived = { version: VERSION, identity: await identity(session.path), view, findings, skipped };
+      const head: Head = { version: VERSION, identity: await identity(session.path) };
+      const archived: Archived = { view, findings, skipped };
       const file = this.fileOf(session.path);
       await mkdir(this.folder, { recursive: true });
-      await writeFile(`${file}.${process.pid}`, JSON.stringify(archived));
+      await writeLines(`${file}.${process.pid}`, head, cutUp(archived));
       await rename(`${file}.${process.pid}`, file);
     } catch (error) {
       this.log(`Findings of ${session.path} were not kept: ${error}`);
@@ -48,10 +59,10 @@ export class Archive {
   /** Gives `session` the findings of an earlier window; false where there are none for the file as it is now. */
   async restore(session: Session): Promise<boolean> {
     try {
-      const archived = JSON.parse(await readFile(this.fileOf(session.path), 'utf8')) as Archived;
-      if (archived.version !== VERSION || archived.identity !== (await identity(session.path))) return false;
-      session.restore(archived.view, archived.findings, archived.skipped);
-      return true;
+      const expected: Head = { version: VERSION, identity: await identity(session.path) };
+      const archived = (await readLines(this.fileOf(session.path), expected)) as Archived | undefined;
+      if (archived) session.restore(archived.view, archived.findings, archived.skipped);
+      return archived !== undefined;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.log(`No findings for ${session.path}: ${error}`);
       return false;
@@ -63,7 +74,7 @@ export class Archive {
   }
 
   private fileOf(checkpoint: string): string {
-    return path.join(this.folder, `${createHash('sha256').update(checkpoint).digest('hex').slice(0, 32)}.json`);
+    return path.join(this.folder, `${createHash('sha256').update(checkpoint).digest('hex').slice(0, 32)}.jsonl`);
   }
 }
 
@@ -76,6 +87,30 @@ export function keepFindings(store: SessionStore, archive: Archive, canWrite: ()
     kept.set(session, run);
     void archive.keep(session);
   });
+}
+
+async function writeLines(file: string, head: Head, pieces: Iterable<Piece>): Promise<void> {
+  const handle = await open(file, 'w');
+  try {
+    await handle.write(`${JSON.stringify(head)}\n`);
+    for (const piece of pieces) await handle.write(`${JSON.stringify(piece)}\n`);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What the pieces in `file` make together; undefined where its head is another one. */
+async function readLines(file: string, expected: Head): Promise<unknown> {
+  const assembly = new Assembly();
+  const turn = takeTurns(SLICE_MS);
+  let isHead = true;
+  for await (const line of createInterface(createReadStream(file))) {
+    if (isHead && line !== JSON.stringify(expected)) return undefined;
+    if (!isHead) assembly.add(JSON.parse(line) as Piece);
+    isHead = false;
+    await turn();
+  }
+  return assembly.value;
 }
 
 /** Equal as long as the file was not written. Of a folder or an index it cannot be told: what it names may have changed. */

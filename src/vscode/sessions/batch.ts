@@ -5,20 +5,16 @@ const BATCH_MS = 50;
 
 /** Gathers updates and hands them on together; lists are joined, of other fields the last one counts. */
 export class Batch {
-  private gathered: InspectorUpdate | undefined;
+  private gathered: Mutable<InspectorUpdate> | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly deliver: (update: InspectorUpdate) => void) {}
 
-  add(update: InspectorUpdate): void {
-    const before = this.gathered;
-    this.gathered = { ...before, ...update };
-    if (before?.findings && update.findings) {
-      this.gathered = { ...this.gathered, findings: [...before.findings, ...update.findings] };
-    }
-    if (before?.skipped && update.skipped) {
-      this.gathered = { ...this.gathered, skipped: [...before.skipped, ...update.skipped] };
-    }
+  add({ findings, skipped, ...rest }: InspectorUpdate): void {
+    this.gathered = Object.assign(this.gathered ?? {}, rest);
+    // Added to in place: copied for each of thousands they would cost more than all the rest.
+    if (findings) this.gathered.findings = appended(this.gathered.findings, findings);
+    if (skipped) this.gathered.skipped = appended(this.gathered.skipped, skipped);
     this.timer ??= setTimeout(() => this.flush(), BATCH_MS);
   }
 
@@ -29,4 +25,12 @@ export class Batch {
     this.gathered = undefined;
     if (update) this.deliver(update);
   }
+}
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] extends readonly (infer Item)[] | undefined ? Item[] : T[Key] };
+
+function appended<Item>(list: Item[] | undefined, more: readonly Item[]): Item[] {
+  if (!list) return [...more];
+  for (const item of more) list.push(item);
+  return list;
 }

@@ -66,6 +66,11 @@ export class Session {
     return this.picked;
   }
 
+  /** Matrices that have a finding. */
+  get found(): number {
+    return this.findingsByName.size;
+  }
+
   finding(name: string): MatrixFinding | undefined {
     return this.findingsByName.get(name);
   }
@@ -158,7 +163,7 @@ export class Session {
       );
       this.engine = analysis.engine;
       this.tell({ engine: analysis.engine });
-      const total = this.findingsByName.size;
+      const total = this.found;
       this.update({ status: 'done', done: total, total, message: '', secondsLeft: null });
     } catch (error) {
       if (signal.aborted || (error instanceof RankscopeError && error.code === 'cancelled')) {

@@ -7,7 +7,7 @@ import { importCandidates } from '../../../src/vscode/code/importPaths.ts';
 import { moduleRanks, rangeOf } from '../../../src/vscode/code/rankSummary.ts';
 import { pageHtml } from '../../../src/vscode/pages/pageHtml.ts';
 import { codePathOf, suggestedPlanFile, suggestedTarget } from '../../../src/vscode/panel/planFiles.ts';
-import { checkpointNode } from '../../../src/vscode/panel/treeModel.ts';
+import { checkpointNode, childNodes } from '../../../src/vscode/panel/treeModel.ts';
 import { inProcess, SAMPLE } from './inProcess.ts';
 
 describe('texts about ranks', () => {
@@ -88,14 +88,14 @@ describe('texts about ranks', () => {
     assert.equal(rangeOf([]), undefined);
   });
 
-  it('make a tree of every matrix, in layers', () => {
+  it('make a tree of every matrix, in layers', async () => {
     const session = parts.store.get(SAMPLE);
-    const root = checkpointNode(session);
+    const layers = await childNodes(session, checkpointNode(session));
     assert.deepEqual(
-      root.children.map(({ label }) => label),
+      layers.map(({ label }) => label),
       ['Outside the layers', ...Array.from({ length: session.view?.layers ?? 0 }, (_, layer) => `Layer ${layer}`)],
     );
-    const leaves = root.children.flatMap(({ children }) => children);
+    const leaves = (await Promise.all(layers.map((layer) => childNodes(session, layer)))).flat();
     assert.equal(new Set(leaves.map(({ id }) => id)).size, matrices.length);
   });
 });
