@@ -50,7 +50,7 @@ export interface Place {
   readonly module: string;
 }
 
-/** What an adapter (LoRA and its kin) adds to a matrix; the measures are those of scale B A. */
+/** What an adapter (LoRA and its kin) adds to a matrix; the measures are those of scale B A, or of the product that stands for it. */
 export interface AdapterFinding {
   /** r, the inner size of the factors: no measure of a rank can be above it. */
   readonly rank: number;
@@ -60,6 +60,10 @@ export interface AdapterFinding {
   readonly dead: boolean;
   /** DoRA: magnitudes are learned beside the update. */
   readonly dora?: boolean;
+  /** Of several adapters in one file, which one. */
+  readonly name?: string;
+  /** A Hadamard or a Kronecker product of products (LyCORIS); absent for B A. */
+  readonly kind?: 'loha' | 'lokr';
 }
 
 /** What the quantization of a stored matrix did to it; absent where it is not quantized, or nothing can be said. */

@@ -1,8 +1,10 @@
 import type { TensorInfo } from '../formats/checkpoint.ts';
-import { ADAPTER_FIXED, updateOf } from './adapters.ts';
+import { ADAPTER_FIXED, refusalOf, updateOf } from './adapters.ts';
 
 /** Why a tensor is no matrix to analyze; undefined where it is one. */
 export function notAMatrix(tensor: TensorInfo): string | undefined {
+  const refusal = refusalOf(tensor);
+  if (refusal !== undefined) return refusal;
   const { dtype } = tensor;
   const shape = sizes(tensor);
   if (/^(BOOL|[IU]\d+)$/.test(dtype))

@@ -1,27 +1,64 @@
-import { adapterConfiguration, adapterScale } from '../formats/adapter/configuration.ts';
+import { type AdapterConfigurations, adapterConfigurations, adapterScale } from '../formats/adapter/configuration.ts';
 import { findListedPairs } from '../formats/adapter/listed.ts';
 import { type AdapterPair, findAdapterPairs } from '../formats/adapter/pairs.ts';
+import { tensorsOf } from '../formats/adapter/parts.ts';
 import type { Checkpoint } from '../formats/checkpoint.ts';
-import type { AdapterUpdate } from '../model/adapters.ts';
-import type { ThinProduct } from '../spectrum/thinProduct.ts';
+import type { AdapterUpdate, RefusedUpdate } from '../model/adapters.ts';
 
-/** What an adapter's pairs add to their layers, with the scale that is written beside them; empty for any other checkpoint. */
-export async function adapterUpdates(checkpoint: Checkpoint, signal?: AbortSignal): Promise<AdapterUpdate[]> {
+/** What of a checkpoint is an adapter; all empty for any other. */
+export interface AdapterReading {
+  /** `peft`, `kohya`, `diffusers` or `cloneofsimo`. */
+  readonly naming: string;
+  readonly updates: readonly AdapterUpdate[];
+  readonly refused: readonly RefusedUpdate[];
+  /** What each adapter of the file was trained on, by its name (`undefined` where there is but one), where anything says it. */
+  readonly bases: ReadonlyMap<string | undefined, string>;
+  /** Doubts about the scales, one sentence each. */
+  readonly remarks: readonly string[];
+}
+
+/** What an adapter adds to its layers, with the scale that is written in it or beside it. */
+export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal): Promise<AdapterReading> {
   const found = findAdapterPairs(checkpoint.tensors) ?? findListedPairs(checkpoint.tensors);
-  if (!found) return [];
-  // cloneofsimo's and diffusers' old names never come with a configuration of PEFT: one beside them belongs to another file.
-  const configuration = found.naming === 'peft' ? await adapterConfiguration(checkpoint, signal) : undefined;
   const updates: AdapterUpdate[] = [];
-  const names = new Set(checkpoint.tensors.map(({ name }) => name));
-  for (const pair of found.pairs) {
-    const { target, up, down, rank, magnitude } = pair;
-    // A convolution in three factors (Tucker), or an up factor with a kernel, is no product of two matrices.
-    if (names.has(down.name.replace('lora_down', 'lora_mid')) && down.name.includes('lora_down')) continue;
-    if (up.shape.slice(2).some((size) => size !== 1)) continue;
-    const scale = adapterScale(pair, configuration, await alphaOf(checkpoint, pair, signal));
-    updates.push({ target, up, down, rank, scale, dora: magnitude !== undefined });
+  const refused: RefusedUpdate[] = [...(found?.refused ?? [])];
+  const bases = new Map<string | undefined, string>();
+  const unread = new Set<string>();
+  const configurations = new Map<string | undefined, AdapterConfigurations>();
+  for (const pair of found?.pairs ?? []) {
+    const { target, adapter, stored, shape, rank, magnitude } = pair;
+    const tensors = tensorsOf(stored);
+    let said = configurations.get(adapter);
+    if (!said) {
+      said = await adapterConfigurations(checkpoint, { adapter, peft: found?.naming === 'peft' }, signal);
+      configurations.set(adapter, said);
+      if (said.baseModel !== undefined) bases.set(adapter, said.baseModel);
+      for (const pattern of said.all.flatMap((each) => each.unread)) unread.add(pattern);
+    }
+    const alpha = await alphaOf(checkpoint, pair, signal);
+    const scale = adapterScale(pair, said.all, alpha);
+    if (!Number.isFinite(scale)) {
+      refused.push({
+        target,
+        tensors,
+        reason: `its scale is ${scale}: alpha is ${alpha}, the rank ${pair.factorRank}`,
+      });
+      continue;
+    }
+    updates.push({
+      target,
+      ...(adapter === undefined ? {} : { adapter }),
+      stored,
+      tensors,
+      shape,
+      rank,
+      scale,
+      dora: magnitude !== undefined,
+    });
   }
-  return updates;
+  const remarks =
+    unread.size > 0 ? [`patterns that are not understood leave scales in doubt: ${listed([...unread])}`] : [];
+  return { naming: found?.naming ?? '', updates, refused, bases, remarks };
 }
 
 async function alphaOf(
@@ -35,25 +72,8 @@ async function alphaOf(
   return value[0];
 }
 
-/** How an update's spectrum is taken from its factors alone. */
-export function updateProduct(
-  checkpoint: Checkpoint,
-  name: string,
-  { up, down, rank, scale }: AdapterUpdate,
-): ThinProduct {
-  const outputs = up.shape[0]!;
-  const inputs = down.shape.slice(1).reduce((product, size) => product * size, 1);
-  return {
-    name,
-    outputs,
-    inputs,
-    rank,
-    scale,
-    async load(signal) {
-      const factors = { up: new Float32Array(outputs * rank), down: new Float32Array(rank * inputs) };
-      await checkpoint.read(up, 0, factors.up, signal);
-      await checkpoint.read(down, 0, factors.down, signal);
-      return factors;
-    },
-  };
+/** The first few, each short enough for a line. */
+function listed(texts: readonly string[]): string {
+  const some = texts.slice(0, 3).map((text) => (text.length > 60 ? `${text.slice(0, 59)}…` : text));
+  return some.join(', ') + (texts.length > 3 ? ` and ${texts.length - 3} more` : '');
 }

@@ -16,8 +16,8 @@ export function cacheKey(
   provenance: Provenance,
 ): string {
   const file = checkpoint.files[tensor.file];
-  // The factors of an adapter may lie in two shards.
-  const other = checkpoint.files[updateOf(tensor)?.down.file ?? tensor.file];
+  // The factors of an adapter may lie in several shards.
+  const others = (updateOf(tensor)?.tensors ?? []).map((part) => checkpoint.files[part.file]);
   const parts = [
     CACHE_VERSION,
     file?.path,
@@ -30,7 +30,7 @@ export function cacheKey(
     offset,
     engine,
     provenance,
-    ...(other === file ? [] : [other]),
+    ...others.filter((other) => other !== file),
   ];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }

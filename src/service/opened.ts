@@ -8,13 +8,15 @@ import { updateOf, withUpdates } from '../model/adapters.ts';
 import { type Anatomy, anatomy, type MatrixRef } from '../model/anatomy.ts';
 import { countParameters, ties } from '../model/ties.ts';
 import type { CheckpointView } from '../protocol/service.ts';
-import { adapterUpdates } from './adapter.ts';
+import { type AdapterReading, readAdapter } from './adapter.ts';
 import { Pool } from './pool.ts';
 
 /** An open checkpoint and what its directory says about the network. */
 export interface Opened {
   readonly checkpoint: Checkpoint;
   readonly anatomy: Anatomy;
+  /** What of it is an adapter. */
+  readonly adapter: AdapterReading;
   /** Tied groups: by storage, and by content once `tiesByContent` has been asked for them. */
   ties(): readonly (readonly string[])[];
   /** Looks for tensors of equal content as well, once. */
@@ -55,14 +57,14 @@ export class OpenCheckpoints {
 
 async function open(file: string): Promise<Opened> {
   const checkpoint = await openCheckpoint(file);
-  const found = await closingOnFailure(checkpoint, async () =>
-    anatomy(withUpdates(checkpoint.tensors, await adapterUpdates(checkpoint))),
-  );
+  const adapter = await closingOnFailure(checkpoint, () => readAdapter(checkpoint));
+  const found = anatomy(withUpdates(checkpoint.tensors, adapter.updates, adapter.refused));
   let groups: readonly (readonly string[])[] = ties(checkpoint.tensors);
   let byContent: Promise<readonly (readonly string[])[]> | undefined;
   const opened: Opened = {
     checkpoint,
     anatomy: found,
+    adapter,
     ties: () => groups,
     async tiesByContent(signal) {
       for (;;) {
@@ -104,7 +106,7 @@ export function distinctMatrices({ anatomy: { matrices }, ties: groups }: Opened
 }
 
 export function viewOf(opened: Opened): CheckpointView {
-  const { checkpoint, anatomy: found } = opened;
+  const { checkpoint, adapter, anatomy: found } = opened;
   return {
     path: checkpoint.path,
     format: checkpoint.format,
@@ -123,7 +125,7 @@ export function viewOf(opened: Opened): CheckpointView {
     })),
     ties: opened.ties(),
     skipped: found.skipped,
-    warnings: checkpoint.warnings,
+    warnings: [...checkpoint.warnings, ...adapter.remarks],
     security: checkpoint.security,
     metadata: plainObject(checkpoint.metadata),
   };
@@ -131,7 +133,7 @@ export function viewOf(opened: Opened): CheckpointView {
 
 function factorsOf(tensor: TensorInfo): { readonly factors?: readonly string[] } {
   const update = updateOf(tensor);
-  return update ? { factors: [update.up.name, update.down.name] } : {};
+  return update ? { factors: update.tensors.map(({ name }) => name) } : {};
 }
 
 /** @throws RankscopeError 'changed' when a file is not the one that was opened any more. */

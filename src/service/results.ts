@@ -1,4 +1,4 @@
-import type { Backend, RoutineOptions, RowSource } from '../engine/backend.ts';
+import type { Backend, RoutineOptions } from '../engine/backend.ts';
 import { type AdapterUpdate, updateOf } from '../model/adapters.ts';
 import type { MatrixRef } from '../model/anatomy.ts';
 import type { AdapterFinding, MatrixFinding, Measures, Provenance } from '../model/findings.ts';
@@ -6,6 +6,7 @@ import { exactSpectrum } from '../spectrum/exact.ts';
 import { measures } from '../spectrum/measures.ts';
 import { previewSpectrum } from '../spectrum/preview.ts';
 import type { CacheEntry } from './cache.ts';
+import type { UpdateRows } from './updateRows.ts';
 
 /**
  * Computes one matrix: all singular values, or an estimate of the measures with its band. An adapter's update is always `exact`: its at
@@ -15,7 +16,7 @@ import type { CacheEntry } from './cache.ts';
 export async function compute(
   backend: Backend,
   matrix: MatrixRef,
-  source: RowSource & { readonly seconds?: number },
+  source: UpdateRows & { readonly seconds?: number },
   provenance: Provenance,
   options: RoutineOptions,
 ): Promise<CacheEntry> {
@@ -28,11 +29,12 @@ export async function compute(
   const { singularValues, entries } = await exactSpectrum(backend, source, options);
   if (updateOf(matrix.tensor)) {
     const all = new Float64Array(Math.min(...matrix.shape));
-    all.set(singularValues.subarray(0, all.length));
+    const own = await spreadOut(singularValues, source, options.signal);
+    all.set(own.subarray(0, all.length));
     return {
       measures: measures(all, matrix.shape, 0),
       seconds: seconds(),
-      singularValues: all.slice(0, singularValues.length),
+      singularValues: all.slice(0, own.length),
     };
   }
   return {
@@ -40,6 +42,16 @@ export async function compute(
     seconds: seconds(),
     singularValues,
   };
+}
+
+/** The singular values of a Kronecker product are the products of those of its factors (Van Loan, "The ubiquitous Kronecker product", 2000). */
+async function spreadOut(values: Float64Array, { spread }: UpdateRows, signal: AbortSignal | undefined) {
+  if (!spread) return values;
+  const others = await spread(signal);
+  const products = new Float64Array(values.length * others.length);
+  for (const [k, other] of others.entries())
+    for (const [i, value] of values.entries()) products[k * values.length + i] = other * value;
+  return products.sort().reverse();
 }
 
 export function findingOf(
@@ -66,6 +78,16 @@ export function findingOf(
 }
 
 /** Nothing but a factor of zeros makes every singular value of the product zero in practice: training has not begun, or died. */
-function adapterFinding({ rank, scale, dora }: AdapterUpdate, { spectralNorm }: Measures): AdapterFinding {
-  return { rank, scale, dead: spectralNorm === 0, ...(dora ? { dora } : {}) };
+function adapterFinding(
+  { rank, scale, dora, adapter, stored }: AdapterUpdate,
+  { spectralNorm }: Measures,
+): AdapterFinding {
+  return {
+    rank,
+    scale,
+    dead: spectralNorm === 0,
+    ...(dora ? { dora } : {}),
+    ...(adapter === undefined ? {} : { name: adapter }),
+    ...(stored.kind === 'lora' ? {} : { kind: stored.kind }),
+  };
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { findListedPairs } from '../../../src/formats/adapter/listed.ts';
+import { tensorsOf } from '../../../src/formats/adapter/parts.ts';
 import type { TensorInfo } from '../../../src/formats/checkpoint.ts';
 
 const list = (...shapes: readonly (readonly number[])[]): TensorInfo[] =>
@@ -10,7 +11,7 @@ describe('a bare list of tensors', () => {
     const found = findListedPairs(list([6, 2], [2, 5], [4, 1], [1, 9]));
     assert.equal(found?.naming, 'cloneofsimo');
     assert.deepEqual(
-      found.pairs.map(({ target, up, down, rank }) => [target, up.name, down.name, rank]),
+      found.pairs.map(({ target, stored, rank }) => [target, ...tensorsOf(stored).map(({ name }) => name), rank]),
       [
         ['pair.0', '0', '1', 2],
         ['pair.1', '2', '3', 1],

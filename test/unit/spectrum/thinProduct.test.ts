@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
 import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
 import { exactSpectrum } from '../../../src/spectrum/exact.ts';
-import { thinProductCore } from '../../../src/spectrum/thinProduct.ts';
+import { thinProductRows } from '../../../src/spectrum/thinProduct.ts';
 import { checkValues, multiply } from '../../numeric/checks.ts';
 import { sourceOf } from '../../numeric/device.ts';
 
@@ -17,13 +17,13 @@ const valuesOf = async (
   [m, r, n]: readonly [number, number, number],
   scale = 1,
 ) => {
-  const core = thinProductCore({
+  const core = thinProductRows({
     name: 'x',
     outputs: m,
     inputs: n,
-    rank: r,
+    ranks: [r],
     scale,
-    load: async () => ({ up, down }),
+    load: async () => [{ up, down }],
   });
   return (await exactSpectrum(createReferenceBackend(), core)).singularValues;
 };
@@ -61,17 +61,54 @@ describe('the product of thin factors', () => {
     checkValues(await valuesOf(up, down, [2, 2, 2]), truth.singularValues, { rows: 2, cols: 2 });
   });
 
+  it('is read by rows where its rank is too near to its sizes: no r x r is made of factors that are wider than the product', () => {
+    const of = (outputs: number, inputs: number, ranks: readonly number[]) => {
+      const { rows, cols } = thinProductRows({ name: 'x', outputs, inputs, ranks, scale: 1, load: async () => [] });
+      return [rows, cols];
+    };
+    assert.deepEqual(of(2, 1, [1_000_000]), [2, 1]);
+    assert.deepEqual(of(4096, 4096, [64]), [64, 64]);
+    assert.deepEqual(of(4096, 4096, [16, 16]), [256, 256]);
+    assert.deepEqual(of(1280, 1280, [32, 32]), [1280, 1280]);
+  });
+
+  it('of two products, entry by entry, has the values of the matrix they make', async () => {
+    for (const [m, n, r1, r2] of [
+      [40, 60, 2, 3],
+      [12, 10, 4, 3],
+    ] as const) {
+      const factors = [
+        { up: gaussian(m * r1, 1), down: gaussian(r1 * n, 2) },
+        { up: gaussian(m * r2, 3), down: gaussian(r2 * n, 4) },
+      ];
+      const [one, other] = factors.map(({ up, down }, k) => multiply(up, down, m, k === 0 ? r1 : r2, n));
+      const product = Float32Array.from(one!, (value, at) => 2 * value * other![at]!);
+      const truth = (await exactSpectrum(createReferenceBackend(), sourceOf(product, m, n))).singularValues;
+      const rows = thinProductRows({
+        name: 'x',
+        outputs: m,
+        inputs: n,
+        ranks: [r1, r2],
+        scale: 2,
+        load: async () => factors,
+      });
+      const found = (await exactSpectrum(createReferenceBackend(), rows)).singularValues;
+      const least = Math.min(found.length, truth.length);
+      checkValues(found.subarray(0, least), truth.subarray(0, least), { rows: m, cols: n });
+    }
+  });
+
   it('stops when it is told to', async () => {
     const stop = new AbortController();
-    const core = thinProductCore({
+    const core = thinProductRows({
       name: 'x',
       outputs: 9,
       inputs: 9,
-      rank: 2,
+      ranks: [2],
       scale: 1,
       async load() {
         stop.abort();
-        return { up: gaussian(18, 1), down: gaussian(18, 2) };
+        return [{ up: gaussian(18, 1), down: gaussian(18, 2) }];
       },
     });
     await assert.rejects(core.read(0, new Float32Array(4), stop.signal), { code: 'cancelled' });

@@ -1,0 +1,65 @@
+import { throwIfCancelled } from '../base/errors.ts';
+
+/** Multiplications of one piece of work. */
+const PIECE = 2 ** 23;
+/** Between two looks at the signal. */
+const BREATH_MS = 20;
+
+/**
+ * R (width x width, column-major) of the QR of a tall matrix, by Householder reflections of some rows at a time under the R so far (the
+ * sequential TSQR of Demmel, Grigori, Hoemmen and Langou 2012). A reflection touches one row of R and the new rows only.
+ */
+export async function triangle(
+  height: number,
+  width: number,
+  entry: (row: number, col: number) => number,
+  breathe: () => Promise<void>,
+): Promise<Float64Array> {
+  const r = new Float64Array(width * width);
+  const most = Math.max(1, Math.min(height, Math.floor(PIECE / width ** 2)));
+  const fresh = new Float64Array(width * most);
+  for (let done = 0; done < height; done += most) {
+    const count = Math.min(most, height - done);
+    for (let col = 0; col < width; col++) for (let i = 0; i < count; i++) fresh[col * most + i] = entry(done + i, col);
+    for (let j = 0; j < width; j++) {
+      await breathe();
+      reflect(r, fresh, width, most, count, j);
+    }
+  }
+  return r;
+}
+
+/** Moves the new rows of column j into R's diagonal, and applies the reflection to the columns on its right. */
+function reflect(r: Float64Array, fresh: Float64Array, width: number, stride: number, count: number, j: number): void {
+  const v = j * stride;
+  let tail = 0;
+  for (let i = 0; i < count; i++) tail += fresh[v + i]! ** 2;
+  if (tail === 0) return;
+  const head = r[j * width + j]!;
+  const norm = Math.sqrt(head * head + tail);
+  const diagonal = head > 0 ? -norm : norm;
+  const first = head - diagonal;
+  const factor = 2 / (first * first + tail);
+  r[j * width + j] = diagonal;
+  for (let col = j + 1; col < width; col++) {
+    const other = col * stride;
+    const top = col * width + j;
+    let dot = first * r[top]!;
+    for (let i = 0; i < count; i++) dot += fresh[v + i]! * fresh[other + i]!;
+    dot *= factor;
+    r[top]! -= dot * first;
+    for (let i = 0; i < count; i++) fresh[other + i]! -= dot * fresh[v + i]!;
+  }
+}
+
+/** Lets others have their turn, and looks at the signal, whenever so much time has passed. */
+export function breathing(signal: AbortSignal | undefined, name: string): () => Promise<void> {
+  let last = performance.now();
+  throwIfCancelled(signal, name);
+  return async () => {
+    if (performance.now() - last < BREATH_MS) return;
+    await new Promise(setImmediate);
+    throwIfCancelled(signal, name);
+    last = performance.now();
+  };
+}
