@@ -1,6 +1,6 @@
 import { RankscopeError } from '../base/errors.ts';
 import type { ByteSource } from './byteSource.ts';
-import type { Format } from './format.ts';
+import type { Format, OpenContext } from './format.ts';
 import { HEAD_BYTES } from './limits.ts';
 import { refuseOthers } from './others.ts';
 import { isZip, openZip } from './zip/archive.ts';
@@ -14,12 +14,16 @@ export interface Detection {
  * Which format a file is of: by its content first, by its name where the content does not say.
  * @throws RankscopeError 'not-a-checkpoint' that names what the file is instead, where that is known.
  */
-export async function detect(source: ByteSource, formats: readonly Format[], signal?: AbortSignal): Promise<Detection> {
+export async function detect(
+  source: ByteSource,
+  formats: readonly Format[],
+  { signal, allowance }: Pick<OpenContext, 'signal' | 'allowance'>,
+): Promise<Detection> {
   const head = await source.read(0, Math.min(HEAD_BYTES, source.size), signal);
   const named = formats.find((format) => extensionOf(source.name, format) !== undefined);
   // The named format is asked first: where two could recognize a file, its name decides.
   const candidates = [...(named ? [named] : []), ...formats];
-  const entries = isZip(head) ? [...(await openZip(source, signal)).entries.keys()] : undefined;
+  const entries = isZip(head) ? [...(await openZip(source, signal, allowance)).entries.keys()] : undefined;
   const format = entries
     ? candidates.find((each) => each.recognizesArchive?.(entries))
     : candidates.find((each) => each.recognizes(head, source.size));

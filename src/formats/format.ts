@@ -1,3 +1,4 @@
+import type { Allowance } from './allowance.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { FileSource } from './fileSource.ts';
 
@@ -25,6 +26,8 @@ export interface OpenContext {
   readonly path: string;
   /** Remarks of the detection, to begin `Checkpoint.warnings` with. */
   readonly remarks: readonly string[];
+  /** Of the whole checkpoint; spent before memory is taken that a file's content decides about. */
+  readonly allowance: Allowance;
   readonly signal?: AbortSignal | undefined;
   /** Opens another file of the same checkpoint; an index over indexes is refused. */
   readonly openPart: (file: string) => Promise<Checkpoint>;

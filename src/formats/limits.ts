@@ -6,6 +6,9 @@ export const CHUNK_BYTES = 4 << 20;
 /** Bytes of a file that detection looks at; covers every magic number and the first keys of a JSON file. */
 export const HEAD_BYTES = 4096;
 
+/** What the directories of one checkpoint take in memory at most; a share of its files' size comes to it (`allowance.ts`). */
+export const MAX_DIRECTORY_BYTES = 96 << 20;
+
 /** Tensors in one checkpoint. The largest mixture-of-experts models have about 150,000; each costs some 300 bytes here. */
 export const MAX_TENSORS = 500_000;
 
@@ -45,14 +48,18 @@ export const MAX_DEFLATE_RATIO = 1032;
 /** A pickle without its tensors. That of 100,000 tensors has some 20 MB. */
 export const MAX_PICKLE_BYTES = 64 << 20;
 
-/** What one pickle may build, in units of about 50 bytes; a tensor takes some 25 of them. */
-export const MAX_PICKLE_UNITS = 4_000_000;
-
-/** Values one pickle may push. A tensor takes some 25. */
+/** Opcodes of one pickle. A tensor takes some 60. */
 export const MAX_PICKLE_STEPS = 20_000_000;
 
 /** Values waiting on the stack of a pickle. Python's own pickler stays near a thousand. */
 export const MAX_PICKLE_STACK = 1_000_000;
+
+/** Different names that the pickles of one file would import. A pickled model of many classes has some 300. */
+export const MAX_PICKLE_GLOBALS = 10_000;
+
+/** Length of such a name, and the parts that dots divide it into behind its module. */
+export const MAX_GLOBAL_LENGTH = 1000;
+export const MAX_GLOBAL_PARTS = 16;
 
 /** Nested containers that are searched for tensors. */
 export const MAX_NESTING = 64;

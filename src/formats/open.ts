@@ -1,10 +1,11 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { Allowance } from './allowance.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { detect } from './detect.ts';
 import { attempt, openFileSource } from './fileSource.ts';
-import type { Format } from './format.ts';
+import type { Format, OpenContext } from './format.ts';
 import { MAX_FOLDER_ENTRIES } from './limits.ts';
 import { withModelFolder } from './modelFolder.ts';
 import { unpackQuantized } from './quantized/unpack.ts';
@@ -23,7 +24,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   throwIfCancelled(options.signal, path);
   const stats = await attempt(path, () => stat(path));
   const file = stats.isDirectory() ? join(path, await entryOf(path)) : path;
-  const checkpoint = await openFile(file, path, FORMATS, options.signal);
+  const checkpoint = await openFile(file, FORMATS, { path, allowance: new Allowance(path), signal: options.signal });
   try {
     return await withModelFolder(await unpackQuantized(checkpoint, options.signal), options.signal);
   } catch (error) {
@@ -32,18 +33,18 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   }
 }
 
-/** Opens the file `file` of a checkpoint that the user named `path`. */
+/** Opens the file `file` of a checkpoint. */
 async function openFile(
   file: string,
-  path: string,
   formats: readonly Format[],
-  signal: AbortSignal | undefined,
+  whole: Pick<OpenContext, 'path' | 'allowance' | 'signal'>,
 ): Promise<Checkpoint> {
   const source = await openFileSource(file);
   try {
-    const { format, remarks } = await detect(source, formats, signal);
-    const openPart = (part: string) => openFile(part, path, FILE_FORMATS, signal);
-    return await format.open(source, { path, remarks, signal, openPart });
+    whole.allowance.widen(source.size);
+    const { format, remarks } = await detect(source, formats, whole);
+    const openPart = (part: string) => openFile(part, FILE_FORMATS, whole);
+    return await format.open(source, { ...whole, remarks, openPart });
   } catch (error) {
     await source.close();
     throw error;

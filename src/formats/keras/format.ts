@@ -17,14 +17,22 @@ export const keras: Format = {
   open: openKeras,
 };
 
-async function openKeras(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
-  const archive = await openZip(source, signal);
+async function openKeras(source: FileSource, context: OpenContext): Promise<Checkpoint> {
+  const { path, remarks, signal, allowance } = context;
+  const archive = await openZip(source, signal, allowance);
   if (!archive.entries.has(WEIGHTS)) {
     const found = `the archive holds no ${WEIGHTS}`;
     throw new RankscopeError('malformed', source.name, found, 'It is damaged: save the model again');
   }
   const weights = await archive.open(WEIGHTS, signal);
-  const checkpoint = await openHdf5(weights, { path, format: 'keras', files: [source.identity], remarks, signal });
+  const checkpoint = await openHdf5(weights, {
+    path,
+    format: 'keras',
+    files: [source.identity],
+    remarks,
+    allowance,
+    signal,
+  });
   return {
     ...checkpoint,
     async close() {

@@ -30,7 +30,7 @@ export const npz: Format = {
   recognizes: () => false,
   recognizesArchive: (names) => names.length > 0 && names.every((name) => name.endsWith('.npy')),
   async open(source, context) {
-    const archive = await openZip(source, context.signal);
+    const archive = await openZip(source, context.signal, context.allowance);
     const tensors: StoredTensor[] = [];
     const remarks: string[] = [];
     for (const [name, { size }] of archive.entries) {

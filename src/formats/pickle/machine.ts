@@ -1,9 +1,17 @@
-import { MAX_PICKLE_STACK, MAX_PICKLE_STEPS, MAX_PICKLE_UNITS } from '../limits.ts';
+import type { Allowance } from '../allowance.ts';
+import {
+  MAX_GLOBAL_LENGTH,
+  MAX_GLOBAL_PARTS,
+  MAX_PICKLE_GLOBALS,
+  MAX_PICKLE_STACK,
+  MAX_PICKLE_STEPS,
+} from '../limits.ts';
 import { STEPS } from './opcodes.ts';
-import { PickleFault, PickleReader } from './reader.ts';
+import { PickleEnd, PickleFault, type PickleReader } from './reader.ts';
 import {
   asKind,
   type CallValue,
+  type Entries,
   type GlobalValue,
   globalName,
   type ListValue,
@@ -11,14 +19,10 @@ import {
   type Value,
 } from './values.ts';
 
-export interface Unpickled {
-  readonly value: Value;
-  /** Where the pickle ends in the bytes. */
-  readonly end: number;
-}
-
-/** What was met in a pickle, also where it turns out broken after it. */
+/** What was met in the pickles of a file, also where they turn out broken after it. */
 export interface Seen {
+  /** What they may take in memory, all together. */
+  readonly allowance: Allowance;
   /** Every name that Python would import, by its full name. */
   readonly globals: Map<string, GlobalValue>;
   readonly persistents: PersistentValue[];
@@ -26,43 +30,72 @@ export interface Seen {
   readonly inlined: CallValue[];
 }
 
-/**
- * Reads one pickle (protocols 0 to 5) at `start` as inert data: nothing is imported, called or constructed. Adds to `seen`.
- * @throws PickleFault; PickleEnd where the bytes end first.
- */
-export function unpickle(bytes: Uint8Array, start: number, seen: Seen): Unpickled {
-  return new Machine(new PickleReader(bytes, start), seen).run();
-}
+/** Memo keys out of order: picklers number from 0 or 1 on. */
+const MAX_ODD_KEYS = 10_000;
 
-/** The stack, the marks and the memo that opcodes work on; every growth is paid for. */
+/** Memory that V8 takes for what a pickle builds, in bytes. A slot is counted with the ones that a growing array has in advance. */
+const BYTES = {
+  slot: 20,
+  number: 16,
+  text: 32,
+  list: 88,
+  /** The first item appended makes room for more. */
+  firstItem: 152,
+  /** Of a dictionary, with what `pairsOf` takes for it. */
+  entry: 96,
+  call: 96,
+  persistent: 64,
+  global: 400,
+} as const;
+
+/** No opcode can change a tuple, so that all empty ones are one. */
+export const EMPTY_TUPLE: ListValue = { kind: 'tuple', items: [] };
+
+/**
+ * Reads one pickle (protocols 0 to 5) as inert data: nothing is imported, called or constructed. The stack, the marks and the memo that
+ * opcodes work on; every growth is paid for.
+ */
 export class Machine {
   private stack: Value[] = [];
+  private highest = 0;
   private readonly marks: number[] = [];
   /** Picklers number what they remember from 0 or 1 on; other keys are possible. */
   private readonly memo: (Value | undefined)[] = [undefined];
   private readonly oddMemo = new Map<number, Value>();
   private remembered = 0;
-  private units = 0;
   private steps = 0;
 
-  constructor(
-    private readonly input: PickleReader,
-    private readonly seen: Seen,
-  ) {}
+  constructor(private readonly seen: Seen) {}
 
-  run(): Unpickled {
+  /**
+   * Works on the bytes of `input` up to the pickle's end and gives what it describes. Where the bytes end before, `input` is left at the
+   * opcode that is cut off, and this can be called again with bytes that begin there.
+   * @throws PickleFault, PickleEnd, RankscopeError 'too-large'
+   */
+  run(input: PickleReader): Value {
     for (;;) {
-      const opcode = this.input.u8();
-      if (opcode === STOP) return { value: this.pop(), end: this.input.at };
-      const step = STEPS[opcode];
-      if (!step) throw new PickleFault(`0x${opcode.toString(16)} at ${this.input.at - 1} is no pickle opcode`);
-      step(this, this.input);
+      const start = input.at;
+      try {
+        const opcode = input.u8();
+        if (opcode === STOP) return this.pop();
+        const step = STEPS[opcode];
+        if (!step) throw new PickleFault(`0x${opcode.toString(16)} is no pickle opcode`);
+        if (++this.steps > MAX_PICKLE_STEPS) throw new PickleFault(`it has more than ${MAX_PICKLE_STEPS} opcodes`);
+        step(this, input);
+      } catch (error) {
+        if (error instanceof PickleEnd) input.at = start;
+        throw error;
+      }
     }
   }
 
   push(value: Value): void {
-    if (++this.steps > MAX_PICKLE_STEPS) throw new PickleFault(`it has more than ${MAX_PICKLE_STEPS} values`);
-    if (this.stack.length >= MAX_PICKLE_STACK) throw new PickleFault(`it stacks more than ${MAX_PICKLE_STACK} values`);
+    if (this.stack.length >= this.highest) {
+      if (this.stack.length >= MAX_PICKLE_STACK)
+        throw new PickleFault(`it stacks more than ${MAX_PICKLE_STACK} values`);
+      this.highest++;
+      this.spend(BYTES.slot);
+    }
     this.stack.push(value);
   }
 
@@ -77,13 +110,14 @@ export class Machine {
   }
 
   mark(): void {
-    this.spend(1);
+    this.spend(BYTES.slot);
     this.marks.push(this.stack.length);
   }
 
   popMark(): Value[] {
     const mark = this.marks.pop();
     if (mark === undefined) throw new PickleFault('it ends a group that never began');
+    this.spend(BYTES.slot * (this.stack.length - mark));
     return this.stack.splice(mark);
   }
 
@@ -92,20 +126,31 @@ export class Machine {
     else this.pop();
   }
 
-  /** A text or bytes. */
-  pushText(value: string | Uint8Array): void {
-    this.spend(1);
+  pushNumber(value: number | bigint): void {
+    this.spend(typeof value === 'bigint' ? BYTES.number + 128 : BYTES.number);
     this.push(value);
   }
 
+  /** The text that `decode` makes of these bytes; it may need two bytes for each. */
+  pushText(bytes: Buffer, decode: (bytes: Buffer) => string): void {
+    this.spend(BYTES.text + 2 * bytes.length);
+    this.push(decode(bytes));
+  }
+
+  /** Copied, unless they are most of the bytes that would stay in memory with them. */
+  pushBytes(bytes: Buffer): void {
+    this.spend(3 * BYTES.list + bytes.length);
+    this.push(2 * bytes.length > bytes.buffer.byteLength ? bytes : new Uint8Array(bytes));
+  }
+
   pushList(kind: ListValue['kind'], items: Value[]): void {
-    this.spend(2);
+    this.spend(BYTES.list);
     this.push({ kind, items });
   }
 
   pushDict(flat: readonly Value[]): void {
-    this.spend(5);
-    const entries = new Map<Value, Value>();
+    this.spend(BYTES.list);
+    const entries: Entries = [];
     this.fill(entries, flat);
     this.push({ kind: 'dict', entries });
   }
@@ -113,21 +158,22 @@ export class Machine {
   append(target: Value, values: readonly Value[]): void {
     const call = asKind(target, 'call');
     if (call) call.items ??= [];
-    const list = call ?? (isList(target) ? target : undefined);
-    if (!list?.items) throw new PickleFault('it appends to something that is no list');
-    for (const value of values) list.items.push(value);
+    const items = call?.items ?? changeableItems(target);
+    if (!items) throw new PickleFault('it appends to something that is no list');
+    this.spend(BYTES.slot * values.length + (items.length === 0 ? BYTES.firstItem : 0));
+    for (const value of values) items.push(value);
   }
 
   setItems(target: Value, flat: readonly Value[]): void {
     const call = asKind(target, 'call');
-    if (call) call.entries ??= this.newEntries();
+    if (call) call.entries ??= [];
     const entries = (call ?? asKind(target, 'dict'))?.entries;
     if (!entries) throw new PickleFault('it sets an item of something that is no dictionary');
     this.fill(entries, flat);
   }
 
   call(callable: Value, args: Value): void {
-    this.spend(2);
+    this.spend(BYTES.call);
     const call: CallValue = { kind: 'call', callable, args };
     if (globalName(callable) === 'torch.storage._load_from_bytes') this.seen.inlined.push(call);
     this.push(call);
@@ -143,7 +189,11 @@ export class Machine {
     const full = `${module}.${name}`;
     let global = this.seen.globals.get(full);
     if (!global) {
-      this.spend(5);
+      if (this.seen.globals.size >= MAX_PICKLE_GLOBALS)
+        throw new PickleFault(`it imports more than ${MAX_PICKLE_GLOBALS} names`);
+      if (full.length > MAX_GLOBAL_LENGTH || name.split('.').length > MAX_GLOBAL_PARTS)
+        throw new PickleFault('it imports a name of absurd length');
+      this.spend(BYTES.global + 4 * full.length);
       global = { kind: 'global', module, name };
       this.seen.globals.set(full, global);
     }
@@ -151,18 +201,23 @@ export class Machine {
   }
 
   persistent(id: Value): void {
-    this.spend(1);
+    this.spend(BYTES.persistent);
     const persistent: PersistentValue = { kind: 'persistent', id };
     this.seen.persistents.push(persistent);
     this.push(persistent);
   }
 
   remember(key: number): void {
-    this.spend(1);
+    const value = this.top();
     if (this.recalled(key) === undefined) this.remembered++;
-    if (key === this.memo.length) this.memo.push(this.top());
-    else if (key >= 0 && key < this.memo.length) this.memo[key] = this.top();
-    else this.oddMemo.set(key, this.top());
+    if (key >= 0 && key < this.memo.length) this.memo[key] = value;
+    else if (key === this.memo.length) {
+      this.spend(BYTES.slot);
+      this.memo.push(value);
+    } else {
+      if (this.oddMemo.size >= MAX_ODD_KEYS) throw new PickleFault('it remembers too many values under keys far apart');
+      this.oddMemo.set(key, value);
+    }
   }
 
   memoize(): void {
@@ -175,10 +230,10 @@ export class Machine {
     this.push(value);
   }
 
-  private fill(entries: Map<Value, Value>, flat: readonly Value[]): void {
+  private fill(entries: Entries, flat: readonly Value[]): void {
     if (flat.length % 2 !== 0) throw new PickleFault('it has a key without a value');
-    this.spend(flat.length / 2);
-    for (let i = 0; i < flat.length; i += 2) entries.set(flat[i]!, flat[i + 1]!);
+    this.spend((BYTES.entry * flat.length) / 2 + (entries.length === 0 && flat.length > 0 ? BYTES.firstItem : 0));
+    for (const value of flat) entries.push(value);
   }
 
   private recalled(key: number): Value | undefined {
@@ -186,19 +241,19 @@ export class Machine {
     return value === undefined ? this.oddMemo.get(key) : value;
   }
 
-  private newEntries(): Map<Value, Value> {
-    this.spend(4);
-    return new Map();
-  }
-
-  private spend(units: number): void {
-    this.units += units;
-    if (this.units > MAX_PICKLE_UNITS) throw new PickleFault('it builds more objects than any checkpoint needs');
+  private spend(bytes: number): void {
+    this.seen.allowance.spend(bytes);
   }
 }
 
 const STOP = 0x2e;
 
-function isList(value: Value): value is ListValue {
-  return typeof value === 'object' && value !== null && 'items' in value && value.kind !== 'call';
+/** The items of a list or set, to be appended to. */
+function changeableItems(value: Value): Value[] | undefined {
+  return typeof value === 'object' &&
+    value !== null &&
+    'kind' in value &&
+    (value.kind === 'list' || value.kind === 'set')
+    ? value.items
+    : undefined;
 }

@@ -1,7 +1,9 @@
-import type { Machine } from './machine.ts';
-import { narrow, PickleFault, type PickleReader } from './reader.ts';
+import { MAX_GLOBAL_LENGTH } from '../limits.ts';
+import { decimal, rawUnicode, unquoted } from './lineText.ts';
+import { EMPTY_TUPLE, type Machine } from './machine.ts';
+import { PickleFault, type PickleReader } from './reader.ts';
 
-/** What an opcode does to the machine. */
+/** What an opcode does to the machine. It takes its arguments first: where they are cut off, it is begun again with more bytes. */
 export type Step = (machine: Machine, input: PickleReader) => void;
 
 /** By the opcode's byte. pickletools.py of Python's library describes them all. */
@@ -11,29 +13,10 @@ function opcode(code: string | number, step: Step): void {
   STEPS[typeof code === 'string' ? code.charCodeAt(0) : code] = step;
 }
 
-/** A text of protocol 0 in quotes, as repr() writes it. */
-function unquote(text: string): string {
-  const inner = /^(['"])(.*)\1$/s.exec(text.trim())?.[2];
-  if (inner === undefined) throw new PickleFault('it has a string without quotes');
-  return inner.replace(/\\(x[0-9a-f]{2}|n|r|t|\\|'|")/g, (_, code: string) => {
-    if (code[0] === 'x') return String.fromCharCode(Number.parseInt(code.slice(1), 16));
-    return { n: '\n', r: '\r', t: '\t' }[code] ?? code;
-  });
-}
+const memoKey = (line: Buffer) => Number(decimal(line));
 
-/** A text of protocol 0 as Python's raw-unicode-escape: Latin-1 with \\u and \\U escapes. */
-function rawUnicode(text: string): string {
-  return text.replace(/\\(u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})/gi, (_, code: string) =>
-    String.fromCodePoint(Number.parseInt(code.slice(1), 16)),
-  );
-}
-
-function decimal(text: string): number | bigint {
-  if (!/^[-+]?\d{1,400}L?$/.test(text.trim())) throw new PickleFault('it has a whole number that is none');
-  return narrow(BigInt(text.trim().replace('L', '').replace('+', '')));
-}
-
-const memoKey = (text: string) => Number(decimal(text));
+const latin1 = (bytes: Buffer) => bytes.toString('latin1');
+const utf8 = (bytes: Buffer) => bytes.toString('utf8');
 
 // Groups and the stack.
 opcode('(', (m) => m.mark());
@@ -48,32 +31,33 @@ opcode('N', (m) => m.push(null));
 opcode(0x88, (m) => m.push(true));
 opcode(0x89, (m) => m.push(false));
 opcode('I', (m, input) => {
-  const text = input.line();
-  m.push(text === '00' ? false : text === '01' ? true : decimal(text));
+  const line = input.line();
+  const text = line.length === 2 ? line.toString('latin1') : '';
+  m.push(text === '00' ? false : text === '01' ? true : decimal(line));
 });
-opcode('L', (m, input) => m.push(decimal(input.line())));
-opcode('F', (m, input) => m.push(Number(input.line())));
+opcode('L', (m, input) => m.pushNumber(decimal(input.line())));
+opcode('F', (m, input) => m.pushNumber(Number(input.line().toString('latin1', 0, 400))));
 opcode('J', (m, input) => m.push(input.i32()));
 opcode('K', (m, input) => m.push(input.u8()));
 opcode('M', (m, input) => m.push(input.u16()));
-opcode('G', (m, input) => m.push(input.f64()));
-opcode(0x8a, (m, input) => m.push(input.long(input.u8())));
-opcode(0x8b, (m, input) => m.push(input.long(input.u32())));
+opcode('G', (m, input) => m.pushNumber(input.f64()));
+opcode(0x8a, (m, input) => m.pushNumber(input.long(input.u8())));
+opcode(0x8b, (m, input) => m.pushNumber(input.long(input.u32())));
 // Texts and bytes.
-opcode('S', (m, input) => m.pushText(unquote(input.line('latin1'))));
-opcode('T', (m, input) => m.pushText(input.text(input.u32(), 'latin1')));
-opcode('U', (m, input) => m.pushText(input.text(input.u8(), 'latin1')));
-opcode('V', (m, input) => m.pushText(rawUnicode(input.line('latin1'))));
-opcode('X', (m, input) => m.pushText(input.text(input.u32())));
-opcode(0x8c, (m, input) => m.pushText(input.text(input.u8())));
-opcode(0x8d, (m, input) => m.pushText(input.text(input.u64())));
-opcode('B', (m, input) => m.pushText(input.data(input.u32())));
-opcode('C', (m, input) => m.pushText(input.data(input.u8())));
-opcode(0x8e, (m, input) => m.pushText(input.data(input.u64())));
-opcode(0x96, (m, input) => m.pushText(input.data(input.u64())));
+opcode('S', (m, input) => m.pushText(input.line(), unquoted));
+opcode('T', (m, input) => m.pushText(input.data(input.u32()), latin1));
+opcode('U', (m, input) => m.pushText(input.data(input.u8()), latin1));
+opcode('V', (m, input) => m.pushText(input.line(), rawUnicode));
+opcode('X', (m, input) => m.pushText(input.data(input.u32()), utf8));
+opcode(0x8c, (m, input) => m.pushText(input.data(input.u8()), utf8));
+opcode(0x8d, (m, input) => m.pushText(input.data(input.u64()), utf8));
+opcode('B', (m, input) => m.pushBytes(input.data(input.u32())));
+opcode('C', (m, input) => m.pushBytes(input.data(input.u8())));
+opcode(0x8e, (m, input) => m.pushBytes(input.data(input.u64())));
+opcode(0x96, (m, input) => m.pushBytes(input.data(input.u64())));
 // Containers.
 opcode(']', (m) => m.pushList('list', []));
-opcode(')', (m) => m.pushList('tuple', []));
+opcode(')', (m) => m.push(EMPTY_TUPLE));
 opcode('}', (m) => m.pushDict([]));
 opcode(0x8f, (m) => m.pushList('set', []));
 opcode('l', (m) => m.pushList('list', m.popMark()));
@@ -113,7 +97,12 @@ opcode('g', (m, input) => m.recall(memoKey(input.line())));
 opcode('h', (m, input) => m.recall(input.u8()));
 opcode('j', (m, input) => m.recall(input.u32()));
 // What would import, call and construct.
-opcode('c', (m, input) => m.global(input.line(), input.line()));
+function twoLines(input: PickleReader): [module: string, name: string] {
+  const [module, name] = [input.line(), input.line()];
+  if (module.length + name.length > MAX_GLOBAL_LENGTH) throw new PickleFault('it imports a name of absurd length');
+  return [utf8(module), utf8(name)];
+}
+opcode('c', (m, input) => m.global(...twoLines(input)));
 opcode(0x93, (m) => {
   const name = m.pop();
   const module = m.pop();
@@ -128,7 +117,7 @@ for (const [code, bytes] of [
 ] as const)
   opcode(code, (m, input) => m.global('copyreg extension', String(input.long(bytes))));
 opcode('i', (m, input) => {
-  const [module, name] = [input.line(), input.line()];
+  const [module, name] = twoLines(input);
   const args = m.popMark();
   m.global(module, name);
   const callable = m.pop();
@@ -152,7 +141,10 @@ opcode(0x92, (m) => {
   callTop(m);
 });
 opcode('b', (m) => m.build());
-opcode('P', (m, input) => m.persistent(input.line()));
+opcode('P', (m, input) => {
+  m.pushText(input.line(), utf8);
+  m.persistent(m.pop());
+});
 opcode('Q', (m) => m.persistent(m.pop()));
 // Buffers beside the pickle: no checkpoint has them, and there is none to take.
 opcode(0x97, () => {

@@ -2,7 +2,15 @@
 export class PickleFault extends Error {}
 
 /** The pickle goes on beyond the bytes at hand. */
-export class PickleEnd extends PickleFault {}
+export class PickleEnd extends PickleFault {
+  constructor(
+    message: string,
+    /** Bytes at hand that would be enough; undefined where nothing says it. */
+    readonly enough?: number,
+  ) {
+    super(message);
+  }
+}
 
 /** The arguments of pickle opcodes, in order, from bytes. */
 export class PickleReader {
@@ -41,38 +49,35 @@ export class PickleReader {
     return this.view.getFloat64(this.take(8), false);
   }
 
+  /** A view: to be copied where the bytes at hand shall not stay in memory for it. */
   data(length: number): Buffer {
     const start = this.take(length);
     return this.bytes.subarray(start, start + length);
   }
 
-  text(length: number, encoding: 'utf8' | 'latin1' = 'utf8'): string {
-    const start = this.take(length);
-    return this.bytes.toString(encoding, start, start + length);
-  }
-
-  /** A line without its line break. */
-  line(encoding: 'utf8' | 'latin1' = 'utf8'): string {
+  /** A line without its line break, as a view. */
+  line(): Buffer {
     const end = this.bytes.indexOf(10, this.at);
     if (end < 0) throw new PickleEnd('a line of it has no end');
-    const text = this.bytes.toString(encoding, this.at, end);
+    const line = this.bytes.subarray(this.at, end);
     this.at = end + 1;
-    return text;
+    return line;
   }
 
   /** A two's complement number of `length` bytes, little end first. */
   long(length: number): number | bigint {
     if (length > 1024) throw new PickleFault(`it has a whole number of ${length} bytes`);
     const bytes = this.data(length);
-    let value = 0n;
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!);
+    if (length === 0) return 0;
+    if (length <= 6) return bytes.readIntLE(0, length);
+    const value = BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);
     return narrow(BigInt.asIntN(length * 8, value));
   }
 
   private take(length: number): number {
     const start = this.at;
     if (!(start + length <= this.bytes.length))
-      throw new PickleEnd(`${length} bytes are wanted at ${start}, where it ends`);
+      throw new PickleEnd(`${length} bytes are wanted at ${start}, where it ends`, start + length);
     this.at += length;
     return start;
   }

@@ -25,15 +25,27 @@ export function warningOf(findings: readonly SecurityFinding[]): string {
 
 function grade(module: string, name: string): Omit<SecurityFinding, 'subject'> {
   // A name with dots may reach one module through another: `os.system` of torch.serialization.
-  const reached = name.split('.').map((_, from, parts) => parts.slice(from).join('.'));
-  for (const path of [`${module}.${name}`, ...reached.slice(0, -1)]) {
-    const danger = DANGERS.find(({ names }) => names.some((name) => path === name || path.startsWith(`${name}.`)));
+  const parts = name.split('.');
+  const reached = parts.slice(0, -1).map((_, from) => parts.slice(from));
+  for (const path of [[...module.split('.'), ...parts], ...reached]) {
+    const danger = dangerIn(path);
     if (danger) return { grade: danger.grade, explanation: `Loading this file with Python ${danger.would}.` };
   }
   return {
     grade: 'unknown',
     explanation: 'Loading this file with Python would import this name; whether it is harmless is not known.',
   };
+}
+
+/** The first of the dangers that one of the modules on the way, or the name itself, is listed under. */
+function dangerIn(path: readonly string[]): Danger | undefined {
+  let first = Number.POSITIVE_INFINITY;
+  let prefix = '';
+  for (const part of path) {
+    prefix = prefix === '' ? part : `${prefix}.${part}`;
+    first = Math.min(first, PLACE_OF.get(prefix) ?? first);
+  }
+  return DANGERS[first];
 }
 
 interface Danger {
@@ -113,6 +125,9 @@ const DANGERS: readonly Danger[] = [
     names: ['copyreg extension'],
   },
 ];
+
+/** By listed name, its place in DANGERS. */
+const PLACE_OF = new Map(DANGERS.flatMap(({ names }, place) => names.map((name) => [name, place] as const)).reverse());
 
 const HARMLESS: ReadonlySet<string> = new Set([
   ...words(`collections.OrderedDict collections.defaultdict collections.Counter collections.deque

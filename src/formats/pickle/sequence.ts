@@ -1,15 +1,14 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { ByteSource } from '../byteSource.ts';
 import { MAX_PICKLE_BYTES } from '../limits.ts';
-import { type Seen, type Unpickled, unpickle } from './machine.ts';
-import { PickleEnd, PickleFault } from './reader.ts';
+import { Machine, type Seen } from './machine.ts';
+import { PickleEnd, PickleFault, PickleReader } from './reader.ts';
 import { findingsOf, warningOf } from './security.ts';
 import type { Value } from './values.ts';
 
-/** Bytes looked at first; a pickle that is longer is read again from a window of eight times the size. */
+/** Bytes looked at first, and at least each time that a pickle goes on beyond them. */
 const FIRST_WINDOW = 1 << 16;
-/** A larger window than this is not kept. */
-const LARGEST_KEPT = 1 << 20;
+const WINDOW = 1 << 20;
 
 /** The pickles that stand one after the other in a source, and the plain numbers between them. */
 export class PickleSequence {
@@ -25,22 +24,30 @@ export class PickleSequence {
     private readonly signal?: AbortSignal | undefined,
   ) {}
 
-  /** The next pickle. @throws RankscopeError 'malformed', with a warning where it names something dangerous. */
+  /** The next pickle. @throws RankscopeError 'malformed' or 'too-large', with a warning where it names something dangerous. */
   async next(): Promise<Value> {
-    const before = [this.seen.persistents.length, this.seen.inlined.length] as const;
-    const left = this.source.size - this.at;
-    for (let size = this.cached().length || FIRST_WINDOW; ; size = Math.max(FIRST_WINDOW, size * 8)) {
-      const length = Math.min(size, left, MAX_PICKLE_BYTES);
-      // Read again from a larger window, it would be seen twice.
-      [this.seen.persistents.length, this.seen.inlined.length] = before;
-      const result = this.attempt(await this.window(length), length === left);
-      if (result) {
-        this.at += result.end;
-        if (this.near.length > LARGEST_KEPT) this.near = new Uint8Array(0);
-        return result.value;
+    const machine = new Machine(this.seen);
+    const start = this.at;
+    let wanted = this.cached().length || FIRST_WINDOW;
+    for (;;) {
+      const left = this.source.size - this.at;
+      const bytes = await this.window(Math.min(wanted, left));
+      const reader = new PickleReader(bytes);
+      try {
+        const value = machine.run(reader);
+        this.at += reader.at;
+        if (this.near.length > WINDOW) this.near = new Uint8Array(0);
+        return value;
+      } catch (error) {
+        if (!(error instanceof PickleEnd)) throw this.explained(error);
+        this.at += reader.at;
+        // Counted from the opcode that is cut off; a line without an end is looked for twice as far.
+        wanted = Math.max(error.enough === undefined ? 2 * bytes.length : error.enough - reader.at, WINDOW);
+        if (bytes.length === left || (error.enough ?? 0) > left)
+          throw this.failure('malformed', 'its pickle is cut off');
+        if (this.at + wanted - start > MAX_PICKLE_BYTES + 2 * WINDOW)
+          throw this.failure('too-large', `its pickle is longer than ${MAX_PICKLE_BYTES} bytes`);
       }
-      if (length === MAX_PICKLE_BYTES)
-        throw this.failure('too-large', `its pickle is longer than ${MAX_PICKLE_BYTES} bytes`);
     }
   }
 
@@ -69,27 +76,31 @@ export class PickleSequence {
 
   /** The `length` bytes ahead. @throws RankscopeError 'malformed' beyond the end. */
   private async window(length: number): Promise<Uint8Array> {
-    if (this.cached().length < length) {
-      this.near = await this.source.read(this.at, length, this.signal);
+    const have = this.cached();
+    if (have.length < length) {
+      // What is there is kept: a compressed source would be decompressed from its begin to read it again.
+      const near = new Uint8Array(length);
+      near.set(have);
+      await this.source.readInto(this.at + have.length, near.subarray(have.length), this.signal);
+      this.near = near;
       this.nearAt = this.at;
     }
     return this.cached().subarray(0, length);
   }
 
-  failure(code: 'malformed' | 'too-large', found: string): RankscopeError {
+  failure(
+    code: 'malformed' | 'too-large',
+    found: string,
+    remedy = 'It is damaged: copy or download it again',
+  ): RankscopeError {
     const warning = warningOf(findingsOf(this.seen.globals.values()));
-    return new RankscopeError(code, this.source.name, found, warning || 'It is damaged: copy or download it again');
+    return new RankscopeError(code, this.source.name, found, warning || remedy);
   }
 
-  /** Undefined where the pickle goes on beyond `bytes`, and they are not all there is. */
-  private attempt(bytes: Uint8Array, whole: boolean): Unpickled | undefined {
-    try {
-      return unpickle(bytes, 0, this.seen);
-    } catch (error) {
-      if (error instanceof PickleEnd && !whole) return undefined;
-      if (error instanceof PickleEnd) throw this.failure('malformed', 'its pickle is cut off');
-      if (error instanceof PickleFault) throw this.failure('malformed', `its pickle is broken: ${error.message}`);
-      throw error;
-    }
+  private explained(error: unknown): unknown {
+    if (error instanceof PickleFault) return this.failure('malformed', `its pickle is broken: ${error.message}`);
+    return error instanceof RankscopeError && error.code === 'too-large'
+      ? this.failure('too-large', error.found, error.remedy)
+      : error;
   }
 }

@@ -17,9 +17,12 @@ export interface ListValue {
   readonly items: Value[];
 }
 
+/** Keys and values by turns, as they came: a Map's hash of a number can be made to collide by whoever wrote the file. */
+export type Entries = Value[];
+
 export interface DictValue {
   readonly kind: 'dict';
-  readonly entries: Map<Value, Value>;
+  readonly entries: Entries;
 }
 
 /** A name that Python's unpickler would import. */
@@ -39,7 +42,7 @@ export interface CallValue {
   /** What would be appended. */
   items?: Value[];
   /** What would be set by key. */
-  entries?: Map<Value, Value>;
+  entries?: Entries;
   /** The reference that a reader found it to stand for. */
   resolved?: PersistentValue;
 }
@@ -68,6 +71,34 @@ export function asKind<K extends keyof Kinds>(value: Value | undefined, kind: K)
 export function itemsOf(value: Value | undefined): readonly Value[] | undefined {
   if (typeof value !== 'object' || value === null || !('kind' in value)) return undefined;
   return value.kind === 'tuple' || value.kind === 'list' ? value.items : undefined;
+}
+
+/** The pairs of a dictionary. Of a key that comes again the last value counts, as in Python. */
+export function pairsOf(entries: Entries): [key: Value, value: Value][] {
+  const pairs: [Value, Value][] = [];
+  const places = new Map<string, number>();
+  for (let at = 0; at + 1 < entries.length; at += 2) {
+    const pair: [Value, Value] = [entries[at]!, entries[at + 1]!];
+    const key = pair[0];
+    // Objects are keys by themselves.
+    if (typeof key === 'object') {
+      pairs.push(pair);
+      continue;
+    }
+    const name = `${typeof key} ${key}`;
+    const place = places.get(name);
+    if (place === undefined) places.set(name, pairs.push(pair) - 1);
+    else pairs[place] = pair;
+  }
+  return pairs;
+}
+
+/** Whether a dictionary has these texts as keys. */
+export function hasKeys(entries: Entries, ...keys: readonly string[]): boolean {
+  return keys.every((key) => {
+    for (let at = 0; at < entries.length; at += 2) if (entries[at] === key) return true;
+    return false;
+  });
 }
 
 /** `module.name` of a global; undefined for anything else. */

@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import type { Allowance } from '../allowance.ts';
 import type { ByteSource } from '../byteSource.ts';
 import { bitsOf } from '../decode.ts';
 import { memorySource } from '../memorySource.ts';
@@ -31,8 +32,9 @@ export function pickledDirectory(
   file: string,
   root: Value,
   locate: (key: string) => StoragePlace | undefined,
+  allowance: Allowance,
 ): PickledDirectory {
-  const found = findTensors(file, root);
+  const found = findTensors(file, root, allowance);
   const named = namesOf(found.tensors);
   const overlapping: string[] = [];
   const tensors: StoredTensor[] = [];

@@ -32,8 +32,8 @@ function isPickle(head: Uint8Array): boolean {
   );
 }
 
-async function openPytorch(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
-  const seen: Seen = { globals: new Map(), persistents: [], inlined: [] };
+async function openPytorch(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
+  const seen: Seen = { globals: new Map(), persistents: [], inlined: [], allowance };
   const directory = await read(source, seen, signal);
   const security = findingsOf(seen.globals.values());
   const warning = warningOf(security);
@@ -55,7 +55,7 @@ async function openPytorch(source: FileSource, { path, remarks, signal }: OpenCo
 
 async function read(source: FileSource, seen: Seen, signal: AbortSignal | undefined): Promise<PickledDirectory> {
   const head = await source.read(0, Math.min(512, source.size), signal);
-  if (isZip(head)) return readTorchArchive(await openZip(source, signal), seen, signal);
+  if (isZip(head)) return readTorchArchive(await openZip(source, signal, seen.allowance), seen, signal);
   if (isTorchTar(head)) return readTorchTar(source, seen, signal);
   if (!isPickle(head) && !/^[(\]}lcd]/.test(Buffer.from(head).toString('latin1')))
     throw new RankscopeError(

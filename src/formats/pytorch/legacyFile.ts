@@ -12,6 +12,8 @@ import { storageReference } from './storageType.ts';
 /** torch.serialization.MAGIC_NUMBER. */
 const MAGIC_NUMBER = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
+/** What a storage takes besides its pickled description. */
+const STORAGE_BYTES = 300;
 
 /**
  * torch.save before 1.6: pickles of the magic number, the protocol, the writer's machine, the object and the keys of its storages, then
@@ -22,10 +24,10 @@ export async function readPickleFile(source: ByteSource, seen: Seen, signal?: Ab
   const first = await pickles.next();
   if (first !== MAGIC_NUMBER) {
     const inlined = await readInlined(source.name, source.size, seen, signal);
-    return pickledDirectory(source.name, first, (key) => inlined.get(key));
+    return pickledDirectory(source.name, first, (key) => inlined.get(key), seen.allowance);
   }
   const { root, places } = await readStorages(source, pickles, seen);
-  return pickledDirectory(source.name, root, (key) => places.get(key));
+  return pickledDirectory(source.name, root, (key) => places.get(key), seen.allowance);
 }
 
 /** What follows the magic number. */
@@ -52,6 +54,7 @@ async function readStorages(source: ByteSource, pickles: PickleSequence, seen: S
         `storage ${JSON.stringify(key)} should hold ${bytes} bytes, but the file ends ${source.size - pickles.at} bytes after its begin`,
         'It is cut off: copy or download it again',
       );
+    seen.allowance.spend(STORAGE_BYTES + 2 * key.length);
     places.set(key, { source, offset: pickles.at, bytes, bigEndian: false });
     pickles.at += bytes;
   }

@@ -1,7 +1,17 @@
 import { RankscopeError } from '../../base/errors.ts';
+import type { Allowance } from '../allowance.ts';
 import { MAX_NESTING, MAX_TENSORS } from '../limits.ts';
 import type { NumpyArray } from '../numpy/pickledArray.ts';
-import { asKind, type CallValue, globalName, itemsOf, type Value } from '../pickle/values.ts';
+import {
+  asKind,
+  type CallValue,
+  type Entries,
+  globalName,
+  hasKeys,
+  itemsOf,
+  pairsOf,
+  type Value,
+} from '../pickle/values.ts';
 import { type PickledTensor, pickledTensor } from './pickledTensor.ts';
 
 export interface NamedTensor {
@@ -19,8 +29,8 @@ export interface Found {
 }
 
 /** All tensors in what a pickle describes, except those of an optimizer's state. Safe for cyclic and shared structures. */
-export function findTensors(file: string, root: Value): Found {
-  const search = new Search(file);
+export function findTensors(file: string, root: Value, allowance: Allowance): Found {
+  const search = new Search(file, allowance);
   search.visit(root, { path: [], keys: 0, attributes: false }, 0);
   return { tensors: search.tensors, remarks: search.remarks() };
 }
@@ -41,7 +51,10 @@ class Search {
   private inOptimizer = 0;
   private tooDeep = false;
 
-  constructor(private readonly file: string) {}
+  constructor(
+    private readonly file: string,
+    private readonly allowance: Allowance,
+  ) {}
 
   remarks(): string[] {
     const remarks = [...this.odd].map(
@@ -75,6 +88,8 @@ class Search {
     else {
       if (this.tensors.length >= MAX_TENSORS)
         throw new RankscopeError('too-large', this.file, `it holds more than ${MAX_TENSORS} tensors`);
+      const characters = place.path.reduce((sum, part) => sum + part.length + 8, 0);
+      this.allowance.spendTensor(2 * characters, tensor.shape.length);
       this.tensors.push({ path: place.path, keys: place.keys, tensor });
     }
     return true;
@@ -84,8 +99,8 @@ class Search {
     for (const [i, item] of items.entries()) this.visit(item, step(place, String(i)), depth + 1);
   }
 
-  private visitEntries(entries: ReadonlyMap<Value, Value>, place: Place, depth: number): void {
-    for (const [key, value] of entries) {
+  private visitEntries(entries: Entries, place: Place, depth: number): void {
+    for (const [key, value] of pairsOf(entries)) {
       // A module's own bookkeeping is no part of a parameter's name.
       const hidden = key === '_parameters' || key === '_buffers' || key === '_modules';
       this.visit(value, hidden ? place : step(place, keyText(key)), depth + 1);
@@ -122,8 +137,8 @@ class Search {
 }
 
 /** What every torch optimizer's state_dict has. */
-function isOptimizerState(entries: ReadonlyMap<Value, Value>): boolean {
-  return entries.has('state') && entries.has('param_groups');
+function isOptimizerState(entries: Entries): boolean {
+  return hasKeys(entries, 'state', 'param_groups');
 }
 
 /** Counts tensors without keeping them. */
@@ -136,9 +151,9 @@ class Count {
     this.seen.add(value);
     if (value.kind === 'call') {
       if (pickledTensor(value)) return 1;
-      return this.all([value.state, ...(value.items ?? []), ...(value.entries?.values() ?? [])], depth);
+      return this.all([value.state, ...(value.items ?? []), ...(value.entries ?? [])], depth);
     }
-    if (value.kind === 'dict') return this.all(value.entries.values(), depth);
+    if (value.kind === 'dict') return this.all(value.entries, depth);
     return 'items' in value ? this.all(value.items, depth) : 0;
   }
 

@@ -33,7 +33,7 @@ export async function readTorchTar(source: ByteSource, seen: Seen, signal?: Abor
   const storages = await readStorages(new PickleSequence(member('storages'), seen, signal), member('storages'));
   const tensors = await readTensors(new PickleSequence(member('tensors'), seen, signal), storages);
   const root = await new PickleSequence(member('pickle'), seen, signal).next();
-  return pickledDirectory(source.name, withTensors(root, tensors), (key) => storages.get(key)?.place);
+  return pickledDirectory(source.name, withTensors(root, tensors), (key) => storages.get(key)?.place, seen.allowance);
 }
 
 interface TarStorage {
@@ -121,9 +121,9 @@ function withTensors(root: Value, tensors: ReadonlyMap<string, Value>): Value {
         waiting.push(value.items[i]);
       }
     if ('entries' in value && value.entries)
-      for (const [key, item] of value.entries) {
-        value.entries.set(key, resolved(item));
-        waiting.push(resolved(item));
+      for (const [i, item] of value.entries.entries()) {
+        value.entries[i] = resolved(item);
+        waiting.push(value.entries[i]);
       }
     if (value.kind === 'call') {
       if (value.state !== undefined) {

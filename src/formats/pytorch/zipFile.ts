@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { Allowance } from '../allowance.ts';
 import { lazySource } from '../lazySource.ts';
 import { MAX_PICKLE_BYTES } from '../limits.ts';
 import type { Seen } from '../pickle/machine.ts';
@@ -8,6 +9,9 @@ import type { ZipArchive } from '../zip/archive.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 
 const PICKLE = /^(.*\/|)data\.pkl$/;
+
+/** What all pickles beside the one that torch loads may take in memory while they are looked at. */
+const SCAN_BYTES = 16 << 20;
 
 /** Whether an archive with these entries was written by torch.save or torch.jit.save. */
 export function isTorchArchive(names: Iterable<string>): boolean {
@@ -48,10 +52,10 @@ export async function readTorchArchive(
     };
   };
   await scanOthers(archive, root, seen, signal);
-  const main = pickledDirectory(file, await read(`${root}data.pkl`), locateIn('data'));
+  const main = pickledDirectory(file, await read(`${root}data.pkl`), locateIn('data'), seen.allowance);
   if (!archive.entries.has(`${root}constants.pkl`)) return main;
   const constants: Value = await read(`${root}constants.pkl`);
-  const more = pickledDirectory(file, constants, locateIn('constants'));
+  const more = pickledDirectory(file, constants, locateIn('constants'), seen.allowance);
   const code = [...archive.entries.keys()].some((name) => name.startsWith(`${root}code/`));
   return {
     tensors: [
@@ -81,13 +85,11 @@ async function scanOthers(
     ({ name, size }) =>
       /\.(pkl|pickle)$/.test(name) && size <= 1 << 20 && !/^(data|constants)\.pkl$/.test(name.slice(root.length)),
   );
+  const allowance = new Allowance(archive.source.name, SCAN_BYTES);
   for (const { name } of others.slice(0, 100))
     try {
-      await new PickleSequence(
-        await archive.open(name, signal),
-        { ...seen, persistents: [], inlined: [] },
-        signal,
-      ).next();
+      const own = { ...seen, persistents: [], inlined: [], allowance };
+      await new PickleSequence(await archive.open(name, signal), own, signal).next();
     } catch (error) {
       if (!(error instanceof RankscopeError) || error.code === 'cancelled') throw error;
     }

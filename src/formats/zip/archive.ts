@@ -1,3 +1,4 @@
+import type { Allowance } from '../allowance.ts';
 import type { ByteSource } from '../byteSource.ts';
 import { readZipDirectory, type ZipEntry } from './directory.ts';
 import { entrySource } from './entrySource.ts';
@@ -17,9 +18,23 @@ export function isZip(head: Uint8Array): boolean {
   return magic === 'PK\x03\x04' || magic === 'PK\x05\x06';
 }
 
+/** The detection of a file's format and its reader ask for the same archive: its directory is read once. */
+const opened = new WeakMap<ByteSource, ZipArchive>();
+
 /** @throws RankscopeError 'malformed', 'too-large', 'unsupported' */
-export async function openZip(source: ByteSource, signal?: AbortSignal): Promise<ZipArchive> {
-  const entries = await readZipDirectory(source, signal);
+export async function openZip(
+  source: ByteSource,
+  signal: AbortSignal | undefined,
+  allowance: Allowance,
+): Promise<ZipArchive> {
+  const known = opened.get(source);
+  if (known) return known;
+  const archive = archiveOf(source, await readZipDirectory(source, signal, allowance));
+  opened.set(source, archive);
+  return archive;
+}
+
+function archiveOf(source: ByteSource, entries: ReadonlyMap<string, ZipEntry>): ZipArchive {
   const open = (name: string, signal?: AbortSignal) => entrySource(source, entries.get(name)!, signal);
   return {
     source,

@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import type { Allowance } from '../allowance.ts';
 import type { ByteSource } from '../byteSource.ts';
 import { MAX_DEFLATE_RATIO, MAX_ZIP_DIRECTORY, MAX_ZIP_ENTRIES } from '../limits.ts';
 import { findDirectory } from './endRecord.ts';
@@ -24,7 +25,8 @@ export interface ZipEntry {
  */
 export async function readZipDirectory(
   source: ByteSource,
-  signal?: AbortSignal,
+  signal: AbortSignal | undefined,
+  allowance: Allowance,
 ): Promise<ReadonlyMap<string, ZipEntry>> {
   const malformed = (found: string) =>
     new RankscopeError(
@@ -40,6 +42,8 @@ export async function readZipDirectory(
       source.name,
       `an archive of ${place.count} entries; at most ${MAX_ZIP_ENTRIES}`,
     );
+  // An entry is held twice while all are put in order, and its name is in the directory's bytes as well.
+  allowance.spend(300 * place.count + 3 * place.size);
   const bytes = await source.read(place.offset, place.size, signal);
   const entries = parseEntries(bytes, place.count, malformed);
   for (const entry of entries) {

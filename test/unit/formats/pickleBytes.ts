@@ -43,7 +43,7 @@ export const op = {
     ]),
   call: (module: string, name: string, ...args: readonly Uint8Array[]) =>
     Buffer.concat([op.global(module, name), op.tupleOf(...args), op.reduce]),
-  numbers: (values: readonly number[]) => op.tupleOf(...values.map(op.int)),
+  numbers: (values: readonly number[]) => Buffer.concat([op.mark, ...values.map(op.int), op.tuple]),
 } as const;
 
 export function pickle(...content: readonly Uint8Array[]): Buffer {
@@ -95,5 +95,10 @@ export function legacyFile(object: Uint8Array, storages: Readonly<Record<string,
     count.writeBigInt64LE(BigInt(values.length));
     return Buffer.concat([count, new Uint8Array(new Float32Array(values).buffer)]);
   });
-  return Buffer.concat([LEGACY_START, pickle(object), pickle(op.emptyList, op.mark, ...keys, op.appends), ...data]);
+  return Buffer.concat([
+    LEGACY_START,
+    pickle(object),
+    pickle(op.emptyList, op.mark, Buffer.concat(keys), op.appends),
+    ...data,
+  ]);
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { Allowance } from '../../../src/formats/allowance.ts';
 import { memorySource } from '../../../src/formats/memorySource.ts';
 import { openZip } from '../../../src/formats/zip/archive.ts';
 import { rejectsWith } from './rejectsWith.ts';
 import { zipBytes } from './zipBytes.ts';
 
-const open = (bytes: Uint8Array) => openZip(memorySource('a.zip', bytes));
+const open = (bytes: Uint8Array) => openZip(memorySource('a.zip', bytes), undefined, new Allowance('a.zip'));
 const text = (value: string) => new Uint8Array(Buffer.from(value));
 
 /** Byte offset of the nth occurrence of a record's signature. */

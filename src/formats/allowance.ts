@@ -1,0 +1,42 @@
+import { RankscopeError } from '../base/errors.ts';
+import { MAX_DIRECTORY_BYTES } from './limits.ts';
+
+/** Of a file's size, what its directory may take besides: the tensors of real checkpoints have thousands of bytes each. */
+const SHARE_OF_FILE = 1 / 128;
+
+/** Bytes that a tensor takes in a directory besides its name and sizes. */
+const TENSOR_BYTES = 400;
+
+/**
+ * What the directory of one checkpoint, all its files together, may take of this process's memory. Counts of things say little about
+ * that: a hostile file chooses those that are cheap to write and costly to hold. Readers spend the bytes that they estimate before they
+ * take them, and nothing is ever given back.
+ */
+export class Allowance {
+  constructor(
+    private readonly path: string,
+    private left = MAX_DIRECTORY_BYTES,
+  ) {}
+
+  /** Adds what a file of this size is worth. */
+  widen(fileBytes: number): void {
+    this.left += fileBytes * SHARE_OF_FILE;
+  }
+
+  /** @throws RankscopeError 'too-large' */
+  spend(bytes: number): void {
+    this.left -= bytes;
+    if (this.left >= 0) return;
+    throw new RankscopeError(
+      'too-large',
+      this.path,
+      `the description of what it holds takes more than ${MAX_DIRECTORY_BYTES >> 20} MB`,
+      'No real checkpoint needs that: it is damaged, or made to exhaust the memory of those who open it',
+    );
+  }
+
+  /** For one more tensor, whose texts (name, path, key) have `characters` together. */
+  spendTensor(characters: number, dimensions: number): void {
+    this.spend(TENSOR_BYTES + 2 * characters + 16 * dimensions);
+  }
+}
