@@ -12,9 +12,14 @@ const MAX_MEGABYTES = 200;
 
 /**
  * Declares a test: every mutation of the files that `seeds` makes (named, small) gives a checkpoint whose tensors can be read, or a
- * RankscopeError that names a file; within a second and without taking memory.
+ * RankscopeError that names a file; within a second and without taking memory. `mend` makes checksums right again, so that the damage is
+ * read and not only noticed.
  */
-export function fuzz(format: string, seeds: () => Readonly<Record<string, Uint8Array>>): void {
+export function fuzz(
+  format: string,
+  seeds: () => Readonly<Record<string, Uint8Array>>,
+  mend: (damaged: Uint8Array, name: string) => Uint8Array | Promise<Uint8Array> = (damaged) => damaged,
+): void {
   describe(`${RUNS} damaged ${format} files`, () => {
     const folder = testFolder();
 
@@ -28,7 +33,7 @@ export function fuzz(format: string, seeds: () => Readonly<Record<string, Uint8A
           fc.array(MUTATION, { minLength: 1, maxLength: 4 }),
           async (at, mutations) => {
             const [name, bytes] = files[at]!;
-            await survive(folder.write(name, mutations.reduce(mutate, bytes)));
+            await survive(folder.write(name, await mend(mutations.reduce(mutate, bytes), name)));
           },
         ),
         { numRuns: RUNS },

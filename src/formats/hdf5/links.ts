@@ -1,0 +1,60 @@
+import { MAX_TENSORS } from '../limits.ts';
+import { records } from './btree2.ts';
+import type { Hdf5File } from './bytes.ts';
+import { openHeap } from './fractalHeap.ts';
+import type { Message } from './objectHeader.ts';
+import type { Piece } from './piece.ts';
+import { symbolTable } from './symbolTable.ts';
+
+export interface Link {
+  readonly name: string;
+  /** Of the object's header; undefined where the link leads to a name or to another file. */
+  readonly address: number | undefined;
+}
+
+const LINK_INFO = 0x02;
+const LINK = 0x06;
+const SYMBOL_TABLE = 0x11;
+/** Record type of the B-tree of names. */
+const BY_NAME = 5;
+const HARD = 0;
+
+/** The links of a group, in whichever of the three forms its header has; undefined where it is no group. */
+export async function linksOf(file: Hdf5File, messages: readonly Message[]): Promise<Link[] | undefined> {
+  const links: Link[] = [];
+  let isGroup = false;
+  for (const { type, body } of messages) {
+    isGroup ||= type === LINK_INFO || type === LINK || type === SYMBOL_TABLE;
+    if (type === SYMBOL_TABLE) links.push(...(await symbolTable(file, body.place(), body.place())));
+    if (type === LINK_INFO) links.push(...(await denseLinks(file, body)));
+    if (type === LINK) links.push(readLink(body));
+  }
+  return isGroup ? links : undefined;
+}
+
+/** Many links lie in a fractal heap, indexed by the hashes of their names; they are given in the order of the names. */
+async function denseLinks(file: Hdf5File, info: Piece): Promise<Link[]> {
+  info.skip(1);
+  if (info.u8() & 1) info.skip(8);
+  const heapAddress = info.address();
+  if (heapAddress === undefined) return [];
+  const heap = await openHeap(file, heapAddress);
+  const links: Link[] = [];
+  await records(file, info.place(), [BY_NAME], async (record) => {
+    record.skip(4);
+    if (links.length >= MAX_TENSORS) throw file.malformed(`a group has more than ${MAX_TENSORS} links`);
+    links.push(readLink(await heap.object(record.sub(heap.idSize, 'the ID of a link'))));
+  });
+  return links.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Specification IV.A.2.g. */
+function readLink(body: Piece): Link {
+  body.skip(1);
+  const flags = body.u8();
+  const kind = flags & 8 ? body.u8() : HARD;
+  if (flags & 4) body.skip(8);
+  if (flags & 0x10) body.skip(1);
+  const name = body.text(body.number(1 << (flags & 3)));
+  return { name, address: kind === HARD ? body.place() : undefined };
+}

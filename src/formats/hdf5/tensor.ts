@@ -1,0 +1,99 @@
+import { RankscopeError } from '../../base/errors.ts';
+import { decode, storedBytes, swapByteOrder } from '../decode.ts';
+import { isKernel } from '../kernelNames.ts';
+import { memorySource } from '../memorySource.ts';
+import { readStoredTensor, type StoredTensor } from '../storedCheckpoint.ts';
+import type { Hdf5File } from './bytes.ts';
+import type { chunkReader } from './chunkReader.ts';
+import { type CudnnKernel, unscramble } from './cudnn.ts';
+import type { Dataset } from './dataset.ts';
+import { product } from './grid.ts';
+
+export interface Hdf5Tensor extends StoredTensor {
+  /** Reads what is not a plain range of bytes. */
+  readonly special?: (start: number, out: Float32Array, signal?: AbortSignal) => Promise<void>;
+}
+
+/** A kernel in cuDNN's order is converted whole. */
+const MAX_CONVERTED = 1 << 28;
+
+/** A dataset as a tensor. @throws RankscopeError 'malformed' where its values are not all in the file */
+export function tensorOf(file: Hdf5File, dataset: Dataset, readChunks: ReturnType<typeof chunkReader>): Hdf5Tensor {
+  const { source } = file;
+  const { path: name, shape, type, layout } = dataset;
+  const count = product(shape);
+  const bytes = storedBytes(type.dtype, count) ?? count * type.bytes;
+  const quoted = JSON.stringify(name);
+  if (!Number.isSafeInteger(count) || !Number.isSafeInteger(bytes))
+    throw file.malformed(`dataset ${quoted} claims the shape ${shape.join(' x ')}`);
+  const base = {
+    name,
+    shape,
+    dtype: type.dtype,
+    bytes,
+    file: 0,
+    bigEndian: type.bigEndian && type.bytes > 1,
+    ...(isKernel(name, shape) && { transposed: true }),
+  };
+  if (layout.kind === 'compact') {
+    if (layout.data.length < bytes)
+      throw file.malformed(`dataset ${quoted} has ${layout.data.length} bytes of ${bytes}`);
+    return { ...base, storage: `compact:${name}`, source: memorySource(source.name, layout.data), offset: 0 };
+  }
+  if (layout.kind === 'chunked')
+    return {
+      ...base,
+      storage: `chunks:${layout.index.address}:${name}`,
+      source,
+      offset: 0,
+      special: async (start, out, signal) => {
+        fill(start, out);
+        await readChunks(dataset, layout, start, out, signal);
+      },
+    };
+  if (layout.address === undefined)
+    return {
+      ...base,
+      storage: `unwritten:${name}`,
+      source,
+      offset: 0,
+      special: async (start, out) => fill(start, out),
+    };
+  const offset = file.base + layout.address;
+  if (offset + bytes > source.size)
+    throw file.malformed(`dataset ${quoted} should end at byte ${offset + bytes}, but the file ends at ${source.size}`);
+  return { ...base, storage: bytes > 0 ? `0:${offset}:${offset + bytes}` : `empty:${name}`, source, offset };
+
+  /** What was never written has the dataset's own value, zero for the most part. */
+  function fill(start: number, out: Float32Array): void {
+    if (!(start >= 0 && start + out.length <= count))
+      throw new RankscopeError('wrong-use', name, `elements ${start} to ${start + out.length} were asked for`);
+    const value = new Float32Array(1);
+    if (dataset.fill) {
+      const own = dataset.fill.slice();
+      if (type.bigEndian) swapByteOrder(own, type.bytes);
+      decode(type.dtype, own, value);
+    }
+    out.fill(value[0]!);
+  }
+}
+
+/** The same kernel with its values in the order of the plain layer. */
+export function inPlainOrder(stored: Hdf5Tensor, kernel: CudnnKernel): Hdf5Tensor {
+  return {
+    ...stored,
+    special: async (start, out, signal) => {
+      const [rows = 0, cols = 0] = stored.shape;
+      if (4 * rows * cols > MAX_CONVERTED)
+        throw new RankscopeError(
+          'too-large',
+          stored.name,
+          `a CuDNN kernel of ${rows} x ${cols} is converted whole; at most ${MAX_CONVERTED} bytes are`,
+        );
+      const whole = new Float32Array(rows * cols);
+      if (stored.special) await stored.special(0, whole, signal);
+      else await readStoredTensor(stored, 0, whole, signal);
+      out.set(unscramble(whole, rows, cols, kernel).subarray(start, start + out.length));
+    },
+  };
+}

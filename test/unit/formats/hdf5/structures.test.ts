@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Checkpoint } from '../../../../src/formats/checkpoint.ts';
+import { openCheckpoint } from '../../../../src/formats/open.ts';
+import { testFolder } from '../folder.ts';
+import { python } from '../python.ts';
+import { rejectsWith } from '../rejectsWith.ts';
+
+const FOLDER = fileURLToPath(new URL('../../../fixtures/hdf5/structures/', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../../../python/hdf5_structures.py', import.meta.url));
+
+/** The values by place where there are many, zeros left out; null where they are no numbers for h5py. */
+type Values = number[] | Record<string, number> | null;
+
+interface Expected {
+  readonly datasets: Readonly<Record<string, [shape: number[], dtype: string, values: Values]>>;
+  readonly texts: Readonly<Record<string, string>>;
+}
+
+const expectedIn = (folder: string): Record<string, Expected> =>
+  JSON.parse(readFileSync(`${folder}/expected.json`, 'utf8'));
+
+/** The type's name by numpy's: a kind and bytes. */
+function dtypeOf(numpy: string): string {
+  const [, kind = '', bytes = ''] = /^[<>|=](\w)(\d+)$/.exec(numpy) ?? [];
+  return kind === 'V' ? 'OPAQUE' : `${{ f: 'F', i: 'I', u: 'U' }[kind]}${8 * Number(bytes)}`;
+}
+
+async function valuesOf(checkpoint: Checkpoint, name: string, start = 0, end?: number): Promise<Float32Array> {
+  const tensor = checkpoint.tensors.find((each) => each.name === name)!;
+  const count = tensor.shape.reduce((product, size) => product * size, 1);
+  const out = new Float32Array((end ?? count) - start);
+  await checkpoint.read(tensor, start, out);
+  return out;
+}
+
+async function agrees(path: string, { datasets, texts }: Expected): Promise<void> {
+  const checkpoint = await openCheckpoint(path);
+  const tensors = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
+  for (const [name, [shape, dtype, values]] of Object.entries(datasets)) {
+    const tensor = tensors.get(name);
+    assert.deepEqual(tensor?.shape, shape, name);
+    if (values === null) continue;
+    assert.equal(tensor?.dtype, dtypeOf(dtype), name);
+    const count = shape.reduce((product, size) => product * size, 1);
+    const truth = new Float32Array(count);
+    for (const [at, value] of Object.entries(values)) truth[Number(at)] = value;
+    assert.deepEqual(await valuesOf(checkpoint, name), truth, name);
+    if (count > 4) assert.deepEqual(await valuesOf(checkpoint, name, 3, count - 1), truth.subarray(3, -1), name);
+  }
+  for (const [name, text] of Object.entries(texts)) {
+    const own = checkpoint.metadata.get(name)!;
+    assert.ok(text.startsWith(own.replace(/…$/, '')) && (own === text || own.length > 2000), name);
+  }
+  assert.equal(checkpoint.metadata.size, Object.keys(texts).length);
+  await checkpoint.close();
+}
+
+describe('hdf5 structures', () => {
+  const folder = testFolder();
+
+  for (const [file, expected] of Object.entries(expectedIn(FOLDER))) {
+    it(`${file}: every dataset has h5py's shape, type and values, every text h5py's letters`, () =>
+      agrees(FOLDER + file, expected));
+  }
+
+  it('agrees with h5py on large files of each structure, made anew', async function () {
+    const made = folder.path('made');
+    const script = `import runpy, sys; sys.argv[:] = [${JSON.stringify(SCRIPT)}, ${JSON.stringify(made)}, 'large']
+runpy.run_path(${JSON.stringify(SCRIPT)})
+print('{}')`;
+    python(this, ['h5py', 'numpy'], script);
+    for (const [file, expected] of Object.entries(expectedIn(made))) await agrees(`${made}/${file}`, expected);
+  }).timeout(120_000);
+
+  it('reads a bfloat16 weight as Keras marks it, and no other two bytes', async () => {
+    const checkpoint = await openCheckpoint(`${FOLDER}attributes.h5`);
+    assert.deepEqual(
+      checkpoint.tensors.map(({ name, dtype }) => [name, dtype]),
+      [
+        ['weight', 'BF16'],
+        ['plain bytes', 'OPAQUE'],
+      ],
+    );
+    assert.deepEqual([...(await valuesOf(checkpoint, 'weight'))], [1.5, -3]);
+    await checkpoint.close();
+  });
+
+  it('names a filter that it does not undo, and reads what went through none', async () => {
+    const checkpoint = await openCheckpoint(`${FOLDER}refused.h5`);
+    await rejectsWith(valuesOf(checkpoint, 'scale-offset'), 'unsupported', /scale-offset.*known are gzip/);
+    assert.equal((await valuesOf(checkpoint, 'kernel')).length, 4);
+    await checkpoint.close();
+  });
+});
