@@ -112,4 +112,5 @@ function* lines(report: ApplyReport): Generator<string> {
   yield `\n${count(report.parametersBefore)} parameters became ${count(report.parametersAfter)}, `;
   yield `${byteCount(report.bytesBefore)} became ${byteCount(report.bytesAfter)}\n`;
   yield `Written to ${report.out}${report.code === null ? '' : ` and ${report.code}`}\n`;
+  for (const remark of report.remarks ?? []) yield `${remark}\n`;
 }

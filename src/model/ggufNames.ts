@@ -1,33 +1,45 @@
-/** llama.cpp's name of a module in a block, and the name that the model's PyTorch code has (gguf-py, tensor_mapping.py). */
-const IN_BLOCK: Readonly<Record<string, string>> = {
-  attn_q: 'self_attn.q_proj',
-  attn_k: 'self_attn.k_proj',
-  attn_v: 'self_attn.v_proj',
-  attn_output: 'self_attn.o_proj',
-  attn_q_norm: 'self_attn.q_norm',
-  attn_k_norm: 'self_attn.k_norm',
-  attn_norm: 'input_layernorm',
-  ffn_norm: 'post_attention_layernorm',
-  ffn_gate: 'mlp.gate_proj',
-  ffn_up: 'mlp.up_proj',
-  ffn_down: 'mlp.down_proj',
-};
-const OUTSIDE: Readonly<Record<string, string>> = {
-  token_embd: 'model.embed_tokens',
-  output_norm: 'model.norm',
-  output: 'lm_head',
-};
+import { type GgufArchitecture, ggufArchitecture } from './ggufArchitectures.ts';
+
+/** A name of llama.cpp's taken apart. */
+export interface GgufName {
+  /** Null outside of the blocks. */
+  readonly layer: number | null;
+  /** e.g. `attn_q`. */
+  readonly part: string;
+  readonly parameter: 'weight' | 'bias';
+  /** The slice of a stack of experts that `name[3]` is; null for a whole tensor. */
+  readonly slice: number | null;
+}
+
+/** `blk.0.ffn_up_exps.weight[3]` taken apart; undefined for a name of another kind. */
+export function ggufName(name: string): GgufName | undefined {
+  const match = /^(?:blk\.(\d+)\.)?([a-z_]\w*)\.(weight|bias)(?:\[(\d+)\])?$/.exec(name);
+  if (!match) return undefined;
+  const [, layer, part = '', parameter, slice] = match;
+  return {
+    layer: layer === undefined ? null : Number(layer),
+    part,
+    parameter: parameter as 'weight' | 'bias',
+    slice: slice === undefined ? null : Number(slice),
+  };
+}
+
+/** The name in Hugging Face's code; undefined where the architecture has no such part. A stack is named by one of its slices only. */
+export function huggingFaceName(architecture: GgufArchitecture, name: GgufName): string | undefined {
+  const { layer, part, parameter, slice } = name;
+  const table = layer === null ? architecture.outside : architecture.block;
+  if (!Object.hasOwn(table, part)) return undefined;
+  const path = layer === null ? table[part]! : `${architecture.layers}.${layer}.${table[part]!}`;
+  if (path.includes('#') !== (slice !== null)) return undefined;
+  return `${path.replace('#', String(slice))}.${parameter}`;
+}
 
 /**
- * The name in the model's PyTorch code of a tensor that GGUF calls `name`, for the models built like LLaMA (Mistral, Qwen, ...); undefined
- * for every other name, because llama.cpp calls the parts of unlike models alike. Rows of q and k stand in another order in GGUF
- * (its rotary positions pair other rows), which no singular value sees.
+ * The name in the model's PyTorch code of a tensor that GGUF calls `name`, or of a slice of one; undefined where none is known. An
+ * architecture that is not known here is taken to be built like LLaMA, as most are.
  */
-export function pytorchNameOfGguf(name: string): string | undefined {
-  const match = /^(?:blk\.(\d+)\.)?([a-z_]+)\.(weight|bias)$/.exec(name);
-  if (!match) return undefined;
-  const [, layer, part = '', kind] = match;
-  const table = layer === undefined ? OUTSIDE : IN_BLOCK;
-  if (!Object.hasOwn(table, part)) return undefined;
-  return layer === undefined ? `${table[part]}.${kind}` : `model.layers.${layer}.${table[part]}.${kind}`;
+export function pytorchNameOfGguf(name: string, architecture?: string): string | undefined {
+  const parts = ggufName(name);
+  const known = ggufArchitecture(architecture) ?? ggufArchitecture('llama');
+  return parts && known && huggingFaceName(known, parts);
 }

@@ -1,4 +1,5 @@
 import type { EngineInfo } from '../base/engineInfo.ts';
+import type { AdapterComparison } from '../model/comparison.ts';
 import type { Analysis, CheckpointSummary, MatrixFinding, Place, Skipped } from '../model/findings.ts';
 import type { Plan, PlanRequest } from '../model/plan.ts';
 
@@ -15,6 +16,8 @@ export interface Calls {
   prioritize: Call<{ path: string; names: readonly string[] }, void>;
   /** All singular values of one matrix. */
   spectrum: Call<{ path: string; name: string }, Spectrum, StepProgress>;
+  /** Several adapters of one base, layer by layer. */
+  compare: Call<{ paths: readonly string[] }, AdapterComparison, StepProgress>;
   plan: Call<{ path: string; request: PlanRequest } & EngineRequest, Plan, StepProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
   clearCache: Call<Record<string, never>, { bytes: number }>;
@@ -133,4 +136,6 @@ export interface ApplyReport {
     readonly predictedError: number;
     readonly measuredError: number;
   }[];
+  /** What a person should know of the file that was written, one sentence each. */
+  readonly remarks?: readonly string[];
 }

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { RankscopeError } from '../base/errors.ts';
+import type { Checkpoint } from '../formats/checkpoint.ts';
 import type { MatrixRef } from '../model/anatomy.ts';
 import type { Plan } from '../model/plan.ts';
 import type { ApplyReport, ApplyRequest, CallContext, StepProgress } from '../protocol/service.ts';
@@ -11,6 +12,7 @@ import { pythonModule } from '../write/python.ts';
 import { writeTarget } from '../write/target.ts';
 import { deviceResidual } from './deviceResidual.ts';
 import type { Opened } from './opened.ts';
+import { outgoing } from './outgoing.ts';
 import { matrixRows } from './rows.ts';
 import type { SpectraParts } from './spectra.ts';
 
@@ -21,16 +23,16 @@ export async function apply(
   request: ApplyRequest,
   { signal, progress }: CallContext<StepProgress>,
 ): Promise<ApplyReport> {
-  const { checkpoint, anatomy } = opened;
-  const { plan, out, code, overwrite = false } = request;
+  const { out, code, overwrite = false } = request;
   const engine = engines.settle(request);
-  refuseOther(plan, opened);
+  refuseOther(request.plan, opened);
   const codeTarget = code === undefined ? undefined : await checkedCode(code, request, opened);
-  const ties = await opened.tiesByContent(signal);
+  const leaving = outgoing(opened, request.plan, await opened.tiesByContent(signal));
+  const { checkpoint, matrices, plan, ties, remarks } = leaving;
   return engines.hold(engine, signal, async () => {
     const report = await writeFactorized({
       checkpoint,
-      matrices: anatomy.matrices,
+      matrices,
       plan,
       ties,
       out,
@@ -48,11 +50,11 @@ export async function apply(
     });
     if (codeTarget) {
       const text = new TextEncoder().encode(
-        pythonModule({ plan, matrices: anatomy.matrices, weights: path.basename(out) }),
+        pythonModule({ plan, matrices, weights: path.basename(out), remarks, ...ggufFileOf(checkpoint) }),
       );
       await writeTarget({ ...codeTarget, bytes: text.length }, (append) => append(text));
     }
-    return { ...report, code: code ?? null };
+    return { ...report, code: code ?? null, ...(remarks.length > 0 ? { remarks } : {}) };
   });
 }
 
@@ -65,6 +67,11 @@ function refuseOther({ checkpoint: planned }: Plan, { checkpoint }: Opened): voi
     `it has ${checkpoint.bytes} bytes, the plan is for ${planned.path} with ${planned.bytes}`,
     'Make a new plan for this checkpoint',
   );
+}
+
+/** transformers makes a configuration from a GGUF file by itself. */
+function ggufFileOf({ format, files }: Checkpoint): { ggufFile?: string } {
+  return format === 'gguf' && files[0] ? { ggufFile: path.basename(files[0].path) } : {};
 }
 
 /** Looked at before the weights are written, so that a wrong name costs nothing. */

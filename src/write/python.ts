@@ -8,13 +8,17 @@ export interface PythonRequest {
   readonly matrices: readonly MatrixRef[];
   /** File name of the factorized checkpoint, for the usage lines. */
   readonly weights: string;
+  /** What a person who uses the code should know of the checkpoint, one sentence each. */
+  readonly remarks?: readonly string[];
+  /** File name of the GGUF checkpoint that it was made from: transformers reads the configuration from that. */
+  readonly ggufFile?: string;
 }
 
 /**
  * The text of a Python file that stands alone (torch and safetensors apart): the layers that hold factors, only those that are
  * needed, and `load_lowrank`, which puts them into a model and loads the factorized checkpoint.
  */
-export function pythonModule({ plan, matrices, weights }: PythonRequest): string {
+export function pythonModule({ plan, matrices, weights, remarks = [], ggufFile }: PythonRequest): string {
   const byName = new Map(matrices.map((matrix) => [matrix.name, matrix]));
   const planned = plan.matrices.flatMap(({ name, rank }) => (rank === null ? [] : [byName.get(name)!])).filter(Boolean);
   const layers = LAYERS.filter((layer) => layer.always || planned.some((matrix) => layer.holds(matrix)));
@@ -25,9 +29,9 @@ export function pythonModule({ plan, matrices, weights }: PythonRequest): string
   ];
   const head = `"""Low-rank layers for ${safe(weights)}, and a loader that puts them into the model. Written by Rankscope.
 
-${summary.join('\n')}
+${[...summary, ...remarks.map(safe)].join('\n')}
 
-    model = TheModel(config)
+${ggufFile === undefined ? '' : `    config = transformers.AutoConfig.from_pretrained(".", gguf_file="${safe(ggufFile)}")\n`}    model = TheModel(config)
     load_lowrank(model, "${safe(weights)}")
 """
 

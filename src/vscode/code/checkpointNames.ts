@@ -1,5 +1,6 @@
 import { pytorchNameOfGguf } from '../../model/ggufNames.ts';
-import type { CheckpointView, MatrixView } from '../../protocol/service.ts';
+import type { MatrixView } from '../../protocol/service.ts';
+import type { ViewInCode } from './codeCalls.ts';
 import { type Places, placeClasses } from './placeClasses.ts';
 import type { CheckpointNames } from './resolveTarget.ts';
 import { TensorTrie } from './tensorTrie.ts';
@@ -10,10 +11,10 @@ export interface NamesInCode extends CheckpointNames {
   readonly matrices: readonly { readonly name: string; readonly matrix: MatrixView }[];
 }
 
-const known = new WeakMap<CheckpointView, NamesInCode>();
+const known = new WeakMap<ViewInCode, NamesInCode>();
 
 /** The names of a checkpoint as the model's code spells them, indexed once. */
-export function namesOf(view: CheckpointView): NamesInCode {
+export function namesOf(view: ViewInCode): NamesInCode {
   let names = known.get(view);
   if (!names) {
     const inCode = (name: string) =>

@@ -1,0 +1,111 @@
+import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import { derived } from '../derived.ts';
+import { givesStored } from '../givesStored.ts';
+import { CHUNK_BYTES } from '../limits.ts';
+
+/** Where the elements of a rearranged tensor are among those of its origin. */
+export type Arrangement =
+  /** Row r is row `rowAt(r)` of the origin; the vector of a bias has rows of one. */
+  | { readonly kind: 'rows'; readonly cols: number; rowAt(row: number): number }
+  /** The transpose of an origin of `rows` x `cols`. */
+  | { readonly kind: 'transposed'; readonly rows: number; readonly cols: number };
+
+/** A tensor whose values come from another one. */
+export interface RearrangedTensor extends TensorInfo {
+  readonly origin: TensorInfo;
+  /** Element of the origin that it begins at: a slice of a stack. */
+  readonly offset: number;
+  readonly arrangement?: Arrangement;
+  /** Added to each value. */
+  readonly plus?: number;
+}
+
+/** The checkpoint `base` with other tensors, each made from one of its own. Memory beyond what is asked for: some rows, or a few MB. */
+export function rearranged(base: Checkpoint, tensors: readonly RearrangedTensor[]): Checkpoint {
+  return derived(base, {
+    tensors,
+    async read(tensor, start, out, signal) {
+      const { origin, offset, arrangement, plus } = tensor as RearrangedTensor;
+      const read = (element: number, part: Float32Array) => base.read(origin, offset + element, part, signal);
+      await gather(tensor.name, arrangement, start, out, 1, read, signal);
+      if (plus !== undefined) for (let i = 0; i < out.length; i++) out[i]! += plus;
+    },
+    readStored(tensor, offset, out, signal) {
+      const own = tensor as RearrangedTensor;
+      if (own.plus !== undefined || !givesStored(base, own.origin)) return undefined;
+      return storedBytes(base, own, offset, out, signal);
+    },
+    quantizationDeviation(tensor, start, length, signal) {
+      const { origin, offset } = tensor as RearrangedTensor;
+      return base.quantizationDeviation?.(origin, offset + start, length, signal);
+    },
+  });
+}
+
+async function storedBytes(
+  base: Checkpoint,
+  { name, origin, offset, arrangement, shape, bytes }: RearrangedTensor,
+  start: number,
+  out: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const size = bytes / shape.reduce((product, each) => product * each, 1);
+  const read = async (element: number, part: Uint8Array) => {
+    await base.readStored!(origin, (offset + element) * size, part, signal);
+  };
+  const first = Math.floor(start / size);
+  const last = Math.ceil((start + out.length) / size);
+  const isWhole = start === first * size && start + out.length === last * size;
+  const elements = isWhole ? out : new Uint8Array((last - first) * size);
+  await gather(name, arrangement, first, elements, size, read, signal);
+  if (!isWhole) out.set(elements.subarray(start - first * size, start - first * size + out.length));
+  return out;
+}
+
+/** Fills `out`, which has `width` entries for each element, from element `start` of the arranged tensor on. */
+async function gather<Values extends Float32Array | Uint8Array>(
+  name: string,
+  arrangement: Arrangement | undefined,
+  start: number,
+  out: Values,
+  width: number,
+  read: (element: number, part: Values) => Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const part = (from: number, to: number) => out.subarray(from * width, to * width) as Values;
+  const end = start + out.length / width;
+  if (!Number.isInteger(end)) throw new RankscopeError('wrong-use', name, 'a part of an element was asked for');
+  if (!arrangement) return read(start, out);
+  const { cols } = arrangement;
+  if (arrangement.kind === 'rows') {
+    for (let at = start; at < end; ) {
+      throwIfCancelled(signal, name);
+      const row = Math.floor(at / cols);
+      const origin = arrangement.rowAt(row);
+      // Rows that follow each other in the origin as well are read as one.
+      let rows = 1;
+      while ((row + rows) * cols < end && arrangement.rowAt(row + rows) === origin + rows) rows++;
+      const stop = Math.min(end, (row + rows) * cols);
+      await read(origin * cols + at - row * cols, part(at - start, stop - start));
+      at = stop;
+    }
+    return;
+  }
+  const { rows } = arrangement;
+  const lines = Math.max(1, Math.floor(CHUNK_BYTES / (cols * width * out.BYTES_PER_ELEMENT)));
+  for (let first = 0; first < rows; first += lines) {
+    throwIfCancelled(signal, name);
+    const count = Math.min(lines, rows - first);
+    const block = new (out.constructor as new (length: number) => Values)(count * cols * width);
+    await read(first * cols, block);
+    for (let col = Math.floor(start / rows); col * rows < end; col++) {
+      const from = Math.max(start, col * rows + first);
+      const to = Math.min(end, col * rows + first + count);
+      for (let at = from; at < to; at++) {
+        const cell = ((at - col * rows - first) * cols + col) * width;
+        for (let k = 0; k < width; k++) out[(at - start) * width + k] = block[cell + k]!;
+      }
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
+import type { Checkpoint, TensorInfo } from '../../../src/formats/checkpoint.ts';
+import { givesStored } from '../../../src/formats/givesStored.ts';
+import { ggufForm } from '../../../src/write/ggufForm.ts';
+import { checkpointPath } from '../formats/checkpointFiles.ts';
+import { f32s, ggufBytes, text, u32 } from '../formats/gguf/ggufBytes.ts';
+import { python } from '../formats/python.ts';
+import { readAll, withCheckpoint } from '../formats/readAll.ts';
+import { scratchFolder } from './written.ts';
+
+/** The stored bytes of a tensor, asked for in pieces that end inside of rows and of numbers. */
+async function bytesOf(checkpoint: Checkpoint, tensor: TensorInfo): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < tensor.bytes; at += 1021)
+    pieces.push((await checkpoint.readStored!(tensor, at, new Uint8Array(Math.min(1021, tensor.bytes - at))))!);
+  return Buffer.concat(pieces);
+}
+
+async function singularValues(checkpoint: Checkpoint, name: string): Promise<readonly number[]> {
+  const tensor = checkpoint.tensors.find((each) => each.name === name)!;
+  const [rows, cols] = tensor.shape as [number, number];
+  const backend = createReferenceBackend();
+  const matrix = await backend.allocate(rows, cols);
+  await backend.upload(matrix, 0, rows, (out) => checkpoint.read(tensor, 0, out));
+  const { values } = await backend.svd(matrix, Math.min(rows, cols));
+  return [...values];
+}
+
+describe('a GGUF checkpoint in the form of Hugging Face', function () {
+  this.timeout(180_000);
+  const folder = scratchFolder();
+
+  it('has the names and the values, to the bit, of transformers’ model, for every architecture that is known', async function () {
+    const script = readFileSync('test/python/make_gguf.py', 'utf8');
+    const made = python(this, ['torch', 'transformers', 'gguf', 'safetensors'], script, folder) as object;
+    assert.equal(Object.keys(made).length, 33);
+    for (const name of Object.keys(made)) {
+      const expected = await withCheckpoint(path.join(folder, `${name}.safetensors`), readAll);
+      await withCheckpoint(path.join(folder, `${name}.gguf`), async (checkpoint) => {
+        const form = ggufForm(checkpoint)!;
+        const values = await readAll(form.checkpoint);
+        assert.deepEqual(Object.keys(values).sort(), Object.keys(expected).sort(), name);
+        for (const [tensor, each] of Object.entries(values))
+          assert.deepEqual(
+            Buffer.from(Float32Array.from(each).buffer),
+            Buffer.from(Float32Array.from(expected[tensor]!).buffer),
+            `${name}: ${tensor}`,
+          );
+        for (const tensor of form.checkpoint.tensors)
+          if (givesStored(form.checkpoint, tensor))
+            assert.deepEqual(
+              await bytesOf(form.checkpoint, tensor),
+              Buffer.from(Float32Array.from(expected[tensor.name]!).buffer),
+              `${name}: bytes of ${tensor.name}`,
+            );
+        assert.ok(
+          form.remarks.every((remark) => /\(tied\)\.$/.test(remark)),
+          form.remarks.join(),
+        );
+      });
+    }
+  });
+
+  it('is stories260K of Hugging Face, to the bit, from llama.cpp’s F32', async function () {
+    const expected = await withCheckpoint(checkpointPath(this, 'stories260K-hf/model.safetensors'), readAll);
+    await withCheckpoint(checkpointPath(this, 'stories260K-gguf/stories260K.F32.gguf'), async (checkpoint) => {
+      const form = ggufForm(checkpoint)!;
+      assert.deepEqual(await readAll(form.checkpoint), expected);
+      assert.deepEqual(form.tiedHead, { embedding: 'model.embed_tokens.weight', head: 'lm_head.weight' });
+      const own = await readAll(checkpoint);
+      assert.notDeepEqual(own['blk.0.attn_q.weight'], expected['model.layers.0.self_attn.q_proj.weight']);
+    });
+  });
+
+  it('has the same singular values, though its rows stand in another order', async function () {
+    await withCheckpoint(checkpointPath(this, 'stories260K-gguf/stories260K.Q8_0.gguf'), async (checkpoint) => {
+      const form = ggufForm(checkpoint)!.checkpoint;
+      const own = await singularValues(checkpoint, 'blk.1.attn_k.weight');
+      const there = await singularValues(form, 'model.layers.1.self_attn.k_proj.weight');
+      const bound = 64 * Number.EPSILON * own[0]!;
+      for (const [k, value] of own.entries()) assert.ok(Math.abs(value - there[k]!) <= bound, `value ${k}`);
+    });
+  });
+
+  it('keeps what it does not know under its name, and leaves out what code computes, and says so', async () => {
+    const word = (value: string) => text(value);
+    const tensor = (name: string, ...dimensions: number[]) => {
+      const count = dimensions.reduce((product, each) => product * each, 1);
+      return { name, dimensions, type: 0, data: f32s(...Array.from({ length: count }, (_, i) => i)) };
+    };
+    const open = async (metadata: [string, number, Uint8Array][], use: (checkpoint: Checkpoint) => void) => {
+      const file = path.join(folder, 'made.gguf');
+      const tensors = [
+        tensor('blk.0.attn_q.weight', 2, 8),
+        tensor('blk.0.hyper.weight', 2, 2),
+        tensor('rope_freqs.weight', 4),
+      ];
+      writeFileSync(file, ggufBytes({ metadata, tensors }));
+      await withCheckpoint(file, use);
+    };
+    await open(
+      [
+        ['general.architecture', 8, word('llama')],
+        ['llama.attention.head_count', 4, u32(2)],
+      ],
+      (checkpoint) => {
+        const { checkpoint: there, remarks, parametersLeftOut } = ggufForm(checkpoint)!;
+        assert.deepEqual(
+          there.tensors.map(({ name }) => name),
+          ['model.layers.0.self_attn.q_proj.weight', 'blk.0.hyper.weight'],
+        );
+        assert.equal(parametersLeftOut, 4);
+        assert.match(remarks.join(), /1 tensors keep llama\.cpp's names.*blk\.0\.hyper\.weight/);
+      },
+    );
+    for (const metadata of [
+      [['general.architecture', 8, word('unheard-of')]],
+      [['general.architecture', 8, word('llama')]],
+      [],
+    ] as [string, number, Uint8Array][][])
+      await open(metadata, (checkpoint) => {
+        const form = ggufForm(checkpoint)!;
+        assert.equal(form.checkpoint, checkpoint);
+        assert.match(form.remarks.join(), /names and the order of rows are llama\.cpp's/);
+      });
+  });
+});
