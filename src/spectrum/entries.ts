@@ -71,21 +71,23 @@ export class EntryScan {
     }
     // NaN and infinity both make the f64 sum of squares of f32 numbers non-finite, and nothing else does.
     if (!Number.isFinite(squares)) this.#refuse(entries);
-    this.#takeSample(entries.length, (places) => places.map((place) => entries[place]!));
+    const picked = this.#pick(entries, this.#sample.subarray(this.#sampled));
+    for (let i = 0; i < picked.length; i++) picked[i] = Math.abs(picked[i]!);
     this.addSums({ squares, largest: maximum }, entries.length);
   }
 
   /** The entries that a device will tell the sums of, as they are stored: some are looked at here. */
   sampleStored(encoding: Encoding, bytes: Uint8Array): void {
     const size = ENCODED_BYTES[encoding];
-    const codes = numbersIn(CODES[size], size, bytes, bytes.length / size);
-    this.#takeSample(codes.length, (places) => {
-      const picked = new Uint8Array(places.length * size);
-      numbersIn(CODES[size], size, picked, places.length).set(places.map((place) => codes[place]!));
-      const values = new Float32Array(places.length);
-      decodeFloats(encoding, picked, values);
-      return values;
-    });
+    const codes = numbersIn<Codes>(CODES[size], size, bytes, bytes.length / size);
+    const goal = this.#sample.subarray(this.#sampled);
+    const { byteOffset, byteLength, buffer } = this.#pick(
+      codes,
+      codes.slice(0, Math.ceil(codes.length / this.#stride) + 1),
+    );
+    const values = goal.subarray(0, byteLength / size);
+    decodeFloats(encoding, new Uint8Array(buffer, byteOffset, byteLength), values);
+    for (let i = 0; i < values.length; i++) values[i] = Math.abs(values[i]!);
   }
 
   /** What a device found in the next `count` entries, which were sampled before and are finite. */
@@ -96,9 +98,7 @@ export class EntryScan {
   }
 
   result(): EntryStatistics {
-    const sample = this.#sample.subarray(0, this.#sampled);
-    const median =
-      sample.length > 0 ? (select(sample, (sample.length - 1) >> 1) + select(sample, sample.length >> 1)) / 2 : 0;
+    const median = this.#sampled > 0 ? medianOf(this.#sample.subarray(0, this.#sampled)) : 0;
     return {
       count: this.#count,
       frobeniusNorm: Math.sqrt(this.#squares),
@@ -107,17 +107,15 @@ export class EntryScan {
     };
   }
 
-  /** Takes those of the next `count` entries that are sampled; `pick` gives the values at places among them. */
-  #takeSample(count: number, pick: (places: Float64Array) => ArrayLike<number>): void {
-    const end = this.#count + count;
-    const places: number[] = [];
+  /** Those of the next entries that are sampled, in the first places of `goal`. */
+  #pick<Numbers extends Codes | Float32Array>(entries: Numbers, goal: Numbers): Numbers {
     const first = this.#sampled;
+    const end = this.#count + entries.length;
     while (this.#nextSample < end && this.#sampled < this.#sample.length) {
-      places.push(this.#nextSample - this.#count);
-      this.#nextSample = this.#placeOf(++this.#sampled);
+      goal[this.#sampled++ - first] = entries[this.#nextSample - this.#count]!;
+      this.#nextSample = this.#placeOf(this.#sampled);
     }
-    const values = pick(Float64Array.from(places));
-    for (let i = 0; i < places.length; i++) this.#sample[first + i] = Math.abs(values[i]!);
+    return goal.subarray(0, this.#sampled - first) as Numbers;
   }
 
   #placeOf(sample: number): number {
@@ -134,6 +132,17 @@ export class EntryScan {
       'A matrix with NaN or infinity has no singular values: repair the checkpoint or leave this tensor out',
     );
   }
+}
+
+/** The order of the values changes. */
+function medianOf(values: Float32Array): number {
+  const middle = values.length >> 1;
+  const upper = select(values, middle);
+  if (values.length % 2 === 1) return upper;
+  // What is left of the middle is no larger than it.
+  let lower = 0;
+  for (let i = 0; i < middle; i++) lower = Math.max(lower, values[i]!);
+  return (lower + upper) / 2;
 }
 
 /** The value that would be at `index` were the values sorted; their order changes (Hoare's quickselect). */
