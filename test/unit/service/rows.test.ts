@@ -19,6 +19,15 @@ function source(reads: number[] = []): RowSource {
   };
 }
 
+/** The same numbers in BF16: the upper halves of their f32. */
+const CODES = new Uint8Array(Uint16Array.from(new Uint32Array(EXPECTED.slice().buffer), (bits) => bits >>> 16).buffer);
+
+function storedSource(): RowSource {
+  const read = async (row: number, out: Uint8Array) =>
+    out.set(CODES.subarray(row * COLS * 2, row * COLS * 2 + out.length));
+  return { ...source(), stored: { encoding: 'BF16', read } };
+}
+
 describe('reading ahead', () => {
   for (const rowsHeld of [0, 1, 4, 7, 100]) {
     it(`gives every row where ${rowsHeld} rows are held in memory`, async () => {
@@ -56,10 +65,37 @@ describe('reading ahead', () => {
     await ahead.read(3, out);
     assert.deepEqual(out, EXPECTED.slice(3 * COLS, 5 * COLS));
     assert.deepEqual(reads, [0, 3]);
-    const memory = buffers.take(ROWS * COLS);
-    assert.deepEqual(memory, EXPECTED);
-    assert.notEqual(buffers.take(ROWS * COLS), memory);
+    const memory = buffers.take(EXPECTED.byteLength);
+    assert.deepEqual(new Float32Array(memory.buffer), EXPECTED);
+    assert.notEqual(buffers.take(EXPECTED.byteLength), memory);
   });
+
+  it('its memory serves the next matrix at once where it was filled', async () => {
+    const buffers = new Buffers();
+    const ahead = readAhead(source(), 1e6, buffers, undefined);
+    await ahead.read(0, new Float32Array(COLS));
+    ahead.release();
+    assert.deepEqual(new Float32Array(buffers.take(EXPECTED.byteLength).buffer), EXPECTED);
+  });
+
+  for (const rowsHeld of [0, 1, 4, 7, 100]) {
+    it(`gives stored rows as they are stored where ${rowsHeld} of them are held in memory`, async () => {
+      const ahead = readAhead(storedSource(), rowsHeld * COLS * 2, new Buffers(), undefined);
+      assert.equal(ahead.stored?.encoding, 'BF16');
+      for (const [row, count] of [
+        [0, 7],
+        [3, 2],
+        [6, 1],
+      ] as const) {
+        const out = new Uint8Array(count * COLS * 2);
+        await ahead.stored!.read(row, out);
+        assert.deepEqual(out, CODES.slice(row * COLS * 2, (row + count) * COLS * 2));
+      }
+      const values = new Float32Array(COLS);
+      await ahead.read(2, values);
+      assert.deepEqual(values, EXPECTED.slice(2 * COLS, 3 * COLS));
+    });
+  }
 
   it('keeps a failure for the first read', async () => {
     const failing: RowSource = {
@@ -81,4 +117,9 @@ it('the end of a source is noticed with its last row, not before', async () => {
   assert.equal(ended, 0);
   await noticed.read(4, new Float32Array(3 * COLS));
   assert.equal(ended, 1);
+  const stored = noticeEnd(storedSource(), () => ended++).stored!;
+  await stored.read(0, new Uint8Array(6 * COLS * 2));
+  assert.equal(ended, 1);
+  await stored.read(6, new Uint8Array(COLS * 2));
+  assert.equal(ended, 2);
 });
