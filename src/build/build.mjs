@@ -27,7 +27,7 @@ const bundles = [
   {
     ...node,
     format: 'cjs',
-    entryPoints: { extension: 'src/vscode/extension.ts' },
+    entryPoints: { extension: 'src/vscode/extension.ts', codeWorker: 'src/vscode/code/worker.ts' },
     outExtension: { '.js': '.cjs' },
     // The parser's ES module asks import.meta for its place, which a CommonJS bundle does not have.
     alias: { 'web-tree-sitter': path.resolve('node_modules/web-tree-sitter/web-tree-sitter.cjs') },

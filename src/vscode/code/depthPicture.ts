@@ -1,4 +1,4 @@
-import type { MatrixFinding } from '../../model/findings.ts';
+import type { FindingInCode } from './codeCalls.ts';
 
 const WIDTH = 320;
 const HEIGHT = 52;
@@ -13,11 +13,11 @@ const AXIS = '#8888887f';
  * Effective rank over depth as an image address, the height being all ranks the matrix could have; the dashed line is break-even.
  * undefined for fewer than two layers: there is no depth to see.
  */
-export function depthPicture(findings: readonly MatrixFinding[]): string | undefined {
+export function depthPicture(findings: readonly FindingInCode[]): string | undefined {
   if (findings.length < 2) return undefined;
   const x = (index: number) => MARGIN + ((WIDTH - 2 * MARGIN) * index) / (findings.length - 1);
   const y = (share: number) => HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * share;
-  const share = ({ shape }: MatrixFinding, rank: number) => Math.min(1, rank / Math.min(...shape));
+  const share = ({ shape }: FindingInCode, rank: number) => Math.min(1, rank / Math.min(...shape));
   const path = (ranks: readonly number[]) =>
     ranks.map((rank, index) => `${x(index).toFixed(1)},${y(share(findings[index]!, rank)).toFixed(1)}`).join(' ');
   const ranks = path(findings.map(({ effectiveRank }) => effectiveRank));

@@ -1,4 +1,5 @@
-import { ENERGY_LEVELS, type MatrixFinding } from '../../model/findings.ts';
+import { ENERGY_LEVELS } from '../../model/findings.ts';
+import type { FindingInCode } from './codeCalls.ts';
 import { depthPicture } from './depthPicture.ts';
 import { type ModuleRanks, type Range, rangeOf } from './rankSummary.ts';
 
@@ -37,7 +38,7 @@ function oneModule(path: string, file: string, { pattern, matrices, findings }: 
 }
 
 /** One column for each measure: a table that is as low as can be, so that the picture below it is seen too. */
-function measuresTable(findings: readonly MatrixFinding[]): string {
+function measuresTable(findings: readonly FindingInCode[]): string {
   const columns = [
     { title: 'effective', digits: 1, values: findings.map(({ effectiveRank }) => effectiveRank) },
     ...ENERGY_LEVELS.map((level) => ({

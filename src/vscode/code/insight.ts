@@ -1,5 +1,5 @@
-import type { Session } from '../sessions/session.ts';
 import { namesOf, placesOf } from './checkpointNames.ts';
+import type { FindingInCode, ViewInCode } from './codeCalls.ts';
 import { type CodeModel, enclosingClass } from './codeModel.ts';
 import { jsonTarget, yamlTarget } from './configTarget.ts';
 import type { ModuleClass, Span } from './moduleCode.ts';
@@ -10,9 +10,16 @@ import { type ModuleRanks, moduleRanks } from './rankSummary.ts';
 import { type CheckpointNames, type CodeAround, matricesUnder, resolveTarget } from './resolveTarget.ts';
 import { type TrieNode, walk } from './tensorTrie.ts';
 
+/** A checkpoint that code is compared with. */
+export interface CheckpointInCode {
+  readonly path: string;
+  readonly view: ViewInCode;
+  finding(name: string): FindingInCode | undefined;
+}
+
 /** What one checkpoint says about a place in code. */
 export interface Insight {
-  readonly session: Session;
+  readonly checkpoint: CheckpointInCode;
   readonly span: Span;
   readonly groups: readonly ModuleRanks[];
 }
@@ -25,17 +32,17 @@ export function insightsAt(
   model: CodeModel,
   text: CodeText,
   at: { readonly row: number; readonly column: number; readonly offset: number },
-  sessions: readonly Session[],
+  checkpoints: readonly CheckpointInCode[],
   others: readonly CodeText[] = [],
 ): Insight[] {
   const code = text.language === 'python' ? programOf(model, text) : undefined;
   const target = code ? pythonTarget(code.parsed.tree, at.row, at.column) : configTarget(text, at.offset);
   if (!target) return [];
-  const found = sessions.flatMap((session) => {
-    const groups = groupsOf(session, (names) => {
+  const found = checkpoints.flatMap((checkpoint) => {
+    const groups = groupsOf(checkpoint, (names) => {
       return resolveTarget(target, names, code && around(model, code, names, target, at.row, others));
     });
-    return groups.length > 0 ? [{ session, span: target.span, groups }] : [];
+    return groups.length > 0 ? [{ checkpoint, span: target.span, groups }] : [];
   });
   const analyzed = found.filter(({ groups }) => groups.some(({ findings }) => findings.length > 0));
   return (analyzed.length > 0 ? analyzed : found.slice(0, 1)).slice(0, CHECKPOINTS);
@@ -44,7 +51,7 @@ export function insightsAt(
 /** A class of a text that lies in an analyzed checkpoint. */
 export interface ClassInsight {
   readonly of: ModuleClass;
-  readonly session: Session;
+  readonly checkpoint: CheckpointInCode;
   /** How often the class occurs in the checkpoint. */
   readonly places: number;
   readonly groups: readonly ModuleRanks[];
@@ -56,23 +63,23 @@ export interface ClassInsight {
 export function classInsights(
   model: CodeModel,
   text: CodeText,
-  sessions: readonly Session[],
+  checkpoints: readonly CheckpointInCode[],
   others: readonly CodeText[] = [],
 ): ClassInsight[] {
   const code = programOf(model, text);
   return code.parsed.classes.flatMap((of) => {
-    for (const session of sessions) {
-      const names = session.view && namesOf(session.view);
-      const place = names && placeOf(model, of, placesOf(code.universe, names).get(of), names, others);
+    for (const checkpoint of checkpoints) {
+      const names = namesOf(checkpoint.view);
+      const place = placeOf(model, of, placesOf(code.universe, names).get(of), names, others);
       if (!place) continue;
       const { nodes } = place;
-      const groups = groupsOf(session, () => [...nodes]);
+      const groups = groupsOf(checkpoint, () => [...nodes]);
       if (!groups.some(({ findings }) => findings.length > 0)) continue;
       const fields = of.fields.flatMap(({ name, span }) => {
-        const own = groupsOf(session, () => [...nodes].flatMap((node) => walk(node, [name])));
+        const own = groupsOf(checkpoint, () => [...nodes].flatMap((node) => walk(node, [name])));
         return own.length === 1 && own[0]!.findings.length > 0 ? [{ span, group: own[0]! }] : [];
       });
-      return [{ of, session, places: nodes.size, groups, fields }];
+      return [{ of, checkpoint, places: nodes.size, groups, fields }];
     }
     return [];
   });
@@ -115,14 +122,12 @@ function around(
   return { universe, enclosing, place: placeOf(model, enclosing, own, names, others) };
 }
 
-function groupsOf(session: Session, resolve: (names: CheckpointNames) => TrieNode[]): ModuleRanks[] {
-  const { view } = session;
-  if (!view) return [];
-  const names = namesOf(view);
+function groupsOf(checkpoint: CheckpointInCode, resolve: (names: CheckpointNames) => TrieNode[]): ModuleRanks[] {
+  const names = namesOf(checkpoint.view);
   const nodes = resolve(names);
   if (nodes.length === 0) return [];
   const matrices = matricesUnder(nodes, names.matrices).map(({ matrix }) => matrix);
-  return moduleRanks(matrices, (name) => session.finding(name));
+  return moduleRanks(matrices, (name) => checkpoint.finding(name));
 }
 
 function configTarget({ language, source }: CodeText, offset: number): Target | undefined {

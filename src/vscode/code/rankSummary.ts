@@ -1,5 +1,5 @@
-import type { MatrixFinding } from '../../model/findings.ts';
 import type { MatrixView } from '../../protocol/service.ts';
+import type { FindingInCode } from './codeCalls.ts';
 
 /** The matrices of one module over all layers it is in. */
 export interface ModuleRanks {
@@ -7,7 +7,7 @@ export interface ModuleRanks {
   readonly pattern: string;
   readonly matrices: readonly MatrixView[];
   /** The findings there are so far, in the order of `matrices`. */
-  readonly findings: readonly MatrixFinding[];
+  readonly findings: readonly FindingInCode[];
 }
 
 /** Middle value and both ends. */
@@ -20,7 +20,7 @@ export interface Range {
 /** Groups matrices by module, the layers of one module together, in the order of the checkpoint. */
 export function moduleRanks(
   matrices: readonly MatrixView[],
-  finding: (name: string) => MatrixFinding | undefined,
+  finding: (name: string) => FindingInCode | undefined,
 ): ModuleRanks[] {
   const groups = new Map<string, MatrixView[]>();
   for (const matrix of matrices) {

@@ -30,6 +30,7 @@ export class EngineClient {
       analyze: call('analyze'),
       prioritize: call('prioritize'),
       spectrum: call('spectrum'),
+      compare: call('compare'),
       plan: call('plan'),
       apply: call('apply'),
       clearCache: call('clearCache'),

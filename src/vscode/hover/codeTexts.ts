@@ -1,51 +1,53 @@
 import * as vscode from 'vscode';
-import { CodeModel } from '../code/codeModel.ts';
-import { loadPythonParser, type TextEdit } from '../code/pythonParser.ts';
+import type { Question } from '../code/codeCalls.ts';
+import type { TextEdit } from '../code/pythonParser.ts';
 import type { Workbench } from '../workbench.ts';
 import type { CheckpointsNearby } from './checkpointsNearby.ts';
+import { CodeThread } from './codeThread.ts';
 import { SourceFiles } from './sourceFiles.ts';
 
-/** The parsed state of open documents; the grammar is loaded when the first document asks. */
+/** Open documents as the thread that understands code knows them. */
 export class CodeTexts {
-  private loading: Promise<CodeModel> | undefined;
-  private loaded: CodeModel | undefined;
+  readonly thread: CodeThread;
+  private readonly files: SourceFiles;
 
-  readonly files: SourceFiles;
-
-  constructor(private readonly workbench: Workbench) {
-    this.files = new SourceFiles(workbench);
-    workbench.context.subscriptions.push(
+  constructor(
+    workbench: Workbench,
+    private readonly nearby: CheckpointsNearby,
+  ) {
+    const { context, log } = workbench;
+    this.thread = new CodeThread({
+      script: context.asAbsolutePath('dist/codeWorker.cjs'),
+      grammar: {
+        runtime: context.asAbsolutePath('dist/web-tree-sitter.wasm'),
+        python: context.asAbsolutePath('dist/tree-sitter-python.wasm'),
+      },
+      log: (line) => log.error(line),
+    });
+    this.files = new SourceFiles(workbench, this.thread);
+    context.subscriptions.push(
+      this.thread,
       vscode.workspace.onDidChangeTextDocument((event) => this.onChange(event)),
-      vscode.workspace.onDidCloseTextDocument((document) => this.loaded?.drop(document.uri.toString())),
+      vscode.workspace.onDidCloseTextDocument((document) => this.thread.close(document.uri.toString())),
     );
   }
 
-  model(): Promise<CodeModel> {
-    this.loading ??= this.load();
-    return this.loading;
-  }
-
-  /** Everything that an answer about `document` needs. */
-  async around(document: vscode.TextDocument, nearby: CheckpointsNearby) {
-    const [model, sessions] = await Promise.all([this.model(), nearby.sessions()]);
-    const isCompared = document.languageId === 'python' && sessions.length > 0;
-    const others = isCompared ? await this.files.otherPrograms(model, document) : [];
-    return { model, sessions, others, text: await this.files.codeText(model, document) };
-  }
-
-  private async load(): Promise<CodeModel> {
-    const { context } = this.workbench;
-    const parser = await loadPythonParser({
-      runtime: context.asAbsolutePath('dist/web-tree-sitter.wasm'),
-      python: context.asAbsolutePath('dist/tree-sitter-python.wasm'),
-    });
-    this.loaded = new CodeModel(parser);
-    return this.loaded;
+  /** All that a question about `document` has to name; undefined where there is no checkpoint to compare it with. */
+  async question(document: vscode.TextDocument): Promise<Question | undefined> {
+    const sessions = await this.nearby.sessions();
+    if (sessions.length === 0) return undefined;
+    await Promise.all(sessions.map((session) => this.thread.follow(session)));
+    const others = document.languageId === 'python' ? await this.files.otherPrograms(document) : [];
+    return { text: await this.files.reference(document), others, paths: sessions.map(({ path }) => path) };
   }
 
   private onChange({ document, contentChanges }: vscode.TextDocumentChangeEvent): void {
-    if (!this.loaded || contentChanges.length === 0) return;
-    this.loaded.edit(document.uri.toString(), document.version, contentChanges.map(textEdit));
+    if (contentChanges.length === 0) return;
+    this.thread.edit({
+      key: document.uri.toString(),
+      version: document.version,
+      edits: contentChanges.map(textEdit),
+    });
   }
 }
 

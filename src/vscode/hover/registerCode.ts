@@ -11,8 +11,7 @@ const REFRESH_MS = 1000;
 
 /** Ranks in code: hovers, lenses above classes, hints behind layers. */
 export function registerCode(workbench: Workbench): void {
-  const texts = new CodeTexts(workbench);
-  const nearby = new CheckpointsNearby(workbench);
+  const texts = new CodeTexts(workbench, new CheckpointsNearby(workbench));
   const changed = new vscode.EventEmitter<void>();
   let timer: NodeJS.Timeout | undefined;
   workbench.store.updates.on(() => {
@@ -26,9 +25,9 @@ export function registerCode(workbench: Workbench): void {
   workbench.context.subscriptions.push(
     changed,
     { dispose: () => clearTimeout(timer) },
-    vscode.languages.registerHoverProvider(selector, new RankHover(texts, nearby)),
-    vscode.languages.registerCodeLensProvider(python, new RankLens(texts, nearby, changed.event)),
-    vscode.languages.registerInlayHintsProvider(python, new RankHints(texts, nearby, changed.event)),
+    vscode.languages.registerHoverProvider(selector, new RankHover(texts)),
+    vscode.languages.registerCodeLensProvider(python, new RankLens(texts, changed.event)),
+    vscode.languages.registerInlayHintsProvider(python, new RankHints(texts, changed.event)),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (event.affectsConfiguration('rankscope')) changed.fire();
     }),

@@ -1,10 +1,11 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { CodeModel, SourceText } from '../code/codeModel.ts';
+import type { ModulePaths, TextReference } from '../code/codeCalls.ts';
+import type { SourceText } from '../code/codeModel.ts';
 import { importCandidates } from '../code/importPaths.ts';
-import type { CodeText, ImportedFile } from '../code/program.ts';
 import type { Workbench } from '../workbench.ts';
+import type { CodeThread } from './codeThread.ts';
 import { workspaceFiles } from './workspaceFiles.ts';
 
 /** Larger files are data, not models. */
@@ -14,15 +15,18 @@ const IMPORT_LIMIT = 40;
 /** Files of the workspace that are asked whether they make the model. */
 const OTHERS_LIMIT = 40;
 
-/** Python files as texts: as they are in an editor where one has them open, else as on disk. */
+/** Python files as texts: as they are in an editor where one has them open, else as on disk. The thread is told of each before it is named. */
 export class SourceFiles {
   private readonly onDisk = new Map<string, SourceText>();
   private paths: Promise<string[]> | undefined;
-  private others: Promise<CodeText[]> | undefined;
+  private others: Promise<TextReference[]> | undefined;
   /** Files that changed since the others were read. */
   private readonly changed = new Set<string>();
 
-  constructor(private readonly workbench: Workbench) {
+  constructor(
+    private readonly workbench: Workbench,
+    private readonly thread: CodeThread,
+  ) {
     const watcher = vscode.workspace.createFileSystemWatcher('**/*.py');
     const forget = () => {
       this.paths = undefined;
@@ -31,8 +35,12 @@ export class SourceFiles {
     watcher.onDidCreate(forget);
     watcher.onDidDelete(forget);
     watcher.onDidChange((uri) => this.changed.add(uri.toString()));
+    // Another thread knows none of them.
+    thread.ended.on(forget);
     workbench.context.subscriptions.push(
       watcher,
+      // From now on it is as on disk.
+      vscode.workspace.onDidCloseTextDocument(({ uri }) => this.changed.add(uri.toString())),
       vscode.workspace.onDidChangeTextDocument(({ document: { languageId, uri } }) => {
         if (languageId === 'python') this.changed.add(uri.toString());
       }),
@@ -40,76 +48,61 @@ export class SourceFiles {
   }
 
   /** A document with its notebook's cells and with the files of the workspace that it imports. */
-  async codeText(model: CodeModel, document: vscode.TextDocument): Promise<CodeText> {
+  async reference(document: vscode.TextDocument): Promise<TextReference> {
     const source = sourceText(document);
     const language = document.languageId;
-    if (language !== 'python')
-      return { language, source, cells: [source], imported: new Map(), resolve: () => undefined };
-    return this.program(model, source, cellsOf(document) ?? [source], path.dirname(document.uri.fsPath));
+    if (language === 'python') {
+      return this.program(source, cellsOf(document) ?? [source], path.dirname(document.uri.fsPath));
+    }
+    this.thread.know(source);
+    return { language, key: source.key, cells: [source.key], imported: [], resolved: [] };
   }
 
   /** The other Python files of the workspace that define modules. They are read and parsed when first asked for. */
-  otherPrograms(model: CodeModel, than: vscode.TextDocument): Promise<CodeText[]> {
-    const own = sourceText(than);
+  async otherPrograms(than: vscode.TextDocument): Promise<TextReference[]> {
+    const own = than.uri.toString();
     // What is typed into this document does not change the others.
-    if ([...this.changed].some((key) => key !== own.key)) {
+    if ([...this.changed].some((key) => key !== own)) {
       this.others = undefined;
       this.changed.clear();
     }
-    this.others ??= this.readOthers(model);
-    return this.others.then((all) =>
-      all
-        .filter(({ source }) => source.key !== own.key)
-        .map((other) => {
-          const file = other.imported.get(than.uri.fsPath);
-          // Where another file imports this one, it is this very text.
-          return file
-            ? { ...other, imported: new Map(other.imported).set(than.uri.fsPath, { ...file, source: own }) }
-            : other;
-        }),
-    );
+    this.others ??= this.readOthers();
+    return (await this.others).filter(({ key }) => key !== own);
   }
 
-  private async readOthers(model: CodeModel): Promise<CodeText[]> {
+  private async readOthers(): Promise<TextReference[]> {
     this.paths ??= workspaceFiles(['.py'], 10 * OTHERS_LIMIT, this.workbench.log);
-    const programs: CodeText[] = [];
+    const programs: TextReference[] = [];
     for (const fsPath of await this.paths) {
       const source = await this.read(fsPath);
       if (!source || !/\bModule\b/.test(source.text)) continue;
-      programs.push(await this.program(model, source, [source], path.dirname(fsPath)));
+      programs.push(await this.program(source, [source], path.dirname(fsPath)));
       if (programs.length === OTHERS_LIMIT) break;
-      // Parsing takes its time: the extension host is not to be held for more than one file.
-      await new Promise((resolve) => setImmediate(resolve));
     }
     return programs;
   }
 
-  private async program(
-    model: CodeModel,
-    source: SourceText,
-    cells: readonly SourceText[],
-    folder: string,
-  ): Promise<CodeText> {
-    const imported = new Map<string, ImportedFile>();
-    const follow = async (
-      modules: readonly string[],
-      from: string,
-    ): Promise<(module: string) => string | undefined> => {
+  private async program(source: SourceText, cells: readonly SourceText[], folder: string): Promise<TextReference> {
+    const imported = new Map<string, TextReference['imported'][number]>();
+    const follow = async (keys: readonly string[], from: string): Promise<ModulePaths> => {
       const found = new Map<string, string>();
-      for (const module of new Set(modules)) {
+      for (const module of new Set(await this.thread.call('imports', { keys }))) {
         const file = await this.locate(module, from);
         if (!file) continue;
         found.set(module, file.path);
-        if (imported.has(file.path) || imported.size >= IMPORT_LIMIT || file.source.key === source.key) continue;
+        const { key } = file.source;
+        if (imported.has(file.path) || imported.size >= IMPORT_LIMIT || key === source.key) continue;
+        this.thread.know(file.source);
         // Taken in before its own imports are followed: files that import each other end here.
-        imported.set(file.path, { source: file.source, resolve: () => undefined });
-        const own = model.parse(file.source).imports.map((name) => name.module);
-        imported.set(file.path, { source: file.source, resolve: await follow(own, path.dirname(file.path)) });
+        imported.set(file.path, { path: file.path, key, resolved: [] });
+        imported.set(file.path, { path: file.path, key, resolved: await follow([key], path.dirname(file.path)) });
       }
-      return (module) => found.get(module);
+      return [...found];
     };
-    const modules = cells.flatMap((cell) => model.parse(cell).imports.map(({ module }) => module));
-    return { language: 'python', source, cells, imported, resolve: await follow(modules, folder) };
+    for (const text of [source, ...cells]) this.thread.know(text);
+    const keys = cells.map(({ key }) => key);
+    const resolved = await follow(keys, folder);
+    return { language: 'python', key: source.key, cells: keys, imported: [...imported.values()], resolved };
   }
 
   private async locate(module: string, folder: string): Promise<{ path: string; source: SourceText } | undefined> {

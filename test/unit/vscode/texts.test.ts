@@ -31,8 +31,8 @@ describe('texts about ranks', () => {
     assert.equal(others.length, 0);
     assert.equal(group?.pattern, 'model.layers.*.self_attn.q_proj');
     assert.deepEqual(
-      group.findings.map(({ layer }) => layer),
-      queries.map((_, index) => index),
+      group.findings.map(({ name }) => name),
+      queries.map(({ name }) => name),
     );
   });
 
