@@ -72,6 +72,7 @@ const NAMES: Record<keyof Calls, true> = {
   analyze: true,
   prioritize: true,
   spectrum: true,
+  compare: true,
   plan: true,
   apply: true,
   clearCache: true,

@@ -3,6 +3,7 @@ import { abortable } from './abortable.ts';
 import { AnalysisRun } from './analyze.ts';
 import { apply } from './apply.ts';
 import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache.ts';
+import { compareAdapters } from './compare.ts';
 import { Engines } from './engines.ts';
 import { memoryCache } from './memoryCache.ts';
 import { OpenCheckpoints, refuseChanged, viewOf } from './opened.ts';
@@ -62,6 +63,9 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
           return { name, singularValues: Array.from(singularValues) };
         }),
       ),
+
+    compare: ({ paths }, context = {}) =>
+      abortable('adapters', context.signal, compareAdapters(checkpoints, paths, context)),
 
     plan: (request, context = {}) =>
       abortable(

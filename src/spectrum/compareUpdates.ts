@@ -140,9 +140,10 @@ function pairOf(found: readonly SmallSvd[], measures: readonly UpdateMeasures[],
   const least = Math.min(used, otherUsed);
   return {
     inner,
-    cosine: inner / (measures[first]!.norm * measures[second]!.norm),
-    overlapLeft: leftSquares / least,
-    overlapRight: rightSquares / least,
+    // Rounding may lead past what is possible.
+    cosine: Math.max(-1, Math.min(1, inner / (measures[first]!.norm * measures[second]!.norm))),
+    overlapLeft: Math.min(1, leftSquares / least),
+    overlapRight: Math.min(1, rightSquares / least),
   };
 }
 
@@ -168,11 +169,20 @@ async function sumOf(left: Columns, right: Columns, breathe: () => Promise<void>
     await breathe();
     for (let j = 0; j <= i; j++) gram[i * width + j] = gram[j * width + i] = dot(product[i]!, product[j]!);
   }
+  // Moved up by a shift, so that the many eigenvalues that are zero are not sought to the last digit of their rounding.
+  const shift = trace(gram, width);
+  for (let i = 0; i < width; i++) gram[i * width + i]! += shift;
   const energies = symmetricEigen(gram, width, [])
-    .values.map((value) => Math.max(0, value))
+    .values.map((value) => Math.max(0, value - shift))
     .sort((a, b) => b - a);
   return {
     norm: Math.sqrt(energies.reduce((sum, energy) => sum + energy, 0)),
     rank: energyRanks(energies)['0.99'],
   };
+}
+
+function trace(matrix: Float64Array, width: number): number {
+  let sum = 0;
+  for (let i = 0; i < width; i++) sum += matrix[i * width + i]!;
+  return sum;
 }

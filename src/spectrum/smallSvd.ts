@@ -82,6 +82,8 @@ async function orthonormalBasis(columns: Columns, breathe: () => Promise<void>) 
 /** One sweep over all pairs of columns; false once all are orthogonal to working precision. */
 async function rotateAll(x: Columns, j: Columns, breathe: () => Promise<void>): Promise<boolean> {
   const largest = Math.max(0, ...x.map((column) => dot(column, column)));
+  // What the rounding of so long a sum may leave of an inner product that is zero.
+  const rounding = EPSILON * x.length;
   let rotated = false;
   for (let p = 0; p < x.length - 1; p++) {
     await breathe();
@@ -90,7 +92,7 @@ async function rotateAll(x: Columns, j: Columns, breathe: () => Promise<void>): 
       const beta = dot(x[q]!, x[q]!);
       const gamma = dot(x[p]!, x[q]!);
       // The second bound leaves alone what is rounding beside the largest: such columns would be turned for ever.
-      if (Math.abs(gamma) <= EPSILON * Math.max(Math.sqrt(alpha * beta), EPSILON * largest)) continue;
+      if (Math.abs(gamma) <= rounding * Math.max(Math.sqrt(alpha * beta), rounding * largest)) continue;
       rotated = true;
       const zeta = (beta - alpha) / (2 * gamma);
       const t = (zeta < 0 ? -1 : 1) / (Math.abs(zeta) + Math.hypot(1, zeta));
