@@ -1,7 +1,7 @@
 import { leaves } from './btree1.ts';
 import { records } from './btree2.ts';
 import type { Hdf5File } from './bytes.ts';
-import type { ElementArray } from './chunkElements.ts';
+import type { ElementArray, Run } from './chunkElements.ts';
 import type { Dataset } from './dataset.ts';
 import { extensibleArray } from './extensibleArray.ts';
 import { fixedArray } from './fixedArray.ts';
@@ -83,7 +83,8 @@ export async function readChunkTable(file: Hdf5File, dataset: Dataset, layout: C
       });
       break;
     case 'implicit':
-      for (const [cell, element] of elementsOf()) set(cell, address + element * size, size, 0);
+      for (const { cell, step, element, count } of lines())
+        for (let i = 0; i < count; i++) set(cell + i * step, address + (element + i) * size, size, 0);
       break;
     case 'fixedArray':
       await fromArray(await fixedArray(file, address));
@@ -101,19 +102,29 @@ export async function readChunkTable(file: Hdf5File, dataset: Dataset, layout: C
 
   async function fromArray(array: ElementArray): Promise<void> {
     let run = await array(0);
-    for (const [cell, element] of elementsOf()) {
-      if (!(element >= run.first && element < run.first + run.count)) run = await array(element);
-      if (!run.elements) continue;
-      run.elements.at = (element - run.first) * run.size;
-      const at = run.elements.address();
-      if (at === undefined) continue;
-      if (run.filtered) set(cell, at, run.elements.number(run.size - file.offsetSize - 4), run.elements.u32());
-      else set(cell, at, size, 0);
+    for (const { cell, step, element, count } of lines()) {
+      for (let i = 0; i < count; i++) {
+        const number = element + i;
+        if (!(number >= run.first && number < run.first + run.count)) run = await array(number);
+        if (run.elements) take(cell + i * step, run.elements, number - run.first, run);
+        else i = run.first + run.count - element - 1;
+      }
     }
   }
 
-  /** The cells, each with its number in an array of chunks: that counts all chunks the dataset may ever have, along its unlimited dimension last. */
-  function* elementsOf(): Generator<[cell: number, element: number]> {
+  function take(cell: number, elements: Piece, at: number, { size: elementSize, filtered }: Run): void {
+    elements.at = at * elementSize;
+    const place = elements.address();
+    if (place === undefined) return;
+    if (filtered) set(cell, place, elements.number(elementSize - file.offsetSize - 4), elements.u32());
+    else set(cell, place, size, 0);
+  }
+
+  /**
+   * The cells by lines, each with its first cell, the step to the next one, and the number of the first in an array of chunks, in which those
+   * of a line follow each other. Such an array counts all chunks that the dataset may ever have, those along an unlimited dimension last.
+   */
+  function* lines(): Generator<{ cell: number; step: number; element: number; count: number }> {
     const unlimited = kind === 'extensibleArray' ? most.indexOf(undefined) : 0;
     const order = chunk.map((_, i) => i);
     if (unlimited > 0) order.unshift(...order.splice(unlimited, 1));
@@ -123,16 +134,17 @@ export async function readChunkTable(file: Hdf5File, dataset: Dataset, layout: C
       chunk,
     ).shape;
     const steps = stepsOf(order.map((i) => full[i]!));
-    const turned = order.map((i) => grid.shape[i]!);
-    const turnedGrid = { shape: turned, steps: stepsOf(turned), cells: grid.cells };
-    for (let n = 0; n < grid.cells; n++) {
-      const place = placeOf(n, turnedGrid);
+    const outer = order.slice(0, -1);
+    const last = order.at(-1)!;
+    const outerShape = outer.map((i) => grid.shape[i]!);
+    const outerGrid = { shape: outerShape, steps: stepsOf(outerShape), cells: product(outerShape) };
+    for (let line = 0; line < outerGrid.cells; line++) {
       let [cell, element] = [0, 0];
-      for (let i = 0; i < order.length; i++) {
-        cell += place[i]! * grid.steps[order[i]!]!;
-        element += place[i]! * steps[i]!;
+      for (const [i, place] of placeOf(line, outerGrid).entries()) {
+        cell += place * grid.steps[outer[i]!]!;
+        element += place * steps[i]!;
       }
-      yield [cell, element];
+      yield { cell, step: grid.steps[last]!, element, count: grid.shape[last]! };
     }
   }
 }

@@ -12,8 +12,10 @@ export interface ChunkedValues {
   readonly dtype: string;
   /** Bytes of an element. */
   readonly width: number;
-  /** `length` bytes of the chunk in a cell, little-endian, row-major, from the byte `from` on; undefined where none was written. */
-  bytes(cell: number, from: number, length: number): Promise<Uint8Array> | undefined;
+  /** Whether a cell has a chunk. */
+  written(cell: number): boolean;
+  /** `length` bytes of the chunk in a cell, little-endian, row-major, from the byte `from` on. */
+  bytes(cell: number, from: number, length: number): Promise<Uint8Array>;
 }
 
 /** Fills `out` with the elements from `start` on, row-major, from the chunks that hold them; what no chunk holds is left as it is. */
@@ -35,6 +37,7 @@ export async function readChunked(
   const perRow = product(chunk.slice(1, -1));
   const atOnce = Math.max(1, Math.floor(CHUNK_BYTES / (line * width)));
   for (let cell = firstCell; cell < lastCell; cell++) {
+    if (!values.written(cell)) continue;
     const origin = placeOf(cell, grid).map((at, i) => at * chunk[i]!);
     const flat = shape.length === 1;
     const from = flat ? 0 : Math.max(0, firstRow - origin[0]!) * perRow;
@@ -52,7 +55,6 @@ export async function readChunked(
     const begin = from * line + (single?.from ?? 0);
     const count = single ? single.to - single.from : (to - from) * line;
     const bytes = await values.bytes(cell, begin * width, count * width);
-    if (!bytes) return;
     for (let i = from; i < to; i++) {
       const part = wanted(i, origin);
       if (!part) continue;

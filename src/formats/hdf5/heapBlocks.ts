@@ -27,13 +27,15 @@ const MAX_KEPT = 32 << 20;
 export function blockFinder(file: Hdf5File, table: DoublingTable): (offset: number, length: number) => Promise<Piece> {
   const { width, startSize, maxDirect, offsetBytes } = table;
   const headSize = 5 + file.offsetSize + offsetBytes;
-  const kept = new Map<number, Piece>();
+  /** By their places in the heap. */
+  const directs = new Map<number, Piece>();
+  const indirects = new Map<number, Piece>();
   let keptBytes = 0;
 
   return async (offset, length) => {
     if (table.root === undefined) throw file.malformed('a fractal heap is empty, but objects of it are named');
     const { address, size, begin } = await find(offset);
-    const block = await cached(address, size, () => direct(address, size, begin));
+    const block = await kept(directs, begin, () => direct(address, size, begin));
     const from = offset - begin;
     if (from < headSize || from + length > size)
       throw file.malformed(`an object of a heap lies at ${from} to ${from + length} of a block of ${size} bytes`);
@@ -48,7 +50,7 @@ export function blockFinder(file: Hdf5File, table: DoublingTable): (offset: numb
       const { row, size, at } = rowOf(offset - begin);
       if (row >= rows) throw file.malformed(`a fractal heap has no block for its byte ${offset}`);
       const column = Math.floor((offset - begin - at) / size);
-      const block = await cached(address, rows * width * file.offsetSize, () => indirect(address, rows, begin));
+      const block = await kept(indirects, begin, () => indirect(address, rows, begin));
       block.at = headSize + (row * width + column) * file.offsetSize;
       address = block.place();
       begin += at + column * size;
@@ -88,16 +90,17 @@ export function blockFinder(file: Hdf5File, table: DoublingTable): (offset: numb
     return block;
   }
 
-  async function cached(address: number, size: number, read: () => Promise<Piece>): Promise<Piece> {
-    const found = kept.get(address);
+  async function kept(blocks: Map<number, Piece>, begin: number, read: () => Promise<Piece>): Promise<Piece> {
+    const found = blocks.get(begin);
     if (found) return found;
     const block = await read();
-    if (keptBytes + size > MAX_KEPT) {
-      kept.clear();
-      keptBytes = 0;
+    keptBytes += block.bytes.length;
+    if (keptBytes > MAX_KEPT) {
+      directs.clear();
+      indirects.clear();
+      keptBytes = block.bytes.length;
     }
-    kept.set(address, block);
-    keptBytes += size;
+    blocks.set(begin, block);
     return block;
   }
 }

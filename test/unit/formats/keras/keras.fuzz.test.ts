@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fuzz } from '../fuzz.ts';
 
-fuzz('keras', () => ({ 'model.keras': readFileSync(new URL('../../../fixtures/keras/model.keras', import.meta.url)) }));
+const file = (name: string) => readFileSync(new URL(`../../../fixtures/keras/${name}`, import.meta.url));
+
+fuzz('keras', () => ({ 'model.keras': file('model.keras'), 'bfloat16.keras': file('bfloat16.keras') }));

@@ -3,28 +3,59 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openCheckpoint } from '../../../../src/formats/open.ts';
 import { testFolder } from '../folder.ts';
+import { readAll } from '../readAll.ts';
 import { rejectsWith } from '../rejectsWith.ts';
+import { zipBytes } from '../zipBytes.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../fixtures/keras/', import.meta.url));
-const EXPECTED: Record<string, [number[], number[]]> = JSON.parse(readFileSync(`${FOLDER}expected.json`, 'utf8'));
+const expectedOf = (name: string): Record<string, [shape: number[], values: number[]]> =>
+  JSON.parse(readFileSync(`${FOLDER}${name}.json`, 'utf8'));
 
 describe('keras', () => {
   const folder = testFolder();
 
-  it('gives the shape and values of every weight, and leaves the optimizer out', async () => {
+  for (const name of ['model', 'bfloat16'])
+    it(`${name}.keras: gives the shape and values of every weight`, async () => {
+      const expected = expectedOf(name);
+      const checkpoint = await openCheckpoint(`${FOLDER}${name}.keras`);
+      const weights = checkpoint.tensors.filter(({ dtype }) => /F/.test(dtype));
+      assert.deepEqual(weights.map((weight) => weight.name).sort(), Object.keys(expected).sort());
+      for (const tensor of weights) {
+        const [shape, truth] = expected[tensor.name]!;
+        assert.deepEqual(tensor.shape, shape);
+        const out = new Float32Array(truth.length);
+        await checkpoint.read(tensor, 0, out);
+        assert.deepEqual(out, Float32Array.from(truth));
+      }
+      await checkpoint.close();
+    });
+
+  it('leaves the optimizer out and says so', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}model.keras`);
-    const weights = checkpoint.tensors.filter(({ dtype }) => dtype === 'F32');
-    assert.deepEqual(weights.map(({ name }) => name).sort(), Object.keys(EXPECTED).sort());
-    for (const tensor of weights) {
-      const [shape, truth] = EXPECTED[tensor.name]!;
-      assert.deepEqual(tensor.shape, shape);
-      const out = new Float32Array(truth.length);
-      await checkpoint.read(tensor, 0, out);
-      assert.deepEqual(out, Float32Array.from(truth));
-    }
+    assert.ok(!checkpoint.tensors.some(({ name }) => name.startsWith('optimizer')));
     assert.match(checkpoint.warnings.join('\n'), /optimizer/);
     await checkpoint.close();
   });
+
+  it('shows a bfloat16 layer as what it is, beside one of float32', async () => {
+    const checkpoint = await openCheckpoint(`${FOLDER}bfloat16.keras`);
+    const types = Object.fromEntries(checkpoint.tensors.map(({ name, dtype }) => [name, dtype]));
+    assert.deepEqual([types['layers/dense/vars/0'], types['layers/dense_1/vars/0']], ['BF16', 'F32']);
+    await checkpoint.close();
+  });
+
+  for (const level of [0, 6] as const)
+    it(`reads weights as the newest HDF5 writes them, ${level ? 'deflated' : 'stored'} in the archive`, async () => {
+      const weights = readFileSync(new URL('../hdf5/structures/denseGroup.h5', `file://${FOLDER}`));
+      const archive = zipBytes({ 'config.json': Buffer.from('{}'), 'model.weights.h5': weights }, level);
+      const own = await openCheckpoint(folder.write('newest.keras', archive));
+      const plain = await openCheckpoint(folder.write('weights.h5', weights));
+      assert.equal(own.format, 'keras');
+      assert.equal(own.tensors.length, 61);
+      assert.deepEqual(await readAll(own), await readAll(plain));
+      await own.close();
+      await plain.close();
+    });
 
   it('knows that a dense kernel is stored as (in, out), and an embedding is not', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}model.keras`);

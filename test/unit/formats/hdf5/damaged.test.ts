@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { openCheckpoint } from '../../../../src/formats/open.ts';
+import { testFolder } from '../folder.ts';
+import { rejectsWith } from '../rejectsWith.ts';
+import { reseal, type Seal, sealsOf } from './seals.ts';
+
+const FOLDER = new URL('../../../fixtures/hdf5/structures/', import.meta.url);
+/** Where a superblock of version 2 or 3 with addresses of 8 bytes has the file's end. */
+const END_OF_FILE = 28;
+
+const fixture = (name: string) => new Uint8Array(readFileSync(new URL(name, FOLDER)));
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const signatureOf = (bytes: Uint8Array, { offset }: Seal) =>
+  Buffer.from(bytes.subarray(offset, offset + 4)).toString('latin1');
+
+async function readWhole(path: string): Promise<void> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    for (const tensor of checkpoint.tensors) {
+      const count = tensor.shape.reduce((product, size) => product * size, 1);
+      if (/^[FIU]\d/.test(tensor.dtype)) await checkpoint.read(tensor, 0, new Float32Array(count));
+    }
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+describe('damaged hdf5', () => {
+  const folder = testFolder();
+  const names = readdirSync(FOLDER).filter((name) => name.endsWith('.h5') && name !== 'refused.h5');
+  const read = (bytes: Uint8Array) => readWhole(folder.write('damaged.h5', bytes));
+
+  /** A fixture with a part of one structure changed and its checksum made right. */
+  async function changed(name: string, signature: string, change: (view: DataView, seal: Seal) => void, nth = 0) {
+    const bytes = fixture(name);
+    const seals = await sealsOf(bytes);
+    const seal = seals.filter((each) => signatureOf(bytes, each) === signature)[nth]!;
+    change(viewOf(bytes), seal);
+    return reseal(bytes, [seal]);
+  }
+
+  it('is noticed in every structure that has a checksum', async () => {
+    const kinds = new Set<string>();
+    for (const name of names) {
+      const whole = fixture(name);
+      const taken = new Map<string, number>();
+      for (const seal of await sealsOf(whole)) {
+        const kind = signatureOf(whole, seal);
+        kinds.add(kind);
+        // Of one kind, two of a file are enough.
+        taken.set(kind, (taken.get(kind) ?? 0) + 1);
+        if (taken.get(kind)! > 2) continue;
+        const bytes = whole.slice();
+        const { offset, length, checksum } = seal;
+        const last = checksum + 4 === length ? checksum - 1 : length - 1;
+        bytes[offset + last]! ^= 0x10;
+        await rejectsWith(read(bytes), 'malformed', /does not match its checksum/);
+      }
+    }
+    const all = 'BTHD BTIN BTLF FRHP FHIB FHDB OHDR OCHK FAHD FADB EAHD EAIB EASB EADB'.split(' ');
+    assert.deepEqual(
+      all.filter((kind) => !kinds.has(kind)),
+      [],
+    );
+  }).timeout(60_000);
+
+  it('is noticed in values that have a checksum', async () => {
+    const bytes = fixture('filters.h5');
+    // "checked" is stored as it is, with a checksum behind each chunk of 9 numbers: its chunks are of 40 bytes.
+    const checkpoint = await openCheckpoint(folder.write('whole.h5', bytes));
+    const tensor = checkpoint.tensors.find((each) => each.name === 'checked')!;
+    const values = new Float32Array(9);
+    await checkpoint.read(tensor, 0, values);
+    await checkpoint.close();
+    const at = Buffer.from(bytes).indexOf(Buffer.from(values.buffer));
+    assert.ok(at > 0);
+    bytes[at + 5]! ^= 1;
+    await rejectsWith(read(bytes), 'malformed', /a chunk does not match its checksum/);
+  });
+
+  it('is noticed where a file ends at the border of any structure, whatever its superblock says', async () => {
+    for (const name of names.filter((each) => each !== 'narrow.h5')) {
+      const whole = fixture(name);
+      const seals = await sealsOf(whole);
+      const superblock = seals.filter(({ offset }) => offset === 0);
+      for (const { offset, length } of seals.filter((each) => each.offset > 0))
+        for (const end of [offset, offset + 4, offset + length - 1]) {
+          await rejectsWith(read(whole.slice(0, end)), 'malformed', /should have \d+ bytes/);
+          const cut = whole.slice(0, end);
+          viewOf(cut).setBigUint64(END_OF_FILE, BigInt(end), true);
+          await rejectsWith(read(reseal(cut, superblock)), 'malformed', /damaged\.h5/);
+        }
+    }
+  }).timeout(60_000);
+
+  it('ends where a header goes on in itself', async () => {
+    // The first message of a continuation (its kind, length and flags, then the body) becomes one that leads to that continuation.
+    const bytes = await changed('continued.h5', 'OCHK', (view, { offset, length }) => {
+      view.setUint8(offset + 4, 0x10);
+      view.setBigUint64(offset + 8, BigInt(offset), true);
+      view.setBigUint64(offset + 16, BigInt(length), true);
+    });
+    await rejectsWith(read(bytes), 'malformed', /goes on in itself/);
+  });
+
+  it('ends where a B-tree leads twice to the same node', async () => {
+    // A node of two leaves: its one record, then an address of 8 bytes and a count for each leaf.
+    const bytes = await changed('denseGroup.h5', 'BTIN', (view, { offset }) => {
+      const [first, second] = [offset + 6 + 11, offset + 6 + 11 + 9];
+      view.setBigUint64(second, view.getBigUint64(first, true), true);
+      view.setUint8(second + 8, view.getUint8(first + 8));
+    });
+    await rejectsWith(read(bytes), 'malformed', /B-tree (points back into itself|holds|has a node)/);
+  });
+
+  it('is refused where a B-tree holds another number of records than it says', async () => {
+    const bytes = await changed('denseGroup.h5', 'BTHD', (view, { offset }) =>
+      view.setBigUint64(offset + 26, 62n, true),
+    );
+    await rejectsWith(read(bytes), 'malformed', /holds 61 records and says 62/);
+  });
+
+  it('is refused where an indirect block of a heap leads to itself', async () => {
+    const bytes = await changed('denseGroup.h5', 'FHIB', (view, { offset }) => {
+      const first = offset + 17;
+      for (let i = 0; i < 8; i++) view.setBigUint64(first + 8 * i, BigInt(offset), true);
+    });
+    await rejectsWith(read(bytes), 'malformed', /a block of a heap/);
+  });
+
+  it('takes no memory for a dataset that claims to have more chunks than any has', async () => {
+    const whole = fixture('extensibleArray.h5');
+    const seals = await sealsOf(whole);
+    // A shape of 2000 that may grow without end becomes one of 2^45.
+    const sizes = Buffer.alloc(16, 0xff);
+    sizes.writeBigUInt64LE(2000n);
+    const at = Buffer.from(whole).indexOf(sizes);
+    viewOf(whole).setBigUint64(at, 2n ** 45n, true);
+    const checkpoint = await openCheckpoint(folder.write('vast.h5', reseal(whole, seals)));
+    const vast = checkpoint.tensors.find(({ shape }) => shape[0] === 2 ** 45)!;
+    const before = process.memoryUsage().rss;
+    await rejectsWith(checkpoint.read(vast, 0, new Float32Array(1)), 'malformed', /35184372088832 chunks/);
+    assert.ok(process.memoryUsage().rss - before < 32 << 20);
+    await checkpoint.close();
+  });
+});
