@@ -1,10 +1,11 @@
 // The routines of the engines beside torch: both sides in turn on the same matrix, the best of each counts.
 import { performance } from 'node:perf_hooks';
+import type { Encoding } from '../../src/base/encoding.ts';
 import type { Backend, Matrix, RowSource } from '../../src/engine/backend.ts';
 import { ENERGY_LEVELS } from '../../src/model/findings.ts';
-import { measures } from '../../src/spectrum/measures.ts';
 import { previewSpectrum } from '../../src/spectrum/preview.ts';
 import { truncatedSvd } from '../../src/spectrum/truncated.ts';
+import { previewError, rankError, valuesError } from './errors.ts';
 import type { MatrixFile, Routine, TorchSide } from './torchSide.ts';
 
 export interface KernelCase {
@@ -13,6 +14,8 @@ export interface KernelCase {
   readonly cols: number;
   /** Turns of each side. */
   readonly turns: number;
+  /** Of 'decode': what the matrix is stored in. */
+  readonly encoding?: Encoding;
 }
 
 export interface KernelResult extends KernelCase {
@@ -44,13 +47,22 @@ export const FULL: readonly KernelCase[] = [
   { routine: 'preview', rows: 4096, cols: 4096, turns: 3 },
   { routine: 'product', rows: 2048, cols: 2048, turns: 8 },
   { routine: 'triangle', rows: 8192, cols: 1024, turns: 6 },
+  { routine: 'decode', encoding: 'BF16', rows: 4096, cols: 4096, turns: 12 },
+  { routine: 'decode', encoding: 'F16', rows: 4096, cols: 4096, turns: 12 },
+  { routine: 'decode', encoding: 'F8_E4M3', rows: 4096, cols: 4096, turns: 12 },
 ];
+
+/** The content of a matrix, as f32 and as it is stored where that is something else. */
+export interface MatrixData {
+  readonly values: Float32Array;
+  readonly stored: Uint8Array;
+}
 
 export async function runCase(
   backend: Backend,
   torch: TorchSide | undefined,
   one: KernelCase,
-  data: Float32Array,
+  data: MatrixData,
   matrix: MatrixFile,
   truth: readonly number[] | undefined,
 ): Promise<KernelResult> {
@@ -71,8 +83,7 @@ export async function runCase(
     theirsCpu = Math.min(theirsCpu, answer.cpu);
     theirValues = answer.values;
   }
-  const checked = (found: ArrayLike<number>) =>
-    truth && found.length > 0 ? ERRORS[one.routine](found, truth, one) : undefined;
+  const checked = (found: ArrayLike<number>) => (truth && found.length > 0 ? errorOf(one, found, truth) : undefined);
   return {
     ...one,
     ours,
@@ -87,12 +98,13 @@ export async function runCase(
 
 async function ourTurn(
   backend: Backend,
-  { routine, rows, cols }: KernelCase,
-  data: Float32Array,
+  { routine, rows, cols, encoding = 'F32' }: KernelCase,
+  { values: data, stored }: MatrixData,
 ): Promise<{ seconds: number; cpu: number; values: ArrayLike<number> }> {
   if (routine === 'rank' || routine === 'preview') return onSource(backend, routine, source(rows, cols, data));
   const a = await backend.allocate(rows, cols);
   const out = routine === 'product' ? await backend.allocate(rows, rows) : undefined;
+  // Before its memory is first touched, a matrix costs what the system takes to clear it.
   await backend.upload(a, 0, rows, (into) => into.set(data));
   const start = performance.now();
   const cpu = process.cpuUsage();
@@ -101,6 +113,7 @@ async function ourTurn(
   if (routine === 'values') values = await backend.singularValues(a);
   else if (routine === 'vectors') values = (await backend.svd(a, Math.min(rows, cols))).values;
   else if (routine === 'triangle') extra = await backend.triangularize(a);
+  else if (routine === 'decode') await backend.uploadStored(a, 0, rows, encoding, (into) => into.set(stored));
   else await backend.multiply(out!, a, a, { transposeB: true });
   const seconds = (performance.now() - start) / 1000;
   const { user, system } = process.cpuUsage(cpu);
@@ -134,34 +147,7 @@ function source(rows: number, cols: number, data: Float32Array): RowSource {
 /** The rank that the truncated decomposition is asked for; torch_side.py has the same. */
 const RANK = 256;
 
-type ErrorOf = (found: ArrayLike<number>, truth: readonly number[], one: KernelCase) => number;
-
-const ofValues: ErrorOf = (found, truth, { rows, cols }) => {
-  const unit = 2 ** -23 * Math.sqrt(Math.max(rows, cols)) * truth[0]!;
-  return truth.reduce((most, right, i) => Math.max(most, Math.abs(found[i]! - right)), 0) / unit;
-};
-
-/** A projection on orthonormal factors leaves the energy that its values do not have. */
-const ofRank: ErrorOf = (found, truth) => {
-  const energy = (values: ArrayLike<number>, from: number, to: number) => {
-    let sum = 0;
-    for (let i = from; i < to; i++) sum += values[i]! ** 2;
-    return sum;
-  };
-  const left = energy(truth, 0, truth.length) - energy(found, 0, RANK);
-  return Math.sqrt(left / energy(truth, RANK, truth.length));
-};
-
-const ofPreview: ErrorOf = (found, truth, { rows, cols }) => {
-  const { energyRanks } = measures(truth, [rows, cols], 0);
-  return Math.max(...ENERGY_LEVELS.map((level, i) => Math.abs(found[i]! - energyRanks[level]))) / truth.length;
-};
-
-const ERRORS: Record<Routine, ErrorOf> = {
-  values: ofValues,
-  vectors: ofValues,
-  product: ofValues,
-  triangle: ofValues,
-  rank: ofRank,
-  preview: ofPreview,
-};
+function errorOf({ routine, rows, cols }: KernelCase, found: ArrayLike<number>, truth: readonly number[]): number {
+  if (routine === 'rank') return rankError(found, truth, RANK);
+  return (routine === 'preview' ? previewError : valuesError)(found, truth, [rows, cols]);
+}

@@ -1,14 +1,16 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { Encoding } from '../../src/base/encoding.ts';
 
-export type Routine = 'values' | 'vectors' | 'product' | 'triangle' | 'rank' | 'preview';
+export type Routine = 'values' | 'vectors' | 'product' | 'triangle' | 'rank' | 'preview' | 'decode';
 
-/** A raw f32 matrix in a file, as both sides read it. */
+/** A raw matrix in a file, as both sides read it: f32, or what `encoding` names. */
 export interface MatrixFile {
   readonly file: string;
   readonly rows: number;
   readonly cols: number;
+  readonly encoding?: Encoding;
 }
 
 export interface TorchAnswer {

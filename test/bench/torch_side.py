@@ -1,6 +1,7 @@
 """The other side of `npm run bench`: does one routine after another, as lines of JSON on stdin ask for, and answers each with its time.
 
 {"routine": "values" | "vectors" | "product" | "triangle" | "rank" | "preview", "file": raw float32, "rows": m, "cols": n}  ->  {"seconds": s, "cpu": c, "values": [...]}
+{"routine": "decode", "encoding": "BF16" | "F16" | "F8_E4M3", "file": raw numbers of that type, ...}  ->  {"seconds": s, "cpu": c, "values": []}
 {"routine": "truth", ...}  ->  {"values": [...]} by LAPACK in float64.
 """
 import json
@@ -14,15 +15,18 @@ torch.set_num_threads(int(sys.argv[1]))
 kept = {}
 
 
-def load(file, rows, cols):
+TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F8_E4M3": torch.float8_e4m3fn}
+
+
+def load(file, rows, cols, encoding):
     if file not in kept:
         kept.clear()
-        kept[file] = torch.from_numpy(numpy.fromfile(file, dtype="<f4").reshape(rows, cols))
+        kept[file] = torch.from_numpy(numpy.fromfile(file, dtype="u1")).view(TYPES[encoding]).reshape(rows, cols)
     return kept[file]
 
 
-def answer(routine, file, rows, cols):
-    a = load(file, rows, cols)
+def answer(routine, file, rows, cols, encoding="F32"):
+    a = load(file, rows, cols, encoding)
     if routine == "truth":
         return {"values": numpy.linalg.svd(a.numpy().astype(numpy.float64), compute_uv=False).tolist()}
     start, cpu = time.perf_counter(), time.process_time()
@@ -33,6 +37,9 @@ def answer(routine, file, rows, cols):
     elif routine == "rank":
         torch.manual_seed(1)
         result = torch.svd_lowrank(a, q=266, niter=4)[1][:256].tolist()
+    elif routine == "decode":
+        a.float()
+        result = []
     elif routine == "triangle":
         torch.linalg.qr(a if rows >= cols else a.T, mode="r")
         result = []

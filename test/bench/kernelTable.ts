@@ -1,0 +1,86 @@
+// Every case of `kernels.ts` beside torch, as the rows of a table.
+import { rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { seededRandom } from '../../src/base/random.ts';
+import type { Backend } from '../../src/engine/backend.ts';
+import { encode } from '../../src/write/encode.ts';
+import { FULL, type KernelCase, type KernelResult, type MatrixData, runCase } from './kernels.ts';
+import type { TorchSide } from './torchSide.ts';
+
+/** @param largest cases of more than its square in entries are left out */
+export async function kernelTable(
+  backend: Backend,
+  torch: TorchSide | undefined,
+  folder: string,
+  largest: number,
+): Promise<string> {
+  const chosen = FULL.filter(({ rows, cols }) => rows * cols <= largest ** 2);
+  const results = new Map<KernelCase, KernelResult>();
+  let values: Float32Array = new Float32Array(0);
+  let truth: number[] | undefined;
+  let last = '';
+  // By shape, so that each matrix is made, and solved in f64, once.
+  for (const one of chosen.toSorted((a, b) => a.rows * a.cols - b.rows * b.cols)) {
+    const { rows, cols, encoding } = one;
+    const file = path.join(folder, `matrix.${rows}x${cols}`);
+    const matrix = { file, rows, cols };
+    if (last !== file) {
+      values = weights(rows, cols);
+      writeFileSync(file, values);
+      truth = await torch?.truth(matrix);
+      if (last) rmSync(last);
+      last = file;
+    }
+    const data = { values, stored: storedIn(encoding, values) };
+    if (encoding) writeFileSync(`${file}.${encoding}`, data.stored);
+    const asked = encoding ? { ...matrix, file: `${file}.${encoding}`, encoding } : matrix;
+    const result = await runCase(backend, torch, one, data, asked, truth);
+    results.set(one, result);
+    process.stderr.write(`${row(result)}\n`);
+  }
+  return `| work | ours, s | torch, s | ours / torch | ours, processor s | torch, processor s | ratio | our error | torch's error |
+|---|---|---|---|---|---|---|---|---|
+${chosen.map((one) => row(results.get(one)!)).join('\n')}
+`;
+}
+
+const NAMES: Readonly<Record<KernelCase['routine'], string>> = {
+  values: 'all singular values',
+  vectors: 'all triplets',
+  product: 'product A A^T',
+  triangle: 'R of a QR',
+  rank: 'rank 256 with vectors, beside svd_lowrank(q=266, niter=4)',
+  preview: 'preview, beside exact values',
+  decode: 'to f32, with its sums, beside .float(), from',
+};
+
+function row(result: KernelResult): string {
+  const { routine, encoding, rows, cols, ours, oursCpu, torch, torchCpu, error, torchError } = result;
+  const cell = (x: number | undefined, digits: number) => x?.toFixed(digits) ?? '-';
+  const ratio = (mine: number, other: number | undefined) => (other === undefined ? undefined : mine / other);
+  const cells = [
+    ...[cell(ours, 3), cell(torch, 3), cell(ratio(ours, torch), 2)],
+    ...[cell(oursCpu, 3), cell(torchCpu, 3), cell(ratio(oursCpu, torchCpu), 2)],
+    ...[cell(error, 3), cell(torchError, 3)],
+  ];
+  return `| ${[NAMES[routine], encoding].filter(Boolean).join(' ')}, ${rows} x ${cols} | ${cells.join(' | ')} |`;
+}
+
+/** The numbers as a checkpoint stores them; of the 8-bit type, which nothing here writes, finite codes of any value. */
+function storedIn(encoding: KernelCase['encoding'], values: Float32Array): MatrixData['stored'] {
+  if (encoding === 'BF16' || encoding === 'F16') return encode(values, encoding);
+  if (encoding === 'F8_E4M3') return Uint8Array.from(values, (value) => Math.abs(value * 1e4) % 0x7e);
+  return new Uint8Array(values.buffer);
+}
+
+function weights(rows: number, cols: number): Float32Array {
+  const random = seededRandom(rows * 31 + cols);
+  const strong = Array.from({ length: 8 }, (_, k) => ({
+    left: Float64Array.from({ length: rows }, () => random.normal() / 2 ** k),
+    right: Float64Array.from({ length: cols }, () => random.normal()),
+  }));
+  return Float32Array.from({ length: rows * cols }, (_, at) => {
+    const [i, j] = [Math.floor(at / cols), at % cols];
+    return 0.02 * strong.reduce((sum, { left, right }) => sum + 0.3 * left[i]! * right[j]!, random.normal());
+  });
+}

@@ -1,0 +1,104 @@
+// A whole checkpoint beside torch: a LLaMA-shaped one in bf16 is written, and each side does all of its matrices in a process of its own.
+import { execFile } from 'node:child_process';
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { openCheckpoint } from '../../src/formats/open.ts';
+import type { CheckpointAnswer } from './checkpointSide.ts';
+import { previewError, valuesError } from './errors.ts';
+
+export interface CheckpointShape {
+  readonly hidden: number;
+  readonly layers: number;
+}
+
+type TorchAnswer = Omit<CheckpointAnswer, 'previewSeconds' | 'ranks'>;
+
+export interface CheckpointResult {
+  readonly shape: CheckpointShape;
+  readonly bytes: number;
+  readonly matrices: number;
+  /** What the promise allows: 4 of the largest matrix in f32 and 300 MB. */
+  readonly memoryBound: number;
+  readonly ours: CheckpointAnswer;
+  readonly torch: TorchAnswer;
+  /** Largest error of a value in units of eps sqrt(max(m, n)) sigma_1, over a sample of the matrices. */
+  readonly error: number;
+  readonly torchError: number;
+  /** Largest error of a previewed energy rank over p, over the same sample. */
+  readonly previewError: number;
+}
+
+/** `2048x3` is 3 layers of width 2048. @throws Error for anything else */
+export function parseShape(text: string): CheckpointShape {
+  const [, hidden, layers] = /^(\d+)x(\d+)$/.exec(text) ?? [];
+  if (!hidden || !layers) throw new Error(`--checkpoint ${text}: a width and a number of layers, such as 2048x3`);
+  return { hidden: Number(hidden), layers: Number(layers) };
+}
+
+/** Both sides in turn on a checkpoint that is written into `folder`. */
+export async function runCheckpoint(
+  python: string,
+  folder: string,
+  shape: CheckpointShape,
+  { engine, threads }: { readonly engine: string; readonly threads: number },
+): Promise<CheckpointResult> {
+  const { hidden, layers } = shape;
+  await script(python, ['make', folder, `${hidden}`, `${layers}`]);
+  const index = path.join(folder, 'model.safetensors.index.json');
+  const checkpoint = await openCheckpoint(index);
+  const matrices = checkpoint.tensors.filter(({ shape: sizes }) => sizes.length === 2);
+  await checkpoint.close();
+  const names = ['model.layers.0.self_attn.q_proj.weight', `model.layers.${layers - 1}.mlp.down_proj.weight`];
+  const side = fileURLToPath(new URL('./checkpointSide.ts', import.meta.url));
+  const ours = (await lineOf(process.execPath, [
+    ...['--import', 'tsx', side],
+    ...[index, engine, `${threads}`, ...names],
+  ])) as CheckpointAnswer;
+  const torch = (await script(python, ['run', folder, `${threads}`, ...names])) as TorchAnswer;
+  const truth = (await script(python, ['truth', folder, ...names])) as Record<string, number[]>;
+  const sizes = (name: string) => matrices.find((one) => one.name === name)!.shape as readonly [number, number];
+  const largest = (errorOf: (name: string) => number) => Math.max(...names.map(errorOf));
+  const ofValues = ({ values }: TorchAnswer) =>
+    largest((name) => valuesError(values[name] ?? [], truth[name]!, sizes(name)));
+  return {
+    shape,
+    bytes: checkpoint.files.reduce((sum, file) => sum + statSync(file.path).size, 0),
+    matrices: matrices.length,
+    memoryBound: 16 * Math.max(...matrices.map(({ shape: [m = 0, n = 0] }) => m * n)) + 300e6,
+    ours,
+    torch,
+    error: ofValues(ours),
+    torchError: ofValues(torch),
+    previewError: largest((name) => previewError(ours.ranks[name] ?? [], truth[name]!, sizes(name))),
+  };
+}
+
+export function checkpointTable(result: CheckpointResult): string {
+  const { shape, bytes, matrices, memoryBound, ours, torch, error, torchError } = result;
+  const megabytes = (count: number) => `${(count / 1e6).toFixed(0)} MB`;
+  const row = (side: string, answer: TorchAnswer, first: string, errors: string) =>
+    `| ${side} | ${answer.seconds.toFixed(1)} | ${answer.cpu.toFixed(1)} | ${first} | ${megabytes(answer.peak)} | ${errors} |`;
+  return `${matrices} matrices in bf16 shaped as in LLaMA, ${shape.layers} layers of width ${shape.hidden} in shards, ${megabytes(bytes)} in all. Ours is the service's own
+analysis: reading, decoding and computing overlap, and memory is promised to stay below ${megabytes(memoryBound)} (four of the largest matrix in f32 and 300 MB).
+Theirs: each matrix through safetensors, \`.float()\` and \`torch.linalg.svdvals\`. First values: a preview of every matrix. Errors are those of a
+sample of two matrices.
+
+| side | all singular values, s | processor s | first values of every matrix, s | peak memory | largest error |
+|---|---|---|---|---|---|
+${row('ours', ours, ours.previewSeconds.toFixed(1), `${error.toFixed(3)}; of a first energy rank ${result.previewError.toFixed(3)}`)}
+${row('torch', torch, '-', torchError.toFixed(3))}
+| ours / torch | ${(ours.seconds / torch.seconds).toFixed(2)} | ${(ours.cpu / torch.cpu).toFixed(2)} | ${(ours.previewSeconds / torch.seconds).toFixed(2)} | ${(ours.peak / torch.peak).toFixed(2)} | |
+`;
+}
+
+function script(python: string, words: readonly string[]): Promise<unknown> {
+  return lineOf(python, [fileURLToPath(new URL('./torch_checkpoint.py', import.meta.url)), ...words]);
+}
+
+/** What a program prints as one line of JSON; undefined where it prints nothing. */
+async function lineOf(program: string, words: readonly string[]): Promise<unknown> {
+  const { stdout } = await promisify(execFile)(program, words, { maxBuffer: 2 ** 28 });
+  return stdout === '' ? undefined : JSON.parse(stdout);
+}
