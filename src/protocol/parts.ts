@@ -2,7 +2,7 @@ import { takeTurns } from '../base/turns.ts';
 import { Assembly, cutUp, type Piece } from './pieces.ts';
 
 /** A thread that sends a large message is not held up longer than this at a time. */
-const SENDING_MS = 4;
+const SENDING_MS = 3;
 
 /** What crosses a port in place of a large message: the parts of one follow each other with nothing in between. */
 interface Part {

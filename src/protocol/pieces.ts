@@ -3,8 +3,8 @@
  * costs the same time in all, and others have their turn in between.
  */
 
-/** What a piece holds at most: some 40 KB as JSON, which an extension host packs in a millisecond or two. */
-export const PIECE_WEIGHT = 2000;
+/** What a piece holds at most: some 20 KB as JSON, which an extension host packs in a millisecond. */
+export const PIECE_WEIGHT = 1000;
 /** So many characters of a text weigh as much as a number. */
 const CHARACTERS = 16;
 

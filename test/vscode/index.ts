@@ -4,6 +4,7 @@ import { runMocha } from '../host/extensionHost.ts';
 export const run = (): Promise<void> =>
   runMocha(async () => {
     await import('./activation.test.ts');
+    await import('./eventLoop.test.ts');
     await import('./inspector.test.ts');
     await import('./engine.test.ts');
     await import('./code.test.ts');

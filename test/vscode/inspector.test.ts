@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import * as vscode from 'vscode';
 import { analyzedSample, closeAllEditors, eventually, inWorkspace, rankscope, workspaceFolder } from './rankscope.ts';
 
@@ -52,19 +51,5 @@ describe('the inspector', () => {
   it('refuses what is not a file on disk, and opens nothing', async () => {
     await vscode.commands.executeCommand('rankscope.analyze', vscode.Uri.parse('untitled:model.safetensors'));
     assert.equal(activeInput(), undefined);
-  });
-
-  it('leaves the extension host free to answer while a run goes on', async () => {
-    const { engine, store } = await rankscope();
-    await engine.service.clearCache({});
-    await store.forget(inWorkspace('model.safetensors'));
-    const delay = monitorEventLoopDelay({ resolution: 5 });
-    delay.enable();
-    await analyzedSample();
-    delay.disable();
-    // Opening the page is in here too. On two busy cores: 5 ms (the timer's own period), 23 ms and 63 ms at the longest.
-    const [usual, rare] = [50, 99].map((share) => delay.percentile(share) / 1e6);
-    assert.ok(usual !== undefined && usual < 16, `median: ${usual} ms`);
-    assert.ok(rare !== undefined && rare < 100, `99th percentile: ${rare} ms, longest: ${delay.max / 1e6} ms`);
   });
 });
