@@ -17,6 +17,8 @@ export interface Terminal {
 
 export interface Invocation {
   readonly path: string;
+  /** Of a command that takes several; otherwise `path` alone. */
+  readonly paths: readonly string[];
   readonly values: Values;
   readonly terminal: Terminal;
   readonly service: Service;
@@ -32,8 +34,8 @@ export interface Command {
   /** The options, one line each, and examples. */
   readonly help: string;
   readonly options: OptionTable;
-  /** Whether a checkpoint's path is expected; true where left out. */
-  readonly takesPath?: boolean;
+  /** Whether a checkpoint's path is expected, or several; one where left out. */
+  readonly takesPath?: boolean | 'several';
   run(invocation: Invocation): Promise<void>;
 }
 
@@ -51,17 +53,19 @@ export const ENGINE: OptionTable = { engine: { type: 'string' }, threads: { type
 export const ENGINE_HELP = `  --engine NAME       auto (default: the fastest that is here), cpu, webgpu or tensorflow
   --threads N         threads of the cpu engine (default: all cores)`;
 
-/** Parses what follows the command's name; `path` is empty for a command that takes none. @throws UsageError */
-export function parseCommand(command: Command, words: readonly string[]): { values: Values; path: string } {
+/** Parses what follows the command's name; there are no paths for a command that takes none. @throws UsageError */
+export function parseCommand(command: Command, words: readonly string[]): Pick<Invocation, 'values' | 'paths'> {
   try {
     const options = { ...COMMON, ...command.options };
     const { values, positionals } = parseArgs({ args: [...words], options, allowPositionals: true, strict: true });
-    if (values.help === true) return { values, path: '' };
-    const [path, extra] = command.takesPath === false ? ['', ...positionals] : positionals;
-    if (path === undefined || (path === '' && command.takesPath !== false))
+    if (values.help === true) return { values, paths: [] };
+    const { takesPath = true } = command;
+    const most = takesPath === 'several' ? Number.POSITIVE_INFINITY : takesPath ? 1 : 0;
+    if ((most > 0 && positionals.length === 0) || positionals.includes(''))
       throw new UsageError('the path of a checkpoint is missing');
+    const extra = positionals[most];
     if (extra !== undefined) throw new UsageError(`'${extra}' is one word too many`);
-    return { values, path };
+    return { values, paths: positionals };
   } catch (error) {
     if (error instanceof UsageError) throw error;
     // parseArgs explains at length; the first sentence says what was wrong.

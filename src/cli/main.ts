@@ -7,12 +7,20 @@ import { applyCommand } from './apply.ts';
 import { benchCommand } from './bench.ts';
 import { cacheFolder } from './cacheFolder.ts';
 import { type Command, parseCommand, type Terminal, UsageError } from './command.ts';
+import { compareCommand } from './compare.ts';
 import { infoCommand } from './info.ts';
 import { writeAll } from './output.ts';
 import { planCommand } from './plan.ts';
 import { progressBar } from './progressBar.ts';
 
-const COMMANDS: readonly Command[] = [analyzeCommand, planCommand, applyCommand, infoCommand, benchCommand];
+const COMMANDS: readonly Command[] = [
+  analyzeCommand,
+  planCommand,
+  applyCommand,
+  compareCommand,
+  infoCommand,
+  benchCommand,
+];
 
 /** Exit codes, as shells and scripts expect them. */
 const [DONE, FAILED, WRONG_USE, INTERRUPTED] = [0, 1, 2, 130];
@@ -58,7 +66,7 @@ async function runCommand(command: Command, words: readonly string[]): Promise<n
   };
   process.on('SIGINT', onInterrupt).on('SIGTERM', onInterrupt);
   try {
-    const { values, path } = parseCommand(command, words);
+    const { values, paths } = parseCommand(command, words);
     if (values.help === true) return await print(helpOf(command));
     service = createService({
       cacheFolder: cacheFolder(),
@@ -74,7 +82,7 @@ async function runCommand(command: Command, words: readonly string[]): Promise<n
       warn: line,
       signal: interrupt.signal,
     };
-    await command.run({ path, values, terminal, service });
+    await command.run({ path: paths[0] ?? '', paths, values, terminal, service });
     return DONE;
   } catch (error) {
     bar.clear();
