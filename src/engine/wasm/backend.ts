@@ -7,7 +7,7 @@ import type { Work } from './job.ts';
 import { compileKernels, instantiate, KERNEL_SETS, type KernelSet, type Kernels } from './kernels.ts';
 import { Heap } from './memory.ts';
 import { Pool } from './pool.ts';
-import { bandValuesRoom } from './routines/bandValues.ts';
+import { type Bidiagonal, type BidiagonalTriplets, bidiagonalTripletsRoom } from './routines/bidiagonal.ts';
 import { collectSums, decodeHere, decodeRoom } from './routines/decode.ts';
 import { orthonormalizeRoom } from './routines/orthonormalize.ts';
 import { block } from './routines/product.ts';
@@ -20,9 +20,12 @@ const KIND: Record<KernelSet, string> = {
   simd: 'WASM, SIMD',
 };
 
-/** The cpu engine: WASM kernels on `threads` worker threads over one shared memory. */
-export function createCpuBackend(threads: number, sets = KERNEL_SETS): CpuBackend {
-  return new CpuBackend(threads, sets);
+/**
+ * The cpu engine: WASM kernels on `threads` worker threads over one shared memory, of as many pages as 32 bits address; tests force the
+ * small-memory paths with fewer.
+ */
+export function createCpuBackend(threads: number, sets = KERNEL_SETS, maximumPages?: number): CpuBackend {
+  return new CpuBackend(threads, sets, new Heap(maximumPages));
 }
 
 /** Up to so many numbers are decoded by the thread that asks: waking the others takes as long. */
@@ -40,7 +43,6 @@ class CpuMatrix implements Matrix {
 
 export class CpuBackend implements Backend {
   readonly info: EngineInfo;
-  private readonly heap = new Heap();
   /** For what is too small for the pool. */
   private readonly kernels: Kernels;
   private readonly pool: Pool;
@@ -49,6 +51,7 @@ export class CpuBackend implements Backend {
   constructor(
     readonly threads: number,
     sets: readonly KernelSet[],
+    private readonly heap: Heap,
   ) {
     const { module, set } = compileKernels(sets);
     this.kernels = instantiate(module, this.heap.memory);
@@ -142,27 +145,23 @@ export class CpuBackend implements Backend {
     ) as Promise<Factors>;
   }
 
-  /**
-   * All singular values of an n x n upper band matrix, element (i, i + d) at band[i (bandwidth + 1) + d]: the last steps of a
-   * reduction that another device began.
-   */
-  async bandSingularValues(
-    band: Float32Array,
-    n: number,
-    bandwidth: number,
+  /** All singular values of an upper bidiagonal matrix that another device reduced a matrix to, descending. */
+  async bidiagonalValues({ diagonal, superdiagonal }: Bidiagonal, options: RoutineOptions = {}): Promise<Float64Array> {
+    const args = { diagonal, superdiagonal };
+    return (await this.run({ routine: 'bidiagonalValues', args }, 'singularValues', options)) as Float64Array;
+  }
+
+  /** Its `rank` leading triplets. */
+  async bidiagonalTriplets(
+    { diagonal, superdiagonal }: Bidiagonal,
+    rank: number,
     options: RoutineOptions = {},
-  ): Promise<Float64Array> {
-    const held = this.take(n, bandwidth + 1, `a band of ${n} x ${bandwidth + 1}`);
-    try {
-      this.heap.floats(held.at, band.length).set(band);
-      const bytes = bandValuesRoom(n, bandwidth, this.threads);
-      const values = await this.withRoom(bytes, `singular values of a band of ${n}`, (room) =>
-        this.run({ routine: 'bandValues', args: { at: held.at, n, bandwidth, room } }, 'singularValues', options),
-      );
-      return values as Float64Array;
-    } finally {
-      this.free(held);
-    }
+  ): Promise<BidiagonalTriplets> {
+    const n = diagonal.length;
+    const triplets = await this.withRoom(bidiagonalTripletsRoom(n, rank), `${rank} vectors of ${n}`, (room) =>
+      this.run({ routine: 'bidiagonalTriplets', args: { diagonal, superdiagonal, rank, room } }, 'svd', options),
+    );
+    return triplets as BidiagonalTriplets;
   }
 
   async close(): Promise<void> {

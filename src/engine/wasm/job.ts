@@ -1,4 +1,4 @@
-import type { BandValuesArgs } from './routines/bandValues.ts';
+import type { Bidiagonal, BidiagonalTripletsArgs } from './routines/bidiagonal.ts';
 import type { DecodeArgs } from './routines/decode.ts';
 import type { OrthonormalizeArgs } from './routines/orthonormalize.ts';
 import type { Product } from './routines/product.ts';
@@ -14,7 +14,8 @@ export type Work =
   | { readonly routine: 'orthonormalize'; readonly args: OrthonormalizeArgs }
   | { readonly routine: 'singularValues'; readonly args: SingularValuesArgs }
   | { readonly routine: 'svd'; readonly args: SvdArgs }
-  | { readonly routine: 'bandValues'; readonly args: BandValuesArgs };
+  | { readonly routine: 'bidiagonalValues'; readonly args: Bidiagonal }
+  | { readonly routine: 'bidiagonalTriplets'; readonly args: BidiagonalTripletsArgs };
 
 /** What a worker sends back. Every worker ends each job with one of the last three. */
 export type Reply =

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Job, Reply, Start } from './job.ts';
 import { instantiate } from './kernels.ts';
-import { bandValues } from './routines/bandValues.ts';
+import { bidiagonalTriplets, bidiagonalValues } from './routines/bidiagonal.ts';
 import { decode } from './routines/decode.ts';
 import { orthonormalize } from './routines/orthonormalize.ts';
 import { productTasks } from './routines/product.ts';
@@ -26,8 +26,10 @@ function perform(team: Team, job: Job): unknown {
       return singularValues(team, job.args);
     case 'svd':
       return svd(team, job.args);
-    case 'bandValues':
-      return bandValues(team, job.args);
+    case 'bidiagonalValues':
+      return bidiagonalValues(team, job.args);
+    case 'bidiagonalTriplets':
+      return bidiagonalTriplets(team, job.args);
   }
 }
 

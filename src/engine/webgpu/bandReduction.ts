@@ -1,3 +1,4 @@
+import { bandRoom } from './chase.ts';
 import type { Context } from './context.ts';
 import { type GpuMatrix, part, type View, whole } from './gpuMatrix.ts';
 import { factorPanel, PANEL } from './reflectors.ts';
@@ -6,17 +7,12 @@ import { factorPanel, PANEL } from './reflectors.ts';
  * Reduces an m x n matrix, m >= n, by orthogonal transforms from both sides to an upper band of width PANEL (stage one of Grosser and
  * Lang 1999). For each panel of columns: its QR, the LQ of the row panel beside it, and the two updates of the rest,
  *   A <- (I - V1 T1^T V1^T) A (I - V2 T2 V2^T) = A - V1 W1 - Y V2^T,  W1 = T1^T V1^T A,  Y = (A V2 - V1 W1 V2) T2.
- * @returns the band, row-major: element (i, i + d) of the matrix at i * (PANEL + 1) + d.
+ * @returns the band, as kernels/chase.wgsl holds it.
  */
-export async function reduceToBand(
-  context: Context,
-  a: GpuMatrix,
-  step: (share: number) => void,
-): Promise<Float32Array> {
+export async function reduceToBand(context: Context, a: GpuMatrix, step: (share: number) => void): Promise<GPUBuffer> {
   const { rows: m, cols: n } = a;
-  const stride = PANEL + 1;
-  const band = context.matrix(n, stride);
-  context.commands.clear(band.blocks[0]!.buffer);
+  const band = context.buffer(bandRoom(n), `the band of a matrix of ${n} columns`);
+  context.commands.clear(band);
   const store = async (
     block: GpuMatrix,
     start: number,
@@ -27,8 +23,8 @@ export async function reduceToBand(
   ) => {
     await context.commands.dispatch(
       { file: 'band', constants: { transposed: Number(transposed) } },
-      [block.blocks[0]!.buffer, band.blocks[0]!.buffer],
-      [block.cols, start, stride, shift, rows, columns, 0, 0],
+      [block.blocks[0]!.buffer, band],
+      [block.cols, start, shift, rows, columns],
       [4, 1],
     );
   };
@@ -60,9 +56,10 @@ export async function reduceToBand(
       }
       context.release(left.v, left.t, left.r);
     }
-    return new Float32Array(await context.commands.read(band.blocks[0]!.buffer, 0, n * stride));
-  } finally {
-    context.release(band);
+    return band;
+  } catch (error) {
+    context.commands.release(band);
+    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Kernel, Kernels } from './kernels.ts';
+import { Pace } from './pace.ts';
 
 /** A kernel's parameter: whole numbers become u32 (i32 when negative); `real(x)` becomes f32. */
 export type Parameter = number | Real;
@@ -8,21 +9,35 @@ export interface Real {
 }
 export const real = (value: number): Real => ({ real: value });
 
-/** A dynamic uniform offset must be a multiple of 256 bytes on every adapter. */
+/**
+ * Runs a kernel once, in order with all that was recorded before.
+ * @param work what it costs, in operations on numbers
+ */
+export type Call = (
+  parameters: readonly Parameter[],
+  groups: readonly [number, number],
+  work?: number,
+) => Promise<void>;
+
+/** The offset of a uniform binding must be a multiple of 256 bytes on every adapter. */
 const SLOT = 256;
+/** Dispatches in one submission at most: what is recorded and cannot be stopped any more. */
 const SLOTS = 256;
-/** Dispatches in one submission: few enough that a cancelled call stops soon, also on a slow adapter. */
-const BATCH = 24;
+/** What a workgroup costs where the caller does not say: some operations of 256 threads. */
+const GROUP_WORK = 4096;
 
 /**
- * Records kernel calls and submits them in batches. Parameters go through one ring of uniform slots, rewritten for each batch: the
- * queue orders the write after the batch before it.
+ * Records kernel calls and submits them in batches that are short for the device at hand. Parameters go through one ring of uniform
+ * slots, rewritten for each batch: the queue orders the write after the batch before it.
  */
 export class Commands {
   private readonly uniforms: GPUBuffer;
   private readonly slots = new ArrayBuffer(SLOT * SLOTS);
   private encoder: GPUCommandEncoder | undefined;
+  private pass: GPUComputePassEncoder | undefined;
   private used = 0;
+  private work = 0;
+  private readonly pace = new Pace();
   private readonly garbage: GPUBuffer[] = [];
   private readonly inFlight: Promise<undefined>[] = [];
   private failure: RankscopeError | undefined;
@@ -63,53 +78,50 @@ export class Commands {
     if (this.encoder === undefined) this.sweep();
   }
 
+  /** Operations that one dispatch should not exceed: a driver takes a device that does not answer for long for a dead one. */
+  get dispatchWork(): number {
+    return this.pace.most;
+  }
+
   async dispatch(
     kernel: Kernel,
     buffers: readonly GPUBuffer[],
     parameters: readonly Parameter[],
     groups: readonly [number, number],
+    work?: number,
   ): Promise<void> {
+    const call = await this.bind(kernel, buffers);
+    await call(parameters, groups, work);
+  }
+
+  /** A kernel with its buffers, for thousands of short dispatches: what each would have to make anew is kept. */
+  async bind(kernel: Kernel, buffers: readonly GPUBuffer[]): Promise<Call> {
     this.throwIfFailed();
     const pipeline = await this.kernels.pipeline(kernel);
-    this.encoder ??= this.device.createCommandEncoder();
-    const view = new DataView(this.slots, SLOT * this.used, SLOT);
-    parameters.forEach((parameter, i) => {
-      if (typeof parameter === 'object') view.setFloat32(4 * i, parameter.real, true);
-      else if (parameter < 0) view.setInt32(4 * i, parameter, true);
-      else view.setUint32(4 * i, parameter, true);
-    });
-    const entries = buffers.map((buffer, binding) => ({
-      binding,
-      resource: { buffer },
-    }));
-    const uniform = {
-      buffer: this.uniforms,
-      offset: SLOT * this.used,
-      size: 4 * Math.max(4, parameters.length),
+    const layout = pipeline.getBindGroupLayout(0);
+    const groupOfSlot: GPUBindGroup[] = [];
+    return async (parameters, groups, work = GROUP_WORK * groups[0] * groups[1]) => {
+      this.throwIfFailed();
+      if (this.used === SLOTS || (this.used > 0 && this.work + work > this.pace.most)) await this.submit();
+      const slot = this.used++;
+      this.work += work;
+      this.setParameters(slot, parameters);
+      groupOfSlot[slot] ??= this.bindGroup(layout, buffers, slot, parameters.length);
+      this.pass ??= this.record().beginComputePass();
+      this.pass.setPipeline(pipeline);
+      this.pass.setBindGroup(0, groupOfSlot[slot]);
+      this.pass.dispatchWorkgroups(...groups);
     };
-    const group = this.device.createBindGroup({
-      layout: pipeline.getBindGroupLayout(0),
-      entries: [...entries, { binding: buffers.length, resource: uniform }],
-    });
-    const pass = this.encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(...groups);
-    pass.end();
-    this.used++;
-    if (this.used >= BATCH) await this.submit();
   }
 
   /** Copies `floats` values between buffers, in order with the kernels. */
   copy(source: GPUBuffer, sourceAt: number, target: GPUBuffer, targetAt: number, floats: number): void {
-    this.encoder ??= this.device.createCommandEncoder();
-    this.encoder.copyBufferToBuffer(source, 4 * sourceAt, target, 4 * targetAt, 4 * floats);
+    this.record({ outsidePass: true }).copyBufferToBuffer(source, 4 * sourceAt, target, 4 * targetAt, 4 * floats);
   }
 
   /** Sets a whole buffer to zero. */
   clear(buffer: GPUBuffer): void {
-    this.encoder ??= this.device.createCommandEncoder();
-    this.encoder.clearBuffer(buffer);
+    this.record({ outsidePass: true }).clearBuffer(buffer);
   }
 
   /** Writes host data, in order with the kernels recorded before. */
@@ -139,11 +151,17 @@ export class Commands {
     this.throwIfFailed();
     if (this.encoder === undefined) return;
     if (this.used > 0) this.device.queue.writeBuffer(this.uniforms, 0, this.slots, 0, SLOT * this.used);
-    this.device.queue.submit([this.encoder.finish()]);
-    this.encoder = undefined;
-    this.used = 0;
-    this.sweep();
-    this.inFlight.push(this.device.queue.onSubmittedWorkDone());
+    const encoder = this.record({ outsidePass: true });
+    this.device.queue.submit([encoder.finish()]);
+    const { work } = this;
+    this.forget();
+    const started = performance.now();
+    this.inFlight.push(
+      this.device.queue.onSubmittedWorkDone().then(() => {
+        this.pace.learn(work, started, performance.now());
+        return undefined;
+      }),
+    );
     if (this.inFlight.length > 1) await this.orFailure(this.inFlight.shift());
   }
 
@@ -155,13 +173,53 @@ export class Commands {
 
   /** Forgets what is recorded and not yet submitted, after a cancellation. */
   abandon(): void {
-    this.encoder = undefined;
-    this.used = 0;
-    this.sweep();
+    this.forget();
   }
 
   throwIfFailed(): void {
     if (this.failure !== undefined) throw this.failure;
+  }
+
+  private forget(): void {
+    this.encoder = undefined;
+    this.pass = undefined;
+    this.used = 0;
+    this.work = 0;
+    this.sweep();
+  }
+
+  private record({ outsidePass = false } = {}): GPUCommandEncoder {
+    if (outsidePass) {
+      this.pass?.end();
+      this.pass = undefined;
+    }
+    this.encoder ??= this.device.createCommandEncoder();
+    return this.encoder;
+  }
+
+  private setParameters(slot: number, parameters: readonly Parameter[]): void {
+    const view = new DataView(this.slots, SLOT * slot, SLOT);
+    parameters.forEach((parameter, i) => {
+      if (typeof parameter === 'object') view.setFloat32(4 * i, parameter.real, true);
+      else if (parameter < 0) view.setInt32(4 * i, parameter, true);
+      else view.setUint32(4 * i, parameter, true);
+    });
+  }
+
+  private bindGroup(
+    layout: GPUBindGroupLayout,
+    buffers: readonly GPUBuffer[],
+    slot: number,
+    parameters: number,
+  ): GPUBindGroup {
+    const resources = [
+      ...buffers.map((buffer) => ({ buffer })),
+      { buffer: this.uniforms, offset: SLOT * slot, size: 4 * Math.max(4, parameters) },
+    ];
+    return this.device.createBindGroup({
+      layout,
+      entries: resources.map((resource, binding) => ({ binding, resource })),
+    });
   }
 
   private sweep(): void {

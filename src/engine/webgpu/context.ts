@@ -9,6 +9,8 @@ export interface Context {
   readonly operations: Operations;
   /** A matrix with undefined content. @throws 'too-large' when one row of it exceeds a binding. */
   matrix(rows: number, cols: number): GpuMatrix;
+  /** So many f32 numbers in one binding. @throws 'too-large' when they exceed it; `what` they are is said then. */
+  buffer(floats: number, what: string): GPUBuffer;
   release(...matrices: readonly GpuMatrix[]): void;
 }
 
@@ -33,6 +35,13 @@ export function createContext(commands: Commands, bindingBytes: number): Context
         buffer: commands.allocate(block.rows * cols),
       }));
       return { rows, cols, blocks };
+    },
+    buffer(floats, what) {
+      if (4 * floats > bindingBytes) {
+        const found = `${what} takes ${4 * floats} bytes, a binding has ${bindingBytes}`;
+        throw new RankscopeError('too-large', 'webgpu', found, 'Choose the cpu engine');
+      }
+      return commands.allocate(floats);
     },
     release(...matrices) {
       for (const { blocks } of matrices) commands.release(...blocks.map(({ buffer }) => buffer));

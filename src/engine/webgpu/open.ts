@@ -6,7 +6,6 @@ import type { Backend, Matrix } from '../backend.ts';
 import { createCpuBackend } from '../wasm/backend.ts';
 import { createWebgpuBackend } from './backend.ts';
 import { openGpu } from './device.ts';
-import { PANEL } from './reflectors.ts';
 
 export interface WebgpuRequest {
   /** Threads for the last steps, which run on the processor. */
@@ -29,7 +28,7 @@ export async function openWebgpu({ threads, software, bindingBytes }: WebgpuRequ
   const backend = createWebgpuBackend(gpu, {
     source: async (file) => await readFile(asset(`webgpu/${file}.wgsl`), 'utf8'),
     processor: {
-      bandSingularValues: (band, n, options) => cpu.bandSingularValues(band, n, PANEL, options),
+      bidiagonalValues: (matrix, options) => cpu.bidiagonalValues(matrix, options),
       svd: (square, n, rank, options) => onProcessor(cpu, square, n, (matrix) => cpu.svd(matrix, rank, options)),
     },
     reason: '',

@@ -1,6 +1,11 @@
 import { type Commands, real } from './commands.ts';
 import { pieces, type View, whole } from './gpuMatrix.ts';
 
+/** Rows and columns of the product that one workgroup of multiply.wgsl computes. */
+const TILE = 64;
+/** Smaller products leave most of a GPU idle. */
+const LEAST_SIDE = 1024;
+
 /** Products and copies on views; every other routine of this engine is made of these and of the panel kernels. */
 export class Operations {
   constructor(private readonly commands: Commands) {}
@@ -39,18 +44,24 @@ export class Operations {
           const k = transposeB ? deepA : intersect(deepA, span(right.row, right.rows));
           if (m.size <= 0 || n.size <= 0 || k.size <= 0) continue;
           const tile = m.from * c.columns + n.from;
-          const offsetA = transposeA
-            ? left.offset + (k.from - left.row) * a.matrix.cols + m.from
-            : left.offset + (m.from - left.row) * a.matrix.cols + k.from;
-          const offsetB = transposeB ? right.offset + k.from : right.offset + (k.from - right.row) * b.matrix.cols;
-          const offsetC = target.offset + (m.from - target.row) * c.matrix.cols + n.from;
-          await this.commands.dispatch(
-            kernel,
-            [left.buffer, right.buffer, target.buffer],
-            // biome-ignore format: in the order of the kernel's Params
-            [m.size, n.size, k.size, 0, offsetA, a.matrix.cols, offsetB, b.matrix.cols, offsetC, c.matrix.cols, real(alpha), real(started.has(tile) ? 1 : beta)],
-            [Math.ceil(n.size / 64), Math.ceil(m.size / 64)],
-          );
+          const call = await this.commands.bind(kernel, [left.buffer, right.buffer, target.buffer]);
+          for (const block of shortBlocks(m, n, k, this.commands.dispatchWork)) {
+            const offsetA = transposeA
+              ? left.offset + (block.k.from - left.row) * a.matrix.cols + block.m.from
+              : left.offset + (block.m.from - left.row) * a.matrix.cols + block.k.from;
+            const offsetB = transposeB
+              ? right.offset + (block.n.from - right.row) * b.matrix.cols + block.k.from
+              : right.offset + (block.k.from - right.row) * b.matrix.cols + block.n.from;
+            const offsetC = target.offset + (block.m.from - target.row) * c.matrix.cols + block.n.from;
+            const isFirst = block.k.from === k.from && !started.has(tile);
+            const sizes = [block.m.size, block.n.size, block.k.size] as const;
+            await call(
+              // biome-ignore format: in the order of the kernel's Params
+              [...sizes, 0, offsetA, a.matrix.cols, offsetB, b.matrix.cols, offsetC, c.matrix.cols, real(alpha), real(isFirst ? beta : 1)],
+              [Math.ceil(block.n.size / TILE), Math.ceil(block.m.size / TILE)],
+              2 * sizes[0] * sizes[1] * sizes[2],
+            );
+          }
           started.add(tile);
         }
       }
@@ -112,6 +123,21 @@ export class Operations {
     return new Float32Array(bits)[0] ?? 0;
   }
 }
+
+/** Parts of a product of at most `work` operations each where that leaves them of a size; those of one tile in the order of k. */
+function shortBlocks(m: Span, n: Span, k: Span, work: number): { m: Span; n: Span; k: Span }[] {
+  let [rows, columns, depth] = [m.size, n.size, k.size];
+  const halved = (size: number) => Math.ceil(size / 2 / TILE) * TILE;
+  while (2 * rows * columns * depth > work && Math.max(rows, columns, depth) > LEAST_SIDE) {
+    if (Math.max(rows, columns) <= LEAST_SIDE) depth = halved(depth);
+    else if (rows > columns) rows = halved(rows);
+    else columns = halved(columns);
+  }
+  return parts(m, rows).flatMap((m) => parts(n, columns).flatMap((n) => parts(k, depth).map((k) => ({ m, n, k }))));
+}
+
+const parts = ({ from, size }: Span, most: number): Span[] =>
+  Array.from({ length: Math.ceil(size / most) }, (_, i) => span(from + i * most, Math.min(most, size - i * most)));
 
 interface Span {
   readonly from: number;

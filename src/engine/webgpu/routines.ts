@@ -1,5 +1,7 @@
 import type { Factors, RoutineOptions } from '../backend.ts';
+import type { Bidiagonal } from '../wasm/routines/bidiagonal.ts';
 import { reduceToBand } from './bandReduction.ts';
+import { chaseBulges } from './chase.ts';
 import type { Context } from './context.ts';
 import { type GpuMatrix, whole } from './gpuMatrix.ts';
 import { qr } from './qr.ts';
@@ -11,13 +13,13 @@ const TALL = 1.6;
 
 /** The last steps of a decomposition, small and full of branches: they run on the processor. */
 export interface Processor {
-  /** All singular values of an n x n upper band matrix, element (i, i + d) at i (PANEL + 1) + d. */
-  bandSingularValues(band: Float32Array, n: number, options: RoutineOptions): Promise<Float64Array>;
+  /** All singular values, descending. */
+  bidiagonalValues(matrix: Bidiagonal, options: RoutineOptions): Promise<Float64Array>;
   /** The leading triplets of an n x n matrix. */
   svd(square: Float32Array, n: number, rank: number, options: RoutineOptions): Promise<Factors>;
 }
 
-/** All singular values: QR where tall, reduction to a band on the GPU, the band's values on the processor. */
+/** All singular values: QR where tall, reduction to a band and on to a bidiagonal matrix on the GPU, its values on the processor. */
 export async function singularValues(
   context: Context,
   a: GpuMatrix,
@@ -27,16 +29,19 @@ export async function singularValues(
 ): Promise<Float64Array> {
   const { tall, scale } = await prepare(context, a);
   let work = tall;
+  let band: GPUBuffer | undefined;
   try {
     if (tall.rows >= TALL * tall.cols) {
       work = await qr(context, tall, false, (share) => step(0.4 * share));
       context.release(tall);
     }
-    const band = await reduceToBand(context, work, (share) => step(0.4 + 0.5 * share));
-    const values = await processor.bandSingularValues(band, work.cols, { signal: options.signal });
+    band = await reduceToBand(context, work, (share) => step(0.4 + 0.4 * share));
+    const bidiagonal = await chaseBulges(context, band, work.cols, (share) => step(0.8 + 0.15 * share));
+    const values = await processor.bidiagonalValues(bidiagonal, { signal: options.signal });
     return values.map((value) => value / scale);
   } finally {
     context.release(work);
+    if (band) context.commands.release(band);
   }
 }
 

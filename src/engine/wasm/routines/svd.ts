@@ -100,7 +100,7 @@ export function svd(team: Team, args: SvdArgs): SvdResult {
 }
 
 /** Writes the vectors of the bidiagonal matrix as columns of `tall` (m x rank, zero below row n) and `flat` (n x rank). */
-function storeVectors(
+export function storeVectors(
   team: Team,
   triplets: readonly Triplet[],
   { m, n, tall, flat }: { m: number; n: number; tall: Block; flat: Block },
@@ -136,7 +136,7 @@ function storeVectors(
  * Whether the vectors may be less orthogonal than f32 can tell: values closer to each other than this, or so small beside the first that left
  * vectors are not determined by them.
  */
-function areDoubtful(triplets: readonly Triplet[], rank: number): boolean {
+export function areDoubtful(triplets: readonly Triplet[], rank: number): boolean {
   const top = triplets[0]?.value ?? 0;
   return (
     triplets.length < rank ||

@@ -1,0 +1,53 @@
+// The last step of a decomposition whose other steps another device does.
+import { bidiagonalValues as valuesOf } from '../bidiagonal.ts';
+import { leadingTriplets } from '../bidiagonalVectors.ts';
+import { Arena, type Team } from '../team.ts';
+import { block } from './product.ts';
+import { areDoubtful, type SvdResult, storeVectors } from './svd.ts';
+
+/** An upper bidiagonal matrix of n rows. */
+export interface Bidiagonal {
+  /** n numbers. */
+  readonly diagonal: Float64Array;
+  /** n - 1 numbers. */
+  readonly superdiagonal: Float64Array;
+}
+
+export interface BidiagonalTripletsArgs extends Bidiagonal {
+  readonly rank: number;
+  /** `bidiagonalTripletsRoom` bytes. */
+  readonly room: number;
+}
+
+/** `doubtful` vectors may be less orthogonal than f32 can tell, or be missing and left zero. */
+export interface BidiagonalTriplets extends SvdResult {
+  readonly doubtful: boolean;
+}
+
+/** All singular values, descending; the leader's result counts. */
+export const bidiagonalValues = (team: Team, { diagonal, superdiagonal }: Bidiagonal): Float64Array =>
+  team.id === 0 ? valuesOf(diagonal, superdiagonal) : new Float64Array(0);
+
+const layout = (n: number, rank: number, base: number) => {
+  const arena = new Arena(base);
+  return { tall: block(arena.floats(n * rank), rank), flat: block(arena.floats(n * rank), rank), end: arena.end };
+};
+
+/** Bytes of workspace that the `rank` leading triplets of n rows take. */
+export const bidiagonalTripletsRoom = (n: number, rank: number): number => layout(n, rank, 0).end;
+
+/** The `rank` leading triplets; the leader's result counts. */
+export function bidiagonalTriplets(team: Team, args: BidiagonalTripletsArgs): BidiagonalTriplets {
+  const { diagonal, superdiagonal, rank, room } = args;
+  const n = diagonal.length;
+  const { tall, flat } = layout(n, rank, room);
+  const triplets = leadingTriplets(diagonal, superdiagonal, rank);
+  storeVectors(team, triplets, { m: n, n, tall, flat }, rank);
+  const count = team.id === 0 ? n * rank : 0;
+  return {
+    left: team.floats(tall.at, count).slice(),
+    values: Float64Array.from({ length: rank }, (_, k) => triplets[k]?.value ?? 0),
+    right: team.floats(flat.at, count).slice(),
+    doubtful: areDoubtful(triplets, rank),
+  };
+}
