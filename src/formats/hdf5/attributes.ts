@@ -12,17 +12,24 @@ const ATTRIBUTE = 0x0c;
 const ATTRIBUTE_INFO = 0x15;
 /** Record type of the B-tree of names. */
 const BY_NAME = 8;
-/** Attributes of one object. Keras splits a long list into a few. */
-const MAX_ATTRIBUTES = 100_000;
-/** A longer text is data, not a remark; the configuration of a Keras model has some 100 KB. */
-const MAX_TEXT = 4 << 20;
+/** Attributes of one object that are looked at. Keras makes five. */
+const MAX_ATTRIBUTES = 4096;
+/** Bytes of a text that are read: metadata is for people to look at, and the configuration of a Keras model has some 100 KB. */
+const READ_TEXT = 8192;
+/** Longer names are none that anybody wrote. */
+const MAX_NAME = 1024;
 
-/** The attributes of an object that are one text each, whether they lie in its header or, being many, in a fractal heap. */
+/**
+ * The attributes of an object that are one text each, long ones in part, whether they lie in its header or, being many, in a fractal heap.
+ * @throws RankscopeError 'malformed', or 'unsupported'
+ */
 export async function textsOf(file: Hdf5File, { messages }: FoundObject): Promise<Map<string, string>> {
   const texts = new Map<string, string>();
+  let count = 0;
   const take = async (body: Piece) => {
+    if (++count > MAX_ATTRIBUTES) return;
     const { name, type, shape, data } = await readAttribute(file, body);
-    const text = shape.length === 0 ? await textOf(file, type, data) : undefined;
+    const text = shape.length === 0 && name.length <= MAX_NAME ? await textOf(file, type, data) : undefined;
     if (text !== undefined) texts.set(name, text);
   };
   for (const { type, body } of messages) {
@@ -37,9 +44,8 @@ export async function textsOf(file: Hdf5File, { messages }: FoundObject): Promis
     const heapAddress = info.address();
     if (heapAddress === undefined) return;
     const heap = await openHeap(file, heapAddress);
-    let count = 0;
     await records(file, info.place(), [BY_NAME], async (record) => {
-      if (++count > MAX_ATTRIBUTES) throw file.malformed(`an object has more than ${MAX_ATTRIBUTES} attributes`);
+      if (count >= MAX_ATTRIBUTES) return;
       await take(await heap.object(record.sub(heap.idSize, 'the ID of an attribute')));
     });
   }
@@ -81,6 +87,5 @@ async function textOf(
   data: Piece,
 ): Promise<string | undefined> {
   if (dtype !== 'STRING') return undefined;
-  if (variable) return await readHeapText(file, data, MAX_TEXT);
-  return bytes <= MAX_TEXT ? data.text(bytes) : undefined;
+  return variable ? await readHeapText(file, data, READ_TEXT) : data.text(Math.min(bytes, READ_TEXT));
 }

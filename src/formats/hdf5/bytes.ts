@@ -1,4 +1,5 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import type { Allowance } from '../allowance.ts';
 import type { ByteSource } from '../byteSource.ts';
 import { lookup3 } from './lookup3.ts';
 import { Piece } from './piece.ts';
@@ -30,6 +31,8 @@ export class Hdf5File {
   constructor(
     readonly source: ByteSource,
     private readonly widths: Widths,
+    /** Of the whole checkpoint, for what its structures make here. */
+    readonly allowance: Allowance,
     private readonly signal: AbortSignal | undefined,
   ) {
     this.offsetSize = widths.offsetSize;
@@ -39,7 +42,7 @@ export class Hdf5File {
 
   /** The same file for another errand, which `signal` cancels. */
   errand(signal: AbortSignal | undefined): Hdf5File {
-    return new Hdf5File(this.source, this.widths, signal);
+    return new Hdf5File(this.source, this.widths, this.allowance, signal);
   }
 
   /** A cursor over `length` bytes of structure at `address`. @throws 'malformed' outside the file */

@@ -7,8 +7,8 @@ import { unfilter } from './filters.ts';
 import { product } from './grid.ts';
 import type { Chunked } from './layout.ts';
 
-/** A chunk that went through filters is held decoded, and only one of them; h5py makes them of at most 1 MB. */
-const MAX_FILTERED_CHUNK = 128 << 20;
+/** A chunk that went through filters is held decoded, and only one of them; while it is unpacked, there are three. h5py's own have up to 1 MB. */
+const MAX_FILTERED_CHUNK = 64 << 20;
 /** Filters can make a chunk longer, by less than this share. */
 const MAX_GROWTH = 1.1;
 

@@ -47,7 +47,8 @@ export async function datasetOf(file: Hdf5File, object: FoundObject): Promise<Da
     type: ownType,
     layout: readLayout(layout),
     filters: filters ? readFilters(filters) : [],
-    ...(value?.length === ownType.bytes && { fill: value }),
+    // A copy: a part of the header would keep all of it in memory.
+    ...(value?.length === ownType.bytes && { fill: value.slice() }),
   };
 }
 

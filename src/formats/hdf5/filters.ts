@@ -8,7 +8,8 @@ import type { Piece } from './piece.ts';
 export interface Filter {
   /** As registered with the HDF Group. */
   readonly id: number;
-  readonly values: readonly number[];
+  /** Its first parameter: to the shuffle, the bytes of an element. */
+  readonly parameter: number | undefined;
 }
 
 const DEFLATE = 1;
@@ -46,9 +47,9 @@ export function readFilters(body: Piece): Filter[] {
     body.skip(2);
     const values = body.u16();
     body.skip(version === 1 ? Math.ceil(nameLength / 8) * 8 : nameLength);
-    const filter = { id, values: Array.from({ length: values }, () => body.u32()) };
+    const parameters = body.sub(4 * values, 'the parameters of a filter');
     if (version === 1 && values % 2 === 1) body.skip(4);
-    return filter;
+    return { id, parameter: values > 0 ? parameters.u32() : undefined };
   });
 }
 
@@ -66,10 +67,10 @@ export async function unfilter(
   let bytes = stored;
   // Each checksum is four bytes more than the values.
   const most = size + 4 * filters.length;
-  for (const [i, { id, values }] of [...filters.entries()].reverse()) {
+  for (const [i, { id, parameter }] of [...filters.entries()].reverse()) {
     if ((mask >>> i) & 1) continue;
     if (id === DEFLATE) bytes = await unzip(file, bytes, most);
-    else if (id === SHUFFLE) bytes = unshuffle(bytes, values[0] ?? 1);
+    else if (id === SHUFFLE) bytes = unshuffle(bytes, parameter ?? 1);
     else if (id === FLETCHER32) bytes = checked(file, bytes);
     else if (id === LZF) bytes = unpackLzf(file, bytes, most);
     else

@@ -1,3 +1,4 @@
+import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../allowance.ts';
 import type { ByteSource } from '../byteSource.ts';
 import type { Checkpoint, FileIdentity, TensorInfo } from '../checkpoint.ts';
@@ -7,7 +8,7 @@ import { textsOf } from './attributes.ts';
 import { chunkReader } from './chunkReader.ts';
 import { cudnnKernels } from './cudnn.ts';
 import { type Dataset, datasetOf } from './dataset.ts';
-import { walk } from './groups.ts';
+import { type FoundObject, walk } from './groups.ts';
 import { readSuperblock, SIGNATURE } from './superblock.ts';
 import { type Hdf5Tensor, inPlainOrder, tensorOf } from './tensor.ts';
 
@@ -35,19 +36,19 @@ const SHOWN_TEXT = 2000;
 /** Opens an HDF5 file that is a file of its own or lies in an archive. */
 export async function openHdf5(source: ByteSource, context: Hdf5Context): Promise<Checkpoint> {
   const { path, format, files, remarks, allowance, signal } = context;
-  const { file, root } = await readSuperblock(source, signal);
+  const { file, root } = await readSuperblock(source, allowance, signal);
   const datasets: Dataset[] = [];
   const metadata = new Map<string, string>();
+  const notRead: string[] = [];
   let left = 0;
   const { notFollowed } = await walk(file, root, async (object) => {
-    allowance.spendTensor(object.path.length, 0);
-    if (object.path === '') for (const [name, text] of await textsOf(file, object)) metadata.set(name, shown(text));
+    if (object.path === '') await describe(object);
     if (object.isGroup) return;
     const dataset = await datasetOf(file, object);
     if (!dataset) return;
     if (isOptimizer(object.path)) left++;
     else datasets.push(dataset);
-    allowance.spendTensor(0, dataset.shape.length);
+    allowance.spendTensor(object.path.length, dataset.shape.length);
   });
   const cudnn = cudnnKernels(datasets);
   const readChunks = chunkReader(file);
@@ -58,6 +59,7 @@ export async function openHdf5(source: ByteSource, context: Hdf5Context): Promis
   });
   const warnings = [
     ...remarks,
+    ...notRead,
     ...(left ? [`${left} datasets of the optimizer's state are left out.`] : []),
     ...(cudnn.size ? [`${cudnn.size} kernels of CuDNN layers are shown in the order of the plain layers.`] : []),
     ...(notFollowed ? [`${notFollowed} links to other names or files are not followed.`] : []),
@@ -71,6 +73,16 @@ export async function openHdf5(source: ByteSource, context: Hdf5Context): Promis
     readStored: (tensor, offset, out, readSignal) =>
       special(tensor) ? undefined : plain.readStored?.(tensor, offset, out, readSignal),
   };
+
+  /** What the file says of itself. That is not worth refusing the weights for. */
+  async function describe(top: FoundObject): Promise<void> {
+    try {
+      for (const [name, text] of await textsOf(file, top)) metadata.set(name, shown(text));
+    } catch (error) {
+      if (!(error instanceof RankscopeError) || error.code !== 'unsupported') throw error;
+      notRead.push(`Its attributes are not read: ${error.found}.`);
+    }
+  }
 }
 
 /** Keras keeps the state of its optimizer beside the weights. */

@@ -5,13 +5,15 @@ import { Piece } from './piece.ts';
 const lastHeap = new WeakMap<Hdf5File, { address: number; objects: Uint8Array }>();
 const WHAT = 'a global heap';
 
-/** A text of any length as it stands in an attribute: its length, and where it lies in a global heap (specification III.E). */
-export async function readHeapText(file: Hdf5File, reference: Piece, most: number): Promise<string | undefined> {
+/**
+ * At most the first `most` bytes of a text of any length. In an attribute stand its length and where it lies in a global heap (specification
+ * III.E).
+ */
+export async function readHeapText(file: Hdf5File, reference: Piece, most: number): Promise<string> {
   const length = reference.u32();
   const address = reference.address();
   const wanted = reference.u32();
   if (length === 0 || address === undefined) return '';
-  if (length > most) return undefined;
   const objects = new Piece(file, await objectsOf(file, address), WHAT);
   while (objects.left >= 8 + file.lengthSize) {
     const index = objects.u16();
@@ -19,7 +21,7 @@ export async function readHeapText(file: Hdf5File, reference: Piece, most: numbe
     const bytes = objects.length();
     // The object 0 is the room that is left.
     if (index === 0) break;
-    if (index === wanted) return objects.sub(bytes, WHAT).text(length);
+    if (index === wanted) return objects.sub(bytes, WHAT).text(Math.min(length, most));
     objects.skip(Math.min(Math.ceil(bytes / 8) * 8, objects.left));
   }
   throw file.malformed(`${WHAT} has no text ${wanted}`);

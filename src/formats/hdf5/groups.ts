@@ -23,20 +23,22 @@ export async function walk(
   visit: (object: FoundObject) => Promise<void>,
 ): Promise<{ notFollowed: number }> {
   const visited = new Set<number>();
+  const waiting: { address: number; path: string; depth: number }[] = [{ address: root, path: '', depth: 0 }];
   let notFollowed = 0;
-  const descend = async (address: number, path: string, depth: number): Promise<void> => {
-    if (visited.has(address)) return;
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const { address, path, depth } = next;
+    if (visited.has(address)) continue;
     visited.add(address);
     if (depth > MAX_GROUP_DEPTH) throw file.malformed(`groups are nested deeper than ${MAX_GROUP_DEPTH}`);
     if (visited.size > MAX_TENSORS) throw file.malformed(`it holds more than ${MAX_TENSORS} objects`);
     const messages = await readMessages(file, address);
     const links = await linksOf(file, messages);
     await visit({ path, messages, isGroup: links !== undefined });
-    for (const { name, address: child } of links ?? []) {
+    // The last one in comes out first.
+    for (const { name, address: child } of links?.toReversed() ?? []) {
       if (child === undefined) notFollowed++;
-      else await descend(child, path ? `${path}/${name}` : name, depth + 1);
+      else waiting.push({ address: child, path: path ? `${path}/${name}` : name, depth: depth + 1 });
     }
-  };
-  await descend(root, '', 0);
+  }
   return { notFollowed };
 }

@@ -1,16 +1,10 @@
-import { MAX_TENSORS } from '../limits.ts';
 import { records } from './btree2.ts';
 import type { Hdf5File } from './bytes.ts';
 import { openHeap } from './fractalHeap.ts';
+import { type Link, spendLink } from './link.ts';
 import type { Message } from './objectHeader.ts';
 import type { Piece } from './piece.ts';
 import { symbolTable } from './symbolTable.ts';
-
-export interface Link {
-  readonly name: string;
-  /** Of the object's header; undefined where the link leads to a name or to another file. */
-  readonly address: number | undefined;
-}
 
 const LINK_INFO = 0x02;
 const LINK = 0x06;
@@ -42,7 +36,6 @@ async function denseLinks(file: Hdf5File, info: Piece): Promise<Link[]> {
   const links: Link[] = [];
   await records(file, info.place(), [BY_NAME], async (record) => {
     record.skip(4);
-    if (links.length >= MAX_TENSORS) throw file.malformed(`a group has more than ${MAX_TENSORS} links`);
     links.push(readLink(await heap.object(record.sub(heap.idSize, 'the ID of a link'))));
   });
   return links.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -55,6 +48,8 @@ function readLink(body: Piece): Link {
   const kind = flags & 8 ? body.u8() : HARD;
   if (flags & 4) body.skip(8);
   if (flags & 0x10) body.skip(1);
-  const name = body.text(body.number(1 << (flags & 3)));
+  const length = body.number(1 << (flags & 3));
+  spendLink(body.file, length);
+  const name = body.text(length);
   return { name, address: kind === HARD ? body.place() : undefined };
 }

@@ -1,3 +1,4 @@
+import type { Allowance } from '../allowance.ts';
 import type { ByteSource } from '../byteSource.ts';
 import { Hdf5File, type Widths } from './bytes.ts';
 
@@ -10,8 +11,12 @@ export interface Superblock {
 }
 
 /** HDF5 File Format Specification 3.0, II.A: superblock versions 0 to 3. @throws 'malformed' for a file shorter than it says */
-export async function readSuperblock(source: ByteSource, signal?: AbortSignal): Promise<Superblock> {
-  const at = (widths: Widths) => new Hdf5File(source, widths, signal);
+export async function readSuperblock(
+  source: ByteSource,
+  allowance: Allowance,
+  signal?: AbortSignal,
+): Promise<Superblock> {
+  const at = (widths: Widths) => new Hdf5File(source, widths, allowance, signal);
   const probe = at({ offsetSize: 8, lengthSize: 8, base: 0 });
   const head = await probe.piece(0, Math.min(source.size, 24), 'the superblock');
   head.skip(SIGNATURE.length);

@@ -1,7 +1,6 @@
-import { MAX_TENSORS } from '../limits.ts';
 import { leaves } from './btree1.ts';
 import type { Hdf5File } from './bytes.ts';
-import type { Link } from './links.ts';
+import { type Link, spendLink } from './link.ts';
 
 /** A symbolic link has no header of its own. */
 const SYMBOLIC = 2;
@@ -21,11 +20,11 @@ export async function symbolTable(file: Hdf5File, tree: number, heap: number): P
     head.skip(2);
     const count = head.u16();
     const entries = await file.piece(node + 8, count * (2 * file.offsetSize + 24), 'a symbol table node');
-    if (links.length + count > MAX_TENSORS) throw file.malformed(`a group has more than ${MAX_TENSORS} links`);
     for (let i = 0; i < count; i++) {
       names.at = 0;
       names.skip(entries.place());
       const name = names.text(names.left);
+      spendLink(file, name.length);
       const address = entries.address();
       const cached = entries.u32();
       entries.skip(20);

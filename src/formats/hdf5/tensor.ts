@@ -38,7 +38,12 @@ export function tensorOf(file: Hdf5File, dataset: Dataset, readChunks: ReturnTyp
   if (layout.kind === 'compact') {
     if (layout.data.length < bytes)
       throw file.malformed(`dataset ${quoted} has ${layout.data.length} bytes of ${bytes}`);
-    return { ...base, storage: `compact:${name}`, source: memorySource(source.name, layout.data), offset: 0 };
+    return {
+      ...base,
+      storage: `compact:${name}`,
+      source: memorySource(source.name, layout.data.slice(0, bytes)),
+      offset: 0,
+    };
   }
   if (layout.kind === 'chunked')
     return {

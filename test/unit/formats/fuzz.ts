@@ -13,12 +13,12 @@ const MAX_MEGABYTES = 200;
 /**
  * Declares a test: every mutation of the files that `seeds` makes (named, small) gives a checkpoint whose tensors can be read, or a
  * RankscopeError that names a file; within a second and without taking memory. `mend` makes checksums right again, so that the damage is
- * read and not only noticed.
+ * read and not only noticed; files are then not cut off.
  */
 export function fuzz(
   format: string,
   seeds: () => Readonly<Record<string, Uint8Array>>,
-  mend: (damaged: Uint8Array, name: string) => Uint8Array | Promise<Uint8Array> = (damaged) => damaged,
+  mend?: (damaged: Uint8Array, name: string) => Uint8Array | Promise<Uint8Array>,
 ): void {
   describe(`${RUNS} damaged ${format} files`, () => {
     const folder = testFolder();
@@ -33,7 +33,8 @@ export function fuzz(
           fc.array(MUTATION, { minLength: 1, maxLength: 4 }),
           async (at, mutations) => {
             const [name, bytes] = files[at]!;
-            await survive(folder.write(name, await mend(mutations.reduce(mutate, bytes), name)));
+            const damaged = mutations.reduce(mutate, bytes);
+            await survive(folder.write(name, mend ? await mend(damaged, name) : damaged));
           },
         ),
         { numRuns: RUNS },
@@ -41,6 +42,7 @@ export function fuzz(
       assert.ok(process.resourceUsage().maxRSS - before < MAX_MEGABYTES * 1024);
     }).timeout(60_000 + RUNS * 50);
 
+    if (mend) return;
     it('do so wherever they are cut off', async () => {
       for (const [name, bytes] of Object.entries(seeds())) {
         const step = Math.max(1, Math.floor(bytes.length / RUNS));
