@@ -13,9 +13,9 @@ export const compareCommand: Command = {
   --force             replace FILE if it exists
 ${COMMON_HELP}
 
-What is compared are the updates scale B A, from their factors alone. overlap: how far the spaces of their leading singular vectors (as
-many as hold 99 % of the energy) lie in each other, 0 to 1, of outputs and of inputs (Hu et al. 2021, section 7.2). merged: the rank
-that holds 99 % of the energy of their sum, of that which keeping all of them takes.
+What is compared are the updates scale B A, from their factors alone. Overlap: how far the spaces of their leading
+singular vectors (as many as hold 99 % of the energy) lie in each other, of outputs and of inputs (Hu et al. 2021, section
+7.2). Merged: the rank that holds 99 % of the energy of their sum, of the rank that keeping all of them takes.
 
 Examples:
   rankscope compare german/ english/ french/

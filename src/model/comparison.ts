@@ -22,6 +22,8 @@ export interface ComparedAdapter {
 
 /** What one adapter adds to one matrix. */
 export interface ComparedUpdate {
+  /** The name that an analysis of its file has for it. */
+  readonly matrix: string;
   /** [m, n]. */
   readonly shape: readonly [number, number];
   /** The rank that its factors allow. */

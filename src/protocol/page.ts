@@ -1,5 +1,6 @@
 import type { EngineInfo } from '../base/engineInfo.ts';
 import type { ErrorData } from '../base/errors.ts';
+import type { AdapterComparison } from '../model/comparison.ts';
 import type { MatrixFinding, Skipped } from '../model/findings.ts';
 import type { Plan, PlanRequest } from '../model/plan.ts';
 import type { CheckpointView, Spectrum } from './service.ts';
@@ -77,6 +78,26 @@ export interface PlanCalls {
   apply: { params: void; result: void };
   savePlan: { params: void; result: void };
   reveal: { params: { name: string }; result: void };
+}
+
+/** What the page of a comparison of adapters shows, complete. */
+export interface ComparisonSnapshot {
+  /** The files and folders that are compared. */
+  readonly paths: readonly string[];
+  /** Null until the run is done. */
+  readonly comparison: AdapterComparison | null;
+  readonly run: RunState;
+  readonly error: ErrorData | null;
+}
+
+/** Requests the comparison page makes of the extension host. */
+export interface ComparisonCalls {
+  ready: { params: void; result: ComparisonSnapshot };
+  run: { params: void; result: void };
+  cancel: { params: void; result: void };
+  /** Opens the inspector of one adapter at one of its matrices. */
+  reveal: { params: { path: string; name: string }; result: void };
+  save: { params: SaveRequest; result: boolean };
 }
 
 /** The one notification the host sends a page: `update` with what changed. */

@@ -179,8 +179,8 @@ async function compareLayer(
         part.map(({ factors }) => factors),
         signal,
       );
-      for (const [place, { index, update }] of part.entries()) {
-        updates[index] = updateFinding(update, found, place);
+      for (const [place, { index, matrix }] of part.entries()) {
+        updates[index] = updateFinding(matrix, found, place);
         totals.add(index, updates[index].norm);
       }
       for (const pair of found.pairs) {
@@ -205,7 +205,7 @@ async function compareLayer(
 
 interface Member {
   readonly index: number;
-  readonly update: AdapterUpdate;
+  readonly matrix: Adapted;
   readonly factors: FactoredUpdate;
 }
 
@@ -224,7 +224,7 @@ async function loadGroups(
       refuseRank(update);
       const factors = await updateFactors(sources[index]!.opened.checkpoint, update.target, update, signal);
       const group = groups.get(String(update.shape)) ?? { shape: update.shape, members: [] };
-      group.members.push({ index, update, factors });
+      group.members.push({ index, matrix, factors });
       groups.set(String(update.shape), group);
     } catch (error) {
       if (!(error instanceof RankscopeError && SKIPPABLE.has(error.code))) throw error;
@@ -240,10 +240,10 @@ function refuseRank({ target, rank }: AdapterUpdate): void {
   throw new RankscopeError('too-large', target, found, 'See its spectrum with: rankscope analyze');
 }
 
-function updateFinding(update: AdapterUpdate, { measures }: UpdatesComparison, place: number): ComparedUpdate {
+function updateFinding({ name, update }: Adapted, { measures }: UpdatesComparison, place: number): ComparedUpdate {
   const measured = measures[place]!;
   const { shape, rank, scale, dora } = update;
-  return { shape, rank, scale, ...measured, dead: measured.norm === 0, ...(dora ? { dora } : {}) };
+  return { matrix: name, shape, rank, scale, ...measured, dead: measured.norm === 0, ...(dora ? { dora } : {}) };
 }
 
 /** Sums over all layers. */
