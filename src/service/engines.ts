@@ -25,7 +25,10 @@ export class Engines {
   readonly #pool = new Pool<Running>({ close: ({ backend }) => backend.close(), keep: 1, idleMs: IDLE_MS });
   #last: EngineRequest = {};
 
-  constructor(private readonly log: (line: string) => void) {}
+  constructor(
+    private readonly log: (line: string) => void,
+    private readonly choose = chooseEngine,
+  ) {}
 
   /** `request`, or where it names nothing the engine that was asked for last: one click should not start another device. */
   settle({ engine, threads }: EngineRequest = {}): EngineRequest {
@@ -45,7 +48,8 @@ export class Engines {
 
   /**
    * Runs `job` on the engine of `request` when its turn comes. An engine that fails is closed and the job tried once more on the one that
-   * is chosen then: a lost device costs time, not the analysis.
+   * is chosen then: a lost device costs time, not the analysis. What is too large for a GPU that nobody asked for by name is done by the
+   * processor, which has more memory.
    */
   async run<Result>(
     request: EngineRequest,
@@ -53,12 +57,21 @@ export class Engines {
     options: JobOptions,
     job: (backend: Backend) => Promise<Result>,
   ): Promise<Result> {
-    const attempt = () =>
-      this.#use(request, options.signal, ({ backend, turns }) => turns.run(subject, () => job(backend), options));
+    let used = '';
+    const attempt = (wanted = request) =>
+      this.#use(wanted, options.signal, ({ backend, turns }) => {
+        used = backend.info.name;
+        return turns.run(subject, () => job(backend), options);
+      });
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof RankscopeError && error.code === 'engine')) throw error;
+      if (!(error instanceof RankscopeError)) throw error;
+      if (error.code === 'too-large' && used !== 'cpu' && (request.engine ?? 'auto') === 'auto') {
+        this.log(`The processor does what is too large for ${used}: ${error.message}`);
+        return attempt({ ...request, engine: 'cpu' });
+      }
+      if (error.code !== 'engine') throw error;
       this.log(`The engine failed and is started anew: ${error.message}`);
       this.#pool.evict(keyOf(request));
       return attempt();
@@ -75,7 +88,7 @@ export class Engines {
     job: (running: Running) => Promise<Result>,
   ): Promise<Result> {
     const open = async () => {
-      const backend = await chooseEngine(request);
+      const backend = await this.choose(request);
       const { name, device, threads, reason } = backend.info;
       this.log(`Engine ${name}: ${device}, ${threads} threads. ${reason}`);
       return { backend, turns: new Turns() };

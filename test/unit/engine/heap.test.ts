@@ -37,6 +37,16 @@ describe('heap of the cpu engine', () => {
     );
   });
 
+  it('reaches all that 32 bits address, and says what is beyond', () => {
+    const heap = new Heap();
+    assert.equal(heap.limit, 2 ** 32 - 2 ** 16);
+    assert.throws(() => heap.allocate(2 ** 32, 'a 32768 x 32768 matrix'), {
+      code: 'too-large',
+      message: /needs 4,096 MiB, of at most 4,096 MiB of the cpu engine 0 MiB are in use.*Choose a GPU engine/,
+    });
+    assert.equal(heap.used, 0);
+  });
+
   it('refuses what does not fit, with the numbers, and takes nothing', () => {
     const heap = new Heap(160);
     heap.allocate(2 ** 20, 'first');

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { RankscopeError } from '../../../src/base/errors.ts';
+import type { Backend } from '../../../src/engine/backend.ts';
+import { chooseEngine, type EngineRequest } from '../../../src/engine/choose.ts';
+import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
+import { Engines } from '../../../src/service/engines.ts';
+
+/** Room for 100 numbers. */
+const SMALL = 800;
+
+describe('engines in use', function () {
+  this.timeout(60_000);
+  let lines: string[];
+  let engines: Engines;
+  /** Where `auto` is asked for, a device with little memory, as a GPU may be one. */
+  const choose = async (request: EngineRequest = {}): Promise<Backend> =>
+    (request.engine ?? 'auto') === 'cpu' ? chooseEngine(request) : createReferenceBackend({ memoryLimit: SMALL });
+
+  beforeEach(() => {
+    lines = [];
+    engines = new Engines((line) => lines.push(line), choose);
+  });
+  afterEach(() => engines.close());
+
+  const normOf = (rows: number, cols: number) => async (backend: Backend) => {
+    const matrix = await backend.allocate(rows, cols);
+    try {
+      await backend.upload(matrix, 0, rows, (out) => void out.fill(1));
+      const [largest = 0] = await backend.singularValues(matrix);
+      return { largest, engine: backend.info.name };
+    } finally {
+      backend.free(matrix);
+    }
+  };
+
+  it('the processor does what is too large for the device that was chosen, with the reason in the log', async () => {
+    const run = (rows: number) => engines.run({ threads: 1 }, 'weights', {}, normOf(rows, rows));
+    assert.equal((await run(8)).engine, 'reference');
+    const { largest, engine } = await run(40);
+    assert.equal(engine, 'cpu');
+    assert.ok(Math.abs(largest - 40) < 1e-3);
+    assert.match(lines.join('\n'), /too large for reference: .*a 40 x 40 matrix needs 12800 bytes/);
+    // What fits goes on where it did.
+    assert.equal((await run(8)).engine, 'reference');
+  });
+
+  it('an engine that was asked for by name refuses it', async () => {
+    const run = engines.run({ engine: 'reference' }, 'weights', {}, normOf(40, 40));
+    await assert.rejects(run, { code: 'too-large' });
+  });
+
+  it('one that fails is started anew, once', async () => {
+    let attempts = 0;
+    const job = async (backend: Backend) => {
+      if (++attempts === 1) throw new RankscopeError('engine', 'device', 'it was lost');
+      return backend.info.name;
+    };
+    assert.equal(await engines.run({ engine: 'cpu', threads: 1 }, 'weights', {}, job), 'cpu');
+    assert.equal(attempts, 2);
+    assert.match(lines.join('\n'), /started anew: device: it was lost/);
+    const failing = engines.run({ engine: 'cpu', threads: 1 }, 'weights', {}, async () => {
+      throw new RankscopeError('engine', 'device', 'it was lost again');
+    });
+    await assert.rejects(failing, { code: 'engine', message: /lost again/ });
+  });
+});
