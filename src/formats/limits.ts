@@ -66,3 +66,6 @@ export const MAX_NESTING = 64;
 
 /** A block of a TensorFlow index; the writer begins a new one after 256 KB. */
 export const MAX_TABLE_BLOCK = 64 << 20;
+
+/** Fields of an ONNX model that are stepped over. A graph of 100,000 nodes has some 1.5 million. */
+export const MAX_MESSAGE_FIELDS = 2_000_000;

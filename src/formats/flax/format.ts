@@ -1,8 +1,10 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../checkpoint.ts';
+import { concatSource } from '../concatSource.ts';
 import { storedBytes } from '../decode.ts';
 import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
+import { sliceSource } from '../sliceSource.ts';
 import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { type MsgpackArray, MsgpackSearch } from './msgpack.ts';
 
@@ -16,14 +18,14 @@ export const flax: Format = {
   open: openFlax,
 };
 
-async function openFlax(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
-  const arrays = await new MsgpackSearch(source, signal).run();
+async function openFlax(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
+  const arrays = await new MsgpackSearch(source, allowance, signal).run();
   const tensors: StoredTensor[] = [];
   const odd: string[] = [];
   for (const array of arrays) {
     const tensor = tensorOf(source, array);
     if (tensor) tensors.push(tensor);
-    else odd.push(array.path.join('.'));
+    else odd.push(array.name);
   }
   if (tensors.length === 0)
     throw new RankscopeError('not-a-checkpoint', source.name, 'this msgpack file holds no arrays');
@@ -44,10 +46,10 @@ async function openFlax(source: FileSource, { path, remarks, signal }: OpenConte
   );
 }
 
-function tensorOf(source: FileSource, { path, shape, type, offset, bytes }: MsgpackArray): StoredTensor | undefined {
+function tensorOf(source: FileSource, { name, shape, type, pieces }: MsgpackArray): StoredTensor | undefined {
   const dtype = TYPES.get(type);
-  const name = path.join('.');
   if (dtype === undefined) return undefined;
+  const bytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
   const count = shape.reduce((product, size) => product * size, 1);
   if (storedBytes(dtype, count) !== bytes)
     throw new RankscopeError(
@@ -56,7 +58,10 @@ function tensorOf(source: FileSource, { path, shape, type, offset, bytes }: Msgp
       `the array ${JSON.stringify(name)}, ${type} of shape [${shape.join(', ')}], has ${bytes} bytes`,
       'It is damaged: copy or download it again',
     );
-  return { name, shape, dtype, bytes, storage: `0:${offset}:${name}`, file: 0, source, offset };
+  const stored = { name, shape, dtype, bytes, storage: `0:${pieces[0]!.offset}:${name}`, file: 0 };
+  if (pieces.length === 1) return { ...stored, source, offset: pieces[0]!.offset };
+  const parts = pieces.map((piece) => sliceSource(source, piece.offset, piece.bytes));
+  return { ...stored, source: concatSource(source.name, parts), offset: 0 };
 }
 
 const TYPES = new Map([

@@ -1,47 +1,117 @@
 import { RankscopeError } from '../../base/errors.ts';
+import type { Allowance } from '../allowance.ts';
 import type { ByteSource } from '../byteSource.ts';
-import { MAX_NESTING, MAX_TENSORS } from '../limits.ts';
+import { MAX_DIMENSIONS, MAX_NESTING, MAX_TENSORS } from '../limits.ts';
 
 /** An array in a msgpack file, as flax.serialization writes it: extension 1 holding (shape, type name, bytes). */
 export interface MsgpackArray {
-  readonly path: readonly string[];
+  readonly name: string;
   readonly shape: readonly number[];
   /** numpy's name, e.g. `float32`. */
   readonly type: string;
-  readonly offset: number;
-  readonly bytes: number;
+  /** Where its bytes are, one piece behind the other; more than one where it is larger than a msgpack value may be. */
+  readonly pieces: readonly { readonly offset: number; readonly bytes: number }[];
 }
 
-const WINDOW = 65_536;
+const WINDOW = 1 << 18;
 /** Everything but arrays is short. */
 const MAX_TEXT = 65_536;
+/** What the head of a value takes at most: a text, or the description of an array with a type's name. */
+const MAX_HEAD = MAX_TEXT + 1024;
+const MAX_VALUES = 4 * MAX_TENSORS;
+
+/** What flax marks arrays of more than 2^30 bytes with: a map of the shape and the chunks, each keyed by its number. */
+const CHUNKED = '__msgpack_chunked_array__';
+
+/** A map or list whose values are being read. */
+interface Level {
+  readonly isMap: boolean;
+  /** Values still to come; of a map, keys and values. */
+  left: number;
+  /** Of the value that comes next. */
+  key: string;
+  index: number;
+  chunked?: { shape: number[]; chunks: Omit<MsgpackArray, 'name'>[] };
+}
+
+type Scalar = string | number | undefined;
 
 /** Finds the arrays of a msgpack file of nested maps, reading their headers only. */
 export class MsgpackSearch {
-  readonly arrays: MsgpackArray[] = [];
+  private readonly arrays: MsgpackArray[] = [];
+  private readonly levels: Level[] = [];
+  /** Whether the last value was the begin of a map or list. */
+  private opened = false;
   private at = 0;
   private window: Uint8Array = new Uint8Array(0);
   private windowAt = 0;
-  private values = 0;
 
   constructor(
     private readonly source: ByteSource,
+    private readonly allowance: Allowance,
     private readonly signal?: AbortSignal | undefined,
   ) {}
 
   async run(): Promise<readonly MsgpackArray[]> {
-    await this.value([], 0);
+    for (let values = 0; ; values++) {
+      if (values > MAX_VALUES) throw this.malformed('it holds more values than any checkpoint');
+      // Asynchronous only where the window must move: most values are a few bytes.
+      if (!this.holds(Math.min(MAX_HEAD, this.source.size - this.at))) await this.move();
+      const scalar = this.value();
+      const level = this.levels.at(-1);
+      if (level && !this.opened) this.place(level, scalar);
+      this.opened = false;
+      this.leave();
+      if (this.levels.length === 0) break;
+    }
     if (this.at !== this.source.size) throw this.malformed(`${this.source.size - this.at} bytes follow its content`);
     return this.arrays;
   }
 
-  private async value(path: readonly string[], depth: number): Promise<string | number | undefined> {
-    if (depth > MAX_NESTING) throw this.malformed(`it nests deeper than ${MAX_NESTING} levels`);
-    if (++this.values > 4 * MAX_TENSORS) throw this.malformed('it holds more values than any checkpoint');
-    const code = await this.number(1);
+  /** Notes what a scalar means where it stands: a key, or a size of a chunked array. */
+  private place(level: Level, scalar: Scalar): void {
+    level.left--;
+    if (level.isMap && level.left % 2 === 1) {
+      if (scalar === undefined) throw this.malformed(`a key at ${this.at} is no text`);
+      level.key = String(scalar);
+      if (level.key === CHUNKED) level.chunked = { shape: [], chunks: [] };
+      return;
+    }
+    const around = this.levels.at(-2);
+    if (around?.chunked && around.key === 'shape') {
+      const { shape } = around.chunked;
+      if (typeof scalar !== 'number' || level.key !== String(shape.length) || shape.length >= MAX_DIMENSIONS)
+        throw this.malformed('the shape of an array in pieces is broken');
+      shape.push(scalar);
+    }
+    level.key = String(++level.index);
+  }
+
+  /** Leaves the maps and lists that are complete. */
+  private leave(): void {
+    for (let level = this.levels.at(-1); level?.left === 0; level = this.levels.at(-1)) {
+      this.levels.pop();
+      if (level.chunked) this.addChunked(level.chunked);
+      const around = this.levels.at(-1);
+      if (around) around.left--;
+      if (around && !around.isMap) around.key = String(++around.index);
+    }
+  }
+
+  private enter(isMap: boolean, count: number): undefined {
+    if (this.levels.length > MAX_NESTING) throw this.malformed(`it nests deeper than ${MAX_NESTING} levels`);
+    const level = this.levels.at(-1);
+    if (level?.isMap && level.left % 2 === 0) throw this.malformed(`a key at ${this.at} is no text`);
+    this.levels.push({ isMap, left: isMap ? 2 * count : count, key: '0', index: 0 });
+    this.opened = true;
+    return undefined;
+  }
+
+  private value(): Scalar {
+    const code = this.number(1);
     if (code < 0x80) return code;
-    if (code < 0x90) return this.map(code & 15, path, depth);
-    if (code < 0xa0) return this.list(code & 15, path, depth);
+    if (code < 0x90) return this.enter(true, code & 15);
+    if (code < 0xa0) return this.enter(false, code & 15);
     if (code < 0xc0) return this.text(code & 31);
     if (code >= 0xe0) return code - 256;
     switch (code) {
@@ -52,11 +122,11 @@ export class MsgpackSearch {
       case 0xc4:
       case 0xc5:
       case 0xc6:
-        return this.skip(await this.number(1 << (code - 0xc4)));
+        return this.skip(this.number(1 << (code - 0xc4)));
       case 0xc7:
       case 0xc8:
       case 0xc9:
-        return this.extension(await this.number(1 << (code - 0xc7)), path);
+        return this.extension(this.number(1 << (code - 0xc7)));
       case 0xca:
         return this.skip(4);
       case 0xcb:
@@ -76,97 +146,113 @@ export class MsgpackSearch {
       case 0xd6:
       case 0xd7:
       case 0xd8:
-        return this.extension(1 << (code - 0xd4), path);
+        return this.extension(1 << (code - 0xd4));
       case 0xd9:
       case 0xda:
       case 0xdb:
-        return this.text(await this.number(1 << (code - 0xd9)));
+        return this.text(this.number(1 << (code - 0xd9)));
       case 0xdc:
       case 0xdd:
-        return this.list(await this.number(code === 0xdc ? 2 : 4), path, depth);
+        return this.enter(false, this.number(code === 0xdc ? 2 : 4));
       case 0xde:
       case 0xdf:
-        return this.map(await this.number(code === 0xde ? 2 : 4), path, depth);
+        return this.enter(true, this.number(code === 0xde ? 2 : 4));
       default:
         throw this.malformed(`0x${code.toString(16)} at ${this.at - 1} begins no value`);
     }
   }
 
-  private async map(count: number, path: readonly string[], depth: number): Promise<undefined> {
-    for (let i = 0; i < count; i++) {
-      const key = await this.value(path, depth + 1);
-      if (key === undefined) throw this.malformed(`a key at ${this.at} is no text`);
-      await this.value([...path, String(key)], depth + 1);
-    }
-  }
-
-  private async list(count: number, path: readonly string[], depth: number): Promise<undefined> {
-    for (let i = 0; i < count; i++) await this.value([...path, String(i)], depth + 1);
-  }
-
   /** The content of extension 1 is itself msgpack: a list of shape, type name and bytes. */
-  private async extension(length: number, path: readonly string[]): Promise<undefined> {
-    const type = await this.number(1);
+  private extension(length: number): undefined {
+    const type = this.number(1);
     const end = this.at + length;
     if (type !== 1) return this.skip(length);
-    if ((await this.number(1)) !== 0x93) throw this.malformed(`the array ${path.join('.')} is broken`);
-    const shape: number[] = [];
-    const dimensions = await this.listLength();
-    for (let i = 0; i < dimensions; i++) {
-      const size = await this.value([], MAX_NESTING);
-      if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
-        throw this.malformed(`the array ${path.join('.')} has a broken shape`);
-      shape.push(size);
-    }
-    const name = await this.value([], MAX_NESTING);
-    const code = await this.number(1);
-    if (typeof name !== 'string' || code < 0xc4 || code > 0xc6)
-      throw this.malformed(`the array ${path.join('.')} is broken`);
-    const bytes = await this.number(1 << (code - 0xc4));
-    if (this.at + bytes !== end) throw this.malformed(`the array ${path.join('.')} is broken`);
-    this.arrays.push({ path, shape, type: name, offset: this.at, bytes });
+    const broken = () => this.malformed(`the array ${this.name()} is broken`);
+    if (this.number(1) !== 0x93) throw broken();
+    const dimensions = this.number(1) - 0x90;
+    if (dimensions < 0 || dimensions > 15) throw broken();
+    const shape = Array.from({ length: dimensions }, () => this.plain());
+    const dtype = this.plain();
+    const code = this.number(1);
+    if (!isShape(shape) || typeof dtype !== 'string' || code < 0xc4 || code > 0xc6) throw broken();
+    const bytes = this.number(1 << (code - 0xc4));
+    if (this.at + bytes !== end) throw broken();
+    this.add({ shape, type: dtype, pieces: [{ offset: this.at, bytes }] });
     return this.skip(bytes);
   }
 
-  private async listLength(): Promise<number> {
-    const code = await this.number(1);
-    if (code >= 0x90 && code < 0xa0) return code & 15;
-    throw this.malformed(`a shape at ${this.at} is broken`);
+  /** A number or text; undefined for anything else. */
+  private plain(): Scalar {
+    const value = this.value();
+    if (this.opened) throw this.malformed(`the array ${this.name()} is broken`);
+    return value;
   }
 
-  private async text(length: number): Promise<string> {
+  private add(array: Omit<MsgpackArray, 'name'>): void {
+    const around = this.levels.at(-2);
+    if (around?.chunked && around.key === 'chunks') {
+      if (this.levels.at(-1)?.key !== String(around.chunked.chunks.length))
+        throw this.malformed('the pieces of an array are out of order');
+      this.allowance.spend(300);
+      around.chunked.chunks.push(array);
+      return;
+    }
+    const length = this.levels.reduce((sum, level) => sum + level.key.length + 1, 0);
+    this.allowance.spendTensor(3 * length, array.shape.length);
+    this.arrays.push({ ...array, name: this.name() });
+  }
+
+  private addChunked({ shape, chunks }: NonNullable<Level['chunked']>): void {
+    const [first] = chunks;
+    if (!first) return;
+    if (chunks.some(({ type }) => type !== first.type))
+      throw this.malformed(`the pieces of the array ${this.name()} differ in type`);
+    this.add({ shape, type: first.type, pieces: chunks.flatMap(({ pieces }) => pieces) });
+  }
+
+  private name(): string {
+    return this.levels.map(({ key }) => key).join('.');
+  }
+
+  private text(length: number): string {
     if (length > MAX_TEXT) throw this.malformed(`it has a text of ${length} bytes`);
-    return Buffer.from(await this.take(length)).toString('utf8');
+    return Buffer.from(this.take(length)).toString('utf8');
   }
 
   private skip(length: number): undefined {
     this.at += length;
     if (this.at > this.source.size) throw this.malformed('it is cut off');
+    return undefined;
   }
 
   /** A big-endian number of 1, 2, 4 or 8 bytes. */
-  private async number(length: number): Promise<number> {
+  private number(length: number): number {
     let value = 0;
-    for (const byte of await this.take(length)) value = value * 256 + byte;
+    for (const byte of this.take(length)) value = value * 256 + byte;
     return value;
   }
 
-  private async take(length: number): Promise<Uint8Array> {
-    if (this.at + length > this.source.size) throw this.malformed('it is cut off');
-    if (this.at < this.windowAt || this.at + length > this.windowAt + this.window.length) {
-      this.windowAt = this.at;
-      this.window = await this.source.read(
-        this.at,
-        Math.min(Math.max(WINDOW, length), this.source.size - this.at),
-        this.signal,
-      );
-    }
+  private take(length: number): Uint8Array {
+    if (!this.holds(length)) throw this.malformed('it is cut off');
     const start = this.at - this.windowAt;
     this.at += length;
     return this.window.subarray(start, start + length);
   }
 
+  private holds(length: number): boolean {
+    return this.at >= this.windowAt && this.at + length <= this.windowAt + this.window.length;
+  }
+
+  private async move(): Promise<void> {
+    this.windowAt = this.at;
+    this.window = await this.source.read(this.at, Math.min(WINDOW, this.source.size - this.at), this.signal);
+  }
+
   private malformed(found: string): RankscopeError {
     return new RankscopeError('malformed', this.source.name, found, 'It is damaged, or no Flax checkpoint');
   }
+}
+
+function isShape(values: readonly Scalar[]): values is number[] {
+  return values.every((size) => typeof size === 'number' && Number.isSafeInteger(size) && size >= 0);
 }

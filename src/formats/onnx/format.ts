@@ -3,7 +3,7 @@ import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { storedBytes } from '../decode.ts';
 import { type FileSource, openFileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
-import { MAX_SHARDS, MAX_TENSORS } from '../limits.ts';
+import { MAX_SHARDS } from '../limits.ts';
 import { siblingPath } from '../siblingPath.ts';
 import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { readModel } from './graph.ts';
@@ -31,14 +31,12 @@ export const onnx: Format = {
 
 type OnnxTensor = StoredTensor & Partial<ListedTensor>;
 
-async function openOnnx(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
-  const { tensors: protos, rightOperands, metadata } = await readModel(new Wire(source, signal), source.size);
-  if (protos.length > MAX_TENSORS)
-    throw new RankscopeError(
-      'too-large',
-      source.name,
-      `it has ${protos.length} tensors; at most ${MAX_TENSORS} are read`,
-    );
+async function openOnnx(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
+  const {
+    tensors: protos,
+    rightOperands,
+    metadata,
+  } = await readModel(new Wire(source, signal, allowance), source.size);
   const sources = [source];
   const externals = new Map<string, number>();
   const external = async (name: string): Promise<number> => {
@@ -62,7 +60,7 @@ async function openOnnx(source: FileSource, { path, remarks, signal }: OpenConte
       { path, format: 'onnx', files, tensors, metadata, warnings: remarks, security: [] },
       sources,
     );
-    const listed = (tensor: TensorInfo) => (tensor as OnnxTensor).pieces !== undefined;
+    const listed = (tensor: TensorInfo) => (tensor as OnnxTensor).listed !== undefined;
     return {
       ...plain,
       read: (tensor, start, out, readSignal) =>
@@ -127,24 +125,14 @@ async function locate(
     if (count > 0 && dtype !== 'STRING') throw fail('has no values');
     return stored(0, 0, bytes);
   }
-  const [first] = values.pieces;
+  const { first } = values;
   const inPlace =
     values.kind === 'raw' ||
     (values.kind === 'floats' && dtype === 'F32') ||
     (values.kind === 'doubles' && dtype === 'F64');
-  if (values.pieces.length === 1 && first?.wire === 2 && inPlace)
-    return stored(0, first.start, first.end - first.start);
-  const storage = `list:${first?.start}:${name}`;
-  return {
-    dtype,
-    bytes,
-    storage,
-    file: 0,
-    source: sources[0]!,
-    offset: 0,
-    pieces: values.pieces,
-    listKind: values.kind,
-  };
+  if (values.count === 1 && first.wire === 2 && inPlace) return stored(0, first.start, first.end - first.start);
+  const storage = `list:${first.start}:${name}`;
+  return { dtype, bytes, storage, file: 0, source: sources[0]!, offset: 0, listed: values };
 }
 
 function wholeNumber(text: string | undefined, otherwise: number): number | undefined {

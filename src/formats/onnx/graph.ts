@@ -1,3 +1,4 @@
+import { MAX_TENSORS } from '../limits.ts';
 import { readTensorProto, type TensorProto } from './tensorProto.ts';
 import type { Field, Wire } from './wire.ts';
 
@@ -19,47 +20,65 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
   const rightOperands = new Set<string>();
   const metadata = new Map<string, string>();
   const tensorAt = async ({ start, end }: Field, name?: string) => {
+    if (tensors.length >= MAX_TENSORS) throw wire.malformed(`it has more than ${MAX_TENSORS} tensors`);
     const tensor = await readTensorProto(wire, start, end);
     tensors.push(name === undefined ? tensor : { ...tensor, name });
   };
 
   const graph = async (start: number, end: number, depth: number): Promise<void> => {
     if (depth > MAX_GRAPH_DEPTH) throw wire.malformed(`graphs are nested deeper than ${MAX_GRAPH_DEPTH}`);
-    await wire.fields(start, end, async (field) => {
-      if (field.wire !== 2) return;
-      if (field.number === 1) await node(field, depth);
-      else if (field.number === 5) await tensorAt(field);
+    await wire.fields(start, end, (field) => {
+      if (field.wire !== 2) return undefined;
+      if (field.number === 1) return node(field, depth);
+      return field.number === 5 ? tensorAt(field) : undefined;
     });
   };
 
+  // The fields of nodes and attributes come in any order, and what to do with some depends on others: they are walked twice, so that
+  // none has to be kept.
   const node = async ({ start, end }: Field, depth: number): Promise<void> => {
-    const inputs: string[] = [];
-    const attributes: Field[] = [];
-    let [output, operator, transposed] = ['', '', false];
-    await wire.fields(start, end, async (field) => {
-      if (field.wire !== 2) return;
-      if (field.number === 1) inputs.push(await wire.text(field, MAX_TEXT));
-      else if (field.number === 2) output ||= await wire.text(field, MAX_TEXT);
-      else if (field.number === 4) operator = await wire.text(field, MAX_TEXT);
-      else if (field.number === 5) attributes.push(field);
+    let [output, operator, right] = ['', '', ''];
+    let [inputs, attributes, transposed] = [0, 0, false];
+    await wire.fields(start, end, (field) => {
+      if (field.wire !== 2) return undefined;
+      const text = (keep: (text: string) => void) => wire.text(field, MAX_TEXT).then(keep);
+      if (field.number === 1 && ++inputs === 2) return text((name) => (right = name));
+      if (field.number === 2 && output === '') return text((name) => (output = name));
+      if (field.number === 4) return text((name) => (operator = name));
+      if (field.number === 5) attributes++;
+      return undefined;
     });
-    for (const attribute of attributes) {
-      const values: Field[] = [];
-      const graphs: Field[] = [];
-      let [name, integer] = ['', 0n];
-      await wire.fields(attribute.start, attribute.end, async (field) => {
-        if (field.number === 1 && field.wire === 2) name = await wire.text(field, MAX_TEXT);
-        else if (field.number === 3) integer = field.value;
-        else if (field.wire === 2 && (field.number === 5 || field.number === 10)) values.push(field);
-        else if (field.wire === 2 && (field.number === 6 || field.number === 11)) graphs.push(field);
+    if (attributes > 0)
+      await wire.fields(start, end, async (field) => {
+        if (field.wire === 2 && field.number === 5 && (await attribute(field, operator, output, depth)))
+          transposed = true;
       });
-      if (operator === 'Constant' && name === 'value') for (const value of values) await tensorAt(value, output);
-      if (name === 'transB' && integer !== 0n) transposed = true;
-      for (const each of graphs) await graph(each.start, each.end, depth + 1);
-    }
-    const right = inputs[1];
-    if (right !== undefined && (operator === 'MatMul' || (operator === 'Gemm' && !transposed)))
-      rightOperands.add(right);
+    if (right === '' || !(operator === 'MatMul' || (operator === 'Gemm' && !transposed)) || rightOperands.has(right))
+      return;
+    wire.allowance.spend(100 + 2 * right.length);
+    rightOperands.add(right);
+  };
+
+  /** Whether the attribute says that the right operand is transposed. */
+  const attribute = async ({ start, end }: Field, operator: string, output: string, depth: number) => {
+    let [name, integer, nested] = ['', 0n, false];
+    await wire.fields(start, end, (field) => {
+      if (field.number === 1 && field.wire === 2)
+        return wire.text(field, MAX_TEXT).then((text) => {
+          name = text;
+        });
+      if (field.number === 3) integer = field.value;
+      else if (field.wire === 2 && [5, 6, 10, 11].includes(field.number)) nested = true;
+      return undefined;
+    });
+    if (nested)
+      await wire.fields(start, end, (field) => {
+        if (field.wire !== 2) return undefined;
+        const isTensor = field.number === 5 || field.number === 10;
+        if (isTensor && operator === 'Constant' && name === 'value') return tensorAt(field, output);
+        return field.number === 6 || field.number === 11 ? graph(field.start, field.end, depth + 1) : undefined;
+      });
+    return name === 'transB' && integer !== 0n;
   };
 
   let found = false;
@@ -79,6 +98,7 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
         if (entry.number === 2)
           value = await wire.text({ ...entry, end: Math.min(entry.end, entry.start + 2000) }, MAX_TEXT);
       });
+      wire.allowance.spend(200 + 2 * (key.length + value.length));
       metadata.set(key, value);
     }
   });

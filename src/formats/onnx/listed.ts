@@ -1,8 +1,10 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { Allowance } from '../allowance.ts';
 import { decode } from '../decode.ts';
+import { CHUNK_BYTES } from '../limits.ts';
 import type { StoredTensor } from '../storedCheckpoint.ts';
-import { varints } from './tensorProto.ts';
-import type { Field } from './wire.ts';
+import { type ListedValues, VALUE_FIELDS } from './tensorProto.ts';
+import { Wire } from './wire.ts';
 
 /** onnx.TensorProto.DataType by the names of safetensors. */
 export const DTYPES: Readonly<Record<number, string>> = {
@@ -31,51 +33,107 @@ export const DTYPES: Readonly<Record<number, string>> = {
   23: 'F4',
 };
 
-/** Values that stand in the message as a list of numbers, one by one. */
+/** A tensor whose values stand in the message as a list of numbers, one by one. */
 export interface ListedTensor {
-  readonly pieces: readonly Field[];
-  readonly listKind: 'raw' | 'floats' | 'doubles' | 'varints';
+  readonly listed: ListedValues;
 }
 
-/** Such lists are for small constants; a large one would have to be held whole. */
-const MAX_LISTED = 64 << 20;
+/** Such lists are for small constants; all before a value must be read to find it. */
+const MAX_LISTED = 16 << 20;
 
 /** Decodes part of a listed tensor. Small floats are listed as the varints of their bits. */
 export async function readListed(
-  { name, dtype, source, pieces, listKind, shape }: StoredTensor & ListedTensor,
+  { name, dtype, source, listed, shape }: StoredTensor & ListedTensor,
   start: number,
   out: Float32Array,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (pieces.reduce((sum, { start: from, end }) => sum + Math.max(end - from, 10), 0) > MAX_LISTED)
+  if (listed.bytes > MAX_LISTED)
     throw new RankscopeError(
       'too-large',
       name,
       `its values are listed one by one and take more than ${MAX_LISTED} bytes`,
       'Save the model with raw data',
     );
-  const parts: Float32Array[] = [];
-  for (const piece of pieces) {
-    const bytes = await source.read(piece.start, piece.end - piece.start, signal);
-    if (listKind === 'varints') parts.push(fromBits(dtype, piece.wire === 0 ? [piece.value] : varints(bytes)));
-    else parts.push(fromNumbers(listKind === 'doubles' ? 'F64' : 'F32', bytes));
-  }
-  const all = Float32Array.from(parts.flatMap((part) => [...part]));
-  if (all.length !== shape.reduce((product, size) => product * size, 1))
-    throw new RankscopeError('malformed', name, `it lists ${all.length} values for the shape ${shape.join(' x ')}`);
-  out.set(all.subarray(start, start + out.length));
+  const taken = listed.kind === 'varints' ? varintTaker(dtype, start, out) : numberTaker(listed.kind, start, out);
+  const wire = new Wire(source, signal, new Allowance(name));
+  await wire.fields(listed.message.start, listed.message.end, (field) => {
+    if (VALUE_FIELDS.get(field.number) !== listed.kind) return;
+    if (field.wire === 0) return taken.one(field.value);
+    return (async () => {
+      for (let at = field.start; at < field.end; at += CHUNK_BYTES)
+        taken.bytes(await source.read(at, Math.min(CHUNK_BYTES, field.end - at), signal));
+    })();
+  });
+  const count = taken.finish();
+  if (count !== shape.reduce((product, size) => product * size, 1))
+    throw new RankscopeError('malformed', name, `it lists ${count} values for the shape ${shape.join(' x ')}`);
 }
 
-function fromNumbers(dtype: 'F32' | 'F64', bytes: Uint8Array): Float32Array {
-  const out = new Float32Array(Math.floor(bytes.length / (dtype === 'F64' ? 8 : 4)));
-  decode(dtype, bytes, out);
-  return out;
+/** Takes all values of a list in order, and keeps those that are wanted. */
+interface Taker {
+  one(value: bigint): void;
+  bytes(chunk: Uint8Array): void;
+  /** How many values there were. */
+  finish(): number;
 }
 
-function fromBits(dtype: string, values: readonly bigint[]): Float32Array {
-  const out = new Float32Array(values.length);
-  if (/^(F16|BF16)$/.test(dtype)) decode(dtype, new Uint8Array(Uint16Array.from(values, Number).buffer), out);
-  else if (dtype.startsWith('F8')) decode(dtype, Uint8Array.from(values, Number), out);
-  else out.set(values.map((value) => Number(dtype.startsWith('U') ? value : BigInt.asIntN(64, value))));
-  return out;
+/** Numbers of fixed size, which no chunk divides. */
+function numberTaker(kind: ListedValues['kind'], start: number, out: Float32Array): Taker {
+  const dtype = kind === 'doubles' ? 'F64' : 'F32';
+  const size = kind === 'doubles' ? 8 : 4;
+  let count = 0;
+  return {
+    one() {
+      count++;
+    },
+    bytes(chunk) {
+      const length = Math.floor(chunk.length / size);
+      const [from, to] = [Math.max(start, count), Math.min(start + out.length, count + length)];
+      if (from < to) decode(dtype, chunk.subarray((from - count) * size), out.subarray(from - start, to - start));
+      count += length;
+    },
+    finish: () => count,
+  };
+}
+
+function varintTaker(dtype: string, start: number, out: Float32Array): Taker {
+  const bits = /^(F16|BF16)$/.test(dtype)
+    ? new Uint16Array(out.length)
+    : dtype.startsWith('F8')
+      ? new Uint8Array(out.length)
+      : undefined;
+  const signed = !dtype.startsWith('U');
+  let count = 0;
+  // The number that is being read: its low 28 bits, the rest, and how many bytes it has so far.
+  let [low, high, length] = [0, 0, 0];
+  const take = () => {
+    const at = count++ - start;
+    if (at >= 0 && at < out.length) {
+      if (bits) bits[at] = low;
+      // Of ten bytes, the last holds the sign of 64 bits.
+      else out[at] = (signed && length === 10 ? high - 2 ** 36 : high) * 2 ** 28 + low;
+    }
+    [low, high, length] = [0, 0, 0];
+  };
+  return {
+    one(value) {
+      [low, high] = [Number(value & 0xfffffffn), Number(value >> 28n)];
+      length = value >> 63n === 1n ? 10 : 1;
+      take();
+    },
+    bytes(chunk) {
+      for (const byte of chunk) {
+        if (length < 4) low += (byte & 127) * 2 ** (7 * length);
+        else if (length < 9) high += (byte & 127) * 2 ** (7 * length - 28);
+        else high += (byte & 1) * 2 ** 35;
+        length++;
+        if (byte < 128 || length === 10) take();
+      }
+    },
+    finish() {
+      if (bits) decode(dtype, new Uint8Array(bits.buffer), out);
+      return count;
+    },
+  };
 }

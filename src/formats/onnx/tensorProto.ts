@@ -6,12 +6,36 @@ export interface TensorProto {
   readonly shape: readonly number[];
   /** onnx.TensorProto.DataType. */
   readonly type: number;
-  /** Where the values are: little-endian bytes, a list of varints or of fixed numbers, another file, or nowhere. */
+  /** Where the values are: little-endian bytes, lists of varints or of fixed numbers, another file, or nowhere. */
   readonly values:
-    | { readonly kind: 'raw' | 'floats' | 'doubles' | 'varints'; readonly pieces: readonly Field[] }
+    | ListedValues
     | { readonly kind: 'external'; readonly entries: ReadonlyMap<string, string> }
     | { readonly kind: 'none' };
 }
+
+/** Values in fields of the message itself: one field with all of them, or many with some, even one field a value. */
+export interface ListedValues {
+  readonly kind: ValueKind;
+  /** The first of the fields. */
+  readonly first: Pick<Field, 'wire' | 'start' | 'end'>;
+  readonly count: number;
+  /** Bytes of all. */
+  readonly bytes: number;
+  /** The message that they are fields of. */
+  readonly message: Pick<Field, 'start' | 'end'>;
+}
+
+export type ValueKind = 'raw' | 'floats' | 'doubles' | 'varints';
+
+/** What the fields of a TensorProto hold values as; where a message has several kinds, the first of these counts. */
+export const VALUE_FIELDS: ReadonlyMap<number, ValueKind> = new Map([
+  [9, 'raw'],
+  [4, 'floats'],
+  [10, 'doubles'],
+  [5, 'varints'],
+  [7, 'varints'],
+  [11, 'varints'],
+]);
 
 const MAX_NAME = 65_536;
 const MAX_DIMENSIONS_SEEN = 64;
@@ -19,12 +43,18 @@ const MAX_DIMENSIONS_SEEN = 64;
 /** Reads a TensorProto (onnx.proto3) in [start, end). */
 export async function readTensorProto(wire: Wire, start: number, end: number): Promise<TensorProto> {
   const shape: number[] = [];
-  const pieces: Partial<Record<'raw' | 'floats' | 'doubles' | 'varints', Field[]>> = {};
+  const listed = new Map<ValueKind, { first: Field; count: number; bytes: number }>();
   const entries = new Map<string, string>();
   let [name, type, external] = ['', 0, false];
-  const add = (kind: 'raw' | 'floats' | 'doubles' | 'varints', field: Field) => {
-    pieces[kind] ??= [];
-    pieces[kind].push(field);
+  const add = (kind: ValueKind, field: Field) => {
+    const known = listed.get(kind);
+    // A lone varint has no length of its own; ten bytes are the most.
+    const bytes = field.wire === 0 ? 10 : field.end - field.start;
+    if (!known) listed.set(kind, { first: field, count: 1, bytes });
+    else {
+      known.count++;
+      known.bytes += bytes;
+    }
   };
   const addDimension = (value: bigint) => {
     const size = BigInt.asIntN(64, value);
@@ -33,45 +63,36 @@ export async function readTensorProto(wire: Wire, start: number, end: number): P
     if (shape.push(Number(size)) > MAX_DIMENSIONS_SEEN)
       throw wire.malformed(`a tensor has more than ${MAX_DIMENSIONS_SEEN} dimensions`);
   };
-  await wire.fields(start, end, async (field) => {
-    switch (field.number) {
-      case 1:
-        if (field.wire === 0) addDimension(field.value);
-        else for (const value of varints(await wire.bytes(field, 10 * MAX_DIMENSIONS_SEEN))) addDimension(value);
-        return;
-      case 2:
-        type = Number(field.value);
-        return;
-      case 4:
-        return add('floats', field);
-      case 5:
-      case 7:
-      case 11:
-        return add('varints', field);
-      case 8:
-        name = await wire.text(field, MAX_NAME);
-        return;
-      case 9:
-        return add('raw', field);
-      case 10:
-        return add('doubles', field);
-      case 13: {
-        let [key, value] = ['', ''];
-        await wire.fields(field.start, field.end, async (entry) => {
-          if (entry.number === 1) key = await wire.text(entry, MAX_NAME);
-          if (entry.number === 2) value = await wire.text(entry, MAX_NAME);
-        });
-        entries.set(key, value);
-        return;
-      }
-      case 14:
-        external = field.value === 1n;
-        return;
-    }
+  const entryOf = async (field: Field) => {
+    let [key, value] = ['', ''];
+    await wire.fields(field.start, field.end, async (entry) => {
+      if (entry.number === 1) key = await wire.text(entry, MAX_NAME);
+      if (entry.number === 2) value = await wire.text(entry, MAX_NAME);
+    });
+    wire.allowance.spend(200 + 2 * (key.length + value.length));
+    entries.set(key, value);
+  };
+  await wire.fields(start, end, (field) => {
+    const kind = VALUE_FIELDS.get(field.number);
+    if (kind) return add(kind, field);
+    if (field.number === 1 && field.wire === 0) return addDimension(field.value);
+    if (field.number === 1)
+      return wire.bytes(field, 10 * MAX_DIMENSIONS_SEEN).then((bytes) => varints(bytes).forEach(addDimension));
+    if (field.number === 2) type = Number(field.value);
+    else if (field.number === 8)
+      return wire.text(field, MAX_NAME).then((text) => {
+        name = text;
+      });
+    else if (field.number === 13) return entryOf(field);
+    else if (field.number === 14) external = field.value === 1n;
   });
-  const kind = (['raw', 'floats', 'doubles', 'varints'] as const).find((each) => pieces[each]);
+  wire.allowance.spendTensor(2 * name.length + 100, shape.length);
   if (external) return { name, shape, type, values: { kind: 'external', entries } };
-  return { name, shape, type, values: kind ? { kind, pieces: pieces[kind]! } : { kind: 'none' } };
+  for (const kind of VALUE_FIELDS.values()) {
+    const values = listed.get(kind);
+    if (values) return { name, shape, type, values: { kind, ...values, message: { start, end } } };
+  }
+  return { name, shape, type, values: { kind: 'none' } };
 }
 
 /** The varints that follow each other in `bytes`; one that is cut off is left out. */

@@ -1,5 +1,7 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import type { Allowance } from '../allowance.ts';
 import type { ByteSource } from '../byteSource.ts';
+import { MAX_MESSAGE_FIELDS } from '../limits.ts';
 
 /** One field of a protobuf message (https://protobuf.dev/programming-guides/encoding). */
 export interface Field {
@@ -22,10 +24,15 @@ const WINDOW = 1 << 18;
 export class Wire {
   private window: Uint8Array = new Uint8Array(0);
   private from = 0;
+  private visited = 0;
+  /** Where the number read last ends. */
+  private next = 0;
 
   constructor(
     private readonly source: ByteSource,
     private readonly signal: AbortSignal | undefined,
+    /** For what visitors keep. */
+    readonly allowance: Allowance,
   ) {}
 
   /** Visits the fields of the message in [start, end). @throws 'malformed' where a field does not fit its message */
@@ -34,23 +41,28 @@ export class Wire {
     const fail = (found: string) => this.malformed(`${found} at byte ${at}`);
     while (at < end) {
       if (!this.holds(at, Math.min(20, end - at))) await this.move(at, end);
+      if (++this.visited > MAX_MESSAGE_FIELDS) throw fail(`it has more than ${MAX_MESSAGE_FIELDS} fields`);
       const tag = this.varint(at, end, fail);
-      const number = Number(tag.value >> 3n);
-      const wire = Number(tag.value & 7n);
-      if (number < 1 || number > 0x1fffffff) throw fail(`a field has the number ${tag.value >> 3n}`);
-      let field: Field;
+      const number = tag >> 3n;
+      const wire = Number(tag & 7n);
+      if (number < 1n || number > 0x1fffffffn) throw fail(`a field has the number ${number}`);
+      let start = this.next;
+      let length = 0;
+      let value = 0n;
       if (wire === 0) {
-        const { value, next } = this.varint(tag.next, end, fail);
-        field = { number, wire, start: next, end: next, value };
+        value = this.varint(start, end, fail);
+        start = this.next;
       } else if (wire === 1 || wire === 5) {
-        field = { number, wire, start: tag.next, end: tag.next + (wire === 1 ? 8 : 4), value: 0n };
+        length = wire === 1 ? 8 : 4;
       } else if (wire === 2) {
-        const { value, next } = this.varint(tag.next, end, fail);
-        if (value > BigInt(end - next)) throw fail(`a field claims ${value} bytes where ${end - next} are left`);
-        field = { number, wire, start: next, end: next + Number(value), value: 0n };
+        const claimed = this.varint(start, end, fail);
+        start = this.next;
+        if (claimed > BigInt(end - start)) throw fail(`a field claims ${claimed} bytes where ${end - start} are left`);
+        length = Number(claimed);
       } else {
         throw fail(`a field has the unknown wire type ${wire}`);
       }
+      const field = { number: Number(number), wire, start, end: start + length, value };
       if (field.end > end) throw fail('a field ends beyond its message');
       const visited = visit(field);
       if (visited) await visited;
@@ -91,14 +103,25 @@ export class Wire {
     this.from = at;
   }
 
-  private varint(at: number, end: number, fail: (found: string) => RankscopeError): { value: bigint; next: number } {
+  /** The number at `at`; `next` is then where it ends. */
+  private varint(at: number, end: number, fail: (found: string) => RankscopeError): bigint {
+    const first = this.window[at - this.from]!;
+    if (at < end && first < 128) {
+      this.next = at + 1;
+      return SMALL[first]!;
+    }
     let value = 0n;
     for (let i = 0; i < 10; i++) {
       if (at + i >= end) throw fail('a number is cut off');
       const byte = this.window[at + i - this.from]!;
       value |= BigInt(byte & 127) << BigInt(7 * i);
-      if (byte < 128) return { value: BigInt.asUintN(64, value), next: at + i + 1 };
+      if (byte < 128) {
+        this.next = at + i + 1;
+        return BigInt.asUintN(64, value);
+      }
     }
     throw fail('a number is longer than 10 bytes');
   }
 }
+
+const SMALL = Array.from({ length: 128 }, (_, value) => BigInt(value));
