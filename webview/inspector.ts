@@ -21,6 +21,8 @@ const WANTED = 300;
 const link = connectHost<InspectorCalls, InspectorUpdate>();
 let choices: Choices = restoreChoices(kept());
 let model: Model | null = null;
+/** A matrix was chosen and its detail has not come into view whole. */
+let isDetailWanted = false;
 /** Why the last call of this page failed; it goes when the state changes or another call succeeds. */
 let failure: ErrorData | null = null;
 
@@ -50,7 +52,10 @@ const toolbar = createToolbar(roots.tools, {
   exportAs: exportMap,
 });
 const map = createMapPane(roots.map, {
-  select,
+  select: (name) => {
+    select(name);
+    isDetailWanted = true;
+  },
   zoomed: (zoom) => {
     choices = { ...choices, zoom };
     keepSoon(choices);
@@ -104,7 +109,10 @@ link.onUpdate((update) => {
   if (changed.has('checkpoint') || changed.has('ranks') || 'error' in update || next.run.status !== model.run.status)
     failure = null;
   model = next;
-  if (changed.has('selected') && model.selected) choose({ selected: model.selected });
+  if (changed.has('selected') && model.selected) {
+    choose({ selected: model.selected });
+    isDetailWanted = true;
+  }
   redraw();
 });
 announce();
@@ -114,7 +122,10 @@ function announce(): void {
     link.call('ready').then((snapshot) => {
       model = modelOf(snapshot);
       // What the person asked for in the editor comes before what the page showed last.
-      if (snapshot.selected) choices = { ...choices, selected: snapshot.selected };
+      if (snapshot.selected) {
+        choices = { ...choices, selected: snapshot.selected };
+        isDetailWanted = true;
+      }
       draw();
     }),
   );
@@ -137,8 +148,20 @@ function draw(): void {
   map.show(model, choices);
   const matrix = model.layout.matrices[model.layout.indexOf.get(choices.selected ?? '') ?? -1];
   const isWaiting = matrix && !model.skipped.has(matrix.name) && model.checkpoint;
-  detail.show(model, choices, isWaiting ? spectra.get(model.checkpoint!, matrix) : null);
+  const spectrum = isWaiting ? spectra.get(model.checkpoint!, matrix) : null;
+  detail.show(model, choices, spectrum);
+  if (isDetailWanted) showDetail();
+  // Until the spectrum is there, what is below the map is too short to be scrolled to.
+  if (spectrum?.kind !== 'loading') isDetailWanted = false;
   wantSoon();
+}
+
+/** Scrolls to the detail where it stands below the map; beside it, it is in view. */
+function showDetail(): void {
+  const [map, own] = [roots.map, roots.detail].map((root) => root.getBoundingClientRect());
+  if (!map || !own || own.top < map.bottom) return;
+  const isStill = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  roots.detail.scrollIntoView({ behavior: isStill ? 'auto' : 'smooth', block: 'start' });
 }
 
 function choose(change: Partial<Choices>): void {

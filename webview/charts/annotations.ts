@@ -1,7 +1,8 @@
 import type { Chart } from 'chart.js';
 import type { AnnotationOptions } from 'chartjs-plugin-annotation';
 import { formatValue } from '../format.ts';
-import { type Mark, placeMarks } from './marks.ts';
+import { type Box, placeLevels } from './levels.ts';
+import { type Mark, type Placed, placeMarks } from './marks.ts';
 import type { Theme } from './theme.ts';
 
 /** A horizontal line, such as the noise edge. */
@@ -13,44 +14,47 @@ export interface Level {
 
 interface Content {
   readonly marks: readonly Mark[];
-  readonly level?: Level;
+  readonly levels: readonly Level[];
+  /** Whether marks carry their labels. */
   readonly labelled: boolean;
   readonly theme: Theme;
 }
 
-/** Marks as vertical lines and `level` as a horizontal one, for the annotation plugin; a label that has no room is left out. */
-export function annotationsOf({ marks, level, labelled, theme }: Content): Record<string, AnnotationOptions> {
-  const font = { size: 10, family: theme.font, weight: 'normal' } as const;
+const FONT_SIZE = 10;
+/** Around the text of a label, in pixels. */
+const PADDING = 2;
+const LABEL_HEIGHT = 1.2 * FONT_SIZE + 2 * PADDING;
+
+/** Marks as vertical lines and levels as horizontal ones, for the annotation plugin; a label that has no room is left out. */
+export function annotationsOf(content: Content): Record<string, AnnotationOptions> {
+  const { marks, labelled, theme } = content;
+  const levels = content.levels.filter(({ value }) => value > 0);
+  const font = { size: FONT_SIZE, family: theme.font, weight: 'normal' } as const;
+  const shared = { backgroundColor: 'transparent', font, padding: PADDING };
+  const layout = layoutOf({ ...content, levels });
   const annotations: Record<string, AnnotationOptions> = {};
-  const placed = (chart: Chart) => {
-    const x = chart.scales.x!;
-    const positions = marks.map(({ rank }) => x.getPixelForValue(rank));
-    return placeMarks(marks, positions, chart.chartArea.left, chart.chartArea.right);
-  };
   marks.forEach((mark, index) => {
     annotations[`mark${index}`] = {
       type: 'line',
       scaleID: 'x',
       value: mark.rank,
       // Not by `display`, which is asked before the chart has a size.
-      borderColor: ({ chart }) => (placed(chart)[index]!.line ? mark.color : 'transparent'),
+      borderColor: ({ chart }) => (layout(chart).marks[index]!.line ? mark.color : 'transparent'),
       borderWidth: 1,
       borderDash: [...mark.dash],
       label: {
-        display: ({ chart }) => labelled && placed(chart)[index]!.label !== '',
-        content: ({ chart }) => placed(chart)[index]!.label,
+        ...shared,
+        display: ({ chart }) => labelled && layout(chart).marks[index]!.label !== '',
+        content: ({ chart }) => layout(chart).marks[index]!.label,
         position: 'start',
         rotation: -90,
-        xAdjust: ({ chart }) => placed(chart)[index]!.shift,
-        backgroundColor: 'transparent',
+        xAdjust: ({ chart }) => layout(chart).marks[index]!.shift,
         color: mark.color,
-        font,
-        padding: 2,
       },
     };
   });
-  if (level && level.value > 0) {
-    annotations.level = {
+  levels.forEach((level, index) => {
+    annotations[`level${index}`] = {
       type: 'line',
       scaleID: 'y',
       value: level.value,
@@ -58,26 +62,61 @@ export function annotationsOf({ marks, level, labelled, theme }: Content): Recor
       borderWidth: 1,
       borderDash: [2, 2],
       label: {
-        display: true,
-        content: `${level.label} ${formatValue(level.value)}`,
-        // At the end where the labels of the marks leave room.
-        position: ({ chart }) => (freeEnd(chart, marks) ? 'end' : 'start'),
-        yAdjust: ({ chart }) => (freeEnd(chart, marks) ? -8 : 8),
-        backgroundColor: 'transparent',
+        ...shared,
+        display: ({ chart }) => layout(chart).levels[index] !== undefined,
+        content: textOf(level),
+        position: 'start',
+        xAdjust: ({ chart }) => (layout(chart).levels[index]?.left ?? 0) - chart.chartArea.left - PADDING,
+        yAdjust: ({ chart }) => adjustY(chart, level, layout(chart).levels[index]),
         color: level.color,
-        font,
-        padding: 2,
       },
     };
-  }
+  });
   return annotations;
 }
 
-/** Room for the label of a level, in pixels. */
-const LEVEL_WIDTH = 110;
+const textOf = ({ label, value }: Level): string => `${label} ${formatValue(value)}`;
 
-/** Whether marks stand at the left end of the chart and none at its right end. */
-function freeEnd({ scales, chartArea: { left, right } }: Chart, marks: readonly Mark[]): boolean {
-  const positions = marks.map(({ rank }) => scales.x!.getPixelForValue(rank));
-  return positions.some((at) => at < left + LEVEL_WIDTH) && positions.every((at) => at < right - LEVEL_WIDTH);
+interface Layout {
+  readonly marks: readonly Placed[];
+  readonly levels: readonly (Box | undefined)[];
+}
+
+/** The places of all labels on a chart as large as it is when they are asked for. */
+function layoutOf({ marks, levels, labelled, theme }: Content): (chart: Chart) => Layout {
+  return ({ ctx, scales, chartArea: area }) => {
+    const positions = marks.map(({ rank }) => scales.x!.getPixelForValue(rank));
+    const placed = placeMarks(marks, positions, area.left, area.right);
+    if (levels.length === 0) return { marks: placed, levels: [] };
+    ctx.save();
+    ctx.font = `${FONT_SIZE}px ${theme.font}`;
+    const widthOf = (text: string) => ctx.measureText(text).width + 2 * PADDING;
+    const labels = placed.flatMap(({ label, shift }, index): Box[] => {
+      if (!labelled || label === '') return [];
+      const center = positions[index]! + shift;
+      const bottom = area.top + widthOf(label) + 2 * PADDING;
+      return [{ left: center - LABEL_HEIGHT / 2, right: center + LABEL_HEIGHT / 2, top: area.top, bottom }];
+    });
+    const lines = [
+      ...positions.filter((_, index) => placed[index]!.line).map((at) => ({ ...area, left: at, right: at + 1 })),
+      ...levels
+        .map(({ value }) => scales.y!.getPixelForValue(value))
+        .map((at) => ({ ...area, top: at, bottom: at + 1 })),
+    ];
+    const sizes = levels.map((level) => ({
+      y: scales.y!.getPixelForValue(level.value),
+      width: widthOf(textOf(level)),
+      height: LABEL_HEIGHT,
+    }));
+    ctx.restore();
+    return { marks: placed, levels: placeLevels(sizes, { area, labels, lines }) };
+  };
+}
+
+/** From where the plugin would put the label's middle, on its line as far as that is in the chart, to where it belongs. */
+function adjustY({ scales, chartArea: { top, bottom } }: Chart, { value }: Level, place: Box | undefined): number {
+  if (!place) return 0;
+  const inset = PADDING + LABEL_HEIGHT / 2;
+  const own = Math.min(bottom - inset, Math.max(top + inset, scales.y!.getPixelForValue(value)));
+  return (place.top + place.bottom) / 2 - own;
 }

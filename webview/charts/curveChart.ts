@@ -168,18 +168,10 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
   };
 }
 
-/** The first level takes its label's place beside those of the marks, the others stand in the middle. */
 function annotationsIn({ marks, levels = [], labelled, theme, fullRank }: CurveOptions) {
-  const [first, ...others] = levels;
   // An adapter's update has fewer values than its matrix has directions: a mark beyond them would stretch the axis.
   const inside = marks.filter(({ rank }) => rank <= fullRank);
-  const annotations = annotationsOf({ marks: inside, labelled, theme, ...(first ? { level: first } : {}) });
-  for (const [index, level] of others.entries()) {
-    const { level: line } = annotationsOf({ marks: [], level, labelled: false, theme });
-    if (line?.type !== 'line' || !line.label) continue;
-    annotations[`level${index + 1}`] = { ...line, label: { ...line.label, position: 'center' } };
-  }
-  return annotations;
+  return annotationsOf({ marks: inside, levels, labelled, theme });
 }
 
 function rankTick(value: number, logRank: boolean, fullRank: number): string | null {

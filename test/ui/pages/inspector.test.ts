@@ -392,6 +392,46 @@ describe('inspector page', function () {
     }
   });
 
+  it('brings the detail into view where it stands below the map', async () => {
+    inspector = await openInspector(harness, snapshot, { spectrum, width: 700 });
+    const { page } = inspector;
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    await page.locator('.map canvas').first().waitFor();
+    const top = () => page.locator('.detail').evaluate((one) => one.getBoundingClientRect().top);
+    assert.ok((await top()) > 400, 'the detail is out of view at first');
+    const { x, y } = await pointIn(page, chosen().name);
+    await page.mouse.click(x, y);
+    await page.locator('.rank-panel').waitFor();
+    await waitFor(async () => Math.abs(await top()) < 2);
+    await page.screenshot({ path: `${PICTURES}/inspector-narrow-detail.png` });
+    // What is chosen in the detail itself moves nothing.
+    await page.evaluate(() => window.scrollTo(0, 0));
+    await page.getByRole('button', { name: 'Next matrix' }).evaluate((one) => (one as HTMLElement).click());
+    await page.waitForTimeout(300);
+    assert.ok((await top()) > 400);
+  });
+
+  it('scrolls smoothly to the detail unless the person wants less motion', async () => {
+    inspector = await openInspector(harness, snapshot, { spectrum, width: 700 });
+    const { page } = inspector;
+    await page.locator('.map canvas').first().waitFor();
+    await page.evaluate(() => {
+      Element.prototype.scrollIntoView = (options) => {
+        document.body.dataset.motion = String((options as ScrollIntoViewOptions).behavior);
+      };
+    });
+    const motionOf = async (name: string) => {
+      const { x, y } = await pointIn(page, name);
+      await page.mouse.click(x, y);
+      await waitFor(async () => (await page.locator('.detail h2').textContent()) === name);
+      return page.locator('body').getAttribute('data-motion');
+    };
+    const [first, second] = inLayers();
+    assert.equal(await motionOf(first!.name), 'smooth');
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    assert.equal(await motionOf(second!.name), 'auto');
+  });
+
   it('follows the theme', async () => {
     const page = await open({ findings: [], run: { ...snapshot.run, status: 'idle', done: 0 } });
     const pending = async () => (await probeCell(page, chosen().name))[0]!.colors[0]!;
