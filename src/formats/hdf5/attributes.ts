@@ -6,7 +6,7 @@ import { openHeap } from './fractalHeap.ts';
 import { readHeapText } from './globalHeap.ts';
 import type { FoundObject } from './groups.ts';
 import type { Piece } from './piece.ts';
-import { sharedBody } from './sharedMessage.ts';
+import { bodyOf, sharedBody } from './sharedMessage.ts';
 
 const ATTRIBUTE = 0x0c;
 const ATTRIBUTE_INFO = 0x15;
@@ -32,9 +32,9 @@ export async function textsOf(file: Hdf5File, { messages }: FoundObject): Promis
     const text = shape.length === 0 && name.length <= MAX_NAME ? await textOf(file, type, data) : undefined;
     if (text !== undefined) texts.set(name, text);
   };
-  for (const { type, body } of messages) {
-    if (type === ATTRIBUTE) await take(body);
-    if (type === ATTRIBUTE_INFO) await dense(body);
+  for (const message of messages) {
+    if (message.type === ATTRIBUTE) await take(await bodyOf(file, message));
+    if (message.type === ATTRIBUTE_INFO) await dense(await bodyOf(file, message));
   }
   return texts;
 

@@ -22,7 +22,7 @@ export interface Widths {
 }
 
 /** An HDF5 file as its structures see it, for one errand: a walk through its groups, or the reading of one tensor. */
-export class Hdf5File {
+export class Hdf5File implements Widths {
   private bytesRead = 0;
   readonly offsetSize: number;
   readonly lengthSize: number;
@@ -30,7 +30,7 @@ export class Hdf5File {
 
   constructor(
     readonly source: ByteSource,
-    private readonly widths: Widths,
+    widths: Widths,
     /** Of the whole checkpoint, for what its structures make here. */
     readonly allowance: Allowance,
     private readonly signal: AbortSignal | undefined,
@@ -42,7 +42,7 @@ export class Hdf5File {
 
   /** The same file for another errand, which `signal` cancels. */
   errand(signal: AbortSignal | undefined): Hdf5File {
-    return new Hdf5File(this.source, this.widths, this.allowance, signal);
+    return new Hdf5File(this.source, this, this.allowance, signal);
   }
 
   /** A cursor over `length` bytes of structure at `address`. @throws 'malformed' outside the file */
@@ -87,6 +87,10 @@ export class Hdf5File {
       found,
       'It is damaged or cut off: copy or download it again',
     );
+  }
+
+  tooLarge(found: string): RankscopeError {
+    return new RankscopeError('too-large', this.source.name, found, 'Save the weights again with h5py’s defaults');
   }
 
   unsupported(found: string): RankscopeError {

@@ -4,7 +4,7 @@ import { type ChunkTable, MAX_CHUNKS, readChunkTable } from './chunkTable.ts';
 import { readChunked } from './chunkValues.ts';
 import type { Dataset } from './dataset.ts';
 import { unfilter } from './filters.ts';
-import { product } from './grid.ts';
+import { placeOf, product } from './grid.ts';
 import type { Chunked } from './layout.ts';
 
 /** A chunk that went through filters is held decoded, and only one of them; while it is unpacked, there are three. h5py's own have up to 1 MB. */
@@ -42,7 +42,7 @@ export function chunkReader(whole: Hdf5File) {
       if (last?.table === table && last.cell === cell) return last.bytes;
       const stored = table.bytes[cell]!;
       if (size > MAX_FILTERED_CHUNK || stored > MAX_GROWTH * MAX_FILTERED_CHUNK)
-        throw file.unsupported(`${what} has ${size} bytes; at most ${MAX_FILTERED_CHUNK} are unpacked`);
+        throw file.tooLarge(`${what} has ${size} bytes; at most ${MAX_FILTERED_CHUNK} are unpacked`);
       const packed = await file.data(table.address[cell]!, stored, what);
       const decoded = await unfilter(file, packed, filters, table.mask[cell]!, size);
       last = { table, cell, bytes: decoded };
@@ -50,10 +50,7 @@ export function chunkReader(whole: Hdf5File) {
     }
 
     function hangsOver(cell: number): boolean {
-      return chunk.some((step, i) => {
-        const at = Math.floor(cell / grid.steps[i]!) % grid.shape[i]!;
-        return (at + 1) * step > shape[i]!;
-      });
+      return placeOf(cell, grid).some((at, i) => (at + 1) * chunk[i]! > shape[i]!);
     }
 
     function swapped(part: Uint8Array): Uint8Array {

@@ -26,7 +26,7 @@ export const MAX_CHUNKS = 2_000_000;
 const PLAIN = 10;
 const FILTERED = 11;
 
-/** Reads the index of a dataset's chunks, whichever it has. @throws 'malformed' */
+/** Reads the index of a dataset's chunks, whichever it has. @throws RankscopeError 'malformed', 'too-large' or 'unsupported' */
 export async function readChunkTable(file: Hdf5File, dataset: Dataset, layout: Chunked): Promise<ChunkTable> {
   const { path, shape, most, type } = dataset;
   const { chunk, index } = layout;
@@ -36,7 +36,7 @@ export async function readChunkTable(file: Hdf5File, dataset: Dataset, layout: C
     throw file.malformed(`dataset ${quoted} of the shape ${shape.join(' x ')} has chunks of ${chunk.join(' x ')}`);
   const grid = gridOf(shape, chunk);
   if (grid.cells > MAX_CHUNKS)
-    throw file.malformed(`dataset ${quoted} has ${grid.cells} chunks, more than ${MAX_CHUNKS}`);
+    throw file.tooLarge(`dataset ${quoted} has ${grid.cells} chunks; at most ${MAX_CHUNKS} are looked up`);
   const table: ChunkTable = {
     grid,
     address: new Float64Array(grid.cells).fill(Number.NaN),

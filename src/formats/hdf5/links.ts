@@ -17,10 +17,11 @@ const HARD = 0;
 export async function linksOf(file: Hdf5File, messages: readonly Message[]): Promise<Link[] | undefined> {
   const links: Link[] = [];
   let isGroup = false;
-  for (const { type, body } of messages) {
+  for (const { type, body, shared } of messages) {
+    if (shared) continue;
     isGroup ||= type === LINK_INFO || type === LINK || type === SYMBOL_TABLE;
-    if (type === SYMBOL_TABLE) links.push(...(await symbolTable(file, body.place(), body.place())));
-    if (type === LINK_INFO) links.push(...(await denseLinks(file, body)));
+    if (type === SYMBOL_TABLE) await symbolTable(file, body.place(), body.place(), links);
+    if (type === LINK_INFO) for (const link of await denseLinks(file, body)) links.push(link);
     if (type === LINK) links.push(readLink(body));
   }
   return isGroup ? links : undefined;

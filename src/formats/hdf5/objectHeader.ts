@@ -1,5 +1,4 @@
-import type { Hdf5File } from './bytes.ts';
-import { CHECKSUM } from './bytes.ts';
+import { CHECKSUM, type Hdf5File } from './bytes.ts';
 import type { Piece } from './piece.ts';
 
 export interface Message {

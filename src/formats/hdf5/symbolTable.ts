@@ -5,15 +5,14 @@ import { type Link, spendLink } from './link.ts';
 /** A symbolic link has no header of its own. */
 const SYMBOLIC = 2;
 
-/** The old form of a group: a B-tree of symbol table nodes, with the names in a heap (specification III.B to III.D). */
-export async function symbolTable(file: Hdf5File, tree: number, heap: number): Promise<Link[]> {
+/** Adds to `links` those of the old form of a group: a B-tree of symbol table nodes, with the names in a heap (specification III.B to III.D). */
+export async function symbolTable(file: Hdf5File, tree: number, heap: number, links: Link[]): Promise<void> {
   const heapHead = await file.piece(heap, 8 + 2 * file.lengthSize + file.offsetSize, 'a local heap');
   heapHead.expect('HEAP');
   heapHead.skip(4);
   const size = heapHead.length();
   heapHead.skip(file.lengthSize);
   const names = await file.piece(heapHead.place(), size, 'the names of a group');
-  const links: Link[] = [];
   await leaves(file, tree, 0, file.lengthSize, async (node) => {
     const head = await file.piece(node, 8, 'a symbol table node');
     head.expect('SNOD');
@@ -33,5 +32,4 @@ export async function symbolTable(file: Hdf5File, tree: number, heap: number): P
       links.push({ name, address: cached === SYMBOLIC ? undefined : address });
     }
   });
-  return links;
 }

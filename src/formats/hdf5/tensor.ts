@@ -1,5 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { decode, storedBytes, swapByteOrder } from '../decode.ts';
+import { decoderOf, storedBytes, swapByteOrder } from '../decode.ts';
 import { isKernel } from '../kernelNames.ts';
 import { memorySource } from '../memorySource.ts';
 import { readStoredTensor, type StoredTensor } from '../storedCheckpoint.ts';
@@ -73,11 +73,12 @@ export function tensorOf(file: Hdf5File, dataset: Dataset, readChunks: ReturnTyp
   function fill(start: number, out: Float32Array): void {
     if (!(start >= 0 && start + out.length <= count))
       throw new RankscopeError('wrong-use', name, `elements ${start} to ${start + out.length} were asked for`);
+    const decode = decoderOf(type.dtype);
     const value = new Float32Array(1);
     if (dataset.fill) {
       const own = dataset.fill.slice();
       if (type.bigEndian) swapByteOrder(own, type.bytes);
-      decode(type.dtype, own, value);
+      decode(own, value);
     }
     out.fill(value[0]!);
   }
