@@ -17,7 +17,7 @@ export interface EngineRequest {
 
 interface Candidate {
   readonly name: string;
-  /** What to do where it cannot be had. */
+  /** What to do where it cannot be had, and the failure itself does not say. */
   readonly remedy: string;
   /** Makes the engine, unproven; `named` when it was asked for by name. @throws with the reason why it cannot be had here */
   open(threads: number, named: boolean): Promise<Backend> | Backend;
@@ -59,6 +59,7 @@ export async function chooseEngine(request: EngineRequest = {}): Promise<Backend
     throw new RankscopeError('wrong-use', `engine "${engine}"`, 'is not known', `Choose one of ${names}`);
   }
   const refused: string[] = [];
+  const remedies = new Set<string>();
   for (const candidate of wanted) {
     throwIfCancelled(signal, 'choosing an engine');
     try {
@@ -70,14 +71,10 @@ export async function chooseEngine(request: EngineRequest = {}): Promise<Backend
       // What nobody installed is no reason that a person must read.
       if (engine === 'auto' && error instanceof RankscopeError && error.code === 'not-found') continue;
       refused.push(`${candidate.name}: ${because(error)}`);
+      remedies.add((error instanceof RankscopeError && error.remedy) || candidate.remedy);
     }
   }
-  throw new RankscopeError(
-    'engine',
-    `engine "${engine}"`,
-    refused.join('; '),
-    [...new Set(wanted.map(({ remedy }) => remedy))].join('; '),
-  );
+  throw new RankscopeError('engine', `engine "${engine}"`, refused.join('; '), [...remedies].join('; '));
 }
 
 function because(error: unknown): string {

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { chooseEngine } from '../../../src/engine/choose.ts';
+
+function isInstalled(name: string): boolean {
+  try {
+    return createRequire(import.meta.url).resolve(name) !== '';
+  } catch {
+    return false;
+  }
+}
 
 describe('choice of the engine', () => {
   it('takes one by itself, and says which and why in one sentence', async () => {
@@ -29,6 +38,20 @@ describe('choice of the engine', () => {
     await assert.rejects(chooseEngine({ engine: 'abacus' }), {
       code: 'wrong-use',
       message: /Choose one of auto, .*cpu/,
+    });
+  });
+
+  it('says how to get the one asked for where it is not there', async function () {
+    for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
+      if (process.env.RANKSCOPE_TENSORFLOW === undefined && !isInstalled(name)) continue;
+      this.test!.title += ` [skipped: ${name} is installed]`;
+      this.skip();
+    }
+    await assert.rejects(chooseEngine({ engine: 'tensorflow' }), {
+      code: 'engine',
+      subject: 'engine "tensorflow"',
+      found: /TensorFlow.js is not installed/,
+      remedy: /Install the TensorFlow \(CUDA\) Engine.*RANKSCOPE_TENSORFLOW/,
     });
   });
 
