@@ -191,6 +191,8 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
         [130, 70, 66],
         [3, 300, 257],
         [257, 129, 4],
+        [100, 5000, 10],
+        [16, 5000, 64],
       ] as const;
       for (const [m, depth, n] of sizes) {
         it(`of ${m} x ${depth} and ${depth} x ${n}, each as it is and transposed`, async () => {

@@ -31,10 +31,12 @@ export function gemm(
   const packedB = packedA + ((MC * KC) << 2);
   // Few columns would not pay for packing A: its rows are read where they are.
   const direct = !transposeA && alpha == 1 && n <= 6 * NR;
+  // One panel of B may be long: each row of A is then read in long runs. The rows left over of A fill the packed block just so.
+  const depth = direct && n <= NR ? (MC / MR) * KC : KC;
   for (let jc = 0; jc < n; jc += NC) {
     const nc = min(n - jc, NC);
-    for (let pc = 0; pc < k; pc += KC) {
-      const kc = min(k - pc, KC);
+    for (let pc = 0; pc < k; pc += depth) {
+      const kc = min(k - pc, depth);
       const panelBytes = (<usize>(kc * NR)) << 2;
       if (transposeB) packTransposed(b + ((<usize>jc * ldb + pc) << 2), ldb, nc, kc, packedB, NR, 1);
       else packRows(b + ((<usize>pc * ldb + jc) << 2), ldb, kc, nc, packedB, NR, 1);
@@ -43,11 +45,11 @@ export function gemm(
         const whole = direct ? mc - (mc % MR) : 0;
         if (transposeA) packRows(a + ((<usize>pc * lda + ic) << 2), lda, kc, mc, packedA, MR, alpha);
         else if (whole < mc) {
-          packTransposed(a + ((<usize>(ic + whole) * lda + pc) << 2), lda, mc - whole, kc, packedA + ((<usize>(whole * kc)) << 2), MR, alpha);
+          packTransposed(a + ((<usize>(ic + whole) * lda + pc) << 2), lda, mc - whole, kc, packedA, MR, alpha);
         }
         // Along a row of tiles, so that C is read and written in long runs.
         for (let i = 0; i < mc; i += MR) {
-          const panelA = packedA + ((<usize>(i * kc)) << 2);
+          const panelA = packedA + ((<usize>((i - whole) * kc)) << 2);
           const rowA = a + ((<usize>(ic + i) * lda + pc) << 2);
           let out = c + ((<usize>(ic + i) * ldc + jc) << 2);
           let panelB = packedB;
