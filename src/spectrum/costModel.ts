@@ -8,10 +8,14 @@ export interface SvdCost {
 export const OVERSAMPLING = 10;
 
 /**
- * Rounds of products with W and W^T until a sketch's measured error stands still: more where the rank reaches into the bulk of the spectrum,
- * whose values lie close together.
+ * Columns of a sketch's blocks, and of its basis when it is first looked at: blocks as wide as products are efficient at, and a basis that
+ * suffices on spectra without a gap (Gaussian matrices settled at 2.6 to 2.8 times the rank).
  */
-const rounds = (share: number) => 3 + 16 * share;
+export function sketchSize(rank: number): { readonly width: number; readonly size: number } {
+  const width = Math.min(80, Math.max(16, 16 * Math.ceil(rank / 48)));
+  return { width, size: Math.max(3 * width, 2.8 * rank) };
+}
+
 /**
  * How much dearer than in a product a multiplication is in a QR and in the reduction to a band with its way back to vectors. As the rounds,
  * they are fitted to the cpu engine, and `test/numeric/costModel.bench.ts` shows how well.
@@ -19,15 +23,19 @@ const rounds = (share: number) => 3 + 16 * share;
 const [QR, REDUCTION] = [3, 2.5];
 
 /**
- * Exact: a QR where one side is longer, the reduction of the p x p rest, and `rank` vectors taken back through both. Sketch: rounds of two
- * products and two QRs of rank + 10 columns, and the values of what they leave.
+ * Exact: a QR where one side is longer, the reduction of the p x p rest, and `rank` vectors taken back through both. Sketch: products with W
+ * and W^T, orthogonalisation of both bases, the exact route for what W is on them, and `rank` vectors taken back. A sketch for which there
+ * is no room costs infinitely much.
  */
 export function svdCost(rows: number, cols: number, rank: number): SvdCost {
   const [long, short] = [Math.max(rows, cols), Math.min(rows, cols)];
-  const width = Math.min(short, rank + OVERSAMPLING);
   const first = long > short ? QR * 2 * long * short ** 2 : 0;
-  const exact = first + REDUCTION * ((8 / 3) * short ** 3 + 8 * short ** 2 * rank) + 2 * long * short * rank;
-  const values = REDUCTION * (8 / 3) * width ** 3;
-  const round = 4 * long * short * width + QR * 4 * (long + short) * width ** 2 + values;
-  return { exact, sketch: rounds(rank / short) * round };
+  const exact = first + reduction(short, rank) + 2 * long * short * rank;
+  const { width, size: least } = sketchSize(rank);
+  const size = width * Math.ceil(least / width);
+  if (size + 2 * width > short) return { exact, sketch: Number.POSITIVE_INFINITY };
+  const bases = (long + short) * (2 * size ** 2 + 2 * size * rank);
+  return { exact, sketch: 4 * long * short * size + bases + reduction(size, rank) };
 }
+
+const reduction = (size: number, rank: number) => REDUCTION * ((8 / 3) * size ** 3 + 8 * size ** 2 * rank);

@@ -1,10 +1,7 @@
-import { throwIfCancelled } from '../base/errors.ts';
-import { seededRandom } from '../base/random.ts';
 import type { Backend, Matrix, RoutineOptions } from '../engine/backend.ts';
+import { Bidiagonalization } from './bidiagonalization.ts';
 import { symmetricEigen } from './symmetricEigen.ts';
-
-/** Orthogonalisations of one block after the first; two in a row are the rule where anything is left to find. */
-const PASS_LIMIT = 4;
+import { triangularProduct } from './triangular.ts';
 
 /** The nodes and weights of a quadrature for the distribution of singular values. */
 export interface Quadrature {
@@ -30,45 +27,24 @@ export interface LanczosOptions extends RoutineOptions {
 export type Quadratures = readonly [Quadrature, Quadrature];
 
 /** Steps before the first time that `enough` is asked, and between the times. */
-const [FIRST_STEPS, MORE_STEPS] = [12, 4];
-/** Blocks of a basis that are multiplied at a time. */
-const CHUNK = 8;
+const [FIRST_STEPS, MORE_STEPS] = [8, 4];
 
 /**
- * Block Golub-Kahan-Lanczos bidiagonalisation of W (on the device) from a random orthonormal block on its shorter side, with full
- * reorthogonalisation (Golub, Luk and Overton 1981), whose projected matrix gives the block Gauss quadrature of W^T W (Golub and Meurant
- * 2010, chapter 6). Working on W and not on W^T W keeps the small values, which squares lose in f32.
- *
- * 1. U_j A_j = W V_j - U U^T W V_j;  2. V_(j+1) R_j = W^T U_j - V V^T W^T U_j;
- * 3. U^T W V is block bidiagonal: A_j on its diagonal, R_j^T above it. Its singular values are the nodes, the first blocks of its right
- *    vectors the weights.
-
+ * The block Gauss quadrature of W^T W from the projected matrix of a bidiagonalisation that starts with `probes` random vectors (Golub and
+ * Meurant 2010, chapter 6): its singular values are the nodes, the first blocks of its right vectors the weights. Working on W and not on
+ * W^T W keeps the small values, which squares lose in f32.
  */
 export async function blockLanczos(
   backend: Backend,
   matrix: Matrix,
   { seed, probes, steps, enough, signal, progress }: LanczosOptions,
 ): Promise<Quadratures> {
-  const tall = matrix.rows >= matrix.cols;
-  const [long, short] = tall ? [matrix.rows, matrix.cols] : [matrix.cols, matrix.rows];
-  const left = await Basis.allocate(backend, long, probes);
-  const right = await Basis.allocate(backend, short, probes);
+  const krylov = await Bidiagonalization.start(backend, matrix, probes, seed);
   try {
-    const random = seededRandom(seed);
-    await backend.upload(right.block, 0, short, (out) => {
-      for (let i = 0; i < out.length; i++) out[i] = random.normal();
-    });
-    await right.append();
-    const diagonal: Float32Array[] = [];
-    const above: Float32Array[] = [];
+    const { diagonal, above } = krylov;
     const rule = (size: number) => quadrature(diagonal.slice(0, size), above.slice(0, size), probes);
     for (let step = 1; ; step++) {
-      throwIfCancelled(signal, 'preview');
-      await apply(backend, matrix, !tall, right, left);
-      diagonal.push(await left.append());
-      throwIfCancelled(signal, 'preview');
-      await apply(backend, matrix, tall, left, right);
-      above.push(await right.append());
+      await krylov.step(signal, 'preview');
       progress?.(step / (steps + 1));
       const due = step >= FIRST_STEPS && (step - FIRST_STEPS) % MORE_STEPS === 0;
       if (step < steps && !(due && enough)) continue;
@@ -76,119 +52,8 @@ export async function blockLanczos(
       if (enough?.(rules) || step === steps) return rules;
     }
   } finally {
-    left.free();
-    right.free();
+    krylov.free();
   }
-}
-
-/** to = W from, or W^T from, in its newest block. */
-async function apply(backend: Backend, matrix: Matrix, transposed: boolean, from: Basis, to: Basis): Promise<void> {
-  if (!transposed) return backend.multiply(to.block, matrix, from.block);
-  // (from^T W)^T: engines read W along its rows, which is up to three times as fast as W^T from; turning the small block costs nothing.
-  const turned = await backend.allocate(to.block.cols, to.block.rows);
-  try {
-    await backend.multiply(turned, from.block, matrix, { transposeA: true });
-    const vectors = await backend.download(turned);
-    await backend.upload(to.block, 0, to.block.rows, (out) => transpose(vectors, turned.cols, out));
-  } finally {
-    backend.free(turned);
-  }
-}
-
-/** Orthonormal vectors of one side: the newest block as columns, all of them as rows of matrices that are taken as they are needed. */
-class Basis {
-  readonly #backend: Backend;
-  readonly #chunks: { readonly rows: Matrix; readonly shares: Matrix }[] = [];
-  readonly block: Matrix;
-  #blocks = 0;
-
-  private constructor(backend: Backend, block: Matrix) {
-    this.#backend = backend;
-    this.block = block;
-  }
-
-  static async allocate(backend: Backend, length: number, width: number): Promise<Basis> {
-    return new Basis(backend, await backend.allocate(length, width));
-  }
-
-  /** Makes the block orthonormal and orthogonal to all before it, and keeps it; gives its R (width x width). */
-  async append(): Promise<Float32Array> {
-    // Twice is enough (Giraud, Langou, Rozloznik and van den Eshof 2005) unless the Krylov space is exhausted: the QR then completes the block
-    // by vectors that know nothing of the basis, so the second time comes after it, and again while it takes much away.
-    await this.#project();
-    let factor = await this.#normalize();
-    for (let pass = 0; this.#blocks > 0 && pass < PASS_LIMIT; pass++) {
-      await this.#project();
-      const again = await this.#normalize();
-      factor = product(again, factor, this.block.cols);
-      if (leastDiagonal(again, this.block.cols) > 0.5) break;
-    }
-    const { rows: length, cols: width } = this.block;
-    if (this.#blocks % CHUNK === 0) await this.#addChunk(length, width);
-    const vectors = await this.#backend.download(this.block);
-    const place = (this.#blocks % CHUNK) * width;
-    await this.#backend.upload(this.#chunks.at(-1)!.rows, place, width, (out) => transpose(vectors, width, out));
-    this.#blocks += 1;
-    return factor;
-  }
-
-  async #addChunk(length: number, width: number): Promise<void> {
-    const rows = await this.#backend.allocate(CHUNK * width, length);
-    try {
-      await this.#backend.upload(rows, 0, rows.rows, (out) => void out.fill(0));
-      this.#chunks.push({ rows, shares: await this.#backend.allocate(CHUNK * width, width) });
-    } catch (thrown) {
-      this.#backend.free(rows);
-      throw thrown;
-    }
-  }
-
-  /** Takes the parts along the basis out of the block. */
-  async #project(): Promise<void> {
-    for (const { rows, shares } of this.#chunks) {
-      await this.#backend.multiply(shares, rows, this.block);
-      await this.#backend.multiply(this.block, rows, shares, { transposeA: true, alpha: -1, beta: 1 });
-    }
-  }
-
-  async #normalize(): Promise<Float32Array> {
-    const factor = await this.#backend.orthonormalize(this.block);
-    try {
-      return await this.#backend.download(factor);
-    } finally {
-      this.#backend.free(factor);
-    }
-  }
-
-  free(): void {
-    for (const matrix of [this.block, ...this.#chunks.flatMap(({ rows, shares }) => [rows, shares])]) {
-      this.#backend.free(matrix);
-    }
-  }
-}
-
-function transpose(vectors: Float32Array, width: number, out: Float32Array): void {
-  const length = vectors.length / width;
-  for (let i = 0; i < length; i++) for (let j = 0; j < width; j++) out[j * length + i] = vectors[i * width + j]!;
-}
-
-function leastDiagonal(triangle: Float32Array, size: number): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < size; i++) least = Math.min(least, Math.abs(triangle[i * size + i]!));
-  return least;
-}
-
-/** The product of two upper triangular matrices. */
-function product(a: Float32Array, b: Float32Array, size: number): Float32Array {
-  const out = new Float32Array(size * size);
-  for (let i = 0; i < size; i++) {
-    for (let j = i; j < size; j++) {
-      let sum = 0;
-      for (let k = i; k <= j; k++) sum += a[i * size + k]! * b[k * size + j]!;
-      out[i * size + j] = sum;
-    }
-  }
-  return out;
 }
 
 /** The nodes and weights from the blocks A_j and R_j. Small, and done in f64, where squaring the projected matrix loses nothing of it. */
@@ -205,7 +70,7 @@ function quadrature(diagonal: readonly Float32Array[], above: readonly Float32Ar
   }
   // |W^T W v - sigma^2 v| = |R_s A_s y_s| with the last block y_s of the node's right vector; divided by sigma it bounds the error of sigma,
   // and its root does where sigma vanishes.
-  const last = product(above.at(-1)!, diagonal.at(-1)!, width);
+  const last = triangularProduct(above.at(-1)!, diagonal.at(-1)!, width);
   const residuals = values.map((value, place) => {
     let squares = 0;
     for (let i = 0; i < width; i++) {

@@ -26,9 +26,8 @@ const MOST_STEPS = 32;
 const NARROW = 0.02;
 /** Below this size all values are found about as fast as a preview. */
 const LEAST_SIZE = 768;
-/** p times the probes: chance then moves the share of values above a threshold by sqrt(1/2 / this) at most, about half a percent. */
-const SAMPLES = 2 ** 14;
-const [LEAST_PROBES, MOST_PROBES] = [8, 16];
+/** As many as a kernel's tile has columns: fewer take as long. Chance then moves the share of values above a threshold by a per cent at most. */
+const PROBES = 16;
 /** The band is this many standard errors, as the probes tell them, wide to each side. */
 const ERRORS = 2.5;
 /** And this many times what the last quarter of the steps changed. */
@@ -50,8 +49,7 @@ export async function previewSpectrum(
   options: PreviewOptions = {},
 ): Promise<Preview> {
   const p = Math.min(source.rows, source.cols);
-  const { steps = MOST_STEPS, seed = 1 } = options;
-  const probes = options.probes ?? Math.min(MOST_PROBES, Math.max(LEAST_PROBES, Math.ceil(SAMPLES / p)));
+  const { steps = MOST_STEPS, seed = 1, probes = PROBES } = options;
   if (2 * probes * steps >= p || (options.probes === undefined && p < LEAST_SIZE)) {
     return exactPreview(backend, source, options);
   }

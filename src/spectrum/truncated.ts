@@ -1,30 +1,32 @@
-import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
-import { seededRandom } from '../base/random.ts';
+import { RankscopeError } from '../base/errors.ts';
 import type { Backend, Factors, Matrix, RoutineOptions, RowSource } from '../engine/backend.ts';
-import { OVERSAMPLING, svdCost } from './costModel.ts';
+import { Bidiagonalization } from './bidiagonalization.ts';
+import { OVERSAMPLING, sketchSize, svdCost } from './costModel.ts';
 import { loadScaled, part, uploadRows } from './load.ts';
-import { Scope } from './scope.ts';
 
 export interface TruncatedOptions extends RoutineOptions {
   readonly seed?: number;
-  /** Default: the cheaper by the cost model. */
+  /** Default: the cheaper by the cost model. A sketch that does not settle within the space that the matrix has ends on the exact route. */
   readonly route?: 'exact' | 'sketch';
-  /** A sketch is refined until a round lessens the truncation's error by less than this share of it. */
-  readonly tolerance?: number;
 }
 
-const TOLERANCE = 1e-3;
+/**
+ * A sketch has settled when what its last half step added to the squares that it keeps is at most this share of the squared error. Where the
+ * spectrum has no gap, what is still to come is then two to three times as much (measured on Gaussian matrices), half of which counts in the
+ * error itself: it is within 1 % of the least.
+ */
+const SETTLED_ERROR = 0.008;
+/** And this share of what it keeps, so that a few triplets of many are right as well. */
+const SETTLED_VALUES = 0.02;
 /** Relative rounding of squared values in f32, with some room. */
 const ROUNDING = 1e-6;
-/** After this many rounds a spectrum is so flat that every sketch of this size is about as good as the best. */
-const ROUND_LIMIT = 12;
 
 /**
  * The `rank` leading singular triplets of a source's matrix.
  *
- * The sketch is a randomized subspace iteration with an orthonormalisation after every product (Halko, Martinsson and Tropp 2011, algorithm
- * 4.4) that stops by what it measures: with Q from the last round, |W - (Q Q^T W)_r|_F^2 = |W|_F^2 - sum of the leading sigma_i(Q^T W)^2, so
- * what a round adds to that sum is what it takes off the squared error.
+ * The sketch is a block Krylov space (Musco and Musco 2015), built by bidiagonalisation: for the same error it takes about half the products
+ * of a subspace iteration with as many vectors as triplets. With U its left basis, U^T W is small, the triplets of U U^T W are W's to within
+ * the space, and |W - (U U^T W)_r|_F^2 = |W|_F^2 - sum of its leading values^2. It stops by what it measures: see `SETTLED_ERROR`.
  *
  * @throws RankscopeError 'wrong-use' for a rank outside 1 .. min(m, n), 'not-finite', 'too-large', 'cancelled', 'engine'.
  */
@@ -47,91 +49,110 @@ export async function truncatedSvd(
     const rest = part(options, 0.1, 1);
     const cost = svdCost(m, n, rank);
     const route = options.route ?? (cost.sketch < cost.exact ? 'sketch' : 'exact');
-    const factors =
-      route === 'exact'
-        ? await backend.svd(matrix, rank, rest)
-        : await sketchedSvd(backend, matrix, rank, (entries.frobeniusNorm * scale) ** 2, { ...options, ...rest });
+    const energy = (entries.frobeniusNorm * scale) ** 2;
+    const sketched =
+      route === 'sketch' ? await sketchedSvd(backend, matrix, rank, energy, { ...options, ...rest }) : undefined;
+    const factors = sketched ?? (await backend.svd(matrix, rank, rest));
     return { ...factors, values: factors.values.map((value) => value / scale) };
   } finally {
     backend.free(matrix);
   }
 }
 
+/** Nothing where the sketch did not settle; `matrix` is as it was then. */
 async function sketchedSvd(
   backend: Backend,
   matrix: Matrix,
   rank: number,
   energy: number,
-  options: TruncatedOptions,
-): Promise<Factors> {
-  const { signal, seed = 1, tolerance = TOLERANCE } = options;
-  const { rows: m, cols: n } = matrix;
-  const width = Math.min(m, n, rank + OVERSAMPLING);
-  return Scope.run(backend, async (scope) => {
-    const right = await scope.allocate(n, width);
-    const left = await scope.allocate(m, width);
-    const random = seededRandom(seed);
-    await backend.upload(right, 0, n, (out) => {
-      for (let i = 0; i < out.length; i++) out[i] = random.normal();
-    });
-    let before: Float64Array = new Float64Array(width);
-    for (let round = 1; ; round++) {
-      throwIfCancelled(signal, 'SVD');
-      await backend.multiply(left, matrix, right);
-      scope.free(scope.keep(await backend.orthonormalize(left, { signal })));
-      throwIfCancelled(signal, 'SVD');
-      await backend.multiply(right, matrix, left, { transposeA: true });
-      // W^T Q = P R, so Q^T W has the singular values of R.
-      const triangle = scope.keep(await backend.orthonormalize(right, { signal }));
-      const small = await backend.download(triangle);
-      const values = await backend.singularValues(triangle, { signal });
-      scope.free(triangle);
-      options.progress?.(round / (round + 2));
-      const least = leastError(values, rank, energy);
-      if (gained(values, before, rank) <= 2 * tolerance * least ** 2 || round === ROUND_LIMIT) {
-        return await assemble(scope, left, right, small, rank, options);
-      }
-      before = values;
+  { signal, progress, seed = 1 }: TruncatedOptions,
+): Promise<Factors | undefined> {
+  const { width, size } = sketchSize(rank);
+  const krylov = await Bidiagonalization.start(backend, matrix, width, seed);
+  try {
+    let next = size;
+    while (krylov.hasRoom) {
+      await krylov.step(signal, 'SVD');
+      progress?.((0.8 * krylov.size) / (krylov.size + Math.max(0, next - krylov.size) + 1));
+      if (krylov.size < next && !(krylov.size >= rank + OVERSAMPLING && isExhausted(krylov, energy))) continue;
+      const found = await triplets(backend, krylov, rank, energy, signal);
+      if (found.settled) return await assemble(krylov, found, rank);
+      next = krylov.size * PATIENCE;
     }
-  });
-}
-
-/**
- * What the truncation's error is at least: |W|_F^2 - sum of the leading values^2 where f32 can tell that difference, and the values behind
- * them, which the sketch found to be there.
- */
-function leastError(values: Float64Array, rank: number, energy: number): number {
-  const sum = (part: Float64Array) => part.reduce((total, value) => total + value * value, 0);
-  const difference = energy - sum(values.subarray(0, rank));
-  return Math.sqrt(Math.max(difference > ROUNDING * energy ? difference : 0, sum(values.subarray(rank))));
-}
-
-/** By how much the last round raised the leading values' squares, beyond rounding. */
-function gained(values: Float64Array, before: Float64Array, rank: number): number {
-  let gain = 0;
-  for (let i = 0; i < rank; i++) {
-    const growth = values[i]! ** 2 - before[i]! ** 2;
-    if (growth > ROUNDING * values[0]! * values[i]!) gain += growth;
+    return undefined;
+  } finally {
+    krylov.free();
   }
-  return gain;
 }
 
-/** W = Q R^T P^T nearly, with Q in `left`, P in `right` and R = U S V^T: its triplets are those of Q V, S, P U. */
-async function assemble(
-  scope: Scope,
-  left: Matrix,
-  right: Matrix,
-  triangle: Float32Array,
+/** After a look that found a sketch unsettled, it grows by so much before the next. */
+const PATIENCE = 1.2;
+
+/** Whether all that the next step could bring is little beside what the space has left out, or beside rounding. */
+function isExhausted({ diagonal, above }: Bidiagonalization, energy: number): boolean {
+  const within = [...diagonal, ...above].reduce((sum, block) => sum + squares(block), 0);
+  return squares(above.at(-1)!) <= Math.max(SETTLED_ERROR * (energy - within), ROUNDING * energy);
+}
+
+interface Triplets extends Factors {
+  readonly settled: boolean;
+}
+
+/** Those of the projected matrix, a few more than `rank`. */
+async function triplets(
+  backend: Backend,
+  krylov: Bidiagonalization,
   rank: number,
-  { signal, progress }: RoutineOptions,
-): Promise<Factors> {
-  const small = await scope.upload(left.cols, left.cols, (out) => out.set(triangle));
-  const inner = await scope.backend.svd(small, rank, { signal });
-  const factors = {
-    left: await scope.turned(left, inner.right, rank),
-    values: inner.values,
-    right: await scope.turned(right, inner.left, rank),
+  energy: number,
+  signal: AbortSignal | undefined,
+): Promise<Triplets> {
+  const { size, width } = krylov;
+  const projected = await backend.allocate(size, size + width);
+  try {
+    await backend.upload(projected, 0, size, (out) => out.set(krylov.projected()));
+    const inner = await backend.svd(projected, Math.min(size, rank + OVERSAMPLING), { signal });
+    const kept = squares(inner.values.subarray(0, rank));
+    // Where f32 cannot tell the difference, the error is at least the values behind the rank, which are there.
+    const left = energy - kept;
+    const error = Math.max(left > ROUNDING * energy ? left : 0, squares(inner.values.subarray(rank)));
+    return {
+      ...inner,
+      settled: lastGain(krylov, inner, rank) <= Math.min(SETTLED_ERROR * error, SETTLED_VALUES * kept),
+    };
+  } finally {
+    backend.free(projected);
+  }
+}
+
+/** What the last half step, A^T U_s, added to the squares of the leading values: |R_s y|^2 with y a left vector's part along U_s. */
+function lastGain({ above, size, width }: Bidiagonalization, { left, values }: Factors, rank: number): number {
+  const r = above.at(-1)!;
+  const cols = values.length;
+  let total = 0;
+  for (let k = 0; k < rank; k++) {
+    let gain = 0;
+    for (let i = 0; i < width; i++) {
+      let sum = 0;
+      for (let j = i; j < width; j++) sum += r[i * width + j]! * left[(size - width + j) * cols + k]!;
+      gain += sum * sum;
+    }
+    if (gain > ROUNDING * values[0]! * values[k]!) total += gain;
+  }
+  return total;
+}
+
+async function assemble(krylov: Bidiagonalization, { left, values, right }: Factors, rank: number): Promise<Factors> {
+  const leading = (vectors: Float32Array) => {
+    const rows = vectors.length / values.length;
+    const out = new Float32Array(rows * rank);
+    for (let i = 0; i < rows; i++) out.set(vectors.subarray(i * values.length, i * values.length + rank), i * rank);
+    return out;
   };
-  progress?.(1);
-  return factors;
+  return { ...(await krylov.vectors(leading(left), leading(right), rank)), values: values.slice(0, rank) };
+}
+
+function squares(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! ** 2;
+  return sum;
 }
