@@ -54,6 +54,11 @@ const COLUMNS: readonly (readonly [string, (finding: MatrixFinding) => Cell])[] 
 /** The findings as comma-separated values (RFC 4180), one line per matrix. */
 export function findingsCsv(findings: readonly MatrixFinding[]): string {
   const lines = [COLUMNS.map(([head]) => head), ...findings.map((finding) => COLUMNS.map(([, cell]) => cell(finding)))];
+  return csvText(lines);
+}
+
+/** Lines of cells as comma-separated values. */
+export function csvText(lines: readonly (readonly Cell[])[]): string {
   return lines.map((line) => `${line.map(csvCell).join(',')}\r\n`).join('');
 }
 

@@ -45,7 +45,7 @@ const bundles = [
     target: 'es2022',
     format: 'iife',
     outdir: 'dist/webview',
-    entryPoints: { inspector: 'webview/inspector.ts', plan: 'webview/plan.ts' },
+    entryPoints: { inspector: 'webview/inspector.ts', plan: 'webview/plan.ts', comparison: 'webview/comparison.ts' },
     loader: { '.css': 'css' },
   },
 ];

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { registerAllCommands } from './commands/commands.ts';
+import { registerComparison } from './comparison/comparisonPanel.ts';
 import { createEngine } from './engine/engine.ts';
 import { registerCode } from './hover/registerCode.ts';
 import { registerInspector } from './inspector/inspectorEditor.ts';
@@ -31,6 +32,7 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   const workbench: Workbench = { context, log, engine, store, archive, desk };
   context.subscriptions.push(log);
   registerInspector(workbench);
+  registerComparison(workbench);
   const tree = registerCheckpointTree(workbench);
   registerPlanView(workbench);
   registerCode(workbench);

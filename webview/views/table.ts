@@ -1,3 +1,4 @@
+import { inkOn, scaleColor } from '../charts/colorScale.ts';
 import { element, fill } from '../dom.ts';
 import { formatWhole } from '../format.ts';
 
@@ -7,6 +8,8 @@ export interface Column<Row> {
   readonly text: (row: Row) => string;
   readonly order?: (row: Row) => number | string | null;
   readonly numeric?: boolean;
+  /** Colours the cell by its place on the colour scale, 0 to 1. */
+  readonly share?: (row: Row) => number | null;
 }
 
 interface TableOptions<Row> {
@@ -111,7 +114,10 @@ function bodyRow<Row>(row: Row, { columns, onChoose, isChosen }: TableOptions<Ro
     { class: chosen ? 'chosen' : '' },
     ...columns.map((column, index) => {
       if (index > 0 || !onChoose)
-        return element('td', { class: column.numeric ? 'numeric' : '', text: column.text(row) });
+        return shaded(
+          element('td', { class: column.numeric ? 'numeric' : '', text: column.text(row) }),
+          column.share?.(row) ?? null,
+        );
       return element(
         'th',
         { attributes: { scope: 'row' } },
@@ -124,6 +130,15 @@ function bodyRow<Row>(row: Row, { columns, onChoose, isChosen }: TableOptions<Ro
       );
     }),
   );
+}
+
+/** The cell coloured by its place on the scale, with an ink that can be read on it. */
+export function shaded<Cell extends HTMLElement>(cell: Cell, share: number | null): Cell {
+  if (share !== null) {
+    cell.style.backgroundColor = scaleColor(share);
+    cell.style.color = inkOn(share);
+  }
+  return cell;
 }
 
 function pager(place: TablePlace, pages: number, count: number, redraw: () => void): HTMLElement {

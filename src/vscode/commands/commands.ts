@@ -4,6 +4,7 @@ import { applyPlan } from '../panel/applyPlan.ts';
 import { savePlan } from '../panel/savePlan.ts';
 import type { Workbench } from '../workbench.ts';
 import { analyze, type CheckpointArgument, uriOf } from './analyze.ts';
+import { compareAdapters } from './compareAdapters.ts';
 import { registerCommands } from './register.ts';
 import { reveal } from './reveal.ts';
 import { askSession, type RankTarget, setRank } from './setRank.ts';
@@ -13,6 +14,8 @@ export function registerAllCommands(workbench: Workbench): void {
   const { desk, engine, log, store, context } = workbench;
   registerCommands(workbench, {
     analyze: (target: CheckpointArgument, several?: readonly vscode.Uri[]) => analyze(workbench, target, several),
+    compareAdapters: (target: CheckpointArgument, several?: readonly vscode.Uri[]) =>
+      compareAdapters(workbench, target, several),
     reveal: (target: { path: string; name: string }) => reveal(workbench, target),
     forget: (target: { path: string }) => store.forget(target.path),
     cancel: () => Promise.all(store.known().map((session) => session.cancel())),

@@ -6,7 +6,7 @@ import { pageHtml } from './pageHtml.ts';
 export function loadPage(
   webview: vscode.Webview,
   extension: vscode.Uri,
-  name: 'inspector' | 'plan',
+  name: 'inspector' | 'plan' | 'comparison',
   title: string,
 ): void {
   const folder = vscode.Uri.joinPath(extension, 'dist/webview');

@@ -1,20 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
-import { AxeBuilder } from '@axe-core/playwright';
-import type { Page } from 'playwright-core';
 import type { InspectorSnapshot } from '../../../src/protocol/page.ts';
 import { analyzed, openInspector, SAMPLE } from './inspectorHost.ts';
 import { type PageHarness, startHarness } from './pageHarness.ts';
 import { openPlan, planned, snapshotOf } from './planHost.ts';
 import type { ThemeName } from './themes.ts';
-
-/** Rules broken in a way that stops somebody, each with where. */
-async function seriousViolations(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`));
-}
+import { seriousViolations } from './violations.ts';
 
 describe('accessibility (axe) of', function () {
   this.timeout(240_000);

@@ -27,7 +27,7 @@ const EDITOR = `
 /** The built pages on a server of their own, and a browser to open them in. */
 export interface PageHarness {
   open<Calls extends { [Name in keyof Calls]: { params: unknown; result: unknown } }, Update>(
-    page: 'inspector' | 'plan',
+    page: 'inspector' | 'plan' | 'comparison',
     handlers: PageHandlers<Calls>,
     options?: OpenOptions,
   ): Promise<OpenedPage<Update>>;
@@ -58,7 +58,7 @@ export async function startHarness(): Promise<PageHarness> {
     format: 'iife',
     outdir: folder,
     logLevel: 'silent',
-    entryPoints: { inspector: 'webview/inspector.ts', plan: 'webview/plan.ts' },
+    entryPoints: { inspector: 'webview/inspector.ts', plan: 'webview/plan.ts', comparison: 'webview/comparison.ts' },
     loader: { '.css': 'css' },
   });
   const server = await serveFolder(folder);

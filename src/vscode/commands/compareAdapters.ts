@@ -1,0 +1,30 @@
+import * as vscode from 'vscode';
+import { openComparison } from '../comparison/comparisonPanel.ts';
+import { checkpointPath } from '../inspector/checkpointFile.ts';
+import type { Workbench } from '../workbench.ts';
+import { type CheckpointArgument, uriOf } from './analyze.ts';
+
+/** "Compare Adapters": what is selected in the Explorer; asks for more where that is one or none. */
+export async function compareAdapters(
+  workbench: Workbench,
+  target: CheckpointArgument,
+  several: readonly vscode.Uri[] = [],
+): Promise<void> {
+  const given = several.length > 0 ? several : [uriOf(target)].filter((uri) => uri !== undefined);
+  const chosen = given.length > 1 ? given : [...given, ...(await ask(given[0]))];
+  if (chosen.length === 0) return;
+  openComparison(workbench, [...new Set(chosen.map(checkpointPath))]);
+}
+
+/** A file that holds several adapters needs no other: then nothing more is chosen. */
+async function ask(first: vscode.Uri | undefined): Promise<readonly vscode.Uri[]> {
+  const picked = await vscode.window.showOpenDialog({
+    title: first ? 'Adapters to Compare It With' : 'Adapters to Compare',
+    openLabel: 'Compare',
+    canSelectMany: true,
+    canSelectFiles: true,
+    filters: { Adapters: ['safetensors', 'bin', 'pt', 'pth', 'ckpt'], 'All files': ['*'] },
+    ...(first ? { defaultUri: vscode.Uri.joinPath(first, '..') } : {}),
+  });
+  return picked ?? [];
+}
