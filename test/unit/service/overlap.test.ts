@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { seededRandom } from '../../../src/base/random.ts';
+import type { Checkpoint } from '../../../src/formats/checkpoint.ts';
+import type { AnalysisProgress } from '../../../src/protocol/service.ts';
+import { AnalysisRun } from '../../../src/service/analyze.ts';
+import { noCache } from '../../../src/service/cache.ts';
+import { Engines } from '../../../src/service/engines.ts';
+import { OpenCheckpoints } from '../../../src/service/opened.ts';
+import { testFolder } from '../formats/folder.ts';
+import { safetensorsBytes } from '../formats/safetensorsBytes.ts';
+
+const SIZE = 600;
+const COUNT = 4;
+
+describe('an analysis', function () {
+  this.timeout(60_000);
+  const folder = testFolder();
+  const engines = new Engines(() => undefined);
+  const checkpoints = new OpenCheckpoints();
+  after(() => Promise.all([engines.close(), checkpoints.close()]));
+
+  for (const [dtype, bytes] of [
+    ['BF16', 2],
+    ['F32', 4],
+    // Decoded by the reader, into f32.
+    ['F64', 8],
+  ] as const) {
+    it(`reads the next matrix in ${dtype} while it computes one`, async () => {
+      const events: string[] = [];
+      const progress = ({ finding }: AnalysisProgress) => finding && events.push(`found ${finding.name}`);
+      await checkpoints.use(writeCheckpoint(dtype, bytes), undefined, async (opened) => {
+        const watched = { ...opened, checkpoint: watching(opened.checkpoint, (name) => events.push(`read ${name}`)) };
+        const request = { path: opened.checkpoint.path, engine: 'cpu', threads: 2 };
+        await new AnalysisRun({ engines, cache: noCache }, watched, request, { progress }).run();
+      });
+      const expected = Array.from({ length: COUNT }, (_, i) => [
+        ...(i === 0 ? [`read ${nameOf(0)}`] : []),
+        ...(i + 1 < COUNT ? [`read ${nameOf(i + 1)}`] : []),
+        `found ${nameOf(i)}`,
+      ]);
+      assert.deepEqual(events, expected.flat());
+    });
+  }
+
+  /** Matrices of positive numbers. */
+  function writeCheckpoint(dtype: string, size: number): string {
+    const file = folder.path('model.safetensors');
+    const length = SIZE * SIZE * size;
+    const { uniform } = seededRandom(size);
+    const data = Uint8Array.from({ length: COUNT * length }, (_, i) =>
+      // Sign and exponent are in the last byte: numbers of about 1.
+      i % size === size - 1 ? 0x3f : Math.floor(256 * uniform()),
+    );
+    const header = Object.fromEntries(
+      Array.from({ length: COUNT }, (_, i) => [
+        nameOf(i),
+        { dtype, shape: [SIZE, SIZE], data_offsets: [i * length, (i + 1) * length] },
+      ]),
+    );
+    writeFileSync(file, safetensorsBytes(header, Buffer.from(data)));
+    return file;
+  }
+});
+
+const nameOf = (layer: number) => `layers.${layer}.w.weight`;
+
+/** `checkpoint`, and a call when the last of a tensor has been read. */
+function watching(checkpoint: Checkpoint, onEnd: (name: string) => void): Checkpoint {
+  return {
+    ...checkpoint,
+    async read(tensor, start, out, signal) {
+      await checkpoint.read(tensor, start, out, signal);
+      if (start + out.length === SIZE * SIZE) onEnd(tensor.name);
+    },
+    readStored(tensor, offset, out, signal) {
+      return checkpoint.readStored!(tensor, offset, out, signal)?.then((read) => {
+        if (offset + out.length === tensor.bytes) onEnd(tensor.name);
+        return read;
+      });
+    },
+  };
+}
