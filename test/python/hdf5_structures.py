@@ -1,8 +1,10 @@
 """Writes an HDF5 file for each structure of the format, and expected.json: the shape, type and values of every dataset in them.
 
-    python hdf5_structures.py FOLDER [large]
+    python hdf5_structures.py FOLDER [large] [NAME ...]
 
-`large` adds files of structures that are too large to be kept.
+`large` adds files of structures that are too large to be kept; names (without `.h5`) keep these files only. The fixtures in
+`structures` were written by HDF5 2.0 (h5py 3.16), those in `structures-1.14` by HDF5 1.14 (h5py 3.14), whose filtered chunks have
+another layout: singleChunk fixedArray extensibleArray chunkTree.
 """
 
 import ctypes
@@ -16,6 +18,7 @@ from h5py import h5d, h5f, h5p, h5s, h5t
 
 folder = pathlib.Path(sys.argv[1])
 large = "large" in sys.argv[2:]
+kept = [name for name in sys.argv[2:] if name != "large"]
 folder.mkdir(parents=True, exist_ok=True)
 random = np.random.default_rng(7)
 NEWEST = {"libver": "latest"}
@@ -183,6 +186,9 @@ def numbers(dataset):
 
 expected = {}
 for file in sorted(folder.glob("*.h5")):
+    if kept and file.stem not in kept:
+        file.unlink()
+        continue
     datasets = {}
 
     def take(name, item):
