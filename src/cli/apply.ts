@@ -14,7 +14,7 @@ import {
   textOf,
   UsageError,
 } from './command.ts';
-import { jsonPieces } from './output.ts';
+import { jsonPieces, refuseInput } from './output.ts';
 import { byteCount, count, percent, shortNames, table } from './table.ts';
 
 export const applyCommand: Command = {
@@ -56,6 +56,7 @@ async function apply({ path, values, terminal, service }: Invocation): Promise<v
   if (planFile === undefined) throw new UsageError('--plan is missing');
   if (out === undefined) throw new UsageError('--out is missing');
   const engine = engineOf(values);
+  for (const file of [out, code]) if (file !== undefined) await refuseInput(file, planFile);
   const plan = await readPlan(planFile);
   const report = await service.apply(
     {

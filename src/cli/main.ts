@@ -9,6 +9,7 @@ import { cacheFolder } from './cacheFolder.ts';
 import { type Command, parseCommand, type Terminal, UsageError } from './command.ts';
 import { compareCommand } from './compare.ts';
 import { infoCommand } from './info.ts';
+import { interruption } from './interrupt.ts';
 import { writeAll } from './output.ts';
 import { planCommand } from './plan.ts';
 import { progressBar } from './progressBar.ts';
@@ -52,19 +53,16 @@ async function main(words: readonly string[]): Promise<number> {
 }
 
 async function runCommand(command: Command, words: readonly string[]): Promise<number> {
-  const interrupt = new AbortController();
   const bar = progressBar(process.stderr);
   const line = (text: string) => {
     bar.clear();
     process.stderr.write(`rankscope: ${text.replaceAll(/\s*\n\s*/g, ' ')}\n`);
   };
   let service: ReturnType<typeof createService> | undefined;
-  const onInterrupt = () => {
-    // The second time the person means it.
-    if (interrupt.signal.aborted) process.exit(INTERRUPTED);
-    interrupt.abort();
-  };
-  process.on('SIGINT', onInterrupt).on('SIGTERM', onInterrupt);
+  const interrupt = interruption(() => {
+    line('interrupted');
+    process.exit(INTERRUPTED);
+  });
   try {
     const { values, paths } = parseCommand(command, words);
     if (values.help === true) return await print(helpOf(command));
@@ -97,6 +95,7 @@ async function runCommand(command: Command, words: readonly string[]): Promise<n
   } finally {
     bar.clear();
     await service?.close();
+    interrupt.end();
   }
 }
 

@@ -39,32 +39,52 @@ export async function writeFileWhole(
   } catch (error) {
     await rm(beside, { force: true }).catch(() => undefined);
     if (error instanceof RankscopeError) throw error;
-    throw new RankscopeError(
-      'write-failed',
-      file,
-      (error as Error).message,
-      'Name a file in a folder that can be written',
-    );
+    throw new RankscopeError('write-failed', file, reasonOf(error as NodeJS.ErrnoException), REMEDY);
   }
+}
+
+const REMEDY = 'Name a file in a folder that can be written';
+
+/** What went wrong, without the name of the temporary file, which nobody knows. */
+function reasonOf({ code = '', message }: NodeJS.ErrnoException): string {
+  const reasons: Readonly<Record<string, string>> = {
+    EACCES: 'its folder may not be written to',
+    EPERM: 'its folder may not be written to',
+    EROFS: 'its folder is on a file system that cannot be written to',
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'no more may be written to this disk',
+  };
+  return reasons[code] ?? `it could not be written (${code || message})`;
 }
 
 /** Before any work is done for it; `input` is replaced by no word of force, under whatever link it is reached. */
 export async function refuseExisting(file: string, force: boolean, input?: string): Promise<void> {
   const found = await stat(file, { bigint: true }).catch(() => undefined);
-  if (!found) return;
+  if (!found) {
+    const folder = path.dirname(file);
+    const isThere = await stat(folder).catch(() => undefined);
+    if (!isThere) throw new RankscopeError('write-failed', file, `there is no folder ${folder}`, REMEDY);
+    return;
+  }
   if (found.isDirectory()) {
     throw new RankscopeError('wrong-use', file, 'a folder has this name', 'Name a file inside of it');
   }
-  const read = input === undefined ? undefined : await stat(input, { bigint: true }).catch(() => undefined);
-  if (read && read.ino === found.ino && read.dev === found.dev) {
-    throw new RankscopeError('wrong-use', file, 'this is the file that is read', 'Name another file');
-  }
+  if (input !== undefined) await refuseInput(file, input);
   if (!force) {
     throw new RankscopeError('wrong-use', file, 'it exists already', 'Name another file, or add --force to replace it');
   }
   if (await isBinary(file)) {
     throw new RankscopeError('wrong-use', file, 'it is no text, and --force replaces only texts', 'Name another file');
   }
+}
+
+/** A file that is read is not written, under whatever link it is reached. */
+export async function refuseInput(file: string, input: string): Promise<void> {
+  const [found, read] = await Promise.all(
+    [file, input].map((each) => stat(each, { bigint: true }).catch(() => undefined)),
+  );
+  if (!found || !read || found.ino !== read.ino || found.dev !== read.dev) return;
+  throw new RankscopeError('wrong-use', file, 'this is the file that is read', 'Name another file');
 }
 
 /** Whether a file begins like a checkpoint: a shard of the input must not be lost by a slip of the pen. */

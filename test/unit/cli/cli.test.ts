@@ -209,10 +209,14 @@ describe('the command line', function () {
       }
     });
 
-    it('an output file in a folder that is not there', async () => {
-      const { code, stderr } = await cli('analyze', small(), '--out', folder.path('no/such/out.json'));
-      assert.equal(code, 1);
-      assert.match(stderr, ONE_LINE);
+    it('an output file in a folder that is not there, before anything is computed', async () => {
+      for (const words of [['analyze'], ['plan', '--keep', '0.5']]) {
+        const { code, stdout, stderr } = await cli(...words, small(), '--out', folder.path('no/such/out.json'));
+        assert.deepEqual([code, stdout], [1, '']);
+        assert.match(stderr, ONE_LINE);
+        assert.match(stderr, /out\.json: there is no folder .*no.such\. /);
+        assert.doesNotMatch(stderr, /tmp'|ENOENT/);
+      }
     });
   });
 
@@ -231,6 +235,24 @@ describe('the command line', function () {
       }
     }
     assert.deepEqual(readFileSync(file), whole);
+  });
+
+  it('never replaces the plan that it applies', async () => {
+    const file = small();
+    const plan = folder.path('own.json');
+    assert.equal((await cli('plan', file, '--keep', '0.5', '--out', plan)).code, 0);
+    const whole = readFileSync(plan);
+    const result = folder.path('own.safetensors');
+    for (const words of [
+      ['--out', plan],
+      ['--out', result, '--code', plan],
+    ]) {
+      const { code, stderr } = await cli('apply', file, '--plan', plan, ...words, '--force');
+      assert.equal(code, 2);
+      assert.match(stderr, ONE_LINE);
+      assert.match(stderr, /own\.json: this is the file that is read/);
+    }
+    assert.deepEqual(readFileSync(plan), whole);
   });
 
   it('says that a folder is no name for its output, and that nothing is no name or pattern', async () => {

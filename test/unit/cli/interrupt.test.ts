@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+/** Does work that never stops, whatever its signal says, as where a disk does not answer. */
+const STUCK = `
+  import { interruption } from './src/cli/interrupt.ts';
+  const { signal } = interruption(() => process.exit(130));
+  signal.addEventListener('abort', () => console.log('asked to stop'));
+  setInterval(() => undefined, 1000);
+  console.log('started');
+`;
+
+describe('an interruption', () => {
+  let child: ChildProcess;
+  beforeEach(async () => {
+    child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', STUCK], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(child.stdout ?? assert.fail(), 'data');
+  });
+  afterEach(() => child.kill('SIGKILL'));
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    it(`by one ${signal} asks what is under way to stop, and ends it where it does not`, async function () {
+      if (process.platform === 'win32') this.skip();
+      const text = once(child.stdout ?? assert.fail(), 'data');
+      const ended = once(child, 'exit');
+      const start = Date.now();
+      child.kill(signal);
+      assert.match(String(await text), /asked to stop/);
+      assert.deepEqual(await ended, [130, null]);
+      assert.ok(Date.now() - start > 1000, 'it has a while to clean up');
+    });
+  }
+
+  it('at the second time ends it at once', async function () {
+    if (process.platform === 'win32') this.skip();
+    const text = once(child.stdout ?? assert.fail(), 'data');
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    await text;
+    const start = Date.now();
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [130, null]);
+    assert.ok(Date.now() - start < 1500);
+  });
+});
