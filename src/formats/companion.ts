@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { RankscopeError } from '../base/errors.ts';
 import { openFileSource } from './fileSource.ts';
 
-/** A configuration has a few KB; with the vocabulary of a classifier, a few hundred. */
-const MAX_CONFIGURATION = 8 << 20;
+/** A configuration has a few KB; with the names of 20,000 classes, one MB. It is built whole, and can take 60 times its size in memory. */
+const MAX_CONFIGURATION = 2 << 20;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

@@ -7,6 +7,9 @@ import type { ShardIndex } from './shardIndex.ts';
 /** Shards opened at once: enough to hide a disk's latency. */
 const AT_ONCE = 8;
 
+/** What a tensor takes besides what its shard holds of it. */
+const JOINED_BYTES = 300;
+
 interface JoinedTensor extends TensorInfo {
   readonly shard: Checkpoint;
   readonly inShard: TensorInfo;
@@ -18,7 +21,7 @@ export async function joinShards(
   index: ShardIndex,
   shards: readonly string[],
   paths: readonly string[],
-  { path, remarks, openPart }: OpenContext,
+  { path, remarks, openPart, allowance }: OpenContext,
 ): Promise<Checkpoint> {
   const parts: Checkpoint[] = [];
   const close = async () => {
@@ -30,6 +33,7 @@ export async function joinShards(
       for (const each of opened) if (each.status === 'fulfilled') parts.push(each.value);
       for (const each of opened) if (each.status === 'rejected') throw each.reason;
     }
+    for (const part of parts) allowance.spend(JOINED_BYTES * part.tensors.length);
     const tensors = joinTensors(source.name, index, shards, parts);
     const left = parts.reduce((sum, part) => sum + part.tensors.length, 0) - tensors.length;
     const files = [source.identity, ...parts.flatMap((part) => part.files)];

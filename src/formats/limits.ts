@@ -18,7 +18,7 @@ export const MAX_DIMENSIONS = 64;
 /** Length of a safetensors header: the reference reader's own bound. */
 export const MAX_SAFETENSORS_HEADER = 100_000_000;
 
-/** Nested brackets in a header. The reference JSON reader stops at 128. */
+/** Nested brackets in JSON. The reference JSON reader stops at 128. */
 export const MAX_JSON_DEPTH = 127;
 
 /** A JSON file read whole (an index, a configuration). The index of 150,000 tensors has 15 MB. */

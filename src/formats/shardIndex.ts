@@ -1,9 +1,11 @@
+import { isUtf8 } from 'node:buffer';
 import { RankscopeError } from '../base/errors.ts';
+import type { Allowance } from './allowance.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { isObject } from './companion.ts';
 import type { FileSource } from './fileSource.ts';
 import type { Format, OpenContext } from './format.ts';
 import { joinShards } from './joinShards.ts';
+import { JsonCursor, JsonFault } from './jsonCursor.ts';
 import { MAX_JSON_FILE, MAX_SHARDS, MAX_TENSORS } from './limits.ts';
 import { siblingPath } from './siblingPath.ts';
 
@@ -19,7 +21,7 @@ export const shardIndex: Format = {
 };
 
 async function openShardIndex(source: FileSource, context: OpenContext): Promise<Checkpoint> {
-  const index = await readIndex(source, context.signal);
+  const index = await readIndex(source, context);
   const shards = [...new Set(index.shardOf.values())].sort();
   if (shards.length > MAX_SHARDS)
     throw new RankscopeError('too-large', source.name, `it names ${shards.length} shards, more than ${MAX_SHARDS}`);
@@ -34,34 +36,55 @@ export interface ShardIndex {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-async function readIndex(source: FileSource, signal: AbortSignal | undefined): Promise<ShardIndex> {
+async function readIndex(source: FileSource, { signal, allowance }: OpenContext): Promise<ShardIndex> {
   const malformed = (found: string) =>
     new RankscopeError('malformed', source.name, found, 'It is damaged: copy or download it again');
   if (source.size > MAX_JSON_FILE)
     throw new RankscopeError('too-large', source.name, `an index of ${source.size} bytes; at most ${MAX_JSON_FILE}`);
-  let json: unknown;
+  allowance.spend(source.size);
+  const { buffer, byteOffset, length } = await source.read(0, source.size, signal);
+  const bytes = Buffer.from(buffer, byteOffset, length);
+  if (!isUtf8(bytes)) throw malformed('the index is not valid UTF-8');
+  const json = new JsonCursor(bytes, (memory) => allowance.spend(memory));
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await source.read(0, source.size, signal)));
+    const index = parseIndex(json, allowance);
+    if (!index) throw malformed('the index has no "weight_map"');
+    if (index.shardOf.size > MAX_TENSORS)
+      throw new RankscopeError('too-large', source.name, `the index lists more than ${MAX_TENSORS} tensors`);
+    return index;
   } catch (error) {
-    if (error instanceof RankscopeError) throw error;
-    throw malformed(`the index is not valid JSON (${(error as Error).message})`);
+    throw error instanceof JsonFault ? malformed(error.message) : error;
   }
-  const { weight_map: map, metadata } = isObject(json) ? json : {};
-  if (!isObject(map)) throw malformed('the index has no "weight_map"');
-  const pairs = Object.entries(map);
-  if (pairs.length > MAX_TENSORS)
-    throw new RankscopeError('too-large', source.name, `the index lists more than ${MAX_TENSORS} tensors`);
-  for (const [name, shard] of pairs)
-    if (typeof shard !== 'string') throw malformed(`the shard of ${JSON.stringify(name)} is not a file name`);
-  return { shardOf: new Map(pairs as [string, string][]), metadata: textOf(metadata) };
 }
 
-function textOf(metadata: unknown): Map<string, string> {
-  if (!isObject(metadata)) return new Map();
-  return new Map(
-    Object.entries(metadata).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
-  );
+/** Undefined where it names no shards. */
+function parseIndex(json: JsonCursor, allowance: Allowance): ShardIndex | undefined {
+  let shardOf: Map<string, string> | undefined;
+  const metadata = new Map<string, string>();
+  // A hundred thousand tensors are in a few hundred files: each name is kept once.
+  const shards = new Map<string, string>();
+  json.object((key) => {
+    if (key === 'weight_map') {
+      const map = new Map<string, string>();
+      json.object((name) => {
+        const shard = json.string();
+        allowance.spend(ENTRY_BYTES);
+        if (!shards.has(shard)) shards.set(shard, shard);
+        map.set(name, shards.get(shard)!);
+      });
+      shardOf = map;
+    } else if (key === 'metadata') {
+      if (!json.objectIfThere((name) => metadata.set(name, json.text()))) json.skip();
+    } else {
+      json.skip();
+    }
+  });
+  json.end();
+  return shardOf && { shardOf, metadata };
 }
+
+/** What a tensor takes in the map of shards besides its name. */
+const ENTRY_BYTES = 100;
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');

@@ -23,7 +23,7 @@ export const safetensors: Format = {
   open: openSafetensors,
 };
 
-async function openSafetensors(source: FileSource, { path, remarks, signal }: OpenContext) {
+async function openSafetensors(source: FileSource, { path, remarks, signal, allowance }: OpenContext) {
   const file = source.name;
   if (source.size < 8) throw tooShort(file, `the file has ${source.size} bytes, a safetensors header begins with 8`);
   const length = headerLength(await source.read(0, 8, signal));
@@ -37,8 +37,14 @@ async function openSafetensors(source: FileSource, { path, remarks, signal }: Op
   const begin = 8 + Number(length);
   if (begin > source.size)
     throw tooShort(file, `its header should have ${length} bytes, but the file ends after ${source.size - 8} of them`);
+  allowance.spend(Number(length));
   const bytes = await source.read(8, Number(length), signal);
-  const header = parseHeader(file, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), source.size - begin);
+  const header = parseHeader(
+    file,
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
+    source.size - begin,
+    allowance,
+  );
   const tensors = header.entries.map((entry) => ({
     name: entry.name,
     shape: entry.shape,

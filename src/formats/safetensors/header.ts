@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { RankscopeError } from '../../base/errors.ts';
+import type { Allowance } from '../allowance.ts';
 import { storedBytes } from '../decode.ts';
+import { JsonCursor, JsonFault } from '../jsonCursor.ts';
 import { MAX_DIMENSIONS, MAX_TENSORS } from '../limits.ts';
-import { JsonCursor, JsonFault } from './jsonCursor.ts';
 
 export interface HeaderEntry {
   readonly name: string;
@@ -25,10 +26,10 @@ export interface Header {
  * size of its shape and dtype, and the ranges cover the data exactly, without holes or overlaps.
  * @throws RankscopeError 'malformed', 'too-large', 'unsupported' (a dtype nobody knows).
  */
-export function parseHeader(file: string, bytes: Buffer, dataBytes: number): Header {
+export function parseHeader(file: string, bytes: Buffer, dataBytes: number, allowance: Allowance): Header {
   if (!isUtf8(bytes)) throw malformed(file, 'the header is not valid UTF-8');
   try {
-    const header = readHeader(file, new JsonCursor(bytes));
+    const header = readHeader(file, new JsonCursor(bytes, (memory) => allowance.spend(memory)), allowance);
     checkCoverage(file, header.entries, dataBytes);
     return header;
   } catch (error) {
@@ -36,18 +37,20 @@ export function parseHeader(file: string, bytes: Buffer, dataBytes: number): Hea
   }
 }
 
-function readHeader(file: string, json: JsonCursor): Header {
+function readHeader(file: string, json: JsonCursor, allowance: Allowance): Header {
   const entries = new Map<string, HeaderEntry>();
   const duplicates: string[] = [];
   let metadata: Map<string, string> | undefined;
   json.object((name) => {
     if (name === '__metadata__') {
       if (metadata) throw malformed(file, '__metadata__ stands twice in the header');
-      metadata = readMetadata(json);
+      metadata = readMetadata(json, allowance);
       return;
     }
     if (entries.has(name)) duplicates.push(name);
-    entries.set(name, readEntry(file, name, json));
+    const entry = readEntry(file, name, json);
+    allowance.spendTensor(name.length, entry.shape.length);
+    entries.set(name, entry);
     if (entries.size > MAX_TENSORS)
       throw new RankscopeError('too-large', file, `the header lists more than ${MAX_TENSORS} tensors`);
   });
@@ -55,9 +58,15 @@ function readHeader(file: string, json: JsonCursor): Header {
   return { entries: [...entries.values()], metadata: metadata ?? new Map(), duplicates };
 }
 
-function readMetadata(json: JsonCursor): Map<string, string> {
+/** What an entry of the metadata takes besides its texts. */
+const METADATA_BYTES = 120;
+
+function readMetadata(json: JsonCursor, allowance: Allowance): Map<string, string> {
   const metadata = new Map<string, string>();
-  json.object((key) => metadata.set(key, json.string()));
+  json.object((key) => {
+    allowance.spend(METADATA_BYTES);
+    metadata.set(key, json.string());
+  });
   return metadata;
 }
 

@@ -45,6 +45,8 @@ const DTYPES: Readonly<Record<number, string>> = {
 };
 
 type Fields = Map<number, (number | Uint8Array)[]>;
+/** Fields of one entry; real ones have 5, and one a dimension. */
+const MAX_FIELDS = 200;
 
 /** Reads the table that an index file holds: a header under the empty name, then an entry a tensor. */
 export function parseBundle(file: string, table: ReadonlyMap<string, Uint8Array>): Bundle {
@@ -98,7 +100,8 @@ function numberOf(fields: Fields, field: number, otherwise: number): number {
 function fieldsOf(bytes: Uint8Array, malformed: (found: string) => RankscopeError): Fields {
   const fields: Fields = new Map();
   const numbers = new Varints(bytes, malformed);
-  while (numbers.at < bytes.length) {
+  for (let count = 0; numbers.at < bytes.length; count++) {
+    if (count === MAX_FIELDS) throw malformed(`an entry has more than ${MAX_FIELDS} fields`);
     const tag = numbers.next();
     const wire = tag % 8;
     let value: number | Uint8Array = 0;

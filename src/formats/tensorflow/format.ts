@@ -26,10 +26,14 @@ export const tensorflow: Format = {
 
 const SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE';
 
-async function openTensorflow(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
-  const bundle = parseBundle(source.name, await readTable(source, signal));
+async function openTensorflow(
+  source: FileSource,
+  { path, remarks, signal, allowance }: OpenContext,
+): Promise<Checkpoint> {
+  const bundle = parseBundle(source.name, await readTable(source, allowance, signal));
   const kept = bundle.entries.filter(({ name }) => !isState(name));
   const sources = [source];
+  for (const { name, shape } of bundle.entries) allowance.spendTensor(2 * name.length, shape.length);
   try {
     for (let i = 0; i < bundle.shards; i++)
       sources.push(await openFileSource(shardPath(source.name, i, bundle.shards)));

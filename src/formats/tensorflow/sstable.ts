@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import type { Allowance } from '../allowance.ts';
 import type { ByteSource } from '../byteSource.ts';
 import { MAX_TABLE_BLOCK, MAX_TENSORS } from '../limits.ts';
 
@@ -7,13 +8,21 @@ export const TABLE_MAGIC = 0xdb4775248b80fb57n;
 const FOOTER = 48;
 /** Compression mark and checksum behind each block. */
 const TRAILER = 5;
+/** Names of variables; keys are made of parts of others, so that a small file could hold long ones without end. */
+const MAX_KEY = 10_000;
+/** What an entry takes besides its name. */
+const ENTRY_BYTES = 300;
 
 /**
  * All entries of a sorted string table, in order (LevelDB's table format, which TensorFlow uses for its index): blocks of keys that
  * share beginnings, and a block of blocks.
  * @throws RankscopeError 'malformed', 'unsupported' for compressed blocks
  */
-export async function readTable(source: ByteSource, signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
+export async function readTable(
+  source: ByteSource,
+  allowance: Allowance,
+  signal?: AbortSignal,
+): Promise<Map<string, Uint8Array>> {
   const malformed = (found: string) =>
     new RankscopeError('malformed', source.name, found, 'It is damaged or cut off: copy or download it again');
   if (source.size < FOOTER) throw malformed(`it has only ${source.size} bytes`);
@@ -31,6 +40,7 @@ export async function readTable(source: ByteSource, signal?: AbortSignal): Promi
     const numbers = new Varints(handle.value, malformed);
     for (const { key, value } of entriesOf(await block(numbers.next(), numbers.next()), malformed)) {
       if (entries.size > MAX_TENSORS) throw malformed(`it has more than ${MAX_TENSORS} entries`);
+      allowance.spend(ENTRY_BYTES + 2 * key.length);
       if (entries.has(key)) throw malformed(`the name ${JSON.stringify(key)} occurs twice`);
       entries.set(key, value);
     }
@@ -40,6 +50,7 @@ export async function readTable(source: ByteSource, signal?: AbortSignal): Promi
   async function block(offset: number, size: number): Promise<Uint8Array> {
     if (size > MAX_TABLE_BLOCK || !(offset + size + TRAILER <= source.size))
       throw malformed(`a block of ${size} bytes should begin at byte ${offset}`);
+    allowance.spend(size);
     const bytes = await source.read(offset, size + TRAILER, signal);
     if (bytes[size] !== 0)
       throw new RankscopeError('unsupported', source.name, 'its blocks are compressed', 'Save the checkpoint again');
@@ -59,6 +70,7 @@ function* entriesOf(
   let key = Buffer.alloc(0);
   while (numbers.at < end) {
     const [shared, own, length] = [numbers.next(), numbers.next(), numbers.next()];
+    if (shared + own > MAX_KEY) throw malformed(`it has a name of ${shared + own} bytes`);
     if (shared > key.length || numbers.at + own + length > end) throw malformed('an entry reaches beyond its block');
     key = Buffer.concat([key.subarray(0, shared), block.subarray(numbers.at, numbers.at + own)]);
     const value = block.subarray(numbers.at + own, numbers.at + own + length);

@@ -28,15 +28,14 @@ interface TfjsTensor extends StoredTensor {
   readonly stored: Weight['stored'];
 }
 
-async function openTfjs(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
+async function openTfjs(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
   if (source.size > MAX_JSON_FILE)
     throw new RankscopeError(
       'too-large',
       source.name,
       `a model.json of ${source.size} bytes; at most ${MAX_JSON_FILE} are read`,
     );
-  const text = new TextDecoder().decode(await source.read(0, source.size, signal));
-  const { groups, metadata } = parseManifest(source.name, text);
+  const { groups, metadata } = parseManifest(source.name, await source.read(0, source.size, signal), allowance);
   const files: FileSource[] = [source];
   try {
     const tensors: TfjsTensor[] = [];

@@ -1,4 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
+import type { Allowance } from '../allowance.ts';
+import { boundedJson } from '../boundedJson.ts';
 import { isObject } from '../companion.ts';
 import { MAX_DIMENSIONS, MAX_SHARDS, MAX_TENSORS } from '../limits.ts';
 
@@ -32,15 +34,10 @@ const DTYPES: Readonly<Record<string, string>> = {
 const STORED: Readonly<Record<string, string>> = { uint8: 'U8', uint16: 'U16', float16: 'F16' };
 
 /** Reads the weights manifest of a `model.json` (tfjs-core, io/types.ts). @throws RankscopeError 'malformed' or 'unsupported' */
-export function parseManifest(file: string, text: string): Manifest {
+export function parseManifest(file: string, bytes: Uint8Array, allowance: Allowance): Manifest {
   const malformed = (found: string) =>
     new RankscopeError('malformed', file, found, 'It is damaged: copy or download it again');
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw malformed(`it is not valid JSON (${(error as Error).message})`);
-  }
+  const json = boundedJson(file, bytes, allowance);
   const { weightsManifest, format, generatedBy, convertedBy } = isObject(json) ? json : {};
   if (!Array.isArray(weightsManifest)) throw malformed('it has no "weightsManifest"');
   const groups = weightsManifest.map((group: unknown): WeightGroup => {
@@ -48,7 +45,7 @@ export function parseManifest(file: string, text: string): Manifest {
     if (!Array.isArray(paths) || !paths.every((each) => typeof each === 'string'))
       throw malformed('a group of weights has no list of "paths"');
     if (!Array.isArray(weights)) throw malformed('a group has no list of "weights"');
-    return { paths, weights: weights.map((weight) => parseWeight(file, weight, malformed)) };
+    return { paths, weights: weights.map((weight) => parseWeight(file, weight, malformed, allowance)) };
   });
   if (groups.reduce((sum, { paths }) => sum + paths.length, 0) > MAX_SHARDS)
     throw malformed(`it names more than ${MAX_SHARDS} files`);
@@ -58,13 +55,19 @@ export function parseManifest(file: string, text: string): Manifest {
   return { groups, metadata: new Map(texts as [string, string][]) };
 }
 
-function parseWeight(file: string, weight: unknown, malformed: (found: string) => RankscopeError): Weight {
+function parseWeight(
+  file: string,
+  weight: unknown,
+  malformed: (found: string) => RankscopeError,
+  allowance: Allowance,
+): Weight {
   const { name, shape, dtype, quantization } = isObject(weight) ? weight : {};
   if (typeof name !== 'string') throw malformed('a weight has no name');
   const fail = (found: string) => malformed(`weight ${JSON.stringify(name)} ${found}`);
   const isSize = (size: unknown) => Number.isSafeInteger(size) && (size as number) >= 0;
   if (!Array.isArray(shape) || shape.length > MAX_DIMENSIONS || !shape.every(isSize))
     throw fail(`has the shape ${JSON.stringify(shape)?.slice(0, 100)}`);
+  allowance.spendTensor(name.length, shape.length);
   const type = typeof dtype === 'string' ? DTYPES[dtype] : undefined;
   if (type === undefined) throw fail(`has the type ${JSON.stringify(dtype)}`);
   if (quantization === undefined) return { name, shape, dtype: type };

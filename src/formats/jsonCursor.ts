@@ -1,4 +1,4 @@
-import { MAX_JSON_DEPTH } from '../limits.ts';
+import { MAX_JSON_DEPTH } from './limits.ts';
 
 /** What the JSON text has where something else must be; the caller knows the file's name. */
 export class JsonFault extends Error {}
@@ -9,8 +9,13 @@ export class JsonFault extends Error {}
  */
 export class JsonCursor {
   private at = 0;
+  private skipped = 0;
 
-  constructor(private readonly bytes: Buffer) {}
+  constructor(
+    private readonly bytes: Buffer,
+    /** Is told of the memory that a text will take, before it is made; throws where that is too much. */
+    private readonly spend: (bytes: number) => void,
+  ) {}
 
   /** Calls `member` with each key of an object; it must take the value. */
   object(member: (key: string) => void): void {
@@ -22,6 +27,14 @@ export class JsonCursor {
       member(key);
     } while (this.takeIf(COMMA));
     this.take(CLOSE_BRACE, 'a comma or the end of an object');
+  }
+
+  /** `object` where one begins here; false, and nothing taken, for anything else. */
+  objectIfThere(member: (key: string) => void): boolean {
+    this.skipSpace();
+    if (this.bytes[this.at] !== OPEN_BRACE) return false;
+    this.object(member);
+    return true;
   }
 
   /** Calls `item` before each item of an array; it must take it. */
@@ -50,8 +63,20 @@ export class JsonCursor {
       }
       this.at++;
     }
+    // Two bytes a character, and as much again for what escapes are undone with.
+    this.spend((escaped ? 6 : 2) * (this.at - start));
     const content = this.bytes.toString(seen < 128 ? 'latin1' : 'utf8', start, this.at++);
     return escaped ? this.unescape(content) : content;
+  }
+
+  /** Any value as a text: a string as what it says, all else as it is written. */
+  text(): string {
+    this.skipSpace();
+    if (this.bytes[this.at] === QUOTE) return this.string();
+    const start = this.at;
+    this.skip();
+    this.spend(2 * (this.at - start));
+    return this.bytes.toString('utf8', start, this.at);
   }
 
   /** A whole number from 0 to 2^53 - 1, written without fraction or exponent. */
@@ -69,6 +94,7 @@ export class JsonCursor {
   /** Passes over any value, checking its form. */
   skip(depth = 0): void {
     if (depth > MAX_JSON_DEPTH) throw this.fault(`at most ${MAX_JSON_DEPTH} nested brackets`);
+    if (++this.skipped > MAX_SKIPPED) throw this.fault(`at most ${MAX_SKIPPED} values that say nothing`);
     this.skipSpace();
     const byte = this.bytes[this.at];
     if (byte === QUOTE) this.string();
@@ -94,7 +120,7 @@ export class JsonCursor {
 
   fault(expected: string, found?: string): JsonFault {
     const what = found || this.excerpt();
-    return new JsonFault(`at byte ${this.at} of the header ${expected} is expected, but there is ${what}`);
+    return new JsonFault(`at byte ${this.at} of the JSON text ${expected} is expected, but there is ${what}`);
   }
 
   private excerpt(): string {
@@ -161,6 +187,8 @@ export class JsonCursor {
   }
 }
 
+/** Values of unknown keys; the reference writer has none. */
+const MAX_SKIPPED = 1_000_000;
 const [SPACE, QUOTE, COMMA, MINUS, ZERO, NINE, COLON] = [0x20, 0x22, 0x2c, 0x2d, 0x30, 0x39, 0x3a] as const;
 const [OPEN_BRACKET, BACKSLASH, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5c, 0x5d, 0x7b, 0x7d] as const;
 const NUMBER_BYTES = Array.from({ length: 256 }, (_, byte) => '-+.0123456789eE'.includes(String.fromCharCode(byte)));
