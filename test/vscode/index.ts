@@ -9,4 +9,5 @@ export const run = (): Promise<void> =>
     await import('./engine.test.ts');
     await import('./code.test.ts');
     await import('./panel.test.ts');
+    await import('./comparison.test.ts');
   });

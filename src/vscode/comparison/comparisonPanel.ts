@@ -39,7 +39,10 @@ function showComparison(workbench: Workbench, panel: vscode.WebviewPanel, paths:
     reveal: (target) => reveal(workbench, target),
     save: (request) => saveFromPage(request, paths[0] ?? ''),
   });
-  const off = comparison.updates.on((update) => page.update(update));
+  const off = comparison.updates.on((update) => {
+    page.update(update);
+    if (update.comparison) panel.title = update.comparison.adapters.map(({ label }) => label).join(' · ');
+  });
   panel.onDidDispose(() => {
     off();
     page.close();
