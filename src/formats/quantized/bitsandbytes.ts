@@ -62,13 +62,15 @@ export const bitsandbytes4: Scheme = async (codes, { tensors, base }) => {
 };
 
 /** bitsandbytes in 8 bits (LLM.int8): per row the largest absolute value in `SCB`, which 127 stands for. */
-export const bitsandbytes8: Scheme = (codes, { tensors }) => {
+export const bitsandbytes8: Scheme = async (codes, { tensors, base }) => {
   if (codes.dtype !== 'I8' || codes.shape.length !== 2 || !codes.name.endsWith('.weight')) return undefined;
   const module = codes.name.slice(0, -'.weight'.length);
   const largest = tensors.get(`${module}.SCB`);
   const [rows, cols] = codes.shape as [number, number];
   if (!largest || elementsOf(largest) !== rows) return undefined;
   const layout = tensors.get(`${module}.weight_format`);
+  // Others than 0 are the orders of old GPU kernels.
+  if (layout && (elementsOf(layout) !== 1 || (await valuesOf(base, layout))[0] !== 0)) return undefined;
   return {
     name: codes.name,
     shape: codes.shape,

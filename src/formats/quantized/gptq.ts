@@ -1,12 +1,20 @@
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { isObject } from '../companion.ts';
 import { CHUNK_BYTES } from '../limits.ts';
-import { bytesIn, type Directory, elementsOf, type Packed, type Scheme, unpackBits, valuesOf } from './packed.ts';
+import {
+  bytesIn,
+  type Directory,
+  elementsOf,
+  type Packed,
+  quantizationOf,
+  type Scheme,
+  unpackBits,
+  valuesOf,
+} from './packed.ts';
 
 /**
  * GPTQ and AWQ: `qweight` (32-bit words of codes), `qzeros` and `scales` per group of inputs: w = scale (q - zero). Both keep the
- * transpose (inputs x outputs). GPTQ packs the codes of neighbouring inputs into a word, AWQ those of neighbouring outputs, in an order of
- * its own. (AutoGPTQ's and AutoAWQ's pack functions.)
+ * transpose (inputs x outputs). GPTQ packs the codes of neighbouring inputs into words, those of three bits across their borders; AWQ those
+ * of neighbouring outputs, in an order of its own. (AutoGPTQ's and AutoAWQ's pack functions.)
  */
 export const gptq: Scheme = (codes, directory) => {
   if (codes.dtype !== 'I32' || !codes.name.endsWith('.qweight') || codes.shape.length !== 2) return undefined;
@@ -17,11 +25,11 @@ export const gptq: Scheme = (codes, directory) => {
   if (!zeros || !scales || zeros.shape.length !== 2 || scales.shape.length !== 2) return undefined;
   const [groups, outputs] = scales.shape as [number, number];
   const bits = (zeros.shape[1]! * 32) / outputs;
-  if (![2, 4, 8].includes(bits) || zeros.shape[0] !== groups) return undefined;
-  const perWord = 32 / bits;
+  if (![2, 3, 4, 8].includes(bits) || zeros.shape[0] !== groups) return undefined;
   const isAwq = codes.shape[1] !== outputs;
-  const inputs = isAwq ? codes.shape[0]! : codes.shape[0]! * perWord;
-  if (isAwq && (bits !== 4 || codes.shape[1]! * perWord !== outputs)) return undefined;
+  const inputs = isAwq ? codes.shape[0]! : (codes.shape[0]! * 32) / bits;
+  if (isAwq && (bits !== 4 || codes.shape[1]! * 8 !== outputs)) return undefined;
+  if (!Number.isInteger(inputs)) return undefined;
   if (!(groups > 0 && inputs > 0) || (order && elementsOf(order) !== inputs)) return undefined;
   const layout = { codes, zeros, scales, order, groups, inputs, outputs, bits };
   return {
@@ -54,10 +62,9 @@ interface Layout {
   readonly zeroShift: number;
 }
 
-/** The first GPTQ format stores each zero less one; `gptq_v2` does not. */
-function zeroShift({ configuration }: Directory): number {
-  const quantization = isObject(configuration.quantization_config) ? configuration.quantization_config : configuration;
-  return quantization.checkpoint_format === 'gptq_v2' ? 0 : 1;
+/** The first GPTQ format stores each zero less one, so that none wraps around to all ones; `gptq_v2` does not. */
+function zeroShift(directory: Directory): number {
+  return quantizationOf(directory).checkpoint_format === 'gptq_v2' ? 0 : 1;
 }
 
 /** Scale and zero of each group and output, and the group of each input. */
@@ -70,10 +77,11 @@ async function groupsOf(base: Checkpoint, layout: Layout, signal: AbortSignal | 
   ]);
   const zero = new Uint8Array(elementsOf(scales));
   unpackBits(packedZeros, bits, zero);
+  if (zeroShift) for (let i = 0; i < zero.length; i++) zero[i] = (zero[i]! + zeroShift) & ((1 << bits) - 1);
   const size = Math.ceil(inputs / groups);
   const groupOf = (input: number) =>
     Math.min(groups - 1, Math.max(0, given ? given[input]! : Math.floor(input / size)));
-  return { scale, zero, zeroShift, groupOf };
+  return { scale, zero, groupOf };
 }
 
 async function decodeGptq(
@@ -84,21 +92,26 @@ async function decodeGptq(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { codes, inputs, outputs, bits } = layout;
-  const { scale, zero, zeroShift, groupOf } = await groupsOf(base, layout, signal);
-  const perWord = 32 / bits;
-  const mask = bits === 8 ? 255 : (1 << bits) - 1;
+  const { scale, zero, groupOf } = await groupsOf(base, layout, signal);
+  const mask = (1 << bits) - 1;
   const rows = out.length / inputs;
-  const step = Math.max(1, Math.floor(CHUNK_BYTES / (outputs * 4)));
-  for (let at = 0; at < inputs / perWord; at += step) {
-    const count = Math.min(step, inputs / perWord - at);
-    const words = wordsOf(await bytesIn(base, codes, at * outputs * 4, count * outputs * 4, signal));
-    for (let input = at * perWord; input < (at + count) * perWord; input++) {
+  // 32 inputs fill whole words, whatever their bits.
+  const step = 32 * Math.max(1, Math.floor(CHUNK_BYTES / (bits * outputs * 4)));
+  for (let at = 0; at < inputs; at += step) {
+    const end = Math.min(inputs, at + step);
+    const first = (at * bits) / 32;
+    const lines = (end * bits) / 32 - first;
+    const words = wordsOf(await bytesIn(base, codes, first * outputs * 4, lines * outputs * 4, signal));
+    for (let input = at; input < end; input++) {
       const group = groupOf(input) * outputs;
-      const line = (Math.floor(input / perWord) - at) * outputs;
-      const shift = (input % perWord) * bits;
+      const bit = (input - at) * bits;
+      const line = (bit >> 5) * outputs + row;
+      const shift = bit & 31;
+      const isSplit = shift + bits > 32;
       for (let r = 0; r < rows; r++) {
-        const q = (words[line + row + r]! >>> shift) & mask;
-        out[r * inputs + input] = scale[group + row + r]! * (q - zero[group + row + r]! - zeroShift);
+        let q = words[line + r]! >>> shift;
+        if (isSplit) q |= words[line + outputs + r]! << (32 - shift);
+        out[r * inputs + input] = scale[group + row + r]! * ((q & mask) - zero[group + row + r]!);
       }
     }
   }

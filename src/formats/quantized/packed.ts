@@ -1,12 +1,17 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import type { JsonObject } from '../companion.ts';
+import { isObject, type JsonObject } from '../companion.ts';
 
 /** The tensors of a checkpoint by name, and what its configuration says of quantization. */
 export interface Directory {
   readonly base: Checkpoint;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly configuration: JsonObject;
+}
+
+/** What the configuration says of quantization, wherever it says so. */
+export function quantizationOf({ configuration }: Directory): JsonObject {
+  return isObject(configuration.quantization_config) ? configuration.quantization_config : configuration;
 }
 
 /** A matrix that is stored as several tensors: codes, scales and the like. */

@@ -5,24 +5,29 @@ import { companionJson, isObject } from '../companion.ts';
 import { derived } from '../derived.ts';
 import { CHUNK_BYTES } from '../limits.ts';
 import { bitsandbytes4, bitsandbytes8 } from './bitsandbytes.ts';
+import { compressed } from './compressed.ts';
 import { stepDeviation } from './deviation.ts';
+import { fp4, mxfp4 } from './fp4.ts';
 import { gptq } from './gptq.ts';
 import { mlx } from './mlx.ts';
 import type { Packed, Scheme } from './packed.ts';
-import { compressed, mxfp4, scaled } from './scaled.ts';
+import { type RefusedLayer, refusedLayers } from './refused.ts';
+import { scaled } from './scaled.ts';
 
-const SCHEMES: readonly Scheme[] = [gptq, mlx, bitsandbytes4, bitsandbytes8, scaled, mxfp4, compressed];
+const SCHEMES: readonly Scheme[] = [gptq, mlx, bitsandbytes4, bitsandbytes8, scaled, mxfp4, fp4, compressed];
 
 /** Endings of tensors that stand beside codes; without any of them there is nothing to look for. */
-const BESIDE = /(\.qzeros|\.biases|\.quant_map|\.SCB|\.weight_scale(_inv)?|_scales)$/;
+const BESIDE =
+  /(_scales?|_scale_inv|\.(qzeros|scales?|biases|absmax|SCB|s|SU|svh|codebooks|centroids\.weight|weight_scales))$/;
 
 interface PackedTensor extends TensorInfo {
   readonly packed: Packed;
 }
 
 /**
- * The checkpoint with each matrix that is stored as codes and scales (GPTQ, AWQ, MLX, bitsandbytes, scaled 8-bit floats, MXFP4) shown as
- * the one matrix it stands for, decoded when it is read. The same checkpoint where there is none.
+ * The checkpoint with each matrix that is stored as codes and scales (GPTQ, AWQ, MLX, bitsandbytes, scaled 8-bit floats, 4-bit floats) shown
+ * as the one matrix it stands for, decoded when it is read; what is in a layout that is not known cannot be read, and a remark names it. The
+ * same checkpoint where nothing is quantized.
  */
 export async function unpackQuantized(base: Checkpoint, signal?: AbortSignal): Promise<Checkpoint> {
   if (!base.readStored || !base.tensors.some((tensor) => BESIDE.test(tensor.name))) return base;
@@ -40,18 +45,24 @@ export async function unpackQuantized(base: Checkpoint, signal?: AbortSignal): P
     found.set(tensor, packed);
     for (const part of packed.parts) hidden.add(part);
   }
-  if (found.size === 0) return base;
+  const refused = refusedLayers(directory, hidden);
+  if (found.size === 0 && refused.length === 0) return base;
+  const layoutOf = new Map(refused.flatMap(({ layout, parts }) => parts.map((part) => [part, layout] as const)));
   const tensors = base.tensors.flatMap((tensor): TensorInfo[] => {
     const packed = found.get(tensor);
     if (packed) return [packedTensor(tensor, packed)];
     return hidden.has(tensor) ? [] : [tensor];
   });
-  const kinds = [...new Set([...found.values()].map(({ dtype }) => dtype))].join(', ');
   return derived(base, {
     tensors,
-    warnings: [...base.warnings, `${found.size} matrices are stored quantized (${kinds}); they are shown dequantized.`],
-    read: (tensor, start, out, signal) =>
-      isPacked(tensor) ? readPacked(base, tensor, start, out, signal) : base.read(tensor, start, out, signal),
+    warnings: [...base.warnings, ...remarks([...found.values()], refused)],
+    async read(tensor, start, out, signal) {
+      if (isPacked(tensor)) return readPacked(base, tensor, start, out, signal);
+      const layout = layoutOf.get(tensor);
+      if (layout === undefined) return base.read(tensor, start, out, signal);
+      const found = `it is part of a layer that is quantized in a way that is not read: ${layout}`;
+      throw new RankscopeError('unsupported', tensor.name, found, 'Dequantize it with the library that wrote it');
+    },
     readStored: (tensor, offset, out, signal) =>
       isPacked(tensor) ? undefined : base.readStored?.(tensor, offset, out, signal),
     quantizationDeviation: (tensor, start, length, signal) =>
@@ -59,6 +70,18 @@ export async function unpackQuantized(base: Checkpoint, signal?: AbortSignal): P
         ? stepDeviation(base, tensor, start, length, signal)
         : base.quantizationDeviation?.(tensor, start, length, signal),
   });
+}
+
+function remarks(found: readonly Packed[], refused: readonly RefusedLayer[]): string[] {
+  const kinds = [...new Set(found.map(({ dtype }) => dtype))].join(', ');
+  const layouts = new Map<string, number>();
+  for (const { layout } of refused) layouts.set(layout, (layouts.get(layout) ?? 0) + 1);
+  return [
+    ...(found.length > 0
+      ? [`${found.length} matrices are stored quantized (${kinds}); they are shown dequantized.`]
+      : []),
+    ...[...layouts].map(([layout, count]) => `${count} layers are quantized in a way that is not read: ${layout}.`),
+  ];
 }
 
 async function firstOf(tensor: TensorInfo, directory: Parameters<Scheme>[1]): Promise<Packed | undefined> {

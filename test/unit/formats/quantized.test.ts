@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { testFolder } from './folder.ts';
 import { readAll, withCheckpoint } from './readAll.ts';
+import { rejectsWith } from './rejectsWith.ts';
 import { f32, fileOf, type Stored, u8, words } from './storedFile.ts';
 
 const code = (i: number, bits: number) => (i * 7 + (i >> 2)) & ((1 << bits) - 1);
@@ -225,12 +226,58 @@ describe('a quantized matrix', () => {
     );
   });
 
-  it('whose parts do not fit together is left as it is stored', async () => {
+  it('whose parts do not fit together cannot be read, and a remark says so: its scales are no matrix', async () => {
     const bytes = fileOf({
       'w.weight': { dtype: 'U32', shape: [2, 8], data: new Uint32Array(16) },
       'w.scales': f32([3, 1], [1, 2, 3]),
       'w.biases': f32([3, 1], [1, 2, 3]),
+      'w.bias': f32([2], [5, 6]),
     });
-    await withCheckpoint(folder.write('model.safetensors', bytes), ({ tensors }) => assert.equal(tensors.length, 3));
+    await withCheckpoint(folder.write('model.safetensors', bytes), async (checkpoint) => {
+      assert.equal(checkpoint.tensors.length, 4);
+      assert.match(
+        checkpoint.warnings.join(),
+        /1 layers are quantized in a way that is not read: an unknown form of MLX/,
+      );
+      for (const { name, shape } of checkpoint.tensors) {
+        const out = new Float32Array(shape.reduce((product, size) => product * size, 1));
+        const reading = checkpoint.read(checkpoint.tensors.find((each) => each.name === name)!, 0, out);
+        if (name === 'w.bias') await reading;
+        else await rejectsWith(reading, 'unsupported', /not read: an unknown form of MLX/);
+      }
+    });
   });
+
+  for (const [layout, parts] of Object.entries({
+    HQQ: { 'w.W_q': 'U8', 'w.scale': 'F16', 'w.zero': 'F16' },
+    Quanto: { 'w.weight._data': 'I8', 'w.weight._scale': 'F16', 'w.input_scale': 'F32' },
+    torchao: { 'w._weight_qdata': 'I8', 'w._weight_scale': 'F32' },
+    AQLM: { 'w.codes': 'I16', 'w.codebooks': 'F16', 'w.scales': 'F16' },
+    Marlin: { 'w.B': 'I32', 'w.s': 'F16' },
+    'codes with scales in an unknown order': { 'w.weight': 'U8', 'w.weight_scale': 'F16' },
+    EETQ: { 'w.weight': 'I8', 'w.weight_scales': 'F16' },
+    'an unknown form of GPTQ or AWQ': { 'w.qweight': 'I16', 'w.scales': 'F16', 'w.qzeros': 'F16' },
+    'an unknown form of LLM.int8': { 'w.weight': 'I8', 'w.SCB': 'F32', 'w.weight_format': 'U8' },
+  }))
+    it(`of ${layout} is refused by name`, async () => {
+      const sizes: Record<string, number> = { F16: 2, F32: 4, I8: 1, U8: 1, I16: 2, I32: 4 };
+      const tensors = Object.entries(parts).map(([name, dtype]) => {
+        const count = name.endsWith('weight_format') ? 1 : 8 * 8;
+        const data = new Uint8Array(count * sizes[dtype]!).fill(1);
+        return [name, { dtype, shape: count === 1 ? [] : name.endsWith('SCB') ? [64] : [8, 8], data }] as const;
+      });
+      const dense = { 'dense.weight': f32([1, 2], [1, 2]), 'dense.scale': f32([1], [3]) };
+      const bytes = fileOf({ ...Object.fromEntries(tensors), ...dense });
+      await withCheckpoint(folder.write('model.safetensors', bytes), async (checkpoint) => {
+        assert.match(
+          checkpoint.warnings.join(),
+          new RegExp(`^1 layers are quantized in a way that is not read: ${layout}`),
+        );
+        for (const tensor of checkpoint.tensors) {
+          const reading = checkpoint.read(tensor, 0, new Float32Array(1));
+          if (tensor.name.startsWith('dense.')) await reading;
+          else await rejectsWith(reading, 'unsupported', /quantized in a way that is not read/);
+        }
+      });
+    });
 });

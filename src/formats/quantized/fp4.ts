@@ -1,0 +1,113 @@
+import { smallFloatTable } from '../../base/smallFloats.ts';
+import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import { bytesIn, elementsOf, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
+
+const FP4 = { exponentBits: 2, mantissaBits: 1, bias: 1, special: 'none' } as const;
+
+/** MXFP4 as gpt-oss stores it: `_blocks` (..., groups, 16 bytes: 32 codes) and `_scales` (powers of two, bias 127). */
+export const mxfp4: Scheme = (codes, { tensors }) => {
+  if (codes.dtype !== 'U8' || !codes.name.endsWith('_blocks') || codes.shape.length < 3 || codes.shape.at(-1) !== 16)
+    return undefined;
+  const scales = tensors.get(codes.name.replace(/_blocks$/, '_scales'));
+  if (scales?.dtype !== 'U8' || scales.shape.join() !== codes.shape.slice(0, -1).join()) return undefined;
+  const cols = codes.shape.at(-2)! * 32;
+  return pairs({
+    name: codes.name.replace(/_blocks$/, ''),
+    shape: [...codes.shape.slice(0, -2), cols],
+    dtype: 'MXFP4',
+    codes,
+    scales,
+    more: [],
+    scalesOf: powersOfTwo,
+  });
+};
+
+/**
+ * 4-bit floats in pairs along each row, with a scale for each 16 or 32: `weight_packed` or `weight` with `weight_scale` (powers of two, or 8-bit
+ * floats that `weight_global_scale` divides in compressed-tensors and `weight_scale_2` multiplies in ModelOpt), or DeepSeek's I8 with
+ * `weight_scale_inv`.
+ */
+export const fp4: Scheme = (codes, { tensors }) => {
+  const match = /^(.*)\.(weight|weight_packed)$/.exec(codes.name);
+  if (!match || !/^(U8|I8)$/.test(codes.dtype) || codes.shape.length !== 2) return undefined;
+  const [, module] = match;
+  const part = (name: string) => tensors.get(`${module}.${name}`);
+  const scales = part('weight_scale') ?? part('weight_scale_inv');
+  const [rows, bytes] = codes.shape as [number, number];
+  const [scaleRows, groups = 0] = scales?.shape ?? [];
+  const size = (2 * bytes) / groups;
+  if (scales?.shape.length !== 2 || scaleRows !== rows || (size !== 16 && size !== 32)) return undefined;
+  const divisor = part('weight_global_scale');
+  const factor = part('weight_scale_2');
+  const overall = divisor ?? factor;
+  if (overall && elementsOf(overall) !== 1) return undefined;
+  const layout = { name: `${module}.weight`, shape: [rows, 2 * bytes], codes, scales };
+  if (scales.dtype === 'U8' || scales.dtype === 'F8_E8M0')
+    return overall ? undefined : pairs({ ...layout, dtype: 'MXFP4', more: [], scalesOf: powersOfTwo });
+  if (scales.dtype !== 'F8_E4M3' || !overall) return undefined;
+  const input = part('input_scale') ?? part('input_global_scale');
+  return pairs({
+    ...layout,
+    dtype: 'NVFP4',
+    more: input ? [overall, input] : [overall],
+    async scalesOf(base, ...where) {
+      const [values, [whole = 1]] = await Promise.all([valuesIn(base, ...where), valuesOf(base, overall)]);
+      return values.map((value) => (divisor ? value / whole : value * whole));
+    },
+  });
+};
+
+interface Pairs {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  /** Two codes a byte, the low one first. */
+  readonly codes: TensorInfo;
+  readonly scales: TensorInfo;
+  /** Other tensors that belong to it. */
+  readonly more: readonly TensorInfo[];
+  /** `count` scales from `start` on. */
+  scalesOf(
+    base: Checkpoint,
+    scales: TensorInfo,
+    start: number,
+    count: number,
+    signal?: AbortSignal,
+  ): Promise<Float32Array>;
+}
+
+function pairs({ name, shape, dtype, codes, scales, more, scalesOf }: Pairs): Packed {
+  const cols = shape.at(-1)!;
+  const groups = scales.shape.at(-1)!;
+  const size = cols / groups;
+  return {
+    name,
+    shape,
+    dtype,
+    parts: [codes, scales, ...more],
+    async decodeRows(base, row, out, signal) {
+      const count = out.length / cols;
+      const [bytes, scale] = await Promise.all([
+        bytesIn(base, codes, (row * cols) / 2, out.length / 2, signal),
+        scalesOf(base, scales, row * groups, count * groups, signal),
+      ]);
+      const values = smallFloatTable(FP4);
+      for (let i = 0; i < out.length; i++) {
+        const code = i % 2 === 0 ? bytes[i >> 1]! & 15 : bytes[i >> 1]! >> 4;
+        out[i] = values[code]! * scale[Math.floor(i / size)]!;
+      }
+    },
+  };
+}
+
+/** Exponents with a bias of 127, in a byte each. */
+async function powersOfTwo(
+  base: Checkpoint,
+  scales: TensorInfo,
+  start: number,
+  count: number,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const exponents = await bytesIn(base, scales, start, count, signal);
+  return Float32Array.from(exponents, (exponent) => (exponent === 255 ? Number.NaN : 2 ** (exponent - 127)));
+}

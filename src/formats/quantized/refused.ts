@@ -1,0 +1,64 @@
+import type { TensorInfo } from '../checkpoint.ts';
+import type { Directory } from './packed.ts';
+
+/** A layer in a layout that is not read: nothing of it is what it seems to be. */
+export interface RefusedLayer {
+  readonly layout: string;
+  readonly parts: readonly TensorInfo[];
+}
+
+/** Layouts by the endings of two tensors that only they have side by side. */
+const LAYOUTS: readonly (readonly [layout: string, codes: string, beside: string])[] = [
+  ['HQQ', '.W_q', '.scale'],
+  ['Quanto', '.weight._data', '.weight._scale'],
+  ['torchao', '._weight_qdata', '._weight_scale'],
+  ['AQLM', '.codes', '.codebooks'],
+  ['VPTQ', '.indices', '.centroids.weight'],
+  ['QuIP#', '.Qidxs', '.SU'],
+  ['EETQ', '.weight', '.weight_scales'],
+  ['ExLlamaV2', '.q_weight', '.q_scale'],
+  ['ExLlamaV3', '.trellis', '.svh'],
+  ['Marlin', '.B', '.s'],
+  ['an unknown form of GPTQ or AWQ', '.qweight', '.scales'],
+  ['an unknown form of compressed-tensors', '.weight_packed', '.weight_scale'],
+  ['an unknown form of MLX', '.weight', '.scales'],
+  ['an unknown form of bitsandbytes', '.weight', '.weight.absmax'],
+  ['an unknown form of LLM.int8', '.weight', '.SCB'],
+  ['codes with scales in an unknown order', '', '_scale_inv'],
+  ['codes with scales in an unknown order', '', '_scale'],
+];
+
+/** Layers whose floats are scales of codes, found after all layouts that are read. */
+export function refusedLayers({ tensors }: Directory, known: ReadonlySet<TensorInfo>): RefusedLayer[] {
+  const refused: RefusedLayer[] = [];
+  const byModule = new Map<string, TensorInfo[]>();
+  for (const tensor of tensors.values()) {
+    if (known.has(tensor)) continue;
+    for (const [layout, codes, beside] of LAYOUTS) {
+      if (!tensor.name.endsWith(codes)) continue;
+      const module = tensor.name.slice(0, tensor.name.length - codes.length);
+      const scales = tensors.get(module + beside);
+      // Floats of full width are no codes: a layer that is dense may have something called a scale beside it.
+      if (!scales || known.has(scales) || /^(F64|F32|F16|BF16)$/.test(tensor.dtype)) continue;
+      if (byModule.size === 0) fill(byModule, tensors.values());
+      const parts = (byModule.get(module) ?? [tensor, scales]).filter(
+        (part) => part.name !== `${module}.bias` && !known.has(part),
+      );
+      refused.push({ layout, parts });
+      break;
+    }
+  }
+  return refused;
+}
+
+/** The tensors of each module, and of each of its parts that has parts of its own (`weight._data`). */
+function fill(byModule: Map<string, TensorInfo[]>, tensors: Iterable<TensorInfo>): void {
+  for (const tensor of tensors)
+    for (let at = tensor.name.lastIndexOf('.'), depth = 0; at > 0 && depth < 3; depth++) {
+      const module = tensor.name.slice(0, at);
+      const those = byModule.get(module);
+      if (those) those.push(tensor);
+      else byModule.set(module, [tensor]);
+      at = module.lastIndexOf('.');
+    }
+}
