@@ -42,7 +42,7 @@ export function readLayout(body: Piece): Layout {
     throw body.file.unsupported(`a dataset's layout has the version ${version}; known are 1 to 5`);
   if (version < 3) return oldLayout(body);
   const kind = body.u8();
-  if (kind === COMPACT) return { kind: 'compact', data: body.take(body.u16()) };
+  if (kind === COMPACT) return { kind: 'compact', data: compactData(body, body.u16()) };
   if (kind === CONTIGUOUS) return { kind: 'contiguous', address: body.address() };
   if (kind !== CHUNKED)
     throw body.file.unsupported('a dataset is made of parts of other datasets, which is not followed');
@@ -58,7 +58,7 @@ function oldLayout(body: Piece): Layout {
   if (kind === CONTIGUOUS) return { kind: 'contiguous', address };
   if (kind === CHUNKED)
     return { kind: 'chunked', chunk: sizes.slice(0, -1), index: { kind: 'tree1', address }, plainEdges: false };
-  return { kind: 'compact', data: body.take(body.u32()) };
+  return { kind: 'compact', data: compactData(body, body.u32()) };
 }
 
 function chunkedByTree(body: Piece): Layout {
@@ -84,4 +84,11 @@ function chunkedByIndex(body: Piece): Layout {
   body.skip(PARAMETERS[kind]);
   const index = { kind, address: body.address(), ...(stored && { stored }) };
   return { kind: 'chunked', chunk, index, plainEdges: (flags & PLAIN_EDGES) !== 0 };
+}
+
+/** A copy: a part of the header would keep all of it in memory. */
+function compactData(body: Piece, length: number): Uint8Array {
+  const data = body.take(length);
+  body.file.allowance.spend(length);
+  return data.slice();
 }

@@ -41,7 +41,7 @@ export function tensorOf(file: Hdf5File, dataset: Dataset, readChunks: ReturnTyp
     return {
       ...base,
       storage: `compact:${name}`,
-      source: memorySource(source.name, layout.data.slice(0, bytes)),
+      source: memorySource(source.name, layout.data),
       offset: 0,
     };
   }
