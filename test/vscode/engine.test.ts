@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import * as vscode from 'vscode';
 import { analyzedSample, closeAllEditors, eventually, inWorkspace, rankscope } from './rankscope.ts';
 
@@ -64,5 +65,24 @@ describe('the engine process', () => {
     assert.equal(session.run.status, 'cancelled');
     await session.start();
     assert.equal(session.run.status, 'done');
+  });
+
+  it('is started anew with a new size of the cache', async () => {
+    const { engine } = await rankscope();
+    const path = inWorkspace('model.safetensors');
+    await engine.service.open({ path });
+    const before = engine.pid;
+    const settings = vscode.workspace.getConfiguration('rankscope');
+    try {
+      await settings.update('cache.megabytes', 64, vscode.ConfigurationTarget.Global);
+      await eventually('the end of the old process', () => engine.pid !== before);
+      await engine.service.open({ path });
+      assert.ok(engine.pid);
+      if (process.platform !== 'linux') return;
+      const words = readFileSync(`/proc/${engine.pid}/cmdline`, 'utf8').split('\0');
+      assert.equal(words[words.indexOf('--cache-bytes') + 1], String(64 * 2 ** 20));
+    } finally {
+      await settings.update('cache.megabytes', undefined, vscode.ConfigurationTarget.Global);
+    }
   });
 });

@@ -35,10 +35,26 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
   context.subscriptions.push(
     { dispose: () => client.stop() },
     busyItem(client),
-    // The process that was started without trust keeps no cache; the next call starts one that does. A run goes on without.
-    vscode.workspace.onDidGrantWorkspaceTrust(() => client.isIdle && client.stop()),
+    // The process that was started without trust keeps no cache; the next call after the run starts one that does.
+    vscode.workspace.onDidGrantWorkspaceTrust(() => client.renew()),
+    vscode.workspace.onDidChangeConfiguration((event) => {
+      if (OF_A_PROCESS.some((name) => event.affectsConfiguration(name))) renewVisibly(client, log);
+    }),
   );
   return client;
+}
+
+/** Settings that a process is started with; all others go with each call. */
+const OF_A_PROCESS = ['rankscope.cache.megabytes', 'rankscope.node.path'];
+
+function renewVisibly(client: EngineClient, log: vscode.LogOutputChannel): void {
+  if (client.pid === undefined) return;
+  const text = client.isIdle
+    ? 'Rankscope: the engine starts anew with the new settings'
+    : 'Rankscope: the engine starts anew with the new settings when its run is over';
+  log.info(text);
+  vscode.window.setStatusBarMessage(text, 8000);
+  client.renew();
 }
 
 async function tellOfDeath(log: vscode.LogOutputChannel, reason: string, pending: number): Promise<void> {

@@ -19,6 +19,7 @@ export class EngineClient {
   private running: EngineProcess | undefined;
   private pending = 0;
   private generation = 0;
+  private isStale = false;
 
   constructor(private readonly startProcess: StartEngine) {
     const call =
@@ -46,9 +47,16 @@ export class EngineClient {
     return this.pending === 0;
   }
 
+  /** Ends the process once nothing is under way, so that the next call starts another, with the settings of that time. */
+  renew(): void {
+    this.isStale = true;
+    if (this.isIdle) this.stop();
+  }
+
   /** Ends the process; the next call starts another, with the settings of that time. */
   stop(): void {
     const engine = this.running;
+    this.isStale = false;
     this.generation++;
     this.running = undefined;
     this.starting = undefined;
@@ -68,6 +76,7 @@ export class EngineClient {
       return await remote(params, context);
     } finally {
       this.busy.fire(--this.pending);
+      if (this.isStale) this.renew();
     }
   }
 

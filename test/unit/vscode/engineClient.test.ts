@@ -66,6 +66,21 @@ describe('the engine client', () => {
     assert.match(deaths[0]?.reason ?? '', /SIGKILL/);
   });
 
+  it('takes another process for new settings, once what is under way is over', async () => {
+    await client.service.open({ path: SAMPLE });
+    const first = client.pid;
+    client.renew();
+    assert.equal(client.pid, undefined);
+    await client.service.open({ path: SAMPLE });
+    const second = client.pid ?? assert.fail('no process');
+    assert.notEqual(second, first);
+    const opening = client.service.open({ path: SAMPLE });
+    client.renew();
+    await opening;
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.equal(client.pid, undefined);
+  });
+
   it('takes the next runtime where one does not start, and says which', async () => {
     const missing: Runtime = { execPath: path.join(folder, 'no-node'), env: {}, what: 'the setting' };
     const engine = await startEngine([missing, here], program());
