@@ -12,6 +12,9 @@ export interface SmallFloat {
   readonly special: 'ieee' | 'nan-at-top' | 'nan-at-minus-zero' | 'none';
 }
 
+/** The 4-bit floats of OCP MX, E2M1. */
+export const E2M1: SmallFloat = { exponentBits: 2, mantissaBits: 1, bias: 1, special: 'none' };
+
 /** The value of every code: 65,536 entries for 16 bits, 256 for 8. */
 export function smallFloatTable(float: SmallFloat): Float32Array {
   const half = 1 << (float.exponentBits + float.mantissaBits);

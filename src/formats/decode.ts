@@ -3,7 +3,7 @@
 import { decodeFloats, ENCODED_BYTES, type Encoding } from '../base/encoding.ts';
 import { RankscopeError } from '../base/errors.ts';
 import { numbersIn } from '../base/numbersIn.ts';
-import { type SmallFloat, smallFloatDecoder } from '../base/smallFloats.ts';
+import { E2M1, type SmallFloat, smallFloatDecoder, smallFloatTable } from '../base/smallFloats.ts';
 
 /** Fills `out` from `out.length` stored numbers at the start of `bytes`. */
 type Decoder = (bytes: Uint8Array, out: Float32Array) => void;
@@ -38,8 +38,12 @@ export function decode(dtype: string, bytes: Uint8Array, out: Float32Array): voi
 /** @throws RankscopeError 'unsupported' */
 export function decoderOf(dtype: string): Decoder {
   const decoder = TYPES.get(dtype)?.decode;
-  if (!decoder) throw new RankscopeError('unsupported', dtype, 'values of this type cannot be shown as real numbers');
-  return decoder;
+  if (decoder) return decoder;
+  // OCP MX leaves open how they lie in bytes, and no library writes them.
+  const found = /^F6_/.test(dtype)
+    ? 'there is no agreed way to pack 6-bit floats into bytes'
+    : 'values of this type cannot be shown as real numbers';
+  throw new RankscopeError('unsupported', dtype, found);
 }
 
 /** Reverses the bytes of each `size`-byte number in place. */
@@ -78,6 +82,12 @@ function decodeBool(bytes: Uint8Array, out: Float32Array): void {
   for (let i = 0; i < out.length; i++) out[i] = bytes[i] === 0 ? 0 : 1;
 }
 
+/** Two values a byte, the low half first (torch.float4_e2m1fn_x2). */
+function decodeF4(bytes: Uint8Array, out: Float32Array): void {
+  const values = smallFloatTable(E2M1);
+  for (let i = 0; i < out.length; i++) out[i] = values[i % 2 === 0 ? bytes[i >> 1]! & 15 : bytes[i >> 1]! >> 4]!;
+}
+
 /** A power of two without sign or mantissa; 255 is NaN (OCP MX specification). */
 function decodeE8m0(bytes: Uint8Array, out: Float32Array): void {
   for (let i = 0; i < out.length; i++) out[i] = bytes[i] === 255 ? Number.NaN : 2 ** (bytes[i]! - 127);
@@ -96,7 +106,7 @@ const TYPES: ReadonlyMap<string, NumberType> = new Map<string, NumberType>([
   ['F8_E8M0', { bits: 8, decode: decodeE8m0 }],
   ['F6_E2M3', { bits: 6 }],
   ['F6_E3M2', { bits: 6 }],
-  ['F4', { bits: 4 }],
+  ['F4', { bits: 4, decode: decodeF4 }],
   ['I64', wide(Int32Array)],
   ['U64', wide(Uint32Array)],
   ['I32', plain(Int32Array, 4)],

@@ -75,6 +75,13 @@ export async function readStoredTensor(
   const size = bitsOf(dtype)! / 8;
   if (!(start >= 0 && (start + out.length) * size <= tensor.bytes))
     throw new RankscopeError('wrong-use', name, `elements ${start} to ${start + out.length} were asked for`);
+  if (!Number.isInteger(start * size)) {
+    // It begins inside of a byte: so does what is read, one element earlier.
+    const whole = new Float32Array(out.length + 1);
+    await readStoredTensor(tensor, start - 1, whole, signal);
+    out.set(whole.subarray(1));
+    return;
+  }
   const begin = tensor.offset + start * size;
   if (dtype === 'F32') {
     const bytes = new Uint8Array(out.buffer, out.byteOffset, out.byteLength);
@@ -84,7 +91,8 @@ export async function readStoredTensor(
     return;
   }
   const step = Math.floor(CHUNK_BYTES / size);
-  const read = (at: number) => source.read(begin + at * size, Math.min(step, out.length - at) * size, signal);
+  const read = (at: number) =>
+    source.read(begin + at * size, Math.ceil(Math.min(step, out.length - at) * size), signal);
   let next: Promise<Uint8Array> | undefined;
   for (let at = 0; at < out.length; at += step) {
     const bytes = await (next ?? read(at));

@@ -1,8 +1,6 @@
-import { smallFloatTable } from '../../base/smallFloats.ts';
+import { E2M1, smallFloatTable } from '../../base/smallFloats.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { bytesIn, elementsOf, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
-
-const FP4 = { exponentBits: 2, mantissaBits: 1, bias: 1, special: 'none' } as const;
 
 /** MXFP4 as gpt-oss stores it: `_blocks` (..., groups, 16 bytes: 32 codes) and `_scales` (powers of two, bias 127). */
 export const mxfp4: Scheme = (codes, { tensors }) => {
@@ -29,19 +27,20 @@ export const mxfp4: Scheme = (codes, { tensors }) => {
  */
 export const fp4: Scheme = (codes, { tensors }) => {
   const match = /^(.*)\.(weight|weight_packed)$/.exec(codes.name);
-  if (!match || !/^(U8|I8)$/.test(codes.dtype) || codes.shape.length !== 2) return undefined;
+  if (!match || !/^(U8|I8|F4)$/.test(codes.dtype) || codes.shape.length !== 2) return undefined;
   const [, module] = match;
   const part = (name: string) => tensors.get(`${module}.${name}`);
   const scales = part('weight_scale') ?? part('weight_scale_inv');
-  const [rows, bytes] = codes.shape as [number, number];
+  const rows = codes.shape[0]!;
+  const cols = codes.shape[1]! * (codes.dtype === 'F4' ? 1 : 2);
   const [scaleRows, groups = 0] = scales?.shape ?? [];
-  const size = (2 * bytes) / groups;
+  const size = cols / groups;
   if (scales?.shape.length !== 2 || scaleRows !== rows || (size !== 16 && size !== 32)) return undefined;
   const divisor = part('weight_global_scale');
   const factor = part('weight_scale_2');
   const overall = divisor ?? factor;
   if (overall && elementsOf(overall) !== 1) return undefined;
-  const layout = { name: `${module}.weight`, shape: [rows, 2 * bytes], codes, scales };
+  const layout = { name: `${module}.weight`, shape: [rows, cols], codes, scales };
   if (scales.dtype === 'U8' || scales.dtype === 'F8_E8M0')
     return overall ? undefined : pairs({ ...layout, dtype: 'MXFP4', more: [], scalesOf: powersOfTwo });
   if (scales.dtype !== 'F8_E4M3' || !overall) return undefined;
@@ -91,7 +90,7 @@ function pairs({ name, shape, dtype, codes, scales, more, scalesOf }: Pairs): Pa
         bytesIn(base, codes, (row * cols) / 2, out.length / 2, signal),
         scalesOf(base, scales, row * groups, count * groups, signal),
       ]);
-      const values = smallFloatTable(FP4);
+      const values = smallFloatTable(E2M1);
       for (let i = 0; i < out.length; i++) {
         const code = i % 2 === 0 ? bytes[i >> 1]! & 15 : bytes[i >> 1]! >> 4;
         out[i] = values[code]! * scale[Math.floor(i / size)]!;

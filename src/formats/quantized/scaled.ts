@@ -1,3 +1,4 @@
+import type { TensorInfo } from '../checkpoint.ts';
 import { type Directory, type Packed, quantizationOf, type Scheme, valuesIn } from './packed.ts';
 
 /**
@@ -28,15 +29,14 @@ export const scaled: Scheme = (codes, directory) => {
     async decodeRows(base, row, out, signal) {
       const first = lineOf(row);
       const count = lineOf(row + out.length / cols - 1) + 1 - first;
-      const [scale, zero] = await Promise.all(
-        [scales, zeros].map((each) => each && valuesIn(base, each, first * gridCols, count * gridCols, signal)),
-      );
+      const valuesAt = (part: TensorInfo) => valuesIn(base, part, first * gridCols, count * gridCols, signal);
+      const [scale, zero] = await Promise.all([valuesAt(scales), zeros ? valuesAt(zeros) : undefined]);
       await base.read(codes, row * cols, out, signal);
       for (let i = 0, r = row; i < out.length; r++) {
         const line = (lineOf(r) - first) * gridCols;
         for (let c = 0; c < cols; c++, i++) {
           const at = line + Math.floor(c / blockCols);
-          out[i] = scale![at]! * (out[i]! - (zero?.[at] ?? 0));
+          out[i] = scale[at]! * (out[i]! - (zero?.[at] ?? 0));
         }
       }
     },

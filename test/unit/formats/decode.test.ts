@@ -37,6 +37,12 @@ describe('decode', () => {
     assert.deepEqual(decoded('F8_E8M0', new Uint8Array([127, 0, 255]), 3), [1, 2 ** -127, NaN]);
   });
 
+  it('reads 4-bit floats, the low half of a byte first, and says of 6-bit ones why not', () => {
+    assert.deepEqual(decoded('F4', new Uint8Array([0x21, 0xf5, 0x87]), 6), [0.5, 1, 3, -6, 6, -0]);
+    for (const dtype of ['F6_E2M3', 'F6_E3M2'])
+      assert.throws(() => decoded(dtype, new Uint8Array(3), 4), /no agreed way to pack 6-bit floats/);
+  });
+
   it('gives the same from bytes that do not lie aligned', () => {
     const values = new Float64Array([1.5, -2.25]);
     const shifted = new Uint8Array(17);

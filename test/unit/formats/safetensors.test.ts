@@ -184,6 +184,29 @@ describe('a safetensors file', () => {
     await checkpoint.close();
   });
 
+  // The bytes that safetensors 0.8 writes for a torch.float4_e2m1fn_x2 of (2, 2).
+  it('of 4-bit floats gives any range, one that begins and ends inside of a byte as well', async () => {
+    const header = '{"a":{"dtype":"F4","shape":[2,4],"data_offsets":[0,4]}}';
+    const checkpoint = await openCheckpoint(write(safetensorsBytes(header, new Uint8Array([0x21, 0x43, 0xf5, 0x87]))));
+    const expected = [0.5, 1, 1.5, 2, 3, -6, 6, -0];
+    for (let start = 0; start < 8; start++)
+      for (let end = start; end <= 8; end++) {
+        const out = new Float32Array(end - start);
+        await checkpoint.read(checkpoint.tensors[0]!, start, out);
+        assert.deepEqual([...out], expected.slice(start, end));
+      }
+    await checkpoint.close();
+  });
+
+  it('of 6-bit floats is listed, and says why its values are not read', async () => {
+    const header =
+      '{"a":{"dtype":"F6_E2M3","shape":[4],"data_offsets":[0,3]},"b":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[3,6]}}';
+    const checkpoint = await openCheckpoint(write(safetensorsBytes(header, new Uint8Array(6))));
+    for (const tensor of checkpoint.tensors)
+      await assert.rejects(checkpoint.read(tensor, 0, new Float32Array(4)), /no agreed way to pack 6-bit floats/);
+    await checkpoint.close();
+  });
+
   it('has the values that the reference reader gives, in every type', async function () {
     const names = ['bf16', 'f16', 'f64', 'f8_e4m3', 'f8_e5m2'].map((type) => `retsim-dtypes/retsim.${type}`);
     const paths = ['retsim/model', ...names].map((name) => checkpointPath(this, `${name}.safetensors`));
