@@ -172,6 +172,8 @@ function choose(change: Partial<Choices>): void {
 
 function select(name: string): void {
   choose({ selected: name });
+  // Asked by nobody, as what is visible is.
+  link.call('chosen', { name }).catch(fault);
 }
 
 function exportMap(kind: 'png' | 'csv' | 'json'): void {

@@ -43,6 +43,8 @@ export interface InspectorCalls {
   spectrum: { params: { name: string }; result: Spectrum };
   /** The matrices that are on the screen: they are computed first. */
   visible: { params: { names: readonly string[] }; result: void };
+  /** The person chose this matrix: it is shown in what stands beside this page as well. */
+  chosen: { params: { name: string }; result: void };
   /** null removes the pick. */
   setRank: { params: { name: string; rank: number | null }; result: void };
   /** Asks for a place and saves; false when the user backed out. */

@@ -9,6 +9,7 @@ import { PlanDesk } from './panel/planDesk.ts';
 import { registerPlanView } from './panel/planView.ts';
 import { Archive, keepFindings } from './sessions/archive.ts';
 import { SessionStore } from './sessions/sessionStore.ts';
+import { SideBySide } from './sessions/sideBySide.ts';
 import { engineRequest } from './settings.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -29,7 +30,7 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   const store = new SessionStore({ service, request }, context.globalState, archive);
   keepFindings(store, archive, canWrite);
   const desk = new PlanDesk({ service, store, memory: context.workspaceState, canWrite });
-  const workbench: Workbench = { context, log, engine, store, archive, desk };
+  const workbench: Workbench = { context, log, engine, store, sideBySide: new SideBySide(), archive, desk };
   context.subscriptions.push(log);
   registerInspector(workbench);
   registerComparison(workbench);

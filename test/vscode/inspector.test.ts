@@ -48,6 +48,26 @@ describe('the inspector', () => {
     await store.forget(file);
   });
 
+  it('opens several files side by side, and shows the matrix that is chosen in one in all', async () => {
+    const { sideBySide, store } = await rankscope();
+    const files = [inWorkspace('model.safetensors'), inWorkspace('other.safetensors')];
+    await vscode.workspace.fs.copy(vscode.Uri.file(files[0]!), vscode.Uri.file(files[1]!), { overwrite: true });
+    const uris = files.map((file) => vscode.Uri.file(file));
+    await vscode.commands.executeCommand('rankscope.analyze', uris[0], uris);
+    const columns = vscode.window.tabGroups.all.map(({ tabs }) =>
+      tabs.map(({ input }) => (input instanceof vscode.TabInputCustom ? input.uri.fsPath : '')),
+    );
+    assert.deepEqual(columns, [[files[0]], [files[1]]]);
+    const [one, other] = files.map((file) => store.get(file));
+    await Promise.all([one!.open(), other!.open()]);
+    const name = one!.view?.matrices[3]?.name ?? assert.fail('no matrices');
+    sideBySide.choose(one!, name);
+    assert.equal(other!.snapshot().selected, name);
+    await closeAllEditors();
+    await store.forget(files[1]!);
+    await vscode.workspace.fs.delete(uris[1]!);
+  });
+
   it('refuses what is not a file on disk, and opens nothing', async () => {
     await vscode.commands.executeCommand('rankscope.analyze', vscode.Uri.parse('untitled:model.safetensors'));
     assert.equal(activeInput(), undefined);

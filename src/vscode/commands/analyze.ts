@@ -7,16 +7,23 @@ import type { Workbench } from '../workbench.ts';
 /** What a menu, the tree or a link names as the checkpoint. */
 export type CheckpointArgument = vscode.Uri | { readonly path: string } | string | undefined;
 
-/** "Analyze Weight Ranks": opens the inspector on the file or folder, which starts the analysis; asks where none is given. */
+/** More columns than these are too narrow for a heatmap. */
+const COLUMNS = 3;
+
+/**
+ * "Analyze Weight Ranks": opens the inspector on the file or folder, which starts the analysis; asks where none is given. Several are
+ * opened side by side, and the matrix that is chosen in one is shown in all.
+ */
 export async function analyze(
-  { store }: Workbench,
+  { store, sideBySide }: Workbench,
   target: CheckpointArgument,
   several?: readonly vscode.Uri[],
 ): Promise<void> {
-  const chosen = several?.length ? several : [uriOf(target) ?? activeFile() ?? (await ask())];
-  for (const uri of chosen) {
-    if (!uri) continue;
-    await openInspector(uri);
+  const given = several?.length ? several : [uriOf(target) ?? activeFile() ?? (await ask())];
+  const chosen = given.filter((uri) => uri !== undefined);
+  if (chosen.length > 1) sideBySide.put([...new Set(chosen.map((uri) => store.get(checkpointPath(uri))))]);
+  for (const [index, uri] of chosen.entries()) {
+    await openInspector(uri, chosen.length > 1 ? Math.min(index + 1, COLUMNS) : undefined);
     // An editor that was open already goes on from where its run was cancelled or failed.
     const session = store.get(checkpointPath(uri));
     if (session.run.status !== 'done') void session.start();
@@ -24,11 +31,12 @@ export async function analyze(
 }
 
 /** Opens the inspector on a checkpoint; a folder is opened as one. */
-export async function openInspector(uri: vscode.Uri): Promise<void> {
+export async function openInspector(uri: vscode.Uri, viewColumn?: vscode.ViewColumn): Promise<void> {
   checkpointPath(uri);
   const usual = WEIGHT_ENDINGS.includes(path.extname(uri.path).slice(1).toLowerCase());
   await vscode.commands.executeCommand('vscode.openWith', uri, usual ? INSPECTOR : INSPECTOR_OPTION, {
     preview: false,
+    ...(viewColumn === undefined ? {} : { viewColumn }),
   });
 }
 

@@ -20,6 +20,7 @@ export function showInspector(workbench: Workbench, webview: vscode.Webview, ses
     cancel: () => session.cancel(),
     spectrum: ({ name }) => session.spectrum(name),
     visible: ({ names }) => session.prioritize(names),
+    chosen: async ({ name }) => workbench.sideBySide.choose(session, name),
     setRank: async ({ name, rank }) => workbench.desk.setRank(session.path, [name], rank),
     save: (request) => saveFromPage(request, session.path),
   });

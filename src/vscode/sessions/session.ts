@@ -119,6 +119,11 @@ export class Session {
     this.tell({ ranks });
   }
 
+  /** The matrix that a page shows by now, and would show again. */
+  choose(name: string): void {
+    this.selected = name;
+  }
+
   /** The matrix that pages should show. */
   select(name: string): void {
     this.selected = name;

@@ -96,6 +96,7 @@ describe('inspector page', function () {
     await page.mouse.click(x, y);
     await page.locator('.rank-panel').waitFor();
     assert.equal(await page.locator('.detail h2').textContent(), name);
+    assert.deepEqual(inspector.asked.chosen, [name], 'what stands beside it is told');
     const row = page.locator('.measure', { hasText: 'Numerical rank' });
     assert.match(await row.innerText(), new RegExp(`\\b${numericalRank}\\b`));
     await row.focus();

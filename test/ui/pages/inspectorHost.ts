@@ -15,6 +15,7 @@ export interface InspectorUnderTest extends OpenedPage<InspectorUpdate> {
     readonly saved: SaveRequest[];
     readonly visible: (readonly string[])[];
     readonly runs: string[];
+    readonly chosen: string[];
   };
 }
 
@@ -32,13 +33,14 @@ export async function openInspector(
   snapshot: InspectorSnapshot,
   { spectrum, setRank, ...options }: HostOptions = {},
 ): Promise<InspectorUnderTest> {
-  const asked: InspectorUnderTest['asked'] = { ranks: [], saved: [], visible: [], runs: [] };
+  const asked: InspectorUnderTest['asked'] = { ranks: [], saved: [], visible: [], runs: [], chosen: [] };
   const handlers: PageHandlers<InspectorCalls> = {
     ready: async () => snapshot,
     run: async () => void asked.runs.push('run'),
     cancel: async () => void asked.runs.push('cancel'),
     spectrum: async ({ name }) => ({ name, singularValues: (await spectrum?.(name)) ?? [1] }),
     visible: async ({ names }) => void asked.visible.push(names),
+    chosen: async ({ name }) => void asked.chosen.push(name),
     setRank: async (pick) => {
       asked.ranks.push(pick);
       await setRank?.();
