@@ -1,18 +1,35 @@
 import { bandRoom } from './chase.ts';
 import type { Context } from './context.ts';
 import { type GpuMatrix, part, type View, whole } from './gpuMatrix.ts';
-import { factorPanel, PANEL } from './reflectors.ts';
+import { factorPanel, PANEL, type PlacedReflector, releaseReflectors } from './reflectors.ts';
+
+/** A band as kernels/chase.wgsl holds it, and the reflectors of the panels that led to it. */
+export interface Band {
+  readonly band: GPUBuffer;
+  readonly left: readonly PlacedReflector[];
+  readonly right: readonly PlacedReflector[];
+}
 
 /**
  * Reduces an m x n matrix, m >= n, by orthogonal transforms from both sides to an upper band of width PANEL (stage one of Grosser and
  * Lang 1999). For each panel of columns: its QR, the LQ of the row panel beside it, and the two updates of the rest,
  *   A <- (I - V1 T1^T V1^T) A (I - V2 T2 V2^T) = A - V1 W1 - Y V2^T,  W1 = T1^T V1^T A,  Y = (A V2 - V1 W1 V2) T2.
- * @returns the band, as kernels/chase.wgsl holds it.
+ * @param keep whether the reflectors are wanted, for vectors
  */
-export async function reduceToBand(context: Context, a: GpuMatrix, step: (share: number) => void): Promise<GPUBuffer> {
+export async function reduceToBand(
+  context: Context,
+  a: GpuMatrix,
+  keep: boolean,
+  step: (share: number) => void,
+): Promise<Band> {
   const { rows: m, cols: n } = a;
   const band = context.buffer(bandRoom(n), `the band of a matrix of ${n} columns`);
   context.commands.clear(band);
+  const kept: { left: PlacedReflector[]; right: PlacedReflector[] } = { left: [], right: [] };
+  const done = (side: 'left' | 'right', placed: PlacedReflector) => {
+    if (keep) kept[side].push(placed);
+    else releaseReflectors(context, [placed]);
+  };
   const store = async (
     block: GpuMatrix,
     start: number,
@@ -52,15 +69,22 @@ export async function reduceToBand(context: Context, a: GpuMatrix, step: (share:
         const right = await factorPanel(context, rowPanel, 'rows');
         await store(right.r, at, w, true, w, Math.min(w, rest));
         if (m > at + w) await update(context, part(a, at + w, at + w), part(left.v, 0, w), w1, right.v, right.t);
-        context.release(w1, z, right.v, right.t, right.r);
+        context.release(w1, z);
+        done('right', { at: at + w, reflector: right });
       }
-      context.release(left.v, left.t, left.r);
+      done('left', { at, reflector: left });
     }
-    return band;
+    return { band, ...kept };
   } catch (error) {
-    context.commands.release(band);
+    releaseBand(context, { band, ...kept });
     throw error;
   }
+}
+
+export function releaseBand(context: Context, { band, left, right }: Band): void {
+  context.commands.release(band);
+  releaseReflectors(context, left);
+  releaseReflectors(context, right);
 }
 
 /** A <- A - V1 W1 - Y V2^T below and beside the two panels. */

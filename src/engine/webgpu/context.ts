@@ -9,8 +9,12 @@ export interface Context {
   readonly operations: Operations;
   /** A matrix with undefined content. @throws 'too-large' when one row of it exceeds a binding. */
   matrix(rows: number, cols: number): GpuMatrix;
+  /** The same in one buffer, whole. @throws 'too-large' when it exceeds a binding. */
+  single(rows: number, cols: number): GpuMatrix;
   /** So many f32 numbers in one binding. @throws 'too-large' when they exceed it; `what` they are is said then. */
   buffer(floats: number, what: string): GPUBuffer;
+  /** What a binding has room for. */
+  readonly bindingBytes: number;
   release(...matrices: readonly GpuMatrix[]): void;
 }
 
@@ -18,8 +22,22 @@ export interface Context {
 const MOST_BINDINGS = 4096;
 
 export function createContext(commands: Commands, bindingBytes: number): Context {
+  const buffer: Context['buffer'] = (floats, what) => {
+    if (4 * floats > bindingBytes) {
+      const found = `${what} takes ${4 * floats} bytes, a binding has ${bindingBytes}`;
+      throw new RankscopeError('too-large', 'webgpu', found, 'Choose the cpu engine');
+    }
+    return commands.allocate(floats);
+  };
   return {
     commands,
+    bindingBytes,
+    buffer,
+    single: (rows, cols) => ({
+      rows,
+      cols,
+      blocks: [{ row: 0, rows, buffer: buffer(rows * cols, `a ${rows} x ${cols} matrix in one piece`) }],
+    }),
     operations: new Operations(commands),
     matrix(rows, cols) {
       if (4 * cols > bindingBytes) {
@@ -35,13 +53,6 @@ export function createContext(commands: Commands, bindingBytes: number): Context
         buffer: commands.allocate(block.rows * cols),
       }));
       return { rows, cols, blocks };
-    },
-    buffer(floats, what) {
-      if (4 * floats > bindingBytes) {
-        const found = `${what} takes ${4 * floats} bytes, a binding has ${bindingBytes}`;
-        throw new RankscopeError('too-large', 'webgpu', found, 'Choose the cpu engine');
-      }
-      return commands.allocate(floats);
     },
     release(...matrices) {
       for (const { blocks } of matrices) commands.release(...blocks.map(({ buffer }) => buffer));

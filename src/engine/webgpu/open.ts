@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { RankscopeError } from '../../base/errors.ts';
 import { asset } from '../assets.ts';
-import type { Backend, Matrix } from '../backend.ts';
+import type { Backend } from '../backend.ts';
 import { createCpuBackend } from '../wasm/backend.ts';
 import { createWebgpuBackend } from './backend.ts';
 import { openGpu } from './device.ts';
@@ -29,7 +29,7 @@ export async function openWebgpu({ threads, software, bindingBytes }: WebgpuRequ
     source: async (file) => await readFile(asset(`webgpu/${file}.wgsl`), 'utf8'),
     processor: {
       bidiagonalValues: (matrix, options) => cpu.bidiagonalValues(matrix, options),
-      svd: (square, n, rank, options) => onProcessor(cpu, square, n, (matrix) => cpu.svd(matrix, rank, options)),
+      bidiagonalTriplets: (matrix, rank, options) => cpu.bidiagonalTriplets(matrix, rank, options),
     },
     reason: '',
     ...(bindingBytes !== undefined && { bindingBytes }),
@@ -40,21 +40,6 @@ export async function openWebgpu({ threads, software, bindingBytes }: WebgpuRequ
       await Promise.all([backend.close(), cpu.close()]);
     },
   };
-}
-
-async function onProcessor<T>(
-  cpu: Backend,
-  square: Float32Array,
-  n: number,
-  use: (matrix: Matrix) => Promise<T>,
-): Promise<T> {
-  const matrix = await cpu.allocate(n, n);
-  try {
-    await cpu.upload(matrix, 0, n, (out) => out.set(square));
-    return await use(matrix);
-  } finally {
-    cpu.free(matrix);
-  }
 }
 
 const DEVICES = ['/dev/dri', '/dev/nvidiactl', '/dev/dxg', '/dev/kfd', '/dev/mali0'];

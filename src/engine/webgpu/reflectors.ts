@@ -1,5 +1,5 @@
 import type { Context } from './context.ts';
-import { type GpuMatrix, type View, whole } from './gpuMatrix.ts';
+import { type GpuMatrix, part, type View, whole } from './gpuMatrix.ts';
 
 /** Columns of a panel; the panel kernel is written for no more. */
 export const PANEL = 32;
@@ -14,13 +14,19 @@ export interface BlockReflector {
   readonly r: GpuMatrix;
 }
 
+/** A block reflector of the rows from `at` on. */
+export interface PlacedReflector {
+  readonly at: number;
+  readonly reflector: BlockReflector;
+}
+
 /**
  * Factors a panel by Householder reflectors. `columns` reads the m x w panel from the columns of a view, otherwise the panel's
  * transpose is given: a w x m view whose rows are eliminated (an LQ of that view).
  */
 export async function factorPanel(context: Context, panel: View, side: 'columns' | 'rows'): Promise<BlockReflector> {
   const [m, w] = side === 'columns' ? [panel.rows, panel.columns] : [panel.columns, panel.rows];
-  const v = context.matrix(w, m);
+  const v = context.single(w, m);
   const r = context.matrix(w, w);
   const t = context.matrix(w, w);
   const gram = context.matrix(w, w);
@@ -62,4 +68,21 @@ export async function reflectLeft(
     beta: 1,
   });
   context.release(z, w);
+}
+
+/** target <- Q target, where Q is the product of all reflectors in their order. */
+export async function reflectAll(
+  context: Context,
+  reflectors: readonly PlacedReflector[],
+  target: GpuMatrix,
+  step: (share: number) => void,
+): Promise<void> {
+  for (const [i, { at, reflector }] of [...reflectors].reverse().entries()) {
+    step(i / reflectors.length);
+    await reflectLeft(context, reflector, part(target, at, 0), { transpose: false });
+  }
+}
+
+export function releaseReflectors(context: Context, reflectors: readonly PlacedReflector[]): void {
+  for (const { v, t, r } of reflectors.map(({ reflector }) => reflector)) context.release(v, t, r);
 }

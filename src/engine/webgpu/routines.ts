@@ -1,10 +1,12 @@
 import type { Factors, RoutineOptions } from '../backend.ts';
-import type { Bidiagonal } from '../wasm/routines/bidiagonal.ts';
-import { reduceToBand } from './bandReduction.ts';
+import type { Bidiagonal, BidiagonalTriplets } from '../wasm/routines/bidiagonal.ts';
+import { type Band, reduceToBand, releaseBand } from './bandReduction.ts';
 import { chaseBulges } from './chase.ts';
+import { allocateReflectors, applyChase } from './chaseBack.ts';
 import type { Context } from './context.ts';
 import { type GpuMatrix, whole } from './gpuMatrix.ts';
-import { qr } from './qr.ts';
+import { factorQr, qr } from './qr.ts';
+import { reflectAll, releaseReflectors } from './reflectors.ts';
 
 type Step = (share: number) => void;
 
@@ -15,8 +17,8 @@ const TALL = 1.6;
 export interface Processor {
   /** All singular values, descending. */
   bidiagonalValues(matrix: Bidiagonal, options: RoutineOptions): Promise<Float64Array>;
-  /** The leading triplets of an n x n matrix. */
-  svd(square: Float32Array, n: number, rank: number, options: RoutineOptions): Promise<Factors>;
+  /** The leading triplets. */
+  bidiagonalTriplets(matrix: Bidiagonal, rank: number, options: RoutineOptions): Promise<BidiagonalTriplets>;
 }
 
 /** All singular values: QR where tall, reduction to a band and on to a bidiagonal matrix on the GPU, its values on the processor. */
@@ -29,23 +31,28 @@ export async function singularValues(
 ): Promise<Float64Array> {
   const { tall, scale } = await prepare(context, a);
   let work = tall;
-  let band: GPUBuffer | undefined;
+  let band: Band | undefined;
   try {
-    if (tall.rows >= TALL * tall.cols) {
+    if (isTall(tall)) {
       work = await qr(context, tall, false, (share) => step(0.4 * share));
       context.release(tall);
     }
-    band = await reduceToBand(context, work, (share) => step(0.4 + 0.4 * share));
-    const bidiagonal = await chaseBulges(context, band, work.cols, (share) => step(0.8 + 0.15 * share));
+    band = await reduceToBand(context, work, false, (share) => step(0.4 + 0.4 * share));
+    const bidiagonal = await chaseBulges(context, band.band, work.cols, (share) => step(0.8 + 0.15 * share));
     const values = await processor.bidiagonalValues(bidiagonal, { signal: options.signal });
     return values.map((value) => value / scale);
   } finally {
     context.release(work);
-    if (band) context.commands.release(band);
+    if (band) releaseBand(context, band);
   }
 }
 
-/** The `rank` leading triplets: QR on the GPU, the triangle's triplets on the processor, Q times its left factor on the GPU. */
+const isTall = ({ rows, cols }: GpuMatrix): boolean => rows >= TALL * cols;
+
+/**
+ * The `rank` leading triplets: QR where tall, band and bidiagonal matrix as for the values, with all reflectors kept; the vectors of the
+ * bidiagonal matrix, which are cheap and need f64, by the processor; those of the matrix by applying the reflectors to them on the GPU.
+ */
 export async function svd(
   context: Context,
   a: GpuMatrix,
@@ -55,19 +62,56 @@ export async function svd(
   step: Step,
 ): Promise<Factors> {
   const { tall, scale } = await prepare(context, a);
-  let r: GpuMatrix | undefined;
+  const { rows: m, cols: n } = tall;
+  const held: (() => void)[] = [];
+  const hold = (...matrices: readonly GpuMatrix[]) => held.push(() => context.release(...matrices));
+  hold(tall);
   try {
-    r = await qr(context, tall, true, (share) => step(0.5 * share));
-    const triangle = await fetch(context, r);
-    const inner = await processor.svd(triangle, tall.cols, rank, {
-      signal: options.signal,
-      progress: (share) => step(0.5 + 0.4 * share),
-    });
-    const outer = await applyTo(context, tall, inner.left, rank);
-    const values = inner.values.map((value) => value / scale);
-    return a.rows < a.cols ? { left: inner.right, values, right: outer } : { left: outer, values, right: inner.right };
+    const first = isTall(tall) ? await factorQr(context, tall, true, (share) => step(0.2 * share)) : undefined;
+    if (first) {
+      hold(first.r);
+      held.push(() => releaseReflectors(context, first.reflectors));
+    }
+    const band = await reduceToBand(context, first?.r ?? tall, true, (share) => step(0.2 + 0.3 * share));
+    held.push(() => releaseBand(context, band));
+    const kept = allocateReflectors(context, n);
+    held.push(() => context.commands.release(...kept.chunks.map(({ buffer }) => buffer)));
+    const bidiagonal = await chaseBulges(context, band.band, n, (share) => step(0.5 + 0.1 * share), kept);
+    const triplets = await processor.bidiagonalTriplets(bidiagonal, rank, { signal: options.signal });
+
+    const left = context.single(m, rank);
+    const right = context.single(n, rank);
+    hold(left, right);
+    context.commands.clear(left.blocks[0]!.buffer);
+    await context.commands.write(left.blocks[0]!.buffer, 0, triplets.left);
+    await context.commands.write(right.blocks[0]!.buffer, 0, triplets.right);
+    await applyChase(context, kept, 'left', left, (share) => step(0.65 + 0.05 * share));
+    await applyChase(context, kept, 'right', right, (share) => step(0.7 + 0.05 * share));
+    await reflectAll(context, band.left, left, (share) => step(0.75 + 0.05 * share));
+    await reflectAll(context, band.right, right, (share) => step(0.8 + 0.05 * share));
+    if (first) await reflectAll(context, first.reflectors, left, (share) => step(0.85 + 0.05 * share));
+    const finish = (factor: GpuMatrix, from: number) =>
+      triplets.doubtful ? straightened(context, factor, (share) => step(from + 0.05 * share)) : fetch(context, factor);
+    const tallFactor = await finish(left, 0.9);
+    const flatFactor = await finish(right, 0.95);
+    const values = triplets.values.map((value) => value / scale);
+    return a.rows < a.cols
+      ? { left: flatFactor, values, right: tallFactor }
+      : { left: tallFactor, values, right: flatFactor };
   } finally {
-    context.release(tall, ...(r ? [r] : []));
+    for (const release of held) release();
+  }
+}
+
+/** Nearly orthonormal columns made orthonormal to working precision, with their signs kept; zero columns are filled in. */
+async function straightened(context: Context, a: GpuMatrix, step: Step): Promise<Float32Array> {
+  const r = await qr(context, a, true, step);
+  try {
+    const triangle = await fetch(context, r);
+    const columns = await fetch(context, a);
+    return columns.map((x, i) => (triangle[(i % a.cols) * (a.cols + 1)]! < 0 ? -x : x));
+  } finally {
+    context.release(r);
   }
 }
 
@@ -98,22 +142,4 @@ export async function fetch(context: Context, { rows, cols, blocks }: GpuMatrix)
     out.set(new Float32Array(await context.commands.read(block.buffer, 0, block.rows * cols)), block.row * cols);
   }
   return out;
-}
-
-/** q (m x n) times `factor` (n x rank). */
-async function applyTo(context: Context, q: GpuMatrix, factor: Float32Array, rank: number): Promise<Float32Array> {
-  const right = context.matrix(q.cols, rank);
-  const product = context.matrix(q.rows, rank);
-  try {
-    await send(context, right, factor);
-    await context.operations.multiply(whole(product), whole(q), whole(right));
-    return await fetch(context, product);
-  } finally {
-    context.release(right, product);
-  }
-}
-
-async function send(context: Context, { cols, blocks }: GpuMatrix, data: Float32Array): Promise<void> {
-  for (const { buffer, row, rows } of blocks)
-    await context.commands.write(buffer, 0, data.subarray(row * cols, (row + rows) * cols));
 }

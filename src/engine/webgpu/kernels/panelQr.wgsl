@@ -27,9 +27,22 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 
   for (var j = 0u; j < p.w; j++) {
     if (j < m) {
-      // The squared norm below the diagonal.
+      // The largest magnitude of the column: without it, squares of small numbers vanish and those of large ones overflow.
+      var most = 0.0;
+      for (var i = j + thread; i < m; i += THREADS) { most = max(most, abs(P[j * m + i])); }
+      partial[thread] = most;
+      workgroupBarrier();
+      for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        if (thread < half) { partial[thread] = max(partial[thread], partial[thread + half]); }
+        workgroupBarrier();
+      }
+      let largest = partial[0];
+      let unit = select(1.0, 1.0 / largest, largest > 0.0);
+      workgroupBarrier();
+
+      // The squared norm below the diagonal, in that unit.
       var sum = 0.0;
-      for (var i = j + 1u + thread; i < m; i += THREADS) { let x = P[j * m + i]; sum = fma(x, x, sum); }
+      for (var i = j + 1u + thread; i < m; i += THREADS) { let x = P[j * m + i] * unit; sum = fma(x, x, sum); }
       partial[thread] = sum;
       workgroupBarrier();
       for (var half = THREADS / 2u; half > 0u; half /= 2u) {
@@ -37,23 +50,24 @@ fn main(@builtin(local_invocation_index) thread: u32) {
         workgroupBarrier();
       }
       if (thread == 0u) {
-        let alpha = P[j * m + j];
+        let alpha = P[j * m + j] * unit;
         let below = partial[0];
-        var beta = alpha;
+        diagonal[j] = P[j * m + j];
         factor = 0.0;
         scale = 0.0;
-        if (below > 0.0) {
+        // Not `below > 0.0`: what is not a number must go on.
+        if (!(below <= 0.0)) {
           let norm = sqrt(fma(alpha, alpha, below));
-          beta = select(norm, -norm, alpha >= 0.0);
+          let beta = select(norm, -norm, alpha >= 0.0);
           factor = (beta - alpha) / beta;
           scale = 1.0 / (alpha - beta);
+          diagonal[j] = beta * largest;
         }
-        diagonal[j] = beta;
         tau[j] = factor;
       }
       workgroupBarrier();
       let s = scale;
-      for (var i = j + 1u + thread; i < m; i += THREADS) { P[j * m + i] *= s; }
+      for (var i = j + 1u + thread; i < m; i += THREADS) { P[j * m + i] = P[j * m + i] * unit * s; }
       storageBarrier();
       workgroupBarrier();
 
