@@ -88,11 +88,14 @@ function* adapterLines(matrices: readonly MatrixFinding[]): Generator<string> {
   if (updates.length === 0) return;
   const ranks = spanOf(updates.map(({ adapter }) => adapter!.rank));
   const scales = spanOf(updates.map(({ adapter }) => adapter!.scale));
-  yield `Adapter: ${updates.length} updates scale B A from their factors, of rank ${ranks} and scale ${scales}`;
+  const names = [...new Set(updates.flatMap(({ adapter }) => adapter!.name ?? []))];
+  const subject =
+    names.length === 0 ? 'Adapter' : `Adapters ${names.slice(0, 8).join(', ')}${names.length > 8 ? ' ...' : ''}`;
+  yield `${subject}: ${updates.length} updates scale B A from their factors, of rank ${ranks} and scale ${scales}`;
   yield updates.some(({ adapter }) => adapter!.dora) ? '; DoRA scales the adapted matrices besides\n' : '\n';
   const dead = updates.filter(({ adapter }) => adapter!.dead).map(({ name }) => name);
   if (dead.length > 0)
-    yield `Dead (B or A is all zero): ${dead.length} of them: ${dead.slice(0, 4).join(', ')}${dead.length > 4 ? ' ...' : ''}\n`;
+    yield `Dead (a factor is all zero): ${dead.length} of them: ${dead.slice(0, 4).join(', ')}${dead.length > 4 ? ' ...' : ''}\n`;
 }
 
 function* quantizationLines(matrices: readonly MatrixFinding[]): Generator<string> {

@@ -56,7 +56,7 @@ export interface AdapterFinding {
   readonly rank: number;
   /** alpha / r, or alpha / sqrt r with rsLoRA; 1 where nothing says it. */
   readonly scale: number;
-  /** B or A is all zero: nothing is added. */
+  /** A factor is all zero: nothing is added. */
   readonly dead: boolean;
   /** DoRA: magnitudes are learned beside the update. */
   readonly dora?: boolean;

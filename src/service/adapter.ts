@@ -1,4 +1,9 @@
-import { type AdapterConfigurations, adapterConfigurations, adapterScale } from '../formats/adapter/configuration.ts';
+import {
+  type AdapterConfigurations,
+  adapterConfigurations,
+  adapterScale,
+  expertsOf,
+} from '../formats/adapter/configuration.ts';
 import { findListedPairs } from '../formats/adapter/listed.ts';
 import { type AdapterPair, findAdapterPairs } from '../formats/adapter/pairs.ts';
 import { tensorsOf } from '../formats/adapter/parts.ts';
@@ -34,6 +39,15 @@ export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal):
       configurations.set(adapter, said);
       if (said.baseModel !== undefined) bases.set(adapter, said.baseModel);
       for (const pattern of said.all.flatMap((each) => each.unread)) unread.add(pattern);
+    }
+    const experts = expertsOf(pair, said.all);
+    if (experts > 1) {
+      refused.push({
+        target,
+        tensors,
+        reason: `it holds the factors of ${experts} experts side by side, which are not told apart`,
+      });
+      continue;
     }
     const alpha = await alphaOf(checkpoint, pair, signal);
     const scale = adapterScale(pair, said.all, alpha);

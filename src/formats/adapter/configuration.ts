@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import type { Checkpoint } from '../checkpoint.ts';
 import { companionJson, isObject, type JsonObject } from '../companion.ts';
 import type { AdapterPair } from './pairs.ts';
+import { sizesOf } from './parts.ts';
 import { type NameTest, namePattern } from './patterns.ts';
 
 /** What a configuration says of an adapter, as far as the updates' scales depend on it. */
@@ -16,6 +17,10 @@ export interface AdapterConfiguration {
   readonly convolutionAlpha: number | undefined;
   /** rsLoRA: alpha / sqrt r in place of alpha / r. */
   readonly rankStabilized: boolean;
+  /** ABBA: alpha / sqrt r before each of the two products of LoHa. */
+  readonly scalesEach: boolean;
+  /** It adapts bare parameters too, such as the experts of a layer that are one tensor. */
+  readonly parameters: boolean;
   /** By pattern of the module's name: another rank, another alpha. */
   readonly rankPattern: readonly (readonly [NameTest, number])[];
   readonly alphaPattern: readonly (readonly [NameTest, number])[];
@@ -81,8 +86,24 @@ export function adapterScale(
   const rank = factorRank ?? rankPattern.find(([fits]) => fits(name))?.[1] ?? configuration.rank;
   if (rank === undefined) return 1;
   // AdaLoRA keeps the division away from zero so.
-  if (stored.kind === 'lora' && stored.product.singular) return alpha / (rank + 1e-5);
+  if (stored.kind === 'lora' && stored.product.singular) return (alpha > 0 ? alpha : rank) / (rank + 1e-5);
+  if (configuration.scalesEach && stored.kind === 'loha' && !stored.first.core)
+    return alpha ** 2 / Math.sqrt(sizesOf(stored.first).rank * sizesOf(stored.second).rank);
   return alpha / (rankStabilized ? Math.sqrt(rank) : rank);
+}
+
+/**
+ * How many experts share a pair of factors: PEFT puts those of all experts of one tensor side by side, r for each, where their product would
+ * be a sum over experts that is nobody's update. 1 for any other pair.
+ */
+export function expertsOf(
+  { target, rank, stored }: Pick<AdapterPair, 'target' | 'rank' | 'stored'>,
+  configurations: readonly AdapterConfiguration[],
+): number {
+  const configuration = configurations.find(({ prefix }) => target.startsWith(prefix));
+  const own = configuration?.rank;
+  if (!configuration?.parameters || !own || stored.kind !== 'lora') return 1;
+  return /(^|\.)experts(\.base_layer)*$/.test(target) && rank % own === 0 ? rank / own : 1;
 }
 
 function configurationOf(json: JsonObject, source: string, prefix: string): AdapterConfiguration[] {
@@ -99,6 +120,8 @@ function configurationOf(json: JsonObject, source: string, prefix: string): Adap
       alpha,
       convolutionAlpha: undefined,
       rankStabilized: json.use_rslora === true,
+      scalesEach: json.use_khatri_rao === true || (json.use_khatri_rao === 'auto' && json.init_weights === 'abba'),
+      parameters: Array.isArray(json.target_parameters) && json.target_parameters.length > 0,
       rankPattern: patternsOf(json.rank_pattern, unread),
       alphaPattern: patternsOf(json.alpha_pattern, unread),
       unread,
@@ -144,6 +167,8 @@ function kohyaMetadata(metadata: ReadonlyMap<string, string>): AdapterConfigurat
       alpha,
       convolutionAlpha: numberIn(more?.conv_alpha),
       rankStabilized: false,
+      scalesEach: false,
+      parameters: false,
       rankPattern: [],
       alphaPattern: [],
       unread: [],

@@ -214,6 +214,9 @@ describe('adapters', () => {
   it('of LoHa, LoKr and AdaLoRA divide by what their libraries divide by', async () => {
     const loha = pairOf('x', { hada_w1_a: [8, 2], hada_w1_b: [2, 9], hada_w2_a: [8, 2], hada_w2_b: [2, 9] });
     assert.equal(await scaleOf({ r: 2, alpha: 8 }, loha), 4);
+    const abba = { r: 2, alpha: 8, init_weights: 'abba', use_khatri_rao: 'auto' };
+    assert.equal(await scaleOf(abba, loha), 32);
+    assert.equal(await scaleOf({ ...abba, init_weights: true }, loha), 4);
     const whole = pairOf('x', { lokr_w1: [3, 2], lokr_w2: [4, 5] });
     assert.equal(await scaleOf({ r: 8, alpha: 4, rank_pattern: { x: 2 } }, whole), 2);
     assert.equal(await scaleOf({ r: 8, alpha: 4 }, whole), 0.5);
@@ -222,6 +225,7 @@ describe('adapters', () => {
     assert.equal(await scaleOf({}, half, 4), 2);
     const ada = pairOf('x', { lora_A: [4, 5], lora_B: [5, 4], lora_E: [4, 1] });
     assert.equal(await scaleOf({ init_r: 12, r: 8, lora_alpha: 32 }, ada), 32 / (4 + 1e-5));
+    assert.equal(await scaleOf({ r: 8, lora_alpha: 0 }, ada), 4 / (4 + 1e-5));
   });
 
   it('have the scale that diffusers writes into the file, for each part of the pipeline', async () => {

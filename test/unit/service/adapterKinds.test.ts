@@ -132,6 +132,23 @@ describe('the kinds of adapters', function () {
     );
   });
 
+  it('of many experts of one tensor are refused: the factors of all stand side by side', async () => {
+    const factors = (layer: string) => ({
+      [`base_model.model.${layer}.lora_A.weight`]: { shape: [4, 2], values: Array<number>(8).fill(1) },
+      [`base_model.model.${layer}.lora_B.weight`]: { shape: [3, 4], values: Array<number>(12).fill(1) },
+    });
+    const path = folder.write(
+      'adapter_model.safetensors',
+      f32File({ ...factors('mlp.experts'), ...factors('q_proj') }),
+    );
+    folder.write('adapter_config.json', JSON.stringify({ r: 2, lora_alpha: 2, target_parameters: ['mlp.experts.w'] }));
+    const { matrices, skipped } = await analysisOf(path);
+    assert.deepEqual(
+      [matrices.map(({ name }) => name), skipped.map(({ reason }) => reason)],
+      [['q_proj'], Array(2).fill('it holds the factors of 2 experts side by side, which are not told apart')],
+    );
+  });
+
   it('that are broken are left out by name, one by one, and the rest is shown', async () => {
     const values = (length: number, value = 1) => Array<number>(length).fill(value);
     const path = folder.write(

@@ -11,6 +11,10 @@ describe("an adapter's update", () => {
   it('tells in a line how much of its rank is in use', () => {
     assert.match(adapterText(update), /rank 4, scale 2 · 75 % of its rank in use.* 95 % of the energy in 3$/);
     assert.match(adapterText({ ...update, adapter: { rank: 4, scale: 2, dead: true, dora: true } }), /DoRA · dead/);
+    assert.match(
+      adapterText({ ...update, adapter: { ...update.adapter!, name: 'de', kind: 'lokr' } }),
+      /^Adapter de of rank 4, scale 2, LoKr · 75 %/,
+    );
     assert.equal(adapterText(finding('x')), '');
   });
 

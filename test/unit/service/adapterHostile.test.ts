@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { RankscopeError } from '../../../src/base/errors.ts';
+import { findAdapterPairs } from '../../../src/formats/adapter/pairs.ts';
+import { createService } from '../../../src/service/service.ts';
+import { testFolder } from '../formats/folder.ts';
+import { f32File } from '../formats/safetensorsBytes.ts';
+
+const PARTS = [
+  ...[
+    'lora_A.weight',
+    'lora_B.weight',
+    'lora_A.de.weight',
+    'lora_B.de.weight',
+    'lora_E',
+    'lora_embedding_A',
+    'lora_embedding_B',
+  ],
+  ...[
+    'lora_down.weight',
+    'lora_up.weight',
+    'lora_mid.weight',
+    'alpha',
+    'dora_scale',
+    'lora_magnitude_vector',
+    'oft_R.weight',
+  ],
+  ...['hada_w1_a', 'hada_w1_b', 'hada_w2_a', 'hada_w2_b', 'hada_t1', 'hada_t2'],
+  ...['lokr_w1', 'lokr_w1_a', 'lokr_w1_b', 'lokr_t1', 'lokr_w2', 'lokr_w2_a', 'lokr_w2_b', 'lokr_t2', 'diff'],
+];
+const size = fc.constantFrom(0, 1, 2, 2, 2, 3, 4);
+const values = fc.constantFrom(0, 1, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 3e38, 1e-45);
+/** Some of all parts for two layers, with any shapes and values. */
+const tensors = fc.dictionary(
+  fc.tuple(fc.constantFrom('a', 'b'), fc.constantFrom(...PARTS)).map(([layer, part]) => `${layer}.${part}`),
+  fc.tuple(fc.array(size, { maxLength: 4 }), fc.infiniteStream(values)),
+  { maxKeys: 14 },
+);
+
+describe('parts of adapters of any shapes', function () {
+  this.timeout(240_000);
+  const folder = testFolder();
+  const service = createService({});
+  after(() => service.close());
+
+  it('are pairs of sizes that fit, or refused', () => {
+    fc.assert(
+      fc.property(tensors, (given) => {
+        const infos = Object.entries(given).map(([name, [shape]], file) => ({
+          ...{ name, shape, dtype: 'F32', bytes: 4, storage: name, file },
+        }));
+        const found = findAdapterPairs(infos);
+        for (const { shape, rank, stored } of found?.pairs ?? []) {
+          assert.ok(shape.every((side) => Number.isInteger(side) && side > 0) && rank > 0);
+          if (stored.kind !== 'lora') assert.ok(rank <= Math.min(...shape));
+        }
+        const used = (found?.refused ?? []).flatMap((refused) => refused.tensors.map(({ name }) => name));
+        assert.equal(new Set(used).size, used.length, 'each is refused once');
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('are analyzed and compared without a fault: what is wrong is told by name', async () => {
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(tensors, tensors, async (...both) => {
+        const paths = both.map((given, index) => {
+          const named = Object.entries(given).map(([name, [shape, stream]]) => {
+            const length = shape.reduce((product, side) => product * side, 1);
+            return [name, { shape, values: Array.from({ length }, () => stream.next().value as number) }] as const;
+          });
+          return folder.write(`${run}-${index}.safetensors`, f32File(Object.fromEntries(named)));
+        });
+        run++;
+        const { matrices } = await service.analyze({ path: paths[0]!, engine: 'cpu', cache: false });
+        for (const { frobeniusNorm, name } of matrices) assert.ok(frobeniusNorm >= 0, name);
+        try {
+          const { layers } = await service.compare({ paths });
+          for (const { updates, pairs } of layers) {
+            for (const update of updates) assert.ok(update === null || update.norm >= 0);
+            for (const { cosine } of pairs) assert.ok(cosine === null || Math.abs(cosine) <= 1);
+          }
+        } catch (error) {
+          assert.ok(error instanceof RankscopeError && error.code === 'wrong-use', String(error));
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
