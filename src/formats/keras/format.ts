@@ -1,12 +1,19 @@
 import { RankscopeError } from '../../base/errors.ts';
+import type { ByteSource } from '../byteSource.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { openHdf5 } from '../hdf5/format.ts';
-import { openZip } from '../zip/archive.ts';
+import { memorySource } from '../memorySource.ts';
+import { openZip, type ZipArchive } from '../zip/archive.ts';
 
 /** Where Keras 3 puts the weights in its archive. */
 const WEIGHTS = 'model.weights.h5';
+/**
+ * Compressed bytes can be read forwards only, but HDF5 is read here and there: going back for each of 150 layers took minutes. Keras itself
+ * does not compress; an archive that somebody packed again is unpacked into memory, up to this size.
+ */
+const MAX_UNPACKED = 64 << 20;
 
 /** A `.keras` file: a zip archive with the weights as HDF5. Its configuration may name code, which nobody here runs. */
 export const keras: Format = {
@@ -20,11 +27,7 @@ export const keras: Format = {
 async function openKeras(source: FileSource, context: OpenContext): Promise<Checkpoint> {
   const { path, remarks, signal, allowance } = context;
   const archive = await openZip(source, signal, allowance);
-  if (!archive.entries.has(WEIGHTS)) {
-    const found = `the archive holds no ${WEIGHTS}`;
-    throw new RankscopeError('malformed', source.name, found, 'It is damaged: save the model again');
-  }
-  const weights = await archive.open(WEIGHTS, signal);
+  const weights = await weightsIn(archive, signal);
   const checkpoint = await openHdf5(weights, {
     path,
     format: 'keras',
@@ -40,4 +43,19 @@ async function openKeras(source: FileSource, context: OpenContext): Promise<Chec
       await source.close();
     },
   };
+}
+
+async function weightsIn(archive: ZipArchive, signal: AbortSignal | undefined): Promise<ByteSource> {
+  const { name } = archive.source;
+  const entry = archive.entries.get(WEIGHTS);
+  if (!entry) {
+    const found = `the archive holds no ${WEIGHTS}`;
+    throw new RankscopeError('malformed', name, found, 'It is damaged: save the model again');
+  }
+  if (entry.method === 'deflated' && entry.size > MAX_UNPACKED) {
+    const found = `its ${WEIGHTS} has ${entry.size} bytes and is compressed; at most ${MAX_UNPACKED} are unpacked`;
+    throw new RankscopeError('too-large', name, found, `Unpack the archive and open ${WEIGHTS}`);
+  }
+  const weights = await archive.open(WEIGHTS, signal);
+  return entry.method === 'deflated' ? memorySource(name, await weights.read(0, entry.size, signal)) : weights;
 }

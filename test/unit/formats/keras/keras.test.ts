@@ -57,6 +57,15 @@ describe('keras', () => {
       await plain.close();
     });
 
+  it('says what to do with weights that are compressed and too large to be unpacked in memory', async () => {
+    const archive = zipBytes({ 'model.weights.h5': new Uint8Array(65 << 20) }, 6);
+    await rejectsWith(
+      openCheckpoint(folder.write('packed.keras', archive)),
+      'too-large',
+      /Unpack the archive and open/,
+    );
+  });
+
   it('knows that a dense kernel is stored as (in, out), and an embedding is not', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}model.keras`);
     const transposed = (name: string) => checkpoint.tensors.find((each) => each.name === name)?.transposed ?? false;
