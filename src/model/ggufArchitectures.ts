@@ -9,6 +9,8 @@ export interface GgufArchitecture {
   readonly layers: string;
   /** Modules in a block; `#` is the expert of a stack of them. */
   readonly block: Readonly<Record<string, string>>;
+  /** What the modules of the block are called instead where it has the part `part`. */
+  readonly variant?: { readonly part: string; readonly block: Readonly<Record<string, string>> };
   /** Rows of q and k stand pair by pair, for llama.cpp's rotary positions, where Hugging Face has two halves of each head. */
   readonly pairedRows?: true;
   /** Rows of the fused q, k and v stand part by part, where Hugging Face has them head by head (or group by group). */
@@ -183,6 +185,8 @@ const ARCHITECTURES: ReadonlyMap<string, GgufArchitecture> = new Map<string, Ggu
       },
       layers: 'transformer.h',
       block: { ...FUSED_BLOCK, attn_qkv: 'self_attention.query_key_value', attn_output: 'self_attention.dense' },
+      // Its larger sizes have two norms before attention and MLP.
+      variant: { part: 'attn_norm_2', block: { attn_norm: 'ln_mlp', attn_norm_2: 'ln_attn' } },
       fusedByPart: true,
     },
   ],
@@ -213,4 +217,11 @@ const ARCHITECTURES: ReadonlyMap<string, GgufArchitecture> = new Map<string, Ggu
 /** By `general.architecture`; undefined for one whose code is not known here. */
 export function ggufArchitecture(name: string | undefined): GgufArchitecture | undefined {
   return ARCHITECTURES.get(name ?? '');
+}
+
+/** The architecture as these tensors have it, by llama.cpp's names. */
+export function variantFor(architecture: GgufArchitecture, names: readonly string[]): GgufArchitecture {
+  const { variant, block } = architecture;
+  const has = variant && names.some((name) => name.includes(`.${variant.part}.`));
+  return has ? { ...architecture, block: { ...block, ...variant.block } } : architecture;
 }

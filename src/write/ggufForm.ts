@@ -1,6 +1,6 @@
 import type { Checkpoint, TensorInfo } from '../formats/checkpoint.ts';
 import { type Arrangement, type RearrangedTensor, rearranged } from '../formats/gguf/rearranged.ts';
-import { type GgufArchitecture, ggufArchitecture } from '../model/ggufArchitectures.ts';
+import { type GgufArchitecture, ggufArchitecture, variantFor } from '../model/ggufArchitectures.ts';
 import { type GgufName, ggufName, huggingFaceName } from '../model/ggufNames.ts';
 
 /** A GGUF checkpoint as Hugging Face's code would have it. */
@@ -29,15 +29,18 @@ export function ggufForm(checkpoint: Checkpoint): GgufForm | undefined {
   if (checkpoint.format !== 'gguf') return undefined;
   const { tensors, metadata } = checkpoint;
   const name = metadata.get('general.architecture');
-  const architecture = ggufArchitecture(name);
+  const known = ggufArchitecture(name);
   const keep = (remark: string): GgufForm => ({
     checkpoint,
     namesOf: (own) => [own],
     parametersLeftOut: 0,
     remarks: [`${remark}: names and the order of rows are llama.cpp's, which no Hugging Face model fits.`],
   });
-  if (!architecture)
-    return keep(`The architecture ${name ? JSON.stringify(name) : '(none is named)'} is not known here`);
+  if (!known) return keep(`The architecture ${name ? JSON.stringify(name) : '(none is named)'} is not known here`);
+  const architecture = variantFor(
+    known,
+    tensors.map((tensor) => tensor.name),
+  );
   const heads = headsOf(metadata, name!);
   if ((architecture.pairedRows || architecture.fusedByPart) && !heads)
     return keep('The file does not say how many attention heads every layer has');
@@ -129,10 +132,14 @@ function keptAs(tensor: TensorInfo, name: string): RearrangedTensor {
   return { name, shape, dtype, bytes, storage, file, origin: tensor, offset: 0 };
 }
 
+/** Far above the experts of any layer; more would make more tensors than a checkpoint may have. */
+const MAX_EXPERTS = 10_000;
+
 /** A stack of experts as one tensor each. */
 function sliced(tensor: TensorInfo, architecture: GgufArchitecture, parts: GgufName): RearrangedTensor[] | undefined {
   const [experts = 0, ...shape] = tensor.shape;
-  if (experts === 0 || huggingFaceName(architecture, { ...parts, slice: 0 }) === undefined) return undefined;
+  if (!(experts > 0 && experts <= MAX_EXPERTS) || huggingFaceName(architecture, { ...parts, slice: 0 }) === undefined)
+    return undefined;
   const elements = elementsOf(shape);
   return Array.from({ length: experts }, (_, slice) => ({
     ...keptAs(tensor, huggingFaceName(architecture, { ...parts, slice })!),

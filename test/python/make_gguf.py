@@ -21,7 +21,7 @@ EXPERTS = dict(GROUPED, num_experts=3, num_experts_per_tok=2, moe_intermediate_s
 
 PAIRED = {"llama", "mistral3", "granite", "smollm3", "arcee", "olmo", "mixtral"}
 PLUS_ONE = {"gemma", "gemma2", "gemma3", "nemotron"}
-FUSED = {"gptneox", "bloom", "falcon"}
+FUSED = {"gptneox", "bloom", "falcon", "falcon40b"}
 MODELS = {
     "llama": ("LlamaForCausalLM", dict(GROUPED, attention_bias=True, tie_word_embeddings=False)),
     "mixtral": ("MixtralForCausalLM", dict(GROUPED, num_local_experts=3)),
@@ -55,9 +55,13 @@ MODELS = {
     "gptneox": ("GPTNeoXForCausalLM", SMALL),
     "bloom": ("BloomForCausalLM", dict(hidden_size=32, n_layer=2, n_head=4, vocab_size=40)),
     "falcon": ("FalconForCausalLM", dict(SMALL, num_kv_heads=1, multi_query=True, new_decoder_architecture=False)),
+    "falcon40b": (
+        "FalconForCausalLM",
+        dict(SMALL, num_kv_heads=2, num_key_value_heads=2, new_decoder_architecture=True),
+    ),
     "bert": ("BertModel", SMALL),
 }
-ARCHITECTURE = {"mixtral": "llama"}
+ARCHITECTURE = {"mixtral": "llama", "falcon40b": "falcon"}
 HEADS = 4
 
 
