@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openCheckpoint } from '../../../../src/formats/open.ts';
@@ -58,7 +59,11 @@ describe('keras', () => {
     });
 
   it('says what to do with weights that are compressed and too large to be unpacked in memory', async () => {
-    const archive = zipBytes({ 'model.weights.h5': new Uint8Array(65 << 20) }, 6);
+    const archive = zipBytes({ 'model.weights.h5': randomBytes(70_001) }, 6);
+    const size = (value: number) => Buffer.from(new Uint32Array([value]).buffer);
+    // The local header and the directory each say how large the entry is.
+    for (let at = archive.indexOf(size(70_001)); at >= 0; at = archive.indexOf(size(70_001)))
+      size(65 << 20).copy(archive, at);
     await rejectsWith(
       openCheckpoint(folder.write('packed.keras', archive)),
       'too-large',
