@@ -21,10 +21,12 @@ export function symmetricEigen(matrix: Float64Array, size: number, components: r
     return row;
   });
   const { values, off } = tridiagonalize(matrix, size, rows);
+  // Beside values that are rounding of the largest, what is off the diagonal is rounding as well and need not become any smaller.
+  const rounding = 2 ** -53 * values.reduce((norm, value, i) => Math.max(norm, Math.abs(value) + Math.abs(off[i]!)), 0);
   for (let l = 0; l < size; l++) {
     for (let iteration = 0; ; iteration++) {
       let m = l;
-      while (m < size - 1 && !negligible(off[m]!, values[m]!, values[m + 1]!)) m++;
+      while (m < size - 1 && !negligible(off[m]!, values[m]!, values[m + 1]!, rounding)) m++;
       if (m === l) break;
       if (iteration === ITERATION_LIMIT) throw new RankscopeError('engine', 'eigenvalues', 'QL did not converge');
       implicitStep(values, off, rows, l, m);
@@ -33,8 +35,8 @@ export function symmetricEigen(matrix: Float64Array, size: number, components: r
   return { values, rows };
 }
 
-const negligible = (off: number, one: number, other: number) =>
-  Math.abs(off) <= 2 ** -52 * (Math.abs(one) + Math.abs(other));
+const negligible = (off: number, one: number, other: number, rounding: number) =>
+  Math.abs(off) <= Math.max(rounding, 2 ** -52 * (Math.abs(one) + Math.abs(other)));
 
 /** One QL sweep over the block [l, m] that rotates the rows along. */
 function implicitStep(

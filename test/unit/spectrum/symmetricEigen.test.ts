@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { seededRandom } from '../../../src/base/random.ts';
 import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
 import { symmetricEigen } from '../../../src/spectrum/symmetricEigen.ts';
 import { matrixWith, SPECTRA, type SpectrumName } from '../../numeric/cases.ts';
@@ -42,4 +43,22 @@ describe('symmetric eigenvalues', () => {
       });
     }
   }
+
+  it('of a matrix of rank one with the rounding of f64 in it are 1 and nothing', () => {
+    const size = 60;
+    for (const seed of [1, 2, 3]) {
+      const { normal } = seededRandom(seed);
+      const direction = Float64Array.from({ length: size }, normal);
+      const norm = Math.hypot(...direction);
+      const matrix = new Float64Array(size * size);
+      for (let i = 0; i < size; i++)
+        for (let j = 0; j <= i; j++) {
+          const entry = (direction[i]! * direction[j]!) / norm ** 2 + 1e-16 * normal();
+          [matrix[i * size + j], matrix[j * size + i]] = [entry, entry];
+        }
+      const [largest, ...rest] = symmetricEigen(matrix, size, [0]).values.toSorted().reverse();
+      assert.ok(Math.abs(largest! - 1) <= 1e-13 * size);
+      for (const value of rest) assert.ok(Math.abs(value) <= 1e-13 * size);
+    }
+  });
 });
