@@ -2,11 +2,14 @@ import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
+import { withOwnReading } from '../ownReading.ts';
 import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
+import { groupedTensor } from './groups.ts';
 import { type Layout, type Llama2c, layoutOf, readLlama2c } from './layout.ts';
 
 /**
- * llama2.c's `.bin` (karpathy/llama2.c, export.py): a header of sizes, then f32 matrices in a fixed order, without names. Names are those
+ * llama2.c's `.bin` (karpathy/llama2.c, export.py): a header of sizes, then matrices in a fixed order, without names, in f32 or (version 2)
+ * in 8 bits. Names are those
  * of the original LLaMA.
  */
 export const llama2c: Format = {
@@ -19,23 +22,20 @@ export const llama2c: Format = {
   open: openLlama2c,
 };
 
-async function openLlama2c(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
+async function openLlama2c(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
   const header = readLlama2c(await source.read(0, Math.min(256, source.size), signal));
   if (!header) throw new RankscopeError('malformed', source.name, 'this is no llama2.c file');
   const layout = layoutOf(header);
-  const tensors = layout.tensors.map(
-    ({ name, shape, offset, bytes }): StoredTensor => ({
-      name,
-      shape,
-      dtype: 'F32',
-      bytes,
-      storage: `0:${offset}:${offset + bytes}`,
-      file: 0,
-      source,
-      offset,
-    }),
-  );
-  return storedCheckpoint(
+  for (const { name, shape } of layout.tensors) allowance.spendTensor(name.length, shape.length);
+  const tensors = layout.tensors.map(({ name, shape, offset, bytes, grouped }): StoredTensor => {
+    const at = { file: 0, source };
+    const storage = `0:${offset}:${offset + bytes}`;
+    if (!grouped) return { ...at, name, shape, dtype: 'F32', bytes, storage, offset };
+    const groups = bytes / header.groupSize;
+    const scales = { ...at, name, shape: [groups], dtype: 'F32', bytes: 4 * groups, storage, offset: offset + bytes };
+    return groupedTensor({ ...at, name, shape, dtype: 'I8', bytes, storage, offset }, scales, header.groupSize);
+  });
+  const plain = storedCheckpoint(
     {
       path,
       format: 'llama2.c',
@@ -47,13 +47,15 @@ async function openLlama2c(source: FileSource, { path, remarks, signal }: OpenCo
     },
     [source],
   );
+  return withOwnReading(plain);
 }
 
 function metadataOf(header: Llama2c, layout: Layout): Map<string, string> {
-  const { version, sharedClassifier, ...sizes } = header;
+  const { version, sharedClassifier, groupSize, ...sizes } = header;
   return new Map([
     ['version', String(version)],
-    ['parameters', String(layout.tensors.reduce((sum, tensor) => sum + tensor.bytes / 4, 0))],
+    ['parameters', String(layout.tensors.reduce((sum, tensor) => sum + tensor.bytes / (tensor.grouped ? 1 : 4), 0))],
+    ...(version === 2 ? [['groupSize', String(groupSize)] as const] : []),
     ...Object.entries(sizes).map(([key, value]): [string, string] => [key, String(value)]),
   ]);
 }

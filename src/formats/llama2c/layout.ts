@@ -1,7 +1,7 @@
 /** The header of a llama2.c file. */
 export interface Llama2c {
-  /** 0: the first, without a magic number. 1: with header of 256 bytes. */
-  readonly version: 0 | 1;
+  /** 0: the first, without a magic number. 1: with a header of 256 bytes. 2: with matrices of 8 bits. */
+  readonly version: 0 | 1 | 2;
   readonly dim: number;
   readonly hiddenDim: number;
   readonly layers: number;
@@ -11,6 +11,8 @@ export interface Llama2c {
   readonly maxLength: number;
   /** Whether the head is the embedding. */
   readonly sharedClassifier: boolean;
+  /** Of version 2: how many numbers have a scale together. */
+  readonly groupSize: number;
 }
 
 export interface Layout {
@@ -19,6 +21,8 @@ export interface Layout {
     readonly shape: readonly number[];
     readonly offset: number;
     readonly bytes: number;
+    /** Whether these are whole numbers of 8 bits, with a scale for each group of them behind the last. */
+    readonly grouped: boolean;
   }[];
   /** Where the file must end. */
   readonly end: number;
@@ -30,8 +34,10 @@ const MAGIC = 0x616b3432;
 export function readLlama2c(head: Uint8Array): Llama2c | undefined {
   if (head.length < 64) return undefined;
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
-  const version = view.getUint32(0, true) === MAGIC && view.getInt32(4, true) === 1 ? 1 : 0;
-  const numbers = Array.from({ length: 7 }, (_, i) => view.getInt32((version === 1 ? 8 : 0) + 4 * i, true));
+  const written = view.getUint32(0, true) === MAGIC ? view.getInt32(4, true) : 0;
+  if (written !== 0 && written !== 1 && written !== 2) return undefined;
+  const version = written;
+  const numbers = Array.from({ length: 7 }, (_, i) => view.getInt32((version > 0 ? 8 : 0) + 4 * i, true));
   const [dim, hiddenDim, layers, heads, kvHeads, signedVocabulary, maxLength] = numbers as [
     number,
     number,
@@ -42,29 +48,35 @@ export function readLlama2c(head: Uint8Array): Llama2c | undefined {
     number,
   ];
   // The first version marks a head of its own by a negative vocabulary size.
-  const sharedClassifier = version === 1 ? head[36] === 1 : signedVocabulary > 0;
+  const sharedClassifier = version > 0 ? head[36] === 1 : signedVocabulary > 0;
+  const groupSize = version === 2 ? view.getInt32(37, true) : 1;
   const vocabulary = version === 0 ? Math.abs(signedVocabulary) : signedVocabulary;
   const sizes = [dim, hiddenDim, layers, heads, kvHeads, vocabulary, maxLength];
   if (
     !sizes.every((size) => size > 0 && size < 1 << 24) ||
     layers > 10_000 ||
     dim % heads !== 0 ||
-    heads % kvHeads !== 0
+    heads % kvHeads !== 0 ||
+    groupSize < 1 ||
+    dim % groupSize !== 0
   )
     return undefined;
-  return { version, dim, hiddenDim, layers, heads, kvHeads, vocabulary, maxLength, sharedClassifier };
+  return { version, dim, hiddenDim, layers, heads, kvHeads, vocabulary, maxLength, sharedClassifier, groupSize };
 }
 
 /** Where each matrix is: kinds one after the other, each with all its layers. */
 export function layoutOf(header: Llama2c): Layout {
-  const { version, dim, hiddenDim, layers, heads, kvHeads, vocabulary, maxLength, sharedClassifier } = header;
+  const { version, dim, hiddenDim, layers, heads, kvHeads, vocabulary, maxLength, sharedClassifier, groupSize } =
+    header;
   const kvDim = (dim * kvHeads) / heads;
   const tensors: Layout['tensors'][number][] = [];
   let offset = version === 0 ? 28 : 256;
   const one = (name: string, ...shape: number[]) => {
-    const bytes = 4 * shape.reduce((product, size) => product * size, 1);
-    tensors.push({ name, shape, offset, bytes });
-    offset += bytes;
+    const count = shape.reduce((product, size) => product * size, 1);
+    const grouped = version === 2 && shape.length > 1;
+    const bytes = grouped ? count : 4 * count;
+    tensors.push({ name, shape, offset, bytes, grouped });
+    offset += grouped ? count + 4 * (count / groupSize) : bytes;
   };
   const each = (name: string, ...shape: number[]) => {
     for (let layer = 0; layer < layers; layer++) one(`layers.${layer}.${name}.weight`, ...shape);

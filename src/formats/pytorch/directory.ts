@@ -4,11 +4,14 @@ import type { ByteSource } from '../byteSource.ts';
 import { bitsOf } from '../decode.ts';
 import { memorySource } from '../memorySource.ts';
 import type { NumpyArray } from '../numpy/pickledArray.ts';
+import type { ReadableTensor } from '../ownReading.ts';
 import type { Value } from '../pickle/values.ts';
 import type { StoredTensor } from '../storedCheckpoint.ts';
 import { columnMajor, isInjective, isRowMajor } from '../strided.ts';
+import { affineTensor } from './affine.ts';
 import { namesOf } from './names.ts';
-import type { PickledTensor } from './pickledTensor.ts';
+import type { PickledSparse, PickledTensor } from './pickledTensor.ts';
+import { sparseTensor } from './sparse.ts';
 import { findTensors } from './stateDict.ts';
 
 /** Where the bytes of a storage are. */
@@ -37,17 +40,49 @@ export function pickledDirectory(
   const found = findTensors(file, root, allowance);
   const named = namesOf(found.tensors);
   const overlapping: string[] = [];
+  const broken: string[] = [];
   const tensors: StoredTensor[] = [];
   for (const [i, { name, tensor }] of named.tensors.entries()) {
     const stored =
-      tensor.kind === 'array' ? arrayTensor(file, name, tensor, i) : viewTensor(file, name, tensor, locate);
+      tensor.kind === 'array'
+        ? arrayTensor(file, name, tensor, i)
+        : tensor.kind === 'sparse'
+          ? sparseParts(file, name, tensor, locate)
+          : numbersTensor(file, name, tensor, locate);
     if (stored) tensors.push(stored);
+    else if (tensor.kind === 'sparse') broken.push(name);
     else overlapping.push(name);
   }
   const left = overlapping.length
     ? [`${overlapping.length} tensors whose elements overlap are left out (${overlapping[0]}).`]
     : [];
+  if (broken.length) left.push(`${broken.length} sparse tensors of an unusual form are left out (${broken[0]}).`);
   return { tensors, remarks: [...named.remarks, ...found.remarks, ...left] };
+}
+
+type Locate = (key: string) => StoragePlace | undefined;
+
+/** A view, or what it stands for where it is quantized; undefined for a view that repeats elements. */
+function numbersTensor(file: string, name: string, tensor: PickledTensor, locate: Locate): ReadableTensor | undefined {
+  const stored = viewTensor(file, name, tensor, locate);
+  const { affine } = tensor;
+  if (!stored || !affine) return stored;
+  if (affine.kind === 'tensor') return affineTensor(stored, affine);
+  const scales = viewTensor(file, name, affine.scales, locate);
+  const zeros = viewTensor(file, name, affine.zeros, locate);
+  return scales && zeros && affineTensor(stored, { ...affine, scales, zeros });
+}
+
+function sparseParts(
+  file: string,
+  name: string,
+  { layout, places, others, values, shape }: PickledSparse,
+  locate: Locate,
+): ReadableTensor | undefined {
+  const view = (tensor: PickledTensor) => viewTensor(file, name, tensor, locate);
+  const [first, second, third] = [view(places), others && view(others), view(values)];
+  if (!first || !third || (others && !second)) return undefined;
+  return sparseTensor(name, { layout, places: first, ...(second && { others: second }), values: third, shape });
 }
 
 /** Undefined for a view that repeats elements: it may claim any size over a few bytes. */
@@ -55,7 +90,7 @@ function viewTensor(
   file: string,
   name: string,
   { storage, dtype, offset, shape, strides }: PickledTensor,
-  locate: (key: string) => StoragePlace | undefined,
+  locate: Locate,
 ): StoredTensor | undefined {
   const malformed = (found: string) =>
     new RankscopeError('malformed', file, `tensor ${JSON.stringify(name)} ${found}`, 'Copy or download the file again');

@@ -2,6 +2,7 @@ import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
+import { withOwnReading } from '../ownReading.ts';
 import type { Seen } from '../pickle/machine.ts';
 import { findingsOf, warningOf } from '../pickle/security.ts';
 import { storedCheckpoint } from '../storedCheckpoint.ts';
@@ -39,7 +40,7 @@ async function openPytorch(source: FileSource, { path, remarks, signal, allowanc
   const warning = warningOf(security);
   if (directory.tensors.length === 0)
     throw new RankscopeError('not-a-checkpoint', source.name, 'this pickle holds no tensors', warning);
-  return storedCheckpoint(
+  const plain = storedCheckpoint(
     {
       path,
       format: 'pytorch',
@@ -51,6 +52,7 @@ async function openPytorch(source: FileSource, { path, remarks, signal, allowanc
     },
     [source],
   );
+  return withOwnReading(plain);
 }
 
 async function read(source: FileSource, seen: Seen, signal: AbortSignal | undefined): Promise<PickledDirectory> {

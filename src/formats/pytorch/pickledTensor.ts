@@ -1,6 +1,8 @@
+import { MAX_DIMENSIONS } from '../limits.ts';
 import { type NumpyArray, numpyArray } from '../numpy/pickledArray.ts';
 import { asKind, type CallValue, globalName, itemsOf, type Value } from '../pickle/values.ts';
 import { rowMajor } from '../strided.ts';
+import { type PickledAffine, pickledAffine } from './affine.ts';
 import { isCount, type StorageReference, storageReference, torchType } from './storageType.ts';
 
 /** A tensor as a view of a storage. */
@@ -12,6 +14,18 @@ export interface PickledTensor {
   readonly offset: number;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
+  /** Where the numbers stand for others. */
+  readonly affine?: PickledAffine;
+}
+
+/** A tensor that lists its entries which are not zero. */
+export interface PickledSparse {
+  readonly kind: 'sparse';
+  readonly layout: 'coo' | 'csr' | 'csc';
+  readonly places: PickledTensor;
+  readonly others?: PickledTensor;
+  readonly values: PickledTensor;
+  readonly shape: readonly number[];
 }
 
 /** A tensor that is there, but not as one plain view. */
@@ -21,10 +35,12 @@ export interface OddTensor {
   readonly what: string;
 }
 
+export type AnyTensor = PickledTensor | PickledSparse | OddTensor | NumpyArray;
+
 /**
  * The tensor that a call would make, recognized by the name of the function alone; undefined for any other call. A parameter is its tensor.
  */
-export function pickledTensor(call: CallValue, depth = 0): PickledTensor | OddTensor | NumpyArray | undefined {
+export function pickledTensor(call: CallValue, depth = 0): AnyTensor | undefined {
   const name = globalName(call.callable) ?? '';
   const args = itemsOf(call.args) ?? [];
   if (/^torch\._utils\._rebuild_tensor(_v[23])?$/.test(name))
@@ -34,9 +50,52 @@ export function pickledTensor(call: CallValue, depth = 0): PickledTensor | OddTe
   if (name === 'torch._tensor._rebuild_from_type_v2' && args[0] !== undefined && args[2] !== undefined)
     return inner({ kind: 'call', callable: args[0], args: args[2] }, depth);
   if (/^torch\._utils\._rebuild_device_tensor_from_(cpu_tensor|numpy)$/.test(name)) return inner(args[0], depth);
+  if (name === 'torch._utils._rebuild_qtensor') return quantized(args, depth);
+  if (/^torch\._utils\._rebuild_sparse(_csr)?_tensor$/.test(name)) return sparse(args, depth);
   const odd = /^torch\._utils\._rebuild_(\w*?)_?(tensor|qtensor)\w*$/.exec(name);
-  if (odd) return { kind: 'odd', what: odd[2] === 'qtensor' ? 'quantized' : odd[1] || 'unusual' };
+  if (odd) return { kind: 'odd', what: odd[1] || 'unusual' };
+  // Its parts are on as many machines as it was saved by.
+  const spread = /\.(ShardedTensor|DTensor)$/.exec(name);
+  if (spread) return { kind: 'odd', what: `spread (${spread[1]})` };
   return numpyArray(call, name, args);
+}
+
+function quantized(args: readonly Value[], depth: number): PickledTensor | OddTensor {
+  const [storage, offset, shape, strides, parameters] = args;
+  const affine = pickledAffine(parameters, (value) => plainTensor(value, depth));
+  if (!affine) return { kind: 'odd', what: 'quantized in an unknown way' };
+  const view = viewOf([storage ?? null, offset ?? null, shape ?? null, strides ?? null], undefined);
+  return view.kind === 'odd' ? view : { ...view, affine };
+}
+
+function sparse(args: readonly Value[], depth: number): PickledSparse | OddTensor {
+  const [layout, data] = args;
+  const [text] = itemsOf(asKind(layout, 'call')?.args) ?? [];
+  const kind = /^torch\.sparse_(\w+)$/.exec(typeof text === 'string' ? text : (globalName(layout) ?? ''))?.[1];
+  const odd = { kind: 'odd', what: `sparse (${kind ?? 'of an unknown layout'})` } as const;
+  if (kind !== 'coo' && kind !== 'csr' && kind !== 'csc') return odd;
+  const parts = itemsOf(data) ?? [];
+  const tensors = parts.slice(0, kind === 'coo' ? 2 : 3).map((part) => plainTensor(part, depth));
+  const shape = itemsOf(sizesOf(parts[tensors.length]));
+  const [places, second, third] = tensors;
+  const values = third ?? second;
+  if (!places || !second || !values || !isShape(shape)) return odd;
+  return { kind: 'sparse', layout: kind, places, ...(third && { others: second }), values, shape };
+}
+
+/** torch.Size is a call around its sizes. */
+function sizesOf(value: Value | undefined): Value | undefined {
+  const call = asKind(value, 'call');
+  return call ? itemsOf(call.args)?.[0] : value;
+}
+
+function plainTensor(value: Value | undefined, depth: number): PickledTensor | undefined {
+  const tensor = inner(value, depth);
+  return tensor?.kind === 'tensor' && !tensor.affine ? tensor : undefined;
+}
+
+function isShape(sizes: readonly Value[] | undefined): sizes is number[] {
+  return sizes !== undefined && sizes.length <= MAX_DIMENSIONS && sizes.every(isCount);
 }
 
 /** Real wrappers are two deep at most. */
@@ -50,15 +109,9 @@ function viewOf(args: readonly Value[], type: Value | undefined): PickledTensor 
   const storage = persistent && storageReference(persistent);
   const offset = args[1];
   const shape = itemsOf(args[2]);
-  const strides = itemsOf(args[3]) ?? (shape?.every(isCount) ? rowMajor(shape) : undefined);
+  const strides = itemsOf(args[3]) ?? (isShape(shape) ? rowMajor(shape) : undefined);
   const dtype = type === undefined ? storage?.dtype : torchType(type);
-  if (
-    !storage ||
-    !isCount(offset) ||
-    !shape?.every(isCount) ||
-    !strides?.every(isCount) ||
-    strides.length !== shape.length
-  )
+  if (!storage || !isCount(offset) || !isShape(shape) || !strides?.every(isCount) || strides.length !== shape.length)
     return { kind: 'odd', what: 'broken' };
   if (dtype === undefined) return { kind: 'odd', what: 'of an unknown type' };
   return { kind: 'tensor', storage, dtype, offset: storage.viewOffset + offset, shape, strides };

@@ -12,14 +12,14 @@ import {
   pairsOf,
   type Value,
 } from '../pickle/values.ts';
-import { type PickledTensor, pickledTensor } from './pickledTensor.ts';
+import { type PickledSparse, type PickledTensor, pickledTensor } from './pickledTensor.ts';
 
 export interface NamedTensor {
   /** The keys and attributes that lead to it. */
   readonly path: readonly string[];
   /** How many of these, from the first on, are keys of dictionaries and not attributes of objects. */
   readonly keys: number;
-  readonly tensor: PickledTensor | NumpyArray;
+  readonly tensor: PickledTensor | PickledSparse | NumpyArray;
 }
 
 export interface Found {
@@ -47,7 +47,7 @@ function step({ path, keys, attributes }: Place, part: string): Place {
 class Search {
   readonly tensors: NamedTensor[] = [];
   private readonly seen = new Set<object>();
-  private readonly odd = new Map<string, number>();
+  private readonly odd = new Map<string, { first: string; count: number }>();
   private inOptimizer = 0;
   private tooDeep = false;
 
@@ -58,7 +58,7 @@ class Search {
 
   remarks(): string[] {
     const remarks = [...this.odd].map(
-      ([what, count]) => `${count} ${what} ${count > 1 ? 'tensors are' : 'tensor is'} left out.`,
+      ([what, { first, count }]) => `${count} ${what} ${count > 1 ? 'tensors are' : 'tensor is'} left out (${first}).`,
     );
     if (this.inOptimizer) remarks.push(`The state of an optimizer (${this.inOptimizer} tensors) is left out.`);
     if (this.tooDeep) remarks.push(`What is nested deeper than ${MAX_NESTING} levels is left out.`);
@@ -84,8 +84,11 @@ class Search {
   private take(call: CallValue, place: Place): boolean {
     const tensor = pickledTensor(call);
     if (!tensor) return false;
-    if (tensor.kind === 'odd') this.odd.set(tensor.what, (this.odd.get(tensor.what) ?? 0) + 1);
-    else {
+    if (tensor.kind === 'odd') {
+      const known = this.odd.get(tensor.what);
+      if (known) known.count++;
+      else this.odd.set(tensor.what, { first: place.path.join('.').slice(0, 200) || 'tensor', count: 1 });
+    } else {
       if (this.tensors.length >= MAX_TENSORS)
         throw new RankscopeError('too-large', this.file, `it holds more than ${MAX_TENSORS} tensors`);
       const characters = place.path.reduce((sum, part) => sum + part.length + 8, 0);

@@ -29,6 +29,25 @@ describe('a llama2.c file', () => {
         });
       });
 
+  for (const ownHead of [false, true])
+    it(`of version 2, in groups of 8 bits, with ${ownHead ? 'its own' : 'a tied'} head, is read as what it stands for`, () =>
+      withCheckpoint(folder.write('model.bin', llama2cBytes({ version: 2, ownHead })), async (checkpoint) => {
+        const values = await readAll(checkpoint);
+        const stands = (count: number) => Array.from({ length: count }, (_, i) => (i - 10) * (Math.floor(i / 2) + 1));
+        assert.deepEqual(values['tok_embeddings.weight'], stands(20));
+        assert.deepEqual(values['layers.1.feed_forward.w3.weight'], stands(24));
+        assert.deepEqual(values['norm.weight'], [1, 1, 1, 1]);
+        assert.deepEqual(values['output.weight'], ownHead ? stands(20) : undefined);
+        const wk = checkpoint.tensors.find(({ name }) => name === 'layers.0.attention.wk.weight')!;
+        assert.deepEqual([wk.dtype, wk.shape, wk.bytes], ['F32 (I8)', [2, 4], 8 + 16]);
+        const out = new Float32Array(3);
+        await checkpoint.read(wk, 3, out);
+        assert.deepEqual([...out], [-7 * 2, -6 * 3, -5 * 3]);
+        const noise = await checkpoint.quantizationDeviation?.(wk, 0, 8);
+        assert.ok(Math.abs(noise! - Math.sqrt((1 + 4 + 9 + 16) / 4 / 12)) < 1e-6);
+        assert.equal(checkpoint.metadata.get('groupSize'), '2');
+      }));
+
   it('of one byte more is none', async () => {
     const path = folder.write(
       'model.bin',

@@ -1,0 +1,102 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { ReadableTensor } from '../ownReading.ts';
+import { globalName, itemsOf, type Value } from '../pickle/values.ts';
+import { readStoredTensor, type StoredTensor } from '../storedCheckpoint.ts';
+import { readStrided } from '../strided.ts';
+import { exactNumbers } from './exactNumbers.ts';
+import type { PickledTensor } from './pickledTensor.ts';
+import { isCount } from './storageType.ts';
+
+/** How whole numbers stand for real ones: value = (q - zero) scale, for the tensor or for each index along `axis`. */
+export type PickledAffine =
+  | { readonly kind: 'tensor'; readonly scale: number; readonly zero: number }
+  | {
+      readonly kind: 'channel';
+      readonly scales: PickledTensor;
+      readonly zeros: PickledTensor;
+      readonly axis: number;
+    };
+
+/** The same with its tensors found in the file. */
+export type Affine =
+  | Extract<PickledAffine, { kind: 'tensor' }>
+  | { readonly kind: 'channel'; readonly scales: StoredTensor; readonly zeros: StoredTensor; readonly axis: number };
+
+/** Channels whose scales are held while values are read. */
+const MAX_CHANNELS = 1 << 22;
+
+/** The parameters of torch._utils._rebuild_qtensor; undefined for a scheme that is not known. `tensorOf` reads a tensor among them. */
+export function pickledAffine(
+  value: Value | undefined,
+  tensorOf: (value: Value | undefined) => PickledTensor | undefined,
+): PickledAffine | undefined {
+  const [scheme, scale, zero, axis] = itemsOf(value) ?? [];
+  const name = globalName(scheme);
+  if (name === 'torch.per_tensor_affine' && typeof scale === 'number' && typeof zero === 'number')
+    return { kind: 'tensor', scale, zero };
+  if (name !== 'torch.per_channel_affine' && name !== 'torch.per_channel_affine_float_qparams') return undefined;
+  const [scales, zeros] = [tensorOf(scale), tensorOf(zero)];
+  return scales && zeros && isCount(axis) ? { kind: 'channel', scales, zeros, axis } : undefined;
+}
+
+/** The tensor `stored` of whole numbers as what they stand for. As in torch, one scale is rounded to f32 before it is used, several are not. */
+export function affineTensor(stored: StoredTensor, affine: Affine): ReadableTensor {
+  let channels: Promise<Channels> | undefined;
+  const channelsOf = (signal: AbortSignal | undefined) => {
+    channels ??= readChannels(stored, affine, signal).catch((error: unknown) => {
+      channels = undefined;
+      throw error;
+    });
+    return channels;
+  };
+  return {
+    ...stored,
+    dtype: `F32 (${stored.dtype})`,
+    async readValues(start, out, signal) {
+      const { scales, zeros, inner } = await channelsOf(signal);
+      await (stored.strides ? readStrided : readStoredTensor)(stored, start, out, signal);
+      for (let i = 0; i < out.length; i++) {
+        const channel = Math.floor((start + i) / inner) % scales.length;
+        out[i] = Math.fround(out[i]! - zeros[channel]!) * scales[channel]!;
+      }
+    },
+    // Rounding to steps of one width leaves errors spread evenly over it.
+    async deviation(_start, _length, signal) {
+      const { scales } = await channelsOf(signal);
+      return Math.sqrt(scales.reduce((sum, scale) => sum + scale * scale, 0) / scales.length / 12);
+    },
+  };
+}
+
+interface Channels {
+  readonly scales: Float64Array;
+  readonly zeros: Float64Array;
+  /** Elements that follow each other in one channel. */
+  readonly inner: number;
+}
+
+async function readChannels(
+  { name, shape }: StoredTensor,
+  affine: Affine,
+  signal: AbortSignal | undefined,
+): Promise<Channels> {
+  if (affine.kind === 'tensor')
+    return {
+      scales: Float64Array.of(Math.fround(affine.scale)),
+      zeros: Float64Array.of(affine.zero),
+      inner: Number.POSITIVE_INFINITY,
+    };
+  const count = shape[affine.axis] ?? 0;
+  const fits = (each: StoredTensor) => each.shape.length === 1 && each.shape[0] === count;
+  if (!(count > 0 && count <= MAX_CHANNELS && fits(affine.scales) && fits(affine.zeros)))
+    throw new RankscopeError(
+      'malformed',
+      name,
+      `it is quantized by [${affine.scales.shape.join(', ')}] scales along dimension ${affine.axis} of [${shape.join(', ')}]`,
+    );
+  const inner = shape.slice(affine.axis + 1).reduce((product, size) => product * size, 1);
+  const [scales, zeros] = await Promise.all(
+    [affine.scales, affine.zeros].map((each) => exactNumbers(each, 0, count, signal)),
+  );
+  return { scales: scales!, zeros: zeros!, inner };
+}
