@@ -1,5 +1,5 @@
 import { numbersIn } from './numbersIn.ts';
-import { bitsOfFloats, lastCode, smallFloatDecoder } from './smallFloats.ts';
+import { bitsOfFloats, E4M3, lastCode, smallFloatDecoder } from './smallFloats.ts';
 
 /**
  * A float type that every engine decodes itself from the bytes as a checkpoint stores them (little-endian), by the names of safetensors.
@@ -30,7 +30,7 @@ const DECODERS: Readonly<Record<Encoding, (bytes: Uint8Array, out: Float32Array)
   F32: (bytes, out) => out.set(numbersIn(Float32Array, 4, bytes, out.length)),
   BF16: decodeBf16,
   F16: smallFloatDecoder({ exponentBits: 5, mantissaBits: 10, bias: 15, special: 'ieee' }),
-  F8_E4M3: smallFloatDecoder({ exponentBits: 4, mantissaBits: 3, bias: 7, special: 'nan-at-top' }),
+  F8_E4M3: smallFloatDecoder(E4M3),
   F8_E5M2: smallFloatDecoder({ exponentBits: 5, mantissaBits: 2, bias: 15, special: 'ieee' }),
 };
 

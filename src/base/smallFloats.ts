@@ -15,6 +15,9 @@ export interface SmallFloat {
 /** The 4-bit floats of OCP MX, E2M1. */
 export const E2M1: SmallFloat = { exponentBits: 2, mantissaBits: 1, bias: 1, special: 'none' };
 
+/** The 8-bit floats of OCP with one NaN and no infinity, E4M3. */
+export const E4M3: SmallFloat = { exponentBits: 4, mantissaBits: 3, bias: 7, special: 'nan-at-top' };
+
 /** The value of every code: 65,536 entries for 16 bits, 256 for 8. */
 export function smallFloatTable(float: SmallFloat): Float32Array {
   const half = 1 << (float.exponentBits + float.mantissaBits);

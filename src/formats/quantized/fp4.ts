@@ -1,4 +1,4 @@
-import { E2M1, smallFloatTable } from '../../base/smallFloats.ts';
+import { E2M1, E4M3, smallFloatTable } from '../../base/smallFloats.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { bytesIn, elementsOf, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
@@ -56,11 +56,30 @@ export const fp4: Scheme = (codes, { tensors }) => {
   });
 };
 
+/**
+ * MLX's float modes: 32-bit words of codes along each row, and `scales` in a byte each: `nvfp4` (4 bits in groups of 16, 8-bit floats as
+ * scales), `mxfp4` and `mxfp8` (groups of 32, powers of two). How many words a group takes tells them apart.
+ */
+export const mlxFloats: Scheme = (codes, { tensors }) => {
+  if (codes.dtype !== 'U32' || !codes.name.endsWith('.weight') || codes.shape.length < 2) return undefined;
+  const module = codes.name.slice(0, -'.weight'.length);
+  const scales = tensors.get(`${module}.scales`);
+  if (scales?.dtype !== 'U8' || tensors.has(`${module}.biases`) || tensors.has(`${module}.global_scale`))
+    return undefined;
+  if (scales.shape.slice(0, -1).join() !== codes.shape.slice(0, -1).join()) return undefined;
+  const words = codes.shape.at(-1)!;
+  const mode = MLX_MODES.get(words / scales.shape.at(-1)!);
+  if (!mode) return undefined;
+  const { dtype, bits, scalesOf } = mode;
+  const shape = [...codes.shape.slice(0, -1), (words * 32) / bits];
+  return pairs({ name: codes.name, shape, dtype, codes, scales, more: [], scalesOf, bits });
+};
+
 interface Pairs {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: string;
-  /** Two codes a byte, the low one first. */
+  /** A code a byte, or two, the low one first. */
   readonly codes: TensorInfo;
   readonly scales: TensorInfo;
   /** Other tensors that belong to it. */
@@ -73,9 +92,11 @@ interface Pairs {
     count: number,
     signal?: AbortSignal,
   ): Promise<Float32Array>;
+  /** Of a code; 4 where left out. */
+  readonly bits?: 4 | 8;
 }
 
-function pairs({ name, shape, dtype, codes, scales, more, scalesOf }: Pairs): Packed {
+function pairs({ name, shape, dtype, codes, scales, more, scalesOf, bits = 4 }: Pairs): Packed {
   const cols = shape.at(-1)!;
   const groups = scales.shape.at(-1)!;
   const size = cols / groups;
@@ -87,12 +108,12 @@ function pairs({ name, shape, dtype, codes, scales, more, scalesOf }: Pairs): Pa
     async decodeRows(base, row, out, signal) {
       const count = out.length / cols;
       const [bytes, scale] = await Promise.all([
-        bytesIn(base, codes, (row * cols) / 2, out.length / 2, signal),
+        bytesIn(base, codes, (row * cols * bits) / 8, (out.length * bits) / 8, signal),
         scalesOf(base, scales, row * groups, count * groups, signal),
       ]);
-      const values = smallFloatTable(E2M1);
+      const values = smallFloatTable(bits === 4 ? E2M1 : E4M3);
       for (let i = 0; i < out.length; i++) {
-        const code = i % 2 === 0 ? bytes[i >> 1]! & 15 : bytes[i >> 1]! >> 4;
+        const code = bits === 8 ? bytes[i]! : i % 2 === 0 ? bytes[i >> 1]! & 15 : bytes[i >> 1]! >> 4;
         out[i] = values[code]! * scale[Math.floor(i / size)]!;
       }
     },
@@ -110,3 +131,22 @@ async function powersOfTwo(
   const exponents = await bytesIn(base, scales, start, count, signal);
   return Float32Array.from(exponents, (exponent) => (exponent === 255 ? Number.NaN : 2 ** (exponent - 127)));
 }
+
+/** 8-bit floats in a byte each, though the file does not call them so. */
+async function smallFloats(
+  base: Checkpoint,
+  scales: TensorInfo,
+  start: number,
+  count: number,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const values = smallFloatTable(E4M3);
+  return Float32Array.from(await bytesIn(base, scales, start, count, signal), (code) => values[code]!);
+}
+
+/** By the 32-bit words of a group. */
+const MLX_MODES: ReadonlyMap<number, Pick<Pairs, 'dtype' | 'scalesOf'> & { readonly bits: 4 | 8 }> = new Map([
+  [2, { dtype: 'NVFP4', bits: 4, scalesOf: smallFloats }],
+  [4, { dtype: 'MXFP4', bits: 4, scalesOf: powersOfTwo }],
+  [8, { dtype: 'MXFP8', bits: 8, scalesOf: powersOfTwo }],
+]);

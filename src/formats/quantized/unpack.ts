@@ -7,14 +7,14 @@ import { CHUNK_BYTES } from '../limits.ts';
 import { bitsandbytes4, bitsandbytes8 } from './bitsandbytes.ts';
 import { compressed } from './compressed.ts';
 import { stepDeviation } from './deviation.ts';
-import { fp4, mxfp4 } from './fp4.ts';
+import { fp4, mlxFloats, mxfp4 } from './fp4.ts';
 import { gptq } from './gptq.ts';
 import { mlx } from './mlx.ts';
 import type { Packed, Scheme } from './packed.ts';
 import { type RefusedLayer, refusedLayers } from './refused.ts';
 import { scaled } from './scaled.ts';
 
-const SCHEMES: readonly Scheme[] = [gptq, mlx, bitsandbytes4, bitsandbytes8, scaled, mxfp4, fp4, compressed];
+const SCHEMES: readonly Scheme[] = [gptq, mlx, mlxFloats, bitsandbytes4, bitsandbytes8, scaled, mxfp4, fp4, compressed];
 
 /** Endings of tensors that stand beside codes; without any of them there is nothing to look for. */
 const BESIDE =

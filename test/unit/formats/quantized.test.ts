@@ -198,6 +198,30 @@ describe('a quantized matrix', () => {
     await shows({ 'w.weight': small, 'w.weight_scale': f32([], [7]) }, [2, 4], type, Array<number>(8).fill(7));
   });
 
+  // The arithmetic of MLX's own `fp_dequantize`: codes from the lowest bits on; scales of groups of 16 are E4M3, of 32 powers of two.
+  for (const [mode, size, bits, scale, value] of [
+    ['NVFP4', 16, 4, 0x3c, 1.5],
+    ['MXFP4', 32, 4, 129, 4],
+    ['MXFP8', 32, 8, 126, 0.5],
+  ] as const)
+    it(`of MLX in ${mode} is shown dequantized`, async () => {
+      const [rows, groups] = [3, 2];
+      const own = codes(rows * groups * size, bits).map((each) => (bits === 8 ? each & 0x77 : each));
+      const small = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
+      const of4 = (each: number) => (each & 8 ? -1 : 1) * small[each & 7]!;
+      const of8 = (each: number) =>
+        each >> 3 === 0 ? (each & 7) * 2 ** -9 : (1 + (each & 7) / 8) * 2 ** (((each >> 3) & 15) - 7);
+      await shows(
+        {
+          'w.weight': { dtype: 'U32', shape: [rows, (groups * size * bits) / 32], data: words(own, bits) },
+          'w.scales': u8([rows, groups], new Array(rows * groups).fill(scale)),
+        },
+        [rows, groups * size],
+        mode,
+        own.map((each) => value * (bits === 4 ? of4(each) : of8(each))),
+      );
+    });
+
   it('of MXFP4 is shown dequantized', async () => {
     const values = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6];
     const q = codes(64, 4);
