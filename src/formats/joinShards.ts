@@ -1,6 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { Checkpoint, TensorInfo } from './checkpoint.ts';
-import type { FileSource } from './fileSource.ts';
+import type { Checkpoint, FileIdentity, TensorInfo } from './checkpoint.ts';
 import type { OpenContext } from './format.ts';
 import type { ShardIndex } from './shardIndex.ts';
 
@@ -15,13 +14,21 @@ interface JoinedTensor extends TensorInfo {
   readonly inShard: TensorInfo;
 }
 
-/** The checkpoint whose tensors lie in `paths`, as `index` says; `shards` are the names that it calls these by. */
+/** The files that one checkpoint is spread over. */
+export interface Shards {
+  /** What errors call them together: the index, or what the user named. */
+  readonly name: string;
+  /** Where they are, and what the index calls them. */
+  readonly paths: readonly string[];
+  readonly shards: readonly string[];
+  /** Which tensor is in which; without it, each shard is believed. */
+  readonly index?: ShardIndex & { readonly identity: FileIdentity };
+}
+
+/** The checkpoint whose tensors lie in these shards. */
 export async function joinShards(
-  source: FileSource,
-  index: ShardIndex,
-  shards: readonly string[],
-  paths: readonly string[],
-  { path, remarks, openPart, allowance }: OpenContext,
+  { name, paths, shards, index }: Shards,
+  { path, remarks, openPart, allowance }: Pick<OpenContext, 'path' | 'remarks' | 'openPart' | 'allowance'>,
 ): Promise<Checkpoint> {
   const parts: Checkpoint[] = [];
   const close = async () => {
@@ -34,16 +41,17 @@ export async function joinShards(
       for (const each of opened) if (each.status === 'rejected') throw each.reason;
     }
     for (const part of parts) allowance.spend(JOINED_BYTES * part.tensors.length);
-    const tensors = joinTensors(source.name, index, shards, parts);
+    const own = index ? [index.identity] : [];
+    const tensors = joinTensors(name, index, shards, parts, own.length);
     const left = parts.reduce((sum, part) => sum + part.tensors.length, 0) - tensors.length;
-    const files = [source.identity, ...parts.flatMap((part) => part.files)];
+    const files = [...own, ...parts.flatMap((part) => part.files)];
     return {
       path,
       format: parts[0]?.format ?? 'safetensors',
       files,
       bytes: files.reduce((sum, file) => sum + file.size, 0),
       tensors,
-      metadata: new Map([...parts.flatMap((part) => [...part.metadata]), ...index.metadata]),
+      metadata: new Map([...parts.flatMap((part) => [...part.metadata]), ...(index?.metadata ?? [])]),
       warnings: [
         ...remarks,
         ...new Set(parts.flatMap((part) => part.warnings)),
@@ -65,21 +73,30 @@ export async function joinShards(
 }
 
 function joinTensors(
-  indexName: string,
-  { shardOf }: ShardIndex,
+  name: string,
+  index: ShardIndex | undefined,
   shards: readonly string[],
   parts: readonly Checkpoint[],
+  firstFile: number,
 ): JoinedTensor[] {
-  const missing = new Map(shardOf);
+  const missing = new Map(index?.shardOf);
+  const taken = new Set<string>();
   const tensors: JoinedTensor[] = [];
-  // The index itself is file 0.
-  let file = 1;
+  let file = firstFile;
   for (const [i, part] of parts.entries()) {
     for (const inShard of part.tensors) {
-      if (shardOf.get(inShard.name) !== shards[i] || !missing.delete(inShard.name)) continue;
-      const { name, shape, dtype, bytes } = inShard;
+      const { name: tensor, shape, dtype, bytes } = inShard;
+      if (index && (index.shardOf.get(tensor) !== shards[i] || !missing.delete(tensor))) continue;
+      if (!index && taken.has(tensor))
+        throw new RankscopeError(
+          'malformed',
+          name,
+          `two of its shards hold the tensor ${JSON.stringify(tensor)}`,
+          'They do not belong together: open them one by one, each in a folder of its own',
+        );
+      taken.add(tensor);
       const storage = `${i}/${inShard.storage}`;
-      tensors.push({ name, shape, dtype, bytes, storage, file: file + inShard.file, shard: part, inShard });
+      tensors.push({ name: tensor, shape, dtype, bytes, storage, file: file + inShard.file, shard: part, inShard });
     }
     file += part.files.length;
   }
@@ -87,7 +104,7 @@ function joinTensors(
   if (first)
     throw new RankscopeError(
       'malformed',
-      indexName,
+      name,
       `it says that ${JSON.stringify(first[0])} is in ${first[1]}, which does not hold it`,
       'The index and its shards do not belong together: download them again',
     );

@@ -10,21 +10,27 @@ import { MAX_FOLDER_ENTRIES } from './limits.ts';
 import { withModelFolder } from './modelFolder.ts';
 import { unpackQuantized } from './quantized/unpack.ts';
 import { FILE_FORMATS, FORMATS } from './registry.ts';
+import { firstOfSet, openShardSet, shardRemark, shardSetOf } from './shardSet.ts';
 
 export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Opens a checkpoint file, a shard index, or the folder of a model (its index before its single file). Reads directories only, no
- * values. The caller closes what it gets.
+ * Opens a checkpoint file, a shard index, any shard of a set without an index (as the whole set), or the folder of a model (its index
+ * before its single file). Reads directories only, no values. The caller closes what it gets.
  * @throws RankscopeError that names the file, what was found and what to do.
  */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
   throwIfCancelled(options.signal, path);
   const stats = await attempt(path, () => stat(path));
   const file = stats.isDirectory() ? join(path, await entryOf(path)) : path;
-  const checkpoint = await openFile(file, FORMATS, { path, allowance: new Allowance(path), signal: options.signal });
+  const whole = { path, allowance: new Allowance(path), signal: options.signal };
+  const set = await shardSetOf(file);
+  const checkpoint =
+    set && !set.indexed
+      ? await openShardSet(set, { ...whole, openPart: (part) => openFile(part, FILE_FORMATS, whole) })
+      : await openFile(file, FORMATS, whole, set && [shardRemark(set)]);
   try {
     return await withModelFolder(await unpackQuantized(checkpoint, options.signal), options.signal);
   } catch (error) {
@@ -38,13 +44,14 @@ async function openFile(
   file: string,
   formats: readonly Format[],
   whole: Pick<OpenContext, 'path' | 'allowance' | 'signal'>,
+  more: readonly string[] = [],
 ): Promise<Checkpoint> {
   const source = await openFileSource(file);
   try {
     whole.allowance.widen(source.size);
     const { format, remarks } = await detect(source, formats, whole);
     const openPart = (part: string) => openFile(part, FILE_FORMATS, whole);
-    return await format.open(source, { ...whole, remarks, openPart });
+    return await format.open(source, { ...whole, remarks: [...remarks, ...more], openPart });
   } catch (error) {
     await source.close();
     throw error;
@@ -59,6 +66,8 @@ async function entryOf(folder: string): Promise<string> {
     const name = format.entryOf?.(names);
     if (name !== undefined) return name;
   }
+  const shard = firstOfSet(names);
+  if (shard !== undefined) return shard;
   const known = names.filter((name) => FORMATS.some((format) => hasExtension(name, format.extensions)));
   if (known.length === 1) return known[0]!;
   throw new RankscopeError(

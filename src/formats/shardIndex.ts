@@ -26,7 +26,8 @@ async function openShardIndex(source: FileSource, context: OpenContext): Promise
   if (shards.length > MAX_SHARDS)
     throw new RankscopeError('too-large', source.name, `it names ${shards.length} shards, more than ${MAX_SHARDS}`);
   const paths = await Promise.all(shards.map((shard) => siblingPath(source.name, shard, 'shard')));
-  const checkpoint = await joinShards(source, index, shards, paths, context);
+  const { identity, name } = source;
+  const checkpoint = await joinShards({ name, shards, paths, index: { ...index, identity } }, context);
   await source.close();
   return checkpoint;
 }

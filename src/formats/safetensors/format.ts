@@ -66,18 +66,11 @@ async function openSafetensors(source: FileSource, { path, remarks, signal, allo
       files: [source.identity],
       tensors,
       metadata: header.metadata,
-      warnings: [...remarks, ...shardRemark(source.name, path), ...warnings],
+      warnings: [...remarks, ...warnings],
       security: [],
     },
     [source],
   );
-}
-
-/** A shard opened on its own is a part of a model; those of an index are opened under its path. */
-function shardRemark(file: string, path: string): string[] {
-  const [, number, count] = /-(\d{5})-of-(\d{5})\.safetensors$/.exec(file) ?? [];
-  if (!number || !count || count === '00001' || file !== path) return [];
-  return [`This is shard ${Number(number)} of ${Number(count)}; open its folder or index to see the whole model.`];
 }
 
 function headerLength(head: Uint8Array): bigint {

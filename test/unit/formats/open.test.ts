@@ -68,6 +68,64 @@ describe('opening', () => {
     await checkpoint.close();
   });
 
+  it('takes the shards of a set without an index for one model, by their folder or by any of them', async () => {
+    folder.write('model-00001-of-00002.safetensors', ONE);
+    folder.write('model-00002-of-00002.safetensors', TWO);
+    folder.write('config.json', '{}');
+    for (const path of [
+      folder.path(),
+      folder.path('model-00001-of-00002.safetensors'),
+      folder.path('model-00002-of-00002.safetensors'),
+    ])
+      assert.deepEqual(await names(path), ['a', 'b']);
+    const checkpoint = await openCheckpoint(folder.path());
+    assert.deepEqual(checkpoint.warnings, []);
+    assert.deepEqual(
+      checkpoint.tensors.map(({ file }) => checkpoint.files[file]?.path),
+      ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'].map((name) => folder.path(name)),
+    );
+    const values = new Float32Array(2);
+    await checkpoint.read(checkpoint.tensors[1]!, 0, values);
+    assert.deepEqual([...values], [3, 4]);
+    await checkpoint.close();
+  });
+
+  it('takes safetensors before pickles where both are in shards', async () => {
+    folder.write('model-00001-of-00002.safetensors', ONE);
+    folder.write('model-00002-of-00002.safetensors', TWO);
+    folder.write('pytorch_model-00001-of-00003.bin', 'x');
+    folder.write('pytorch_model-00002-of-00003.bin', 'x');
+    assert.deepEqual(await names(folder.path()), ['a', 'b']);
+  });
+
+  it('names the shards of a set that are missing, and shows the others', async () => {
+    folder.write('model-00002-of-00003.safetensors', TWO);
+    const checkpoint = await openCheckpoint(folder.path());
+    assert.deepEqual(
+      checkpoint.tensors.map(({ name }) => name),
+      ['b'],
+    );
+    assert.match(
+      checkpoint.warnings.join(),
+      /2 of 3 shards are missing \(model-00001-of-00003\.safetensors, model-00003-of-00003\.safetensors\)/,
+    );
+    await checkpoint.close();
+  });
+
+  it('refuses shards of a set that hold the same tensor', async () => {
+    folder.write('model-00001-of-00002.safetensors', ONE);
+    folder.write('model-00002-of-00002.safetensors', ONE);
+    await rejectsWith(openCheckpoint(folder.path()), 'malformed', /two of its shards hold the tensor "a"/);
+  });
+
+  it('opens a shard by itself where an index stands beside it, and says so', async () => {
+    folder.write('model-00002-of-00002.safetensors', TWO);
+    folder.write('model.safetensors.index.json', INDEX);
+    const checkpoint = await openCheckpoint(folder.path('model-00002-of-00002.safetensors'));
+    assert.deepEqual(checkpoint.warnings, ['This is shard 2 of 2; open its folder or index to see the whole model.']);
+    await checkpoint.close();
+  });
+
   it('follows the links of the local hub cache', async () => {
     const root = 'models--me--mine';
     folder.write(`${root}/blobs/111`, ONE);
