@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { decodeFloats, ENCODED_BYTES, type Encoding } from '../../src/base/encoding.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import type { Backend, EntrySums, Matrix } from '../../src/engine/backend.ts';
+import { openWebgpu } from '../../src/engine/webgpu/open.ts';
 import { BACKENDS } from './backends.ts';
 import { taken } from './device.ts';
 
@@ -11,7 +12,7 @@ const SQUARES_TOLERANCE = 1e-6;
 
 for (const { name, open } of BACKENDS) {
   describe(`stored numbers on ${name}`, function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     let backend: Backend;
     before(async () => {
       backend = await open();
@@ -90,6 +91,39 @@ for (const { name, open } of BACKENDS) {
       const matrix: Matrix = await backend.allocate(rows, cols);
       const sums: EntrySums = await backend.uploadStored(matrix, 0, rows, encoding, (out) => out.set(bytes));
       return { values: await taken(backend, matrix), sums };
+    }
+  });
+}
+
+if (BACKENDS.some(({ name }) => name === 'webgpu')) {
+  describe('stored numbers on webgpu, over several buffers', function () {
+    this.timeout(120_000);
+
+    for (const encoding of ENCODINGS) {
+      it(`${encoding}: pieces that end within a word and within a buffer`, async () => {
+        const [rows, cols] = [41, 37];
+        // Five rows to a buffer, so that most begin at an odd place in the bytes.
+        const backend = await openWebgpu({ threads: 1, software: true, bindingBytes: 5 * 4 * cols });
+        const bytes = randomBytes(encoding, rows * cols);
+        const matrix = await backend.allocate(rows, cols);
+        let squares = 0;
+        for (const [row, count] of [
+          [3, 20],
+          [0, 3],
+          [23, 18],
+        ] as const) {
+          const from = row * cols * ENCODED_BYTES[encoding];
+          const sums = await backend.uploadStored(matrix, row, count, encoding, (out) =>
+            out.set(bytes.subarray(from, from + out.length)),
+          );
+          squares += sums.squares;
+        }
+        const right = expected(encoding, bytes);
+        assertSameBits(await taken(backend, matrix), right);
+        const sum = right.reduce((total, value) => total + value * value, 0);
+        assert.ok(Math.abs(squares - sum) <= SQUARES_TOLERANCE * sum);
+        await backend.close();
+      });
     }
   });
 }

@@ -76,7 +76,7 @@ describe('tensors that torch stores in other ways', () => {
     await withCheckpoint(folder.path('quantized.pt'), async (checkpoint) => {
       const int8 = checkpoint.tensors.find(({ name }) => name === 'int8')!;
       assert.equal(int8.dtype, 'F32 (I8)');
-      assert.equal(checkpoint.readStored?.(int8, 0, 4), undefined);
+      assert.equal(checkpoint.readStored?.(int8, 0, new Uint8Array(4)), undefined);
       const noise = await checkpoint.quantizationDeviation?.(int8, 0, 30);
       assert.ok(Math.abs(noise! - 0.05 / Math.sqrt(12)) < 1e-8);
     });
