@@ -1,8 +1,9 @@
+import { basename } from 'node:path';
 import { RankscopeError } from '../base/errors.ts';
 import type { ByteSource } from './byteSource.ts';
 import type { Format, OpenContext } from './format.ts';
 import { HEAD_BYTES } from './limits.ts';
-import { refuseOthers } from './others.ts';
+import { refuseFolders, refuseOthers } from './others.ts';
 import { isZip, openZip } from './zip/archive.ts';
 
 export interface Detection {
@@ -19,6 +20,7 @@ export async function detect(
   formats: readonly Format[],
   { signal, allowance }: Pick<OpenContext, 'signal' | 'allowance'>,
 ): Promise<Detection> {
+  refuseFolders(source.name, [basename(source.name)]);
   const head = await source.read(0, Math.min(HEAD_BYTES, source.size), signal);
   const named = formats.find((format) => extensionOf(source.name, format) !== undefined);
   // The named format is asked first: where two could recognize a file, its name decides.

@@ -8,6 +8,7 @@ import { attempt, openFileSource } from './fileSource.ts';
 import type { Format, OpenContext } from './format.ts';
 import { MAX_FOLDER_ENTRIES } from './limits.ts';
 import { withModelFolder } from './modelFolder.ts';
+import { refuseFolders } from './others.ts';
 import { unpackQuantized } from './quantized/unpack.ts';
 import { FILE_FORMATS, FORMATS } from './registry.ts';
 import { firstOfSet, openShardSet, shardRemark, shardSetOf } from './shardSet.ts';
@@ -66,6 +67,7 @@ async function entryOf(folder: string): Promise<string> {
     const name = format.entryOf?.(names);
     if (name !== undefined) return name;
   }
+  refuseFolders(folder, names);
   const shard = firstOfSet(names);
   if (shard !== undefined) return shard;
   const known = names.filter((name) => FORMATS.some((format) => hasExtension(name, format.extensions)));

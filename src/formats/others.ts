@@ -36,6 +36,30 @@ export function refuseOthers(source: ByteSource, head: Uint8Array, named: Format
   if (!named && isText) fail('this is a text file, not a checkpoint', '');
 }
 
+/**
+ * Refuses the checkpoints of other libraries that are whole folders, by the names in the folder, or by the one file of it that was named.
+ * @throws RankscopeError 'unsupported'
+ */
+export function refuseFolders(path: string, names: readonly string[]): void {
+  for (const { is, what, remedy } of FOLDERS)
+    if (names.some((name) => is.test(name))) throw new RankscopeError('unsupported', path, `this is ${what}`, remedy);
+}
+
+const TO_ARRAYS = 'Load it with JAX and write its arrays with safetensors.flax.save_file or numpy.savez';
+const FOLDERS: readonly { readonly is: RegExp; readonly what: string; readonly remedy: string }[] = [
+  {
+    is: /^(manifest\.ocdbt|ocdbt\.process_\d+|_CHECKPOINT_METADATA|_sharding)$/,
+    what: 'an Orbax checkpoint, whose arrays are in an OCDBT database, which is not read',
+    remedy: TO_ARRAYS,
+  },
+  { is: /^(\.zarray|\.zgroup|zarr\.json)$/, what: 'a Zarr array or group, which is not read', remedy: TO_ARRAYS },
+  {
+    is: /\.distcp$/,
+    what: 'a checkpoint of torch.distributed, whose tensors are in pieces',
+    remedy: 'Put it together with: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER model.pt',
+  },
+];
+
 const UNPACK = 'Unpack it and open what is in it';
 const OTHERS: readonly (readonly [magic: string, what: string, remedy: string])[] = [
   ['\x1f\x8b', 'a gzip archive', UNPACK],

@@ -205,6 +205,18 @@ describe('opening', () => {
     it(`refuses the index ${content}`, () =>
       rejectsWith(openCheckpoint(folder.write('model.safetensors.index.json', content)), 'malformed', /index\.json/));
 
+  const folders: Record<string, readonly [name: string, says: RegExp]> = {
+    'an Orbax checkpoint': ['manifest.ocdbt', /Orbax checkpoint.*safetensors\.flax/],
+    'a Zarr array': ['.zarray', /Zarr/],
+    'a checkpoint of torch.distributed': ['__0_0.distcp', /torch\.distributed.*dcp_to_torch/],
+  };
+  for (const [what, [name, says]] of Object.entries(folders))
+    it(`calls ${what} what it is, by its folder and by its file`, async () => {
+      const file = folder.write(`in/${name}`, Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(20)]));
+      folder.write('in/training.pt', 'x');
+      for (const path of [folder.path('in'), file]) await rejectsWith(openCheckpoint(path), 'unsupported', says);
+    });
+
   it('opens a file of another name for what it is', async () => {
     assert.deepEqual(await names(folder.write('weights.dat', ONE)), ['a']);
   });
