@@ -171,8 +171,8 @@ async function compareLayer(
   for (const { members } of groups) {
     const columns = members.reduce((sum, { factors }) => sum + factors.rank, 0);
     const together = columns <= MOST_COLUMNS;
-    if (!together) remarks.push(`its ranks add up to ${columns}: only each adapter alone is measured`);
-    for (const part of together ? [members] : members.map((member) => [member])) {
+    if (!together) remarks.push(`its ranks add up to ${columns}: adapters are compared two by two, and not added up`);
+    for (const part of together ? [members] : inTwos(members)) {
       throwIfCancelled(signal, first.name);
       const found = await compareUpdates(
         first.update.target,
@@ -180,6 +180,7 @@ async function compareLayer(
         signal,
       );
       for (const [place, { index, matrix }] of part.entries()) {
+        if (updates[index]) continue;
         updates[index] = updateFinding(matrix, found, place);
         totals.add(index, updates[index].norm);
       }
@@ -201,6 +202,13 @@ async function compareLayer(
     merged,
     ...(remarks.length > 0 ? { remark: remarks.join('; ') } : {}),
   };
+}
+
+/** Each alone, and each two whose ranks together are not too many. */
+function inTwos(members: readonly Member[]): Member[][] {
+  const pairs = members.flatMap((one, place) => members.slice(place + 1).map((other) => [one, other]));
+  const few = pairs.filter((pair) => pair.reduce((sum, { factors }) => sum + factors.rank, 0) <= MOST_COLUMNS);
+  return [...members.map((member) => [member]), ...few];
 }
 
 interface Member {

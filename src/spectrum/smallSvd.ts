@@ -81,15 +81,15 @@ async function orthonormalBasis(columns: Columns, breathe: () => Promise<void>) 
 
 /** One sweep over all pairs of columns; false once all are orthogonal to working precision. */
 async function rotateAll(x: Columns, j: Columns, breathe: () => Promise<void>): Promise<boolean> {
-  const largest = Math.max(0, ...x.map((column) => dot(column, column)));
+  const squares = x.map((column) => dot(column, column));
+  const largest = Math.max(0, ...squares);
   // What the rounding of so long a sum may leave of an inner product that is zero.
   const rounding = EPSILON * x.length;
   let rotated = false;
   for (let p = 0; p < x.length - 1; p++) {
     await breathe();
     for (let q = p + 1; q < x.length; q++) {
-      const alpha = dot(x[p]!, x[p]!);
-      const beta = dot(x[q]!, x[q]!);
+      const [alpha, beta] = [squares[p]!, squares[q]!];
       const gamma = dot(x[p]!, x[q]!);
       // The second bound leaves alone what is rounding beside the largest: such columns would be turned for ever.
       if (Math.abs(gamma) <= rounding * Math.max(Math.sqrt(alpha * beta), rounding * largest)) continue;
@@ -97,6 +97,8 @@ async function rotateAll(x: Columns, j: Columns, breathe: () => Promise<void>): 
       const zeta = (beta - alpha) / (2 * gamma);
       const t = (zeta < 0 ? -1 : 1) / (Math.abs(zeta) + Math.hypot(1, zeta));
       const c = 1 / Math.hypot(1, t);
+      squares[p] = Math.max(0, alpha - t * gamma);
+      squares[q] = Math.max(0, beta + t * gamma);
       rotate(x[p]!, x[q]!, c, c * t);
       rotate(j[p]!, j[q]!, c, c * t);
     }

@@ -67,7 +67,7 @@ describe('parts of adapters of any shapes', function () {
       fc.asyncProperty(tensors, tensors, async (...both) => {
         const paths = both.map((given, index) => {
           const named = Object.entries(given).map(([name, [shape, stream]]) => {
-            const length = shape.reduce((product, side) => product * side, 1);
+            const length = shape.reduce<number>((product, side) => product * side, 1);
             return [name, { shape, values: Array.from({ length }, () => stream.next().value as number) }] as const;
           });
           return folder.write(`${run}-${index}.safetensors`, f32File(Object.fromEntries(named)));

@@ -291,6 +291,34 @@ describe('a comparison of adapters', function () {
     assert.match(remarks.join('\n'), /In 1 of 2 layers their shapes differ/);
   });
 
+  it('goes on in twos where all ranks together are too many', async () => {
+    const random = seededRandom(1);
+    const values = Array.from({ length: 320 }, () => random.normal());
+    const names = Array.from({ length: 33 }, (_, k) => `task${k}`);
+    const factors = names.flatMap((name, k) => [
+      [`x.lora_A.${name}.weight`, { shape: [16, 20], values: values.map((value) => value + k) }] as const,
+      [`x.lora_B.${name}.weight`, { shape: [20, 16], values }] as const,
+    ]);
+    const many = folder.write('many.safetensors', f32File(Object.fromEntries(factors)));
+    const two = folder.write('two.safetensors', f32File(Object.fromEntries(factors.slice(0, 4))));
+    const [layer] = (await compare(many)).layers;
+    assert.equal(layer!.remark, 'its ranks add up to 528: adapters are compared two by two, and not added up');
+    assert.deepEqual([layer!.pairs.length, layer!.merged], [(33 * 32) / 2, null]);
+    assert.deepEqual(layer!.pairs[0], (await compare(two)).layers[0]!.pairs[0]);
+  });
+
+  it('refuses by name a rank that is too high for that', async () => {
+    const ones = (...shape: readonly [number, number]) => ({
+      shape,
+      values: Array<number>(shape[0] * shape[1]).fill(1),
+    });
+    const high = folder.write('high.safetensors', f32File({ 'x.lora_A': ones(513, 600), 'x.lora_B': ones(600, 513) }));
+    const { layers, skipped } = await compare(adapter('a', { x: [600, 600, 1, 1] }), high);
+    assert.equal(layers[0]!.updates[1], null);
+    const reason = 'its rank 513 is above the 512 up to which updates are compared';
+    assert.deepEqual(skipped, [{ adapter: 1, name: 'x', reason }]);
+  });
+
   it('leaves out by name what is broken, and goes on', async () => {
     const a = adapter('a', { x: [4, 5, 2, 1], y: [4, 4, 2, 1] });
     const b = folder.write(
