@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { decodeFloats, ENCODED_BYTES } from '../../../src/base/encoding.ts';
+import { openCheckpoint } from '../../../src/formats/open.ts';
+import { storedRows } from '../../../src/service/storedRows.ts';
+import { checkpointPath } from '../formats/checkpointFiles.ts';
+
+/** One of every format and type that has them. */
+const FOLDERS = [
+  'stories260K-hf',
+  'stories260K-gguf',
+  'stories260K-sharded',
+  'llama2c-stories260K',
+  'retsim-dtypes',
+  'guesslang-tfjs',
+  'magika',
+  'magika-tfjs',
+  'silero-vad',
+  'textgenrnn',
+  'kquants-gguf',
+];
+const MOST = 5000;
+
+describe('rows as they are stored', function () {
+  this.timeout(60_000);
+
+  for (const folder of FOLDERS) {
+    it(`of every tensor in ${folder} stand for the values that are read`, async function () {
+      const root = checkpointPath(this, folder);
+      for (const file of readdirSync(root)) {
+        const checkpoint = await openCheckpoint(path.join(root, file)).catch(() => undefined);
+        for (const tensor of checkpoint?.tensors ?? []) {
+          const cols = tensor.shape.reduce((product, size) => product * size, 1);
+          const stored = storedRows(checkpoint!, { tensor, cols, offset: 0 });
+          if (!stored) continue;
+          const count = Math.min(cols, MOST);
+          const bytes = new Uint8Array(count * ENCODED_BYTES[stored.encoding]);
+          await stored.read(0, bytes);
+          const [found, right] = [new Float32Array(count), new Float32Array(count)];
+          decodeFloats(stored.encoding, bytes, found);
+          await checkpoint!.read(tensor, 0, right);
+          assert.deepEqual(found, right, `${file}: ${tensor.name}`);
+        }
+        await checkpoint?.close();
+      }
+    });
+  }
+
+  it('are to be had of plain floats, and not of blocks', async function () {
+    const plain = await openCheckpoint(checkpointPath(this, 'stories260K-hf/model.safetensors'));
+    const blocks = await openCheckpoint(checkpointPath(this, 'kquants-gguf'));
+    const has = ({ checkpoint, dtype }: { checkpoint: typeof plain; dtype: RegExp }) =>
+      checkpoint.tensors
+        .filter((tensor) => dtype.test(tensor.dtype))
+        .map((tensor) => storedRows(checkpoint, { tensor, cols: tensor.shape.at(-1) ?? 1, offset: 0 }) !== undefined);
+    assert.ok(has({ checkpoint: plain, dtype: /^F32$/ }).includes(true));
+    assert.ok(!has({ checkpoint: plain, dtype: /^F32$/ }).includes(false));
+    assert.ok(has({ checkpoint: blocks, dtype: /^Q/ }).includes(false));
+    assert.ok(!has({ checkpoint: blocks, dtype: /^Q/ }).includes(true));
+    await Promise.all([plain.close(), blocks.close()]);
+  });
+});
