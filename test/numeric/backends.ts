@@ -22,8 +22,12 @@ const chosen = (engine: string) => async () => {
 /** Chromium brings a GPU that the processor imitates; a test machine has no other. */
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
-async function onSoftwareGpu(): Promise<Backend> {
+export function useSoftwareGpu(): void {
   if (existsSync(SWIFTSHADER)) process.env.VK_ICD_FILENAMES ??= SWIFTSHADER;
+}
+
+async function onSoftwareGpu(): Promise<Backend> {
+  useSoftwareGpu();
   return await chosen('webgpu')();
 }
 

@@ -54,7 +54,7 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
       step(0);
       return await work(step);
     } catch (error) {
-      commands.abandon();
+      await commands.abandon();
       throw error;
     }
   };

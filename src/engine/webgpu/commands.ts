@@ -42,25 +42,27 @@ export class Commands {
   private readonly inFlight: Promise<undefined>[] = [];
   private failure: RankscopeError | undefined;
   private reportFailure: (error: RankscopeError) => void = () => {};
-  private readonly failed: Promise<never>;
+  /** Rejects when the device fails. */
+  private failed = this.watch();
 
   constructor(
     private readonly device: GPUDevice,
     private readonly kernels: Kernels,
   ) {
-    this.failed = new Promise((_, reject) => {
-      this.reportFailure = reject;
-    });
-    this.failed.catch(() => {});
     this.uniforms = device.createBuffer({
       size: SLOT * SLOTS,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
-    device.addEventListener('uncapturederror', (event) => {
-      this.fail(event.error.message);
+    const remedy = 'Run again: another engine is taken when this one keeps failing';
+    device.addEventListener('uncapturederror', ({ error }) => {
+      if (error instanceof GPUOutOfMemoryError)
+        this.fail('too-large', 'the GPU has no memory left for what the matrix becomes', 'Choose the cpu engine');
+      else this.fail('engine', error.message, remedy);
     });
     void device.lost.then(({ message }) => {
-      this.fail(`the device was lost${message && ` (${message})`}`);
+      // Also where memory ran out before: this time there is no way back.
+      this.failure = undefined;
+      this.fail('engine', `the device was lost${message && ` (${message})`}`, remedy);
     });
   }
 
@@ -171,9 +173,15 @@ export class Commands {
     while (this.inFlight.length > 0) await this.orFailure(this.inFlight.shift());
   }
 
-  /** Forgets what is recorded and not yet submitted, after a cancellation. */
-  abandon(): void {
+  /** Forgets what is recorded and not yet submitted, after a cancellation; a device whose memory ran out can go on after that. */
+  async abandon(): Promise<void> {
     this.forget();
+    if (this.failure?.code !== 'too-large') return;
+    // Whatever was to use the buffers that could not be had fails as well, until here.
+    await this.device.queue.onSubmittedWorkDone();
+    if (this.failure.code !== 'too-large') return;
+    this.failure = undefined;
+    this.failed = this.watch();
   }
 
   throwIfFailed(): void {
@@ -226,13 +234,16 @@ export class Commands {
     for (const buffer of this.garbage.splice(0)) buffer.destroy();
   }
 
-  private fail(found: string): void {
-    this.failure ??= new RankscopeError(
-      'engine',
-      'webgpu',
-      found,
-      'Run again: another engine is taken when this one keeps failing',
-    );
+  private watch(): Promise<never> {
+    const failed = new Promise<never>((_, reject) => {
+      this.reportFailure = reject;
+    });
+    failed.catch(() => {});
+    return failed;
+  }
+
+  private fail(code: 'engine' | 'too-large', found: string, remedy: string): void {
+    this.failure ??= new RankscopeError(code, 'webgpu', found, remedy);
     this.reportFailure(this.failure);
   }
 

@@ -79,7 +79,8 @@ export async function reflectAll(
 ): Promise<void> {
   for (const [i, { at, reflector }] of [...reflectors].reverse().entries()) {
     step(i / reflectors.length);
-    await reflectLeft(context, reflector, part(target, at, 0), { transpose: false });
+    // A reflector of the band ends with the triangle, however tall the matrix.
+    await reflectLeft(context, reflector, part(target, at, 0, reflector.v.cols), { transpose: false });
   }
 }
 

@@ -67,6 +67,13 @@ export async function svd(
   const hold = (...matrices: readonly GpuMatrix[]) => held.push(() => context.release(...matrices));
   hold(tall);
   try {
+    // What may be too large for a binding is asked for before any work is done.
+    const left = context.single(m, rank);
+    hold(left);
+    const right = context.single(n, rank);
+    hold(right);
+    const kept = allocateReflectors(context, n);
+    held.push(() => context.commands.release(...kept.chunks.map(({ buffer }) => buffer)));
     const first = isTall(tall) ? await factorQr(context, tall, true, (share) => step(0.2 * share)) : undefined;
     if (first) {
       hold(first.r);
@@ -74,14 +81,9 @@ export async function svd(
     }
     const band = await reduceToBand(context, first?.r ?? tall, true, (share) => step(0.2 + 0.3 * share));
     held.push(() => releaseBand(context, band));
-    const kept = allocateReflectors(context, n);
-    held.push(() => context.commands.release(...kept.chunks.map(({ buffer }) => buffer)));
     const bidiagonal = await chaseBulges(context, band.band, n, (share) => step(0.5 + 0.1 * share), kept);
     const triplets = await processor.bidiagonalTriplets(bidiagonal, rank, { signal: options.signal });
 
-    const left = context.single(m, rank);
-    const right = context.single(n, rank);
-    hold(left, right);
     context.commands.clear(left.blocks[0]!.buffer);
     await context.commands.write(left.blocks[0]!.buffer, 0, triplets.left);
     await context.commands.write(right.blocks[0]!.buffer, 0, triplets.right);
