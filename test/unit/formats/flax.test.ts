@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { openCheckpoint } from '../../../src/formats/open.ts';
-import { flaxBytes, SAMPLE } from './flaxBytes.ts';
+import { chunked, type FlaxTree, flaxBytes, SAMPLE } from './flaxBytes.ts';
 import { testFolder } from './folder.ts';
 import { readAll, withCheckpoint } from './readAll.ts';
 import { rejectsWith } from './rejectsWith.ts';
@@ -19,6 +19,32 @@ describe('a Flax msgpack file', () => {
       assert.deepEqual(checkpoint.tensors[0]?.shape, [2, 3]);
     });
     assert.equal(await withCheckpoint(folder.path(), ({ tensors }) => tensors.length), 3);
+  });
+
+  it('gives an array that is in pieces as one', async () => {
+    const w = chunked([3, 2], 'float32', new Float32Array([1, 2, 3, 4]), new Float32Array([5, 6]));
+    const path = folder.write('a.msgpack', flaxBytes({ params: { w, step: 3, after: SAMPLE } }));
+    await withCheckpoint(path, async (checkpoint) => {
+      assert.deepEqual(checkpoint.tensors[0]?.shape, [3, 2]);
+      const values = await readAll(checkpoint);
+      assert.deepEqual(Object.keys(values).slice(0, 2), ['params.w', 'params.after.params.dense.kernel']);
+      assert.deepEqual(values['params.w'], [1, 2, 3, 4, 5, 6]);
+      const out = new Float32Array(3);
+      await checkpoint.read(checkpoint.tensors[0]!, 2, out);
+      assert.deepEqual([...out], [3, 4, 5]);
+    });
+  });
+
+  it('is refused when the pieces of an array differ in type, or miss some', async () => {
+    const two = chunked([6], 'float32', new Float32Array(4), new Float32Array(2));
+    const other = { shape: [2], type: 'int32', data: new Int32Array(2) };
+    const { chunks } = two as { chunks: FlaxTree };
+    for (const [bad, says] of [
+      [{ ...two, chunks: { ...chunks, 1: other } }, /differ in type/],
+      [{ ...two, chunks: { 0: chunks[0]! } }, /"w".*\[6\].*16 bytes/],
+      [{ ...two, chunks: { 0: chunks[0]!, 2: chunks[1]! } }, /out of order/],
+    ] as const)
+      await rejectsWith(openCheckpoint(folder.write('a.msgpack', flaxBytes({ w: bad }))), 'malformed', says);
   });
 
   it('is refused when it is cut off anywhere', async () => {

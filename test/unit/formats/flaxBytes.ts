@@ -1,5 +1,5 @@
-/** Nested maps with arrays as leaves. */
-export type FlaxTree = { readonly [key: string]: FlaxTree | FlaxArray };
+/** Nested maps with arrays as leaves, and marks and small numbers beside them. */
+export type FlaxTree = { readonly [key: string]: FlaxTree | FlaxArray | true | number };
 export interface FlaxArray {
   readonly shape: readonly number[];
   readonly type: string;
@@ -17,7 +17,9 @@ export const SAMPLE: FlaxTree = {
 };
 
 /** What flax.serialization.to_bytes writes. */
-export function flaxBytes(tree: FlaxTree | FlaxArray): Buffer {
+export function flaxBytes(tree: FlaxTree[string]): Buffer {
+  if (typeof tree === 'number') return Buffer.from([tree]);
+  if (tree === true) return Buffer.from([0xc3]);
   if (isArray(tree)) return arrayBytes(tree);
   const entries = Object.entries(tree);
   return Buffer.concat([
@@ -43,4 +45,14 @@ function arrayBytes({ shape, type, data }: FlaxArray): Buffer {
 
 function text(value: string): Buffer {
   return Buffer.concat([Buffer.from([0xa0 | value.length]), Buffer.from(value)]);
+}
+
+/** An array in pieces, as flax writes those above 2^30 bytes. */
+export function chunked(shape: readonly number[], type: string, ...pieces: ArrayBufferView[]): FlaxTree {
+  const chunks = pieces.map((data) => ({ shape: [(data as Float32Array).length], type, data }));
+  return {
+    __msgpack_chunked_array__: true,
+    shape: Object.fromEntries(shape.map((size, i) => [i, size])),
+    chunks: Object.fromEntries(chunks.map((chunk, i) => [i, chunk])),
+  };
 }

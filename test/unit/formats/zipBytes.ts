@@ -1,7 +1,7 @@
 import { type Zippable, zipSync } from 'fflate';
 
 /** A zip archive of these files, stored unless `level` says how hard to deflate. */
-export function zipBytes(files: Readonly<Record<string, Uint8Array>>, level: 0 | 6 = 0): Buffer {
+export function zipBytes(files: Readonly<Record<string, Uint8Array>>, level: 0 | 1 | 6 = 0): Buffer {
   return Buffer.from(zipSync(files as Zippable, { level, mtime: new Date(2020, 1, 1) }));
 }
 
@@ -9,7 +9,7 @@ export function zipBytes(files: Readonly<Record<string, Uint8Array>>, level: 0 |
 export function torchZip(
   object: Uint8Array,
   storages: Readonly<Record<string, readonly number[]>>,
-  level: 0 | 6 = 0,
+  level: 0 | 1 | 6 = 0,
 ): Buffer {
   const data = Object.entries(storages).map(([key, values]) => [
     `archive/data/${key}`,
