@@ -4,6 +4,9 @@ import { type GpuMatrix, part, type View, whole } from './gpuMatrix.ts';
 /** Columns of a panel; the panel kernel is written for no more. */
 export const PANEL = 32;
 
+/** One workgroup has so small a part of a device: it takes so much longer than the same work spread over it. */
+const PANEL_SHARE = 16;
+
 /** The block reflector I - V T V^T of one panel, and the triangle R the panel became. Schreiber and Van Loan 1989. */
 export interface BlockReflector {
   /** w x m: V by columns, each contiguous. */
@@ -35,7 +38,8 @@ export async function factorPanel(context: Context, panel: View, side: 'columns'
   await context.operations.copy(whole(v), panel, {
     transposed: side === 'columns',
   });
-  await context.commands.dispatch({ file: 'panelQr' }, [buffer(v), buffer(r), buffer(tau)], [m, w, 0, 0], [1, 1]);
+  const work = PANEL_SHARE * 4 * m * w * w;
+  await context.commands.dispatch({ file: 'panelQr' }, [buffer(v), buffer(r), buffer(tau)], [m, w, 0, 0], [1, 1], work);
   await context.operations.multiply(whole(gram), whole(v), whole(v), {
     transposeB: true,
   });
