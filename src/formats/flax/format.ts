@@ -12,11 +12,24 @@ import { type MsgpackArray, MsgpackSearch } from './msgpack.ts';
 export const flax: Format = {
   name: 'flax',
   extensions: ['.msgpack'],
-  // Msgpack has no magic number: a map whose first key is a short text is all there is to see.
-  recognizes: () => false,
+  recognizes: beginsAsFlax,
   entryOf: (names) => ['flax_model.msgpack'].find((name) => names.includes(name)),
   open: openFlax,
 };
+
+/** Msgpack has no magic number: a map whose first key is a short text, with a map or an array as its value, is all there is to see. */
+function beginsAsFlax(head: Uint8Array): boolean {
+  const [code = 0] = head;
+  const key = code > 0x80 && code < 0x90 ? 1 : code === 0xde ? 3 : code === 0xdf ? 5 : head.length;
+  const length = (head[key] ?? 0) - 0xa0;
+  if (length < 1 || length > 31) return false;
+  const value = head[key + 1 + length] ?? 0;
+  const isArray = (value >= 0xc7 && value <= 0xc9) || (value >= 0xd4 && value <= 0xd8);
+  return (
+    /^[\w./-]+$/.test(Buffer.from(head.subarray(key + 1, key + 1 + length)).toString('latin1')) &&
+    (isArray || (value >= 0x80 && value < 0x90) || value === 0xde || value === 0xdf)
+  );
+}
 
 async function openFlax(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
   const arrays = await new MsgpackSearch(source, allowance, signal).run();

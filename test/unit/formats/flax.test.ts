@@ -21,6 +21,14 @@ describe('a Flax msgpack file', () => {
     assert.equal(await withCheckpoint(folder.path(), ({ tensors }) => tensors.length), 3);
   });
 
+  it('is known by its content, whatever its name', async () => {
+    for (const tree of [SAMPLE, { w: { shape: [2], type: 'float32', data: new Float32Array(2) } }])
+      await withCheckpoint(folder.write('weights.onnx', flaxBytes(tree)), ({ format, warnings }) => {
+        assert.equal(format, 'flax');
+        assert.match(warnings.join(), /ends in \.onnx, but its content is flax/);
+      });
+  });
+
   it('gives an array that is in pieces as one', async () => {
     const w = chunked([3, 2], 'float32', new Float32Array([1, 2, 3, 4]), new Float32Array([5, 6]));
     const path = folder.write('a.msgpack', flaxBytes({ params: { w, step: 3, after: SAMPLE } }));

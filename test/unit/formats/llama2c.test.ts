@@ -48,6 +48,14 @@ describe('a llama2.c file', () => {
         assert.equal(checkpoint.metadata.get('groupSize'), '2');
       }));
 
+  it('of any version is known by its content, whatever its name', async () => {
+    for (const version of [0, 1, 2] as const)
+      await withCheckpoint(folder.write('weights.gguf', llama2cBytes({ version, ownHead: true })), (checkpoint) => {
+        assert.equal(checkpoint.format, 'llama2.c');
+        assert.match(checkpoint.warnings.join(), /ends in \.gguf, but its content is llama2\.c/);
+      });
+  });
+
   it('of one byte more is none', async () => {
     const path = folder.write(
       'model.bin',

@@ -90,6 +90,16 @@ describe('opening', () => {
     await checkpoint.close();
   });
 
+  it('follows the links of the hub cache to shards without an index', async () => {
+    const root = 'models--me--mine';
+    for (const [i, content] of [ONE, TWO].entries()) {
+      folder.write(`${root}/blobs/${i}`, content);
+      folder.write(`${root}/snapshots/abc/.keep`, '');
+      symlinkSync(`../../blobs/${i}`, folder.path(`${root}/snapshots/abc/model-0000${i + 1}-of-00002.safetensors`));
+    }
+    assert.deepEqual(await names(folder.path(`${root}/snapshots/abc`)), ['a', 'b']);
+  });
+
   it('takes safetensors before pickles where both are in shards', async () => {
     folder.write('model-00001-of-00002.safetensors', ONE);
     folder.write('model-00002-of-00002.safetensors', TWO);
