@@ -28,7 +28,7 @@ export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal):
   const updates: AdapterUpdate[] = [];
   const refused: RefusedUpdate[] = [...(found?.refused ?? [])];
   const bases = new Map<string | undefined, string>();
-  const unread = new Set<string>();
+  const remarks = new Set<string>();
   const configurations = new Map<string | undefined, AdapterConfigurations>();
   for (const pair of found?.pairs ?? []) {
     const { target, adapter, stored, shape, rank, magnitude } = pair;
@@ -38,7 +38,9 @@ export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal):
       said = await adapterConfigurations(checkpoint, { adapter, peft: found?.naming === 'peft' }, signal);
       configurations.set(adapter, said);
       if (said.baseModel !== undefined) bases.set(adapter, said.baseModel);
-      for (const pattern of said.all.flatMap((each) => each.unread)) unread.add(pattern);
+      for (const { source, unread } of said.all)
+        if (unread.length > 0)
+          remarks.add(`patterns in ${source} are not understood, which leaves scales in doubt: ${listed(unread)}`);
     }
     const experts = expertsOf(pair, said.all);
     if (experts > 1) {
@@ -70,9 +72,7 @@ export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal):
       dora: magnitude !== undefined,
     });
   }
-  const remarks =
-    unread.size > 0 ? [`patterns that are not understood leave scales in doubt: ${listed([...unread])}`] : [];
-  return { naming: found?.naming ?? '', updates, refused, bases, remarks };
+  return { naming: found?.naming ?? '', updates, refused, bases, remarks: [...remarks] };
 }
 
 async function alphaOf(

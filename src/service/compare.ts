@@ -12,6 +12,7 @@ import type {
 import type { CallContext, StepProgress } from '../protocol/service.ts';
 import { compareUpdates, type FactoredUpdate, type UpdatesComparison } from '../spectrum/compareUpdates.ts';
 import { adapterLabels, comparisonRemarks } from './compareTexts.ts';
+import { ComparisonTotals } from './compareTotals.ts';
 import { type OpenCheckpoints, type Opened, refuseChanged } from './opened.ts';
 import { updateFactors } from './updateRows.ts';
 import { byLayer } from './workList.ts';
@@ -66,7 +67,7 @@ async function compare(
   const skipped: ComparisonSkipped[] = sources.flatMap(({ opened: { adapter } }, index) =>
     adapter.refused.map(({ target, reason }) => ({ adapter: index, name: target, reason })),
   );
-  const totals = new Totals(sources.length);
+  const totals = new ComparisonTotals(sources.length);
   const layers: ComparedLayer[] = [];
   const places = layersOf(sources);
   for (const [first, matrices] of places) {
@@ -153,7 +154,7 @@ function layerKey(target: string): string {
 interface LayerContext {
   readonly signal: AbortSignal | undefined;
   readonly skipped: ComparisonSkipped[];
-  readonly totals: Totals;
+  readonly totals: ComparisonTotals;
 }
 
 async function compareLayer(
@@ -186,7 +187,7 @@ async function compareLayer(
       }
       for (const pair of found.pairs) {
         const named = { first: part[pair.first]!.index, second: part[pair.second]!.index };
-        totals.addPair(named.first, named.second, pair);
+        totals.addPair({ ...pair, ...named });
         const { cosine, overlapLeft, overlapRight } = pair;
         pairs.push({ ...named, cosine, overlapLeft, overlapRight });
       }
@@ -252,57 +253,4 @@ function updateFinding({ name, update }: Adapted, { measures }: UpdatesCompariso
   const measured = measures[place]!;
   const { shape, rank, scale, dora } = update;
   return { matrix: name, shape, rank, scale, ...measured, dead: measured.norm === 0, ...(dora ? { dora } : {}) };
-}
-
-/** Sums over all layers. */
-class Totals {
-  /** Of the squared norms, by adapter. */
-  readonly squares: number[];
-  readonly #pairs = new Map<
-    string,
-    { first: number; second: number; inner: number; left: number[]; right: number[] }
-  >();
-
-  constructor(count: number) {
-    this.squares = Array<number>(count).fill(0);
-    for (let first = 0; first < count; first++)
-      for (let second = first + 1; second < count; second++)
-        this.#pairs.set(`${first} ${second}`, { first, second, inner: 0, left: [], right: [] });
-  }
-
-  add(index: number, norm: number): void {
-    this.squares[index]! += norm * norm;
-  }
-
-  addPair(
-    first: number,
-    second: number,
-    {
-      inner,
-      overlapLeft,
-      overlapRight,
-    }: Pick<UpdatesComparison['pairs'][number], 'inner' | 'overlapLeft' | 'overlapRight'>,
-  ): void {
-    const pair = this.#pairs.get(`${first} ${second}`)!;
-    pair.inner += inner;
-    if (overlapLeft !== null) pair.left.push(overlapLeft);
-    if (overlapRight !== null) pair.right.push(overlapRight);
-  }
-
-  pairs(): ComparedPair[] {
-    return [...this.#pairs.values()].map(({ first, second, inner, left, right }) => {
-      const norms = Math.sqrt(this.squares[first]! * this.squares[second]!);
-      return {
-        first,
-        second,
-        cosine: norms > 0 ? Math.max(-1, Math.min(1, inner / norms)) : null,
-        overlapLeft: mean(left),
-        overlapRight: mean(right),
-      };
-    });
-  }
-}
-
-function mean(values: readonly number[]): number | null {
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -1,5 +1,5 @@
 import type { AdapterComparison, ComparedLayer, ComparedPair, ComparedUpdate } from '../../src/model/comparison.ts';
-import { chanceOverlap, formatCosine, formatOverlap, mergedText, updateText } from '../comparisonMeasures.ts';
+import { chanceOverlap, formatCosine, formatOverlap, updateText } from '../comparisonMeasures.ts';
 import { element, fill } from '../dom.ts';
 import { formatPercent, formatShape, formatValue, NONE } from '../format.ts';
 import { firstPlace, showTable } from './table.ts';
@@ -45,7 +45,7 @@ export function createComparisonLayer(
       showUpdates(updates, comparison, layer, places[0], hooks);
       showPairs(pairs, comparison, layer, places[1]);
       merged.textContent = layer.merged
-        ? `The sum of all updates holds 99 % of its energy in rank ${mergedText(layer)} that keeping all of them takes. Its norm is ${formatValue(layer.merged.norm)}.`
+        ? `The sum of all updates holds 99 % of its energy in rank ${layer.merged.rank}; kept side by side, they take rank ${layer.merged.concatenated}. Its norm is ${formatValue(layer.merged.norm)}.`
         : 'Nothing to add up here.';
     },
   };

@@ -132,6 +132,21 @@ describe('the kinds of adapters', function () {
     );
   });
 
+  it('whose scales depend on a pattern that is not understood are shown with that doubt', async () => {
+    const path = folder.write(
+      'adapter_model.safetensors',
+      f32File({
+        'x.lora_A.weight': { shape: [1, 2], values: [1, 1] },
+        'x.lora_B.weight': { shape: [2, 1], values: [1, 1] },
+      }),
+    );
+    folder.write('adapter_config.json', JSON.stringify({ r: 1, lora_alpha: 2, alpha_pattern: { '(x+)+': 3 } }));
+    const { warnings } = await service.open({ path });
+    const doubt = 'patterns in adapter_config.json are not understood, which leaves scales in doubt: (x+)+';
+    assert.deepEqual(warnings, [doubt]);
+    assert.deepEqual((await service.compare({ paths: [path, path] })).remarks.at(-1), doubt);
+  });
+
   it('of many experts of one tensor are refused: the factors of all stand side by side', async () => {
     const factors = (layer: string) => ({
       [`base_model.model.${layer}.lora_A.weight`]: { shape: [4, 2], values: Array<number>(8).fill(1) },

@@ -281,6 +281,19 @@ describe('a comparison of adapters', function () {
       near(found, truth, 'pair');
   });
 
+  it('says nothing of two that have no layer in common but that', async () => {
+    const { pairs, remarks, layers } = await compare(
+      adapter('a', { x: [4, 5, 2, 1] }),
+      adapter('b', { y: [4, 5, 2, 1] }),
+    );
+    assert.deepEqual(pairs, [{ first: 0, second: 1, cosine: null, overlapLeft: null, overlapRight: null }]);
+    assert.match(remarks.join(), /No layer is adapted by two of them/);
+    assert.deepEqual(
+      layers.map(({ name }) => name),
+      ['x', 'y'],
+    );
+  });
+
   it('says where shapes differ, and compares nothing there', async () => {
     const a = adapter('a', { x: [4, 5, 2, 1], y: [4, 4, 2, 1] });
     const b = adapter('b', { x: [4, 6, 2, 2], y: [4, 4, 2, 2] });
