@@ -46,7 +46,7 @@ describe('the event loop of the extension host', () => {
     assert.ok(longest!.ms < 16, told);
     // On two busy cores: 5 ms (the timer's own period), 23 ms and now and then 60 ms, which VS Code takes for itself.
     assert.ok(usual < 16, `median: ${usual} ms`);
-    assert.ok(rare < 100, `99th percentile: ${rare} ms; idle: ${idle.rare} ms`);
+    assert.ok(rare < Math.max(100, 5 * idle.rare), `99th percentile: ${rare} ms; idle: ${idle.rare} ms`);
   };
 
   it('is never held by this extension for 16 ms during a run', async () => {

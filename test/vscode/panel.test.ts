@@ -84,8 +84,10 @@ describe('the rank plan', () => {
     assert.ok(plan.totals.parametersAfter < plan.totals.parametersBefore);
     assert.ok(statSync(out.fsPath).size < statSync(session.path).size);
     assert.match(readFileSync(path.join(folder, 'smaller.py'), 'utf8'), /import torch/);
-    for (const { predictedError, measuredError } of report.matrices) {
-      assert.ok(Math.abs(measuredError - predictedError) <= 1e-3 * Math.max(predictedError, 1e-3));
+    for (const { name, predictedError, measuredError } of report.matrices) {
+      // The prediction is the least there can be; a sketch ends within 1 % of it.
+      const isNear = measuredError >= 0.999 * predictedError && measuredError <= 1.01 * predictedError + 1e-6;
+      assert.ok(isNear, `${name}: ${measuredError} measured, ${predictedError} predicted`);
     }
     await eventually('the result', () => {
       const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;

@@ -105,6 +105,31 @@ function serveFolder(folder: string): Promise<Server> {
   });
 }
 
+/**
+ * Posts messages to a page in their order; those that come while the driver is busy go together.
+ * As text: the driver takes minutes to walk through a hundred thousand findings, and the editor sends JSON as well.
+ */
+function poster(page: Page): (message: unknown) => Promise<void> {
+  const waiting: string[] = [];
+  let posting: Promise<void> | undefined;
+  const postAll = async () => {
+    try {
+      while (waiting.length > 0) {
+        await page.evaluate((texts) => {
+          for (const text of texts) window.postMessage(JSON.parse(text), '*');
+        }, waiting.splice(0));
+      }
+    } finally {
+      posting = undefined;
+    }
+  };
+  return (message) => {
+    waiting.push(JSON.stringify(message));
+    posting ??= postAll();
+    return posting;
+  };
+}
+
 async function openPage<Calls extends { [Name in keyof Calls]: { params: unknown; result: unknown } }, Update>(
   browser: Browser,
   origin: string,
@@ -120,11 +145,10 @@ async function openPage<Calls extends { [Name in keyof Calls]: { params: unknown
     if (message.type() === 'error') faults.push(message.text());
   });
   let deliver: (message: unknown) => void = () => undefined;
+  const post = poster(page);
   const host = servePage<Calls, Update>(
     {
-      // As text: the driver takes minutes to walk through a hundred thousand findings, and the editor sends JSON as well.
-      postMessage: (message) =>
-        page.evaluate((text) => window.postMessage(JSON.parse(text), '*'), JSON.stringify(message)),
+      postMessage: (message) => post(message),
       onMessage(listener) {
         deliver = listener;
         return { dispose: () => undefined };
