@@ -9,11 +9,9 @@ import { Comparison } from './comparison.ts';
 
 const VIEW_TYPE = 'rankscope.comparison';
 
-/** Opens the page of a comparison beside what is being worked on, and begins. */
+/** Opens the page of a comparison, and begins. */
 export function openComparison(workbench: Workbench, paths: readonly string[]): void {
-  const panel = vscode.window.createWebviewPanel(VIEW_TYPE, 'Adapters', vscode.ViewColumn.Active, {
-    retainContextWhenHidden: false,
-  });
+  const panel = vscode.window.createWebviewPanel(VIEW_TYPE, 'Adapters', vscode.ViewColumn.Active);
   showComparison(workbench, panel, paths);
 }
 
