@@ -18,6 +18,11 @@ export class Allowance {
     private left = MAX_DIRECTORY_BYTES,
   ) {}
 
+  /** What is left. */
+  get remaining(): number {
+    return this.left;
+  }
+
   /** Adds what a file of this size is worth. */
   widen(fileBytes: number): void {
     this.left += fileBytes * SHARE_OF_FILE;

@@ -34,7 +34,10 @@ export const MAX_FOLDER_ENTRIES = 100_000;
 export const MAX_GGUF_NAME = 65_535;
 
 /** A GGUF header. Vocabularies of 256,000 entries with their merges take about 20 MB. */
-export const MAX_GGUF_HEADER = 256 << 20;
+export const MAX_GGUF_HEADER = 64 << 20;
+
+/** Metadata entries of a GGUF file. Real ones have some 50, with a tokenizer's as well. */
+export const MAX_GGUF_ENTRIES = 10_000;
 
 /** Entries of a zip archive; a PyTorch file has one per tensor storage. */
 export const MAX_ZIP_ENTRIES = 300_000;

@@ -1,5 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
+import { Allowance } from '../allowance.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { type FileSource, openFileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
@@ -27,12 +28,16 @@ interface BlockTensor extends StoredTensor {
   readonly type: GgmlType;
 }
 
-async function openGguf(source: FileSource, { path, remarks, signal }: OpenContext): Promise<Checkpoint> {
-  const first = await readHeader(source, signal);
+async function openGguf(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
+  const first = await readHeader(source, allowance, signal);
   const sources = [source];
   try {
     for (const part of otherParts(source.name, first)) sources.push(await openFileSource(part));
-    const headers = [first, ...(await Promise.all(sources.slice(1).map((part) => readHeader(part, signal))))];
+    const headers = [first];
+    for (const part of sources.slice(1)) {
+      allowance.widen(part.size);
+      headers.push(await readHeader(part, allowance, signal));
+    }
     const tensors = headers.flatMap((header, file) =>
       header.tensors.map((tensor) => toStored(tensor, file, sources[file]!)),
     );
@@ -104,11 +109,19 @@ function refuseRepeats(file: string, tensors: readonly TensorInfo[]): void {
 }
 
 /** The header's length is written nowhere: read some, and four times as much while that is not enough. */
-async function readHeader(source: FileSource, signal: AbortSignal | undefined): Promise<GgufHeader> {
+async function readHeader(
+  source: FileSource,
+  allowance: Allowance,
+  signal: AbortSignal | undefined,
+): Promise<GgufHeader> {
   const most = Math.min(source.size, MAX_GGUF_HEADER);
   for (let length = Math.min(1 << 20, most); ; length = Math.min(4 * length, most)) {
+    // What an attempt took is free again when it is given up.
+    const attempt = new Allowance(source.name, allowance.remaining);
     try {
-      return parseGgufHeader(source.name, await source.read(0, length, signal), source.size);
+      const header = parseGgufHeader(source.name, await source.read(0, length, signal), source.size, attempt);
+      allowance.spend(allowance.remaining - attempt.remaining);
+      return header;
     } catch (error) {
       if (!(error instanceof NeedMore)) throw error;
       if (length < most) continue;

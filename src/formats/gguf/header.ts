@@ -1,5 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { MAX_GGUF_NAME, MAX_TENSORS } from '../limits.ts';
+import type { Allowance } from '../allowance.ts';
+import { MAX_GGUF_ENTRIES, MAX_GGUF_NAME, MAX_TENSORS } from '../limits.ts';
 import { Cursor } from './cursor.ts';
 import { GGML_TYPES, type GgmlType } from './types.ts';
 
@@ -44,7 +45,7 @@ const SHOWN_TEXT = 2000;
  * each other as ggml itself demands.
  * @throws NeedMore when `bytes` end inside the header; RankscopeError 'malformed' or 'unsupported'.
  */
-export function parseGgufHeader(file: string, bytes: Uint8Array, size: number): GgufHeader {
+export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, allowance: Allowance): GgufHeader {
   const malformed = (found: string) =>
     new RankscopeError('malformed', file, found, 'It is damaged or cut off: copy or download it again');
   /** A number of things of at least `least` bytes each, which the file must have room for. */
@@ -72,6 +73,7 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number): 
   if (tensorCount > MAX_TENSORS)
     throw new RankscopeError('too-large', file, `it has ${tensorCount} tensors; at most ${MAX_TENSORS} are read`);
   const pairCount = within(cursor.count(), 13, 'metadata entries');
+  if (pairCount > MAX_GGUF_ENTRIES) throw malformed(`it announces ${pairCount} metadata entries`);
 
   const name = () => {
     const length = within(cursor.count(), 1, 'bytes of text');
@@ -95,6 +97,7 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number): 
     const each = SCALAR_BYTES[inner];
     const count = within(cursor.count(), each ?? 4, 'array elements');
     if (each !== undefined) cursor.skip(count * each);
+    else if (inner === STRING) for (let i = 0; i < count; i++) cursor.skip(within(cursor.count(), 1, 'bytes of text'));
     else for (let i = 0; i < count; i++) value(inner, depth + 1);
     return `(${count} values)`;
   };
@@ -103,7 +106,9 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number): 
   for (let i = 0; i < pairCount; i++) {
     const key = name();
     if (metadata.has(key)) throw malformed(`the metadata key ${JSON.stringify(key)} occurs twice`);
-    metadata.set(key, value(cursor.u32(), 0));
+    const text = value(cursor.u32(), 0);
+    allowance.spend(100 + 2 * (key.length + text.length));
+    metadata.set(key, text);
   }
   const alignment = Number(metadata.get('general.alignment') ?? 32);
   if (!Number.isInteger(alignment) || alignment < 1 || alignment > 65536 || (alignment & (alignment - 1)) !== 0)
@@ -118,6 +123,7 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number): 
     const fail = (found: string) => malformed(`tensor ${JSON.stringify(tensor)} ${found}`);
     if (names.has(tensor)) throw fail('is listed twice');
     names.add(tensor);
+    allowance.spendTensor(3 * tensor.length, MAX_GGML_DIMENSIONS);
     const dimensions = cursor.u32();
     if (dimensions > MAX_GGML_DIMENSIONS)
       throw fail(`has ${dimensions} dimensions; GGUF allows ${MAX_GGML_DIMENSIONS}`);
