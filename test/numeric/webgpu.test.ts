@@ -69,6 +69,12 @@ else {
       }
     });
 
+    it('a rank that a matrix cannot have is refused', async () => {
+      await withMatrix(backend, new Float32Array(12).fill(1), 3, 4, async (on) => {
+        for (const rank of [0, 1.5, 4]) await assert.rejects(backend.svd(on, rank), { code: 'wrong-use' });
+      });
+    });
+
     it('columns too small for their squares disturb no other', async () => {
       const [rows, cols] = [80, 60];
       const data = matrixOf({ name: '', rows, cols, spectrum: 'weight' });

@@ -125,7 +125,15 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
       ),
 
     svd: (a, rank, routineOptions = {}) =>
-      routine('SVD', routineOptions, (step) => svd(context, open(a), rank, options.processor, routineOptions, step)),
+      routine('SVD', routineOptions, (step) => {
+        if (!Number.isInteger(rank) || rank < 1 || rank > Math.min(a.rows, a.cols))
+          throw new RankscopeError(
+            'wrong-use',
+            'webgpu',
+            `was asked for rank ${rank} of a ${a.rows} x ${a.cols} matrix`,
+          );
+        return svd(context, open(a), rank, options.processor, routineOptions, step);
+      }),
 
     async close() {
       live.clear();
