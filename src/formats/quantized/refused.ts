@@ -41,10 +41,8 @@ export function refusedLayers({ tensors }: Directory, known: ReadonlySet<TensorI
       // Floats of full width are no codes: a layer that is dense may have something called a scale beside it.
       if (!scales || known.has(scales) || /^(F64|F32|F16|BF16)$/.test(tensor.dtype)) continue;
       if (byModule.size === 0) fill(byModule, tensors.values());
-      const parts = (byModule.get(module) ?? [tensor, scales]).filter(
-        (part) => part.name !== `${module}.bias` && !known.has(part),
-      );
-      refused.push({ layout, parts });
+      const others = (byModule.get(module) ?? []).filter((part) => part.name !== `${module}.bias` && !known.has(part));
+      refused.push({ layout, parts: [...new Set([tensor, scales, ...others])] });
       break;
     }
   }

@@ -75,6 +75,32 @@ describe('a GGUF checkpoint in the form of Hugging Face', function () {
     });
   });
 
+  it('is what transformers’ own reader makes of stories260K in BF16, Q8_0 and Q4_0', async function () {
+    const files = ['BF16', 'Q8_0', 'Q4_0'].map((type) =>
+      checkpointPath(this, `stories260K-gguf/stories260K.${type}.gguf`),
+    );
+    const script = `
+import sys, torch
+from pathlib import Path
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+folder, *files = sys.argv[1:]
+for file in map(Path, files):
+    config = AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
+    with torch.device('meta'):
+        model = AutoModelForCausalLM.from_config(config)
+    tensors = load_gguf_checkpoint(str(file), return_tensors=True, model_to_load=model)['tensors']
+    save_file({name: value.float().contiguous() for name, value in tensors.items()}, f'{folder}/{file.stem}.safetensors')`;
+    python(this, ['torch', 'transformers', 'gguf', 'safetensors'], script, folder, ...files);
+    for (const file of files) {
+      const expected = await withCheckpoint(path.join(folder, `${path.parse(file).name}.safetensors`), readAll);
+      await withCheckpoint(file, async (checkpoint) => {
+        assert.deepEqual(await readAll(ggufForm(checkpoint)!.checkpoint), expected);
+      });
+    }
+  });
+
   it('has the same singular values, though its rows stand in another order', async function () {
     await withCheckpoint(checkpointPath(this, 'stories260K-gguf/stories260K.Q8_0.gguf'), async (checkpoint) => {
       const form = ggufForm(checkpoint)!.checkpoint;
