@@ -2,7 +2,7 @@
 const QUICK_MS = 10;
 const SLOW_MS = 50;
 /** Operations: what the slowest device does in a moment, and more than the fastest one does. */
-const LEAST = 2 ** 24;
+const LEAST = 2 ** 20;
 const MOST = 2 ** 38;
 const START = 2 ** 28;
 
@@ -23,7 +23,7 @@ export class Pace {
   learn(work: number, submitted: number, done: number): void {
     const took = done - Math.max(submitted, this.idleFrom);
     this.idleFrom = done;
-    if (took > SLOW_MS) this.limit = Math.max(LEAST, this.limit / 2);
+    if (took > SLOW_MS) this.limit = Math.max(LEAST, Math.min(this.limit / 2, (work * SLOW_MS) / 2 / took));
     // A submission that was no full one shows nothing about full ones.
     else if (took < QUICK_MS && work > this.limit / 4) this.limit = Math.min(MOST, this.limit * 2);
   }
