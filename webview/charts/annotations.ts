@@ -12,9 +12,16 @@ export interface Level {
   readonly color: string;
 }
 
+interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
 interface Content {
   readonly marks: readonly Mark[];
   readonly levels: readonly Level[];
+  /** The points of the curve, from left to right. */
+  readonly points: readonly Point[];
   /** Whether marks carry their labels. */
   readonly labelled: boolean;
   readonly theme: Theme;
@@ -82,35 +89,57 @@ interface Layout {
   readonly levels: readonly (Box | undefined)[];
 }
 
-/** The places of all labels on a chart as large as it is when they are asked for. */
-function layoutOf({ marks, levels, labelled, theme }: Content): (chart: Chart) => Layout {
-  return ({ ctx, scales, chartArea: area }) => {
-    const positions = marks.map(({ rank }) => scales.x!.getPixelForValue(rank));
-    const placed = placeMarks(marks, positions, area.left, area.right);
-    if (levels.length === 0) return { marks: placed, levels: [] };
-    ctx.save();
-    ctx.font = `${FONT_SIZE}px ${theme.font}`;
-    const widthOf = (text: string) => ctx.measureText(text).width + 2 * PADDING;
-    const labels = placed.flatMap(({ label, shift }, index): Box[] => {
-      if (!labelled || label === '') return [];
-      const center = positions[index]! + shift;
-      const bottom = area.top + widthOf(label) + 2 * PADDING;
-      return [{ left: center - LABEL_HEIGHT / 2, right: center + LABEL_HEIGHT / 2, top: area.top, bottom }];
-    });
-    const lines = [
-      ...positions.filter((_, index) => placed[index]!.line).map((at) => ({ ...area, left: at, right: at + 1 })),
-      ...levels
-        .map(({ value }) => scales.y!.getPixelForValue(value))
-        .map((at) => ({ ...area, top: at, bottom: at + 1 })),
-    ];
-    const sizes = levels.map((level) => ({
-      y: scales.y!.getPixelForValue(level.value),
-      width: widthOf(textOf(level)),
-      height: LABEL_HEIGHT,
-    }));
-    ctx.restore();
-    return { marks: placed, levels: placeLevels(sizes, { area, labels, lines }) };
+/** The places of all labels on a chart as large as it is when they are asked for, found once for each size. */
+function layoutOf(content: Content): (chart: Chart) => Layout {
+  let known: { readonly size: string; readonly layout: Layout } | undefined;
+  return (chart) => {
+    const { left, top, right, bottom } = chart.chartArea;
+    const { x, y } = chart.scales;
+    const size = String([left, top, right, bottom, x!.min, x!.max, y!.min, y!.max]);
+    if (known?.size !== size) known = { size, layout: laidOut(content, chart) };
+    return known.layout;
   };
+}
+
+function laidOut({ marks, levels, points, labelled, theme }: Content, { ctx, scales, chartArea: area }: Chart): Layout {
+  const positions = marks.map(({ rank }) => scales.x!.getPixelForValue(rank));
+  const placed = placeMarks(marks, positions, area.left, area.right);
+  if (levels.length === 0) return { marks: placed, levels: [] };
+  ctx.save();
+  ctx.font = `${FONT_SIZE}px ${theme.font}`;
+  const widthOf = (text: string) => ctx.measureText(text).width + 2 * PADDING;
+  const labels = placed.flatMap(({ label, shift }, index): Box[] => {
+    if (!labelled || label === '') return [];
+    const center = positions[index]! + shift;
+    const bottom = area.top + widthOf(label) + 2 * PADDING;
+    return [{ left: center - LABEL_HEIGHT / 2, right: center + LABEL_HEIGHT / 2, top: area.top, bottom }];
+  });
+  const lines = [
+    ...positions.filter((_, index) => placed[index]!.line).map((at) => ({ ...area, left: at, right: at + 1 })),
+    ...levels.map(({ value }) => scales.y!.getPixelForValue(value)).map((at) => ({ ...area, top: at, bottom: at + 1 })),
+  ];
+  const sizes = levels.map((level) => ({
+    y: scales.y!.getPixelForValue(level.value),
+    width: widthOf(textOf(level)),
+    height: LABEL_HEIGHT,
+  }));
+  ctx.restore();
+  const curve = boxesAlong(points, scales);
+  return { marks: placed, levels: placeLevels(sizes, { area, labels, lines, curve }) };
+}
+
+/** As many boxes around a curve as show where it goes. */
+const CURVE_BOXES = 100;
+
+function boxesAlong(points: readonly Point[], scales: Chart['scales']): Box[] {
+  const step = Math.max(1, Math.ceil(points.length / CURVE_BOXES));
+  const corners = points
+    .filter((_, index) => index % step === 0 || index === points.length - 1)
+    .map(({ x, y }) => ({ x: scales.x!.getPixelForValue(x), y: scales.y!.getPixelForValue(y) }));
+  return corners.slice(1).map((to, index) => {
+    const from = corners[index]!;
+    return { left: from.x, right: to.x + 1, top: Math.min(from.y, to.y) - 1, bottom: Math.max(from.y, to.y) + 1 };
+  });
 }
 
 /** From where the plugin would put the label's middle, on its line as far as that is in the chart, to where it belongs. */

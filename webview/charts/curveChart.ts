@@ -168,10 +168,10 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
   };
 }
 
-function annotationsIn({ marks, levels = [], labelled, theme, fullRank }: CurveOptions) {
+function annotationsIn({ marks, levels = [], points, labelled, theme, fullRank }: CurveOptions) {
   // An adapter's update has fewer values than its matrix has directions: a mark beyond them would stretch the axis.
   const inside = marks.filter(({ rank }) => rank <= fullRank);
-  return annotationsOf({ marks: inside, levels, labelled, theme });
+  return annotationsOf({ marks: inside, levels, points, labelled, theme });
 }
 
 function rankTick(value: number, logRank: boolean, fullRank: number): string | null {

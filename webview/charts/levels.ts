@@ -16,19 +16,26 @@ export interface LevelSize {
 /** Steps in which the place of a label is looked for. */
 const STEP = 6;
 
+/** What lies on a chart: its area, labels that must not be covered, and lines and a curve that had better not cross a label. */
+interface Scene {
+  readonly area: Box;
+  readonly labels: readonly Box[];
+  readonly lines: readonly Box[];
+  readonly curve: readonly Box[];
+}
+
 /**
- * Where the labels of `levels` go within `area`, one after the other: above or below their own line, where they cover nothing of
- * `labels` nor each other, and are crossed by none of `lines` as long as there is such a place; at the right end first. undefined for
- * one that has no room.
+ * Where the labels of `levels` go, one after the other: above or below their own line, where they cover no other label; where also no
+ * line and not the curve crosses them, or at least no line, as long as there is such a place; at the right end first. undefined for one
+ * that has no room.
  */
-export function placeLevels(
-  levels: readonly LevelSize[],
-  { area, labels, lines }: { readonly area: Box; readonly labels: readonly Box[]; readonly lines: readonly Box[] },
-): (Box | undefined)[] {
+export function placeLevels(levels: readonly LevelSize[], { area, labels, lines, curve }: Scene): (Box | undefined)[] {
   const taken = [...labels];
   return levels.map((level) => {
     const candidates = placesOf(level, area).filter((box) => taken.every((other) => !overlap(box, other)));
-    const place = candidates.find((box) => lines.every((line) => !overlap(box, line))) ?? candidates[0];
+    const uncrossed = candidates.filter((box) => lines.every((line) => !overlap(box, line)));
+    const clear = uncrossed.find((box) => curve.every((part) => !overlap(box, part)));
+    const place = clear ?? uncrossed[0] ?? candidates[0];
     if (place) taken.push(place);
     return place;
   });

@@ -9,29 +9,37 @@ const upright = (left: number): Box => ({ left, top: 10, right: left + 16, botto
 
 describe('the labels of levels', () => {
   it('lie at the right end above their line where nothing is there', () => {
-    const [place] = placeLevels([{ ...label, y: 100 }], { area, labels: [], lines: [] });
+    const [place] = placeLevels([{ ...label, y: 100 }], { area, labels: [], lines: [], curve: [] });
     assert.deepEqual(place, { left: 300, right: 400, top: 83, bottom: 99 });
   });
 
   it('make room for the labels of marks, whichever end they are at', () => {
     for (const labels of [[upright(62), upright(80)], [upright(380)], [upright(62), upright(384)]]) {
-      const [place] = placeLevels([{ ...label, y: 60 }], { area, labels, lines: [] });
+      const [place] = placeLevels([{ ...label, y: 60 }], { area, labels, lines: [], curve: [] });
       assert.ok(place && labels.every((other) => !overlap(place, other)), JSON.stringify(place));
     }
   });
 
   it('are crossed by a line only where there is no other place', () => {
     const line = (at: number): Box => ({ ...area, left: at, right: at + 1 });
-    const [free] = placeLevels([{ ...label, y: 60 }], { area, labels: [], lines: [line(350)] });
+    const [free] = placeLevels([{ ...label, y: 60 }], { area, labels: [], lines: [line(350)], curve: [] });
     assert.ok(free && free.right <= 350);
     const lines = [100, 180, 260, 340].map(line);
-    const [crossed] = placeLevels([{ ...label, y: 60 }], { area, labels: [], lines });
+    const [crossed] = placeLevels([{ ...label, y: 60 }], { area, labels: [], lines, curve: [] });
     assert.ok(crossed);
+  });
+
+  it('stay off the curve where there is a place that no line crosses either', () => {
+    const curve = [{ left: 200, top: 40, right: 400, bottom: 120 }];
+    const [place] = placeLevels([{ ...label, y: 100 }], { area, labels: [], lines: [], curve });
+    assert.ok(place && place.right <= 200, JSON.stringify(place));
   });
 
   it('are left out where every place is taken', () => {
     const everywhere = [{ left: 60, top: 0, right: 400, bottom: 300 }];
-    assert.deepEqual(placeLevels([{ ...label, y: 60 }], { area, labels: everywhere, lines: [] }), [undefined]);
+    assert.deepEqual(placeLevels([{ ...label, y: 60 }], { area, labels: everywhere, lines: [], curve: [] }), [
+      undefined,
+    ]);
   });
 
   it('never overlap a label or each other, and stay in the chart', () => {
@@ -47,7 +55,7 @@ describe('the labels of levels', () => {
         const labels = lefts.map(upright);
         const placed = placeLevels(
           asked.map((level) => ({ ...level, height: 16 })),
-          { area, labels, lines: [] },
+          { area, labels, lines: [], curve: [] },
         ).filter((box) => box !== undefined);
         for (const [index, box] of placed.entries()) {
           assert.ok(
