@@ -4,6 +4,7 @@ import type { Checkpoint } from '../checkpoint.ts';
 import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { lazySource } from '../lazySource.ts';
+import { memorySource } from '../memorySource.ts';
 import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { columnMajor, isRowMajor } from '../strided.ts';
 import { openZip, type ZipArchive } from '../zip/archive.ts';
@@ -44,13 +45,16 @@ export const npz: Format = {
 };
 
 async function openArray(archive: ZipArchive, name: string, signal: AbortSignal | undefined) {
-  const opened = await archive.open(name, signal);
-  const header = await readNpyHeader(opened, `its entry ${name}`, signal);
-  // A stored entry is read in place; a deflated one is closed here and begun anew when its values are wanted.
+  const what = `its entry ${name}`;
   const entry = archive.entries.get(name)!;
-  if (entry.method === 'stored') return { header, content: opened };
-  await opened.close();
-  return { header, content: lazySource(opened.name, entry.size, (signal) => archive.open(name, signal)) };
+  // A stored entry is read in place; a deflated one is decompressed from its begin when its values are wanted.
+  if (entry.method === 'stored') {
+    const content = await archive.open(name, signal);
+    return { header: await readNpyHeader(content, what, signal), content };
+  }
+  const start = memorySource(archive.source.name, await archive.start(name, signal));
+  const header = await readNpyHeader(start, what, signal);
+  return { header, content: lazySource(start.name, entry.size, (signal) => archive.open(name, signal)) };
 }
 
 function tensorOf(name: string, header: NpyHeader, source: ByteSource, size: number): StoredTensor | undefined {

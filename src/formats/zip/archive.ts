@@ -1,7 +1,7 @@
 import type { Allowance } from '../allowance.ts';
 import type { ByteSource } from '../byteSource.ts';
 import { readZipDirectory, type ZipEntry } from './directory.ts';
-import { entrySource } from './entrySource.ts';
+import { entrySource, entryStart } from './entrySource.ts';
 
 /** An opened zip archive. */
 export interface ZipArchive {
@@ -9,6 +9,8 @@ export interface ZipArchive {
   readonly entries: ReadonlyMap<string, ZipEntry>;
   /** The content of an entry that is there. */
   open(name: string, signal?: AbortSignal): Promise<ByteSource>;
+  /** The first bytes of a deflated entry, cheaper than to open it. */
+  start(name: string, signal?: AbortSignal): Promise<Uint8Array>;
   /** A short text entry (at most 64 KB); undefined where it is missing or longer. */
   text(name: string, signal?: AbortSignal): Promise<string | undefined>;
 }
@@ -40,6 +42,7 @@ function archiveOf(source: ByteSource, entries: ReadonlyMap<string, ZipEntry>): 
     source,
     entries,
     open,
+    start: (name, signal) => entryStart(source, entries.get(name)!, signal),
     async text(name, signal) {
       const size = entries.get(name)?.size;
       if (size === undefined || size > 65_536) return undefined;

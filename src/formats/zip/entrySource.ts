@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { createInflateRaw } from 'node:zlib';
+import { constants, createInflateRaw, inflateRawSync } from 'node:zlib';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { ByteSource } from '../byteSource.ts';
 import { CHUNK_BYTES } from '../limits.ts';
@@ -11,6 +11,36 @@ import type { ZipEntry } from './directory.ts';
  * @throws RankscopeError 'malformed' where the entry's own header contradicts the directory.
  */
 export async function entrySource(archive: ByteSource, entry: ZipEntry, signal?: AbortSignal): Promise<ByteSource> {
+  const stored = await storedSource(archive, entry, signal);
+  return entry.method === 'stored' ? stored : inflatedSource(stored, entry, archive);
+}
+
+/** Compressed bytes that the begin of an entry is made of. */
+const START_BYTES = 4096;
+
+/** The first bytes of a deflated entry, a few KB at least or all of them: many entries are looked at so without a stream for each. */
+export async function entryStart(archive: ByteSource, entry: ZipEntry, signal?: AbortSignal): Promise<Uint8Array> {
+  const stored = await storedSource(archive, entry, signal);
+  const bytes = await stored.read(0, Math.min(START_BYTES, stored.size), signal);
+  try {
+    return inflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
+  } catch (error) {
+    throw new RankscopeError(
+      'malformed',
+      archive.name,
+      `its entry ${entry.name} cannot be decompressed`,
+      'Copy or download it again',
+      { cause: error },
+    );
+  }
+}
+
+/** The bytes of an entry as they stand in the archive. */
+async function storedSource(
+  archive: ByteSource,
+  entry: ZipEntry,
+  signal: AbortSignal | undefined,
+): Promise<ByteSource> {
   const malformed = (found: string) =>
     new RankscopeError('malformed', archive.name, `its entry ${entry.name} ${found}`);
   if (entry.method === 'other')
@@ -28,8 +58,7 @@ export async function entrySource(archive: ByteSource, entry: ZipEntry, signal?:
   if (!sameName) throw malformed('has another name in its own header');
   const begin = entry.headerOffset + 30 + nameBytes + view.getUint16(28, true);
   if (begin + entry.compressedSize > entry.limit) throw malformed('overlaps what follows');
-  const stored = sliceSource(archive, begin, entry.compressedSize);
-  return entry.method === 'stored' ? stored : inflatedSource(stored, entry, archive);
+  return sliceSource(archive, begin, entry.compressedSize);
 }
 
 /** What ends the decompression that is open in an archive, unless it is at work: each holds a few hundred KB. */
