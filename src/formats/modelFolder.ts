@@ -27,7 +27,8 @@ export async function withModelFolder(base: Checkpoint, signal?: AbortSignal): P
     if (json) for (const key of keys) addText(metadata, `${name}: ${key}`, json, key);
   }
   const adapter = findAdapterPairs(base.tensors);
-  if (adapter?.pairs.length) metadata.set('adapter', `${adapter.pairs.length} low-rank pairs in the naming of ${adapter.naming}`);
+  if (adapter?.pairs.length)
+    metadata.set('adapter', `${adapter.pairs.length} low-rank pairs in the naming of ${adapter.naming}`);
   return metadata.size === base.metadata.size ? base : derived(base, { metadata });
 }
 
