@@ -38,6 +38,7 @@ export function codeAnswers(parser: PythonParser): CodeAnswers {
     },
     checkpoint: async ({ path, view }) => void checkpoints.set(path, new KnownCheckpoint(path, view)),
     findings: async ({ path, findings }) => checkpoints.get(path)?.add(findings),
+    forget: async ({ path }) => void checkpoints.delete(path),
     imports: async ({ keys }) => keys.flatMap((key) => model.parse(textOf(key)).imports.map(({ module }) => module)),
     hover: async ({ at, ...question }) => {
       const [text, known, others] = parts(question);

@@ -64,6 +64,7 @@ export interface CodeCalls {
   /** A checkpoint of which no findings are known yet. */
   checkpoint: { params: { path: string; view: ViewInCode }; result: void };
   findings: { params: { path: string; findings: readonly FindingInCode[] }; result: void };
+  forget: { params: { path: string }; result: void };
   /** The modules that texts import. */
   imports: { params: { keys: readonly string[] }; result: readonly string[] };
   hover: { params: Question & { at: { row: number; column: number; offset: number } }; result: HoverAnswer | null };

@@ -36,6 +36,7 @@ export class CodeTexts {
   async question(document: vscode.TextDocument): Promise<Question | undefined> {
     const sessions = await this.nearby.sessions();
     if (sessions.length === 0) return undefined;
+    this.thread.followOnly(sessions);
     await Promise.all(sessions.map((session) => this.thread.follow(session)));
     const others = document.languageId === 'python' ? await this.files.otherPrograms(document) : [];
     return { text: await this.files.reference(document), others, paths: sessions.map(({ path }) => path) };

@@ -88,6 +88,16 @@ export class CodeThread {
     return told;
   }
 
+  /** Forgets the checkpoints that are no longer among `sessions`. */
+  followOnly(sessions: readonly Session[]): void {
+    for (const [session, { off }] of this.sessions) {
+      if (sessions.includes(session)) continue;
+      off();
+      this.sessions.delete(session);
+      this.tell('forget', { path: session.path });
+    }
+  }
+
   dispose(): void {
     const worker = this.running?.worker;
     this.forget();
