@@ -176,7 +176,8 @@ export function gatherReflectors(source: usize, width: i32, count: i32, b: i32, 
 
 /** Until another group has done `ticks`; false when the work is to stop. */
 function waitFor(progress: usize, ticks: i32, sync: usize): bool {
-  for (let i = 0; i < 2000; i++) if (atomic.load<i32>(progress) >= ticks) return true;
+  // A tick takes microseconds: a thread that takes hundreds was taken away, and only then is it cheaper to sleep than to look.
+  for (let i = 0; i < 100000; i++) if (atomic.load<i32>(progress) >= ticks) return true;
   for (let done = atomic.load<i32>(progress); done < ticks; done = atomic.load<i32>(progress)) {
     if (askedToStop(sync)) return false;
     // Nobody rings: a busy machine may have taken the other thread away, and this one only steps aside for a while.

@@ -8,6 +8,9 @@ import { type Block, block, productTasks } from './product.ts';
  */
 export const panelWidth = (n: number): number => (n < 1280 ? 32 : 48);
 
+/** Columns of a panel where no chase follows, so that only the products count. */
+export const qrPanelWidth = (n: number): number => (n < 2048 ? panelWidth(n) : 96);
+
 /** `count` reflectors of `length` entries, I - V T V^T as a whole. */
 export interface Panel {
   /** V^T: count x length, a reflector in each row. */

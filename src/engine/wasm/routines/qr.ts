@@ -5,7 +5,7 @@ import {
   type Panel,
   type PanelRoom,
   panelRoom,
-  panelWidth,
+  qrPanelWidth,
   transposeTasks,
 } from './panel.ts';
 import { type Block, block, within } from './product.ts';
@@ -20,7 +20,7 @@ export interface QrRoom extends PanelRoom, ReflectRoom {
 
 /** @param keepQ whether the reflectors are kept, as `formQ` needs them */
 export function qrRoom(arena: Arena, m: number, n: number, threads: number, keepQ: boolean): QrRoom {
-  const width = panelWidth(n);
+  const width = qrPanelWidth(n);
   const shared = keepQ ? undefined : { v: arena.floats(width * m), t: arena.floats(width * width) };
   const panels = ranges(n, width).map(({ from, to }) => {
     const count = to - from;
