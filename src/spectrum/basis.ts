@@ -111,9 +111,9 @@ export class Basis {
 
   async #perturb(): Promise<void> {
     const values = await this.backend.download(this.newest);
-    const size = NOISE / Math.sqrt(this.newest.rows);
+    const size = NOISE * Math.sqrt(3 / this.newest.rows);
     await this.fill((out) => {
-      for (let i = 0; i < out.length; i++) out[i] = values[i]! + size * this.random.normal();
+      for (let i = 0; i < out.length; i++) out[i] = values[i]! + size * (2 * this.random.uniform() - 1);
     });
   }
 

@@ -4,6 +4,9 @@ import type { Backend, Matrix } from '../engine/backend.ts';
 import { Basis } from './basis.ts';
 import { transpose } from './transpose.ts';
 
+/** Vectors in a block from which on W^T times a block is as fast as the block's transpose times W. */
+const WIDE = 64;
+
 /**
  * Block Golub-Kahan-Lanczos bidiagonalisation of W (on the device) from a random orthonormal block on its shorter side, with full
  * reorthogonalisation (Golub, Luk and Overton 1981). With W or W^T, whichever is not wide, for A:
@@ -103,8 +106,10 @@ export class Bidiagonalization {
   /** The newest block of `to` = W or W^T times that of `from`. */
   private async multiply(transposed: boolean, from: Basis, to: Basis): Promise<void> {
     const { backend, matrix } = this;
-    if (!transposed) return backend.multiply(to.block, matrix, from.block);
-    // (from^T W)^T: engines read W along its rows, which is up to three times as fast as W^T from; turning the small block costs nothing.
+    if (!transposed || this.width >= WIDE) {
+      return backend.multiply(to.block, matrix, from.block, { transposeA: transposed });
+    }
+    // (from^T W)^T: with few vectors engines are up to three times as fast when they read W along its rows; turning a narrow block costs nothing.
     const turned = await backend.allocate(to.block.cols, to.block.rows);
     try {
       await backend.multiply(turned, from.block, matrix, { transposeA: true });

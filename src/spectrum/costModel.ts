@@ -9,11 +9,11 @@ export const OVERSAMPLING = 10;
 
 /**
  * Columns of a sketch's blocks, and of its basis when it is first looked at: blocks as wide as products are efficient at, and a basis that
- * suffices on spectra without a gap (Gaussian matrices settled at 2.6 to 2.8 times the rank).
+ * suffices on spectra without a gap (Gaussian matrices settled at 2.6 times the rank).
  */
 export function sketchSize(rank: number): { readonly width: number; readonly size: number } {
-  const width = Math.min(80, Math.max(16, 16 * Math.ceil(rank / 48)));
-  return { width, size: Math.max(3 * width, 2.8 * rank) };
+  const width = Math.min(96, Math.max(16, 16 * Math.ceil(rank / 48)));
+  return { width, size: Math.max(3 * width, 2.6 * rank) };
 }
 
 /**
