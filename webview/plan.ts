@@ -1,7 +1,7 @@
 import './styles/base.css';
 import './styles/plan.css';
 import { RankscopeError } from '../src/base/errors.ts';
-import type { Plan, PlanRequest } from '../src/model/plan.ts';
+import type { Plan, PlanRequest } from '../src/model/plan/plan.ts';
 import type { PlanCalls, PlanSnapshot } from '../src/protocol/page.ts';
 import { button, progressRing, select } from './controls.ts';
 import { element, fill, perFrame, setText } from './dom.ts';

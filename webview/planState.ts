@@ -1,4 +1,4 @@
-import type { Budget, Plan, PlannedMatrix, PlanRequest, Spread } from '../src/model/plan.ts';
+import type { Budget, Plan, PlannedMatrix, PlanRequest, Spread } from '../src/model/plan/plan.ts';
 
 /** How one kind of budget is written and moved: `scale` times the request's value is what the person sees. */
 export interface BudgetKind {

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { RankscopeError } from '../base/errors.ts';
-import { parsePlan } from '../model/parsePlan.ts';
-import type { Plan } from '../model/plan.ts';
+import { parsePlan } from '../model/plan/parsePlan.ts';
+import type { Plan } from '../model/plan/plan.ts';
 import type { ApplyReport } from '../protocol/service.ts';
 import {
   COMMON_HELP,

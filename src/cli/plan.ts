@@ -1,4 +1,4 @@
-import type { Budget, Plan } from '../model/plan.ts';
+import type { Budget, Plan } from '../model/plan/plan.ts';
 import {
   COMMON_HELP,
   type Command,

@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
 import { RankscopeError } from '../base/errors.ts';
-import type { ByteSource } from './byteSource.ts';
 import type { Format, OpenContext } from './format.ts';
 import { HEAD_BYTES } from './limits.ts';
 import { refuseFolders, refuseOthers } from './others.ts';
+import type { ByteSource } from './source/byteSource.ts';
 import { isZip, openZip } from './zip/archive.ts';
 
 export interface Detection {

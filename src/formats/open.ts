@@ -4,14 +4,14 @@ import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { Allowance } from './allowance.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { detect } from './detect.ts';
-import { attempt, openFileSource } from './fileSource.ts';
+import { withModelFolder } from './folder/modelFolder.ts';
+import { firstOfSet, openShardSet, shardRemark, shardSetOf } from './folder/shardSet.ts';
 import type { Format, OpenContext } from './format.ts';
 import { MAX_FOLDER_ENTRIES } from './limits.ts';
-import { withModelFolder } from './modelFolder.ts';
 import { refuseFolders } from './others.ts';
 import { unpackQuantized } from './quantized/unpack.ts';
 import { FILE_FORMATS, FORMATS } from './registry.ts';
-import { firstOfSet, openShardSet, shardRemark, shardSetOf } from './shardSet.ts';
+import { attempt, openFileSource } from './source/fileSource.ts';
 
 export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { RankscopeError } from '../base/errors.ts';
-import type { ByteSource } from './byteSource.ts';
 import type { Format } from './format.ts';
+import type { ByteSource } from './source/byteSource.ts';
 
 /**
  * Refuses a file that is known to be something else than a checkpoint, by what it is. `named` is the format that its name promises.

@@ -1,4 +1,5 @@
 import { flax } from './flax/format.ts';
+import { shardIndex } from './folder/shardIndex.ts';
 import type { Format } from './format.ts';
 import { gguf } from './gguf/format.ts';
 import { hdf5 } from './hdf5/format.ts';
@@ -8,7 +9,6 @@ import { npy, npz } from './numpy/format.ts';
 import { onnx } from './onnx/format.ts';
 import { pytorch } from './pytorch/format.ts';
 import { safetensors } from './safetensors/format.ts';
-import { shardIndex } from './shardIndex.ts';
 import { tensorflow } from './tensorflow/format.ts';
 import { tfjs } from './tfjs/format.ts';
 

@@ -1,8 +1,8 @@
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
-import type { ByteSource } from './byteSource.ts';
 import type { Checkpoint, TensorInfo } from './checkpoint.ts';
 import { bitsOf, decoderOf, swapByteOrder } from './decode.ts';
 import { CHUNK_BYTES } from './limits.ts';
+import type { ByteSource } from './source/byteSource.ts';
 import { readStrided } from './strided.ts';
 
 /** A tensor that lies in its source as it is in memory: row-major and without gaps, unless it has strides. */

@@ -1,5 +1,5 @@
-import type { Choice, Options } from './planOptions.ts';
-import { rankForLostShare } from './rankCost.ts';
+import type { Choice, Options } from './plan/planOptions.ts';
+import { rankForLostShare } from './plan/rankCost.ts';
 
 /** Two neighbours among growing choices: the last for which a condition still holds, and the first for which it does not. */
 export interface Boundary {

@@ -2,7 +2,7 @@ import type { EngineInfo } from '../base/engineInfo.ts';
 import type { ErrorData } from '../base/errors.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
 import type { MatrixFinding, Skipped } from '../model/findings.ts';
-import type { Plan, PlanRequest } from '../model/plan.ts';
+import type { Plan, PlanRequest } from '../model/plan/plan.ts';
 import type { CheckpointView, Spectrum } from './service.ts';
 
 /** What the inspector page shows, complete: the page asks for it once and can be thrown away and rebuilt at any time. */

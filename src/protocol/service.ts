@@ -1,7 +1,7 @@
 import type { EngineInfo } from '../base/engineInfo.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
 import type { Analysis, CheckpointSummary, MatrixFinding, Place, Skipped } from '../model/findings.ts';
-import type { Plan, PlanRequest } from '../model/plan.ts';
+import type { Plan, PlanRequest } from '../model/plan/plan.ts';
 
 /**
  * The use cases of Rankscope, declared once: the service implements them, the engine process serves them, the extension host and

@@ -1,9 +1,9 @@
 import type { EngineInfo } from '../base/engineInfo.ts';
 import { type ErrorCode, RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { updateOf } from '../model/adapters.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
 import type { Analysis, MatrixFinding, Provenance, Skipped } from '../model/findings.ts';
 import { nameMatcher } from '../model/globs.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 import type { AnalysisProgress, AnalyzeRequest, CallContext, EngineRequest } from '../protocol/service.ts';
 import { type Cache, type CacheEntry, noCache } from './cache.ts';
 import { cacheKey } from './cacheKey.ts';

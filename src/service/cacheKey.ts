@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint } from '../formats/checkpoint.ts';
 import { updateOf } from '../model/adapters.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
 import type { Provenance } from '../model/findings.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 import { CACHE_VERSION } from './cache.ts';
 
 /**

@@ -1,6 +1,5 @@
 import { type ErrorCode, RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { type AdapterUpdate, updateOf } from '../model/adapters.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
 import type {
   AdapterComparison,
   ComparedAdapter,
@@ -9,6 +8,7 @@ import type {
   ComparedUpdate,
   ComparisonSkipped,
 } from '../model/comparison.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 import type { CallContext, StepProgress } from '../protocol/service.ts';
 import { compareUpdates, type FactoredUpdate, type UpdatesComparison } from '../spectrum/compareUpdates.ts';
 import { adapterLabels, comparisonRemarks } from './compareTexts.ts';

@@ -1,6 +1,6 @@
 import { throwIfCancelled } from '../base/errors.ts';
 import type { Backend, RowSource } from '../engine/backend.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 import type { WrittenFactors } from '../write/residual.ts';
 
 /** Elements of the matrix on the device at a time: 64 MiB in f32. */

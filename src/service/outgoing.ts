@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../formats/checkpoint.ts';
-import { anatomy, type MatrixRef } from '../model/anatomy.ts';
-import type { Plan, PlannedMatrix } from '../model/plan.ts';
+import { anatomy, type MatrixRef } from '../model/names/anatomy.ts';
+import type { Plan, PlannedMatrix } from '../model/plan/plan.ts';
 import { type GgufForm, ggufForm } from '../write/ggufForm.ts';
 import type { Opened } from './opened.ts';
 

@@ -1,5 +1,5 @@
-import type { MatrixRef } from '../model/anatomy.ts';
 import type { Provenance } from '../model/findings.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 
 /** Work that a matrix costs beside its arithmetic (reading, dispatch), in multiplications of the arithmetic. */
 const OVERHEAD = 5e6;

@@ -1,11 +1,11 @@
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { ADAPTER_FIXED, updateOf } from '../model/adapters.ts';
-import { makePlan } from '../model/allocate.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
 import { nameMatcher } from '../model/globs.ts';
-import type { Plan, PlanRequest } from '../model/plan.ts';
-import type { PlanInput } from '../model/planOptions.ts';
-import { checkRequest } from '../model/planRequest.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
+import { makePlan } from '../model/plan/allocate.ts';
+import type { Plan, PlanRequest } from '../model/plan/plan.ts';
+import type { PlanInput } from '../model/plan/planOptions.ts';
+import { checkRequest } from '../model/plan/planRequest.ts';
 import type { CallContext, EngineRequest, StepProgress } from '../protocol/service.ts';
 import { FACTOR_BYTES, factorType } from '../write/encode.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from './opened.ts';

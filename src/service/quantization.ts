@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../formats/checkpoint.ts';
 import { updateOf } from '../model/adapters.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
 import type { QuantizationFinding } from '../model/findings.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 import { noiseEdge } from '../spectrum/measures.ts';
 import type { CacheEntry } from './cache.ts';
 

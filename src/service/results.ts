@@ -1,7 +1,7 @@
 import type { Backend, RoutineOptions } from '../engine/backend.ts';
 import { type AdapterUpdate, updateOf } from '../model/adapters.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
 import type { AdapterFinding, MatrixFinding, Measures, Provenance } from '../model/findings.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 import { exactSpectrum } from '../spectrum/exact.ts';
 import { measures } from '../spectrum/measures.ts';
 import { previewSpectrum } from '../spectrum/preview.ts';

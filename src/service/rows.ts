@@ -3,7 +3,7 @@ import { throwIfCancelled } from '../base/errors.ts';
 import type { StoredRows } from '../engine/backend.ts';
 import type { Checkpoint } from '../formats/checkpoint.ts';
 import { updateOf } from '../model/adapters.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 import { storedRows } from './storedRows.ts';
 import { type UpdateRows, updateRows } from './updateRows.ts';
 

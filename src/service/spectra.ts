@@ -1,5 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 import type { EngineRequest, StepProgress } from '../protocol/service.ts';
 import type { Cache, CacheEntry } from './cache.ts';
 import { cacheKey } from './cacheKey.ts';

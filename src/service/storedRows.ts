@@ -2,7 +2,7 @@ import { ENCODED_BYTES, encodingOf } from '../base/encoding.ts';
 import type { StoredRows } from '../engine/backend.ts';
 import type { Checkpoint } from '../formats/checkpoint.ts';
 import { givesStored } from '../formats/givesStored.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 
 /** The rows of a matrix as their bytes lie in the file, where engines decode these; undefined where the reader must (blocks, strides). */
 export function storedRows(

@@ -1,4 +1,4 @@
-import type { MatrixRef } from '../model/anatomy.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 
 /** What is left to do, in the checkpoint's order by layers, with what somebody looks at first. */
 export class WorkList {

@@ -1,5 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
 import type { WrittenFactors } from './residual.ts';
 import type { OutgoingTensor } from './safetensorsWriter.ts';

@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import type { Checkpoint, TensorInfo } from '../formats/checkpoint.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
-import type { Plan } from '../model/plan.ts';
-import { breakEvenRank } from '../model/rankCost.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
+import type { Plan } from '../model/plan/plan.ts';
+import { breakEvenRank } from '../model/plan/rankCost.ts';
 import { countParameters, ties as findTies, untied } from '../model/ties.ts';
 import { carriedTensor } from './carried.ts';
 import { factorTensors, type Triplets } from './factorTensors.ts';

@@ -1,7 +1,7 @@
 import type { Checkpoint, TensorInfo } from '../formats/checkpoint.ts';
 import { type Arrangement, type RearrangedTensor, rearranged } from '../formats/gguf/rearranged.ts';
-import { type GgufArchitecture, ggufArchitecture, variantFor } from '../model/ggufArchitectures.ts';
-import { type GgufName, ggufName, huggingFaceName } from '../model/ggufNames.ts';
+import { type GgufArchitecture, ggufArchitecture, variantFor } from '../model/names/ggufArchitectures.ts';
+import { type GgufName, ggufName, huggingFaceName } from '../model/names/ggufNames.ts';
 
 /** A GGUF checkpoint as Hugging Face's code would have it. */
 export interface GgufForm {

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import type { Checkpoint } from '../formats/checkpoint.ts';
-import type { Plan } from '../model/plan.ts';
+import type { Plan } from '../model/plan/plan.ts';
 import type { Chosen } from './factorized.ts';
 
 /** Keys of the metadata that say what was done; the generated Python reads `ties`. */

@@ -1,5 +1,5 @@
-import type { MatrixRef } from '../model/anatomy.ts';
-import type { Plan } from '../model/plan.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
+import type { Plan } from '../model/plan/plan.ts';
 import { FACTORS, LAYERS, LOADER } from './pythonParts.ts';
 
 export interface PythonRequest {

@@ -1,4 +1,4 @@
-import type { MatrixRef } from '../model/anatomy.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 
 /** The class that holds the factors, for two and for three of them. Both give `down` (rank x in) and `up` (out x rank). */
 export const FACTORS: Readonly<Record<2 | 3, string>> = {

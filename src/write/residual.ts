@@ -1,6 +1,6 @@
 import { throwIfCancelled } from '../base/errors.ts';
 import type { Checkpoint } from '../formats/checkpoint.ts';
-import type { MatrixRef } from '../model/anatomy.ts';
+import type { MatrixRef } from '../model/names/anatomy.ts';
 
 /** Factors as they lie in the file: W ~ b a. */
 export interface WrittenFactors {

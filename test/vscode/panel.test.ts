@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { Plan } from '../../src/model/plan.ts';
+import type { Plan } from '../../src/model/plan/plan.ts';
 import type { ApplyReport } from '../../src/protocol/service.ts';
 import type { Session } from '../../src/vscode/sessions/session.ts';
 import { analyzedSample, closeAllEditors, eventually, rankscope } from './rankscope.ts';

@@ -1,4 +1,4 @@
-import type { PlanRequest } from '../../src/model/plan.ts';
+import type { PlanRequest } from '../../src/model/plan/plan.ts';
 import { linesField, numberField, select, slider } from '../controls.ts';
 import { element, setText } from '../dom.ts';
 import { BUDGETS, type BudgetKind, budgetKind, budgetOf, SPREADS, shownBudget, spreads } from '../planState.ts';

@@ -1,4 +1,4 @@
-import type { Plan, PlannedMatrix, PlanRequest } from '../../src/model/plan.ts';
+import type { Plan, PlannedMatrix, PlanRequest } from '../../src/model/plan/plan.ts';
 import { textField } from '../controls.ts';
 import { element, fill } from '../dom.ts';
 import { formatPercent, formatShape, formatWhole } from '../format.ts';

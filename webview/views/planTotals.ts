@@ -1,4 +1,4 @@
-import type { Plan } from '../../src/model/plan.ts';
+import type { Plan } from '../../src/model/plan/plan.ts';
 import { element, fill } from '../dom.ts';
 import { formatBytes, formatCount, formatPercent, formatWhole } from '../format.ts';
 

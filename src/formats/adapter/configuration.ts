@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { Checkpoint } from '../checkpoint.ts';
-import { companionJson, isObject, type JsonObject } from '../companion.ts';
+import { companionJson, isObject, type JsonObject } from '../folder/companion.ts';
 import type { AdapterPair } from './pairs.ts';
 import { sizesOf } from './parts.ts';
 import { type NameTest, namePattern } from './patterns.ts';

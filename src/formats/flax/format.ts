@@ -1,10 +1,10 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../checkpoint.ts';
-import { concatSource } from '../concatSource.ts';
 import { storedBytes } from '../decode.ts';
-import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
-import { sliceSource } from '../sliceSource.ts';
+import { concatSource } from '../source/concatSource.ts';
+import type { FileSource } from '../source/fileSource.ts';
+import { sliceSource } from '../source/sliceSource.ts';
 import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { type MsgpackArray, MsgpackSearch } from './msgpack.ts';
 

@@ -1,5 +1,5 @@
 import { throwIfCancelled } from '../../base/errors.ts';
-import { spreadRanges } from '../spreadRanges.ts';
+import { spreadRanges } from '../source/spreadRanges.ts';
 import type { StoredTensor } from '../storedCheckpoint.ts';
 import { BLOCK_VARIANCES } from './rounding.ts';
 import type { GgmlType } from './types.ts';

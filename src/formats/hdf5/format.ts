@@ -1,8 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../allowance.ts';
-import type { ByteSource } from '../byteSource.ts';
 import type { Checkpoint, FileIdentity, TensorInfo } from '../checkpoint.ts';
 import type { Format } from '../format.ts';
+import type { ByteSource } from '../source/byteSource.ts';
 import { storedCheckpoint } from '../storedCheckpoint.ts';
 import { textsOf } from './attributes.ts';
 import { chunkReader } from './chunkReader.ts';

@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { decoderOf, storedBytes, swapByteOrder } from '../decode.ts';
 import { isKernel } from '../kernelNames.ts';
-import { memorySource } from '../memorySource.ts';
+import { memorySource } from '../source/memorySource.ts';
 import { readStoredTensor, type StoredTensor } from '../storedCheckpoint.ts';
 import type { Hdf5File } from './bytes.ts';
 import type { chunkReader } from './chunkReader.ts';

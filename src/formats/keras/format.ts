@@ -1,10 +1,10 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { ByteSource } from '../byteSource.ts';
 import type { Checkpoint } from '../checkpoint.ts';
-import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { openHdf5 } from '../hdf5/format.ts';
-import { memorySource } from '../memorySource.ts';
+import type { ByteSource } from '../source/byteSource.ts';
+import type { FileSource } from '../source/fileSource.ts';
+import { memorySource } from '../source/memorySource.ts';
 import { openZip, type ZipArchive } from '../zip/archive.ts';
 
 /** Where Keras 3 puts the weights in its archive. */

@@ -1,5 +1,5 @@
 import type { ReadableTensor } from '../ownReading.ts';
-import { spreadRanges } from '../spreadRanges.ts';
+import { spreadRanges } from '../source/spreadRanges.ts';
 import { readStoredTensor, type StoredTensor } from '../storedCheckpoint.ts';
 
 /** Scales read at once. */

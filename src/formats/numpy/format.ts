@@ -1,10 +1,10 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { ByteSource } from '../byteSource.ts';
 import type { Checkpoint } from '../checkpoint.ts';
-import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
-import { lazySource } from '../lazySource.ts';
-import { memorySource } from '../memorySource.ts';
+import type { ByteSource } from '../source/byteSource.ts';
+import type { FileSource } from '../source/fileSource.ts';
+import { lazySource } from '../source/lazySource.ts';
+import { memorySource } from '../source/memorySource.ts';
 import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { columnMajor, isRowMajor } from '../strided.ts';
 import { openZip, type ZipArchive } from '../zip/archive.ts';

@@ -1,10 +1,10 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { storedBytes } from '../decode.ts';
-import { type FileSource, openFileSource } from '../fileSource.ts';
+import { siblingPath } from '../folder/siblingPath.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { MAX_SHARDS } from '../limits.ts';
-import { siblingPath } from '../siblingPath.ts';
+import { type FileSource, openFileSource } from '../source/fileSource.ts';
 import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { readModel } from './graph.ts';
 import { DTYPES, type ListedTensor, readListed } from './listed.ts';

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { ByteSource } from '../byteSource.ts';
 import { MAX_PICKLE_BYTES } from '../limits.ts';
+import type { ByteSource } from '../source/byteSource.ts';
 import { Machine, type Seen } from './machine.ts';
 import { PickleEnd, PickleFault, PickleReader } from './reader.ts';
 import { findingsOf, warningOf } from './security.ts';

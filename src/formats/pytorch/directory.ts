@@ -1,11 +1,11 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../allowance.ts';
-import type { ByteSource } from '../byteSource.ts';
 import { bitsOf } from '../decode.ts';
-import { memorySource } from '../memorySource.ts';
 import type { NumpyArray } from '../numpy/pickledArray.ts';
 import type { ReadableTensor } from '../ownReading.ts';
 import type { Value } from '../pickle/values.ts';
+import type { ByteSource } from '../source/byteSource.ts';
+import { memorySource } from '../source/memorySource.ts';
 import type { StoredTensor } from '../storedCheckpoint.ts';
 import { columnMajor, isInjective, isRowMajor } from '../strided.ts';
 import { affineTensor } from './affine.ts';

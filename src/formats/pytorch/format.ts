@@ -1,10 +1,10 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../checkpoint.ts';
-import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { withOwnReading } from '../ownReading.ts';
 import type { Seen } from '../pickle/machine.ts';
 import { findingsOf, warningOf } from '../pickle/security.ts';
+import type { FileSource } from '../source/fileSource.ts';
 import { storedCheckpoint } from '../storedCheckpoint.ts';
 import { isZip, openZip } from '../zip/archive.ts';
 import type { PickledDirectory } from './directory.ts';

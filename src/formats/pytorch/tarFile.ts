@@ -1,11 +1,11 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { ByteSource } from '../byteSource.ts';
 import { bitsOf } from '../decode.ts';
 import { MAX_DIMENSIONS, MAX_TENSORS } from '../limits.ts';
 import type { Seen } from '../pickle/machine.ts';
 import { PickleSequence } from '../pickle/sequence.ts';
 import { asKind, itemsOf, type Value } from '../pickle/values.ts';
-import { sliceSource } from '../sliceSource.ts';
+import type { ByteSource } from '../source/byteSource.ts';
+import { sliceSource } from '../source/sliceSource.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 import { isCount, storageType } from './storageType.ts';
 

@@ -1,10 +1,10 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { Allowance } from '../allowance.ts';
-import { lazySource } from '../lazySource.ts';
 import { MAX_PICKLE_BYTES } from '../limits.ts';
 import type { Seen } from '../pickle/machine.ts';
 import { PickleSequence } from '../pickle/sequence.ts';
 import type { Value } from '../pickle/values.ts';
+import { lazySource } from '../source/lazySource.ts';
 import type { ZipArchive } from '../zip/archive.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../companion.ts';
+import { isObject, type JsonObject } from '../folder/companion.ts';
 import { bytesIn, elementsOf, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { isObject } from '../companion.ts';
+import { isObject } from '../folder/companion.ts';
 import {
   bytesIn,
   type Directory,

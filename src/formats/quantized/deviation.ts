@@ -1,5 +1,5 @@
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { spreadRanges } from '../spreadRanges.ts';
+import { spreadRanges } from '../source/spreadRanges.ts';
 import { elementsOf, type Packed, valuesIn } from './packed.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { isObject, type JsonObject } from '../companion.ts';
+import { isObject, type JsonObject } from '../folder/companion.ts';
 
 /** The tensors of a checkpoint by name, and what its configuration says of quantization. */
 export interface Directory {

@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { companionJson, isObject } from '../companion.ts';
 import { derived } from '../derived.ts';
+import { companionJson, isObject } from '../folder/companion.ts';
 import { CHUNK_BYTES } from '../limits.ts';
 import { bitsandbytes4, bitsandbytes8 } from './bitsandbytes.ts';
 import { compressed } from './compressed.ts';

@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { FileSource } from '../fileSource.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { MAX_SAFETENSORS_HEADER } from '../limits.ts';
+import type { FileSource } from '../source/fileSource.ts';
 import { storedCheckpoint } from '../storedCheckpoint.ts';
 import { parseHeader } from './header.ts';
 

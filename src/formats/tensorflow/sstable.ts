@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../allowance.ts';
-import type { ByteSource } from '../byteSource.ts';
 import { MAX_TABLE_BLOCK, MAX_TENSORS } from '../limits.ts';
+import type { ByteSource } from '../source/byteSource.ts';
 
 /** The last eight bytes of the file. */
 export const TABLE_MAGIC = 0xdb4775248b80fb57n;

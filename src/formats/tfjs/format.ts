@@ -1,13 +1,13 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { ByteSource } from '../byteSource.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { concatSource } from '../concatSource.ts';
 import { storedBytes } from '../decode.ts';
-import { type FileSource, openFileSource } from '../fileSource.ts';
+import { siblingPath } from '../folder/siblingPath.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { isKernel } from '../kernelNames.ts';
 import { MAX_JSON_FILE } from '../limits.ts';
-import { siblingPath } from '../siblingPath.ts';
+import type { ByteSource } from '../source/byteSource.ts';
+import { concatSource } from '../source/concatSource.ts';
+import { type FileSource, openFileSource } from '../source/fileSource.ts';
 import { readStoredTensor, type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { parseManifest, type Weight } from './manifest.ts';
 

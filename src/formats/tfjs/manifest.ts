@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../allowance.ts';
 import { boundedJson } from '../boundedJson.ts';
-import { isObject } from '../companion.ts';
+import { isObject } from '../folder/companion.ts';
 import { MAX_DIMENSIONS, MAX_SHARDS, MAX_TENSORS } from '../limits.ts';
 
 export interface Weight {

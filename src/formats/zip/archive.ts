@@ -1,5 +1,5 @@
 import type { Allowance } from '../allowance.ts';
-import type { ByteSource } from '../byteSource.ts';
+import type { ByteSource } from '../source/byteSource.ts';
 import { readZipDirectory, type ZipEntry } from './directory.ts';
 import { entrySource, entryStart } from './entrySource.ts';
 

@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../allowance.ts';
-import type { ByteSource } from '../byteSource.ts';
 import { MAX_DEFLATE_RATIO, MAX_ZIP_DIRECTORY, MAX_ZIP_ENTRIES } from '../limits.ts';
+import type { ByteSource } from '../source/byteSource.ts';
 import { findDirectory } from './endRecord.ts';
 
 /** One file in a zip archive, as the central directory describes it. */

@@ -1,5 +1,5 @@
 import type { RankscopeError } from '../../base/errors.ts';
-import type { ByteSource } from '../byteSource.ts';
+import type { ByteSource } from '../source/byteSource.ts';
 
 export interface DirectoryPlace {
   readonly offset: number;

@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream';
 import { constants, createInflateRaw, inflateRawSync } from 'node:zlib';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { ByteSource } from '../byteSource.ts';
 import { CHUNK_BYTES } from '../limits.ts';
-import { sliceSource } from '../sliceSource.ts';
+import type { ByteSource } from '../source/byteSource.ts';
+import { sliceSource } from '../source/sliceSource.ts';
 import type { ZipEntry } from './directory.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { pytorchNameOfGguf } from '../../model/ggufNames.ts';
+import { pytorchNameOfGguf } from '../../model/names/ggufNames.ts';
 import type { MatrixView } from '../../protocol/service.ts';
 import type { ViewInCode } from './codeCalls.ts';
 import { type Places, placeClasses } from './placeClasses.ts';

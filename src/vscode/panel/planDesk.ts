@@ -1,5 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Plan, PlanRequest } from '../../model/plan.ts';
+import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
 import type { PlanSnapshot } from '../../protocol/page.ts';
 import type { Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
-import type { Plan } from '../../../src/model/plan.ts';
+import type { Plan } from '../../../src/model/plan/plan.ts';
 import { type PageHarness, startHarness } from './pageHarness.ts';
 import { openPlan, type PlanUnderTest, planned, REQUEST, snapshotOf } from './planHost.ts';
 import { waitFor } from './waitFor.ts';

@@ -1,4 +1,4 @@
-import type { Plan, PlanRequest } from '../../../src/model/plan.ts';
+import type { Plan, PlanRequest } from '../../../src/model/plan/plan.ts';
 import type { PlanCalls, PlanSnapshot } from '../../../src/protocol/page.ts';
 import { createService } from '../../../src/service/service.ts';
 import { SAMPLE } from './inspectorHost.ts';

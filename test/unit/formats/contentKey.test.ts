@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { contentKey, findTies } from '../../../src/formats/contentKey.ts';
 import { openCheckpoint } from '../../../src/formats/open.ts';
+import { contentKey, findTies } from '../../../src/formats/source/contentKey.ts';
 import { testFolder } from './folder.ts';
 import { f32File } from './safetensorsBytes.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
-import { openFileSource } from '../../../src/formats/fileSource.ts';
+import { openFileSource } from '../../../src/formats/source/fileSource.ts';
 import { testFolder } from './folder.ts';
 import { rejectsWith } from './rejectsWith.ts';
 

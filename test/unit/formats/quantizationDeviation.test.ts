@@ -3,7 +3,7 @@ import { seededRandom } from '../../../src/base/random.ts';
 import type { Checkpoint, TensorInfo } from '../../../src/formats/checkpoint.ts';
 import { BLOCK_VARIANCES } from '../../../src/formats/gguf/rounding.ts';
 import { openCheckpoint } from '../../../src/formats/open.ts';
-import { spreadRanges } from '../../../src/formats/spreadRanges.ts';
+import { spreadRanges } from '../../../src/formats/source/spreadRanges.ts';
 import { checkpointPath } from './checkpointFiles.ts';
 import { testFolder } from './folder.ts';
 import { withCheckpoint } from './readAll.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { memorySource } from '../../../src/formats/memorySource.ts';
+import { memorySource } from '../../../src/formats/source/memorySource.ts';
 import { isInjective, isRowMajor, readStrided, rowMajor } from '../../../src/formats/strided.ts';
 
 /** Sizes with the order in which the dimensions lie in memory, and the gap after each element of the innermost. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Allowance } from '../../../src/formats/allowance.ts';
-import { memorySource } from '../../../src/formats/memorySource.ts';
+import { memorySource } from '../../../src/formats/source/memorySource.ts';
 import { openZip } from '../../../src/formats/zip/archive.ts';
 import { rejectsWith } from './rejectsWith.ts';
 import { zipBytes } from './zipBytes.ts';

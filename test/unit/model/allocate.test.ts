@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { RankscopeError } from '../../../src/base/errors.ts';
-import { makePlan } from '../../../src/model/allocate.ts';
-import type { Plan, PlanRequest, Spread } from '../../../src/model/plan.ts';
-import type { PlanInput } from '../../../src/model/planOptions.ts';
-import { breakEvenRank, factorParameters, relativeError } from '../../../src/model/rankCost.ts';
+import { makePlan } from '../../../src/model/plan/allocate.ts';
+import type { Plan, PlanRequest, Spread } from '../../../src/model/plan/plan.ts';
+import type { PlanInput } from '../../../src/model/plan/planOptions.ts';
+import { breakEvenRank, factorParameters, relativeError } from '../../../src/model/plan/rankCost.ts';
 
 const CHECKPOINT = { path: 'a.safetensors', format: 'safetensors', parameters: 1, bytes: 4 };
 const REQUEST: PlanRequest = {

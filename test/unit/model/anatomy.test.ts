@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { openCheckpoint } from '../../../src/formats/open.ts';
-import { anatomy } from '../../../src/model/anatomy.ts';
-import { FAMILIES } from '../../../src/model/families.ts';
+import { anatomy } from '../../../src/model/names/anatomy.ts';
+import { FAMILIES } from '../../../src/model/names/families.ts';
 import { tensor } from './tensors.ts';
 
 /** Per family: real names (layer 3 of a deeper network) with what is to be read from them: layer, module, role. */

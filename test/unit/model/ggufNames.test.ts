@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { pytorchNameOfGguf } from '../../../src/model/ggufNames.ts';
+import { pytorchNameOfGguf } from '../../../src/model/names/ggufNames.ts';
 import { python } from '../formats/python.ts';
 
 describe('names of GGUF in PyTorch code', () => {

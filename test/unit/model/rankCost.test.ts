@@ -10,7 +10,7 @@ import {
   rankForLostShare,
   relativeError,
   tailEnergies,
-} from '../../../src/model/rankCost.ts';
+} from '../../../src/model/plan/rankCost.ts';
 
 const size = fc.integer({ min: 1, max: 20_000 });
 const spectrum = fc

@@ -4,9 +4,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import fc from 'fast-check';
 import { RankscopeError } from '../../../src/base/errors.ts';
-import { makePlan } from '../../../src/model/allocate.ts';
-import { parsePlan } from '../../../src/model/parsePlan.ts';
-import type { Plan, PlanRequest } from '../../../src/model/plan.ts';
+import { makePlan } from '../../../src/model/plan/allocate.ts';
+import { parsePlan } from '../../../src/model/plan/parsePlan.ts';
+import type { Plan, PlanRequest } from '../../../src/model/plan/plan.ts';
 
 const schema = (name: string) => JSON.parse(readFileSync(`media/schemas/${name}.schema.json`, 'utf8')) as object;
 const validator = (name: string) =>

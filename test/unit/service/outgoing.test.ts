@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { openCheckpoint } from '../../../src/formats/open.ts';
-import { anatomy } from '../../../src/model/anatomy.ts';
-import type { Plan } from '../../../src/model/plan.ts';
+import { anatomy } from '../../../src/model/names/anatomy.ts';
+import type { Plan } from '../../../src/model/plan/plan.ts';
 import { countParameters } from '../../../src/model/ties.ts';
 import type { Opened } from '../../../src/service/opened.ts';
 import { outgoing } from '../../../src/service/outgoing.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MatrixRef } from '../../../src/model/anatomy.ts';
+import type { MatrixRef } from '../../../src/model/names/anatomy.ts';
 import { Pace } from '../../../src/service/pace.ts';
 
 const matrix = (rows: number, cols: number) => ({ rows, cols }) as MatrixRef;

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Analysis } from '../../../src/model/findings.ts';
-import type { PlanRequest } from '../../../src/model/plan.ts';
+import type { PlanRequest } from '../../../src/model/plan/plan.ts';
 import type { AnalysisProgress, Service } from '../../../src/protocol/service.ts';
 import { createService } from '../../../src/service/service.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { MatrixRef } from '../../../src/model/anatomy.ts';
+import type { MatrixRef } from '../../../src/model/names/anatomy.ts';
 import { byLayer, WorkList } from '../../../src/service/workList.ts';
 
 const matrix = (name: string, layer: number | null = 0) => ({ name, layer }) as MatrixRef;

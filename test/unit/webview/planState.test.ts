@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { PlanRequest } from '../../../src/model/plan.ts';
-import { checkRequest } from '../../../src/model/planRequest.ts';
+import type { PlanRequest } from '../../../src/model/plan/plan.ts';
+import { checkRequest } from '../../../src/model/plan/planRequest.ts';
 import { BUDGETS, budgetOf, overrideOf, shownBudget, withOverride } from '../../../webview/planState.ts';
 
 const request: PlanRequest = {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { type ErrorCode, RankscopeError } from '../../../src/base/errors.ts';
 import type { Checkpoint } from '../../../src/formats/checkpoint.ts';
 import { openCheckpoint } from '../../../src/formats/open.ts';
-import type { Plan, PlannedMatrix } from '../../../src/model/plan.ts';
+import type { Plan, PlannedMatrix } from '../../../src/model/plan/plan.ts';
 import { type FactorizeRequest, writeFactorized } from '../../../src/write/factorized.ts';
 import { writeSafetensors } from '../../../src/write/safetensorsWriter.ts';
 import { type Prepared, prepare, scratchFolder } from './written.ts';

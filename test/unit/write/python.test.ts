@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { PlanRequest } from '../../../src/model/plan.ts';
+import type { PlanRequest } from '../../../src/model/plan/plan.ts';
 import { writeFactorized } from '../../../src/write/factorized.ts';
 import { pythonModule } from '../../../src/write/python.ts';
 import { prepare, scratchFolder } from './written.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { RankscopeError } from '../../../src/base/errors.ts';
-import { anatomy } from '../../../src/model/anatomy.ts';
+import { anatomy } from '../../../src/model/names/anatomy.ts';
 import { measureResidual } from '../../../src/write/residual.ts';
 import { tensor } from '../model/tensors.ts';
 

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
 import type { Checkpoint } from '../../../src/formats/checkpoint.ts';
-import { findTies } from '../../../src/formats/contentKey.ts';
 import { openCheckpoint } from '../../../src/formats/open.ts';
-import { makePlan } from '../../../src/model/allocate.ts';
-import { anatomy, type MatrixRef } from '../../../src/model/anatomy.ts';
+import { findTies } from '../../../src/formats/source/contentKey.ts';
 import { nameMatcher } from '../../../src/model/globs.ts';
-import type { Plan, PlanRequest } from '../../../src/model/plan.ts';
+import { anatomy, type MatrixRef } from '../../../src/model/names/anatomy.ts';
+import { makePlan } from '../../../src/model/plan/allocate.ts';
+import type { Plan, PlanRequest } from '../../../src/model/plan/plan.ts';
 import { countParameters, ties, untied } from '../../../src/model/ties.ts';
 import type { Triplets } from '../../../src/write/factorTensors.ts';
 

@@ -1,4 +1,4 @@
-import { RankscopeError } from '../base/errors.ts';
+import { RankscopeError } from '../../base/errors.ts';
 import type { PlanRequest } from './plan.ts';
 
 /** @throws RankscopeError 'wrong-use' that names the first setting out of its range. */

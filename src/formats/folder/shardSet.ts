@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Checkpoint } from './checkpoint.ts';
-import { derived } from './derived.ts';
-import { attempt } from './fileSource.ts';
-import type { OpenContext } from './format.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import { derived } from '../derived.ts';
+import type { OpenContext } from '../format.ts';
+import { MAX_FOLDER_ENTRIES, MAX_SHARDS } from '../limits.ts';
+import { attempt } from '../source/fileSource.ts';
 import { joinShards } from './joinShards.ts';
-import { MAX_FOLDER_ENTRIES, MAX_SHARDS } from './limits.ts';
 
 /** How transformers names shards; llama.cpp names its own alike, which the reader of GGUF puts together. */
 const SHARD = /^(.+)-(\d{5})-of-(\d{5})(\.(?:safetensors|bin|pt|pth))$/;

@@ -1,4 +1,4 @@
-import { seededRandom } from '../base/random.ts';
+import { seededRandom } from '../../base/random.ts';
 
 /** Ranges at most, and what each may hold: a bounded sample of any tensor, some tens of reads. */
 const RANGES = 48;

@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
-import { findAdapterPairs } from './adapter/pairs.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import { findAdapterPairs } from '../adapter/pairs.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import { derived } from '../derived.ts';
 import { companionJson, type JsonObject } from './companion.ts';
-import { derived } from './derived.ts';
 
 /** What of a configuration says which model this is. */
 const KEYS = {

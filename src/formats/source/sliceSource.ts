@@ -1,4 +1,4 @@
-import { RankscopeError } from '../base/errors.ts';
+import { RankscopeError } from '../../base/errors.ts';
 import type { ByteSource } from './byteSource.ts';
 
 /** The bytes [begin, begin + size) of `source` as a source of their own. Closing it leaves `source` open. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Checkpoint, TensorInfo } from './checkpoint.ts';
-import { givesStored } from './givesStored.ts';
-import { CHUNK_BYTES } from './limits.ts';
+import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import { givesStored } from '../givesStored.ts';
+import { CHUNK_BYTES } from '../limits.ts';
 
 /**
  * SHA-256 (hex) of a tensor's stored bytes with its dtype and shape: the same for the same values wherever they are stored. Where the

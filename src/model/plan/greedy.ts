@@ -1,5 +1,5 @@
+import type { Boundary } from '../spreads.ts';
 import { type Choice, lossAt, type Options, parametersAt } from './planOptions.ts';
-import type { Boundary } from './spreads.ts';
 
 /**
  * The choices with the least summed squared error (in the scale of `planOptions.ts`) for their size. Each matrix starts at its lowest level; then the step that saves

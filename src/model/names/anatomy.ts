@@ -1,7 +1,7 @@
-import type { TensorInfo } from '../formats/checkpoint.ts';
+import type { TensorInfo } from '../../formats/checkpoint.ts';
+import type { Place, Skipped } from '../findings.ts';
+import { fixedBecause, isStack, matrixShape, notAMatrix } from '../matrixShape.ts';
 import type { Family } from './families.ts';
-import type { Place, Skipped } from './findings.ts';
-import { fixedBecause, isStack, matrixShape, notAMatrix } from './matrixShape.ts';
 import { fillIn, takeApart } from './namePath.ts';
 import { recognize, roleOfPath } from './recognize.ts';
 import { type Role, roleOfWord } from './roles.ts';

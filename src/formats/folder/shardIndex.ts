@@ -1,12 +1,12 @@
 import { isUtf8 } from 'node:buffer';
-import { RankscopeError } from '../base/errors.ts';
-import type { Allowance } from './allowance.ts';
-import type { Checkpoint } from './checkpoint.ts';
-import type { FileSource } from './fileSource.ts';
-import type { Format, OpenContext } from './format.ts';
+import { RankscopeError } from '../../base/errors.ts';
+import type { Allowance } from '../allowance.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import type { Format, OpenContext } from '../format.ts';
+import { JsonCursor, JsonFault } from '../jsonCursor.ts';
+import { MAX_JSON_FILE, MAX_SHARDS, MAX_TENSORS } from '../limits.ts';
+import type { FileSource } from '../source/fileSource.ts';
 import { joinShards } from './joinShards.ts';
-import { JsonCursor, JsonFault } from './jsonCursor.ts';
-import { MAX_JSON_FILE, MAX_SHARDS, MAX_TENSORS } from './limits.ts';
 import { siblingPath } from './siblingPath.ts';
 
 /** `*.safetensors.index.json`, `pytorch_model.bin.index.json`: which shard beside it holds each tensor. */

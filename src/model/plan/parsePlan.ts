@@ -1,4 +1,4 @@
-import { RankscopeError } from '../base/errors.ts';
+import { RankscopeError } from '../../base/errors.ts';
 import {
   amount,
   dictionary,
@@ -10,7 +10,7 @@ import {
   parseJson,
   text,
   wholeNumber,
-} from './checkedJson.ts';
+} from '../checkedJson.ts';
 import type { Budget, Plan, PlannedMatrix, PlanRequest, PlanTotals, Spread } from './plan.ts';
 import { checkRequest } from './planRequest.ts';
 

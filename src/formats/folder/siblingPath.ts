@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, sep } from 'node:path';
-import { RankscopeError } from '../base/errors.ts';
-import { attempt } from './fileSource.ts';
+import { RankscopeError } from '../../base/errors.ts';
+import { attempt } from '../source/fileSource.ts';
 
 /**
  * The path of another file that the file `index` names as its `what` (a shard, external data). It must lie under the folder of `index`; only the

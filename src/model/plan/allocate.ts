@@ -1,5 +1,6 @@
-import type { CheckpointSummary } from './findings.ts';
-import { nameMatcher } from './globs.ts';
+import type { CheckpointSummary } from '../findings.ts';
+import { nameMatcher } from '../globs.ts';
+import { type Boundary, energyPath, levelForEnergy, pathBoundary, uniformPath } from '../spreads.ts';
 import { greedyBoundary } from './greedy.ts';
 import type { Plan, PlannedMatrix, PlanRequest } from './plan.ts';
 import {
@@ -15,7 +16,6 @@ import {
 } from './planOptions.ts';
 import { checkRequest } from './planRequest.ts';
 import { breakEvenRank } from './rankCost.ts';
-import { type Boundary, energyPath, levelForEnergy, pathBoundary, uniformPath } from './spreads.ts';
 
 /**
  * Spreads ranks over matrices so that a budget is met. A `keep` budget is never exceeded and an `error` or `energy` is always met

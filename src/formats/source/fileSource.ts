@@ -1,8 +1,8 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import type { FileIdentity } from '../checkpoint.ts';
 import type { ByteSource } from './byteSource.ts';
-import type { FileIdentity } from './checkpoint.ts';
 
 /** A local file as a byte source. */
 export interface FileSource extends ByteSource {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { RankscopeError } from '../base/errors.ts';
-import { openFileSource } from './fileSource.ts';
+import { RankscopeError } from '../../base/errors.ts';
+import { openFileSource } from '../source/fileSource.ts';
 
 /** A configuration has a few KB; with the names of 20,000 classes, one MB. It is built whole, and can take 60 times its size in memory. */
 const MAX_CONFIGURATION = 2 << 20;

@@ -1,6 +1,6 @@
-import { RankscopeError } from '../base/errors.ts';
-import type { Checkpoint, FileIdentity, TensorInfo } from './checkpoint.ts';
-import type { OpenContext } from './format.ts';
+import { RankscopeError } from '../../base/errors.ts';
+import type { Checkpoint, FileIdentity, TensorInfo } from '../checkpoint.ts';
+import type { OpenContext } from '../format.ts';
 import type { ShardIndex } from './shardIndex.ts';
 
 /** Shards opened at once: enough to hide a disk's latency. */

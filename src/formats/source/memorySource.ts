@@ -1,4 +1,4 @@
-import { RankscopeError } from '../base/errors.ts';
+import { RankscopeError } from '../../base/errors.ts';
 import type { ByteSource } from './byteSource.ts';
 
 /** Bytes at hand as a source. */
