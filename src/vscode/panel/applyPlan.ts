@@ -86,9 +86,9 @@ async function mayReplace(files: readonly string[]): Promise<boolean> {
 
 async function tellOfResult(report: ApplyReport): Promise<void> {
   const share = ((100 * report.parametersAfter) / report.parametersBefore).toFixed(1);
-  const text = `${path.basename(report.out)}: ${report.parametersAfter.toLocaleString('en')} parameters, ${share} % of the original.`;
+  const size = `${path.basename(report.out)}: ${report.parametersAfter.toLocaleString('en')} parameters, ${share} % of the original.`;
   const picked = await vscode.window.showInformationMessage(
-    text,
+    [size, ...(report.remarks ?? [])].join(' '),
     ...(report.code === null ? [] : ['Open Python Code']),
   );
   if (picked !== undefined && report.code !== null) await vscode.window.showTextDocument(vscode.Uri.file(report.code));
