@@ -48,9 +48,6 @@ const BYTES = {
   global: 400,
 } as const;
 
-/** No opcode can change a tuple, so that all empty ones are one. */
-export const EMPTY_TUPLE: ListValue = { kind: 'tuple', items: [] };
-
 /**
  * Reads one pickle (protocols 0 to 5) as inert data: nothing is imported, called or constructed. The stack, the marks and the memo that
  * opcodes work on; every growth is paid for.

@@ -1,7 +1,8 @@
 import { MAX_GLOBAL_LENGTH } from '../limits.ts';
 import { decimal, rawUnicode, unquoted } from './lineText.ts';
-import { EMPTY_TUPLE, type Machine } from './machine.ts';
+import type { Machine } from './machine.ts';
 import { PickleFault, type PickleReader } from './reader.ts';
+import { EMPTY_TUPLE } from './values.ts';
 
 /** What an opcode does to the machine. It takes its arguments first: where they are cut off, it is begun again with more bytes. */
 export type Step = (machine: Machine, input: PickleReader) => void;

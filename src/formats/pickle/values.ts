@@ -106,3 +106,6 @@ export function globalName(value: Value | undefined): string | undefined {
   const global = asKind(value, 'global');
   return global && `${global.module}.${global.name}`;
 }
+
+/** No opcode can change a tuple, so that all empty ones are one. */
+export const EMPTY_TUPLE: ListValue = { kind: 'tuple', items: [] };
