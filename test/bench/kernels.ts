@@ -135,12 +135,19 @@ async function onSource(backend: Backend, routine: 'rank' | 'preview', matrix: R
   return { seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6, values };
 }
 
+/** Rows that lie in memory as a checkpoint in f32 stores them. */
 function source(rows: number, cols: number, data: Float32Array): RowSource {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const rowBytes = 4 * cols;
   return {
     name: 'weights',
     rows,
     cols,
     read: async (row, out) => out.set(data.subarray(row * cols, row * cols + out.length)),
+    stored: {
+      encoding: 'F32',
+      read: async (row, out) => out.set(bytes.subarray(row * rowBytes, row * rowBytes + out.length)),
+    },
   };
 }
 
