@@ -41,7 +41,8 @@ describe('a file of 3,000 lines', () => {
     const hover = (source: { key: string; version: number; text: string }) => {
       const parsed = code.parse(source);
       const row = source.text.split('\n').findIndex((line) => line.includes('self.k_proj7 '));
-      const start = performance.now();
+      // Processor time: how busy the machine is must not count.
+      const start = process.cpuUsage();
       const text = { language: 'python', source, cells: [source], imported: new Map(), resolve: () => undefined };
       const { universe } = programOf(code, text);
       const target = pythonTarget(parsed.tree, row, 15);
@@ -50,7 +51,7 @@ describe('a file of 3,000 lines', () => {
       const place = enclosing && placesOf(universe, names).get(enclosing);
       const nodes = resolveTarget(target, names, { universe, enclosing, place });
       assert.equal(nodes.length, 80);
-      return performance.now() - start;
+      return process.cpuUsage(start).user / 1000;
     };
     const first = { key: 'a', version: 1, text };
     hover(first);
