@@ -15,7 +15,9 @@ export async function chooseInContextMenu(page: Page, file: string, label: strin
   // A menu is filled when it opens: one opened before the extension's contributions have arrived lacks them.
   await eventually(async () => {
     await page.keyboard.press('Escape');
-    await explorerItem(page, file).click({ button: 'right' });
+    // A mouse that rests on an item brings up its path, which lies over the items below.
+    await page.mouse.move(0, 0);
+    await explorerItem(page, file).click({ button: 'right', timeout: 3000 });
     await entry.waitFor({ timeout: 1500 });
   });
   await entry.click();
