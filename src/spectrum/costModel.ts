@@ -17,10 +17,10 @@ export function sketchSize(rank: number): { readonly width: number; readonly siz
 }
 
 /**
- * How much dearer than in a product a multiplication is in a QR and in the reduction to a band with its way back to vectors. As the rounds,
- * they are fitted to the cpu engine, and `test/numeric/costModel.bench.ts` shows how well.
+ * How much dearer than in a large product a multiplication is in a QR, in the reduction to a band with its way back to vectors, and in
+ * orthogonalising blocks. They are fitted to the cpu engine, and `test/numeric/costModel.bench.ts` shows how well.
  */
-const [QR, REDUCTION] = [3, 2.5];
+const [QR, REDUCTION, BASES] = [3, 2, 1.5];
 
 /**
  * Exact: a QR where one side is longer, the reduction of the p x p rest, and `rank` vectors taken back through both. Sketch: products with W
@@ -34,7 +34,7 @@ export function svdCost(rows: number, cols: number, rank: number): SvdCost {
   const { width, size: least } = sketchSize(rank);
   const size = width * Math.ceil(least / width);
   if (size + 2 * width > short) return { exact, sketch: Number.POSITIVE_INFINITY };
-  const bases = (long + short) * (2 * size ** 2 + 2 * size * rank);
+  const bases = BASES * (long + short) * (2 * size ** 2 + 2 * size * rank);
   return { exact, sketch: 4 * long * short * size + bases + reduction(size, rank) };
 }
 
