@@ -45,6 +45,7 @@ describe('plan page', function () {
 
   it('lists every matrix with its rank, and why one stays dense', async () => {
     const page = await open(plan);
+    await page.locator('.matrices li').first().waitFor();
     assert.equal(await page.locator('.matrices li').count(), Math.min(60, plan.matrices.length));
     const dense = plan.matrices.find(({ rank }) => rank === null)!;
     const row = page.locator('.matrices li', { hasText: dense.name });
