@@ -2,6 +2,7 @@ import { RankscopeError } from '../../base/errors.ts';
 import type { ComparisonSnapshot, RunState } from '../../protocol/page.ts';
 import type { Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
+import { OneRun } from '../sessions/oneRun.ts';
 import { errorData } from '../sessions/session.ts';
 
 const IDLE: RunState = { status: 'idle', done: 0, total: 0, message: '', secondsLeft: null };
@@ -12,7 +13,7 @@ const REPORT_MS = 100;
 export class Comparison {
   readonly updates = new Emitter<Partial<ComparisonSnapshot>>();
   private state: ComparisonSnapshot;
-  private running: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
+  private readonly running = new OneRun();
 
   constructor(
     paths: readonly string[],
@@ -27,21 +28,11 @@ export class Comparison {
 
   /** Compares, or goes on with what is under way. Never throws: the page shows what went wrong. */
   start(): Promise<void> {
-    const before = this.running;
-    if (before && !before.abort.signal.aborted) return before.ended;
-    const abort = new AbortController();
-    const ended = Promise.resolve(before?.ended)
-      .then(() => this.compare(abort.signal))
-      .finally(() => {
-        if (this.running?.abort === abort) this.running = undefined;
-      });
-    this.running = { abort, ended };
-    return ended;
+    return this.running.start((signal) => this.compare(signal));
   }
 
-  async cancel(): Promise<void> {
-    this.running?.abort.abort();
-    await this.running?.ended;
+  cancel(): Promise<void> {
+    return this.running.cancel();
   }
 
   private async compare(signal: AbortSignal): Promise<void> {

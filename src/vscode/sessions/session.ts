@@ -4,6 +4,7 @@ import type { InspectorSnapshot, InspectorUpdate, RunState } from '../../protoco
 import type { AnalysisProgress, AnalyzeRequest, CheckpointView, Service, Spectrum } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
 import { Batch } from './batch.ts';
+import { OneRun } from './oneRun.ts';
 
 const IDLE: RunState = { status: 'idle', done: 0, total: 0, message: '', secondsLeft: null };
 
@@ -31,7 +32,7 @@ export class Session {
   private picked: Readonly<Record<string, number>> = {};
   private selected: string | null = null;
   private opening: Promise<CheckpointView | null> | undefined;
-  private running: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
+  private readonly running = new OneRun();
   private readonly batch = new Batch((update) => this.updates.fire(update));
 
   constructor(
@@ -87,27 +88,16 @@ export class Session {
 
   /** Analyzes what is not known yet; a run that is under way goes on. Never throws: pages show what went wrong. */
   start(): Promise<void> {
-    const before = this.running;
-    if (before && !before.abort.signal.aborted) return before.ended;
-    const abort = new AbortController();
-    // One that was cancelled and has not ended yet is waited for.
-    const ended = Promise.resolve(before?.ended)
-      .then(() => this.analyze(abort.signal))
-      .finally(() => {
-        if (this.running?.abort === abort) this.running = undefined;
-      });
-    this.running = { abort, ended };
-    return ended;
+    return this.running.start((signal) => this.analyze(signal));
   }
 
   /** Ends the run; what was found stays. */
-  async cancel(): Promise<void> {
-    this.running?.abort.abort();
-    await this.running?.ended;
+  cancel(): Promise<void> {
+    return this.running.cancel();
   }
 
   async prioritize(names: readonly string[]): Promise<void> {
-    if (this.running) await this.host.service.prioritize({ path: this.path, names });
+    if (this.running.isRunning) await this.host.service.prioritize({ path: this.path, names });
   }
 
   spectrum(name: string): Promise<Spectrum> {
