@@ -1,6 +1,7 @@
 import { throwIfCancelled } from '../base/errors.ts';
 import type { Backend, RowSource } from '../engine/backend.ts';
 import type { MatrixRef } from '../model/names/anatomy.ts';
+import { transposeOf } from '../spectrum/transpose.ts';
 import type { WrittenFactors } from '../write/residual.ts';
 
 /** Elements of the matrix on the device at a time: 64 MiB in f32. */
@@ -19,8 +20,8 @@ export async function deviceResidual(
 ): Promise<number> {
   const { rows, cols, name } = source;
   // As stored: W = left right, left rows x r. A matrix stored as its transpose is a^T b^T.
-  const left = transposed ? transpose(a, rank, rows) : b;
-  const right = transposed ? transpose(b, cols, rank) : a;
+  const left = transposed ? transposeOf(a, rows) : b;
+  const right = transposed ? transposeOf(b, rank) : a;
   const height = Math.max(1, Math.min(rows, Math.floor(SLAB / cols)));
   const factor = await backend.allocate(rank, cols);
   let lost = 0;
@@ -55,10 +56,4 @@ function sumOfSquares(values: Float32Array): number {
   let sum = 0;
   for (const value of values) sum += value * value;
   return sum;
-}
-
-function transpose(values: Float32Array, rows: number, cols: number): Float32Array {
-  const out = new Float32Array(values.length);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) out[j * rows + i] = values[i * cols + j] ?? 0;
-  return out;
 }

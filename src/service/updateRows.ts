@@ -14,6 +14,7 @@ import {
   withCore,
 } from '../spectrum/thinFactors.ts';
 import { finiteFactors, type ThinProduct, thinProductRows } from '../spectrum/thinProduct.ts';
+import { transposeOf } from '../spectrum/transpose.ts';
 import { breathing } from '../spectrum/triangle.ts';
 
 /** Rows of a small matrix that knows the singular values of an update. */
@@ -108,7 +109,7 @@ async function loadFactors(
   const { outputs, rank } = sizesOf(part);
   const { core, singular } = part;
   const stored = await valuesOf(checkpoint, part.up, signal);
-  const up = part.upIsTransposed ? transpose(stored, rank, outputs) : stored;
+  const up = part.upIsTransposed ? transposeOf(stored, outputs) : stored;
   if (singular) {
     const between = await valuesOf(checkpoint, singular, signal);
     for (let i = 0; i < outputs; i++) for (let k = 0; k < rank; k++) up[i * rank + k]! *= between[k]!;
@@ -174,17 +175,11 @@ function svdOf({ up, down, outputs, inputs, rank }: SizedFactors, breathe: () =>
 function transposed(factors: FactoredUpdate): FactoredUpdate {
   const { up, down, outputs, inputs, rank, scale } = factors;
   return {
-    up: transpose(down, rank, inputs),
-    down: transpose(up, outputs, rank),
+    up: transposeOf(down, inputs),
+    down: transposeOf(up, rank),
     outputs: inputs,
     inputs: outputs,
     rank,
     scale,
   };
-}
-
-function transpose<Values extends Float32Array | Float64Array>(values: Values, rows: number, cols: number): Values {
-  const out = values.slice() as Values;
-  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) out[j * rows + i] = values[i * cols + j]!;
-  return out;
 }

@@ -2,7 +2,7 @@
 const STREAMS = 8;
 
 /** out (cols x rows) = the transpose of `values` (rows x cols), both row-major. */
-export function transpose(values: Float32Array, cols: number, out: Float32Array): void {
+export function transpose<Values extends Float32Array | Float64Array>(values: Values, cols: number, out: Values): void {
   const rows = values.length / cols;
   for (let from = 0; from < cols; from += STREAMS) {
     const to = Math.min(cols, from + STREAMS);
@@ -10,4 +10,11 @@ export function transpose(values: Float32Array, cols: number, out: Float32Array)
       for (let j = from; j < to; j++) out[j * rows + i] = values[i * cols + j]!;
     }
   }
+}
+
+/** The transpose (cols x rows) of `values` (rows x cols), both row-major. */
+export function transposeOf<Values extends Float32Array | Float64Array>(values: Values, cols: number): Values {
+  const out = values.slice() as Values;
+  transpose(values, cols, out);
+  return out;
 }

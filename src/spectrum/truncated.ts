@@ -18,6 +18,8 @@ export interface TruncatedOptions extends RoutineOptions {
 const SETTLED_ERROR = 0.008;
 /** And this share of what it keeps, so that a few triplets of many are right as well. */
 const SETTLED_VALUES = 0.02;
+/** After a look that found a sketch unsettled, it grows by so much before the next. */
+const PATIENCE = 1.2;
 /** Relative rounding of squared values in f32, with some room. */
 const ROUNDING = 1e-6;
 
@@ -73,7 +75,7 @@ async function sketchedSvd(
     let next = size;
     while (krylov.hasRoom) {
       await krylov.step(signal, 'SVD');
-      progress?.((0.8 * krylov.size) / (krylov.size + Math.max(0, next - krylov.size) + 1));
+      progress?.((0.8 * krylov.size) / (Math.max(krylov.size, next) + 1));
       if (krylov.size < next && !(krylov.size >= rank + OVERSAMPLING && isExhausted(krylov, energy))) continue;
       const found = await triplets(backend, krylov, rank, energy, signal);
       if (found.settled) return await assemble(krylov, found, rank);
@@ -84,9 +86,6 @@ async function sketchedSvd(
     krylov.free();
   }
 }
-
-/** After a look that found a sketch unsettled, it grows by so much before the next. */
-const PATIENCE = 1.2;
 
 /** Whether all that the next step could bring is little beside what the space has left out, or beside rounding. */
 function isExhausted({ diagonal, above }: Bidiagonalization, energy: number): boolean {

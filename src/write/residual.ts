@@ -1,6 +1,7 @@
 import { throwIfCancelled } from '../base/errors.ts';
 import type { Checkpoint } from '../formats/checkpoint.ts';
 import type { MatrixRef } from '../model/names/anatomy.ts';
+import { transposeOf } from '../spectrum/transpose.ts';
 
 /** Factors as they lie in the file: W ~ b a. */
 export interface WrittenFactors {
@@ -59,13 +60,7 @@ export async function measureResidual(
 }
 
 /** The two factors of the matrix as it is stored: left (rows x r) times right (r x cols). */
-function asStored({ transposed, rows, cols }: MatrixRef, { rank, a, b }: WrittenFactors) {
+function asStored({ transposed, rows }: MatrixRef, { rank, a, b }: WrittenFactors) {
   if (!transposed) return { left: b, right: a };
-  return { left: transpose(a, rank, rows), right: transpose(b, cols, rank) };
-}
-
-function transpose(values: Float32Array, rows: number, cols: number): Float32Array {
-  const out = new Float32Array(values.length);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) out[j * rows + i] = values[i * cols + j]!;
-  return out;
+  return { left: transposeOf(a, rows), right: transposeOf(b, rank) };
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import type { MatrixFinding } from '../../../src/model/findings.ts';
+import type { PlanRequest } from '../../../src/model/plan/plan.ts';
 import { createService } from '../../../src/service/service.ts';
 import { checkValues } from '../../numeric/checks.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
@@ -173,14 +174,7 @@ describe('an adapter', function () {
   });
 
   it('is no base for a plan, and says why', async () => {
-    const request = {
-      budget: { kind: 'keep', value: 0.5 },
-      spread: 'optimal',
-      multiple: 1,
-      exclude: [],
-      overrides: {},
-      factors: 2,
-    } as const;
+    const request = requestFor({ kind: 'keep', value: 0.5 });
     await assert.rejects(service.plan({ path: write(PEFT), request, engine: 'cpu' }), {
       code: 'wrong-use',
       found: /adapter.*as its factors already/,
@@ -190,14 +184,7 @@ describe('an adapter', function () {
   it('stays as it is in a plan and in its model, and a plan by hand for it is refused', async () => {
     const square = Array.from({ length: 64 }, (_, i) => Math.sin(i * i));
     const path = write(PEFT, { 'w.weight': { shape: [8, 8], values: square } });
-    const request = {
-      budget: { kind: 'rank', value: 1 },
-      spread: 'optimal',
-      multiple: 1,
-      exclude: [],
-      overrides: {},
-      factors: 2,
-    } as const;
+    const request = requestFor({ kind: 'rank', value: 1 });
     const plan = await service.plan({ path, request, engine: 'cpu' });
     const reason = 'the update of an adapter, held as its factors already';
     assert.deepEqual(
@@ -227,4 +214,13 @@ describe('an adapter', function () {
     );
     assert.ok(validate(analysis), JSON.stringify(validate.errors));
   });
+});
+
+const requestFor = (budget: PlanRequest['budget']): PlanRequest => ({
+  budget,
+  spread: 'optimal',
+  multiple: 1,
+  exclude: [],
+  overrides: {},
+  factors: 2,
 });
