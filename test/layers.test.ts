@@ -2,43 +2,50 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** What each folder may import; `node` stands for Node's own modules. The picture is in src/README.md. */
+/** What each folder may import; `node` stands for Node's own modules. src/README.md has the picture. */
 const ARROWS: Record<string, readonly string[]> = {
   'src/base': [],
-  'src/formats': ['src/base', 'node'],
-  'src/engine': ['src/base', 'node'],
-  'src/spectrum': ['src/base', 'src/engine/backend.ts'],
+  'src/bytes': ['src/base', 'node'],
+  'src/devices': ['src/base', 'node'],
+  'src/formats': ['src/base', 'src/bytes', 'src/checkpoint', 'node'],
+  'src/checkpoint': ['src/base', 'src/bytes', 'src/formats/registry.ts', 'src/adapters', 'node'],
+  'src/spectrum': ['src/base', 'src/devices/backend.ts'],
   'src/model': ['src/base'],
-  'src/write': ['src/base', 'src/formats', 'src/spectrum', 'src/model', 'node'],
+  'src/adapters': ['src/checkpoint', 'src/model', 'node'],
+  'src/write': ['src/base', 'src/checkpoint', 'src/formats/gguf', 'src/spectrum', 'src/model', 'node'],
   'src/protocol': ['src/base', 'src/model'],
   'src/service': [
     'src/base',
-    'src/formats',
-    'src/engine',
+    'src/checkpoint',
+    'src/devices',
     'src/spectrum',
     'src/model',
+    'src/adapters',
     'src/write',
     'src/protocol',
     'node',
   ],
-  'src/process': ['src/service', 'src/protocol', 'src/base', 'src/model', 'src/engine/choose.ts', 'node'],
-  'src/cli': ['src/service', 'src/protocol', 'src/base', 'src/model', 'src/engine/choose.ts', 'node'],
-  'src/vscode': ['src/base', 'src/model', 'src/protocol', 'node', 'vscode'],
+  'src/process': ['src/service', 'src/protocol', 'node'],
+  'src/cli': ['src/service', 'src/protocol', 'src/base', 'src/model', 'node'],
+  'src/code': ['src/model', 'src/protocol', 'node'],
+  'src/window': ['src/base', 'src/model', 'src/protocol', 'src/code', 'node'],
+  'src/vscode': ['src/base', 'src/protocol', 'src/window', 'src/code', 'node', 'vscode'],
   'src/build': ['node'],
   webview: ['src/base', 'src/model', 'src/protocol'],
 };
-/** Types alone may come from these as well: they leave no arrow in what runs. */
+/** Types alone may also come from these: they leave no trace in what runs. */
 const TYPE_ARROWS: Record<string, readonly string[]> = {
-  'src/model': ['src/formats', 'src/spectrum'],
+  'src/bytes': ['src/checkpoint'],
+  'src/checkpoint': ['src/formats/format.ts'],
+  'src/model': ['src/checkpoint', 'src/adapters'],
   'src/spectrum': ['src/model'],
 };
 /** Packages that only one place may import. */
 const CONFINED: Record<string, string> = {
   vscode: 'src/vscode',
-  '@vscode/webview-ui-toolkit': 'webview/controls.ts',
-  webgpu: 'src/engine/webgpu',
-  '@tensorflow/tfjs-node-gpu': 'src/engine/tensorflow',
-  'onnxruntime-node': 'src/engine',
+  '@vscode/webview-ui-toolkit': 'webview/ui/controls.ts',
+  webgpu: 'src/devices/webgpu',
+  '@tensorflow/tfjs-node-gpu': 'src/devices/tensorflow',
 };
 
 const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|import\('([^']+)'\)/gm;
@@ -52,44 +59,79 @@ function importsOf(file: string) {
 }
 
 const inside = (target: string, place: string) => target === place || target.startsWith(`${place}/`);
+const roomOf = (file: string) => (inside(file, 'webview') ? 'webview' : file.split('/').slice(0, 2).join('/'));
 
 describe('layers', () => {
   const files = ['src', 'webview']
     .flatMap((root) => (readdirSync(root, { recursive: true }) as string[]).map((file) => `${root}/${file}`))
     .filter((file) => file.endsWith('.ts'))
-    .filter((file) => !file.startsWith('src/engine/wasm/kernels/'));
+    .filter((file) => !file.startsWith('src/devices/cpu/kernels/'));
+  const imports = files.flatMap((file) => importsOf(file).map((to) => ({ file, ...to })));
+  /** Imports that lead into another room. */
+  const arrows = imports.filter(
+    ({ file, target }) =>
+      (target === 'node' || target === 'vscode' || inside(target, 'src') || inside(target, 'webview')) &&
+      roomOf(target) !== roomOf(file),
+  );
 
-  it('sees the source', () => assert.ok(files.length > 10));
+  it('sees the source', () => assert.ok(files.length > 100 && arrows.length > 100));
 
   for (const [folder, allowed] of Object.entries(ARROWS)) {
+    const types = TYPE_ARROWS[folder] ?? [];
+    const own = () => arrows.filter(({ file }) => inside(file, folder));
+
     it(`${folder} imports only ${allowed.join(', ') || 'nothing'}`, () => {
-      const wrong = files
-        .filter((file) => inside(file, folder))
-        .flatMap((file) => importsOf(file).map((to) => ({ file, ...to })))
-        .filter(
-          ({ target }) =>
-            target === 'node' || target === 'vscode' || inside(target, 'src') || inside(target, 'webview'),
-        )
-        .filter(({ target }) => !inside(target, folder) && !allowed.some((place) => inside(target, place)))
-        .filter(({ target, typeOnly }) => !(typeOnly && TYPE_ARROWS[folder]?.some((place) => inside(target, place))));
+      const permitted = (target: string, places: readonly string[]) => places.some((place) => inside(target, place));
+      const wrong = own()
+        .filter(({ target }) => !permitted(target, allowed))
+        .filter(({ target, typeOnly }) => !(typeOnly && permitted(target, types)));
       assert.deepEqual(wrong, []);
+    });
+
+    it(`${folder} needs every arrow it is granted`, () => {
+      const used = (place: string, typeOnly: boolean) =>
+        own().some((arrow) => inside(arrow.target, place) && (!typeOnly || arrow.typeOnly));
+      const unused = [
+        ...allowed.filter((place) => !used(place, false)),
+        ...types.filter((place) => !used(place, true)),
+      ];
+      assert.deepEqual(unused, []);
     });
   }
 
   it('every folder has its rule', () => {
-    const folders = new Set(
-      files.map((file) => (inside(file, 'webview') ? 'webview' : file.split('/').slice(0, 2).join('/'))),
-    );
+    const folders = new Set(files.map(roomOf));
     assert.deepEqual(
       [...folders].filter((folder) => !(folder in ARROWS)),
       [],
     );
   });
 
+  it('every file of src/vscode imports vscode', () => {
+    const without = files.filter(
+      (file) => inside(file, 'src/vscode') && !imports.some((each) => each.file === file && each.target === 'vscode'),
+    );
+    assert.deepEqual(without, []);
+  });
+
   it('weak and heavy packages are imported in one place', () => {
-    const wrong = files
-      .flatMap((file) => importsOf(file).map(({ target }) => ({ file, target })))
-      .filter(({ file, target }) => CONFINED[target] !== undefined && !inside(file, CONFINED[target]));
+    const wrong = imports.filter(
+      ({ file, target }) => CONFINED[target] !== undefined && !inside(file, CONFINED[target]),
+    );
     assert.deepEqual(wrong, []);
+  });
+
+  it('every confined package is a dependency', () => {
+    const {
+      dependencies = {},
+      devDependencies,
+      peerDependencies,
+      optionalDependencies,
+    } = JSON.parse(readFileSync('package.json', 'utf8'));
+    const known = { ...dependencies, ...devDependencies, ...peerDependencies, ...optionalDependencies, vscode: '' };
+    assert.deepEqual(
+      Object.keys(CONFINED).filter((name) => !(name in known)),
+      [],
+    );
   });
 });

@@ -167,7 +167,7 @@ function setUpHosts() {
   return run('setup', [
     process.execPath,
     ...TSX,
-    'test/host/setup.ts',
+    'src/build/host/setup.ts',
     ...(suites.includes('oldest') ? [] : suites.some((suite) => IN_VSCODE.includes(suite)) ? ['newest'] : ['browser']),
   ]);
 }

@@ -27,7 +27,7 @@ const bundles = [
   {
     ...node,
     format: 'cjs',
-    entryPoints: { extension: 'src/vscode/extension.ts', codeWorker: 'src/vscode/code/worker.ts' },
+    entryPoints: { extension: 'src/vscode/extension.ts', codeWorker: 'src/code/worker.ts' },
     outExtension: { '.js': '.cjs' },
     // The parser's ES module asks import.meta for its place, which a CommonJS bundle does not have.
     alias: { 'web-tree-sitter': path.resolve('node_modules/web-tree-sitter/web-tree-sitter.cjs') },
@@ -37,7 +37,7 @@ const bundles = [
     format: 'esm',
     splitting: false,
     banner: { js: `#!/usr/bin/env node\n${require}` },
-    entryPoints: { engine: 'src/process/main.ts', cli: 'src/cli/main.ts', kernelWorker: 'src/engine/wasm/worker.ts' },
+    entryPoints: { engine: 'src/process/main.ts', cli: 'src/cli/main.ts', kernelWorker: 'src/devices/cpu/worker.ts' },
   },
   {
     ...shared,
@@ -45,14 +45,18 @@ const bundles = [
     target: 'es2022',
     format: 'iife',
     outdir: 'dist/webview',
-    entryPoints: { inspector: 'webview/inspector.ts', plan: 'webview/plan.ts', comparison: 'webview/comparison.ts' },
+    entryPoints: {
+      inspector: 'webview/inspector/inspector.ts',
+      plan: 'webview/plan/plan.ts',
+      comparison: 'webview/comparison/comparison.ts',
+    },
     loader: { '.css': 'css' },
   },
 ];
 
 mkdirSync('dist', { recursive: true });
 execFileSync(process.execPath, ['src/build/kernels.mjs'], { stdio: 'inherit' });
-cpSync('src/engine/webgpu/kernels', 'dist/webgpu', { recursive: true });
+cpSync('src/devices/webgpu/kernels', 'dist/webgpu', { recursive: true });
 cpSync('node_modules/web-tree-sitter/web-tree-sitter.wasm', 'dist/web-tree-sitter.wasm');
 cpSync('node_modules/@vscode/tree-sitter-wasm/wasm/tree-sitter-python.wasm', 'dist/tree-sitter-python.wasm');
 if (watch) for (const bundle of bundles) await (await esbuild.context(bundle)).watch();

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const source = path.join(root, 'src/engine/wasm/kernels/index.ts');
+const source = path.join(root, 'src/devices/cpu/kernels/index.ts');
 const builds = {
   simd: ['--use', 'WIDE=0'],
   relaxed: ['--use', 'WIDE=0', '--enable', 'relaxed-simd'],

@@ -1,4 +1,4 @@
-import { type Bench, bench } from '../service/bench.ts';
+import { type Bench, bench } from '../service/engines/bench.ts';
 import { COMMON_HELP, type Command, ENGINE, engineOf, type Invocation } from './command.ts';
 import { jsonPieces } from './output.ts';
 import { table } from './table.ts';

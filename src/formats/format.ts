@@ -1,6 +1,6 @@
-import type { Allowance } from './allowance.ts';
-import type { Checkpoint } from './checkpoint.ts';
-import type { FileSource } from './source/fileSource.ts';
+import type { Allowance } from '../bytes/allowance.ts';
+import type { FileSource } from '../bytes/source/fileSource.ts';
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 
 /** One way of storing a checkpoint. Adding a format is adding an entry to `registry.ts`. */
 export interface Format {

@@ -1,5 +1,4 @@
 import { flax } from './flax/format.ts';
-import { shardIndex } from './folder/shardIndex.ts';
 import type { Format } from './format.ts';
 import { gguf } from './gguf/format.ts';
 import { hdf5 } from './hdf5/format.ts';
@@ -15,5 +14,5 @@ import { tfjs } from './tfjs/format.ts';
 /** Formats of single files, which an index may name as shards. */
 export const FILE_FORMATS: readonly Format[] = [safetensors, gguf, onnx, hdf5, keras, pytorch, llama2c, npz, npy, flax];
 
-/** Every format that can be opened; of a folder's files, the first format that finds its own is opened. */
-export const FORMATS: readonly Format[] = [shardIndex, tfjs, tensorflow, ...FILE_FORMATS];
+/** Every format; of a folder's files, the first format that finds its own is opened. */
+export const FORMATS: readonly Format[] = [tfjs, tensorflow, ...FILE_FORMATS];

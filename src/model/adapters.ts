@@ -1,5 +1,5 @@
-import type { StoredUpdate } from '../formats/adapter/parts.ts';
-import type { TensorInfo } from '../formats/checkpoint.ts';
+import type { StoredUpdate } from '../adapters/parts.ts';
+import type { TensorInfo } from '../checkpoint/checkpoint.ts';
 
 /** What an adapter adds to one matrix: scale times a product that is held as its factors. */
 export interface AdapterUpdate {

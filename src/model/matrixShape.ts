@@ -1,4 +1,4 @@
-import type { TensorInfo } from '../formats/checkpoint.ts';
+import type { TensorInfo } from '../checkpoint/checkpoint.ts';
 import { ADAPTER_FIXED, refusalOf, updateOf } from './adapters.ts';
 
 /** Why a tensor is no matrix to analyze; undefined where it is one. */

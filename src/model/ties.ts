@@ -1,4 +1,4 @@
-import type { TensorInfo } from '../formats/checkpoint.ts';
+import type { TensorInfo } from '../checkpoint/checkpoint.ts';
 
 /**
  * Groups of tensors that are one and the same: equal `storage`, or equal by content as found by whoever read the values. Each group

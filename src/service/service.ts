@@ -1,15 +1,15 @@
 import type { Service } from '../protocol/service.ts';
 import { abortable } from './abortable.ts';
-import { AnalysisRun } from './analyze.ts';
-import { apply } from './apply.ts';
-import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache.ts';
-import { compareAdapters } from './compare.ts';
-import { Engines } from './engines.ts';
-import { memoryCache } from './memoryCache.ts';
-import { OpenCheckpoints, refuseChanged, viewOf } from './opened.ts';
-import { plan } from './plan.ts';
-import { Runs } from './runs.ts';
-import { exactResult, matrixNamed } from './spectra.ts';
+import { AnalysisRun } from './analysis/analyze.ts';
+import { Runs } from './analysis/runs.ts';
+import { exactResult, matrixNamed } from './analysis/spectra.ts';
+import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache/cache.ts';
+import { memoryCache } from './cache/memoryCache.ts';
+import { OpenCheckpoints, refuseChanged, viewOf } from './checkpoints/opened.ts';
+import { compareAdapters } from './comparison/compare.ts';
+import { Engines } from './engines/engines.ts';
+import { apply } from './plan/apply.ts';
+import { plan } from './plan/plan.ts';
 
 export interface ServiceOptions {
   /** Nothing is kept on disk where it is left out. */

@@ -1,5 +1,5 @@
 import type { Random } from '../base/random.ts';
-import type { Backend, Matrix } from '../engine/backend.ts';
+import type { Backend, Matrix } from '../devices/backend.ts';
 import { transpose } from './transpose.ts';
 import { cholesky, triangularInverse, triangularProduct } from './triangular.ts';
 

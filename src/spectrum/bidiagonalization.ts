@@ -1,6 +1,6 @@
 import { throwIfCancelled } from '../base/errors.ts';
 import { seededRandom } from '../base/random.ts';
-import type { Backend, Matrix } from '../engine/backend.ts';
+import type { Backend, Matrix } from '../devices/backend.ts';
 import { Basis } from './basis.ts';
 import { transpose } from './transpose.ts';
 

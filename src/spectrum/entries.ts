@@ -2,7 +2,7 @@ import { decodeFloats, ENCODED_BYTES, type Encoding } from '../base/encoding.ts'
 import { RankscopeError } from '../base/errors.ts';
 import { numbersIn } from '../base/numbersIn.ts';
 import { seededRandom } from '../base/random.ts';
-import type { EntrySums } from '../engine/backend.ts';
+import type { EntrySums } from '../devices/backend.ts';
 
 /** What one pass over the entries of a matrix tells. */
 export interface EntryStatistics {

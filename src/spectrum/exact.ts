@@ -1,5 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { Backend, Matrix, RoutineOptions, RowSource } from '../engine/backend.ts';
+import type { Backend, Matrix, RoutineOptions, RowSource } from '../devices/backend.ts';
 import type { EntryStatistics } from './entries.ts';
 import { loadScaled, part, type ScaledRows, uploadRows } from './load.ts';
 

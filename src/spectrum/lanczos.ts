@@ -1,4 +1,4 @@
-import type { Backend, Matrix, RoutineOptions } from '../engine/backend.ts';
+import type { Backend, Matrix, RoutineOptions } from '../devices/backend.ts';
 import { Bidiagonalization } from './bidiagonalization.ts';
 import { symmetricEigen } from './symmetricEigen.ts';
 import { triangularProduct } from './triangular.ts';

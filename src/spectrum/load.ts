@@ -1,5 +1,5 @@
 import { throwIfCancelled } from '../base/errors.ts';
-import type { Backend, Matrix, RoutineOptions, RowSource, StoredRows } from '../engine/backend.ts';
+import type { Backend, Matrix, RoutineOptions, RowSource, StoredRows } from '../devices/backend.ts';
 import { EntryScan, type EntryStatistics } from './entries.ts';
 
 /** Entries uploaded at a time: some 10 ms of reading and decoding, so that a cancellation is seen in time. Devices decode faster. */

@@ -1,6 +1,6 @@
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { seededRandom } from '../base/random.ts';
-import type { Backend, Factors, RoutineOptions, RowSource } from '../engine/backend.ts';
+import type { Backend, Factors, RoutineOptions, RowSource } from '../devices/backend.ts';
 import { OVERSAMPLING } from './costModel.ts';
 import { loadScaled, part, uploadRows } from './load.ts';
 import { Scope } from './scope.ts';

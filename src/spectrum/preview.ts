@@ -1,5 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { Backend, RoutineOptions, RowSource } from '../engine/backend.ts';
+import type { Backend, RoutineOptions, RowSource } from '../devices/backend.ts';
 import type { EnergyLevel, Measures, PreviewBand } from '../model/findings.ts';
 import { estimateValues, type SpectrumFacts } from './density.ts';
 import { exactSpectrum } from './exact.ts';

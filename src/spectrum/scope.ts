@@ -1,4 +1,4 @@
-import type { Backend, Matrix } from '../engine/backend.ts';
+import type { Backend, Matrix } from '../devices/backend.ts';
 
 /** Device matrices that are all freed at the end, whatever happens. */
 export class Scope {

@@ -1,5 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { RowSource } from '../engine/backend.ts';
+import type { RowSource } from '../devices/backend.ts';
 import { type ThinFactors, thinFactors } from './thinFactors.ts';
 import { breathing, triangle } from './triangle.ts';
 

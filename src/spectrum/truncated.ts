@@ -1,5 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { Backend, Factors, Matrix, RoutineOptions, RowSource } from '../engine/backend.ts';
+import type { Backend, Factors, Matrix, RoutineOptions, RowSource } from '../devices/backend.ts';
 import { Bidiagonalization } from './bidiagonalization.ts';
 import { OVERSAMPLING, sketchSize, svdCost } from './costModel.ts';
 import { loadScaled, part, uploadRows } from './load.ts';

@@ -1,15 +1,15 @@
 import * as vscode from 'vscode';
+import { PlanDesk } from '../window/plan/planDesk.ts';
+import { Archive, keepFindings } from '../window/sessions/archive.ts';
+import { SessionStore } from '../window/sessions/sessionStore.ts';
+import { SideBySide } from '../window/sessions/sideBySide.ts';
 import { registerAllCommands } from './commands/commands.ts';
 import { registerComparison } from './comparison/comparisonPanel.ts';
 import { createEngine } from './engine/engine.ts';
 import { registerCode } from './hover/registerCode.ts';
 import { registerInspector } from './inspector/inspectorEditor.ts';
 import { type CheckpointTree, registerCheckpointTree } from './panel/checkpointTree.ts';
-import { PlanDesk } from './panel/planDesk.ts';
 import { registerPlanView } from './panel/planView.ts';
-import { Archive, keepFindings } from './sessions/archive.ts';
-import { SessionStore } from './sessions/sessionStore.ts';
-import { SideBySide } from './sessions/sideBySide.ts';
 import { engineRequest } from './settings.ts';
 import type { Workbench } from './workbench.ts';
 

@@ -1,9 +1,9 @@
 import type * as vscode from 'vscode';
-import type { EngineClient } from './engine/engineClient.ts';
-import type { PlanDesk } from './panel/planDesk.ts';
-import type { Archive } from './sessions/archive.ts';
-import type { SessionStore } from './sessions/sessionStore.ts';
-import type { SideBySide } from './sessions/sideBySide.ts';
+import type { EngineClient } from '../window/engine/engineClient.ts';
+import type { PlanDesk } from '../window/plan/planDesk.ts';
+import type { Archive } from '../window/sessions/archive.ts';
+import type { SessionStore } from '../window/sessions/sessionStore.ts';
+import type { SideBySide } from '../window/sessions/sideBySide.ts';
 
 /** What the parts of the extension share in one window. */
 export interface Workbench {

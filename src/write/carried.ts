@@ -1,5 +1,5 @@
-import type { Checkpoint, TensorInfo } from '../formats/checkpoint.ts';
-import { givesStored } from '../formats/givesStored.ts';
+import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
+import { givesStored } from '../checkpoint/givesStored.ts';
 import { encode } from './encode.ts';
 import type { OutgoingTensor } from './safetensorsWriter.ts';
 

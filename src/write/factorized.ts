@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
-import type { Checkpoint, TensorInfo } from '../formats/checkpoint.ts';
+import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
 import type { MatrixRef } from '../model/names/anatomy.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import { breakEvenRank } from '../model/plan/rankCost.ts';

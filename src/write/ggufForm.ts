@@ -1,4 +1,4 @@
-import type { Checkpoint, TensorInfo } from '../formats/checkpoint.ts';
+import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
 import { type Arrangement, type RearrangedTensor, rearranged } from '../formats/gguf/rearranged.ts';
 import { type GgufArchitecture, ggufArchitecture, variantFor } from '../model/names/ggufArchitectures.ts';
 import { type GgufName, ggufName, huggingFaceName } from '../model/names/ggufNames.ts';

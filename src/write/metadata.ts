@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { Checkpoint } from '../formats/checkpoint.ts';
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { Chosen } from './factorized.ts';
 

@@ -1,5 +1,5 @@
 import { throwIfCancelled } from '../base/errors.ts';
-import type { Checkpoint } from '../formats/checkpoint.ts';
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { MatrixRef } from '../model/names/anatomy.ts';
 import { transposeOf } from '../spectrum/transpose.ts';
 

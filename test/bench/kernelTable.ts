@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { seededRandom } from '../../src/base/random.ts';
-import type { Backend } from '../../src/engine/backend.ts';
+import type { Backend } from '../../src/devices/backend.ts';
 import { encode } from '../../src/write/encode.ts';
 import { FULL, type KernelCase, type KernelResult, type MatrixData, runCase } from './kernels.ts';
 import type { TorchSide } from './torchSide.ts';

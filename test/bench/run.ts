@@ -9,7 +9,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { chooseEngine } from '../../src/engine/choose.ts';
+import { chooseEngine } from '../../src/devices/choose.ts';
 import { kernelTable } from './kernelTable.ts';
 import { TorchSide } from './torchSide.ts';
 import { checkpointTable, parseShape, runCheckpoint } from './wholeCheckpoint.ts';

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openCheckpoint } from '../../src/formats/open.ts';
+import { openCheckpoint } from '../../src/checkpoint/open.ts';
 import type { CheckpointAnswer } from './checkpointSide.ts';
 import { previewError, valuesError } from './errors.ts';
 

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { runTests } from '@vscode/test-electron';
-import { temporarySample } from './sample.ts';
+import { temporarySample } from '../../src/build/host/sample.ts';
 import { bundleSuite } from './suite.ts';
 
 execFileSync(process.execPath, ['src/build/build.mjs'], { stdio: 'inherit' });

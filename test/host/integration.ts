@@ -2,11 +2,11 @@
 //   npx tsx test/host/integration.ts [newest|oldest] [--grep TEXT]
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { format, stripVTControlCharacters } from 'node:util';
-import { openBrowser, remoteUri, workbenchUrl } from './browser.ts';
+import { openBrowser, remoteUri, workbenchUrl } from '../../src/build/host/browser.ts';
+import { temporarySample } from '../../src/build/host/sample.ts';
+import { type Server, startServer } from '../../src/build/host/server.ts';
+import { RELEASES, type Release } from '../../src/build/host/setup.ts';
 import { SUITE_LINE } from './extensionHost.ts';
-import { temporarySample } from './sample.ts';
-import { type Server, startServer } from './server.ts';
-import { RELEASES, type Release } from './setup.ts';
 import { bundleSuite } from './suite.ts';
 
 const LIMIT_MS = 300_000;

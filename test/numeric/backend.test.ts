@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { seededRandom } from '../../src/base/random.ts';
-import type { Backend } from '../../src/engine/backend.ts';
-import { createReferenceBackend } from '../../src/engine/reference/backend.ts';
+import type { Backend } from '../../src/devices/backend.ts';
+import { createReferenceBackend } from '../../src/devices/reference/backend.ts';
 import { BACKENDS } from './backends.ts';
 import { type Case, LARGE_CASES, matrixOf, SMALL_CASES } from './cases.ts';
 import {

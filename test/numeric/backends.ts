@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import type { Backend } from '../../src/engine/backend.ts';
-import { createReferenceBackend } from '../../src/engine/reference/backend.ts';
+import type { Backend } from '../../src/devices/backend.ts';
+import { createReferenceBackend } from '../../src/devices/reference/backend.ts';
 
 /** An engine the case table runs over. */
 export interface BackendUnderTest {
@@ -15,7 +15,7 @@ export interface BackendUnderTest {
 }
 
 const chosen = (engine: string) => async () => {
-  const { chooseEngine } = await import('../../src/engine/choose.ts');
+  const { chooseEngine } = await import('../../src/devices/choose.ts');
   return chooseEngine({ engine });
 };
 

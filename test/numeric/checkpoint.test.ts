@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { openCheckpoint } from '../../src/formats/open.ts';
+import { openCheckpoint } from '../../src/checkpoint/open.ts';
 import { exactSpectrum } from '../../src/spectrum/exact.ts';
 import { BACKENDS } from './backends.ts';
 import { checkValues } from './checks.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Factors } from '../../src/engine/backend.ts';
+import type { Factors } from '../../src/devices/backend.ts';
 
 /** eps of the arithmetic that engines compute in. */
 export const EPSILON = 2 ** -23;

@@ -2,7 +2,7 @@
  * Prints, for some shapes and ranks on the cpu engine, how much longer the exact route takes than the sketch, beside what the cost model
  * says, and the error of each over the least possible: `node --import tsx test/numeric/costModel.bench.ts [SIZE ...]`
  */
-import { chooseEngine } from '../../src/engine/choose.ts';
+import { chooseEngine } from '../../src/devices/choose.ts';
 import { svdCost } from '../../src/spectrum/costModel.ts';
 import { truncatedSvd } from '../../src/spectrum/truncated.ts';
 import { matrixWith, SPECTRA } from './cases.ts';

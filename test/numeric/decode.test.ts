@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { decodeFloats, ENCODED_BYTES, type Encoding } from '../../src/base/encoding.ts';
 import { seededRandom } from '../../src/base/random.ts';
-import type { Backend, EntrySums, Matrix } from '../../src/engine/backend.ts';
-import { openWebgpu } from '../../src/engine/webgpu/open.ts';
+import type { Backend, EntrySums, Matrix } from '../../src/devices/backend.ts';
+import { openWebgpu } from '../../src/devices/webgpu/open.ts';
 import { BACKENDS } from './backends.ts';
 import { taken } from './device.ts';
 

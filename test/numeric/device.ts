@@ -1,4 +1,4 @@
-import type { Backend, Matrix, RowSource } from '../../src/engine/backend.ts';
+import type { Backend, Matrix, RowSource } from '../../src/devices/backend.ts';
 
 /** A matrix on the device with this content. */
 export async function onDevice(backend: Backend, data: Float32Array, rows: number, cols: number): Promise<Matrix> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Backend, RowSource } from '../../src/engine/backend.ts';
-import { createReferenceBackend } from '../../src/engine/reference/backend.ts';
+import type { Backend, RowSource } from '../../src/devices/backend.ts';
+import { createReferenceBackend } from '../../src/devices/reference/backend.ts';
 import { ENERGY_LEVELS, type Measures, type PreviewBand } from '../../src/model/findings.ts';
 import { measures } from '../../src/spectrum/measures.ts';
 import { type Preview, previewSpectrum } from '../../src/spectrum/preview.ts';

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import type { Backend, Matrix, RoutineOptions } from '../../src/engine/backend.ts';
-import { createReferenceBackend } from '../../src/engine/reference/backend.ts';
-import { type CpuBackend, createCpuBackend } from '../../src/engine/wasm/backend.ts';
-import { createWebgpuBackend } from '../../src/engine/webgpu/backend.ts';
-import { type Gpu, openGpu } from '../../src/engine/webgpu/device.ts';
-import { Kernels } from '../../src/engine/webgpu/kernels.ts';
+import type { Backend, Matrix, RoutineOptions } from '../../src/devices/backend.ts';
+import { type CpuBackend, createCpuBackend } from '../../src/devices/cpu/backend.ts';
+import { createReferenceBackend } from '../../src/devices/reference/backend.ts';
+import { createWebgpuBackend } from '../../src/devices/webgpu/backend.ts';
+import { type Gpu, openGpu } from '../../src/devices/webgpu/device.ts';
+import { Kernels } from '../../src/devices/webgpu/kernels.ts';
 import { BACKENDS, useSoftwareGpu } from './backends.ts';
 import { matrixOf, matrixWith } from './cases.ts';
 import { C, checkOrthonormal, checkTriplets, checkValues, EPSILON, multiply, tolerance } from './checks.ts';
 import { onDevice, taken, withMatrix } from './device.ts';
 
-const KERNELS = new URL('../../src/engine/webgpu/kernels/', import.meta.url);
+const KERNELS = new URL('../../src/devices/webgpu/kernels/', import.meta.url);
 const source = (file: string) => readFile(new URL(`${file}.wgsl`, KERNELS), 'utf8');
 
 const named = BACKENDS.some(({ name }) => name === 'webgpu');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { openVscode, type Vscode } from '../host/vscode.ts';
+import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { analyzed } from './commandLine.ts';
 import { chooseInContextMenu, eventually, hoverText, openAtLine, webviewPage } from './workbench.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { openVscode, type Vscode } from '../host/vscode.ts';
+import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { chooseInContextMenu, eventually, webviewPage } from './workbench.ts';
 
 describe('what cannot be read, in the installed extension', function () {

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import type { Frame } from 'playwright-core';
-import { openVscode, type Vscode } from '../host/vscode.ts';
+import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { type AnalyzedMatrix, analyzed } from './commandLine.ts';
 import { answerPath, chooseInContextMenu, eventually, runCommand, webviewPage } from './workbench.ts';
 

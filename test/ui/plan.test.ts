@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Frame } from 'playwright-core';
-import { openVscode, type Vscode } from '../host/vscode.ts';
+import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { answerPath, chooseInContextMenu, eventually, openSideBar, webviewPage } from './workbench.ts';
 
 describe('the rank plan, in the installed extension', function () {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { openVscode, type Vscode } from '../host/vscode.ts';
+import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { chooseInContextMenu, explorerItem, openSideBar, webviewPage } from './workbench.ts';
 
 /** Seen by people in test-output/screenshots; here it is asked that the page takes the theme's colours. */

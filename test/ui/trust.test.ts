@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { Frame } from 'playwright-core';
-import { openVscode, type Vscode } from '../host/vscode.ts';
+import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { chooseInContextMenu, eventually, openSideBar, webviewPage } from './workbench.ts';
 
 describe('a workspace that is not trusted, in the installed extension', function () {

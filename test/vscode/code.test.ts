@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import * as vscode from 'vscode';
-import { rangeOf } from '../../src/vscode/code/rankSummary.ts';
-import type { Session } from '../../src/vscode/sessions/session.ts';
+import { rangeOf } from '../../src/code/rankSummary.ts';
+import type { Session } from '../../src/window/sessions/session.ts';
 import { analyzedSample, closeAllEditors, eventually, inWorkspace } from './rankscope.ts';
 
 /** What is shown when the pointer is on the end of the first `text` of a document. */

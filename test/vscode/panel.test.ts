@@ -5,7 +5,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Plan } from '../../src/model/plan/plan.ts';
 import type { ApplyReport } from '../../src/protocol/service.ts';
-import type { Session } from '../../src/vscode/sessions/session.ts';
+import type { Session } from '../../src/window/sessions/session.ts';
 import { analyzedSample, closeAllEditors, eventually, rankscope } from './rankscope.ts';
 
 describe('the tree of checkpoints', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Rankscope } from '../../src/vscode/extension.ts';
-import type { Session } from '../../src/vscode/sessions/session.ts';
+import type { Session } from '../../src/window/sessions/session.ts';
 
 /** The activated extension. */
 export async function rankscope(): Promise<Rankscope> {

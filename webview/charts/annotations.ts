@@ -1,6 +1,6 @@
 import type { Chart } from 'chart.js';
 import type { AnnotationOptions } from 'chartjs-plugin-annotation';
-import { formatValue } from '../format.ts';
+import { formatValue } from '../ui/format.ts';
 import { type Box, placeLevels } from './levels.ts';
 import { type Mark, type Placed, placeMarks } from './marks.ts';
 import type { Theme } from './theme.ts';

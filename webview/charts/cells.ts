@@ -1,5 +1,5 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
-import { type Basis, type Measure, shownValue } from '../measures.ts';
+import { type Basis, type Measure, shownValue } from '../ui/measures.ts';
 import { COLOR_SCALE, scaleStep } from './colorScale.ts';
 
 /** What a cell has to say, whatever the measure. */

@@ -1,5 +1,5 @@
 import type { Chart } from 'chart.js';
-import { cellAt, type Grid } from '../grid.ts';
+import { cellAt, type Grid } from '../ui/grid.ts';
 import { CELL, type CellValues } from './cells.ts';
 import { inkOn } from './colorScale.ts';
 import type { Theme } from './theme.ts';

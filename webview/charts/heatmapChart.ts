@@ -1,6 +1,6 @@
 import type { ChartConfiguration, Scale } from 'chart.js';
-import { cellAt, type Grid, splitModule } from '../grid.ts';
-import type { Zoom } from '../state.ts';
+import { cellAt, type Grid, splitModule } from '../ui/grid.ts';
+import type { Zoom } from '../ui/state.ts';
 import { type CellValues, paintCells } from './cells.ts';
 import { Chart } from './chartSetup.ts';
 import { drawGroups, GROUP_LINE, groupsOf } from './columnHeads.ts';

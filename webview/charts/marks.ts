@@ -1,5 +1,5 @@
 import type { EnergyLevel, MatrixFinding } from '../../src/model/findings.ts';
-import type { rankOutcomes } from '../rankOutcome.ts';
+import type { rankOutcomes } from '../inspector/rankOutcome.ts';
 import type { Theme } from './theme.ts';
 
 /** A rank that the curves point out. */

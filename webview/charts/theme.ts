@@ -1,4 +1,4 @@
-import { perFrame } from '../dom.ts';
+import { perFrame } from '../ui/dom.ts';
 
 /** The editor's colours as a canvas needs them; a chart is made anew when they change. */
 export interface Theme {

@@ -1,11 +1,11 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Checkpoint } from '../checkpoint.ts';
-import { storedBytes } from '../decode.ts';
+import { storedBytes } from '../../bytes/decode.ts';
+import { concatSource } from '../../bytes/source/concatSource.ts';
+import type { FileSource } from '../../bytes/source/fileSource.ts';
+import { sliceSource } from '../../bytes/source/sliceSource.ts';
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
-import { concatSource } from '../source/concatSource.ts';
-import type { FileSource } from '../source/fileSource.ts';
-import { sliceSource } from '../source/sliceSource.ts';
-import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { type MsgpackArray, MsgpackSearch } from './msgpack.ts';
 
 /** flax.serialization.to_bytes: nested maps of arrays in msgpack. */

@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Allowance } from '../allowance.ts';
-import { MAX_DIMENSIONS, MAX_NESTING, MAX_TENSORS } from '../limits.ts';
-import type { ByteSource } from '../source/byteSource.ts';
+import type { Allowance } from '../../bytes/allowance.ts';
+import { MAX_DIMENSIONS, MAX_NESTING, MAX_TENSORS } from '../../bytes/limits.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
 
 /** An array in a msgpack file, as flax.serialization writes it: extension 1 holding (shape, type name, bytes). */
 export interface MsgpackArray {

@@ -1,6 +1,6 @@
 import { throwIfCancelled } from '../../base/errors.ts';
-import { spreadRanges } from '../source/spreadRanges.ts';
-import type { StoredTensor } from '../storedCheckpoint.ts';
+import { spreadRanges } from '../../bytes/source/spreadRanges.ts';
+import type { StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
 import { BLOCK_VARIANCES } from './rounding.ts';
 import type { GgmlType } from './types.ts';
 

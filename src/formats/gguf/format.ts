@@ -1,11 +1,11 @@
 import { basename, dirname, join } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
-import { Allowance } from '../allowance.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import { Allowance } from '../../bytes/allowance.ts';
+import { MAX_GGUF_HEADER, MAX_SHARDS } from '../../bytes/limits.ts';
+import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
+import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
+import { readStoredTensor, type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
-import { MAX_GGUF_HEADER, MAX_SHARDS } from '../limits.ts';
-import { type FileSource, openFileSource } from '../source/fileSource.ts';
-import { readStoredTensor, type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { NeedMore } from './cursor.ts';
 import { blockDeviation } from './deviation.ts';
 import { type GgufHeader, type GgufTensor, parseGgufHeader } from './header.ts';

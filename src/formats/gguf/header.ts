@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Allowance } from '../allowance.ts';
-import { MAX_GGUF_ENTRIES, MAX_GGUF_NAME, MAX_TENSORS } from '../limits.ts';
+import type { Allowance } from '../../bytes/allowance.ts';
+import { MAX_GGUF_ENTRIES, MAX_GGUF_NAME, MAX_TENSORS } from '../../bytes/limits.ts';
 import { Cursor } from './cursor.ts';
 import { GGML_TYPES, type GgmlType } from './types.ts';
 

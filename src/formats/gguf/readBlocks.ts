@@ -1,6 +1,6 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import { CHUNK_BYTES } from '../limits.ts';
-import type { StoredTensor } from '../storedCheckpoint.ts';
+import { CHUNK_BYTES } from '../../bytes/limits.ts';
+import type { StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
 import type { GgmlType } from './types.ts';
 
 /** Decodes `out.length` elements from element `start`, which need not be the start of a block. */

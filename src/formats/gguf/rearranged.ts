@@ -1,8 +1,8 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { derived } from '../derived.ts';
-import { givesStored } from '../givesStored.ts';
-import { CHUNK_BYTES } from '../limits.ts';
+import { CHUNK_BYTES } from '../../bytes/limits.ts';
+import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
+import { derived } from '../../checkpoint/derived.ts';
+import { givesStored } from '../../checkpoint/givesStored.ts';
 
 /** Where the elements of a rearranged tensor are among those of its origin. */
 export type Arrangement =

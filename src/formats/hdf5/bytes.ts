@@ -1,6 +1,6 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { Allowance } from '../allowance.ts';
-import type { ByteSource } from '../source/byteSource.ts';
+import type { Allowance } from '../../bytes/allowance.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import { lookup3 } from './lookup3.ts';
 import { Piece } from './piece.ts';
 

@@ -1,4 +1,4 @@
-import { swapByteOrder } from '../decode.ts';
+import { swapByteOrder } from '../../bytes/decode.ts';
 import type { Hdf5File } from './bytes.ts';
 import { type ChunkTable, MAX_CHUNKS, readChunkTable } from './chunkTable.ts';
 import { readChunked } from './chunkValues.ts';

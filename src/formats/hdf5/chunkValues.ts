@@ -1,6 +1,6 @@
 import { throwIfCancelled } from '../../base/errors.ts';
-import { decoderOf } from '../decode.ts';
-import { CHUNK_BYTES } from '../limits.ts';
+import { decoderOf } from '../../bytes/decode.ts';
+import { CHUNK_BYTES } from '../../bytes/limits.ts';
 import { type Grid, placeOf, product, stepsOf } from './grid.ts';
 
 /** A dataset in chunks, as its values see it. */

@@ -1,4 +1,4 @@
-import { MAX_DIMENSIONS } from '../limits.ts';
+import { MAX_DIMENSIONS } from '../../bytes/limits.ts';
 import type { Piece } from './piece.ts';
 
 export interface Dataspace {

@@ -1,9 +1,9 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Allowance } from '../allowance.ts';
-import type { Checkpoint, FileIdentity, TensorInfo } from '../checkpoint.ts';
+import type { Allowance } from '../../bytes/allowance.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
+import type { Checkpoint, FileIdentity, TensorInfo } from '../../checkpoint/checkpoint.ts';
+import { storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
 import type { Format } from '../format.ts';
-import type { ByteSource } from '../source/byteSource.ts';
-import { storedCheckpoint } from '../storedCheckpoint.ts';
 import { textsOf } from './attributes.ts';
 import { chunkReader } from './chunkReader.ts';
 import { cudnnKernels } from './cudnn.ts';

@@ -1,4 +1,4 @@
-import { MAX_TENSORS } from '../limits.ts';
+import { MAX_TENSORS } from '../../bytes/limits.ts';
 import type { Hdf5File } from './bytes.ts';
 import { linksOf } from './links.ts';
 import { type Message, readMessages } from './objectHeader.ts';

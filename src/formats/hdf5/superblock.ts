@@ -1,5 +1,5 @@
-import type { Allowance } from '../allowance.ts';
-import type { ByteSource } from '../source/byteSource.ts';
+import type { Allowance } from '../../bytes/allowance.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import { Hdf5File, type Widths } from './bytes.ts';
 
 export const SIGNATURE = Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a);

@@ -1,8 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { decoderOf, storedBytes, swapByteOrder } from '../decode.ts';
+import { decoderOf, storedBytes, swapByteOrder } from '../../bytes/decode.ts';
+import { memorySource } from '../../bytes/source/memorySource.ts';
+import { readStoredTensor, type StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
 import { isKernel } from '../kernelNames.ts';
-import { memorySource } from '../source/memorySource.ts';
-import { readStoredTensor, type StoredTensor } from '../storedCheckpoint.ts';
 import type { Hdf5File } from './bytes.ts';
 import type { chunkReader } from './chunkReader.ts';
 import { type CudnnKernel, unscramble } from './cudnn.ts';

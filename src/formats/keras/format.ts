@@ -1,11 +1,11 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Checkpoint } from '../checkpoint.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
+import type { FileSource } from '../../bytes/source/fileSource.ts';
+import { memorySource } from '../../bytes/source/memorySource.ts';
+import { openZip, type ZipArchive } from '../../bytes/zip/archive.ts';
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { openHdf5 } from '../hdf5/format.ts';
-import type { ByteSource } from '../source/byteSource.ts';
-import type { FileSource } from '../source/fileSource.ts';
-import { memorySource } from '../source/memorySource.ts';
-import { openZip, type ZipArchive } from '../zip/archive.ts';
 
 /** Where Keras 3 puts the weights in its archive. */
 const WEIGHTS = 'model.weights.h5';

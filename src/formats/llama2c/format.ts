@@ -1,9 +1,9 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Checkpoint } from '../checkpoint.ts';
+import type { FileSource } from '../../bytes/source/fileSource.ts';
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { withOwnReading } from '../../checkpoint/ownReading.ts';
+import { type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
-import { withOwnReading } from '../ownReading.ts';
-import type { FileSource } from '../source/fileSource.ts';
-import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { groupedTensor } from './groups.ts';
 import { type Layout, type Llama2c, layoutOf, readLlama2c } from './layout.ts';
 

@@ -1,6 +1,6 @@
-import type { ReadableTensor } from '../ownReading.ts';
-import { spreadRanges } from '../source/spreadRanges.ts';
-import { readStoredTensor, type StoredTensor } from '../storedCheckpoint.ts';
+import { spreadRanges } from '../../bytes/source/spreadRanges.ts';
+import type { ReadableTensor } from '../../checkpoint/ownReading.ts';
+import { readStoredTensor, type StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
 
 /** Scales read at once. */
 const AT_ONCE = 1 << 16;

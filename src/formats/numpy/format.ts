@@ -1,13 +1,13 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Checkpoint } from '../checkpoint.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
+import type { FileSource } from '../../bytes/source/fileSource.ts';
+import { lazySource } from '../../bytes/source/lazySource.ts';
+import { memorySource } from '../../bytes/source/memorySource.ts';
+import { columnMajor, isRowMajor } from '../../bytes/strided.ts';
+import { openZip, type ZipArchive } from '../../bytes/zip/archive.ts';
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
-import type { ByteSource } from '../source/byteSource.ts';
-import type { FileSource } from '../source/fileSource.ts';
-import { lazySource } from '../source/lazySource.ts';
-import { memorySource } from '../source/memorySource.ts';
-import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
-import { columnMajor, isRowMajor } from '../strided.ts';
-import { openZip, type ZipArchive } from '../zip/archive.ts';
 import { isNpy, type NpyHeader, readNpyHeader } from './header.ts';
 
 /** One array as numpy.save writes it. */

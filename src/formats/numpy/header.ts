@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { MAX_DIMENSIONS } from '../limits.ts';
-import type { ByteSource } from '../source/byteSource.ts';
+import { MAX_DIMENSIONS } from '../../bytes/limits.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import { type NumpyType, numpyType } from './dtype.ts';
 
 export interface NpyHeader {

@@ -1,4 +1,4 @@
-import { asKind, type CallValue, globalName, itemsOf, type Value } from '../pickle/values.ts';
+import { asKind, type CallValue, globalName, itemsOf, type Value } from '../../bytes/pickle/values.ts';
 import { type NumpyType, numpyType } from './dtype.ts';
 
 /** A numpy array whose bytes are in the pickle itself. */

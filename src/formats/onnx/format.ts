@@ -1,11 +1,11 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { storedBytes } from '../decode.ts';
-import { siblingPath } from '../folder/siblingPath.ts';
+import { storedBytes } from '../../bytes/decode.ts';
+import { MAX_SHARDS } from '../../bytes/limits.ts';
+import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
+import { siblingPath } from '../../bytes/source/siblingPath.ts';
+import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
+import { type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
-import { MAX_SHARDS } from '../limits.ts';
-import { type FileSource, openFileSource } from '../source/fileSource.ts';
-import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { readModel } from './graph.ts';
 import { DTYPES, type ListedTensor, readListed } from './listed.ts';
 import type { TensorProto } from './tensorProto.ts';

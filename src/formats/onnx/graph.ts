@@ -1,4 +1,4 @@
-import { MAX_TENSORS } from '../limits.ts';
+import { MAX_TENSORS } from '../../bytes/limits.ts';
 import { readTensorProto, type TensorProto } from './tensorProto.ts';
 import type { Field, Wire } from './wire.ts';
 

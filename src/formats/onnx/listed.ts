@@ -1,8 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { Allowance } from '../allowance.ts';
-import { decode } from '../decode.ts';
-import { CHUNK_BYTES } from '../limits.ts';
-import type { StoredTensor } from '../storedCheckpoint.ts';
+import { Allowance } from '../../bytes/allowance.ts';
+import { decode } from '../../bytes/decode.ts';
+import { CHUNK_BYTES } from '../../bytes/limits.ts';
+import type { StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
 import { type ListedValues, VALUE_FIELDS } from './tensorProto.ts';
 import { Wire } from './wire.ts';
 

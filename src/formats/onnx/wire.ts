@@ -1,7 +1,7 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { Allowance } from '../allowance.ts';
-import { MAX_MESSAGE_FIELDS } from '../limits.ts';
-import type { ByteSource } from '../source/byteSource.ts';
+import type { Allowance } from '../../bytes/allowance.ts';
+import { MAX_MESSAGE_FIELDS } from '../../bytes/limits.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
 
 /** One field of a protobuf message (https://protobuf.dev/programming-guides/encoding). */
 export interface Field {

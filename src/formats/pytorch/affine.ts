@@ -1,8 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { ReadableTensor } from '../ownReading.ts';
-import { globalName, itemsOf, type Value } from '../pickle/values.ts';
-import { readStoredTensor, type StoredTensor } from '../storedCheckpoint.ts';
-import { readStrided } from '../strided.ts';
+import { globalName, itemsOf, type Value } from '../../bytes/pickle/values.ts';
+import { readStrided } from '../../bytes/strided.ts';
+import type { ReadableTensor } from '../../checkpoint/ownReading.ts';
+import { readStoredTensor, type StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
 import { exactNumbers } from './exactNumbers.ts';
 import type { PickledTensor } from './pickledTensor.ts';
 import { isCount } from './storageType.ts';

@@ -1,11 +1,11 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { bitsOf } from '../decode.ts';
-import { MAX_TENSORS } from '../limits.ts';
-import type { Seen } from '../pickle/machine.ts';
-import { PickleSequence } from '../pickle/sequence.ts';
-import { asKind, itemsOf } from '../pickle/values.ts';
-import type { ByteSource } from '../source/byteSource.ts';
-import { memorySource } from '../source/memorySource.ts';
+import { bitsOf } from '../../bytes/decode.ts';
+import { MAX_TENSORS } from '../../bytes/limits.ts';
+import type { Seen } from '../../bytes/pickle/machine.ts';
+import { PickleSequence } from '../../bytes/pickle/sequence.ts';
+import { asKind, itemsOf } from '../../bytes/pickle/values.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
+import { memorySource } from '../../bytes/source/memorySource.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 import { storageReference } from './storageType.ts';
 

@@ -1,7 +1,7 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { ReadableTensor } from '../ownReading.ts';
-import { readStoredTensor, type StoredTensor } from '../storedCheckpoint.ts';
-import { rowMajor } from '../strided.ts';
+import { rowMajor } from '../../bytes/strided.ts';
+import type { ReadableTensor } from '../../checkpoint/ownReading.ts';
+import { readStoredTensor, type StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
 import { exactNumbers, isExact } from './exactNumbers.ts';
 
 /** Elements of a sparse tensor that is read as a dense one. */

@@ -1,7 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Allowance } from '../allowance.ts';
-import { MAX_NESTING, MAX_TENSORS } from '../limits.ts';
-import type { NumpyArray } from '../numpy/pickledArray.ts';
+import type { Allowance } from '../../bytes/allowance.ts';
+import { MAX_NESTING, MAX_TENSORS } from '../../bytes/limits.ts';
 import {
   asKind,
   type CallValue,
@@ -11,7 +10,8 @@ import {
   itemsOf,
   pairsOf,
   type Value,
-} from '../pickle/values.ts';
+} from '../../bytes/pickle/values.ts';
+import type { NumpyArray } from '../numpy/pickledArray.ts';
 import { type PickledSparse, type PickledTensor, pickledTensor } from './pickledTensor.ts';
 
 export interface NamedTensor {

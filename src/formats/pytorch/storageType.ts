@@ -1,4 +1,4 @@
-import { asKind, globalName, itemsOf, type PersistentValue, type Value } from '../pickle/values.ts';
+import { asKind, globalName, itemsOf, type PersistentValue, type Value } from '../../bytes/pickle/values.ts';
 
 /** A storage as a pickle refers to it: ('storage', type, key, location, length[, view]). */
 export interface StorageReference {

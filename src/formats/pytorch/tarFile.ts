@@ -1,11 +1,11 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { bitsOf } from '../decode.ts';
-import { MAX_DIMENSIONS, MAX_TENSORS } from '../limits.ts';
-import type { Seen } from '../pickle/machine.ts';
-import { PickleSequence } from '../pickle/sequence.ts';
-import { asKind, itemsOf, type Value } from '../pickle/values.ts';
-import type { ByteSource } from '../source/byteSource.ts';
-import { sliceSource } from '../source/sliceSource.ts';
+import { bitsOf } from '../../bytes/decode.ts';
+import { MAX_DIMENSIONS, MAX_TENSORS } from '../../bytes/limits.ts';
+import type { Seen } from '../../bytes/pickle/machine.ts';
+import { PickleSequence } from '../../bytes/pickle/sequence.ts';
+import { asKind, itemsOf, type Value } from '../../bytes/pickle/values.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
+import { sliceSource } from '../../bytes/source/sliceSource.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 import { isCount, storageType } from './storageType.ts';
 

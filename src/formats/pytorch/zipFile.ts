@@ -1,11 +1,11 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { Allowance } from '../allowance.ts';
-import { MAX_PICKLE_BYTES } from '../limits.ts';
-import type { Seen } from '../pickle/machine.ts';
-import { PickleSequence } from '../pickle/sequence.ts';
-import type { Value } from '../pickle/values.ts';
-import { lazySource } from '../source/lazySource.ts';
-import type { ZipArchive } from '../zip/archive.ts';
+import { Allowance } from '../../bytes/allowance.ts';
+import { MAX_PICKLE_BYTES } from '../../bytes/limits.ts';
+import type { Seen } from '../../bytes/pickle/machine.ts';
+import { PickleSequence } from '../../bytes/pickle/sequence.ts';
+import type { Value } from '../../bytes/pickle/values.ts';
+import { lazySource } from '../../bytes/source/lazySource.ts';
+import type { ZipArchive } from '../../bytes/zip/archive.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 
 const PICKLE = /^(.*\/|)data\.pkl$/;

@@ -1,8 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { MAX_SAFETENSORS_HEADER } from '../../bytes/limits.ts';
+import type { FileSource } from '../../bytes/source/fileSource.ts';
+import { storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
-import { MAX_SAFETENSORS_HEADER } from '../limits.ts';
-import type { FileSource } from '../source/fileSource.ts';
-import { storedCheckpoint } from '../storedCheckpoint.ts';
 import { parseHeader } from './header.ts';
 
 /** https://huggingface.co/docs/safetensors: u64 header length, JSON header, bytes of the tensors. */

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { RankscopeError } from '../../base/errors.ts';
-import type { Allowance } from '../allowance.ts';
-import { storedBytes } from '../decode.ts';
-import { JsonCursor, JsonFault } from '../jsonCursor.ts';
-import { MAX_DIMENSIONS, MAX_TENSORS } from '../limits.ts';
+import type { Allowance } from '../../bytes/allowance.ts';
+import { storedBytes } from '../../bytes/decode.ts';
+import { JsonCursor, JsonFault } from '../../bytes/jsonCursor.ts';
+import { MAX_DIMENSIONS, MAX_TENSORS } from '../../bytes/limits.ts';
 
 export interface HeaderEntry {
   readonly name: string;

@@ -1,5 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { MAX_DIMENSIONS, MAX_SHARDS } from '../limits.ts';
+import { MAX_DIMENSIONS, MAX_SHARDS } from '../../bytes/limits.ts';
 import { Varints } from './sstable.ts';
 
 /** One tensor of a bundle (tensorflow/core/protobuf/tensor_bundle.proto). */

@@ -1,11 +1,11 @@
 import { basename, dirname, join } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
-import type { Checkpoint } from '../checkpoint.ts';
-import { storedBytes } from '../decode.ts';
+import { storedBytes } from '../../bytes/decode.ts';
+import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { isKernel } from '../kernelNames.ts';
-import { type FileSource, openFileSource } from '../source/fileSource.ts';
-import { type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { parseBundle } from './bundle.ts';
 import { readTable } from './sstable.ts';
 

@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Allowance } from '../allowance.ts';
-import { MAX_TABLE_BLOCK, MAX_TENSORS } from '../limits.ts';
-import type { ByteSource } from '../source/byteSource.ts';
+import type { Allowance } from '../../bytes/allowance.ts';
+import { MAX_TABLE_BLOCK, MAX_TENSORS } from '../../bytes/limits.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
 
 /** The last eight bytes of the file. */
 export const TABLE_MAGIC = 0xdb4775248b80fb57n;

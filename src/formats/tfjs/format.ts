@@ -1,14 +1,14 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { storedBytes } from '../decode.ts';
-import { siblingPath } from '../folder/siblingPath.ts';
+import { storedBytes } from '../../bytes/decode.ts';
+import { MAX_JSON_FILE } from '../../bytes/limits.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
+import { concatSource } from '../../bytes/source/concatSource.ts';
+import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
+import { siblingPath } from '../../bytes/source/siblingPath.ts';
+import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
+import { readStoredTensor, type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { isKernel } from '../kernelNames.ts';
-import { MAX_JSON_FILE } from '../limits.ts';
-import type { ByteSource } from '../source/byteSource.ts';
-import { concatSource } from '../source/concatSource.ts';
-import { type FileSource, openFileSource } from '../source/fileSource.ts';
-import { readStoredTensor, type StoredTensor, storedCheckpoint } from '../storedCheckpoint.ts';
 import { parseManifest, type Weight } from './manifest.ts';
 
 /** TensorFlow.js: a `model.json` with a manifest of weights, and the binary files that hold them. */

@@ -1,4 +1,4 @@
-import type { TensorInfo } from '../../formats/checkpoint.ts';
+import type { TensorInfo } from '../../checkpoint/checkpoint.ts';
 import type { Place, Skipped } from '../findings.ts';
 import { fixedBecause, isStack, matrixShape, notAMatrix } from '../matrixShape.ts';
 import type { Family } from './families.ts';

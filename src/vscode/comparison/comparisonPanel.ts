@@ -1,11 +1,11 @@
 import * as vscode from 'vscode';
 import type { ComparisonCalls, ComparisonSnapshot } from '../../protocol/page.ts';
 import { servePage } from '../../protocol/pageChannel.ts';
+import { Comparison } from '../../window/comparison.ts';
 import { reveal } from '../commands/reveal.ts';
 import { loadPage, webviewPort } from '../pages/page.ts';
 import { saveFromPage } from '../pages/save.ts';
 import type { Workbench } from '../workbench.ts';
-import { Comparison } from './comparison.ts';
 
 const VIEW_TYPE = 'rankscope.comparison';
 

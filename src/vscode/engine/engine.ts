@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import * as vscode from 'vscode';
+import { EngineClient } from '../../window/engine/engineClient.ts';
+import { startEngine } from '../../window/engine/engineProcess.ts';
+import { findNode } from '../../window/engine/findNode.ts';
+import { runtimes } from '../../window/engine/runtimes.ts';
 import { cacheBytes, nodePath } from '../settings.ts';
-import { EngineClient } from './engineClient.ts';
-import { startEngine } from './engineProcess.ts';
-import { findNode } from './findNode.ts';
 import { tensorFlowFolder } from './installTensorFlow.ts';
-import { runtimes } from './runtimes.ts';
 
 /** The engine client of this window: its process, its item in the status bar, its message when the process dies. */
 export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): EngineClient {

@@ -1,8 +1,8 @@
 import * as vscode from 'vscode';
 import { RankscopeError } from '../../base/errors.ts';
+import { installPackage } from '../../window/engine/installPackage.ts';
 import { requireTrust } from '../pages/save.ts';
 import type { Workbench } from '../workbench.ts';
-import { installPackage } from './installPackage.ts';
 
 const PACKAGE = '@tensorflow/tfjs-node-gpu@4.22.0';
 

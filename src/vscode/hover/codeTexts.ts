@@ -1,9 +1,9 @@
 import * as vscode from 'vscode';
-import type { Question } from '../code/codeCalls.ts';
-import type { TextEdit } from '../code/pythonParser.ts';
+import type { Question } from '../../code/codeCalls.ts';
+import type { TextEdit } from '../../code/pythonParser.ts';
+import { CodeThread } from '../../window/codeThread.ts';
 import type { Workbench } from '../workbench.ts';
 import type { CheckpointsNearby } from './checkpointsNearby.ts';
-import { CodeThread } from './codeThread.ts';
 import { SourceFiles } from './sourceFiles.ts';
 
 /** Open documents as the thread that understands code knows them. */

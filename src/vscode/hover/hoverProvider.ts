@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
-import { HOVER_COMMANDS } from '../code/hoverText.ts';
-import type { Span } from '../code/moduleCode.ts';
+import { HOVER_COMMANDS } from '../../code/hoverText.ts';
+import type { Span } from '../../code/moduleCode.ts';
 import { isEnabled } from '../settings.ts';
 import type { CodeTexts } from './codeTexts.ts';
 

@@ -1,11 +1,11 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { ModulePaths, TextReference } from '../code/codeCalls.ts';
-import type { SourceText } from '../code/codeModel.ts';
-import { importCandidates } from '../code/importPaths.ts';
+import type { ModulePaths, TextReference } from '../../code/codeCalls.ts';
+import type { SourceText } from '../../code/codeModel.ts';
+import { importCandidates } from '../../code/importPaths.ts';
+import type { CodeThread } from '../../window/codeThread.ts';
 import type { Workbench } from '../workbench.ts';
-import type { CodeThread } from './codeThread.ts';
 import { workspaceFiles } from './workspaceFiles.ts';
 
 /** Larger files are data, not models. */

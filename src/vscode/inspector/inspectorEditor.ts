@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import type { Session } from '../sessions/session.ts';
+import type { Session } from '../../window/sessions/session.ts';
 import type { Workbench } from '../workbench.ts';
 import { checkpointPath } from './checkpointFile.ts';
 import { showInspector } from './inspectorPage.ts';

@@ -1,9 +1,9 @@
 import * as vscode from 'vscode';
 import type { InspectorCalls, InspectorUpdate } from '../../protocol/page.ts';
 import { servePage } from '../../protocol/pageChannel.ts';
+import type { Session } from '../../window/sessions/session.ts';
 import { loadPage, webviewPort } from '../pages/page.ts';
 import { saveFromPage } from '../pages/save.ts';
-import type { Session } from '../sessions/session.ts';
 import type { Workbench } from '../workbench.ts';
 
 /** Shows `session` in `webview`, and lets the page act on it; gives what must be disposed with the webview. */

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { Port } from '../../protocol/port.ts';
-import { pageHtml } from './pageHtml.ts';
+import { pageHtml } from '../../window/pageHtml.ts';
 
 /** Loads one of the bundled pages into `webview`; called again, it loads the page anew. */
 export function loadPage(

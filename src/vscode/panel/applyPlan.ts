@@ -3,11 +3,11 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import { RankscopeError } from '../../base/errors.ts';
 import type { ApplyReport } from '../../protocol/service.ts';
+import { codePathOf, suggestedTarget } from '../../window/plan/planFiles.ts';
 import { openInspector } from '../commands/analyze.ts';
 import { requireTrust } from '../pages/save.ts';
 import { engineRequest } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
-import { codePathOf, suggestedTarget } from './planFiles.ts';
 
 /**
  * Writes the factorized checkpoint of the plan on the desk, and the Python code beside it, and opens the result.

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
+import { suggestedPlanFile } from '../../window/plan/planFiles.ts';
 import { requireTrust } from '../pages/save.ts';
 import type { Workbench } from '../workbench.ts';
-import { suggestedPlanFile } from './planFiles.ts';
 
 /** Saves the plan on the desk as the JSON that the command line takes; `target` is asked for where it is left out. */
 export async function savePlan({ desk }: Workbench, target?: vscode.Uri): Promise<vscode.Uri | undefined> {

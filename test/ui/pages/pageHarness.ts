@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
+import { openBrowser } from '../../../src/build/host/browser.ts';
 import { type PageHandlers, type PageHost, servePage } from '../../../src/protocol/pageChannel.ts';
-import { pageHtml } from '../../../src/vscode/pages/pageHtml.ts';
-import { openBrowser } from '../../host/browser.ts';
+import { pageHtml } from '../../../src/window/pageHtml.ts';
 import { THEMES, type ThemeName } from './themes.ts';
 
 /** What the editor gives a page, as text: a loader's helpers do not exist there. The kept state outlives a reload, as the editor's does. */
@@ -58,7 +58,11 @@ export async function startHarness(): Promise<PageHarness> {
     format: 'iife',
     outdir: folder,
     logLevel: 'silent',
-    entryPoints: { inspector: 'webview/inspector.ts', plan: 'webview/plan.ts', comparison: 'webview/comparison.ts' },
+    entryPoints: {
+      inspector: 'webview/inspector/inspector.ts',
+      plan: 'webview/plan/plan.ts',
+      comparison: 'webview/comparison/comparison.ts',
+    },
     loader: { '.css': 'css' },
   });
   const server = await serveFolder(folder);

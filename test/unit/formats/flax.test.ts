@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { openCheckpoint } from '../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { chunked, type FlaxTree, flaxBytes, SAMPLE } from './flaxBytes.ts';
 import { testFolder } from './folder.ts';
 import { readAll, withCheckpoint } from './readAll.ts';

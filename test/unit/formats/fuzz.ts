@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { RankscopeError } from '../../../src/base/errors.ts';
-import { openCheckpoint } from '../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { testFolder } from './folder.ts';
 
 /** Mutated files per format: a sample in every test run, RANKSCOPE_FUZZ of them in `npm run fuzz`. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RankscopeError } from '../../../src/base/errors.ts';
-import { openCheckpoint } from '../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { checkpointPath } from './checkpointFiles.ts';
 
 /** What the errors of these files must say, beyond being typed and naming the file. */

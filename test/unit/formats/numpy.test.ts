@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { openCheckpoint } from '../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { checkpointPath } from './checkpointFiles.ts';
 import { testFolder } from './folder.ts';
 import { npyBytes, npyHeader } from './npyBytes.ts';

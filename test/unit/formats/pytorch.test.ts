@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { openCheckpoint } from '../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { testFolder } from './folder.ts';
 import { legacyFile, op, pickle, tensor } from './pickleBytes.ts';
 import { python } from './python.ts';

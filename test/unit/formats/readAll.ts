@@ -1,5 +1,5 @@
-import type { Checkpoint } from '../../../src/formats/checkpoint.ts';
-import { openCheckpoint } from '../../../src/formats/open.ts';
+import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 
 /** Every value of a checkpoint by tensor name. */
 export async function readAll(checkpoint: Checkpoint): Promise<Record<string, number[]>> {

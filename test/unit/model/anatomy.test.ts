@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
-import { openCheckpoint } from '../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
 import { FAMILIES } from '../../../src/model/names/families.ts';
 import { tensor } from './tensors.ts';

@@ -1,4 +1,4 @@
-import type { TensorInfo } from '../../../src/formats/checkpoint.ts';
+import type { TensorInfo } from '../../../src/checkpoint/checkpoint.ts';
 
 /** A tensor's directory entry; its storage is its own unless told. */
 export function tensor(name: string, shape: readonly number[], more: Partial<TensorInfo> = {}): TensorInfo {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { findAdapterPairs } from '../../../src/adapters/pairs.ts';
 import { RankscopeError } from '../../../src/base/errors.ts';
-import { findAdapterPairs } from '../../../src/formats/adapter/pairs.ts';
 import { createService } from '../../../src/service/service.ts';
 import { testFolder } from '../formats/folder.ts';
 import { f32File } from '../formats/safetensorsBytes.ts';

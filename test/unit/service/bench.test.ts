@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { bench } from '../../../src/service/bench.ts';
+import { bench } from '../../../src/service/engines/bench.ts';
 
 describe('the bench', function () {
   this.timeout(60_000);

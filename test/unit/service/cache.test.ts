@@ -3,8 +3,8 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile }
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
-import { type CacheEntry, diskCache, noCache } from '../../../src/service/cache.ts';
-import { memoryCache } from '../../../src/service/memoryCache.ts';
+import { type CacheEntry, diskCache, noCache } from '../../../src/service/cache/cache.ts';
+import { memoryCache } from '../../../src/service/cache/memoryCache.ts';
 import { measures } from '../../../src/spectrum/measures.ts';
 
 const key = (index: number) => index.toString(16).padStart(64, '0');

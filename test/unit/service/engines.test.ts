@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { RankscopeError } from '../../../src/base/errors.ts';
-import type { Backend } from '../../../src/engine/backend.ts';
-import { chooseEngine, type EngineRequest } from '../../../src/engine/choose.ts';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
-import { Engines } from '../../../src/service/engines.ts';
+import type { Backend } from '../../../src/devices/backend.ts';
+import { chooseEngine, type EngineRequest } from '../../../src/devices/choose.ts';
+import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
+import { Engines } from '../../../src/service/engines/engines.ts';
 
 /** Room for 100 numbers. */
 const SMALL = 800;

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { openCheckpoint } from '../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
 import type { Plan } from '../../../src/model/plan/plan.ts';
 import { countParameters } from '../../../src/model/ties.ts';
-import type { Opened } from '../../../src/service/opened.ts';
-import { outgoing } from '../../../src/service/outgoing.ts';
+import type { Opened } from '../../../src/service/checkpoints/opened.ts';
+import { outgoing } from '../../../src/service/plan/outgoing.ts';
 import { testFolder } from '../formats/folder.ts';
 import { f32s, ggufBytes, text } from '../formats/gguf/ggufBytes.ts';
 import { f32, fileOf } from '../formats/storedFile.ts';

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { seededRandom } from '../../../src/base/random.ts';
-import type { Checkpoint } from '../../../src/formats/checkpoint.ts';
+import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
 import type { AnalysisProgress } from '../../../src/protocol/service.ts';
-import { AnalysisRun } from '../../../src/service/analyze.ts';
-import { noCache } from '../../../src/service/cache.ts';
-import { Engines } from '../../../src/service/engines.ts';
-import { OpenCheckpoints } from '../../../src/service/opened.ts';
+import { AnalysisRun } from '../../../src/service/analysis/analyze.ts';
+import { noCache } from '../../../src/service/cache/cache.ts';
+import { OpenCheckpoints } from '../../../src/service/checkpoints/opened.ts';
+import { Engines } from '../../../src/service/engines/engines.ts';
 import { testFolder } from '../formats/folder.ts';
 import { safetensorsBytes } from '../formats/safetensorsBytes.ts';
 

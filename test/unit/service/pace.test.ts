@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MatrixRef } from '../../../src/model/names/anatomy.ts';
-import { Pace } from '../../../src/service/pace.ts';
+import { Pace } from '../../../src/service/analysis/pace.ts';
 
 const matrix = (rows: number, cols: number) => ({ rows, cols }) as MatrixRef;
 

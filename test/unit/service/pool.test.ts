@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Pool } from '../../../src/service/pool.ts';
+import { Pool } from '../../../src/service/checkpoints/pool.ts';
 
 describe('the pool', () => {
   let opened: string[];

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
-import { openCheckpoint } from '../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
+import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { createService } from '../../../src/service/service.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 import { testFolder } from '../formats/folder.ts';

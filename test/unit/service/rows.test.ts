@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { RankscopeError } from '../../../src/base/errors.ts';
-import type { RowSource } from '../../../src/engine/backend.ts';
-import { Buffers, noticeEnd, readAhead } from '../../../src/service/rows.ts';
+import type { RowSource } from '../../../src/devices/backend.ts';
+import { Buffers, noticeEnd, readAhead } from '../../../src/service/analysis/rows.ts';
 
 const ROWS = 7;
 const COLS = 3;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { decodeFloats, ENCODED_BYTES } from '../../../src/base/encoding.ts';
-import { openCheckpoint } from '../../../src/formats/open.ts';
-import { storedRows } from '../../../src/service/storedRows.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
+import { storedRows } from '../../../src/service/analysis/storedRows.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 
 /** One of every format and type that has them. */

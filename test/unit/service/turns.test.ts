@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setImmediate as tick } from 'node:timers/promises';
-import { Turns } from '../../../src/service/turns.ts';
+import { Turns } from '../../../src/service/engines/turns.ts';
 
 describe('turns on one engine', () => {
   it('never runs two jobs at once', async () => {

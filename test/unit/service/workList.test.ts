@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { MatrixRef } from '../../../src/model/names/anatomy.ts';
-import { byLayer, WorkList } from '../../../src/service/workList.ts';
+import { byLayer, WorkList } from '../../../src/service/analysis/workList.ts';
 
 const matrix = (name: string, layer: number | null = 0) => ({ name, layer }) as MatrixRef;
 const drain = (list: WorkList) => {

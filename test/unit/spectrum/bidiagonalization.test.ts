@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
+import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { Bidiagonalization } from '../../../src/spectrum/bidiagonalization.ts';
 import { matrixWith, SPECTRA, type SpectrumName } from '../../numeric/cases.ts';
 import { checkOrthonormal, transpose } from '../../numeric/checks.ts';

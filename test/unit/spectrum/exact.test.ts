@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
-import type { Backend, RowSource } from '../../../src/engine/backend.ts';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
+import type { Backend, RowSource } from '../../../src/devices/backend.ts';
+import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { exactSpectrum } from '../../../src/spectrum/exact.ts';
 import { checkValues } from '../../numeric/checks.ts';
 import { sourceOf, withMatrix } from '../../numeric/device.ts';

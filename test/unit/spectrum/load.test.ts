@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { decodeFloats, ENCODED_BYTES, type Encoding } from '../../../src/base/encoding.ts';
 import { seededRandom } from '../../../src/base/random.ts';
-import type { Backend, RowSource } from '../../../src/engine/backend.ts';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
+import type { Backend, RowSource } from '../../../src/devices/backend.ts';
+import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { exactSpectrum } from '../../../src/spectrum/exact.ts';
 import { loadScaled, uploadRows } from '../../../src/spectrum/load.ts';
 

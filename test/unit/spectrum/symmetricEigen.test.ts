@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
+import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { symmetricEigen } from '../../../src/spectrum/symmetricEigen.ts';
 import { matrixWith, SPECTRA, type SpectrumName } from '../../numeric/cases.ts';
 import { gramOf } from '../../numeric/checks.ts';

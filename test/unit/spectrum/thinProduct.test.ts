@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
+import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { exactSpectrum } from '../../../src/spectrum/exact.ts';
 import { thinProductRows } from '../../../src/spectrum/thinProduct.ts';
 import { checkValues, multiply } from '../../numeric/checks.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
+import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { svdCost } from '../../../src/spectrum/costModel.ts';
 import { truncatedSvd } from '../../../src/spectrum/truncated.ts';
 import { matrixWith, SPECTRA, type SpectrumName } from '../../numeric/cases.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { CELL, cellValues, paintCells, shareOf } from '../../../webview/charts/cells.ts';
 import { COLOR_SCALE } from '../../../webview/charts/colorScale.ts';
-import { BASES, MEASURES, measureById, shownValue } from '../../../webview/measures.ts';
+import { BASES, MEASURES, measureById, shownValue } from '../../../webview/ui/measures.ts';
 import { finding } from './findings.ts';
 
 const effective = measureById('effectiveRank');

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { AdapterComparison, ComparedLayer, ComparedUpdate } from '../../../src/model/comparison.ts';
-import { restoreComparisonChoices } from '../../../webview/comparisonChoices.ts';
-import { comparisonCsv } from '../../../webview/comparisonCsv.ts';
-import { chanceOverlap, columnsOf, comparisonMeasure, formatCosine } from '../../../webview/comparisonMeasures.ts';
+import { restoreComparisonChoices } from '../../../webview/comparison/choices.ts';
+import { comparisonCsv } from '../../../webview/comparison/csv.ts';
+import { chanceOverlap, columnsOf, comparisonMeasure, formatCosine } from '../../../webview/comparison/measures.ts';
 
 const update = (norm: number): ComparedUpdate => ({
   matrix: 'x',

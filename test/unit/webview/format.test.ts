@@ -6,7 +6,7 @@ import {
   formatPercent,
   formatTick,
   formatValue,
-} from '../../../webview/format.ts';
+} from '../../../webview/ui/format.ts';
 
 const table = <Value>(write: (value: Value) => string, cases: readonly (readonly [Value, string])[]) => {
   for (const [value, expected] of cases)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { MatrixView } from '../../../src/protocol/service.ts';
-import { buildLayout, cellAt, placeIn, step } from '../../../webview/grid.ts';
-import { orderModules } from '../../../webview/moduleOrder.ts';
+import { buildLayout, cellAt, placeIn, step } from '../../../webview/ui/grid.ts';
+import { orderModules } from '../../../webview/ui/moduleOrder.ts';
 
 const matrix = (layer: number | null, module: string, name = `${layer}.${module}`): MatrixView => ({
   name,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { PlanRequest } from '../../../src/model/plan/plan.ts';
 import { checkRequest } from '../../../src/model/plan/planRequest.ts';
-import { BUDGETS, budgetOf, overrideOf, shownBudget, withOverride } from '../../../webview/planState.ts';
+import { BUDGETS, budgetOf, overrideOf, shownBudget, withOverride } from '../../../webview/plan/planState.ts';
 
 const request: PlanRequest = {
   budget: { kind: 'keep', value: 0.6 },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { RunState } from '../../../src/protocol/page.ts';
-import { engineText, followRate, progressText } from '../../../webview/progressText.ts';
+import { engineText, followRate, progressText } from '../../../webview/inspector/progressText.ts';
 
 const running = (done: number): RunState => ({ status: 'running', done, total: 200, message: '', secondsLeft: 90 });
 

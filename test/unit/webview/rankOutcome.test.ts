@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { firstRank, rankOutcomes } from '../../../webview/rankOutcome.ts';
+import { firstRank, rankOutcomes } from '../../../webview/inspector/rankOutcome.ts';
 
 describe('rank outcome', () => {
   const outcomes = rankOutcomes([100, 50], 2, [3, 2, 1, ...Array<number>(47).fill(0)]);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { RankscopeError } from '../../../src/base/errors.ts';
 import type { CheckpointView, MatrixView, Spectrum } from '../../../src/protocol/service.ts';
-import { bytesPerParameter, createSpectra } from '../../../webview/spectra.ts';
+import { bytesPerParameter, createSpectra } from '../../../webview/inspector/spectra.ts';
 
 const matrix = (name: string): MatrixView => ({ name, layer: 0, module: 'q', shape: [4, 2], dtype: 'BF16' });
 const checkpoint: CheckpointView = {

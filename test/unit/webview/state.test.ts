@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { InspectorSnapshot } from '../../../src/protocol/page.ts';
 import type { CheckpointView } from '../../../src/protocol/service.ts';
-import { FIRST_CHOICES, modelOf, restoreChoices, updated, withSlider } from '../../../webview/state.ts';
+import { FIRST_CHOICES, modelOf, restoreChoices, updated, withSlider } from '../../../webview/ui/state.ts';
 import { finding } from './findings.ts';
 
 const checkpoint: CheckpointView = {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
-import type { Checkpoint, TensorInfo } from '../../../src/formats/checkpoint.ts';
-import { givesStored } from '../../../src/formats/givesStored.ts';
+import type { Checkpoint, TensorInfo } from '../../../src/checkpoint/checkpoint.ts';
+import { givesStored } from '../../../src/checkpoint/givesStored.ts';
+import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { ggufForm } from '../../../src/write/ggufForm.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 import { f32s, ggufBytes, text, u32 } from '../formats/gguf/ggufBytes.ts';

@@ -4,7 +4,7 @@ import { linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileS
 import path from 'node:path';
 import fc from 'fast-check';
 import { type ErrorCode, RankscopeError } from '../../../src/base/errors.ts';
-import { openCheckpoint } from '../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import {
   type OutgoingTensor,
   type SafetensorsOptions,

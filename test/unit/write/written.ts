@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
-import type { Checkpoint } from '../../../src/formats/checkpoint.ts';
-import { openCheckpoint } from '../../../src/formats/open.ts';
-import { findTies } from '../../../src/formats/source/contentKey.ts';
+import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
+import { findTies } from '../../../src/checkpoint/contentKey.ts';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
+import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { nameMatcher } from '../../../src/model/globs.ts';
 import { anatomy, type MatrixRef } from '../../../src/model/names/anatomy.ts';
 import { makePlan } from '../../../src/model/plan/allocate.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import type { Checkpoint } from '../../../../src/formats/checkpoint.ts';
-import { openCheckpoint } from '../../../../src/formats/open.ts';
+import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
+import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { checkpointPath } from '../checkpointFiles.ts';
 import { testFolder } from '../folder.ts';
 import { python } from '../python.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { openCheckpoint } from '../../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { testFolder } from '../folder.ts';
 import { rejectsWith } from '../rejectsWith.ts';
 import { sharedNameFile } from './bomb.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Checkpoint } from '../../../../src/formats/checkpoint.ts';
-import { openCheckpoint } from '../../../../src/formats/open.ts';
+import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
+import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { testFolder } from '../folder.ts';
 import { python } from '../python.ts';
 import { rejectsWith } from '../rejectsWith.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { RankscopeError } from '../../../../src/base/errors.ts';
-import { openCheckpoint } from '../../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 
 /** Opens argv[2], reads a little of its first tensors and prints what that took. */
 const start = process.cpuUsage();

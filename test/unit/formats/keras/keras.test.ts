@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { openCheckpoint } from '../../../../src/formats/open.ts';
+import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { testFolder } from '../folder.ts';
 import { readAll } from '../readAll.ts';
 import { rejectsWith } from '../rejectsWith.ts';

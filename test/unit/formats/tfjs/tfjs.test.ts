@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Checkpoint } from '../../../../src/formats/checkpoint.ts';
-import { openCheckpoint } from '../../../../src/formats/open.ts';
+import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
+import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { checkpointPath } from '../checkpointFiles.ts';
 import { testFolder } from '../folder.ts';
 import { rejectsWith } from '../rejectsWith.ts';

@@ -1,0 +1,192 @@
+import { dirname, join } from 'node:path';
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import { companionJson, isObject, type JsonObject } from '../checkpoint/companion.ts';
+import type { AdapterPair } from './pairs.ts';
+import { sizesOf } from './parts.ts';
+import { type NameTest, namePattern } from './patterns.ts';
+
+/** What a configuration says of an adapter, as far as the updates' scales depend on it. */
+export interface AdapterConfiguration {
+  /** Where it stands, for people. */
+  readonly source: string;
+  /** It speaks of the modules whose names begin so; they are matched without it. */
+  readonly prefix: string;
+  readonly rank: number | undefined;
+  readonly alpha: number;
+  /** Of convolutions, where it is another one (LyCORIS). */
+  readonly convolutionAlpha: number | undefined;
+  /** rsLoRA: alpha / sqrt r in place of alpha / r. */
+  readonly rankStabilized: boolean;
+  /** ABBA: alpha / sqrt r before each of the two products of LoHa. */
+  readonly scalesEach: boolean;
+  /** It adapts bare parameters too, such as the experts of a layer that are one tensor. */
+  readonly parameters: boolean;
+  /** By pattern of the module's name: another rank, another alpha. */
+  readonly rankPattern: readonly (readonly [NameTest, number])[];
+  readonly alphaPattern: readonly (readonly [NameTest, number])[];
+  /** Patterns that say something of ranks or alphas and are not understood: these scales may be wrong. */
+  readonly unread: readonly string[];
+}
+
+/** The configurations of an adapter, the one that counts first; the base it says it was made for. */
+export interface AdapterConfigurations {
+  readonly all: readonly AdapterConfiguration[];
+  readonly baseModel: string | undefined;
+}
+
+/**
+ * What stands in the file itself (diffusers' `lora_adapter_metadata`, kohya's `ss_network_alpha`), and PEFT's adapter_config.json beside it or,
+ * of one of several adapters, in the folder of its name.
+ * @param peft whether the tensors are named as PEFT does: the configuration beside others belongs to another file.
+ */
+export async function adapterConfigurations(
+  checkpoint: Checkpoint,
+  { adapter, peft }: { readonly adapter?: string | undefined; readonly peft: boolean },
+  signal?: AbortSignal,
+): Promise<AdapterConfigurations> {
+  const { metadata } = checkpoint;
+  const folder = dirname(checkpoint.files[0]!.path);
+  // A name from the file is not to lead out of the folder.
+  const own = adapter !== undefined && /^[\w-]+$/.test(adapter) ? [join(folder, adapter)] : [];
+  let beside: JsonObject | undefined;
+  for (const place of peft ? [...own, folder] : [])
+    beside ??= await companionJson(place, 'adapter_config.json', signal);
+  const inFile = diffusersMetadata(metadata);
+  const all = [
+    ...inFile.flatMap(([prefix, json]) => configurationOf(json, 'lora_adapter_metadata', prefix)),
+    ...(beside ? configurationOf(beside, 'adapter_config.json', '') : []),
+    ...(peft ? [] : kohyaMetadata(metadata)),
+  ];
+  const named = [beside, ...inFile.map(([, json]) => json)].map((json) => json?.base_model_name_or_path);
+  const baseModel = [...named, metadata.get('ss_sd_model_name'), metadata.get('ss_base_model_version')].find(
+    (name): name is string => typeof name === 'string' && name !== '' && name !== 'None',
+  );
+  return { all, baseModel };
+}
+
+/**
+ * The factor of a pair's product in the update: alpha / r, or alpha / sqrt r with rsLoRA. `ownAlpha` is the alpha that stands beside the
+ * pair itself (kohya) and counts before any configuration; without either the factor is 1.
+ */
+export function adapterScale(
+  pair: Pick<AdapterPair, 'target' | 'factorRank' | 'stored'>,
+  configurations: readonly AdapterConfiguration[],
+  ownAlpha?: number,
+): number {
+  const { target, factorRank, stored } = pair;
+  // Of a whole Kronecker product LyCORIS takes alpha for the rank, whatever it is.
+  if (ownAlpha !== undefined) return factorRank === undefined ? 1 : ownAlpha / factorRank;
+  const configuration = configurations.find(({ prefix }) => target.startsWith(prefix));
+  if (!configuration) return 1;
+  const { prefix, alphaPattern, rankPattern, convolutionAlpha, rankStabilized } = configuration;
+  const name = target.slice(prefix.length);
+  const isKernel = stored.kind === 'lora' && stored.product.down.shape.length > 2;
+  const alpha =
+    alphaPattern.find(([fits]) => fits(name))?.[1] ?? (isKernel ? convolutionAlpha : undefined) ?? configuration.alpha;
+  const rank = factorRank ?? rankPattern.find(([fits]) => fits(name))?.[1] ?? configuration.rank;
+  if (rank === undefined) return 1;
+  // AdaLoRA keeps the division away from zero so.
+  if (stored.kind === 'lora' && stored.product.singular) return (alpha > 0 ? alpha : rank) / (rank + 1e-5);
+  if (configuration.scalesEach && stored.kind === 'loha' && !stored.first.core)
+    return alpha ** 2 / Math.sqrt(sizesOf(stored.first).rank * sizesOf(stored.second).rank);
+  return alpha / (rankStabilized ? Math.sqrt(rank) : rank);
+}
+
+/**
+ * How many experts share a pair of factors: PEFT puts those of all experts of one tensor side by side, r for each, where their product would
+ * be a sum over experts that is nobody's update. 1 for any other pair.
+ */
+export function expertsOf(
+  { target, rank, stored }: Pick<AdapterPair, 'target' | 'rank' | 'stored'>,
+  configurations: readonly AdapterConfiguration[],
+): number {
+  const configuration = configurations.find(({ prefix }) => target.startsWith(prefix));
+  const own = configuration?.rank;
+  if (!configuration?.parameters || !own || stored.kind !== 'lora') return 1;
+  return /(^|\.)experts(\.base_layer)*$/.test(target) && rank % own === 0 ? rank / own : 1;
+}
+
+function configurationOf(json: JsonObject, source: string, prefix: string): AdapterConfiguration[] {
+  const { r, lora_alpha: loraAlpha, alpha: otherAlpha } = json;
+  // LoHa and LoKr call it `alpha`.
+  const alpha = loraAlpha ?? otherAlpha;
+  if (typeof alpha !== 'number') return [];
+  const unread: string[] = [];
+  return [
+    {
+      source,
+      prefix,
+      rank: typeof r === 'number' ? r : undefined,
+      alpha,
+      convolutionAlpha: undefined,
+      rankStabilized: json.use_rslora === true,
+      scalesEach: json.use_khatri_rao === true || (json.use_khatri_rao === 'auto' && json.init_weights === 'abba'),
+      parameters: Array.isArray(json.target_parameters) && json.target_parameters.length > 0,
+      rankPattern: patternsOf(json.rank_pattern, unread),
+      alphaPattern: patternsOf(json.alpha_pattern, unread),
+      unread,
+    },
+  ];
+}
+
+/** Of AdaLoRA the rank pattern is lists of truth values, which say nothing that the shapes do not. */
+function patternsOf(value: unknown, unread: string[]): (readonly [NameTest, number])[] {
+  return Object.entries(isObject(value) ? value : {}).flatMap(([pattern, number]) => {
+    if (typeof number !== 'number') return [];
+    const test = namePattern(pattern);
+    if (!test) unread.push(pattern);
+    return test ? [[test, number] as const] : [];
+  });
+}
+
+/** The configuration of each part of the pipeline: its keys are written `unet.lora_alpha`. */
+function diffusersMetadata(metadata: ReadonlyMap<string, string>): (readonly [prefix: string, JsonObject])[] {
+  const json = parsed(metadata.get('lora_adapter_metadata'));
+  const parts = new Map<string, Record<string, unknown>>();
+  for (const [key, value] of Object.entries(json ?? {})) {
+    const dot = key.lastIndexOf('.');
+    const prefix = key.slice(0, dot + 1);
+    const part: Record<string, unknown> = parts.get(prefix) ?? Object.create(null);
+    part[key.slice(dot + 1)] = value;
+    parts.set(prefix, part);
+  }
+  // The longest first: `text_encoder_2.` is no `text_encoder`.
+  return [...parts].sort(([one], [other]) => other.length - one.length);
+}
+
+function kohyaMetadata(metadata: ReadonlyMap<string, string>): AdapterConfiguration[] {
+  const alpha = numberIn(metadata.get('ss_network_alpha'));
+  if (alpha === undefined) return [];
+  const more = parsed(metadata.get('ss_network_args'));
+  const rank = numberIn(metadata.get('ss_network_dim'));
+  return [
+    {
+      source: 'ss_network_alpha',
+      prefix: '',
+      rank,
+      alpha,
+      convolutionAlpha: numberIn(more?.conv_alpha),
+      rankStabilized: false,
+      scalesEach: false,
+      parameters: false,
+      rankPattern: [],
+      alphaPattern: [],
+      unread: [],
+    },
+  ];
+}
+
+function numberIn(value: unknown): number | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  const number = Number(value);
+  return Number.isFinite(number) ? number : undefined;
+}
+
+function parsed(text: string | undefined): JsonObject | undefined {
+  try {
+    const json: unknown = JSON.parse(text ?? 'null');
+    return isObject(json) ? json : undefined;
+  } catch {
+    return undefined;
+  }
+}

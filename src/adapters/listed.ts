@@ -1,0 +1,32 @@
+import type { TensorInfo } from '../checkpoint/checkpoint.ts';
+import type { AdapterPair, AdapterPairs } from './pairs.ts';
+import { widthOf } from './parts.ts';
+
+/**
+ * The pairs of a bare list of factors, as cloneofsimo's lora saves it in `.pt`: up (m x r), down (r x n), up, down and so on, named by
+ * nothing but their places. Only a list that is all such pairs is one: the rank is below both sides of each, or any two matrices that can
+ * be multiplied would pass.
+ */
+export function findListedPairs(tensors: readonly TensorInfo[]): AdapterPairs | undefined {
+  if (tensors.length === 0 || tensors.length % 2 !== 0) return undefined;
+  const byPlace = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  const pairs: AdapterPair[] = [];
+  for (let place = 0; place < tensors.length; place += 2) {
+    const up = byPlace.get(String(place));
+    const down = byPlace.get(String(place + 1));
+    const rank = down?.shape[0];
+    if (!up || !down || rank === undefined || up.shape[1] !== rank) return undefined;
+    if (up.shape.length < 2 || down.shape.length !== up.shape.length) return undefined;
+    const shape = [up.shape[0]!, widthOf(down)] as const;
+    if (rank >= shape[0] || rank >= shape[1]) return undefined;
+    const product = { up, down, upIsTransposed: false };
+    pairs.push({
+      target: `pair.${place / 2}`,
+      stored: { kind: 'lora', product, embedding: false },
+      shape,
+      rank,
+      factorRank: rank,
+    });
+  }
+  return { naming: 'cloneofsimo', pairs, refused: [] };
+}

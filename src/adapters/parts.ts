@@ -1,0 +1,58 @@
+import type { TensorInfo } from '../checkpoint/checkpoint.ts';
+
+/** The thin product of two tensors: up (m x r) times down (r x n, of a convolution r x n x h x w). */
+export interface TwoFactors {
+  readonly up: TensorInfo;
+  readonly down: TensorInfo;
+  /**
+   * r x r x h x w of a convolution in three factors (Tucker, "CP"): the product is sum_ij up[., i] core[i, j, h, w] down[j, .]. LyCORIS
+   * stores `up` of its Hadamard and Kronecker parts as r x m then.
+   */
+  readonly core?: TensorInfo;
+  readonly upIsTransposed: boolean;
+  /** AdaLoRA: r factors between the two. */
+  readonly singular?: TensorInfo;
+}
+
+/** A matrix as it is, or as a thin product. */
+export type Operand = { readonly whole: TensorInfo } | TwoFactors;
+
+/** What an adapter adds to one matrix, without its scale, in the form in which it is stored. */
+export type StoredUpdate =
+  /** B A. */
+  | { readonly kind: 'lora'; readonly product: TwoFactors; readonly embedding: boolean }
+  /** (A1 B1) o (A2 B2), entry by entry. */
+  | { readonly kind: 'loha'; readonly first: TwoFactors; readonly second: TwoFactors }
+  /** first (x) second, Kronecker's product. */
+  | { readonly kind: 'lokr'; readonly first: Operand; readonly second: Operand };
+
+export const isWhole = (operand: Operand): operand is { readonly whole: TensorInfo } => 'whole' in operand;
+
+/** The tensors that an update is stored in. */
+export function tensorsOf(stored: StoredUpdate): TensorInfo[] {
+  const of = (operand: Operand) =>
+    isWhole(operand)
+      ? [operand.whole]
+      : [operand.up, operand.down, operand.core, operand.singular].filter((tensor) => tensor !== undefined);
+  return stored.kind === 'lora' ? of(stored.product) : [...of(stored.first), ...of(stored.second)];
+}
+
+/** All sizes but the first in one: a kernel's columns. */
+export function widthOf({ shape }: TensorInfo): number {
+  return shape.slice(1).reduce((product, size) => product * size, 1);
+}
+
+/** m, n and r of a thin product; of a whole matrix r is the smaller side. */
+export function sizesOf(operand: Operand): { outputs: number; inputs: number; rank: number } {
+  if (isWhole(operand)) {
+    const [outputs, inputs] = [operand.whole.shape[0]!, widthOf(operand.whole)];
+    return { outputs, inputs, rank: Math.min(outputs, inputs) };
+  }
+  const { up, down, core, upIsTransposed } = operand;
+  const kernel = core ? core.shape.slice(2).reduce((product, size) => product * size, 1) : 1;
+  return {
+    outputs: up.shape[upIsTransposed ? 1 : 0]!,
+    inputs: widthOf(down) * kernel,
+    rank: up.shape[upIsTransposed ? 0 : 1]!,
+  };
+}

@@ -1,0 +1,88 @@
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import type { AdapterUpdate, RefusedUpdate } from '../model/adapters.ts';
+import { type AdapterConfigurations, adapterConfigurations, adapterScale, expertsOf } from './configuration.ts';
+import { findListedPairs } from './listed.ts';
+import { type AdapterPair, findAdapterPairs } from './pairs.ts';
+import { tensorsOf } from './parts.ts';
+
+/** What of a checkpoint is an adapter; all empty for any other. */
+export interface AdapterReading {
+  /** `peft`, `kohya`, `diffusers` or `cloneofsimo`. */
+  readonly naming: string;
+  readonly updates: readonly AdapterUpdate[];
+  readonly refused: readonly RefusedUpdate[];
+  /** What each adapter of the file was trained on, by its name (`undefined` where there is but one), where anything says it. */
+  readonly bases: ReadonlyMap<string | undefined, string>;
+  /** Doubts about the scales, one sentence each. */
+  readonly remarks: readonly string[];
+}
+
+/** What an adapter adds to its layers, with the scale that is written in it or beside it. */
+export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal): Promise<AdapterReading> {
+  const found = findAdapterPairs(checkpoint.tensors) ?? findListedPairs(checkpoint.tensors);
+  const updates: AdapterUpdate[] = [];
+  const refused: RefusedUpdate[] = [...(found?.refused ?? [])];
+  const bases = new Map<string | undefined, string>();
+  const remarks = new Set<string>();
+  const configurations = new Map<string | undefined, AdapterConfigurations>();
+  for (const pair of found?.pairs ?? []) {
+    const { target, adapter, stored, shape, rank, magnitude } = pair;
+    const tensors = tensorsOf(stored);
+    let said = configurations.get(adapter);
+    if (!said) {
+      said = await adapterConfigurations(checkpoint, { adapter, peft: found?.naming === 'peft' }, signal);
+      configurations.set(adapter, said);
+      if (said.baseModel !== undefined) bases.set(adapter, said.baseModel);
+      for (const { source, unread } of said.all)
+        if (unread.length > 0)
+          remarks.add(`patterns in ${source} are not understood, which leaves scales in doubt: ${listed(unread)}`);
+    }
+    const experts = expertsOf(pair, said.all);
+    if (experts > 1) {
+      refused.push({
+        target,
+        tensors,
+        reason: `it holds the factors of ${experts} experts side by side, which are not told apart`,
+      });
+      continue;
+    }
+    const alpha = await alphaOf(checkpoint, pair, signal);
+    const scale = adapterScale(pair, said.all, alpha);
+    if (!Number.isFinite(scale)) {
+      refused.push({
+        target,
+        tensors,
+        reason: `its scale is ${scale}: alpha is ${alpha}, the rank ${pair.factorRank}`,
+      });
+      continue;
+    }
+    updates.push({
+      target,
+      ...(adapter === undefined ? {} : { adapter }),
+      stored,
+      tensors,
+      shape,
+      rank,
+      scale,
+      dora: magnitude !== undefined,
+    });
+  }
+  return { naming: found?.naming ?? '', updates, refused, bases, remarks: [...remarks] };
+}
+
+async function alphaOf(
+  checkpoint: Checkpoint,
+  { alpha }: AdapterPair,
+  signal: AbortSignal | undefined,
+): Promise<number | undefined> {
+  if (!alpha || alpha.shape.some((size) => size !== 1)) return undefined;
+  const value = new Float32Array(1);
+  await checkpoint.read(alpha, 0, value, signal);
+  return value[0];
+}
+
+/** The first few, each short enough for a line. */
+function listed(texts: readonly string[]): string {
+  const some = texts.slice(0, 3).map((text) => (text.length > 60 ? `${text.slice(0, 59)}…` : text));
+  return some.join(', ') + (texts.length > 3 ? ` and ${texts.length - 3} more` : '');
+}

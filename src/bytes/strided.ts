@@ -1,0 +1,121 @@
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import type { StoredTensor } from '../checkpoint/storedCheckpoint.ts';
+import { bitsOf, decoderOf, swapByteOrder } from './decode.ts';
+import { CHUNK_BYTES } from './limits.ts';
+
+/** Row-major strides of `shape`, in elements. */
+export function rowMajor(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length);
+  let step = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    strides[i] = step;
+    step *= shape[i]!;
+  }
+  return strides;
+}
+
+/** Strides of Fortran's order: the first index runs fastest. */
+export function columnMajor(shape: readonly number[]): number[] {
+  let step = 1;
+  return shape.map((size) => {
+    const stride = step;
+    step *= size;
+    return stride;
+  });
+}
+
+/** Whether elements of this shape and strides lie row-major without gaps; strides of dimensions of size 1 do not matter. */
+export function isRowMajor(shape: readonly number[], strides: readonly number[]): boolean {
+  const plain = rowMajor(shape);
+  return shape.includes(0) || shape.every((size, i) => size === 1 || strides[i] === plain[i]);
+}
+
+/** Whether no two elements share a place: each stride steps over all that the smaller ones reach. */
+export function isInjective(shape: readonly number[], strides: readonly number[]): boolean {
+  let reach = 0;
+  for (const { size, stride } of bySmallestStride(shape, strides)) {
+    if (stride <= reach) return false;
+    reach += (size - 1) * stride;
+  }
+  return true;
+}
+
+function bySmallestStride(shape: readonly number[], strides: readonly number[]) {
+  return shape
+    .map((size, dimension) => ({ size, stride: strides[dimension]!, dimension }))
+    .filter(({ size }) => size > 1)
+    .sort((a, b) => a.stride - b.stride);
+}
+
+/**
+ * Decodes the elements [start, start + out.length), counted row-major, of a tensor that lies in another order. Walks the stored
+ * elements in the order of their places, so that each byte of the file is read at most once a call, whatever the strides.
+ */
+export async function readStrided(
+  tensor: StoredTensor,
+  start: number,
+  out: Float32Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { shape, strides = rowMajor(shape), name, dtype } = tensor;
+  const count = shape.reduce((product, size) => product * size, 1);
+  const end = start + out.length;
+  if (!(start >= 0 && end <= count))
+    throw new RankscopeError('wrong-use', name, `elements ${start} to ${end} were asked for`);
+  if (out.length === 0) return;
+  const steps = rowMajor(shape);
+  // The rows wanted bound the first dimension; the others run in full and are cut at the ends.
+  const loops = bySmallestStride(shape, strides)
+    .reverse()
+    .map(({ size, stride, dimension }) => {
+      const step = steps[dimension]!;
+      const [from, to] = dimension === 0 ? [Math.floor(start / step), Math.ceil(end / step)] : [0, size];
+      return { from, to, stride, step };
+    });
+  const window = storedWindow(tensor, decoderOf(dtype), bitsOf(dtype)! / 8, signal);
+  const inner = loops.pop() ?? { from: 0, to: 1, stride: 1, step: 1 };
+  const at = loops.map((loop) => loop.from);
+  for (;;) {
+    let place = inner.from * inner.stride;
+    let index = inner.from * inner.step;
+    for (const [i, { stride, step }] of loops.entries()) {
+      place += at[i]! * stride;
+      index += at[i]! * step;
+    }
+    const last = place + (inner.to - inner.from - 1) * inner.stride;
+    for (let i = inner.from; i < inner.to; ) {
+      throwIfCancelled(signal, name);
+      const { first, values } = await window(place, last);
+      for (; i < inner.to && place < first + values.length; i++) {
+        if (index >= start && index < end) out[index - start] = values[place - first]!;
+        place += inner.stride;
+        index += inner.step;
+      }
+    }
+    let turn = loops.length - 1;
+    while (turn >= 0 && ++at[turn]! >= loops[turn]!.to) at[turn] = loops[turn--]!.from;
+    if (turn < 0) return;
+  }
+}
+
+/** Decoded elements of the storage from `first` on; moves forward as places are asked for. */
+function storedWindow(
+  { source, offset, bigEndian, shape, strides = [], bytes: _ }: StoredTensor,
+  decode: (bytes: Uint8Array, out: Float32Array) => void,
+  size: number,
+  signal: AbortSignal | undefined,
+) {
+  const reach = shape.reduce((sum, length, i) => sum + (length - 1) * strides[i]!, 1);
+  let window = { first: 0, values: new Float32Array(0) };
+  return async (place: number, last: number) => {
+    if (place >= window.first && place < window.first + window.values.length) return window;
+    // A lone element far from the next does not deserve a whole chunk, but the next runs usually lie close by.
+    const length = Math.min(reach - place, Math.max(last - place + 1, Math.floor(CHUNK_BYTES / size)), CHUNK_BYTES / 4);
+    const bytes = await source.read(offset + place * size, length * size, signal);
+    if (bigEndian) swapByteOrder(bytes, size);
+    const values = new Float32Array(length);
+    decode(bytes, values);
+    window = { first: place, values };
+    return window;
+  };
+}

@@ -1,0 +1,91 @@
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { Allowance } from '../bytes/allowance.ts';
+import { MAX_FOLDER_ENTRIES } from '../bytes/limits.ts';
+import { attempt, openFileSource } from '../bytes/source/fileSource.ts';
+import type { Format, OpenContext } from '../formats/format.ts';
+import { FILE_FORMATS, FORMATS } from '../formats/registry.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { detect } from './detect.ts';
+import { withModelFolder } from './modelFolder.ts';
+import { unpackQuantized } from './quantized/unpack.ts';
+import { refuseFolders } from './refusals.ts';
+import { shardIndex } from './shards/shardIndex.ts';
+import { firstOfSet, openShardSet, shardRemark, shardSetOf } from './shards/shardSet.ts';
+
+/** All that may be opened by name: an index stands for the files that it names. */
+const ENTRIES: readonly Format[] = [shardIndex, ...FORMATS];
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Opens a checkpoint file, a shard index, any shard of a set without an index (as the whole set), or the folder of a model (its index
+ * before its single file). Reads directories only, no values. The caller closes what it gets.
+ * @throws RankscopeError that names the file, what was found and what to do.
+ */
+export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
+  throwIfCancelled(options.signal, path);
+  const stats = await attempt(path, () => stat(path));
+  const file = stats.isDirectory() ? join(path, await entryOf(path)) : path;
+  const whole = { path, allowance: new Allowance(path), signal: options.signal };
+  const set = await shardSetOf(file);
+  const checkpoint =
+    set && !set.indexed
+      ? await openShardSet(set, { ...whole, openPart: (part) => openFile(part, FILE_FORMATS, whole) })
+      : await openFile(file, ENTRIES, whole, set && [shardRemark(set)]);
+  try {
+    return await withModelFolder(await unpackQuantized(checkpoint, options.signal), options.signal);
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+/** Opens the file `file` of a checkpoint. */
+async function openFile(
+  file: string,
+  formats: readonly Format[],
+  whole: Pick<OpenContext, 'path' | 'allowance' | 'signal'>,
+  more: readonly string[] = [],
+): Promise<Checkpoint> {
+  const source = await openFileSource(file);
+  try {
+    whole.allowance.widen(source.size);
+    const { format, remarks } = await detect(source, formats, whole);
+    const openPart = (part: string) => openFile(part, FILE_FORMATS, whole);
+    return await format.open(source, { ...whole, remarks: [...remarks, ...more], openPart });
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function entryOf(folder: string): Promise<string> {
+  const all = (await attempt(folder, () => readdir(folder))).slice(0, MAX_FOLDER_ENTRIES);
+  // macOS leaves `._name` beside each file that it copies to a foreign disk.
+  const names = all.filter((name) => !name.startsWith('._')).sort();
+  for (const format of ENTRIES) {
+    const name = format.entryOf?.(names);
+    if (name !== undefined) return name;
+  }
+  refuseFolders(folder, names);
+  const shard = firstOfSet(names);
+  if (shard !== undefined) return shard;
+  const known = names.filter((name) => ENTRIES.some((format) => hasExtension(name, format.extensions)));
+  if (known.length === 1) return known[0]!;
+  throw new RankscopeError(
+    'not-a-checkpoint',
+    await realpath(folder),
+    known.length
+      ? `this folder holds ${known.length} checkpoints (${known.slice(0, 3).join(', ')} ...) and no index over them`
+      : 'no checkpoint was found in this folder',
+    'Name the file to open',
+  );
+}
+
+function hasExtension(name: string, extensions: readonly string[]): boolean {
+  return extensions.some((extension) => name.toLowerCase().endsWith(extension));
+}

@@ -1,0 +1,102 @@
+import { isObject, type JsonObject } from '../companion.ts';
+import { bytesIn, elementsOf, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
+
+/**
+ * bitsandbytes in 4 bits: `weight` holds two codes a byte, the high one first; each block of elements has its largest absolute value in
+ * `weight.absmax`, which may be quantized itself, in nested blocks; `weight.quant_map` has the value of each code.
+ */
+export const bitsandbytes4: Scheme = async (codes, { tensors, base }) => {
+  if (codes.dtype !== 'U8' || codes.shape.at(-1) !== 1) return undefined;
+  const part = (name: string) => tensors.get(`${codes.name}.${name}`);
+  const absmax = part('absmax');
+  const map = part('quant_map');
+  const nf4 = part('quant_state.bitsandbytes__nf4');
+  const state = nf4 ?? part('quant_state.bitsandbytes__fp4');
+  if (!absmax || !map || !state || elementsOf(map) !== 16 || state.bytes > 10_000) return undefined;
+  const description = parse(await bytesIn(base, state, 0, state.bytes));
+  const { shape, blocksize: block } = description ?? {};
+  if (!isShape(shape) || !isSize(block) || block % 2 !== 0) return undefined;
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (codes.bytes !== Math.ceil(count / 2) || elementsOf(absmax) !== Math.ceil(count / block)) return undefined;
+  const nested = part('nested_absmax');
+  const nestedMap = part('nested_quant_map');
+  const { nested_blocksize: nestedBlock = 256, nested_offset: offset = 0 } = description ?? {};
+  if (nested && !(nestedMap && isSize(nestedBlock) && typeof offset === 'number' && elementsOf(nestedMap) === 256))
+    return undefined;
+  const cols = shape.at(-1)!;
+
+  return {
+    name: codes.name,
+    shape,
+    dtype: nf4 ? 'NF4' : 'FP4',
+    parts: [codes, absmax, map, state, nested, nestedMap].filter((tensor) => tensor !== undefined),
+    async decodeRows(base, row, out, signal) {
+      const start = row * cols;
+      const end = start + out.length;
+      const firstByte = Math.floor(start / 2);
+      const firstBlock = Math.floor(start / block);
+      const blocks = Math.ceil(end / block) - firstBlock;
+      const [bytes, values, scale] = await Promise.all([
+        bytesIn(base, codes, firstByte, Math.ceil(end / 2) - firstByte, signal),
+        valuesOf(base, map, signal),
+        valuesIn(base, absmax, firstBlock, blocks, signal),
+      ]);
+      if (nested) {
+        const [outer, outerValues] = await Promise.all([
+          valuesOf(base, nested, signal),
+          valuesOf(base, nestedMap!, signal),
+        ]);
+        for (let i = 0; i < blocks; i++) {
+          const group = Math.floor((firstBlock + i) / (nestedBlock as number));
+          scale[i] = outerValues[scale[i]!]! * outer[group]! + (offset as number);
+        }
+      }
+      for (let i = 0; i < out.length; i++) {
+        const at = start + i;
+        const byte = bytes[(at >> 1) - firstByte]!;
+        const q = at % 2 === 0 ? byte >> 4 : byte & 15;
+        out[i] = values[q]! * scale[Math.floor(at / block) - firstBlock]!;
+      }
+    },
+  } satisfies Packed;
+};
+
+/** bitsandbytes in 8 bits (LLM.int8): per row the largest absolute value in `SCB`, which 127 stands for. */
+export const bitsandbytes8: Scheme = async (codes, { tensors, base }) => {
+  if (codes.dtype !== 'I8' || codes.shape.length !== 2 || !codes.name.endsWith('.weight')) return undefined;
+  const module = codes.name.slice(0, -'.weight'.length);
+  const largest = tensors.get(`${module}.SCB`);
+  const [rows, cols] = codes.shape as [number, number];
+  if (!largest || elementsOf(largest) !== rows) return undefined;
+  const layout = tensors.get(`${module}.weight_format`);
+  // Others than 0 are the orders of old GPU kernels.
+  if (layout && (elementsOf(layout) !== 1 || (await valuesOf(base, layout))[0] !== 0)) return undefined;
+  return {
+    name: codes.name,
+    shape: codes.shape,
+    dtype: 'LLM.int8',
+    parts: [codes, largest, ...(layout ? [layout] : [])],
+    async decodeRows(base, row, out, signal) {
+      const scale = await valuesIn(base, largest, row, out.length / cols, signal);
+      await base.read(codes, row * cols, out, signal);
+      for (let i = 0; i < out.length; i++) out[i]! *= scale[Math.floor(i / cols)]! / 127;
+    },
+  } satisfies Packed;
+};
+
+function parse(bytes: Uint8Array): JsonObject | undefined {
+  try {
+    const json: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
+    return isObject(json) ? json : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0;
+}
+
+function isShape(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length > 0 && value.length <= 8 && value.every(isSize);
+}

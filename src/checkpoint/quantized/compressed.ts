@@ -1,0 +1,102 @@
+import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import { isObject } from '../companion.ts';
+import {
+  bytesIn,
+  type Directory,
+  elementsOf,
+  type Packed,
+  quantizationOf,
+  type Scheme,
+  valuesIn,
+  valuesOf,
+} from './packed.ts';
+
+/**
+ * compressed-tensors' packed integers: `weight_packed` (32-bit words of whole codes along each row, zero in the middle), `weight_scale` per
+ * group, `weight_zero_point` packed down each column where they are not symmetric, `weight_g_idx` where groups are not of neighbours.
+ */
+export const compressed: Scheme = async (codes, directory) => {
+  if (codes.dtype !== 'I32' || !codes.name.endsWith('.weight_packed') || codes.shape.length !== 2) return undefined;
+  const module = codes.name.slice(0, -'.weight_packed'.length);
+  const { tensors, base } = directory;
+  const [scales, sizes, zeros, order] = ['scale', 'shape', 'zero_point', 'g_idx'].map((part) =>
+    tensors.get(`${module}.weight_${part}`),
+  );
+  if (!scales || !sizes || elementsOf(sizes) !== 2) return undefined;
+  const [rows = 0, cols = 0] = await valuesOf(base, sizes);
+  const words = codes.shape[1]!;
+  const bits = bitsOf(cols, words, directory);
+  const groups = scales.shape.at(-1) ?? 0;
+  if (rows !== codes.shape[0] || !(cols > 0) || !bits || !(groups > 0 && cols % groups === 0)) return undefined;
+  if (elementsOf(scales) !== rows * groups || (order && elementsOf(order) !== cols)) return undefined;
+  const perWord = Math.floor(32 / bits);
+  if (zeros && (zeros.dtype !== 'I32' || zeros.shape.join() !== `${Math.ceil(rows / perWord)},${groups}`))
+    return undefined;
+  return {
+    name: `${module}.weight`,
+    shape: [rows, cols],
+    dtype: `W${bits}`,
+    parts: [codes, scales, sizes, zeros, order].filter((tensor) => tensor !== undefined),
+    steps: scales,
+    async decodeRows(base, row, out, signal) {
+      const count = out.length / cols;
+      const [bytes, scale, zero, given] = await Promise.all([
+        bytesIn(base, codes, row * words * 4, count * words * 4, signal),
+        valuesIn(base, scales, row * groups, count * groups, signal),
+        zeros && zerosOf(base, zeros, bits, row, count, signal),
+        order && valuesOf(base, order, signal),
+      ]);
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      const size = cols / groups;
+      const mask = 2 ** bits - 1;
+      const middle = 2 ** (bits - 1);
+      for (let r = 0, i = 0; r < count; r++)
+        for (let c = 0; c < cols; c++, i++) {
+          const word = view.getUint32((r * words + Math.floor(c / perWord)) * 4, true);
+          const q = (word >>> ((c % perWord) * bits)) & mask;
+          const group = r * groups + Math.min(groups - 1, Math.max(0, given ? given[c]! : Math.floor(c / size)));
+          out[i] = scale[group]! * (q - (zero ? zero[group]! : middle));
+        }
+    },
+  } satisfies Packed;
+};
+
+/** The zeros of `count` rows from `row` on: each word has those of neighbouring rows. */
+async function zerosOf(
+  base: Checkpoint,
+  zeros: TensorInfo,
+  bits: number,
+  row: number,
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const groups = zeros.shape[1]!;
+  const perWord = Math.floor(32 / bits);
+  const first = Math.floor(row / perWord);
+  const lines = Math.floor((row + count - 1) / perWord) + 1 - first;
+  const bytes = await bytesIn(base, zeros, first * groups * 4, lines * groups * 4, signal);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const out = new Uint8Array(count * groups);
+  for (let at = 0; at < out.length; at++) {
+    const r = row + Math.floor(at / groups);
+    const word = view.getUint32(((Math.floor(r / perWord) - first) * groups + (at % groups)) * 4, true);
+    out[at] = (word >>> ((r % perWord) * bits)) & (2 ** bits - 1);
+  }
+  return out;
+}
+
+/** The bits that fill the row's words; where several do, those that the configuration names, or else the usual ones. */
+function bitsOf(cols: number, words: number, directory: Directory): number | undefined {
+  const { config_groups: groups } = quantizationOf(directory);
+  const named = Object.values(isObject(groups) ? groups : {}).map((group) => {
+    const weights = isObject(group) ? group.weights : undefined;
+    return isObject(weights) ? weights.num_bits : undefined;
+  });
+  return [...named, 4, 8, 2, 3, 5, 6, 7].find(
+    (bits): bits is number =>
+      Number.isInteger(bits) &&
+      (bits as number) >= 2 &&
+      (bits as number) <= 8 &&
+      Math.ceil(cols / Math.floor(32 / (bits as number))) === words,
+  );
+}

@@ -1,0 +1,156 @@
+import { CHUNK_BYTES } from '../../bytes/limits.ts';
+import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import {
+  bytesIn,
+  type Directory,
+  elementsOf,
+  type Packed,
+  quantizationOf,
+  type Scheme,
+  unpackBits,
+  valuesOf,
+} from './packed.ts';
+
+/**
+ * GPTQ and AWQ: `qweight` (32-bit words of codes), `qzeros` and `scales` per group of inputs: w = scale (q - zero). Both keep the
+ * transpose (inputs x outputs). GPTQ packs the codes of neighbouring inputs into words, those of three bits across their borders; AWQ those
+ * of neighbouring outputs, in an order of its own. (AutoGPTQ's and AutoAWQ's pack functions.)
+ */
+export const gptq: Scheme = (codes, directory) => {
+  if (codes.dtype !== 'I32' || !codes.name.endsWith('.qweight') || codes.shape.length !== 2) return undefined;
+  const module = codes.name.slice(0, -'.qweight'.length);
+  const [zeros, scales, order] = ['qzeros', 'scales', 'g_idx'].map((part) =>
+    directory.tensors.get(`${module}.${part}`),
+  );
+  if (!zeros || !scales || zeros.shape.length !== 2 || scales.shape.length !== 2) return undefined;
+  const [groups, outputs] = scales.shape as [number, number];
+  const bits = (zeros.shape[1]! * 32) / outputs;
+  if (![2, 3, 4, 8].includes(bits) || zeros.shape[0] !== groups) return undefined;
+  const isAwq = codes.shape[1] !== outputs;
+  const inputs = isAwq ? codes.shape[0]! : (codes.shape[0]! * 32) / bits;
+  if (isAwq && (bits !== 4 || codes.shape[1]! * 8 !== outputs)) return undefined;
+  if (!Number.isInteger(inputs)) return undefined;
+  if (!(groups > 0 && inputs > 0) || (order && elementsOf(order) !== inputs)) return undefined;
+  const layout = { codes, zeros, scales, order, groups, inputs, outputs, bits };
+  return {
+    name: `${module}.weight`,
+    shape: [outputs, inputs],
+    dtype: `${isAwq ? 'AWQ' : 'GPTQ'}${bits}`,
+    parts: [codes, zeros, scales, ...(order ? [order] : [])],
+    steps: scales,
+    atOnce: true,
+    decodeRows: (base, row, out, signal) =>
+      (isAwq ? decodeAwq : decodeGptq)(
+        base,
+        { ...layout, zeroShift: isAwq ? 0 : zeroShift(directory) },
+        row,
+        out,
+        signal,
+      ),
+  } satisfies Packed;
+};
+
+interface Layout {
+  readonly codes: TensorInfo;
+  readonly zeros: TensorInfo;
+  readonly scales: TensorInfo;
+  readonly order: TensorInfo | undefined;
+  readonly groups: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly bits: number;
+  readonly zeroShift: number;
+}
+
+/** The first GPTQ format stores each zero less one, so that none wraps around to all ones; `gptq_v2` does not. */
+function zeroShift(directory: Directory): number {
+  return quantizationOf(directory).checkpoint_format === 'gptq_v2' ? 0 : 1;
+}
+
+/** Scale and zero of each group and output, and the group of each input. */
+async function groupsOf(base: Checkpoint, layout: Layout, signal: AbortSignal | undefined) {
+  const { zeros, scales, order, groups, inputs, bits, zeroShift } = layout;
+  const [scale, packedZeros, given] = await Promise.all([
+    valuesOf(base, scales, signal),
+    bytesIn(base, zeros, 0, zeros.bytes, signal),
+    order ? valuesOf(base, order, signal) : undefined,
+  ]);
+  const zero = new Uint8Array(elementsOf(scales));
+  unpackBits(packedZeros, bits, zero);
+  if (zeroShift) for (let i = 0; i < zero.length; i++) zero[i] = (zero[i]! + zeroShift) & ((1 << bits) - 1);
+  const size = Math.ceil(inputs / groups);
+  const groupOf = (input: number) =>
+    Math.min(groups - 1, Math.max(0, given ? given[input]! : Math.floor(input / size)));
+  return { scale, zero, groupOf };
+}
+
+async function decodeGptq(
+  base: Checkpoint,
+  layout: Layout,
+  row: number,
+  out: Float32Array,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { codes, inputs, outputs, bits } = layout;
+  const { scale, zero, groupOf } = await groupsOf(base, layout, signal);
+  const mask = (1 << bits) - 1;
+  const rows = out.length / inputs;
+  // 32 inputs fill whole words, whatever their bits.
+  const step = 32 * Math.max(1, Math.floor(CHUNK_BYTES / (bits * outputs * 4)));
+  for (let at = 0; at < inputs; at += step) {
+    const end = Math.min(inputs, at + step);
+    const first = (at * bits) / 32;
+    const lines = (end * bits) / 32 - first;
+    const words = wordsOf(await bytesIn(base, codes, first * outputs * 4, lines * outputs * 4, signal));
+    for (let input = at; input < end; input++) {
+      const group = groupOf(input) * outputs;
+      const bit = (input - at) * bits;
+      const line = (bit >> 5) * outputs + row;
+      const shift = bit & 31;
+      const isSplit = shift + bits > 32;
+      for (let r = 0; r < rows; r++) {
+        let q = words[line + r]! >>> shift;
+        if (isSplit) q |= words[line + outputs + r]! << (32 - shift);
+        out[r * inputs + input] = scale[group + row + r]! * ((q & mask) - zero[group + row + r]!);
+      }
+    }
+  }
+}
+
+/** Which output, of the eight of a word, each four bits belong to. */
+const AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
+/** And where in the word each output is. */
+const AWQ_PLACE = AWQ_ORDER.map((_, output) => AWQ_ORDER.indexOf(output));
+
+async function decodeAwq(
+  base: Checkpoint,
+  layout: Layout,
+  row: number,
+  out: Float32Array,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { codes, inputs, outputs } = layout;
+  const { scale, zero, groupOf } = await groupsOf(base, layout, signal);
+  const rows = out.length / inputs;
+  const wordsPerLine = outputs / 8;
+  const step = Math.max(1, Math.floor(CHUNK_BYTES / (wordsPerLine * 4)));
+  for (let at = 0; at < inputs; at += step) {
+    const count = Math.min(step, inputs - at);
+    const words = wordsOf(await bytesIn(base, codes, at * wordsPerLine * 4, count * wordsPerLine * 4, signal));
+    for (let input = at; input < at + count; input++) {
+      const group = groupOf(input) * outputs;
+      for (let r = 0; r < rows; r++) {
+        const output = row + r;
+        const place = AWQ_PLACE[output % 8]!;
+        const q = (words[(input - at) * wordsPerLine + (output >> 3)]! >>> (place * 4)) & 15;
+        const z = zero[group + output - (output % 8) + place]!;
+        out[r * inputs + input] = scale[group + output]! * (q - z);
+      }
+    }
+  }
+}
+
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
+}

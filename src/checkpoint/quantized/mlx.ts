@@ -1,0 +1,46 @@
+import { isObject } from '../companion.ts';
+import { bytesIn, type Directory, type Packed, type Scheme, unpackBits, valuesIn } from './packed.ts';
+
+/** MLX: 32-bit words of codes along each row, and per group of the row a scale and a bias: w = scale q + bias. */
+export const mlx: Scheme = (codes, directory) => {
+  if (codes.dtype !== 'U32' || !codes.name.endsWith('.weight') || codes.shape.length < 2) return undefined;
+  const module = codes.name.slice(0, -'.weight'.length);
+  const scales = directory.tensors.get(`${module}.scales`);
+  const biases = directory.tensors.get(`${module}.biases`);
+  const words = codes.shape.at(-1)!;
+  const groups = scales?.shape.at(-1);
+  const rows = codes.shape.slice(0, -1).join();
+  if (!scales || !biases || !groups || scales.shape.slice(0, -1).join() !== rows) return undefined;
+  if (biases.shape.join() !== scales.shape.join()) return undefined;
+  const bits = bitsOf(module, (words * 32) / groups, directory);
+  const cols = bits === undefined ? Number.NaN : (words * 32) / bits;
+  if (bits === undefined || !Number.isInteger(cols / groups)) return undefined;
+  const groupSize = cols / groups;
+  return {
+    name: codes.name,
+    shape: [...codes.shape.slice(0, -1), cols],
+    dtype: `MLX${bits}`,
+    parts: [codes, scales, biases],
+    steps: scales,
+    async decodeRows(base, row, out, signal) {
+      const count = out.length / cols;
+      const [bytes, scale, bias] = await Promise.all([
+        bytesIn(base, codes, row * words * 4, count * words * 4, signal),
+        valuesIn(base, scales, row * groups, count * groups, signal),
+        valuesIn(base, biases, row * groups, count * groups, signal),
+      ]);
+      const q = new Uint8Array(out.length);
+      unpackBits(bytes, bits, q);
+      for (let i = 0, group = 0; group < scale.length; group++)
+        for (const end = i + groupSize; i < end; i++) out[i] = scale[group]! * q[i]! + bias[group]!;
+    },
+  } satisfies Packed;
+};
+
+/** From the configuration, which may name single modules; without one, MLX's usual groups of 64. */
+function bitsOf(module: string, groupBits: number, { configuration }: Directory): number | undefined {
+  const general = isObject(configuration.quantization) ? configuration.quantization : {};
+  const own = general[module];
+  const { bits = groupBits / 64 } = isObject(own) ? own : general;
+  return typeof bits === 'number' && [2, 3, 4, 5, 6, 8].includes(bits) ? bits : undefined;
+}

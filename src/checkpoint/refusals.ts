@@ -1,0 +1,76 @@
+import { isUtf8 } from 'node:buffer';
+import { RankscopeError } from '../base/errors.ts';
+import type { ByteSource } from '../bytes/source/byteSource.ts';
+import type { Format } from '../formats/format.ts';
+
+/**
+ * Refuses a file that is known to be something else than a checkpoint, by what it is. `named` is the format that its name promises.
+ * @throws RankscopeError 'not-a-checkpoint'
+ */
+export function refuseOthers(source: ByteSource, head: Uint8Array, named: Format | undefined): void {
+  const fail = (found: string, remedy: string): never => {
+    throw new RankscopeError('not-a-checkpoint', source.name, found, remedy);
+  };
+  if (source.size === 0) fail('the file is empty', 'Copy or download it again');
+  const text = Buffer.from(head).toString('latin1');
+  if (text.startsWith('version https://git-lfs.github.com/')) {
+    const size = /\nsize (\d{1,15})\n/.exec(text)?.[1];
+    fail(
+      `this is a Git LFS pointer to the real file${size ? ` of ${size} bytes` : ''}, not the file itself`,
+      'Fetch it with: git lfs pull',
+    );
+  }
+  if (/^\s*(<!doctype html|<html|<\?xml|<head|<body)/i.test(text))
+    fail('this is a web page, not a checkpoint', 'The download gave an error page or a login page: download it again');
+  for (const [magic, what, remedy] of OTHERS) if (text.startsWith(magic)) fail(`this is ${what}`, remedy);
+  if (source.size < 8) fail(`the file has only ${source.size} bytes`, 'It is cut off: copy or download it again');
+  if (head.every((byte) => byte === 0)) fail('the file begins with nothing but zeros', 'The download was not finished');
+  if (/^\s*[{[]\s*["{[\d]/.test(text) && !named?.extensions.some((extension) => extension.endsWith('.json')))
+    fail('this is a JSON file, not a checkpoint', 'If it is the configuration of a model, open its folder');
+  if (/group\d+-shard\d+of\d+(\.bin)?$/.test(source.name))
+    fail('these are weights of a TensorFlow.js model without its description', 'Open model.json beside it');
+  // The head may end inside a character.
+  const isText =
+    /^[\t\n\r\x20-\x7e\x80-\xff]+$/.test(text) &&
+    [0, 1, 2, 3].some((cut) => isUtf8(head.subarray(0, head.length - cut)));
+  if (!named && isText) fail('this is a text file, not a checkpoint', '');
+}
+
+/**
+ * Refuses the checkpoints of other libraries that are whole folders, by the names in the folder, or by the one file of it that was named.
+ * @throws RankscopeError 'unsupported'
+ */
+export function refuseFolders(path: string, names: readonly string[]): void {
+  for (const { is, what, remedy } of FOLDERS)
+    if (names.some((name) => is.test(name))) throw new RankscopeError('unsupported', path, `this is ${what}`, remedy);
+}
+
+const TO_ARRAYS = 'Load it with JAX and write its arrays with safetensors.flax.save_file or numpy.savez';
+const FOLDERS: readonly { readonly is: RegExp; readonly what: string; readonly remedy: string }[] = [
+  {
+    is: /^(manifest\.ocdbt|ocdbt\.process_\d+|_CHECKPOINT_METADATA|_sharding)$/,
+    what: 'an Orbax checkpoint, whose arrays are in an OCDBT database, which is not read',
+    remedy: TO_ARRAYS,
+  },
+  { is: /^(\.zarray|\.zgroup|zarr\.json)$/, what: 'a Zarr array or group, which is not read', remedy: TO_ARRAYS },
+  {
+    is: /\.distcp$/,
+    what: 'a checkpoint of torch.distributed, whose tensors are in pieces',
+    remedy: 'Put it together with: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER model.pt',
+  },
+];
+
+const UNPACK = 'Unpack it and open what is in it';
+const OTHERS: readonly (readonly [magic: string, what: string, remedy: string])[] = [
+  ['\x1f\x8b', 'a gzip archive', UNPACK],
+  ['(\xb5\x2f\xfd', 'a zstd archive', UNPACK],
+  ['\xfd7zXZ', 'an xz archive', UNPACK],
+  ['7z\xbc\xaf', 'a 7-Zip archive', UNPACK],
+  ['BZh', 'a bzip2 archive', UNPACK],
+  ['Rar!', 'a RAR archive', UNPACK],
+  ['\x7fELF', 'a program', ''],
+  ['MZ', 'a Windows program', ''],
+  ['\x89PNG', 'a picture', ''],
+  ['%PDF', 'a PDF document', ''],
+  ['SQLite format 3', 'a database', ''],
+];

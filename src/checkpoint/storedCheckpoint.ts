@@ -1,0 +1,106 @@
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { bitsOf, decoderOf, swapByteOrder } from '../bytes/decode.ts';
+import { CHUNK_BYTES } from '../bytes/limits.ts';
+import type { ByteSource } from '../bytes/source/byteSource.ts';
+import { readStrided } from '../bytes/strided.ts';
+import type { Checkpoint, TensorInfo } from './checkpoint.ts';
+
+/** A tensor that lies in its source as it is in memory: row-major and without gaps, unless it has strides. */
+export interface StoredTensor extends TensorInfo {
+  readonly source: ByteSource;
+  /** Where its first byte is. */
+  readonly offset: number;
+  readonly bigEndian?: boolean;
+  /** Steps in elements per dimension, where it does not lie row-major; never overlapping. */
+  readonly strides?: readonly number[];
+}
+
+export type StoredCheckpoint = Omit<Checkpoint, 'read' | 'readStored' | 'close' | 'bytes'> & {
+  readonly tensors: readonly StoredTensor[];
+};
+
+/** A checkpoint all of whose tensors are plain ranges of bytes. It owns `sources`. */
+export function storedCheckpoint(directory: StoredCheckpoint, sources: readonly ByteSource[]): Checkpoint {
+  return {
+    ...directory,
+    bytes: directory.files.reduce((sum, file) => sum + file.size, 0),
+    read(tensor, start, out, signal) {
+      const { strides } = tensor as StoredTensor;
+      return (strides ? readStrided : readStoredTensor)(tensor as StoredTensor, start, out, signal);
+    },
+    readStored: (tensor, offset, out, signal) =>
+      (tensor as StoredTensor).strides ? undefined : readBytes(tensor as StoredTensor, offset, out, signal),
+    async close() {
+      await Promise.all(sources.map((source) => source.close()));
+    },
+  };
+}
+
+async function readBytes(
+  tensor: StoredTensor,
+  offset: number,
+  out: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const { source, offset: begin, bytes, name, bigEndian, dtype } = tensor;
+  const { length } = out;
+  if (!(offset >= 0 && length >= 0 && offset + length <= bytes))
+    throw new RankscopeError('wrong-use', name, `bytes ${offset} to ${offset + length} of ${bytes} were asked for`);
+  if (!bigEndian) {
+    for (let at = 0; at < length; at += CHUNK_BYTES)
+      await source.readInto(begin + offset + at, out.subarray(at, at + CHUNK_BYTES), signal);
+    return out;
+  }
+  const size = bitsOf(dtype)! / 8;
+  const first = Math.floor(offset / size) * size;
+  const last = Math.ceil((offset + length) / size) * size;
+  const whole = await source.read(begin + first, last - first, signal);
+  swapByteOrder(whole, size);
+  out.set(whole.subarray(offset - first, offset - first + length));
+  return out;
+}
+
+/**
+ * Decodes `out.length` elements from element `start`. F32 goes from the file straight into `out`; other types by chunks, the next
+ * one being read while one is decoded.
+ */
+export async function readStoredTensor(
+  tensor: StoredTensor,
+  start: number,
+  out: Float32Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { source, dtype, name } = tensor;
+  const decode = decoderOf(dtype);
+  const size = bitsOf(dtype)! / 8;
+  if (!(start >= 0 && (start + out.length) * size <= tensor.bytes))
+    throw new RankscopeError('wrong-use', name, `elements ${start} to ${start + out.length} were asked for`);
+  if (!Number.isInteger(start * size)) {
+    // It begins inside of a byte: so does what is read, one element earlier.
+    const whole = new Float32Array(out.length + 1);
+    await readStoredTensor(tensor, start - 1, whole, signal);
+    out.set(whole.subarray(1));
+    return;
+  }
+  const begin = tensor.offset + start * size;
+  if (dtype === 'F32') {
+    const bytes = new Uint8Array(out.buffer, out.byteOffset, out.byteLength);
+    for (let at = 0; at < bytes.length; at += CHUNK_BYTES)
+      await source.readInto(begin + at, bytes.subarray(at, at + CHUNK_BYTES), signal);
+    if (tensor.bigEndian) swapByteOrder(bytes, 4);
+    return;
+  }
+  const step = Math.floor(CHUNK_BYTES / size);
+  const read = (at: number) =>
+    source.read(begin + at * size, Math.ceil(Math.min(step, out.length - at) * size), signal);
+  let next: Promise<Uint8Array> | undefined;
+  for (let at = 0; at < out.length; at += step) {
+    const bytes = await (next ?? read(at));
+    throwIfCancelled(signal, name);
+    next = at + step < out.length ? read(at + step) : undefined;
+    // Awaited in the next turn; until then a failure must not count as unhandled.
+    next?.catch(() => {});
+    if (tensor.bigEndian) swapByteOrder(bytes, size);
+    decode(bytes, out.subarray(at, at + step));
+  }
+}

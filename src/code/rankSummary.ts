@@ -1,0 +1,58 @@
+import type { MatrixView } from '../protocol/service.ts';
+import type { FindingInCode } from './codeCalls.ts';
+
+/** The matrices of one module over all layers it is in. */
+export interface ModuleRanks {
+  /** `model.layers.*.self_attn.q_proj`, or the full name of a single matrix. */
+  readonly pattern: string;
+  readonly matrices: readonly MatrixView[];
+  /** The findings there are so far, in the order of `matrices`. */
+  readonly findings: readonly FindingInCode[];
+}
+
+/** Middle value and both ends. */
+export interface Range {
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Groups matrices by module, the layers of one module together, in the order of the checkpoint. */
+export function moduleRanks(
+  matrices: readonly MatrixView[],
+  finding: (name: string) => FindingInCode | undefined,
+): ModuleRanks[] {
+  const groups = new Map<string, MatrixView[]>();
+  for (const matrix of matrices) {
+    const key = patternOf(matrix);
+    const group = groups.get(key);
+    if (group) group.push(matrix);
+    else groups.set(key, [matrix]);
+  }
+  return [...groups.values()].map((group) => ({
+    pattern: moduleName(group.length === 1 ? group[0]!.name : patternOf(group[0]!)),
+    matrices: group,
+    findings: group.map(({ name }) => finding(name)).filter((found) => found !== undefined),
+  }));
+}
+
+/** undefined without values. */
+export function rangeOf(values: readonly number[]): Range | undefined {
+  if (values.length === 0) return undefined;
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const median = (sorted[Math.floor(middle - 0.5)]! + sorted[Math.floor(middle)]!) / 2;
+  return { median, low: sorted[0]!, high: sorted.at(-1)! };
+}
+
+/** The name with its layer's index as `*`: experts and positions in a Sequential stay apart. */
+function patternOf({ name, layer }: MatrixView): string {
+  if (layer === null) return name;
+  const parts = name.split('.');
+  const at = parts.indexOf(String(layer));
+  if (at < 0) return name;
+  parts[at] = '*';
+  return parts.join('.');
+}
+
+const moduleName = (tensor: string): string => tensor.replace(/\.weight$/, '');

@@ -1,0 +1,138 @@
+import { availableParallelism } from 'node:os';
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import type { Backend } from './backend.ts';
+import { createCpuBackend } from './cpu/backend.ts';
+import { prove } from './prove.ts';
+import { createTensorFlowBackend } from './tensorflow/backend.ts';
+import { trialSeconds } from './trial.ts';
+import { openWebgpu } from './webgpu/open.ts';
+
+export interface EngineRequest {
+  /** `auto` (the default) or one of the names below. */
+  readonly engine?: string | undefined;
+  /** Default: as many as there are cores. */
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Candidate {
+  readonly name: string;
+  /** What to do where it cannot be had, and the failure itself does not say. */
+  readonly remedy: string;
+  /** Makes the engine, unproven; `named` when it was asked for by name. @throws with the reason why it cannot be had here */
+  open(threads: number, named: boolean): Promise<Backend> | Backend;
+  /** Whether `auto` takes it only where it beats the processor in a trial. */
+  readonly mustWin?: boolean;
+}
+
+const NEEDS = 'It needs a 64-bit processor with SIMD and Node 20 or newer';
+
+/** In the order in which `auto` tries them. */
+const CANDIDATES: readonly Candidate[] = [
+  {
+    name: 'webgpu',
+    remedy: 'It needs a GPU with its Vulkan, Metal or D3D12 driver, the npm package webgpu, and a plain Node',
+    open: (threads, named) => openWebgpu({ threads, software: named }),
+    mustWin: true,
+  },
+  {
+    name: 'tensorflow',
+    remedy: 'Install @tensorflow/tfjs-node-gpu, which needs CUDA 11.2 and cuDNN 8.1',
+    open: () => createTensorFlowBackend(),
+    mustWin: true,
+  },
+  { name: 'cpu', remedy: NEEDS, open: (threads) => createCpuBackend(threads) },
+  // The widest kernels rest on an experimental part of V8: where they fail their proof, the others are taken.
+  { name: 'cpu', remedy: NEEDS, open: (threads) => createCpuBackend(threads, ['relaxed', 'simd']) },
+];
+
+/**
+ * The engine asked for, proven by products read back; `info.reason` says in one sentence why it is this one.
+ * @throws 'wrong-use' for an unknown name or a bad number of threads, 'engine' where the engine cannot be had, 'cancelled'
+ */
+export async function chooseEngine(request: EngineRequest = {}): Promise<Backend> {
+  const { engine = 'auto', signal } = request;
+  const { threads, note } = countThreads(request.threads);
+  const wanted = engine === 'auto' ? CANDIDATES : CANDIDATES.filter(({ name }) => name === engine);
+  if (wanted.length === 0) {
+    const names = [...new Set(['auto', ...CANDIDATES.map(({ name }) => name)])].join(', ');
+    throw new RankscopeError('wrong-use', `engine "${engine}"`, 'is not known', `Choose one of ${names}`);
+  }
+  const refused: string[] = [];
+  const remedies = new Set<string>();
+  for (const candidate of wanted) {
+    throwIfCancelled(signal, 'choosing an engine');
+    try {
+      const backend = await open(candidate, threads, engine !== 'auto', signal);
+      const won = engine === 'auto' && candidate.mustWin ? await beatsProcessor(backend, threads) : '';
+      return Object.assign(backend, { info: { ...backend.info, reason: reason(engine, backend, refused, note, won) } });
+    } catch (error) {
+      if (error instanceof RankscopeError && error.code === 'cancelled') throw error;
+      // What nobody installed is no reason that a person must read.
+      if (engine === 'auto' && error instanceof RankscopeError && error.code === 'not-found') continue;
+      refused.push(`${candidate.name}: ${because(error)}`);
+      remedies.add((error instanceof RankscopeError && error.remedy) || candidate.remedy);
+    }
+  }
+  throw new RankscopeError('engine', `engine "${engine}"`, refused.join('; '), [...remedies].join('; '));
+}
+
+function because(error: unknown): string {
+  if (error instanceof RankscopeError) return error.found;
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function open(
+  candidate: Candidate,
+  threads: number,
+  named: boolean,
+  signal: AbortSignal | undefined,
+): Promise<Backend> {
+  const backend = await candidate.open(threads, named);
+  try {
+    await prove(backend, signal);
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+  return backend;
+}
+
+/** A GPU that is hardly faster than the processor loses by its transfers. */
+const MUST_WIN_BY = 3;
+
+/** How much faster than the cpu engine a backend is, in words; closes it and throws where that is not enough. */
+async function beatsProcessor(backend: Backend, threads: number): Promise<string> {
+  const cpu = createCpuBackend(threads);
+  try {
+    const times = (await trialSeconds(cpu)) / (await trialSeconds(backend));
+    if (times >= MUST_WIN_BY) return `, ${Math.round(times)} times as fast as the processor in a trial product`;
+    await backend.close();
+    throw new RankscopeError('engine', backend.info.name, `${backend.info.device} is no faster than the processor`);
+  } finally {
+    await cpu.close();
+  }
+}
+
+function reason(asked: string, { info }: Backend, refused: readonly string[], note: string, won: string): string {
+  const threads = `${info.threads} thread${info.threads === 1 ? '' : 's'}${note}`;
+  if (asked !== 'auto') return `${info.name} was asked for; it runs on ${threads}.`;
+  if (won) return `${info.name} on ${info.device}${won}.`;
+  if (refused.length > 0) return `${info.name} on ${threads}, because ${refused.join('; ')}.`;
+  return `${info.name} on ${threads}, the fastest engine found here.`;
+}
+
+function countThreads(wanted: number | undefined): { threads: number; note: string } {
+  const cores = Math.max(1, availableParallelism());
+  if (wanted === undefined) return { threads: cores, note: '' };
+  if (!Number.isInteger(wanted) || wanted < 1) {
+    throw new RankscopeError(
+      'wrong-use',
+      `threads ${wanted}`,
+      'is not a positive whole number',
+      'Leave it out for one a core',
+    );
+  }
+  if (wanted <= cores) return { threads: wanted, note: '' };
+  return { threads: cores, note: ` (${wanted} were asked for, there are only ${cores} cores)` };
+}

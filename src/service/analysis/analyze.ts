@@ -1,0 +1,249 @@
+import type { EngineInfo } from '../../base/engineInfo.ts';
+import { type ErrorCode, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { updateOf } from '../../model/adapters.ts';
+import type { Analysis, MatrixFinding, Provenance, Skipped } from '../../model/findings.ts';
+import { nameMatcher } from '../../model/globs.ts';
+import type { MatrixRef } from '../../model/names/anatomy.ts';
+import type { AnalysisProgress, AnalyzeRequest, CallContext, EngineRequest } from '../../protocol/service.ts';
+import { type Cache, type CacheEntry, noCache } from '../cache/cache.ts';
+import { cacheKey } from '../cache/cacheKey.ts';
+import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
+import type { Engines } from '../engines/engines.ts';
+import { Pace } from './pace.ts';
+import { withQuantization } from './quantization.ts';
+import { compute, findingOf } from './results.ts';
+import { Buffers, matrixRows, noticeEnd, type ReadAhead, readAhead, type TimedRows } from './rows.ts';
+import { byLayer, WorkList } from './workList.ts';
+
+/** The next matrix is read into memory, up to here, while this one is computed: a 4096 x 11008 matrix in f32 fits. */
+const READ_AHEAD_BYTES = 192 * 2 ** 20;
+/** Entries of the cache looked up at once. */
+const LOOKUPS = 16;
+/** Between two reports from inside of one matrix. */
+const WITHIN_MS = 250;
+/** What is wrong with one matrix alone: the rest goes on. */
+const SKIPPABLE: ReadonlySet<ErrorCode> = new Set(['not-finite', 'too-large', 'unsupported', 'malformed']);
+
+export interface AnalysisParts {
+  readonly engines: Engines;
+  readonly cache: Cache;
+}
+
+/** One analysis of one checkpoint, from the first matrix to the last. */
+export class AnalysisRun {
+  readonly #findings = new Map<string, MatrixFinding>();
+  readonly #skipped: Skipped[] = [];
+  readonly #pace = new Pace();
+  readonly #cache: Cache;
+  readonly #engine: EngineRequest;
+  readonly #wanted: (name: string) => boolean;
+  #info: EngineInfo | undefined;
+  #work: WorkList | undefined;
+  #wished: readonly string[] = [];
+  #done = 0;
+  #total = 0;
+
+  constructor(
+    private readonly parts: AnalysisParts,
+    private readonly opened: Opened,
+    private readonly request: AnalyzeRequest,
+    private readonly context: CallContext<AnalysisProgress>,
+  ) {
+    this.#cache = request.cache === false ? noCache : parts.cache;
+    this.#engine = parts.engines.settle(request);
+    this.#wanted = request.tensors?.length ? nameMatcher(request.tensors) : () => true;
+  }
+
+  /** These first, of what is left. */
+  prioritize(names: readonly string[]): void {
+    this.#wished = names;
+    this.#work?.prioritize(names);
+  }
+
+  run(): Promise<Analysis> {
+    return this.parts.engines.hold(this.#engine, this.context.signal, (info) => this.#run(info));
+  }
+
+  async #run(engine: EngineInfo): Promise<Analysis> {
+    this.#name(engine);
+    const matrices = await this.#chosen();
+    const mode = this.request.mode ?? 'exact';
+    const sweeps: Provenance[] = mode === 'both' ? ['preview', 'exact'] : [mode];
+    this.#total = matrices.length * sweeps.length;
+
+    const unknown = await this.#recall(matrices, sweeps, engine.name);
+    for (const sweep of sweeps)
+      for (const matrix of unknown[sweep]) this.#pace.expect(matrix, provenanceIn(sweep, matrix));
+    for (const sweep of sweeps) await this.#sweep(byLayer(unknown[sweep]), sweep);
+
+    await refuseChanged(this.opened.checkpoint);
+    return this.#analysis(this.#info ?? engine);
+  }
+
+  /** The engine in use, which is another one after the first has failed. */
+  #name(engine: EngineInfo): void {
+    if (this.#info === engine) return;
+    this.#info = engine;
+    this.#report({ message: `Engine: ${engine.device}`, engine });
+  }
+
+  /** The matrices asked for, each tied group by its first. */
+  async #chosen(): Promise<readonly MatrixRef[]> {
+    const known = new Set(distinctMatrices(this.opened));
+    await this.opened.tiesByContent(this.context.signal);
+    const distinct = distinctMatrices(this.opened);
+    for (const matrix of distinct) known.delete(matrix);
+    for (const { name } of known) {
+      this.#report({ message: name, skipped: { name, reason: 'equal to another tensor: counted once, with it' } });
+    }
+    const matrices = distinct.filter(({ name, tensor }) => this.#wanted(name) || this.#wanted(tensor.name));
+    if (matrices.length > 0 || !this.request.tensors?.length) return matrices;
+    throw new RankscopeError(
+      'wrong-use',
+      this.request.path,
+      `none of its ${distinct.length} matrices matches ${this.request.tensors.join(', ')}`,
+      'List the names with: rankscope info',
+    );
+  }
+
+  /** Reports what the cache knows; gives what each sweep has still to find out. An exact result needs no preview. */
+  async #recall(matrices: readonly MatrixRef[], sweeps: readonly Provenance[], engine: string) {
+    const unknown: Record<Provenance, MatrixRef[]> = { preview: [], exact: [] };
+    const { checkpoint } = this.opened;
+    const lookUp = (matrix: MatrixRef, provenance: Provenance) =>
+      this.#cache.get(cacheKey(checkpoint, matrix, engine, provenance));
+    for (let at = 0; at < matrices.length; at += LOOKUPS) {
+      throwIfCancelled(this.context.signal, checkpoint.path);
+      const some = matrices.slice(at, at + LOOKUPS);
+      const entries = await Promise.all(
+        some.map(async (matrix) => {
+          const exact = await lookUp(matrix, 'exact');
+          if (exact || !sweeps.includes('preview')) return { exact };
+          return { preview: await lookUp(matrix, 'preview') };
+        }),
+      );
+      for (const [index, matrix] of some.entries()) {
+        const { exact, preview } = entries[index] ?? {};
+        if (exact) this.#found(matrix, exact, 'exact', sweeps.length);
+        else if (preview) this.#found(matrix, preview, 'preview');
+        // What is exact from the first sweep on needs no second one.
+        for (const sweep of updateOf(matrix.tensor) ? sweeps.slice(0, 1) : sweeps)
+          if (!exact && !(preview && sweep === 'preview')) unknown[sweep].push(matrix);
+      }
+    }
+    return unknown;
+  }
+
+  async #sweep(matrices: readonly MatrixRef[], provenance: Provenance): Promise<void> {
+    const unusable = new Set(this.#skipped.map(({ name }) => name));
+    const work = new WorkList(matrices.filter(({ name }) => !unusable.has(name)));
+    work.prioritize(this.#wished);
+    this.#work = work;
+    const { checkpoint } = this.opened;
+    const { signal } = this.context;
+    const buffers = new Buffers();
+    let current = startOf(work.next());
+    while (current) {
+      const { matrix, ahead } = current;
+      throwIfCancelled(signal, checkpoint.path);
+      let next: Started | undefined;
+      // Once this matrix is read, reading the next overlaps computing this one.
+      const advance = () => {
+        ahead?.release();
+        next ??= startOf(work.next(), (following) =>
+          readAhead(matrixRows(checkpoint, following), READ_AHEAD_BYTES, buffers, signal),
+        );
+      };
+      await this.#one(matrix, noticeEnd(ahead ?? matrixRows(checkpoint, matrix), advance), provenance);
+      advance();
+      current = next;
+    }
+  }
+
+  async #one(matrix: MatrixRef, source: TimedRows, sweep: Provenance): Promise<void> {
+    const provenance = provenanceIn(sweep, matrix);
+    const { engines } = this.parts;
+    const { signal } = this.context;
+    const { checkpoint } = this.opened;
+    try {
+      const { computed, engine } = await engines.run(this.#engine, matrix.name, { signal }, async (backend) => ({
+        computed: await compute(backend, matrix, source, provenance, {
+          signal,
+          progress: this.#within(matrix, provenance),
+        }),
+        engine: backend.info,
+      }));
+      const entry = await withQuantization(checkpoint, matrix, computed, signal);
+      this.#pace.finish(matrix, provenance);
+      await this.#cache.put(cacheKey(checkpoint, matrix, engine.name, provenance), entry);
+      this.#name(engine);
+      this.#found(matrix, entry, provenance, this.request.mode === 'both' && provenance !== sweep ? 2 : 1);
+    } catch (error) {
+      if (!(error instanceof RankscopeError && SKIPPABLE.has(error.code))) throw error;
+      const skipped = { name: matrix.name, reason: error.found };
+      this.#skipped.push(skipped);
+      this.#pace.finish(matrix, provenance);
+      this.#done += 1;
+      if (this.request.mode === 'both' && sweep === 'preview') {
+        if (provenance === sweep) this.#pace.drop(matrix, 'exact');
+        this.#done += 1;
+      }
+      this.#report({ message: matrix.name, skipped });
+    }
+  }
+
+  /** Tells how far a large matrix is, now and then: it may take minutes. */
+  #within(matrix: MatrixRef, provenance: Provenance): (share: number) => void {
+    let last = performance.now();
+    return (share) => {
+      this.#pace.reach(matrix, provenance, share);
+      if (performance.now() - last < WITHIN_MS) return;
+      last = performance.now();
+      this.#report({ message: `${matrix.name} (${Math.floor(100 * share)} %)` });
+    };
+  }
+
+  #found(matrix: MatrixRef, entry: CacheEntry, provenance: Provenance, steps = 1): void {
+    const finding = findingOf(matrix, entry, provenance, this.request.values ?? false);
+    this.#findings.set(matrix.name, finding);
+    this.#done += steps;
+    this.#report({ message: matrix.name, finding });
+  }
+
+  #report(news: Pick<AnalysisProgress, 'message' | 'engine' | 'finding' | 'skipped'>): void {
+    const secondsLeft = this.#pace.secondsLeft();
+    this.context.progress?.({
+      done: this.#done,
+      total: this.#total,
+      ...(secondsLeft === undefined ? {} : { secondsLeft }),
+      ...news,
+    });
+  }
+
+  #analysis(engine: EngineInfo): Analysis {
+    const { path, format, parameters, bytes, tensors, ties, skipped } = viewOf(this.opened);
+    const listed = this.request.listed === false ? [] : this.opened.anatomy.matrices;
+    return {
+      format: 'rankscope.analysis/1',
+      checkpoint: { path, format, parameters, bytes, tensors: tensors.length },
+      engine,
+      matrices: listed.flatMap(({ name }) => this.#findings.get(name) ?? []),
+      ties,
+      skipped: [...skipped.filter(({ name }) => this.#wanted(name)), ...this.#skipped],
+    };
+  }
+}
+
+/** An adapter's update is computed exactly at once: it has few values, and an estimate would cost more. */
+function provenanceIn(sweep: Provenance, { tensor }: MatrixRef): Provenance {
+  return updateOf(tensor) ? 'exact' : sweep;
+}
+
+interface Started {
+  readonly matrix: MatrixRef;
+  readonly ahead?: ReadAhead;
+}
+
+function startOf(matrix: MatrixRef | undefined, read?: (matrix: MatrixRef) => ReadAhead): Started | undefined {
+  return matrix && { matrix, ...(read ? { ahead: read(matrix) } : {}) };
+}

@@ -1,0 +1,93 @@
+import type { Backend, RoutineOptions } from '../../devices/backend.ts';
+import { type AdapterUpdate, updateOf } from '../../model/adapters.ts';
+import type { AdapterFinding, MatrixFinding, Measures, Provenance } from '../../model/findings.ts';
+import type { MatrixRef } from '../../model/names/anatomy.ts';
+import { exactSpectrum } from '../../spectrum/exact.ts';
+import { measures } from '../../spectrum/measures.ts';
+import { previewSpectrum } from '../../spectrum/preview.ts';
+import type { CacheEntry } from '../cache/cache.ts';
+import type { UpdateRows } from './updateRows.ts';
+
+/**
+ * Computes one matrix: all singular values, or an estimate of the measures with its band. An adapter's update is always `exact`: its at
+ * most r values cost less than an estimate. The others are zeros and not among them; measures count them, and as such a product has no bulk
+ * of entries that could be noise, its noise deviation is 0.
+ */
+export async function compute(
+  backend: Backend,
+  matrix: MatrixRef,
+  source: UpdateRows & { readonly seconds?: number },
+  provenance: Provenance,
+  options: RoutineOptions,
+): Promise<CacheEntry> {
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000 + (source.seconds ?? 0);
+  if (provenance === 'preview') {
+    const { measures: estimated, band } = await previewSpectrum(backend, source, options);
+    return { measures: estimated, band, seconds: seconds(), singularValues: new Float64Array(0) };
+  }
+  const { singularValues, entries } = await exactSpectrum(backend, source, options);
+  if (updateOf(matrix.tensor)) {
+    const all = new Float64Array(Math.min(...matrix.shape));
+    const own = await spreadOut(singularValues, source, options.signal);
+    all.set(own.subarray(0, all.length));
+    return {
+      measures: measures(all, matrix.shape, 0),
+      seconds: seconds(),
+      singularValues: all.slice(0, own.length),
+    };
+  }
+  return {
+    measures: measures(singularValues, matrix.shape, entries.noiseDeviation),
+    seconds: seconds(),
+    singularValues,
+  };
+}
+
+/** The singular values of a Kronecker product are the products of those of its factors (Van Loan, "The ubiquitous Kronecker product", 2000). */
+async function spreadOut(values: Float64Array, { spread }: UpdateRows, signal: AbortSignal | undefined) {
+  if (!spread) return values;
+  const others = await spread(signal);
+  const products = new Float64Array(values.length * others.length);
+  for (const [k, other] of others.entries())
+    for (const [i, value] of values.entries()) products[k * values.length + i] = other * value;
+  return products.sort().reverse();
+}
+
+export function findingOf(
+  { name, shape, tensor, layer, module }: MatrixRef,
+  { measures: measured, band, quantization, seconds, singularValues }: CacheEntry,
+  provenance: Provenance,
+  values: boolean,
+): MatrixFinding {
+  const update = updateOf(tensor);
+  return {
+    name,
+    shape,
+    dtype: tensor.dtype,
+    layer,
+    module,
+    provenance,
+    seconds,
+    ...measured,
+    ...quantization,
+    ...(band ? { band } : {}),
+    ...(update ? { adapter: adapterFinding(update, measured) } : {}),
+    ...(values && provenance === 'exact' ? { singularValues: Array.from(singularValues) } : {}),
+  };
+}
+
+/** Nothing but a factor of zeros makes every singular value of the product zero in practice: training has not begun, or died. */
+function adapterFinding(
+  { rank, scale, dora, adapter, stored }: AdapterUpdate,
+  { spectralNorm }: Measures,
+): AdapterFinding {
+  return {
+    rank,
+    scale,
+    dead: spectralNorm === 0,
+    ...(dora ? { dora } : {}),
+    ...(adapter === undefined ? {} : { name: adapter }),
+    ...(stored.kind === 'lora' ? {} : { kind: stored.kind }),
+  };
+}

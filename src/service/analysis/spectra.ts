@@ -1,0 +1,86 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { MatrixRef } from '../../model/names/anatomy.ts';
+import type { EngineRequest, StepProgress } from '../../protocol/service.ts';
+import type { Cache, CacheEntry } from '../cache/cache.ts';
+import { cacheKey } from '../cache/cacheKey.ts';
+import { distinctMatrices, type Opened } from '../checkpoints/opened.ts';
+import type { Engines, JobOptions } from '../engines/engines.ts';
+import { withQuantization } from './quantization.ts';
+import { compute } from './results.ts';
+import { matrixRows } from './rows.ts';
+
+export interface SpectraParts {
+  readonly engines: Engines;
+  readonly cache: Cache;
+}
+
+/** The exact result of one matrix: from the cache, or computed and put there. */
+export async function exactResult(
+  { engines, cache }: SpectraParts,
+  { checkpoint }: Opened,
+  matrix: MatrixRef,
+  engine: EngineRequest,
+  options: JobOptions,
+): Promise<CacheEntry> {
+  return engines.hold(engine, options.signal, async ({ name }) => {
+    const known = await cache.get(cacheKey(checkpoint, matrix, name, 'exact'));
+    if (known) return known;
+    return engines.run(engine, matrix.name, options, async (backend) => {
+      const key = cacheKey(checkpoint, matrix, backend.info.name, 'exact');
+      // While this waited for its turn an analysis may have come by.
+      const meanwhile = await cache.get(key);
+      if (meanwhile) return meanwhile;
+      const { signal } = options;
+      const computed = await compute(backend, matrix, matrixRows(checkpoint, matrix), 'exact', { signal });
+      const entry = await withQuantization(checkpoint, matrix, computed, signal);
+      await cache.put(key, entry);
+      return entry;
+    });
+  });
+}
+
+/**
+ * The exact results of `matrices`, in their order; null for one that has no spectrum (NaN or infinity in it, too large), with the reason
+ * told to `unusable`.
+ */
+export async function exactResults(
+  parts: SpectraParts,
+  opened: Opened,
+  matrices: readonly MatrixRef[],
+  engine: EngineRequest,
+  context: {
+    readonly signal?: AbortSignal | undefined;
+    readonly progress?: ((step: StepProgress) => void) | undefined;
+    readonly unusable: (matrix: MatrixRef, error: RankscopeError) => void;
+  },
+): Promise<(CacheEntry | null)[]> {
+  const { signal, progress, unusable } = context;
+  return parts.engines.hold(engine, signal, async () => {
+    const results: (CacheEntry | null)[] = [];
+    for (const matrix of matrices) {
+      progress?.({ done: results.length, total: matrices.length, message: matrix.name });
+      try {
+        results.push(await exactResult(parts, opened, matrix, engine, { signal }));
+      } catch (error) {
+        if (!(error instanceof RankscopeError && (error.code === 'not-finite' || error.code === 'too-large')))
+          throw error;
+        unusable(matrix, error);
+        results.push(null);
+      }
+    }
+    return results;
+  });
+}
+
+/** The matrix called `name`; the name of a tied tensor finds the one it is tied to. */
+export function matrixNamed(opened: Opened, name: string): MatrixRef {
+  const group = opened.ties().find((names) => names.includes(name));
+  const matrix = distinctMatrices(opened).find((each) => each.name === name || each.tensor.name === group?.[0]);
+  if (matrix) return matrix;
+  throw new RankscopeError(
+    'wrong-use',
+    name,
+    `there is no such matrix in ${opened.checkpoint.path}`,
+    'List the names with: rankscope info',
+  );
+}

@@ -1,0 +1,174 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { type AdapterReading, readAdapter } from '../../adapters/readAdapter.ts';
+import { type ErrorCode, RankscopeError } from '../../base/errors.ts';
+import type { Checkpoint, FileIdentity, TensorInfo } from '../../checkpoint/checkpoint.ts';
+import { findTies } from '../../checkpoint/contentKey.ts';
+import { openCheckpoint } from '../../checkpoint/open.ts';
+import { updateOf, withUpdates } from '../../model/adapters.ts';
+import { type Anatomy, anatomy, type MatrixRef } from '../../model/names/anatomy.ts';
+import { countParameters, ties } from '../../model/ties.ts';
+import type { CheckpointView } from '../../protocol/service.ts';
+import { Pool } from './pool.ts';
+
+/** An open checkpoint and what its directory says about the network. */
+export interface Opened {
+  readonly checkpoint: Checkpoint;
+  readonly anatomy: Anatomy;
+  /** What of it is an adapter. */
+  readonly adapter: AdapterReading;
+  /** Tied groups: by storage, and by content once `tiesByContent` has been asked for them. */
+  ties(): readonly (readonly string[])[];
+  /** Looks for tensors of equal content as well, once. */
+  tiesByContent(signal: AbortSignal | undefined): Promise<readonly (readonly string[])[]>;
+}
+
+/** Opened checkpoints kept for the next call; each costs its directory and a file descriptor per shard. */
+const KEPT = 4;
+const IDLE_MS = 120_000;
+/** Up to here the content is compared while opening: it takes some tens of milliseconds. */
+const SMALL_BYTES = 64 * 2 ** 20;
+const SMALL_TENSORS = 2000;
+
+/** The checkpoints in use, by path. A file that changed since it was opened is opened anew for the next caller. */
+export class OpenCheckpoints {
+  readonly #pool = new Pool<Opened>({ close: ({ checkpoint }) => checkpoint.close(), keep: KEPT, idleMs: IDLE_MS });
+
+  async use<Result>(
+    file: string,
+    signal: AbortSignal | undefined,
+    job: (opened: Opened) => Promise<Result>,
+  ): Promise<Result> {
+    const key = path.resolve(file);
+    const before = await this.#pool.peek(key);
+    if (before && !(await unchanged(before.checkpoint.files))) this.#pool.evict(key);
+    try {
+      return await this.#pool.use(key, () => open(file), job, signal);
+    } catch (error) {
+      if (isCode(error, 'changed')) this.#pool.evict(key);
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+}
+
+async function open(file: string): Promise<Opened> {
+  const checkpoint = await openCheckpoint(file);
+  const adapter = await closingOnFailure(checkpoint, () => readAdapter(checkpoint));
+  const found = anatomy(withUpdates(checkpoint.tensors, adapter.updates, adapter.refused));
+  let groups: readonly (readonly string[])[] = ties(checkpoint.tensors);
+  let byContent: Promise<readonly (readonly string[])[]> | undefined;
+  const opened: Opened = {
+    checkpoint,
+    anatomy: found,
+    adapter,
+    ties: () => groups,
+    async tiesByContent(signal) {
+      for (;;) {
+        byContent ??= findTies(checkpoint, checkpoint.tensors, signal).then((found) => ties(checkpoint.tensors, found));
+        try {
+          groups = await byContent;
+          return groups;
+        } catch (error) {
+          byContent = undefined;
+          // Another caller's cancellation is not this one's.
+          const othersCancelled = isCode(error, 'cancelled') && !signal?.aborted;
+          if (othersCancelled) continue;
+          if (isCode(error, 'cancelled') || isCode(error, 'changed')) throw error;
+          // A tensor that cannot be read is no reason to give up the others; its analysis will name it.
+          return groups;
+        }
+      }
+    },
+  };
+  if (checkpoint.bytes <= SMALL_BYTES && checkpoint.tensors.length <= SMALL_TENSORS) {
+    await closingOnFailure(checkpoint, () => opened.tiesByContent(undefined));
+  }
+  return opened;
+}
+
+async function closingOnFailure<Result>(checkpoint: Checkpoint, job: () => Promise<Result>): Promise<Result> {
+  try {
+    return await job();
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+/** The matrices to work on: each tied group by its first. */
+export function distinctMatrices({ anatomy: { matrices }, ties: groups }: Opened): readonly MatrixRef[] {
+  const repeated = new Set(groups().flatMap((group) => group.slice(1)));
+  return repeated.size === 0 ? matrices : matrices.filter(({ tensor }) => !repeated.has(tensor.name));
+}
+
+export function viewOf(opened: Opened): CheckpointView {
+  const { checkpoint, adapter, anatomy: found } = opened;
+  return {
+    path: checkpoint.path,
+    format: checkpoint.format,
+    parameters: countParameters(checkpoint.tensors, opened.ties()),
+    bytes: checkpoint.bytes,
+    family: found.family,
+    layers: found.layers,
+    tensors: checkpoint.tensors.map(({ name, shape, dtype, bytes }) => ({ name, shape, dtype, bytes })),
+    matrices: distinctMatrices(opened).map(({ name, shape, tensor, layer, module }) => ({
+      name,
+      shape,
+      dtype: tensor.dtype,
+      layer,
+      module,
+      ...factorsOf(tensor),
+    })),
+    ties: opened.ties(),
+    skipped: found.skipped,
+    warnings: [...checkpoint.warnings, ...adapter.remarks],
+    security: checkpoint.security,
+    metadata: plainObject(checkpoint.metadata),
+  };
+}
+
+function factorsOf(tensor: TensorInfo): { readonly factors?: readonly string[] } {
+  const update = updateOf(tensor);
+  return update ? { factors: update.tensors.map(({ name }) => name) } : {};
+}
+
+/** @throws RankscopeError 'changed' when a file is not the one that was opened any more. */
+export async function refuseChanged({ files }: Checkpoint): Promise<void> {
+  const changed = await firstChanged(files);
+  if (!changed) return;
+  throw new RankscopeError(
+    'changed',
+    changed.path,
+    'the file was replaced, rewritten or deleted while it was being read',
+    'Open it again once it is whole',
+  );
+}
+
+async function unchanged(files: readonly FileIdentity[]): Promise<boolean> {
+  return (await firstChanged(files)) === undefined;
+}
+
+async function firstChanged(files: readonly FileIdentity[]): Promise<FileIdentity | undefined> {
+  for (const file of files) {
+    const now = await stat(file.path, { bigint: true }).catch(() => undefined);
+    if (!now || Number(now.size) !== file.size || Number(now.mtimeNs) / 1e6 !== file.mtimeMs) return file;
+  }
+  return undefined;
+}
+
+function isCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof RankscopeError && error.code === code;
+}
+
+/** Keys may be anything, `__proto__` too. */
+function plainObject(map: ReadonlyMap<string, string>): Record<string, string> {
+  const object: Record<string, string> = {};
+  for (const [key, value] of map) {
+    Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+  }
+  return object;
+}

@@ -1,0 +1,49 @@
+import type { ComparedPair } from '../../model/comparison.ts';
+import type { UpdatePair } from '../../spectrum/compareUpdates.ts';
+
+interface PairSums {
+  readonly first: number;
+  readonly second: number;
+  inner: number;
+  /** Overlaps of the layers in which both add something. */
+  readonly left: number[];
+  readonly right: number[];
+}
+
+/** What a comparison comes to over all layers. */
+export class ComparisonTotals {
+  /** Squared norms, by adapter. */
+  readonly squares: number[];
+  readonly #pairs = new Map<string, PairSums>();
+
+  constructor(count: number) {
+    this.squares = Array<number>(count).fill(0);
+    for (let first = 0; first < count; first++)
+      for (let second = first + 1; second < count; second++)
+        this.#pairs.set(`${first} ${second}`, { first, second, inner: 0, left: [], right: [] });
+  }
+
+  add(index: number, norm: number): void {
+    this.squares[index]! += norm * norm;
+  }
+
+  addPair({ first, second, inner, overlapLeft, overlapRight }: UpdatePair): void {
+    const pair = this.#pairs.get(`${first} ${second}`)!;
+    pair.inner += inner;
+    if (overlapLeft !== null) pair.left.push(overlapLeft);
+    if (overlapRight !== null) pair.right.push(overlapRight);
+  }
+
+  /** The cosine of all weights together and the mean overlaps; null for two that have no layer in common. */
+  pairs(): ComparedPair[] {
+    return [...this.#pairs.values()].map(({ first, second, inner, left, right }) => {
+      const norms = Math.sqrt(this.squares[first]! * this.squares[second]!);
+      const cosine = left.length > 0 ? Math.max(-1, Math.min(1, inner / norms)) : null;
+      return { first, second, cosine, overlapLeft: mean(left), overlapRight: mean(right) };
+    });
+  }
+}
+
+function mean(values: readonly number[]): number | null {
+  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,102 @@
+import type { EngineInfo } from '../../base/engineInfo.ts';
+import { RankscopeError } from '../../base/errors.ts';
+import type { Backend } from '../../devices/backend.ts';
+import { chooseEngine } from '../../devices/choose.ts';
+import type { EngineRequest } from '../../protocol/service.ts';
+import { Pool } from '../checkpoints/pool.ts';
+import { Turns } from './turns.ts';
+
+/** An unused engine gives its threads and memory back after so long. */
+const IDLE_MS = 60_000;
+
+interface Running {
+  readonly backend: Backend;
+  readonly turns: Turns;
+}
+
+export interface JobOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** A person waits for this one job: it goes before those of an analysis. */
+  readonly urgent?: boolean;
+}
+
+/** The engines in use: each computes one matrix at a time, for whoever is next. */
+export class Engines {
+  readonly #pool = new Pool<Running>({ close: ({ backend }) => backend.close(), keep: 1, idleMs: IDLE_MS });
+  #last: EngineRequest = {};
+
+  constructor(
+    private readonly log: (line: string) => void,
+    private readonly choose = chooseEngine,
+  ) {}
+
+  /** `request`, or where it names nothing the engine that was asked for last: one click should not start another device. */
+  settle({ engine, threads }: EngineRequest = {}): EngineRequest {
+    if (engine === undefined && threads === undefined) return this.#last;
+    this.#last = { ...(engine === undefined ? {} : { engine }), ...(threads === undefined ? {} : { threads }) };
+    return this.#last;
+  }
+
+  /** Keeps the engine of `request` open while `job` runs, so that it is not started anew for every matrix. */
+  hold<Result>(
+    request: EngineRequest,
+    signal: AbortSignal | undefined,
+    job: (info: EngineInfo) => Promise<Result>,
+  ): Promise<Result> {
+    return this.#use(request, signal, ({ backend }) => job(backend.info));
+  }
+
+  /**
+   * Runs `job` on the engine of `request` when its turn comes. An engine that fails is closed and the job tried once more on the one that
+   * is chosen then: a lost device costs time, not the analysis. What is too large for a GPU that nobody asked for by name is done by the
+   * processor, which has more memory.
+   */
+  async run<Result>(
+    request: EngineRequest,
+    subject: string,
+    options: JobOptions,
+    job: (backend: Backend) => Promise<Result>,
+  ): Promise<Result> {
+    let used = '';
+    const attempt = (wanted = request) =>
+      this.#use(wanted, options.signal, ({ backend, turns }) => {
+        used = backend.info.name;
+        return turns.run(subject, () => job(backend), options);
+      });
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof RankscopeError)) throw error;
+      if (error.code === 'too-large' && used !== 'cpu' && (request.engine ?? 'auto') === 'auto') {
+        this.log(`The processor does what is too large for ${used}: ${error.message}`);
+        return attempt({ ...request, engine: 'cpu' });
+      }
+      if (error.code !== 'engine') throw error;
+      this.log(`The engine failed and is started anew: ${error.message}`);
+      this.#pool.evict(keyOf(request));
+      return attempt();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  #use<Result>(
+    request: EngineRequest,
+    signal: AbortSignal | undefined,
+    job: (running: Running) => Promise<Result>,
+  ): Promise<Result> {
+    const open = async () => {
+      const backend = await this.choose(request);
+      const { name, device, threads, reason } = backend.info;
+      this.log(`Engine ${name}: ${device}, ${threads} threads. ${reason}`);
+      return { backend, turns: new Turns() };
+    };
+    return this.#pool.use(keyOf(request), open, job, signal);
+  }
+}
+
+function keyOf({ engine = 'auto', threads = 0 }: EngineRequest): string {
+  return `${engine} ${threads}`;
+}

@@ -1,0 +1,96 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { RankscopeError } from '../../base/errors.ts';
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import type { MatrixRef } from '../../model/names/anatomy.ts';
+import type { Plan } from '../../model/plan/plan.ts';
+import type { ApplyReport, ApplyRequest, CallContext, StepProgress } from '../../protocol/service.ts';
+import { truncatedSvd } from '../../spectrum/truncated.ts';
+import { writeFactorized } from '../../write/factorized.ts';
+import type { Triplets } from '../../write/factorTensors.ts';
+import { pythonModule } from '../../write/python.ts';
+import { writeTarget } from '../../write/target.ts';
+import { matrixRows } from '../analysis/rows.ts';
+import type { SpectraParts } from '../analysis/spectra.ts';
+import type { Opened } from '../checkpoints/opened.ts';
+import { deviceResidual } from './deviceResidual.ts';
+import { outgoing } from './outgoing.ts';
+
+/** Writes the factorized checkpoint and, where it is asked for, the Python code; ends when its temporary files are gone. */
+export async function apply(
+  { engines }: SpectraParts,
+  opened: Opened,
+  request: ApplyRequest,
+  { signal, progress }: CallContext<StepProgress>,
+): Promise<ApplyReport> {
+  const { out, code, overwrite = false } = request;
+  const engine = engines.settle(request);
+  refuseOther(request.plan, opened);
+  const codeTarget = code === undefined ? undefined : await checkedCode(code, request, opened);
+  const leaving = outgoing(opened, request.plan, await opened.tiesByContent(signal));
+  const { checkpoint, matrices, plan, ties, remarks } = leaving;
+  return engines.hold(engine, signal, async () => {
+    const report = await writeFactorized({
+      checkpoint,
+      matrices,
+      plan,
+      ties,
+      out,
+      overwrite,
+      signal,
+      factorsOf: (matrix, rank) =>
+        engines.run(engine, matrix.name, { signal }, async (backend) =>
+          inNetworkTerms(matrix, await truncatedSvd(backend, matrixRows(checkpoint, matrix), rank, { signal })),
+        ),
+      residualOf: (matrix, factors) =>
+        engines.run(engine, matrix.name, { signal }, (backend) =>
+          deviceResidual(backend, matrixRows(checkpoint, matrix), matrix, factors, signal),
+        ),
+      progress: (done, total, message) => progress?.({ done, total, message }),
+    });
+    if (codeTarget) {
+      const text = new TextEncoder().encode(
+        pythonModule({ plan, matrices, weights: path.basename(out), remarks, ...ggufFileOf(checkpoint) }),
+      );
+      await writeTarget({ ...codeTarget, bytes: text.length }, (append) => append(text));
+    }
+    return { ...report, code: code ?? null, ...(remarks.length > 0 ? { remarks } : {}) };
+  });
+}
+
+/** A checkpoint may have been moved since its plan was made, but it must be the same: parameters and shapes are checked by the writer. */
+function refuseOther({ checkpoint: planned }: Plan, { checkpoint }: Opened): void {
+  if (planned.bytes === checkpoint.bytes) return;
+  throw new RankscopeError(
+    'wrong-use',
+    checkpoint.path,
+    `it has ${checkpoint.bytes} bytes, the plan is for ${planned.path} with ${planned.bytes}`,
+    'Make a new plan for this checkpoint',
+  );
+}
+
+/** transformers makes a configuration from a GGUF file by itself. */
+function ggufFileOf({ format, files }: Checkpoint): { ggufFile?: string } {
+  return format === 'gguf' && files[0] ? { ggufFile: path.basename(files[0].path) } : {};
+}
+
+/** Looked at before the weights are written, so that a wrong name costs nothing. */
+async function checkedCode(code: string, { out, overwrite = false }: ApplyRequest, { checkpoint }: Opened) {
+  if (path.resolve(code) === path.resolve(out)) {
+    throw new RankscopeError('wrong-use', code, 'the weights and the code would be one file', 'Choose two names');
+  }
+  if (!overwrite && (await stat(code).catch(() => undefined))) {
+    throw new RankscopeError(
+      'wrong-use',
+      code,
+      'there is a file of this name',
+      'Choose another name, or allow overwriting',
+    );
+  }
+  return { out: code, overwrite, sources: checkpoint.files.map((file) => file.path) };
+}
+
+/** The triplets of a matrix that is stored as its transpose are those of the stored one with the sides exchanged. */
+function inNetworkTerms({ transposed }: MatrixRef, { left, values, right }: Triplets): Triplets {
+  return transposed ? { left: right, values, right: left } : { left, values, right };
+}

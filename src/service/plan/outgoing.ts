@@ -1,0 +1,61 @@
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { anatomy, type MatrixRef } from '../../model/names/anatomy.ts';
+import type { Plan, PlannedMatrix } from '../../model/plan/plan.ts';
+import { type GgufForm, ggufForm } from '../../write/ggufForm.ts';
+import type { Opened } from '../checkpoints/opened.ts';
+
+/** What leaves when a plan is applied: the checkpoint and the plan under the names that the model's code has. */
+export interface Outgoing {
+  readonly checkpoint: Checkpoint;
+  readonly matrices: readonly MatrixRef[];
+  readonly plan: Plan;
+  readonly ties: readonly (readonly string[])[];
+  readonly remarks: readonly string[];
+}
+
+/** All as it is, but for GGUF, whose names and rows are llama.cpp's. @param ties tied groups of the checkpoint as it was opened. */
+export function outgoing(
+  { checkpoint, anatomy: { matrices } }: Opened,
+  plan: Plan,
+  ties: readonly (readonly string[])[],
+): Outgoing {
+  const form = ggufForm(checkpoint);
+  if (!form) return { checkpoint, matrices, plan, ties, remarks: [] };
+  return {
+    checkpoint: form.checkpoint,
+    matrices: anatomy(form.checkpoint.tensors).matrices,
+    plan: planIn(form, plan),
+    ties: withTiedHead(form, tiesIn(form, ties)),
+    remarks: form.remarks,
+  };
+}
+
+function planIn(form: GgufForm, plan: Plan): Plan {
+  return {
+    ...plan,
+    checkpoint: { ...plan.checkpoint, parameters: plan.checkpoint.parameters - form.parametersLeftOut },
+    matrices: plan.matrices.map((matrix): PlannedMatrix => ({ ...matrix, name: matrixName(form, matrix.name) })),
+  };
+}
+
+/** `name[3]` is a slice of a stack. */
+function matrixName(form: GgufForm, name: string): string {
+  const [, stack = name, slice = '0'] = /^(.*)\[(\d+)\]$/.exec(name) ?? [];
+  const names = form.namesOf(stack);
+  return names.length > 1 ? (names[Number(slice)] ?? name) : stack === name ? (names[0] ?? name) : name;
+}
+
+/** Stacks that are tied are so expert by expert. */
+function tiesIn(form: GgufForm, ties: readonly (readonly string[])[]): string[][] {
+  return ties.flatMap((group) => {
+    const names = group.map((name) => form.namesOf(name)).filter((those) => those.length > 0);
+    return (names[0] ?? []).map((_, k) => names.flatMap((those) => those[k] ?? []));
+  });
+}
+
+function withTiedHead({ tiedHead }: GgufForm, ties: readonly (readonly string[])[]): readonly (readonly string[])[] {
+  if (!tiedHead) return ties;
+  const { embedding, head } = tiedHead;
+  const at = ties.findIndex((group) => group.includes(embedding));
+  return at < 0 ? [...ties, [embedding, head]] : ties.map((group, k) => (k === at ? [...group, head] : group));
+}

@@ -1,0 +1,65 @@
+import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { ADAPTER_FIXED, updateOf } from '../../model/adapters.ts';
+import { nameMatcher } from '../../model/globs.ts';
+import type { MatrixRef } from '../../model/names/anatomy.ts';
+import { makePlan } from '../../model/plan/allocate.ts';
+import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
+import type { PlanInput } from '../../model/plan/planOptions.ts';
+import { checkRequest } from '../../model/plan/planRequest.ts';
+import type { CallContext, EngineRequest, StepProgress } from '../../protocol/service.ts';
+import { FACTOR_BYTES, factorType } from '../../write/encode.ts';
+import { exactResults, type SpectraParts } from '../analysis/spectra.ts';
+import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
+
+/** Makes a plan from exact spectra; those that are not known yet are computed. A matrix without a spectrum stays dense, with the reason. */
+export async function plan(
+  parts: SpectraParts,
+  opened: Opened,
+  request: PlanRequest,
+  engine: EngineRequest,
+  { signal, progress }: CallContext<StepProgress>,
+): Promise<Plan> {
+  checkRequest(request);
+  await opened.tiesByContent(signal);
+  const matrices = distinctMatrices(opened);
+  refuseAdapter(opened.checkpoint.path, matrices);
+  const excluded = nameMatcher(request.exclude);
+  const needed = matrices.filter(
+    ({ name, fixed }) => fixed === null && (Object.hasOwn(request.overrides, name) || !excluded(name)),
+  );
+  const unusable = new Map<MatrixRef, string>();
+  const results = await exactResults(parts, opened, needed, engine, {
+    signal,
+    progress,
+    unusable: (matrix, { found }) => unusable.set(matrix, found),
+  });
+  const values = new Map(needed.map((matrix, index) => [matrix, results[index]?.singularValues]));
+  throwIfCancelled(signal, opened.checkpoint.path);
+  await refuseChanged(opened.checkpoint);
+  const inputs = matrices.map(
+    (matrix): PlanInput => ({
+      name: matrix.name,
+      shape: matrix.shape,
+      bytesPerElement: matrix.tensor.bytes / elementsOf(matrix),
+      factorBytesPerElement: FACTOR_BYTES[factorType(matrix.tensor.dtype)],
+      singularValues: values.get(matrix) ?? [],
+      fixed: unusable.get(matrix) ?? matrix.fixed,
+    }),
+  );
+  return makePlan(viewOf(opened), inputs, request);
+}
+
+/** Where there is nothing to factorize, the reason helps more than a plan that changes nothing. */
+function refuseAdapter(path: string, matrices: readonly MatrixRef[]): void {
+  if (matrices.length === 0 || !matrices.every(({ tensor }) => updateOf(tensor))) return;
+  throw new RankscopeError(
+    'wrong-use',
+    path,
+    `it is an adapter: each of its ${matrices.length} matrices is ${ADAPTER_FIXED}`,
+    'Plan for the base model, or for the model that the adapter was merged into',
+  );
+}
+
+function elementsOf({ tensor }: MatrixRef): number {
+  return tensor.shape.reduce((product, size) => product * size, 1);
+}

@@ -1,0 +1,133 @@
+import { takeTurns } from '../base/turns.ts';
+import type { MatrixFinding } from '../model/findings.ts';
+import type { RunState } from '../protocol/page.ts';
+import type { CheckpointView, MatrixView } from '../protocol/service.ts';
+
+/** What the tree needs to know of a session. */
+export interface TreeSource {
+  readonly path: string;
+  readonly view: CheckpointView | null;
+  readonly run: RunState;
+  readonly ranks: Readonly<Record<string, number>>;
+  /** Matrices that have a finding. */
+  readonly found: number;
+  finding(name: string): MatrixFinding | undefined;
+}
+
+/** One line of the tree, as plain data. */
+export interface TreeNode {
+  readonly kind: 'checkpoint' | 'layer' | 'module';
+  /** Stable over refreshes, so that what is expanded stays expanded. */
+  readonly id: string;
+  readonly path: string;
+  /** The layer, on a layer's line. */
+  readonly layer?: number | null;
+  /** The tensor, on a module's line. */
+  readonly name?: string;
+  readonly label: string;
+  readonly description: string;
+  readonly tooltip: string;
+}
+
+/** A checkpoint's own line. */
+export function checkpointNode(source: TreeSource): TreeNode {
+  const { path, view } = source;
+  return {
+    kind: 'checkpoint',
+    id: path,
+    path,
+    label: path.split(/[\\/]/).at(-1) ?? path,
+    description: describe(source),
+    tooltip: view ? `${path}\n${view.format}, ${view.family ?? 'unknown family'}, ${view.layers} layers` : path,
+  };
+}
+
+/** The extension host is not held up longer than this at a time by a tree of thousands of layers. */
+const SLICE_MS = 4;
+
+/** What is under a line of the tree: the layers of a checkpoint, the modules of a layer. Nothing where the directory was not read. */
+export async function childNodes(source: TreeSource, node: TreeNode): Promise<TreeNode[]> {
+  if (!source.view || node.kind === 'module') return [];
+  const layers = layersOf(source.view);
+  if (node.kind === 'layer') return (layers.get(node.layer ?? null) ?? []).map((matrix) => moduleNode(source, matrix));
+  const turn = takeTurns(SLICE_MS);
+  const nodes: TreeNode[] = [];
+  for (const [layer, members] of layers) {
+    nodes.push(layerNode(source, layer, members));
+    await turn();
+  }
+  return nodes;
+}
+
+function describe({ view, run, found }: TreeSource): string {
+  if (!view) return run.status === 'failed' ? 'cannot be read' : '';
+  const size = `${compact(view.parameters)} parameters`;
+  if (run.status === 'running' && run.total > 0) return `${size}, ${Math.floor((100 * run.done) / run.total)} %`;
+  return found < view.matrices.length ? `${size}, ${found} of ${view.matrices.length} analyzed` : size;
+}
+
+const layersByView = new WeakMap<CheckpointView, ReadonlyMap<number | null, readonly MatrixView[]>>();
+
+/** The matrices of a checkpoint by layer, in the order of the layers; what is outside of them comes first. */
+function layersOf(view: CheckpointView): ReadonlyMap<number | null, readonly MatrixView[]> {
+  let layers = layersByView.get(view);
+  if (!layers) {
+    const found = new Map<number | null, MatrixView[]>();
+    for (const matrix of view.matrices) {
+      const members = found.get(matrix.layer);
+      if (members) members.push(matrix);
+      else found.set(matrix.layer, [matrix]);
+    }
+    layers = new Map([...found].sort(([a], [b]) => (a ?? -1) - (b ?? -1)));
+    layersByView.set(view, layers);
+  }
+  return layers;
+}
+
+function layerNode(source: TreeSource, layer: number | null, members: readonly MatrixView[]): TreeNode {
+  return {
+    kind: 'layer',
+    id: `${source.path}#${layer ?? 'outside'}`,
+    path: source.path,
+    layer,
+    label: layer === null ? 'Outside the layers' : `Layer ${layer}`,
+    description: layerDescription(source, members),
+    tooltip: `${members.length} matrices`,
+  };
+}
+
+/** The share of its ranks that a layer uses, which can be compared between layers of any shape. */
+function layerDescription(source: TreeSource, members: readonly MatrixView[]): string {
+  const shares = members
+    .map(({ name }) => source.finding(name))
+    .filter((finding) => finding !== undefined)
+    .map(({ effectiveRank, shape }) => effectiveRank / Math.min(...shape));
+  if (shares.length === 0) return '';
+  const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length;
+  return `${Math.round(100 * mean)} % effective`;
+}
+
+function moduleNode(source: TreeSource, { name, module, shape, dtype }: MatrixView): TreeNode {
+  const finding = source.finding(name);
+  const picked = source.ranks[name];
+  const size = shape.join(' x ');
+  const rank = finding ? `${approximately(finding)}${finding.effectiveRank.toFixed(1)} of ${Math.min(...shape)}` : size;
+  return {
+    kind: 'module',
+    id: `${source.path}#${name}`,
+    path: source.path,
+    name,
+    label: module,
+    description: picked === undefined ? rank : `${rank}, set to ${picked}`,
+    tooltip: finding
+      ? `${name}\n${size} ${dtype}\neffective rank ${rank}\n95 % of the energy: rank ${finding.energyRanks['0.95']}\nbreak-even: rank ${finding.breakEvenRank}`
+      : `${name}\n${size} ${dtype}\nnot analyzed yet`,
+  };
+}
+
+const approximately = ({ provenance }: MatrixFinding): string => (provenance === 'preview' ? '~' : '');
+
+const COMPACT = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
+
+/** 260032 as `260K`. */
+const compact = (count: number): string => COMPACT.format(count);

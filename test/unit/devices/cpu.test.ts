@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { seededRandom } from '../../../src/base/random.ts';
+import type { Backend, Matrix } from '../../../src/devices/backend.ts';
+import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
+import { compileKernels, instantiate } from '../../../src/devices/cpu/kernels.ts';
+import { Heap } from '../../../src/devices/cpu/memory.ts';
+import { Pool } from '../../../src/devices/cpu/pool.ts';
+import { block } from '../../../src/devices/cpu/routines/product.ts';
+
+const SIDE = 1400;
+
+async function filled(backend: Backend, rows: number, cols: number, seed = 5): Promise<Matrix> {
+  const { uniform } = seededRandom(seed);
+  const matrix = await backend.allocate(rows, cols);
+  await backend.upload(matrix, 0, rows, (out) => {
+    for (let i = 0; i < out.length; i++) out[i] = uniform() - 0.5;
+  });
+  return matrix;
+}
+
+describe('cpu engine', function () {
+  this.timeout(120_000);
+
+  for (const threads of [1, 2, 3, 5]) {
+    it(`gives the same values on ${threads} threads as on one, up to rounding`, async () => {
+      const found: Float64Array[] = [];
+      for (const backend of [createCpuBackend(1), createCpuBackend(threads)]) {
+        found.push(await backend.singularValues(await filled(backend, 420, 300)));
+        await backend.close();
+      }
+      const [one, many] = found as [Float64Array, Float64Array];
+      const bound = 2 ** -23 * Math.sqrt(420) * one[0]!;
+      for (let i = 0; i < 300; i++) assert.ok(Math.abs(one[i]! - many[i]!) <= bound);
+    });
+  }
+
+  it('keeps values to the last digit of f32 from 1e-37 to 1e37', async () => {
+    const backend = createCpuBackend(2);
+    const { uniform } = seededRandom(8);
+    const data = Float32Array.from({ length: 50 * 40 }, () => uniform() - 0.5);
+    const run = async (factor: number) => {
+      const matrix = await backend.allocate(50, 40);
+      await backend.upload(matrix, 0, 50, (out) => out.set(data.map((x) => x * factor)));
+      const values = await backend.singularValues(matrix);
+      backend.free(matrix);
+      return values;
+    };
+    const plain = await run(1);
+    for (const exponent of [-120, -60, 60, 120]) {
+      const scaled = await run(2 ** exponent);
+      for (const [i, value] of scaled.entries())
+        assert.ok(Math.abs(value / 2 ** exponent - plain[i]!) <= 1e-5 * plain[0]!);
+    }
+    await backend.close();
+  });
+
+  it('answers NaN, and does not hang, where an entry is not finite', async () => {
+    const backend = createCpuBackend(2);
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const matrix = await filled(backend, 60, 60);
+      await backend.upload(matrix, 30, 1, (out) => void out.fill(bad, 4, 5));
+      assert.ok((await backend.singularValues(matrix)).every(Number.isNaN));
+      await backend.upload(matrix, 0, 60, (out) => void out.fill(bad));
+      await backend.svd(matrix, 5);
+      backend.free(matrix);
+    }
+    await backend.close();
+  });
+
+  for (const routine of ['singularValues', 'svd', 'orthonormalize', 'triangularize'] as const) {
+    it(`stops ${routine} within 200 ms of a cancellation, and goes on as before`, async () => {
+      const backend = createCpuBackend(2);
+      // Once its threads have started, as they have in every engine that was proven.
+      await backend.singularValues(await filled(backend, 4, 4));
+      const matrix = await filled(backend, SIDE, SIDE);
+      const controller = new AbortController();
+      const options = { signal: controller.signal };
+      const running: Promise<unknown> =
+        routine === 'svd' ? backend.svd(matrix, SIDE, options) : backend[routine](matrix, options);
+      const ended = running.then(
+        () => assert.fail('it was done before it could be cancelled'),
+        (error: { code: string }) => assert.equal(error.code, 'cancelled'),
+      );
+      await delay(60);
+      const asked = performance.now();
+      controller.abort();
+      await ended;
+      // Twice the promise: this machine has other work too.
+      assert.ok(performance.now() - asked < 400, `${performance.now() - asked} ms`);
+
+      const small = await filled(backend, 40, 30);
+      const values = await backend.singularValues(small);
+      assert.ok(values.every((value) => value > 0));
+      await backend.close();
+    });
+  }
+
+  it('leaves the thread that asks free', async () => {
+    const backend = createCpuBackend(2);
+    const matrix = await filled(backend, 1000, 1000);
+    const start = performance.eventLoopUtilization();
+    await backend.singularValues(matrix);
+    // 1 would be a thread that computes itself.
+    assert.ok(performance.eventLoopUtilization(start).utilization < 0.3);
+    await backend.close();
+  });
+
+  it('gives memory back, also after failures and cancellations', async () => {
+    const backend = createCpuBackend(1);
+    const before = process.memoryUsage().rss;
+    for (let i = 0; i < 30; i++) {
+      const matrix = await filled(backend, 600, 500, i);
+      if (i % 3 === 0) await backend.svd(matrix, 40);
+      else if (i % 3 === 1) backend.free(await backend.orthonormalize(matrix));
+      else await assert.rejects(backend.singularValues(matrix, { signal: AbortSignal.abort() }));
+      backend.free(matrix);
+    }
+    assert.ok(process.memoryUsage().rss - before < 150 * 2 ** 20);
+    await backend.close();
+  });
+
+  it('refuses a matrix of another engine, a freed one and shapes that do not fit', async () => {
+    const [backend, other] = [createCpuBackend(1), createCpuBackend(1)];
+    const matrix = await filled(backend, 4, 3);
+    await assert.rejects(other.singularValues(matrix), { code: 'wrong-use' });
+    await assert.rejects(backend.multiply(matrix, matrix, matrix), { code: 'wrong-use' });
+    await assert.rejects(backend.svd(matrix, 4), { code: 'wrong-use' });
+    backend.free(matrix);
+    await assert.rejects(backend.download(matrix), { code: 'wrong-use' });
+    await Promise.all([backend.close(), other.close()]);
+  });
+
+  it('fails what is pending, and what comes later, once it is closed', async () => {
+    const backend = createCpuBackend(2);
+    const matrix = await filled(backend, SIDE, SIDE);
+    const pending = assert.rejects(backend.singularValues(matrix), { code: 'engine' });
+    const queued = assert.rejects(backend.singularValues(matrix), { code: 'engine' });
+    await delay(30);
+    await backend.close();
+    await Promise.all([pending, queued]);
+    await assert.rejects(backend.singularValues(matrix), { code: 'engine' });
+  });
+});
+
+describe('kernel threads', () => {
+  it('that meet a fault fail all calls, and none of them waits for ever', async () => {
+    const heap = new Heap();
+    const { module } = compileKernels();
+    const scratch = instantiate(module, heap.memory).gemmScratch();
+    const pool = new Pool(module, heap.memory, [heap.allocate(scratch, ''), heap.allocate(scratch, '')]);
+    // An address behind the memory, which no caller of the engine can produce: the processor faults.
+    const beyond = block(heap.memory.buffer.byteLength, 500);
+    const product = { m: 500, n: 500, k: 500, a: beyond, b: beyond, c: beyond };
+    const first = pool.run({ routine: 'multiply', args: product }, 'multiply');
+    const second = pool.run({ routine: 'multiply', args: product }, 'multiply');
+    await assert.rejects(first, { code: 'engine', message: /out of bounds/ });
+    await assert.rejects(second, { code: 'engine' });
+    await pool.close();
+  });
+});

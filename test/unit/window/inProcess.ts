@@ -1,0 +1,38 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { createService } from '../../../src/service/service.ts';
+import { Archive } from '../../../src/window/sessions/archive.ts';
+import { type Memory, SessionStore } from '../../../src/window/sessions/sessionStore.ts';
+
+export const SAMPLE = path.resolve('test/fixtures/sample/model.safetensors');
+
+/** What VS Code's Memento does, for as long as a test lasts. */
+export function memory(): Memory {
+  const values = new Map<string, unknown>();
+  return {
+    get: <T>(key: string) => values.get(key) as T | undefined,
+    update: async (key, value) => void values.set(key, value),
+  };
+}
+
+/** The real service with a store of sessions over it, and a folder of its own; `close` removes all. */
+export function inProcess() {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'rankscope-unit-'));
+  const service = createService({ cacheFolder: path.join(folder, 'cache') });
+  const archive = new Archive(path.join(folder, 'findings'), () => undefined);
+  const request = () => ({ engine: 'cpu', threads: 1 });
+  const kept = memory();
+  const newStore = () => new SessionStore({ service, request }, kept, archive);
+  return {
+    folder,
+    service,
+    archive,
+    newStore,
+    store: newStore(),
+    async close() {
+      await service.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

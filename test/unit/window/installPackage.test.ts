@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { installPackage } from '../../../src/window/engine/installPackage.ts';
+
+describe('installing an engine by npm', function () {
+  this.timeout(60_000);
+  let root = '';
+  const lines: string[] = [];
+  const options = (signal = new AbortController().signal) => ({ signal, line: (text: string) => lines.push(text) });
+  const packageWith = (scripts: Record<string, string>) => {
+    const folder = path.join(root, 'package');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ name: 'an-engine', version: '1.0.0', scripts }));
+    return folder;
+  };
+
+  beforeEach(() => {
+    root = mkdtempSync(path.join(tmpdir(), 'rankscope-install-'));
+    lines.length = 0;
+  });
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+  it('puts the package into its folder and tells what npm says', async () => {
+    const target = path.join(root, 'target');
+    await installPackage(target, packageWith({}), options());
+    assert.ok(existsSync(path.join(target, 'node_modules/an-engine/package.json')));
+    assert.match(lines.join('\n'), /added 1 package/);
+  });
+
+  it('takes away what was there before, and all of it where npm fails', async () => {
+    const target = path.join(root, 'target');
+    mkdirSync(target);
+    writeFileSync(path.join(target, 'old'), '');
+    await assert.rejects(installPackage(target, path.join(root, 'nothing'), options()), {
+      code: 'engine',
+      found: /exit code [1-9]/,
+    });
+    assert.ok(!existsSync(target));
+  });
+
+  it('stops npm and all it started when it is cancelled', async () => {
+    const target = path.join(root, 'target');
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 300);
+    const slow = packageWith({ preinstall: 'sleep 50' });
+    const start = Date.now();
+    await assert.rejects(installPackage(target, slow, options(abort.signal)), { code: 'cancelled' });
+    assert.ok(Date.now() - start < 30_000);
+    assert.ok(!existsSync(target));
+  });
+
+  it('says that npm is missing', async () => {
+    const installing = installPackage(path.join(root, 'target'), packageWith({}), {
+      ...options(),
+      npm: 'npm-that-is-not-there',
+    });
+    await assert.rejects(installing, { code: 'not-found', subject: 'npm' });
+  });
+});

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { FIRST_REQUEST, PlanDesk } from '../../../src/window/plan/planDesk.ts';
+import { inProcess, memory, SAMPLE } from './inProcess.ts';
+
+describe('the plan desk', () => {
+  let parts: ReturnType<typeof inProcess>;
+  let desk: PlanDesk;
+  before(async () => {
+    parts = inProcess();
+    await parts.store.get(SAMPLE).start();
+  });
+  after(() => parts.close());
+  beforeEach(() => {
+    desk = newDesk(memory());
+    desk.choose(SAMPLE);
+  });
+  const newDesk = (kept: ReturnType<typeof memory>, canWrite = true) =>
+    new PlanDesk({ service: parts.service, store: parts.store, memory: kept, canWrite: () => canWrite });
+
+  it('computes the plan of its request, and again after a change', async () => {
+    const plan = await desk.compute();
+    assert.deepEqual(plan.request, FIRST_REQUEST);
+    assert.equal(desk.snapshot().plan, plan);
+    desk.change({ ...FIRST_REQUEST, budget: { kind: 'keep', value: 0.3 } });
+    assert.equal(desk.snapshot().plan, null);
+    const smaller = await desk.compute();
+    assert.ok(smaller.totals.parametersAfter < plan.totals.parametersAfter);
+  });
+
+  it('drops what a slider that moves on has asked for', async () => {
+    const first = desk.compute();
+    desk.change({ ...FIRST_REQUEST, budget: { kind: 'keep', value: 0.4 } });
+    const second = desk.compute();
+    await assert.rejects(first, { code: 'cancelled' });
+    assert.deepEqual((await second).request.budget, { kind: 'keep', value: 0.4 });
+    assert.equal(desk.snapshot().error, null);
+  });
+
+  it('takes a rank set by hand as an override, shows it in the inspector, and undoes it', async () => {
+    const session = parts.store.get(SAMPLE);
+    const name = session.view?.matrices.at(-1)?.name ?? assert.fail();
+    desk.setRank(SAMPLE, [name], 3);
+    assert.deepEqual(session.ranks, { [name]: 3 });
+    assert.equal((await desk.compute()).matrices.find((matrix) => matrix.name === name)?.rank, 3);
+    desk.setRank(SAMPLE, [name], null);
+    assert.deepEqual(session.ranks, {});
+    desk.undo();
+    assert.deepEqual(session.ranks, { [name]: 3 });
+    desk.undo();
+    assert.deepEqual(desk.snapshot().request, FIRST_REQUEST);
+    assert.equal(desk.snapshot().canUndo, false);
+  });
+
+  it('sets all layers of a module in one step', () => {
+    const names = (parts.store.get(SAMPLE).view?.matrices ?? [])
+      .map(({ name }) => name)
+      .filter((name) => /q_proj/.test(name));
+    assert.ok(names.length > 1);
+    desk.setRank(SAMPLE, names, 4);
+    assert.deepEqual(Object.keys(desk.snapshot().request.overrides), names);
+    desk.undo();
+    assert.deepEqual(desk.snapshot().request.overrides, {});
+  });
+
+  it('remembers a request over windows', () => {
+    const kept = memory();
+    const before = newDesk(kept);
+    before.choose(SAMPLE);
+    before.change({ ...FIRST_REQUEST, multiple: 4 });
+    const after = newDesk(kept);
+    after.choose(SAMPLE);
+    assert.equal(after.snapshot().request.multiple, 4);
+  });
+
+  it('shows what is wrong with a request and recovers', async () => {
+    desk.change({ ...FIRST_REQUEST, budget: { kind: 'keep', value: -1 } });
+    await assert.rejects(desk.compute());
+    assert.ok(desk.snapshot().error);
+    desk.undo();
+    await desk.compute();
+    assert.equal(desk.snapshot().error, null);
+  });
+
+  it('says that nothing is written where the workspace is not trusted', () => {
+    assert.equal(newDesk(memory(), false).snapshot().canWrite, false);
+  });
+});

@@ -1,0 +1,165 @@
+import '../ui/base.css';
+import './comparison.css';
+import { type ErrorData, RankscopeError } from '../../src/base/errors.ts';
+import type { ComparisonCalls, ComparisonSnapshot } from '../../src/protocol/page.ts';
+import { button, select } from '../ui/controls.ts';
+import { element, fill, perFrame, setText } from '../ui/dom.ts';
+import { formatWhole } from '../ui/format.ts';
+import { errorNotice } from '../ui/header.ts';
+import { connectHost, keep, kept } from '../ui/link.ts';
+import { firstPlace } from '../ui/table.ts';
+import { type ComparisonChoices, restoreComparisonChoices } from './choices.ts';
+import { comparisonCsv } from './csv.ts';
+import { createComparisonLayer } from './layer.ts';
+import { showComparisonTable } from './layerTable.ts';
+import { COMPARISON_MEASURES, comparisonMeasure } from './measures.ts';
+import { createComparisonSummary } from './summary.ts';
+
+const link = connectHost<ComparisonCalls, Partial<ComparisonSnapshot>>();
+let choices: ComparisonChoices = restoreComparisonChoices(kept());
+let snapshot: ComparisonSnapshot | null = null;
+/** Why the last call of this page failed; it goes when another one succeeds. */
+let failure: ErrorData | null = null;
+let drawn: ComparisonSnapshot['comparison'] = null;
+const place = firstPlace();
+
+const title = element('h1', { text: 'Adapters' });
+const errors = element('div');
+const progress = element('progress', { attributes: { 'aria-label': 'Comparison progress' } });
+const progressText = element('span', { attributes: { role: 'status' } });
+const stop = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
+const again = button({ label: 'Compare again', appearance: 'primary', onClick: () => tell(link.call('run')) });
+const remarks = element('ul', { class: 'remarks', attributes: { tabindex: '0', 'aria-label': 'What to know' } });
+const measure = select(
+  'Shown for each layer',
+  COMPARISON_MEASURES.map(({ id, label }) => ({ id, label })),
+  (id) => choose({ measure: id }),
+);
+const explanation = element('p', { class: 'faint' });
+const saveCsv = button({ label: 'CSV', title: 'Save all numbers as CSV', onClick: () => save('csv') });
+const saveJson = button({ label: 'JSON', title: 'Save the comparison as JSON', onClick: () => save('json') });
+const table = element('div', { class: 'table-root' });
+const roots = {
+  summary: element('section', { class: 'summary', attributes: { 'aria-label': 'Adapters' } }),
+  layers: element(
+    'section',
+    { class: 'layers', attributes: { 'aria-label': 'Layers' } },
+    element(
+      'div',
+      { class: 'tools' },
+      measure.element,
+      element('span', { class: 'spring' }),
+      saveCsv.element,
+      saveJson.element,
+    ),
+    explanation,
+    table,
+  ),
+  layer: element('aside', { class: 'layer', attributes: { 'aria-label': 'Chosen layer' } }),
+};
+const summary = createComparisonSummary(roots.summary);
+const layer = createComparisonLayer(roots.layer, {
+  reveal: (path, name) => tell(link.call('reveal', { path, name })),
+});
+const result = element(
+  'div',
+  { class: 'result' },
+  remarks,
+  roots.summary,
+  element('div', { class: 'panes' }, roots.layers, roots.layer),
+);
+const run = element(
+  'section',
+  { class: 'run', attributes: { 'aria-label': 'Comparison' } },
+  stop.element,
+  again.element,
+  progress,
+  progressText,
+);
+document.getElementById('app')!.replaceChildren(element('main', { class: 'comparison' }, title, errors, run, result));
+
+const redraw = perFrame(draw);
+link.onUpdate((update) => {
+  if (snapshot) take({ ...snapshot, ...update });
+});
+tell(link.call('ready').then(take));
+
+function take(next: ComparisonSnapshot): void {
+  if (next.run.status !== snapshot?.run.status) failure = null;
+  snapshot = next;
+  if (String(choices.paths) !== String(next.paths)) {
+    choices = { ...choices, paths: next.paths };
+    keep(choices);
+  }
+  redraw();
+}
+
+function draw(): void {
+  const error = failure ?? snapshot?.error ?? null;
+  fill(errors, error ? errorNotice(error) : null);
+  run.hidden = snapshot === null || snapshot.run.status === 'done';
+  result.hidden = !snapshot?.comparison;
+  if (!snapshot) return;
+  const { comparison } = snapshot;
+  drawRun(snapshot.run);
+  if (!comparison) return;
+  setText(title, `${comparison.adapters.length} adapters, ${formatWhole(comparison.layers.length)} layers`);
+  if (drawn !== comparison) {
+    drawn = comparison;
+    summary.show(comparison);
+    const left = comparison.skipped.map(
+      ({ adapter, name, reason }) => `Left out of ${comparison.adapters[adapter]?.label}: ${name}: ${reason}`,
+    );
+    fill(remarks, ...[...comparison.remarks, ...left].map((text) => element('li', { class: 'notice', text })));
+    remarks.hidden = remarks.children.length === 0;
+  }
+  const shown = comparisonMeasure(choices.measure);
+  measure.set(shown.id);
+  setText(explanation, shown.explanation);
+  showComparisonTable(table, comparison, shown, place, {
+    chosen: choices.layer,
+    choose: (name) => choose({ layer: name }),
+  });
+  layer.show(comparison, comparison.layers.find(({ name }) => name === choices.layer) ?? null);
+}
+
+function drawRun({ status, done, total, message }: ComparisonSnapshot['run']): void {
+  const running = status === 'running';
+  stop.set({ hidden: !running });
+  again.set({ hidden: running });
+  progress.hidden = !running;
+  if (total > 0) {
+    progress.max = total;
+    progress.value = done;
+  } else progress.removeAttribute('value');
+  const count = total > 0 ? `${formatWhole(done)} of ${formatWhole(total)} layers` : '';
+  setText(
+    progressText,
+    running ? [count, message].filter(Boolean).join(' · ') : status === 'cancelled' ? 'Stopped' : '',
+  );
+}
+
+function choose(change: Partial<ComparisonChoices>): void {
+  // Another measure has other columns.
+  if (change.measure !== undefined && change.measure !== choices.measure) place.sort = null;
+  choices = { ...choices, ...change };
+  keep(choices);
+  redraw();
+}
+
+function save(kind: 'csv' | 'json'): void {
+  const comparison = snapshot?.comparison;
+  if (!comparison) return;
+  const content = kind === 'csv' ? comparisonCsv(comparison) : `${JSON.stringify(comparison, null, 2)}\n`;
+  tell(link.call('save', { suggestedName: `adapters.comparison.${kind}`, content, encoding: 'utf8' }));
+}
+
+function tell(call: Promise<unknown>): void {
+  call.catch((error: unknown) => {
+    failure =
+      error instanceof RankscopeError
+        ? error.data()
+        : { code: 'engine', subject: 'Rankscope', found: String(error), remedy: '' };
+    redraw();
+  });
+}

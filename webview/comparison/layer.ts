@@ -1,0 +1,133 @@
+import type { AdapterComparison, ComparedLayer, ComparedPair, ComparedUpdate } from '../../src/model/comparison.ts';
+import { element, fill } from '../ui/dom.ts';
+import { formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
+import { firstPlace, showTable } from '../ui/table.ts';
+import { chanceOverlap, formatCosine, formatOverlap, updateText } from './measures.ts';
+
+interface LayerHooks {
+  /** Opens the inspector of one adapter at this matrix. */
+  readonly reveal: (path: string, matrix: string) => void;
+}
+
+/** One layer in full: what each adapter adds, what each two have in common, what all of them together need. */
+export function createComparisonLayer(
+  root: HTMLElement,
+  hooks: LayerHooks,
+): { show(comparison: AdapterComparison, layer: ComparedLayer | null): void } {
+  const title = element('h2', { class: 'name' });
+  const remark = element('p', { class: 'notice' });
+  const updates = element('div', { class: 'table-root' });
+  const pairs = element('div', { class: 'table-root' });
+  const merged = element('p');
+  const hint = element('p', { class: 'faint', text: 'Choose a layer to see its adapters and each two of them.' });
+  const full = element(
+    'div',
+    { class: 'layer-full' },
+    title,
+    remark,
+    element('h3', { text: 'What each adds' }),
+    updates,
+    element('h3', { text: 'What each two have in common' }),
+    pairs,
+    element('h3', { text: 'All together' }),
+    merged,
+  );
+  fill(root, hint, full);
+  const places = [firstPlace(), firstPlace()] as const;
+  return {
+    show(comparison, layer) {
+      hint.hidden = layer !== null;
+      full.hidden = layer === null;
+      if (!layer) return;
+      title.textContent = layer.name;
+      remark.hidden = layer.remark === undefined;
+      remark.textContent = layer.remark ?? '';
+      showUpdates(updates, comparison, layer, places[0], hooks);
+      showPairs(pairs, comparison, layer, places[1]);
+      merged.textContent = layer.merged
+        ? `The sum of all updates holds 99 % of its energy in rank ${layer.merged.rank}; kept side by side, they take rank ${layer.merged.concatenated}. Its norm is ${formatValue(layer.merged.norm)}.`
+        : 'Nothing to add up here.';
+    },
+  };
+}
+
+function showUpdates(
+  root: HTMLElement,
+  { adapters }: AdapterComparison,
+  layer: ComparedLayer,
+  place: ReturnType<typeof firstPlace>,
+  { reveal }: LayerHooks,
+): void {
+  const rows = adapters.map((adapter, index) => ({ adapter, update: layer.updates[index] ?? null }));
+  type Row = (typeof rows)[number];
+  const number = (
+    head: string,
+    value: (update: ComparedUpdate) => number,
+    text = formatValue as (value: number) => string,
+  ) => ({
+    head,
+    numeric: true,
+    text: ({ update }: Row) => (update ? text(value(update)) : NONE),
+    order: ({ update }: Row) => (update ? value(update) : null),
+  });
+  showTable<Row>(
+    root,
+    {
+      caption: `Adapters of ${layer.name}`,
+      rows,
+      columns: [
+        { head: 'Adapter', text: ({ adapter }) => adapter.label },
+        number('Norm', ({ norm }) => norm),
+        {
+          ...number('Utilised rank', ({ utilisedRank }) => utilisedRank),
+          text: ({ update }) => (update ? `${update.utilisedRank} of ${update.rank}` : NONE),
+        },
+        number('Effective rank', ({ effectiveRank }) => effectiveRank),
+        number('Scale', ({ scale }) => scale),
+        { head: 'Shape', text: ({ update }) => (update ? formatShape(update.shape) : NONE) },
+        { head: 'State', text: ({ update }) => updateText(update) },
+      ],
+      onChoose: ({ adapter, update }) => update && reveal(adapter.path, update.matrix),
+    },
+    place,
+  );
+}
+
+function showPairs(
+  root: HTMLElement,
+  { adapters }: AdapterComparison,
+  { name, pairs, updates }: ComparedLayer,
+  place: ReturnType<typeof firstPlace>,
+): void {
+  const overlap = (pair: ComparedPair, id: 'overlapLeft' | 'overlapRight') => {
+    const [one, other] = [updates[pair.first], updates[pair.second]];
+    if (pair[id] === null || !one || !other) return formatOverlap(pair[id]);
+    const size = one.shape[id === 'overlapLeft' ? 0 : 1];
+    const chance = chanceOverlap(one.utilisedRank, other.utilisedRank, size);
+    return `${formatOverlap(pair[id])} (chance ${formatPercent(Number(chance.toPrecision(2)))})`;
+  };
+  showTable<ComparedPair>(
+    root,
+    {
+      caption: `Pairs of adapters of ${name}`,
+      rows: pairs,
+      columns: [
+        { head: 'Adapters', text: ({ first, second }) => `${adapters[first]?.label} · ${adapters[second]?.label}` },
+        { head: 'Cosine', numeric: true, text: ({ cosine }) => formatCosine(cosine), order: ({ cosine }) => cosine },
+        {
+          head: 'Output overlap',
+          numeric: true,
+          text: (pair) => overlap(pair, 'overlapLeft'),
+          order: ({ overlapLeft }) => overlapLeft,
+        },
+        {
+          head: 'Input overlap',
+          numeric: true,
+          text: (pair) => overlap(pair, 'overlapRight'),
+          order: ({ overlapRight }) => overlapRight,
+        },
+      ],
+    },
+    place,
+  );
+}

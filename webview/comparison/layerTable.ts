@@ -1,0 +1,39 @@
+import type { AdapterComparison, ComparedLayer } from '../../src/model/comparison.ts';
+import { showTable, type TablePlace } from '../ui/table.ts';
+import { type ComparisonMeasure, columnsOf, mergedText } from './measures.ts';
+
+/** The heatmap of layers by adapters, or by pairs of them: a table whose cells are coloured, to be read and sorted as well. */
+export function showComparisonTable(
+  root: HTMLElement,
+  comparison: AdapterComparison,
+  measure: ComparisonMeasure,
+  place: TablePlace,
+  { chosen, choose }: { readonly chosen: string | null; readonly choose: (name: string) => void },
+): void {
+  showTable<ComparedLayer>(
+    root,
+    {
+      caption: `Layers with their ${measure.label.toLowerCase()}`,
+      rows: comparison.layers,
+      columns: [
+        { head: 'Layer', text: ({ name }) => name, order: ({ name }) => name },
+        ...columnsOf(comparison, measure).map(({ head, text, value, share }) => ({
+          head,
+          text,
+          order: value,
+          share,
+          numeric: true,
+        })),
+        {
+          head: 'Rank of the sum',
+          numeric: true,
+          text: mergedText,
+          order: ({ merged }) => merged?.rank ?? null,
+        },
+      ],
+      onChoose: ({ name }) => choose(name),
+      isChosen: ({ name }) => name === chosen,
+    },
+    place,
+  );
+}

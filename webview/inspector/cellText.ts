@@ -1,0 +1,59 @@
+import type { MatrixFinding } from '../../src/model/findings.ts';
+import type { MatrixView } from '../../src/protocol/service.ts';
+import { formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
+import { type Basis, fullRank, isShare, type Measure, shownValue } from '../ui/measures.ts';
+
+/** What is known of one matrix under one measure, in words: for the tooltip, the table and the screen reader. */
+export interface CellText {
+  readonly place: string;
+  readonly value: string;
+  /** Where the value comes from, or why there is none. */
+  readonly status: string;
+}
+
+export function cellText(
+  matrix: MatrixView,
+  finding: MatrixFinding | undefined,
+  skippedReason: string | undefined,
+  measure: Measure,
+  basis: Basis,
+): CellText {
+  const place = `${matrix.layer === null ? '' : `Layer ${matrix.layer}, `}${matrix.module}`;
+  if (!finding)
+    return { place, value: NONE, status: skippedReason ? `Left out: ${skippedReason}` : 'Not analyzed yet' };
+  const value = shownValue(measure, basis, finding);
+  return {
+    place,
+    value: value === null ? NONE : valueInWords(measure, basis, finding, value),
+    status: provenanceText(finding, measure),
+  };
+}
+
+/** The bare value, as short as a cell or a list needs it. */
+export function shortValue(measure: Measure, basis: Basis, value: number): string {
+  return isShare(measure, basis) ? formatPercent(Number(value.toPrecision(2))) : formatValue(value);
+}
+
+/** `exact`, or the estimate with the interval it is said to lie in. */
+export function provenanceText(finding: MatrixFinding, measure: Measure): string {
+  if (finding.provenance === 'exact') return 'exact';
+  const band = bandOf(finding, measure);
+  return band ? `preview, between ${formatValue(band[0])} and ${formatValue(band[1])}` : 'preview';
+}
+
+export function shapeText(matrix: MatrixView): string {
+  return `${formatShape(matrix.shape)} ${matrix.dtype}`;
+}
+
+function valueInWords(measure: Measure, basis: Basis, finding: MatrixFinding, value: number): string {
+  if (!isShare(measure, basis)) return formatValue(value);
+  const whole = basis === 'full' ? `${fullRank(finding)}` : `break-even ${finding.breakEvenRank}`;
+  return `${formatValue(measure.value(finding) ?? Number.NaN)} of ${whole} (${formatPercent(value)})`;
+}
+
+function bandOf({ band }: MatrixFinding, { id }: Measure): readonly [number, number] | null {
+  if (!band) return null;
+  if (id === 'effectiveRank' || id === 'effectiveRankEnergy' || id === 'stableRank') return band[id];
+  const level = id.startsWith('energyRank') ? id.slice('energyRank'.length) : '';
+  return Object.hasOwn(band.energyRanks, level) ? band.energyRanks[level as keyof typeof band.energyRanks] : null;
+}

@@ -1,0 +1,212 @@
+import { button, checkbox, progressRing } from '../ui/controls.ts';
+import { element, fill } from '../ui/dom.ts';
+import { formatDuration, formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
+import { errorNotice } from '../ui/header.ts';
+import type { Choices, Model } from '../ui/state.ts';
+import { firstPlace, showTable } from '../ui/table.ts';
+import { adapterText } from './adapterText.ts';
+import { createCurves } from './curves.ts';
+import { createMeasureList } from './measureList.ts';
+import { firstRank, type rankOutcomes } from './rankOutcome.ts';
+import { createRankPanel } from './rankPanel.ts';
+import type { SpectrumState } from './spectra.ts';
+
+interface DetailHooks {
+  readonly choose: (change: Partial<Choices>) => void;
+  readonly slid: (name: string, rank: number) => void;
+  readonly setRank: (name: string, rank: number | null) => void;
+  readonly step: (by: number) => void;
+  readonly retry: (name: string) => void;
+  readonly exportAs: (kind: 'png' | 'csv', name: string, canvases: readonly HTMLCanvasElement[]) => void;
+}
+
+export interface Detail {
+  show(model: Model, choices: Choices, spectrum: SpectrumState | null): void;
+  themeChanged(): void;
+}
+
+/** One matrix in full: its spectrum, what its measures mean, and what every rank would cost. */
+export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
+  let name = '';
+  const title = element('h2', { class: 'name', attributes: { 'aria-live': 'polite' } });
+  const about = element('p', { class: 'faint' });
+  const adapter = element('p', { class: 'faint adapter' });
+  const state = element('div', { class: 'spectrum-state' });
+  const table = element('div', { class: 'table-root' });
+  const previous = button({ label: '‹', title: 'Previous matrix', appearance: 'icon', onClick: () => hooks.step(-1) });
+  const next = button({ label: '›', title: 'Next matrix', appearance: 'icon', onClick: () => hooks.step(1) });
+  const logRank = checkbox('Log rank axis', false, (checked) => hooks.choose({ logRank: checked }));
+  const asTable = checkbox('Table', false, (checked) => hooks.choose({ spectrumAsTable: checked }));
+  const png = button({
+    label: 'PNG',
+    title: 'Save these curves as PNG',
+    onClick: () => hooks.exportAs('png', name, curves.canvases()),
+  });
+  const csv = button({
+    label: 'CSV',
+    title: 'Save the singular values as CSV',
+    onClick: () => hooks.exportAs('csv', name, []),
+  });
+  const panel = createRankPanel({
+    moved: (rank, { pays }) => {
+      curves.setRank(rank, pays);
+      if (shown) hooks.slid(name, rank);
+    },
+    pick: (rank) => hooks.setRank(name, rank),
+  });
+  const curves = createCurves((rank) => panel.setRank(rank));
+  const measures = createMeasureList();
+  const bar = element(
+    'div',
+    { class: 'toolbar' },
+    logRank.element,
+    asTable.element,
+    element('span', { class: 'spring' }),
+    element(
+      'span',
+      { class: 'group', attributes: { role: 'group', 'aria-label': 'Export of this matrix' } },
+      element('span', { class: 'faint', text: 'Export' }),
+      png.element,
+      csv.element,
+    ),
+  );
+  const content = element(
+    'div',
+    { class: 'detail-content' },
+    element(
+      'header',
+      { class: 'detail-head' },
+      element('div', { class: 'detail-title' }, title, about, adapter),
+      previous.element,
+      next.element,
+    ),
+    state,
+    bar,
+    curves.element,
+    table,
+    panel.element,
+    measures.element,
+  );
+  const empty = element('p', {
+    class: 'empty',
+    text: 'Choose a cell to see its spectrum, its measures and what each rank would cost.',
+  });
+  root.replaceChildren(empty, content);
+
+  const place = firstPlace();
+  /** What the curves show now, so that they are made anew only when that changes. */
+  let drawn: readonly unknown[] = [];
+  let shown = false;
+  const drawSpectrum = (
+    model: Model,
+    choices: Choices,
+    { outcomes, singularValues }: Extract<SpectrumState, { kind: 'ready' }>,
+  ) => {
+    const finding = model.findings.get(name);
+    const key = [singularValues, finding, choices.logRank, choices.spectrumAsTable];
+    const same = key.length === drawn.length && key.every((value, index) => value === drawn[index]);
+    drawn = key;
+    if (choices.spectrumAsTable) curves.clear();
+    else if (!same) curves.show({ singularValues, outcomes, finding, logRank: choices.logRank });
+    if (choices.spectrumAsTable && !same) showSpectrumTable(table, singularValues, outcomes, place);
+    const picked = Object.hasOwn(model.ranks, name) ? (model.ranks[name] ?? null) : null;
+    const kept = Object.hasOwn(choices.sliders, name) ? choices.sliders[name] : undefined;
+    shown = false;
+    panel.show(outcomes, kept ?? picked ?? firstRank(outcomes), picked);
+    shown = true;
+  };
+  return {
+    show(model, choices, spectrum) {
+      const index = model.layout.indexOf.get(choices.selected ?? '');
+      empty.hidden = index !== undefined;
+      content.hidden = index === undefined;
+      if (index === undefined) return;
+      const matrix = model.layout.matrices[index]!;
+      const isNew = matrix.name !== name;
+      if (isNew) {
+        drawn = [];
+        place.page = 0;
+      }
+      name = matrix.name;
+      const finding = model.findings.get(name);
+      title.textContent = name;
+      about.textContent = [
+        `${formatShape(matrix.shape)} ${matrix.dtype}`,
+        matrix.layer === null ? matrix.module : `layer ${matrix.layer}, ${matrix.module}`,
+        finding ? `${finding.provenance}, ${formatDuration(finding.seconds)}` : '',
+      ]
+        .filter(Boolean)
+        .join(' · ');
+      adapter.textContent = finding ? adapterText(finding) : '';
+      adapter.hidden = adapter.textContent === '';
+      previous.set({ disabled: index === 0 });
+      next.set({ disabled: index === model.layout.matrices.length - 1 });
+      logRank.set(choices.logRank);
+      asTable.set(choices.spectrumAsTable);
+      const ready = spectrum?.kind === 'ready' ? spectrum : null;
+      bar.hidden = !ready;
+      // What is held as factors already has no rank to choose.
+      panel.element.hidden = !ready || finding?.adapter !== undefined;
+      curves.element.hidden = !ready || choices.spectrumAsTable;
+      table.hidden = !ready || !choices.spectrumAsTable;
+      png.set({ disabled: choices.spectrumAsTable });
+      showState(state, spectrum, model.skipped.get(name), () => hooks.retry(name));
+      if (ready) drawSpectrum(model, choices, ready);
+      else curves.clear();
+      measures.show(finding);
+      // How far the matrix before was scrolled says nothing about this one.
+      if (isNew) root.scrollTop = 0;
+    },
+    themeChanged() {
+      drawn = [];
+    },
+  };
+}
+
+function showState(
+  root: HTMLElement,
+  spectrum: SpectrumState | null,
+  skipped: string | undefined,
+  retry: () => void,
+): void {
+  root.hidden = spectrum?.kind === 'ready';
+  const kind = skipped ? 'skipped' : (spectrum?.kind ?? 'none');
+  if (root.dataset.kind === kind && kind === 'loading') return;
+  root.dataset.kind = kind;
+  if (skipped) fill(root, element('p', { class: 'notice', text: `This matrix was left out: ${skipped}` }));
+  else if (spectrum?.kind === 'loading') {
+    fill(
+      root,
+      progressRing('Computing the spectrum'),
+      element('span', { text: 'Computing the spectrum …', attributes: { role: 'status' } }),
+    );
+  } else if (spectrum?.kind === 'failed') {
+    fill(root, errorNotice(spectrum.error), button({ label: 'Try again', onClick: retry }).element);
+  } else fill(root);
+}
+
+function showSpectrumTable(
+  root: HTMLElement,
+  singularValues: readonly number[],
+  outcomes: ReturnType<typeof rankOutcomes>,
+  place: ReturnType<typeof firstPlace>,
+): void {
+  showTable(
+    root,
+    {
+      caption: 'Singular values and the energy each rank keeps',
+      rows: singularValues.map((value, index) => ({ value, rank: index + 1 })),
+      columns: [
+        { head: 'Rank', numeric: true, text: ({ rank }) => String(rank) },
+        {
+          head: 'Singular value',
+          numeric: true,
+          text: ({ value }) => (Number.isFinite(value) ? formatValue(value) : NONE),
+        },
+        { head: 'Energy kept', numeric: true, text: ({ rank }) => formatPercent(outcomes.at(rank).energy) },
+        { head: 'Error', numeric: true, text: ({ rank }) => formatPercent(outcomes.at(rank).error) },
+      ],
+    },
+    place,
+  );
+}

@@ -1,0 +1,222 @@
+import '../ui/base.css';
+import './inspector.css';
+import { type ErrorData, RankscopeError } from '../../src/base/errors.ts';
+import type { InspectorCalls, InspectorUpdate } from '../../src/protocol/page.ts';
+import { pictureOf } from '../charts/picture.ts';
+import { onThemeChange, readTheme } from '../charts/theme.ts';
+import { element, perFrame, throttled } from '../ui/dom.ts';
+import { analysisOf, exportName, findingsCsv, spectrumCsv } from '../ui/exportText.ts';
+import { createHeader } from '../ui/header.ts';
+import { connectHost, keep, kept } from '../ui/link.ts';
+import { type Choices, type Model, modelOf, restoreChoices, updated, withSlider } from '../ui/state.ts';
+import { createDetail } from './detail.ts';
+import { createMapPane } from './mapPane.ts';
+import { createRunBar } from './runBar.ts';
+import { createSpectra } from './spectra.ts';
+import { createToolbar } from './toolbar.ts';
+
+/** Matrices asked to be computed first: what a person can look at in a glance, not a whole file. */
+const WANTED = 300;
+
+const link = connectHost<InspectorCalls, InspectorUpdate>();
+let choices: Choices = restoreChoices(kept());
+let model: Model | null = null;
+/** A matrix was chosen and its detail has not come into view whole. */
+let isDetailWanted = false;
+/** Why the last call of this page failed; it goes when the state changes or another call succeeds. */
+let failure: ErrorData | null = null;
+
+const roots = {
+  header: element('header', { class: 'header' }),
+  run: element('section', { class: 'run-bar', attributes: { 'aria-label': 'Analysis' } }),
+  tools: element('div'),
+  map: element('div', { class: 'map-pane' }),
+  detail: element('aside', { class: 'detail', attributes: { 'aria-label': 'Selected matrix' } }),
+};
+const panes = element(
+  'main',
+  { class: 'panes' },
+  element('section', { class: 'overview', attributes: { 'aria-label': 'All matrices' } }, roots.tools, roots.map),
+  roots.detail,
+);
+document.getElementById('app')!.replaceChildren(roots.header, roots.run, panes);
+
+const keepSoon = throttled(300, keep);
+const redraw = perFrame(draw);
+const header = createHeader(roots.header, () => (model ? tell(link.call('run')) : announce()));
+const runBar = createRunBar(roots.run, { run: () => tell(link.call('run')), cancel: () => tell(link.call('cancel')) });
+const toolbar = createToolbar(roots.tools, {
+  choose,
+  zoomBy: (factor) => map.zoomBy(factor),
+  showAll: () => map.showAll(),
+  exportAs: exportMap,
+});
+const map = createMapPane(roots.map, {
+  select: (name) => {
+    select(name);
+    isDetailWanted = true;
+  },
+  zoomed: (zoom) => {
+    choices = { ...choices, zoom };
+    keepSoon(choices);
+    toolbar.show(choices, (model?.findings.size ?? 0) > 0);
+    wantSoon();
+  },
+});
+const detail = createDetail(roots.detail, {
+  choose,
+  step: (by) => {
+    const index = model?.layout.indexOf.get(choices.selected ?? '') ?? -1;
+    const next = model?.layout.matrices[index + by];
+    if (next) select(next.name);
+  },
+  slid: (name, rank) => {
+    choices = withSlider(choices, name, rank);
+    keepSoon(choices);
+  },
+  setRank: (name, rank) => tell(link.call('setRank', { name, rank })),
+  retry: (name) => {
+    spectra.forget(name);
+    redraw();
+  },
+  exportAs: exportSpectrum,
+});
+const spectra = createSpectra(
+  (name) => link.call('spectrum', { name }),
+  (name) => {
+    if (name === choices.selected) redraw();
+  },
+);
+const wantSoon = throttled<void>(400, () => {
+  if (model?.run.status !== 'running') return;
+  const names = map.wanted(WANTED);
+  const selected =
+    choices.selected && model.findings.get(choices.selected)?.provenance !== 'exact' ? [choices.selected] : [];
+  if (names.length + selected.length === 0) return;
+  // Asked by nobody: its success takes no fault away.
+  link.call('visible', { names: [...selected, ...names] }).catch(fault);
+});
+
+onThemeChange(() => {
+  map.themeChanged();
+  detail.themeChanged();
+  draw();
+});
+link.onUpdate((update) => {
+  if (!model) return;
+  const { model: next, changed } = updated(model, update);
+  if (next.layout !== model.layout) spectra.forget();
+  if (changed.has('checkpoint') || changed.has('ranks') || 'error' in update || next.run.status !== model.run.status)
+    failure = null;
+  model = next;
+  if (changed.has('selected') && model.selected) {
+    choose({ selected: model.selected });
+    isDetailWanted = true;
+  }
+  redraw();
+});
+announce();
+
+function announce(): void {
+  tell(
+    link.call('ready').then((snapshot) => {
+      model = modelOf(snapshot);
+      // What the person asked for in the editor comes before what the page showed last.
+      if (snapshot.selected) {
+        choices = { ...choices, selected: snapshot.selected };
+        isDetailWanted = true;
+      }
+      draw();
+    }),
+  );
+}
+
+function draw(): void {
+  const error = failure ?? model?.error ?? null;
+  const isRunning = model?.run.status === 'running';
+  // Without a checkpoint there is nothing to set, to see or to resume: the fault stands alone.
+  const isStuck = !model?.checkpoint && error !== null;
+  header.show(model?.checkpoint ?? null, error, isStuck && !isRunning);
+  roots.run.hidden = isStuck && !isRunning;
+  panes.hidden = isStuck;
+  if (!model || isStuck) {
+    if (model) runBar.show(model.run, model.engine);
+    return;
+  }
+  runBar.show(model.run, model.engine);
+  toolbar.show(choices, model.findings.size > 0);
+  map.show(model, choices);
+  const matrix = model.layout.matrices[model.layout.indexOf.get(choices.selected ?? '') ?? -1];
+  const isWaiting = matrix && !model.skipped.has(matrix.name) && model.checkpoint;
+  const spectrum = isWaiting ? spectra.get(model.checkpoint!, matrix) : null;
+  detail.show(model, choices, spectrum);
+  if (isDetailWanted) showDetail();
+  // Until the spectrum is there, what is below the map is too short to be scrolled to.
+  if (spectrum?.kind !== 'loading') isDetailWanted = false;
+  wantSoon();
+}
+
+/** Scrolls to the detail where it stands below the map; beside it, it is in view. */
+function showDetail(): void {
+  const [map, own] = [roots.map, roots.detail].map((root) => root.getBoundingClientRect());
+  if (!map || !own || own.top < map.bottom) return;
+  const isStill = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  roots.detail.scrollIntoView({ behavior: isStill ? 'auto' : 'smooth', block: 'start' });
+}
+
+function choose(change: Partial<Choices>): void {
+  choices = { ...choices, ...change };
+  keep(choices);
+  redraw();
+}
+
+function select(name: string): void {
+  choose({ selected: name });
+  // Asked by nobody, as what is visible is.
+  link.call('chosen', { name }).catch(fault);
+}
+
+function exportMap(kind: 'png' | 'csv' | 'json'): void {
+  const path = model?.checkpoint?.path ?? '';
+  if (kind === 'png') {
+    const content = map.picture();
+    if (content) save(exportName(path, `${choices.measure}.png`), content, 'base64');
+    return;
+  }
+  const analysis = model && analysisOf(model);
+  if (!analysis) return;
+  const content = kind === 'csv' ? findingsCsv(analysis.matrices) : `${JSON.stringify(analysis, null, 2)}\n`;
+  save(exportName(path, `ranks.${kind}`), content, 'utf8');
+}
+
+function exportSpectrum(kind: 'png' | 'csv', name: string, canvases: readonly HTMLCanvasElement[]): void {
+  const file = exportName(`${name}.tensor`, `spectrum.${kind}`);
+  if (kind === 'png') {
+    save(file, pictureOf({ title: name, canvases }, readTheme()), 'base64');
+    return;
+  }
+  const matrix = model?.layout.matrices[model.layout.indexOf.get(name) ?? -1];
+  const spectrum = matrix && model?.checkpoint ? spectra.get(model.checkpoint, matrix) : null;
+  if (spectrum?.kind === 'ready') save(file, spectrumCsv(spectrum.singularValues), 'utf8');
+}
+
+function save(suggestedName: string, content: string, encoding: 'base64' | 'utf8'): void {
+  tell(link.call('save', { suggestedName, content, encoding }));
+}
+
+/** Awaits a call; what goes wrong is shown at the top of the page. */
+function tell(call: Promise<unknown>): void {
+  call.then(() => {
+    if (!failure) return;
+    failure = null;
+    redraw();
+  }, fault);
+}
+
+function fault(error: unknown): void {
+  failure =
+    error instanceof RankscopeError
+      ? error.data()
+      : { code: 'engine', subject: 'Rankscope', found: String(error), remedy: '' };
+  redraw();
+}

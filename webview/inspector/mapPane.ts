@@ -1,0 +1,145 @@
+import { type CellValues, cellValues } from '../charts/cells.ts';
+import { narrowPage } from '../charts/heatmapChart.ts';
+import { pictureOf } from '../charts/picture.ts';
+import { readTheme } from '../charts/theme.ts';
+import { element, throttled } from '../ui/dom.ts';
+import type { Grid, Layout } from '../ui/grid.ts';
+import { baseName } from '../ui/header.ts';
+import { BASES, isShare, measureById } from '../ui/measures.ts';
+import type { Choices, Model, Zoom } from '../ui/state.ts';
+import { firstPlace } from '../ui/table.ts';
+import { cellText, shapeText, shortValue } from './cellText.ts';
+import { createHeatmapView, type HeatmapContent, type HeatmapView } from './heatmap.ts';
+import { createLegend, rampCanvas } from './legend.ts';
+import { createListed } from './listed.ts';
+import { showMatrixTable } from './matrixTable.ts';
+
+interface MapPaneHooks {
+  readonly select: (name: string) => void;
+  readonly zoomed: (zoom: Zoom | null) => void;
+}
+
+export interface MapPane {
+  show(model: Model, choices: Choices): void;
+  /** Builds the charts anew: their colours are fixed when they are made. */
+  themeChanged(): void;
+  zoomBy(factor: number): void;
+  showAll(): void;
+  /** Names of matrices in sight that have no exact value yet. */
+  wanted(limit: number): string[];
+  picture(): string | null;
+}
+
+/** Everything that shows all matrices at once: the layer grid, what lies apart, the legend, or all of it as a table. */
+export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
+  const mainRoot = element('div', { class: 'map-main' });
+  const listedRoot = element('div', {
+    class: 'listed',
+    attributes: { role: 'group', 'aria-label': 'Outside the layers' },
+  });
+  const looseRoot = element('div', { class: 'map-loose' });
+  const legendRoot = element('div', { class: 'legend', attributes: { role: 'group', 'aria-label': 'Legend' } });
+  const pictures = element('div', { class: 'pictures' }, mainRoot, looseRoot, listedRoot, legendRoot);
+  const tableRoot = element('div', { class: 'table-root' });
+  root.replaceChildren(pictures, tableRoot);
+
+  const legend = createLegend(legendRoot);
+  const place = firstPlace();
+  let model: Model | null = null;
+  let choices: Choices | null = null;
+  let values: CellValues | null = null;
+  let built: { layout: Layout; views: HeatmapView[] } | null = null;
+  const nameOf = (index: number) => model?.layout.matrices[index]?.name ?? '';
+  const select = (index: number) => hooks.select(nameOf(index));
+  const describe = (index: number) => linesOf(model!, choices!, index);
+  const listed = createListed(listedRoot, { select, describe });
+  const showTableSoon = throttled(1000, (work: () => void) => work());
+
+  const label = (value: number) => shortValue(measureById(choices!.measure), choices!.basis, value);
+  const content = (): HeatmapContent => ({
+    values: values!,
+    label,
+    selected: model!.layout.indexOf.get(choices!.selected ?? '') ?? -1,
+    hasRank: (index) => Object.hasOwn(model!.ranks, nameOf(index)),
+  });
+  const build = (layout: Layout) => {
+    for (const view of built?.views ?? []) view.destroy();
+    const theme = readTheme();
+    const made = (target: HTMLElement, name: string, grid: Grid | null, zoomed: (zoom: Zoom | null) => void) => {
+      target.replaceChildren();
+      target.hidden = grid === null;
+      return grid ? [createHeatmapView(target, name, grid, theme, content(), { select, zoomed, describe })] : [];
+    };
+    const main = made(mainRoot, 'Heatmap, rows are layers and columns are modules', layout.main, hooks.zoomed);
+    const loose = made(looseRoot, 'Heatmap of the matrices outside the layers', layout.loose, () => undefined);
+    if (choices?.zoom) main[0]?.zoomTo(choices.zoom);
+    built = { layout, views: [...main, ...loose] };
+  };
+  const draw = () => {
+    const selected = content().selected;
+    if (built?.layout !== model!.layout) build(model!.layout);
+    else for (const view of built.views) view.show(content());
+    listed.show(model!.layout, values!, label, selected);
+    legend.show(values!, label);
+  };
+  const rebuild = () => {
+    if (!built) return;
+    for (const view of built.views) view.destroy();
+    built = null;
+    if (!choices!.asTable) draw();
+  };
+  // What the wheel does is fixed when a chart is made.
+  narrowPage.addEventListener('change', rebuild);
+  return {
+    show(nextModel, nextChoices) {
+      model = nextModel;
+      choices = nextChoices;
+      const names = model.layout.matrices.map(({ name }) => name);
+      values = cellValues(names, model.findings, model.skipped, measureById(choices.measure), choices.basis);
+      pictures.hidden = choices.asTable;
+      tableRoot.hidden = !choices.asTable;
+      if (choices.asTable) showTableSoon(() => showMatrixTable(tableRoot, model!, choices!, place, hooks.select));
+      else draw();
+    },
+    themeChanged: rebuild,
+    zoomBy: (factor) => built?.views[0]?.zoomBy(factor),
+    showAll: () => built?.views[0]?.zoomTo(null),
+    wanted(limit) {
+      if (!model || choices?.asTable) return [];
+      const seen = [...model.layout.listed, ...(built?.views ?? []).flatMap((view) => view.visible(limit))];
+      return seen
+        .map(nameOf)
+        .filter((name) => model!.findings.get(name)?.provenance !== 'exact' && !model!.skipped.has(name))
+        .slice(0, limit);
+    },
+    picture() {
+      if (!built || built.views.length === 0 || !values?.domain) return null;
+      const measure = measureById(choices!.measure);
+      const basis = isShare(measure, choices!.basis)
+        ? ` ${BASES.find(({ id }) => id === choices!.basis)!.label.toLowerCase()}`
+        : '';
+      return pictureOf(
+        {
+          title: `${baseName(model?.checkpoint?.path ?? '')}: ${measure.label}${basis}`,
+          canvases: built.views.map((view) => view.canvas),
+          ramp: { canvas: rampCanvas(), low: label(values.domain[0]), high: label(values.domain[1]) },
+        },
+        readTheme(),
+      );
+    },
+  };
+}
+
+function linesOf(model: Model, choices: Choices, index: number): string[] {
+  const matrix = model.layout.matrices[index]!;
+  const measure = measureById(choices.measure);
+  const text = cellText(
+    matrix,
+    model.findings.get(matrix.name),
+    model.skipped.get(matrix.name),
+    measure,
+    choices.basis,
+  );
+  const rank = Object.hasOwn(model.ranks, matrix.name) ? [`Rank picked: ${model.ranks[matrix.name]}`] : [];
+  return [matrix.name, shapeText(matrix), `${measure.label}: ${text.value}`, text.status, ...rank];
+}

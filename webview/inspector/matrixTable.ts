@@ -1,0 +1,68 @@
+import type { MatrixFinding } from '../../src/model/findings.ts';
+import { formatValue, NONE } from '../ui/format.ts';
+import { measureById, shownValue } from '../ui/measures.ts';
+import type { Choices, Model } from '../ui/state.ts';
+import { type Column, showTable, type TablePlace } from '../ui/table.ts';
+import { cellText, shapeText } from './cellText.ts';
+
+/** The heatmap's data as a table, for those who cannot see it and those who want to sort it. */
+export function showMatrixTable(
+  root: HTMLElement,
+  model: Model,
+  choices: Choices,
+  place: TablePlace,
+  select: (name: string) => void,
+): void {
+  const measure = measureById(choices.measure);
+  const finding = (name: string) => model.findings.get(name);
+  const rank = (head: string, value: (finding: MatrixFinding) => number): Column<Row> => ({
+    head,
+    numeric: true,
+    text: ({ name }) => textOf(finding(name), value),
+    order: ({ name }) => numberOf(finding(name), value),
+  });
+  const status = ({ index, name }: Row) =>
+    cellText(model.layout.matrices[index]!, finding(name), model.skipped.get(name), measure, choices.basis);
+  showTable<Row>(
+    root,
+    {
+      caption: `Matrices with their ${measure.label.toLowerCase()}`,
+      rows: model.layout.matrices.map(({ name }, index) => ({ name, index })),
+      columns: [
+        { head: 'Matrix', text: ({ name }) => name, order: ({ name }) => name },
+        { head: 'Shape', text: ({ index }) => shapeText(model.layout.matrices[index]!) },
+        {
+          head: measure.label,
+          numeric: true,
+          text: (row) => status(row).value,
+          order: ({ name }) => (finding(name) ? shownValue(measure, choices.basis, finding(name)!) : null),
+        },
+        rank('95 % energy', ({ energyRanks }) => energyRanks['0.95']),
+        rank('Effective', ({ effectiveRank }) => effectiveRank),
+        rank('Break-even', ({ breakEvenRank }) => breakEvenRank),
+        {
+          head: 'Picked',
+          numeric: true,
+          text: ({ name }) => (Object.hasOwn(model.ranks, name) ? String(model.ranks[name]) : ''),
+        },
+        { head: 'State', text: (row) => status(row).status },
+      ],
+      onChoose: ({ name }) => select(name),
+      isChosen: ({ name }) => name === choices.selected,
+    },
+    place,
+  );
+}
+
+interface Row {
+  readonly name: string;
+  readonly index: number;
+}
+
+function textOf(finding: MatrixFinding | undefined, value: (finding: MatrixFinding) => number): string {
+  return finding ? formatValue(value(finding)) : NONE;
+}
+
+function numberOf(finding: MatrixFinding | undefined, value: (finding: MatrixFinding) => number): number | null {
+  return finding ? value(finding) : null;
+}

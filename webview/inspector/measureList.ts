@@ -1,0 +1,68 @@
+import type { MatrixFinding } from '../../src/model/findings.ts';
+import { element } from '../ui/dom.ts';
+import { formatPercent, formatValue, NONE } from '../ui/format.ts';
+import { fullRank, MEASURES, type Measure } from '../ui/measures.ts';
+
+/** Every measure of one matrix; pointing at one, or reaching it by Tab, tells what it means. */
+export function createMeasureList(): { readonly element: HTMLElement; show(finding: MatrixFinding | undefined): void } {
+  const meaning = element('div', {
+    class: 'meaning',
+    attributes: { id: 'measure-meaning', role: 'tooltip', hidden: '' },
+  });
+  const columns = { rank: column(), number: column() };
+  const list = element('div', { class: 'measures' }, columns.rank, columns.number);
+  const root = element(
+    'section',
+    { class: 'measure-list', attributes: { 'aria-label': 'Measures' } },
+    element('h3', { text: 'Measures' }),
+    list,
+    meaning,
+  );
+  const explain = (row: HTMLElement, measure: Measure) => {
+    meaning.textContent = measure.explanation;
+    meaning.hidden = false;
+    row.setAttribute('aria-describedby', meaning.id);
+    meaning.style.top = `${row.offsetTop + row.offsetHeight + 4}px`;
+  };
+  const hush = (row: HTMLElement) => {
+    meaning.hidden = true;
+    row.removeAttribute('aria-describedby');
+  };
+  root.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') meaning.hidden = true;
+  });
+  const rows = MEASURES.map((measure) => {
+    const value = element('span', { class: 'number' });
+    const share = element('span', { class: 'faint number share', attributes: { title: 'of the full rank' } });
+    const row = element(
+      'div',
+      { class: 'measure', attributes: { role: 'listitem', tabindex: '0' } },
+      element('span', { class: 'term', text: measure.label }),
+      value,
+      measure.kind === 'rank' ? share : null,
+    );
+    row.addEventListener('pointerenter', () => explain(row, measure));
+    row.addEventListener('pointerleave', () => hush(row));
+    row.addEventListener('focus', () => explain(row, measure));
+    row.addEventListener('blur', () => hush(row));
+    columns[measure.kind].append(row);
+    return { measure, row, value, share };
+  });
+  return {
+    element: root,
+    show(finding) {
+      for (const { measure, row, value, share } of rows) {
+        const number = finding ? measure.value(finding) : null;
+        value.textContent = number === null ? NONE : formatValue(number);
+        const full = finding ? fullRank(finding) : 1;
+        row.hidden = measure.quantizedOnly === true && number === null;
+        share.textContent =
+          number === null || measure.kind !== 'rank' ? '' : formatPercent(Number((number / full).toPrecision(3)));
+      }
+    },
+  };
+}
+
+function column(): HTMLElement {
+  return element('div', { attributes: { role: 'list' } });
+}

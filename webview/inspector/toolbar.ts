@@ -1,0 +1,70 @@
+import { button, checkbox, select } from '../ui/controls.ts';
+import { element, setText } from '../ui/dom.ts';
+import { BASES, type Basis, MEASURES, measureById } from '../ui/measures.ts';
+import type { Choices } from '../ui/state.ts';
+
+interface ToolbarHooks {
+  readonly choose: (change: Partial<Choices>) => void;
+  readonly zoomBy: (factor: number) => void;
+  readonly showAll: () => void;
+  readonly exportAs: (kind: 'png' | 'csv' | 'json') => void;
+}
+
+/** What the heatmap shows, and what can be taken out of it. */
+export function createToolbar(
+  root: HTMLElement,
+  hooks: ToolbarHooks,
+): { show(choices: Choices, hasFindings: boolean): void } {
+  const measure = select('Measure', MEASURES, (id) => hooks.choose({ measure: id }));
+  const basis = select('Scale of ranks', BASES, (id) => hooks.choose({ basis: id as Basis }));
+  const asTable = checkbox('Table', false, (checked) => hooks.choose({ asTable: checked }));
+  const smaller = button({ label: '−', title: 'Zoom out', appearance: 'icon', onClick: () => hooks.zoomBy(1 / 1.4) });
+  const larger = button({ label: '+', title: 'Zoom in', appearance: 'icon', onClick: () => hooks.zoomBy(1.4) });
+  const all = button({ label: 'Fit', title: 'Show all cells', onClick: hooks.showAll });
+  const exports = (['png', 'csv', 'json'] as const).map((kind) =>
+    button({
+      label: kind.toUpperCase(),
+      title: kind === 'png' ? 'Save the heatmap as PNG' : `Save the numbers as ${kind.toUpperCase()}`,
+      onClick: () => hooks.exportAs(kind),
+    }),
+  );
+  const explanation = element('p', { class: 'faint explanation' });
+  root.replaceChildren(
+    element(
+      'div',
+      { class: 'toolbar' },
+      measure.element,
+      basis.element,
+      asTable.element,
+      element('span', { class: 'spring' }),
+      element(
+        'span',
+        { class: 'group', attributes: { role: 'group', 'aria-label': 'Zoom' } },
+        smaller.element,
+        larger.element,
+        all.element,
+      ),
+      element(
+        'span',
+        { class: 'group', attributes: { role: 'group', 'aria-label': 'Export' } },
+        element('span', { class: 'faint', text: 'Export' }),
+        ...exports.map((control) => control.element),
+      ),
+    ),
+    explanation,
+  );
+  return {
+    show(choices, hasFindings) {
+      const current = measureById(choices.measure);
+      measure.set(choices.measure);
+      basis.set(choices.basis);
+      basis.element.hidden = current.kind !== 'rank';
+      asTable.set(choices.asTable);
+      for (const control of [smaller, larger]) control.set({ hidden: choices.asTable });
+      all.set({ hidden: choices.asTable, disabled: choices.zoom === null });
+      exports[0]!.set({ disabled: !hasFindings || choices.asTable });
+      for (const control of exports.slice(1)) control.set({ disabled: !hasFindings });
+      setText(explanation, current.explanation);
+    },
+  };
+}

@@ -1,0 +1,94 @@
+import type { PlanRequest } from '../../src/model/plan/plan.ts';
+import { linesField, numberField, select, slider } from '../ui/controls.ts';
+import { element, setText } from '../ui/dom.ts';
+import { BUDGETS, type BudgetKind, budgetKind, budgetOf, SPREADS, shownBudget, spreads } from './planState.ts';
+
+/** What the plan must meet, and how. */
+export function createPlanForm(
+  root: HTMLElement,
+  change: (edit: (request: PlanRequest) => PlanRequest) => void,
+): { show(request: PlanRequest, highestRank: number): void } {
+  let request: PlanRequest | null = null;
+  /** The last value of each kind, so that going back to one finds it as it was left. */
+  const last = new Map<string, number>();
+  const kindNow = () => budgetKind(request?.budget.kind ?? 'keep');
+  const setBudget = (shown: number) => change((old) => ({ ...old, budget: budgetOf(kindNow(), shown) }));
+  const kind = select('Budget', BUDGETS, (id) => {
+    const chosen = budgetKind(id as BudgetKind['id']);
+    change((old) => ({ ...old, budget: { kind: chosen.id, value: last.get(id) ?? chosen.first } }));
+  });
+  const value = numberField('Budget value', 0, 100, (shown) => {
+    if (shown !== null) setBudget(shown);
+  });
+  const unit = element('span', { class: 'faint unit' });
+  const range = slider(
+    'Budget',
+    (shown) => {
+      value.set(shown);
+      range.describe(`${shown} ${kindNow().unit}`);
+    },
+    setBudget,
+  );
+  const budgetHelp = element('p', { class: 'faint help' });
+  const spread = select('Spread', SPREADS, (id) =>
+    change((old) => ({ ...old, spread: SPREADS.find((one) => one.id === id)!.id })),
+  );
+  const spreadHelp = element('p', { class: 'faint help' });
+  const multiple = numberField('Ranks are multiples of', 1, 1024, (chosen) => {
+    if (chosen !== null) change((old) => ({ ...old, multiple: chosen }));
+  });
+  const factors = select(
+    'Factors',
+    [
+      { id: '2', label: 'Two: B A' },
+      { id: '3', label: 'Three: U S V' },
+    ],
+    (id) => change((old) => ({ ...old, factors: id === '3' ? 3 : 2 })),
+  );
+  const exclude = linesField('Matrices to keep dense, one pattern a line', '*.embed_tokens.*\n*.layers.0.*', (lines) =>
+    change((old) => ({ ...old, exclude: lines })),
+  );
+  const spreadRow = field('Spread', spread.element);
+  root.replaceChildren(
+    field('Budget', kind.element),
+    element('div', { class: 'budget' }, range.element, value.element, unit),
+    budgetHelp,
+    spreadRow,
+    spreadHelp,
+    element('div', { class: 'pair' }, field('Multiple of', multiple.element), field('Factors', factors.element)),
+    field('Keep dense', exclude.element),
+  );
+  return {
+    show(next, highestRank) {
+      request = next;
+      last.set(next.budget.kind, next.budget.value);
+      const current = kindNow();
+      const shown = shownBudget(next.budget);
+      const max = current.id === 'rank' ? Math.max(highestRank, shown) : current.max;
+      range.setRange(current.min, max, current.step);
+      value.setRange(current.min, max, current.step);
+      range.set(shown);
+      value.set(shown);
+      range.describe(`${shown} ${current.unit}`);
+      kind.set(current.id);
+      setText(unit, current.unit);
+      setText(budgetHelp, current.explanation);
+      spread.set(next.spread);
+      spreadRow.hidden = spreadHelp.hidden = !spreads(next.budget);
+      setText(spreadHelp, SPREADS.find(({ id }) => id === next.spread)?.explanation ?? '');
+      multiple.set(next.multiple);
+      factors.set(String(next.factors));
+      exclude.set(next.exclude);
+    },
+  };
+}
+
+/** A control under its name. The name is for the eye: each control carries its own for screen readers. */
+function field(name: string, control: HTMLElement): HTMLElement {
+  return element(
+    'div',
+    { class: 'field' },
+    element('span', { class: 'field-name', text: name, attributes: { 'aria-hidden': 'true' } }),
+    control,
+  );
+}

@@ -1,0 +1,115 @@
+import type { Plan, PlannedMatrix, PlanRequest } from '../../src/model/plan/plan.ts';
+import { textField } from '../ui/controls.ts';
+import { element, fill } from '../ui/dom.ts';
+import { formatPercent, formatShape, formatWhole } from '../ui/format.ts';
+import { filtered, overrideOf } from './planState.ts';
+
+interface MatricesHooks {
+  readonly override: (name: string, rank: number | null | undefined) => void;
+  readonly reveal: (name: string) => void;
+}
+
+const PAGE = 60;
+
+/** The plan matrix by matrix, each with its rank, what that costs, and a place to set another by hand. */
+export function createPlanMatrices(
+  root: HTMLElement,
+  hooks: MatricesHooks,
+): { show(plan: Plan, request: PlanRequest): void } {
+  const list = element('ul', { class: 'matrices' });
+  const more = element('button', { class: 'link', attributes: { type: 'button' }, on: { click: () => showMore() } });
+  const none = element('p', { class: 'faint', text: 'No matrix has such a name.' });
+  let filter = '';
+  let limit = PAGE;
+  let current: { plan: Plan; request: PlanRequest } | null = null;
+  const search = textField('Filter matrices by name', 'Filter by name', (text) => {
+    filter = text;
+    limit = PAGE;
+    draw();
+  });
+  fill(root, search, list, none, more);
+  const showMore = () => {
+    limit += PAGE;
+    draw();
+  };
+  const draw = () => {
+    if (!current) return;
+    const { plan, request } = current;
+    const rows = filtered(plan, filter);
+    // A list that is built anew takes the focus away from whoever walks through its fields.
+    const active =
+      document.activeElement instanceof HTMLElement && list.contains(document.activeElement)
+        ? document.activeElement
+        : null;
+    const focus = active && { name: active.closest('li')?.dataset.name, role: active.dataset.role };
+    list.replaceChildren(...rows.slice(0, limit).map((matrix) => rowOf(matrix, request, hooks)));
+    none.hidden = rows.length > 0;
+    more.hidden = rows.length <= limit;
+    more.textContent = `Show more of ${formatWhole(rows.length)}`;
+    if (!focus) return;
+    const row = [...list.children].find((one) => (one as HTMLElement).dataset.name === focus.name);
+    row?.querySelector<HTMLElement>(`[data-role="${focus.role}"]`)?.focus();
+  };
+  return {
+    show(plan, request) {
+      current = { plan, request };
+      draw();
+    },
+  };
+}
+
+function rowOf(matrix: PlannedMatrix, request: PlanRequest, hooks: MatricesHooks): HTMLElement {
+  const { name, shape, rank, reason, parametersBefore, parametersAfter, error } = matrix;
+  const own = overrideOf(request, name);
+  const facts =
+    rank === null
+      ? `dense${reason ? `: ${reason}` : ''}`
+      : `${formatPercent(parametersAfter / parametersBefore)} of the parameters, error ${formatPercent(error)}`;
+  const field = element('input', {
+    class: 'number',
+    attributes: {
+      type: 'number',
+      min: '1',
+      max: String(Math.min(...shape)),
+      placeholder: rank === null ? 'dense' : String(rank),
+      'aria-label': `Rank of ${name}`,
+      title: 'Rank set by hand; empty leaves it to the plan',
+    },
+  });
+  field.dataset.role = 'rank';
+  if (typeof own === 'number') field.value = String(own);
+  field.addEventListener('change', () => {
+    const value = Math.round(field.valueAsNumber);
+    hooks.override(name, Number.isFinite(value) ? Math.min(Math.min(...shape), Math.max(1, value)) : undefined);
+  });
+  const dense = element('button', {
+    class: 'toggle',
+    text: 'Dense',
+    attributes: { type: 'button', 'aria-pressed': String(own === null), 'aria-label': `Keep ${name} dense` },
+    on: { click: () => hooks.override(name, own === null ? undefined : null) },
+  });
+  dense.dataset.role = 'dense';
+  const link = element('button', {
+    class: 'link name',
+    text: name,
+    attributes: { type: 'button', title: `${name}\nShow it in the heatmap` },
+    on: { click: () => hooks.reveal(name) },
+  });
+  link.dataset.role = 'name';
+  const row = element(
+    'li',
+    { class: own === undefined ? '' : 'own' },
+    link,
+    element(
+      'div',
+      { class: 'matrix-line' },
+      element('span', { class: 'faint', text: formatShape(shape) }),
+      element('span', { class: 'spring' }),
+      field,
+      dense,
+    ),
+    element('div', { class: 'faint facts-line', text: facts }),
+  );
+  row.dataset.name = name;
+  return row;
+}

@@ -1,0 +1,137 @@
+import '../ui/base.css';
+import './plan.css';
+import { RankscopeError } from '../../src/base/errors.ts';
+import type { Plan, PlanRequest } from '../../src/model/plan/plan.ts';
+import type { PlanCalls, PlanSnapshot } from '../../src/protocol/page.ts';
+import { button, progressRing, select } from '../ui/controls.ts';
+import { element, fill, perFrame, setText } from '../ui/dom.ts';
+import { errorNotice } from '../ui/header.ts';
+import { connectHost } from '../ui/link.ts';
+import { createPlanForm } from './form.ts';
+import { createPlanMatrices } from './matrices.ts';
+import { withOverride } from './planState.ts';
+import { showTotals } from './totals.ts';
+
+const link = connectHost<PlanCalls, Partial<PlanSnapshot>>();
+let snapshot: PlanSnapshot | null = null;
+/** The last plan that was computed: it stays in view, pale, until the next one is there. */
+let lastPlan: Plan | null = null;
+
+const checkpoint = select('Checkpoint', [], (path) => tell(link.call('choose', { path })));
+const undo = button({ label: 'Undo', onClick: () => tell(link.call('undo')) });
+const apply = button({ label: 'Apply…', appearance: 'primary', onClick: () => tell(link.call('apply')) });
+const savePlan = button({ label: 'Save plan…', onClick: () => tell(link.call('savePlan')) });
+const busyText = element('span', { attributes: { role: 'status' } });
+const roots = {
+  empty: element('p', {
+    class: 'empty',
+    text: 'Open a checkpoint with “Analyze Weight Ranks” in the Explorer’s menu, and plan its ranks here.',
+  }),
+  form: element('section', { class: 'form', attributes: { 'aria-label': 'Budget' } }),
+  notice: element('div'),
+  busy: element('div', { class: 'busy' }, progressRing('Planning'), busyText),
+  totals: element('section', { class: 'totals', attributes: { 'aria-label': 'Totals' } }),
+  caution: element('p', {
+    class: 'notice',
+    text:
+      'This error is measured on the weights alone, and it can mislead: a small one may still change what the model says. ' +
+      'Check the perplexity of the result before you rely on it.',
+  }),
+  untrusted: element('p', {
+    class: 'notice',
+    text: 'This workspace is not trusted: a plan can be looked at, and nothing is written.',
+  }),
+  matrices: element('section', { attributes: { 'aria-label': 'Matrices of the plan' } }),
+};
+const form = createPlanForm(roots.form, change);
+const matrices = createPlanMatrices(roots.matrices, {
+  override: (name, rank) => change((request) => withOverride(request, name, rank)),
+  reveal: (name) => tell(link.call('reveal', { name })),
+});
+const content = element(
+  'main',
+  { class: 'plan' },
+  element('h1', { class: 'visually-hidden', text: 'Rank plan' }),
+  checkpoint.element,
+  roots.form,
+  element('div', { class: 'buttons' }, apply.element, savePlan.element, undo.element),
+  roots.untrusted,
+  roots.notice,
+  roots.busy,
+  roots.totals,
+  roots.caution,
+  roots.matrices,
+);
+document.getElementById('app')!.replaceChildren(roots.empty, content);
+roots.empty.hidden = content.hidden = true;
+
+const redraw = perFrame(draw);
+link.onUpdate((update) => {
+  if (snapshot) take({ ...snapshot, ...staleWithout(update), ...update });
+});
+tell(link.call('ready').then(take));
+
+/** Another checkpoint's plan says nothing of this one; a new request makes the plan at hand an old one. */
+function staleWithout(update: Partial<PlanSnapshot>): Partial<PlanSnapshot> {
+  if ('current' in update && update.current !== snapshot?.current) lastPlan = null;
+  return update.request && !('plan' in update) ? { plan: null } : {};
+}
+
+function take(next: PlanSnapshot): void {
+  snapshot = next;
+  if (next.plan) lastPlan = next.plan;
+  redraw();
+}
+
+function draw(): void {
+  if (!snapshot) return;
+  const { checkpoints, current, request, plan, error, busy, canUndo, canWrite } = snapshot;
+  roots.empty.hidden = checkpoints.length > 0;
+  content.hidden = checkpoints.length === 0;
+  checkpoint.setOptions(checkpoints.map(({ path, name }) => ({ id: path, label: name })));
+  checkpoint.set(current ?? '');
+  checkpoint.element.title = current ?? '';
+  form.show(request, highestRank(lastPlan));
+  undo.set({ disabled: !canUndo });
+  apply.set({ disabled: !canWrite || !plan });
+  savePlan.set({ disabled: !canWrite || !plan });
+  roots.untrusted.hidden = canWrite;
+  fill(roots.notice, error ? errorNotice(error) : null);
+  roots.busy.hidden = busy === null;
+  setText(busyText, busy ?? '');
+  const shown = plan ?? lastPlan;
+  for (const part of [roots.totals, roots.caution, roots.matrices]) part.hidden = shown === null;
+  content.classList.toggle('stale', plan === null);
+  if (!shown) return;
+  showTotals(roots.totals, shown);
+  matrices.show(shown, request);
+}
+
+/** Sends the request as `edit` leaves it; shown at once, so that the next edit builds on it. */
+function change(edit: (request: PlanRequest) => PlanRequest): void {
+  if (!snapshot) return;
+  const request = edit(snapshot.request);
+  snapshot = { ...snapshot, request };
+  redraw();
+  tell(link.call('change', request));
+}
+
+/** The highest rank that any matrix could be cut to with a saving: the end of the slider for one rank everywhere. */
+function highestRank(plan: Plan | null): number {
+  const limits = plan?.matrices.map(({ shape: [m, n] }) => Math.floor((m * n) / (m + n))) ?? [];
+  return limits.reduce((most, limit) => Math.max(most, limit), 1);
+}
+
+function tell(call: Promise<unknown>): void {
+  call.catch((error: unknown) => {
+    const data =
+      error instanceof RankscopeError
+        ? error.data()
+        : { code: 'engine' as const, subject: 'Rankscope', found: String(error), remedy: '' };
+    if (snapshot) take({ ...snapshot, error: data });
+    else {
+      content.hidden = false;
+      fill(content, errorNotice(data));
+    }
+  });
+}

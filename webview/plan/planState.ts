@@ -1,0 +1,86 @@
+import type { Budget, Plan, PlannedMatrix, PlanRequest, Spread } from '../../src/model/plan/plan.ts';
+
+/** How one kind of budget is written and moved: `scale` times the request's value is what the person sees. */
+export interface BudgetKind {
+  readonly id: Budget['kind'];
+  readonly label: string;
+  readonly explanation: string;
+  readonly unit: string;
+  readonly scale: number;
+  readonly min: number;
+  readonly max: number;
+  readonly step: number;
+  /** What the slider starts at when this kind is chosen for the first time. */
+  readonly first: number;
+}
+
+export const BUDGETS: readonly BudgetKind[] = [
+  {
+    id: 'keep',
+    label: 'Parameters kept',
+    explanation: 'Share of the planned matrices’ parameters that stays.',
+    ...{ unit: '%', scale: 100, min: 1, max: 100, step: 1, first: 0.6 },
+  },
+  {
+    id: 'error',
+    label: 'Error allowed',
+    explanation: 'Relative error of all planned weights together.',
+    ...{ unit: '%', scale: 100, min: 0, max: 90, step: 0.5, first: 0.1 },
+  },
+  {
+    id: 'energy',
+    label: 'Energy kept',
+    explanation: 'Share of the squared singular values that each matrix keeps.',
+    ...{ unit: '%', scale: 100, min: 10, max: 100, step: 0.1, first: 0.95 },
+  },
+  {
+    id: 'rank',
+    label: 'Same rank',
+    explanation: 'One rank for every matrix.',
+    ...{ unit: '', scale: 1, min: 1, max: 1024, step: 1, first: 64 },
+  },
+];
+
+export const SPREADS: readonly { readonly id: Spread; readonly label: string; readonly explanation: string }[] = [
+  { id: 'optimal', label: 'Optimal', explanation: 'Where each parameter removes the most error.' },
+  { id: 'uniform', label: 'Uniform', explanation: 'The same ratio of parameters everywhere.' },
+  { id: 'energy', label: 'By energy', explanation: 'The same share of energy everywhere.' },
+];
+
+export function budgetKind(id: Budget['kind']): BudgetKind {
+  return BUDGETS.find((kind) => kind.id === id)!;
+}
+
+/** Whether the spread matters: with one rank, or one energy, everywhere there is nothing to spread. */
+export function spreads({ kind }: Budget): boolean {
+  return kind === 'keep' || kind === 'error';
+}
+
+/** The value the slider shows for `budget`, and back. */
+export function shownBudget({ kind, value }: Budget): number {
+  return Number((value * budgetKind(kind).scale).toPrecision(12));
+}
+
+export function budgetOf(kind: BudgetKind, shown: number): Budget {
+  const highest = kind.id === 'error' ? 0.999 : Number.POSITIVE_INFINITY;
+  return { kind: kind.id, value: Math.min(highest, Number((shown / kind.scale).toPrecision(12))) };
+}
+
+/** `request` with the rank of `name` set by hand, kept dense (null), or left to the plan again (undefined). */
+export function withOverride(request: PlanRequest, name: string, rank: number | null | undefined): PlanRequest {
+  const entries = Object.entries(request.overrides).filter(([other]) => other !== name);
+  if (rank !== undefined) entries.push([name, rank]);
+  return { ...request, overrides: Object.fromEntries(entries) };
+}
+
+/** The rank set by hand: null keeps the matrix dense, undefined leaves it to the plan. */
+export function overrideOf(request: PlanRequest, name: string): number | null | undefined {
+  return Object.hasOwn(request.overrides, name) ? request.overrides[name] : undefined;
+}
+
+/** The matrices whose names contain every word of `filter`. */
+export function filtered(plan: Plan, filter: string): readonly PlannedMatrix[] {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return plan.matrices;
+  return plan.matrices.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
+}

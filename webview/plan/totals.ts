@@ -1,0 +1,46 @@
+import type { Plan } from '../../src/model/plan/plan.ts';
+import { element, fill } from '../ui/dom.ts';
+import { formatBytes, formatCount, formatPercent, formatWhole } from '../ui/format.ts';
+
+/** What the plan comes to, before and after. */
+export function showTotals(root: HTMLElement, plan: Plan): void {
+  const { parametersBefore, parametersAfter, bytesBefore, bytesAfter, error } = plan.totals;
+  const cut = plan.matrices.filter(({ rank }) => rank !== null).length;
+  const kept = parametersBefore > 0 ? parametersAfter / parametersBefore : 1;
+  const bar = element('div', { class: 'kept-bar', attributes: { 'aria-hidden': 'true' } }, element('div'));
+  (bar.firstElementChild as HTMLElement).style.width = `${Math.min(100, kept * 100)}%`;
+  const row = (name: string, before: string, after: string) =>
+    element(
+      'tr',
+      {},
+      element('th', { text: name, attributes: { scope: 'row' } }),
+      element('td', { class: 'numeric', text: before }),
+      element('td', { class: 'numeric', text: after }),
+    );
+  fill(
+    root,
+    element('p', { class: 'headline' }, element('strong', { text: formatPercent(kept) }), ' of the parameters'),
+    bar,
+    element(
+      'table',
+      {},
+      element('caption', { class: 'visually-hidden', text: 'Totals before and after' }),
+      element('thead', {}, element('tr', {}, element('td'), headCell('before'), headCell('after'))),
+      element(
+        'tbody',
+        {},
+        row('Parameters', formatCount(parametersBefore), formatCount(parametersAfter)),
+        row('Bytes', formatBytes(bytesBefore), formatBytes(bytesAfter)),
+        row('Weight error', '', formatPercent(error)),
+      ),
+    ),
+    element('p', {
+      class: 'faint',
+      text: `${formatWhole(cut)} of ${formatWhole(plan.matrices.length)} matrices are cut, the others stay dense.`,
+    }),
+  );
+}
+
+function headCell(text: string): HTMLElement {
+  return element('th', { class: 'numeric', text, attributes: { scope: 'col' } });
+}

@@ -1,0 +1,85 @@
+import { type Analysis, ENERGY_LEVELS, type MatrixFinding } from '../../src/model/findings.ts';
+import type { Model } from './state.ts';
+
+/** The findings as the object that `rankscope analyze --json` prints; null before there is anything to say. */
+export function analysisOf(model: Model): Analysis | null {
+  const { checkpoint, engine, layout, findings } = model;
+  if (!checkpoint || !engine || findings.size === 0) return null;
+  const { path, format, parameters, bytes, tensors, ties } = checkpoint;
+  return {
+    format: 'rankscope.analysis/1',
+    checkpoint: { path, format, parameters, bytes, tensors: tensors.length },
+    engine,
+    matrices: layout.matrices.flatMap(({ name }) => findings.get(name) ?? []),
+    ties,
+    skipped: [...model.skipped].map(([name, reason]) => ({ name, reason })),
+  };
+}
+
+type Cell = string | number | null;
+
+const COLUMNS: readonly (readonly [string, (finding: MatrixFinding) => Cell])[] = [
+  ['name', (finding) => finding.name],
+  ['layer', (finding) => finding.layer],
+  ['module', (finding) => finding.module],
+  ['m', (finding) => finding.shape[0]],
+  ['n', (finding) => finding.shape[1]],
+  ['dtype', (finding) => finding.dtype],
+  ['provenance', (finding) => finding.provenance],
+  ['effectiveRank', (finding) => finding.effectiveRank],
+  ['effectiveRankEnergy', (finding) => finding.effectiveRankEnergy],
+  ['stableRank', (finding) => finding.stableRank],
+  ['participationRatio', (finding) => finding.participationRatio],
+  ['numericalRank', (finding) => finding.numericalRank],
+  ['noiseRank', (finding) => finding.noiseRank],
+  ['noiseDeviation', (finding) => finding.noiseDeviation],
+  ['noiseEdge', (finding) => finding.noiseEdge],
+  ['quantizationRank', (finding) => finding.quantizationRank ?? null],
+  ['quantizationDeviation', (finding) => finding.quantizationDeviation ?? null],
+  ['quantizationEdge', (finding) => finding.quantizationEdge ?? null],
+  ['optimalThresholdRank', (finding) => finding.optimalThresholdRank],
+  ...ENERGY_LEVELS.map(
+    (level) => [`energyRank${level}`, (finding: MatrixFinding) => finding.energyRanks[level]] as const,
+  ),
+  ['breakEvenRank', (finding) => finding.breakEvenRank],
+  ['alpha', (finding) => finding.alpha],
+  ['alphaDistance', (finding) => finding.alphaDistance],
+  ['frobeniusNorm', (finding) => finding.frobeniusNorm],
+  ['spectralNorm', (finding) => finding.spectralNorm],
+  ['adapterRank', (finding) => finding.adapter?.rank ?? null],
+  ['adapterScale', (finding) => finding.adapter?.scale ?? null],
+  ['seconds', (finding) => finding.seconds],
+];
+
+/** The findings as comma-separated values (RFC 4180), one line per matrix. */
+export function findingsCsv(findings: readonly MatrixFinding[]): string {
+  const lines = [COLUMNS.map(([head]) => head), ...findings.map((finding) => COLUMNS.map(([, cell]) => cell(finding)))];
+  return csvText(lines);
+}
+
+/** Lines of cells as comma-separated values. */
+export function csvText(lines: readonly (readonly Cell[])[]): string {
+  return lines.map((line) => `${line.map(csvCell).join(',')}\r\n`).join('');
+}
+
+/** A spectrum as comma-separated values. */
+export function spectrumCsv(singularValues: readonly number[]): string {
+  return `index,singularValue\r\n${singularValues.map((value, index) => `${index + 1},${value}\r\n`).join('')}`;
+}
+
+/**
+ * Names come from a file nobody vouches for, and a spreadsheet runs what begins like a formula: such names get a leading
+ * apostrophe, which spreadsheets take for "this is text".
+ */
+function csvCell(cell: Cell): string {
+  if (cell === null) return '';
+  if (typeof cell === 'number') return String(cell);
+  const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** `model.safetensors` and `ranks.csv` give `model.ranks.csv`: a file name that says where it came from. */
+export function exportName(path: string, ending: string): string {
+  const base = path.split(/[\\/]/).filter(Boolean).at(-1) ?? 'checkpoint';
+  return `${base.replace(/\.[a-z0-9]+$/i, '').replace(/[^\w.-]+/g, '_') || 'checkpoint'}.${ending}`;
+}

@@ -1,0 +1,141 @@
+import type { MatrixFinding } from '../../src/model/findings.ts';
+import type { InspectorSnapshot, InspectorUpdate } from '../../src/protocol/page.ts';
+import type { MatrixView } from '../../src/protocol/service.ts';
+import { buildLayout, type Layout } from './grid.ts';
+import { BASES, type Basis, MEASURES } from './measures.ts';
+
+/** What the person chose on the page: small, plain, and kept over reloads. */
+export interface Choices {
+  readonly selected: string | null;
+  readonly measure: string;
+  readonly basis: Basis;
+  readonly asTable: boolean;
+  /** The visible part of the layer grid in cells; null shows all of it. */
+  readonly zoom: Zoom | null;
+  readonly logRank: boolean;
+  readonly spectrumAsTable: boolean;
+  /** Slider positions by tensor name, for the last matrices that were looked at. */
+  readonly sliders: Readonly<Record<string, number>>;
+}
+
+export interface Zoom {
+  readonly x: readonly [number, number];
+  readonly y: readonly [number, number];
+}
+
+export const FIRST_CHOICES: Choices = {
+  selected: null,
+  measure: 'effectiveRank',
+  basis: 'full',
+  asTable: false,
+  zoom: null,
+  logRank: false,
+  spectrumAsTable: false,
+  sliders: {},
+};
+
+/** Everything the page knows: what the host told it, and how that is laid out. */
+export interface Model extends Omit<InspectorSnapshot, 'findings' | 'skipped'> {
+  readonly layout: Layout;
+  readonly findings: ReadonlyMap<string, MatrixFinding>;
+  readonly skipped: ReadonlyMap<string, string>;
+}
+
+/** What a change touched, so that only the views of it are drawn again. */
+export type Part = 'checkpoint' | 'run' | 'findings' | 'ranks' | 'selected';
+
+export function modelOf(snapshot: InspectorSnapshot): Model {
+  return {
+    ...snapshot,
+    layout: buildLayout(snapshot.checkpoint?.matrices ?? []),
+    findings: new Map(snapshot.findings.map((finding) => [finding.name, finding])),
+    skipped: new Map([
+      ...skippedAtOpening(snapshot.checkpoint),
+      ...snapshot.skipped.map(({ name, reason }) => [name, reason] as const),
+    ]),
+  };
+}
+
+/**
+ * The model after `update`, and what changed. The maps of a running analysis are added to in place, since copying 100,000 findings for
+ * each new one would take longer than drawing them.
+ */
+export function updated(model: Model, update: InspectorUpdate): { model: Model; changed: ReadonlySet<Part> } {
+  const changed = new Set<Part>();
+  const { findings: newFindings = [], skipped: newlySkipped = [], ...rest } = update;
+  const reopened = update.checkpoint === undefined ? model : reopen(model, update.checkpoint);
+  const findings = reopened.findings as Map<string, MatrixFinding>;
+  const skipped = reopened.skipped as Map<string, string>;
+  for (const finding of newFindings) findings.set(finding.name, finding);
+  for (const { name, reason } of newlySkipped) skipped.set(name, reason);
+  if (update.checkpoint !== undefined) changed.add('checkpoint');
+  if (newFindings.length > 0 || newlySkipped.length > 0) changed.add('findings');
+  if (update.run || update.engine || 'error' in update) changed.add('run');
+  if (update.ranks) changed.add('ranks');
+  if (update.selected) changed.add('selected');
+  return { model: { ...reopened, ...rest }, changed };
+}
+
+/**
+ * The model of a checkpoint that was read again. What is known of its matrices holds as long as they are the same; a host that found
+ * another content loads the page anew. The layout stays where no matrix came or went, so that nothing moves under the pointer.
+ */
+function reopen(model: Model, checkpoint: InspectorSnapshot['checkpoint']): Model {
+  const matrices = checkpoint?.matrices ?? [];
+  const before = model.checkpoint?.matrices ?? [];
+  if (matrices.length === before.length && matrices.every((matrix, index) => isSame(matrix, before[index]!))) {
+    return { ...model, skipped: new Map([...model.skipped, ...skippedAtOpening(checkpoint)]) };
+  }
+  const kept = matrices.flatMap(({ name, shape }) => {
+    const finding = model.findings.get(name);
+    return finding && String(finding.shape) === String(shape) ? [[name, finding] as const] : [];
+  });
+  return {
+    ...model,
+    layout: buildLayout(matrices),
+    findings: new Map(kept),
+    skipped: new Map(skippedAtOpening(checkpoint)),
+  };
+}
+
+function isSame(a: MatrixView, b: MatrixView): boolean {
+  return a.name === b.name && a.layer === b.layer && a.module === b.module && String(a.shape) === String(b.shape);
+}
+
+const SLIDERS_KEPT = 200;
+
+/** `choices` with the slider of `name` at `rank`; only the latest are kept. */
+export function withSlider(choices: Choices, name: string, rank: number): Choices {
+  const { [name]: _, ...others } = choices.sliders;
+  const entries = Object.entries(others).slice(-(SLIDERS_KEPT - 1));
+  return { ...choices, sliders: Object.fromEntries([...entries, [name, rank]]) };
+}
+
+/** Choices as they were kept, each checked: an older version of the page, or nobody, may have written them. */
+export function restoreChoices(kept: unknown): Choices {
+  if (typeof kept !== 'object' || kept === null) return FIRST_CHOICES;
+  const old = kept as Partial<Record<keyof Choices, unknown>>;
+  const sliders = Object.entries(typeof old.sliders === 'object' && old.sliders ? old.sliders : {}).filter(([, rank]) =>
+    Number.isInteger(rank),
+  );
+  return {
+    selected: typeof old.selected === 'string' ? old.selected : null,
+    measure: MEASURES.find(({ id }) => id === old.measure)?.id ?? FIRST_CHOICES.measure,
+    basis: BASES.find(({ id }) => id === old.basis)?.id ?? FIRST_CHOICES.basis,
+    asTable: old.asTable === true,
+    zoom: isZoom(old.zoom) ? old.zoom : null,
+    logRank: old.logRank === true,
+    spectrumAsTable: old.spectrumAsTable === true,
+    sliders: Object.fromEntries(sliders) as Record<string, number>,
+  };
+}
+
+function isZoom(value: unknown): value is Zoom {
+  const isRange = (range: unknown) =>
+    Array.isArray(range) && range.length === 2 && range.every(Number.isFinite) && range[0] < range[1];
+  return typeof value === 'object' && value !== null && isRange((value as Zoom).x) && isRange((value as Zoom).y);
+}
+
+function skippedAtOpening(checkpoint: InspectorSnapshot['checkpoint']): (readonly [string, string])[] {
+  return (checkpoint?.skipped ?? []).map(({ name, reason }) => [name, reason]);
+}
