@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { posix } from 'node:path';
 
 /** What each folder may import; `node` stands for Node's own modules. src/README.md has the picture. */
 const ARROWS: Record<string, readonly string[]> = {
@@ -53,7 +53,7 @@ const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^']+)'
 function importsOf(file: string) {
   return [...readFileSync(file, 'utf8').matchAll(IMPORT)].map((match) => {
     const name = match[2] ?? match[3] ?? '';
-    const target = name.startsWith('.') ? path.posix.normalize(path.posix.join(path.posix.dirname(file), name)) : name;
+    const target = name.startsWith('.') ? posix.normalize(posix.join(posix.dirname(file), name)) : name;
     return { target: target.startsWith('node:') ? 'node' : target, typeOnly: match[1] !== undefined };
   });
 }

@@ -14,13 +14,13 @@
 // counted as such. RANKSCOPE_CHECKPOINTS names the folder of real checkpoints (default ../shared/checkpoints). CHROMIUM names a browser.
 import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import path from 'node:path';
+import { resolve as absolute, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-process.chdir(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
+process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const OUTPUT = 'test-output';
 const TSX = ['--import', 'tsx'];
-const bin = (name, file) => [process.execPath, path.join('node_modules', name, file)];
+const bin = (name, file) => [process.execPath, join('node_modules', name, file)];
 
 /** No suite takes half of this; one that hangs must not hang the whole run. */
 const LIMIT_MINUTES = 12;
@@ -109,7 +109,7 @@ function run(suite, [command, ...parameters], environment = {}) {
 
 /** A suite of mocha in plain Node; its failure, its crash and its emptiness all fail. */
 async function mocha(suite, files, environment = {}) {
-  const results = path.resolve(OUTPUT, `${suite}.json`);
+  const results = absolute(OUTPUT, `${suite}.json`);
   rmSync(results, { force: true });
   const command = [...bin('mocha', 'bin/mocha.js'), '--reporter', './test/host/reporter.ts', ...extra, ...files];
   const problem = await run(suite, command, { RANKSCOPE_TEST_RESULTS: results, ...environment });
@@ -117,7 +117,7 @@ async function mocha(suite, files, environment = {}) {
 }
 
 async function integration(suite, release) {
-  const results = path.resolve(OUTPUT, `${suite}.json`);
+  const results = absolute(OUTPUT, `${suite}.json`);
   rmSync(results, { force: true });
   const command = [process.execPath, ...TSX, 'test/host/integration.ts', release, ...extra];
   return counted(suite, results, await run(suite, command, { RANKSCOPE_TEST_RESULTS: results }));

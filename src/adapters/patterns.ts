@@ -56,71 +56,71 @@ const CLASSES: Readonly<Record<string, (letter: string) => boolean>> = {
 };
 
 class Parser {
-  #at = 0;
+  private at = 0;
 
   constructor(private readonly text: string) {}
 
   get atEnd(): boolean {
-    return this.#at >= this.text.length;
+    return this.at >= this.text.length;
   }
 
   alternatives(): Token[][] | undefined {
     const all: Token[][] = [];
     do {
-      const one = this.#sequence();
+      const one = this.sequence();
       if (!one) return undefined;
       all.push(...one);
       if (all.length > MOST_SEQUENCES) return undefined;
-    } while (this.#take('|'));
+    } while (this.take('|'));
     return all;
   }
 
-  #sequence(): Token[][] | undefined {
+  private sequence(): Token[][] | undefined {
     let sequences: Token[][] = [[]];
-    while (!this.atEnd && this.#peek() !== '|' && this.#peek() !== ')') {
-      const next = this.#take('(') ? this.#group() : this.#single();
+    while (!this.atEnd && this.peek() !== '|' && this.peek() !== ')') {
+      const next = this.take('(') ? this.group() : this.single();
       if (!next || next.length * sequences.length > MOST_SEQUENCES) return undefined;
       sequences = sequences.flatMap((before) => next.map((after) => [...before, ...after]));
     }
     return sequences;
   }
 
-  #group(): Token[][] | undefined {
-    if (this.#take('?') && !this.#take(':')) return undefined;
+  private group(): Token[][] | undefined {
+    if (this.take('?') && !this.take(':')) return undefined;
     const inner = this.alternatives();
-    if (!inner || !this.#take(')')) return undefined;
+    if (!inner || !this.take(')')) return undefined;
     // A repeated group is more than is followed here.
-    return '*+{'.includes(this.#peek() || ' ') ? undefined : this.#take('?') ? [...inner, []] : inner;
+    return '*+{'.includes(this.peek() || ' ') ? undefined : this.take('?') ? [...inner, []] : inner;
   }
 
-  #single(): Token[][] | undefined {
-    if (this.#take('^')) return [[BEGIN]];
-    if (this.#take('$')) return this.atEnd || this.#peek() === ')' || this.#peek() === '|' ? [[]] : undefined;
-    const accepts = this.#letter();
+  private single(): Token[][] | undefined {
+    if (this.take('^')) return [[BEGIN]];
+    if (this.take('$')) return this.atEnd || this.peek() === ')' || this.peek() === '|' ? [[]] : undefined;
+    const accepts = this.letter();
     if (!accepts) return undefined;
-    const sign = '*+?'.includes(this.#peek() || ' ') ? this.text[this.#at++] : '';
+    const sign = '*+?'.includes(this.peek() || ' ') ? this.text[this.at++] : '';
     // A lazy quantifier fits the same names.
-    if (sign) this.#take('?');
-    if (this.#peek() === '{' || '*+'.includes(this.#peek() || ' ')) return undefined;
+    if (sign) this.take('?');
+    if (this.peek() === '{' || '*+'.includes(this.peek() || ' ')) return undefined;
     return [[{ accepts, optional: sign === '*' || sign === '?', repeats: sign === '*' || sign === '+' }]];
   }
 
-  #letter(): Token['accepts'] | undefined {
-    const letter = this.text[this.#at++]!;
+  private letter(): Token['accepts'] | undefined {
+    const letter = this.text[this.at++]!;
     if (letter === '.') return () => true;
-    if (letter === '[') return this.#class();
+    if (letter === '[') return this.class();
     if ('*+?{}]'.includes(letter)) return undefined;
     if (letter !== '\\') return (other) => other === letter;
-    const escaped = this.text[this.#at++];
+    const escaped = this.text[this.at++];
     if (escaped === undefined) return undefined;
     return CLASSES[escaped] ?? (/[A-Za-z0-9]/.test(escaped) ? undefined : (other) => other === escaped);
   }
 
-  #class(): Token['accepts'] | undefined {
-    const end = this.text.indexOf(']', this.#at + 1);
+  private class(): Token['accepts'] | undefined {
+    const end = this.text.indexOf(']', this.at + 1);
     if (end < 0) return undefined;
-    const inside = this.text.slice(this.#at, end);
-    this.#at = end + 1;
+    const inside = this.text.slice(this.at, end);
+    this.at = end + 1;
     if (inside.includes('\\') || inside.includes('[')) return undefined;
     const inverted = inside.startsWith('^');
     const body = inverted ? inside.slice(1) : inside;
@@ -133,13 +133,13 @@ class Parser {
     return (letter) => ranges.some(([low, high]) => letter >= low && letter <= high) !== inverted;
   }
 
-  #peek(): string {
-    return this.text[this.#at] ?? '';
+  private peek(): string {
+    return this.text[this.at] ?? '';
   }
 
-  #take(letter: string): boolean {
-    if (this.#peek() !== letter) return false;
-    this.#at++;
+  private take(letter: string): boolean {
+    if (this.peek() !== letter) return false;
+    this.at++;
     return true;
   }
 }

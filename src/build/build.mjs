@@ -2,7 +2,7 @@
 //   node src/build/build.mjs [--watch] [--minify]
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync } from 'node:fs';
-import path from 'node:path';
+import { resolve } from 'node:path';
 import esbuild from 'esbuild';
 
 const watch = process.argv.includes('--watch');
@@ -30,7 +30,7 @@ const bundles = [
     entryPoints: { extension: 'src/vscode/extension.ts', codeWorker: 'src/code/worker.ts' },
     outExtension: { '.js': '.cjs' },
     // The parser's ES module asks import.meta for its place, which a CommonJS bundle does not have.
-    alias: { 'web-tree-sitter': path.resolve('node_modules/web-tree-sitter/web-tree-sitter.cjs') },
+    alias: { 'web-tree-sitter': resolve('node_modules/web-tree-sitter/web-tree-sitter.cjs') },
   },
   {
     ...node,

@@ -1,5 +1,5 @@
 import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 
 /** Packages with native parts: they cannot be bundled, so their needed files travel in dist/node_modules, where Node finds them. */
 const CARRIED: Readonly<Record<string, (target: string) => readonly string[]>> = {
@@ -21,9 +21,9 @@ export function carryPackages(target: string): void {
   for (const [name, filesFor] of Object.entries(CARRIED)) {
     if (!(name in dependencies) && !(name in optionalDependencies)) continue;
     for (const file of filesFor(target)) {
-      const source = path.join('node_modules', name, file);
+      const source = join('node_modules', name, file);
       if (!existsSync(source)) throw new Error(`${source} is missing; run npm ci`);
-      cpSync(source, path.join('dist/node_modules', name, file), { recursive: true });
+      cpSync(source, join('dist/node_modules', name, file), { recursive: true });
     }
   }
 }

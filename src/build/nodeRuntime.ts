@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** The Node line that runs the engine process, as the npm packages `node-<platform>-<arch>` carry it. */
 const NODE_LINE = '24';
@@ -26,12 +26,12 @@ export function nodeRuntime(target = thisTarget): string {
   const name = NODE_PACKAGES[target];
   if (name === undefined)
     throw new Error(`No Node is published for ${target}; known targets: ${Object.keys(NODE_PACKAGES).join(', ')}`);
-  const home = path.resolve('.vscode-host', `node-${NODE_LINE}-${target}`);
+  const home = resolve('.vscode-host', `node-${NODE_LINE}-${target}`);
   installOnce(home, (folder) => {
     // --force: the package declares its own platform, and npm would refuse another one's.
     npm(['install', '--force', '--ignore-scripts', '--no-save', `${name}@${NODE_LINE}`], folder);
   });
-  return path.join(home, 'node_modules', name);
+  return join(home, 'node_modules', name);
 }
 
 /** Fills `folder` once: what is half done is thrown away, and two processes at it do not see each other's half. */
@@ -40,7 +40,7 @@ export function installOnce(folder: string, fill: (folder: string) => void): voi
   const partial = `${folder}.partial-${process.pid}`;
   mkdirSync(partial, { recursive: true });
   // The name keeps npm from walking up to the project's own package.json.
-  writeFileSync(path.join(partial, 'package.json'), '{ "name": "rankscope-host", "private": true }\n');
+  writeFileSync(join(partial, 'package.json'), '{ "name": "rankscope-host", "private": true }\n');
   try {
     fill(partial);
     renameSync(partial, folder);

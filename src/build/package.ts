@@ -3,7 +3,7 @@
 //   npm run package:light     without Node: the extension then takes one it finds
 import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, readFileSync, rmSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createVSIX } from '@vscode/vsce';
 import { carryPackages } from './carried.ts';
@@ -34,9 +34,9 @@ function copyNode(target: string): void {
   const from = nodeRuntime(target);
   const windows = target.startsWith('win32');
   const executable = windows ? 'dist/node/node.exe' : 'dist/node/bin/node';
-  cpSync(path.join(from, 'bin', windows ? 'node.exe' : 'node'), executable);
+  cpSync(join(from, 'bin', windows ? 'node.exe' : 'node'), executable);
   // The Windows packages carry no licence file; it is one text.
-  cpSync(path.join(nodeRuntime('linux-x64'), 'LICENSE'), 'dist/node/LICENSE');
+  cpSync(join(nodeRuntime('linux-x64'), 'LICENSE'), 'dist/node/LICENSE');
   chmodSync(executable, 0o755);
   console.log(`Node for ${target}: ${megabytes(executable)} MB before compression`);
 }

@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import path from 'node:path';
+import { isAbsolute, join } from 'node:path';
 
 /** Where results are kept between runs: XDG_CACHE_HOME where it is set, else where the system keeps what may be deleted. */
 export function cacheFolder(
@@ -9,8 +9,8 @@ export function cacheFolder(
 ): string {
   const { XDG_CACHE_HOME: xdg, LOCALAPPDATA: local } = environment;
   // The XDG specification: a relative path is to be ignored.
-  if (xdg && path.isAbsolute(xdg)) return path.join(xdg, 'rankscope');
-  if (platform === 'darwin') return path.join(home, 'Library/Caches/rankscope');
-  if (platform === 'win32' && local) return path.join(local, 'rankscope', 'Cache');
-  return path.join(home, '.cache/rankscope');
+  if (xdg && isAbsolute(xdg)) return join(xdg, 'rankscope');
+  if (platform === 'darwin') return join(home, 'Library/Caches/rankscope');
+  if (platform === 'win32' && local) return join(local, 'rankscope', 'Cache');
+  return join(home, '.cache/rankscope');
 }

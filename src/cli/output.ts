@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { open, rename, rm, stat } from 'node:fs/promises';
-import path from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 
@@ -23,7 +23,7 @@ export async function writeFileWhole(
   { force, signal }: { readonly force: boolean; readonly signal?: AbortSignal },
 ): Promise<void> {
   await refuseExisting(file, force);
-  const beside = path.join(path.dirname(file), `.${path.basename(file)}.${randomUUID()}.tmp`);
+  const beside = join(dirname(file), `.${basename(file)}.${randomUUID()}.tmp`);
   try {
     const handle = await open(beside, 'wx');
     try {
@@ -61,7 +61,7 @@ function reasonOf({ code = '', message }: NodeJS.ErrnoException): string {
 export async function refuseExisting(file: string, force: boolean, input?: string): Promise<void> {
   const found = await stat(file, { bigint: true }).catch(() => undefined);
   if (!found) {
-    const folder = path.dirname(file);
+    const folder = dirname(file);
     const isThere = await stat(folder).catch(() => undefined);
     if (!isThere) throw new RankscopeError('write-failed', file, `there is no folder ${folder}`, REMEDY);
     return;

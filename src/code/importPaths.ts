@@ -1,13 +1,13 @@
-import path from 'node:path';
+import { join } from 'node:path';
 
 /** The files that `module`, as written in an import of a file in `folder`, may be, the likeliest first. */
 export function importCandidates(module: string, folder: string, roots: readonly string[]): string[] {
   const dots = /^\.*/.exec(module)?.[0].length ?? 0;
   const parts = module.slice(dots).split('.').filter(Boolean);
   // One dot is the folder itself, each further one its parent.
-  const bases = dots > 0 ? [path.join(folder, ...Array<string>(dots - 1).fill('..'))] : [folder, ...roots];
+  const bases = dots > 0 ? [join(folder, ...Array<string>(dots - 1).fill('..'))] : [folder, ...roots];
   return bases.flatMap((base) => {
-    const stem = path.join(base, ...parts);
-    return parts.length === 0 ? [path.join(base, '__init__.py')] : [`${stem}.py`, path.join(stem, '__init__.py')];
+    const stem = join(base, ...parts);
+    return parts.length === 0 ? [join(base, '__init__.py')] : [`${stem}.py`, join(stem, '__init__.py')];
   });
 }

@@ -14,8 +14,8 @@ const NOISE = 2 ** -21;
 
 /** Orthonormal vectors on the device: the newest block as columns, all of them as rows of matrices that are taken as they are needed. */
 export class Basis {
-  readonly #chunks: { readonly rows: Matrix; readonly shares: Matrix }[] = [];
-  #blocks = 0;
+  private readonly chunks: { readonly rows: Matrix; readonly shares: Matrix }[] = [];
+  private blocks = 0;
 
   private constructor(
     private readonly backend: Backend,
@@ -57,15 +57,15 @@ export class Basis {
     let factor: Float32Array | undefined;
     // Twice is enough (Giraud, Langou, Rozloznik and van den Eshof 2005), and taking out what is known is the first time. More is needed where
     // little is left over, as when the Krylov space is exhausted: the QR completes the block by any vectors, which may lie in the basis.
-    if (known) await this.#takeOut(known);
+    if (known) await this.takeOut(known);
     for (let pass = 1; ; pass++) {
-      if (pass > 1) await this.#perturb();
-      const taken = await this.#project();
-      const triangle = await this.#normalize();
+      if (pass > 1) await this.perturb();
+      const taken = await this.project();
+      const triangle = await this.normalize();
       factor = factor ? triangularProduct(triangle, factor, width) : triangle;
-      if (this.#blocks === 0 || pass === PASS_LIMIT || leftOver(triangle, taken) > LEFT_OVER) break;
+      if (this.blocks === 0 || pass === PASS_LIMIT || leftOver(triangle, taken) > LEFT_OVER) break;
     }
-    await this.#keep();
+    await this.keep();
     return factor;
   }
 
@@ -74,7 +74,7 @@ export class Basis {
     const { backend } = this;
     const out = await backend.allocate(this.newest.rows, cols);
     try {
-      for (const [i, { rows }] of this.#chunks.entries()) {
+      for (const [i, { rows }] of this.chunks.entries()) {
         const by = await backend.allocate(rows.rows, cols);
         try {
           const part = coefficients.subarray(i * rows.rows * cols, (i + 1) * rows.rows * cols);
@@ -94,14 +94,14 @@ export class Basis {
   }
 
   free(): void {
-    const chunks = this.#chunks.flatMap(({ rows, shares }) => [rows, shares]);
+    const chunks = this.chunks.flatMap(({ rows, shares }) => [rows, shares]);
     for (const matrix of [this.newest, this.spare, this.gram, ...chunks]) this.backend.free(matrix);
   }
 
-  async #takeOut(known: Float32Array): Promise<void> {
-    const { rows, shares } = this.#chunks.at(-1)!;
+  private async takeOut(known: Float32Array): Promise<void> {
+    const { rows, shares } = this.chunks.at(-1)!;
     const width = shares.cols;
-    const place = ((this.#blocks - 1) % (rows.rows / width)) * width * width;
+    const place = ((this.blocks - 1) % (rows.rows / width)) * width * width;
     await this.backend.upload(shares, 0, shares.rows, (out) => {
       out.fill(0);
       transpose(known, width, out.subarray(place, place + width * width));
@@ -109,7 +109,7 @@ export class Basis {
     await this.backend.multiply(this.newest, rows, shares, { transposeA: true, alpha: -1, beta: 1 });
   }
 
-  async #perturb(): Promise<void> {
+  private async perturb(): Promise<void> {
     const values = await this.backend.download(this.newest);
     const size = NOISE * Math.sqrt(3 / this.newest.rows);
     await this.fill((out) => {
@@ -118,10 +118,10 @@ export class Basis {
   }
 
   /** Takes the parts along the basis out of the block; gives the squared norms of what it took out of each vector. */
-  async #project(): Promise<Float64Array> {
+  private async project(): Promise<Float64Array> {
     const { cols: width } = this.newest;
     const taken = new Float64Array(width);
-    for (const { rows, shares } of this.#chunks) {
+    for (const { rows, shares } of this.chunks) {
       await this.backend.multiply(shares, rows, this.newest);
       await this.backend.multiply(this.newest, rows, shares, { transposeA: true, alpha: -1, beta: 1 });
       const parts = await this.backend.download(shares);
@@ -134,7 +134,7 @@ export class Basis {
    * QR of the block in its place; gives R. By the Cholesky factor of its Gram matrix, which is two products, where that is well conditioned
    * (Yamamoto, Nakatsukasa, Yanagisawa and Fukaya 2015), else by reflections.
    */
-  async #normalize(): Promise<Float32Array> {
+  private async normalize(): Promise<Float32Array> {
     const { backend, gram } = this;
     await backend.multiply(gram, this.newest, this.newest, { transposeA: true });
     const factor = cholesky(await backend.download(gram), gram.cols);
@@ -153,21 +153,21 @@ export class Basis {
   }
 
   /** Copies the block to the rows. */
-  async #keep(): Promise<void> {
+  private async keep(): Promise<void> {
     const { rows: length, cols: width } = this.newest;
     const blocks = Math.max(1, Math.floor(CHUNK_ROWS / width));
-    if (this.#blocks % blocks === 0) await this.#addChunk(blocks * width, length, width);
+    if (this.blocks % blocks === 0) await this.addChunk(blocks * width, length, width);
     const vectors = await this.backend.download(this.newest);
-    const place = (this.#blocks % blocks) * width;
-    await this.backend.upload(this.#chunks.at(-1)!.rows, place, width, (out) => transpose(vectors, width, out));
-    this.#blocks += 1;
+    const place = (this.blocks % blocks) * width;
+    await this.backend.upload(this.chunks.at(-1)!.rows, place, width, (out) => transpose(vectors, width, out));
+    this.blocks += 1;
   }
 
-  async #addChunk(count: number, length: number, width: number): Promise<void> {
+  private async addChunk(count: number, length: number, width: number): Promise<void> {
     const rows = await this.backend.allocate(count, length);
     try {
       await this.backend.upload(rows, 0, count, (out) => void out.fill(0));
-      this.#chunks.push({ rows, shares: await this.backend.allocate(count, width) });
+      this.chunks.push({ rows, shares: await this.backend.allocate(count, width) });
     } catch (thrown) {
       this.backend.free(rows);
       throw thrown;

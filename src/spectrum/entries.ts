@@ -29,34 +29,34 @@ type Codes = Uint8Array | Uint16Array | Uint32Array;
 
 /** Gathers the statistics of a matrix from its entries in row-major order, piece by piece. */
 export class EntryScan {
-  readonly #name: string;
-  readonly #cols: number;
-  readonly #stride: number;
-  readonly #sample: Float32Array;
+  private readonly name: string;
+  private readonly cols: number;
+  private readonly stride: number;
+  private readonly sample: Float32Array;
   // One entry of every `stride` is sampled, at a seeded random place: a fixed place would follow the columns.
-  readonly #random = seededRandom(1);
-  #sampled = 0;
-  #nextSample = 0;
-  #count = 0;
-  #squares = 0;
-  #maximum = 0;
+  private readonly random = seededRandom(1);
+  private sampled = 0;
+  private nextSample = 0;
+  private count = 0;
+  private sumOfSquares = 0;
+  private largest = 0;
 
   constructor(name: string, rows: number, cols: number) {
-    this.#name = name;
-    this.#cols = cols;
-    this.#stride = Math.max(1, Math.ceil((rows * cols) / SAMPLE_LIMIT));
-    this.#sample = new Float32Array(Math.ceil((rows * cols) / this.#stride));
-    this.#nextSample = this.#placeOf(0);
+    this.name = name;
+    this.cols = cols;
+    this.stride = Math.max(1, Math.ceil((rows * cols) / SAMPLE_LIMIT));
+    this.sample = new Float32Array(Math.ceil((rows * cols) / this.stride));
+    this.nextSample = this.placeOf(0);
   }
 
   /** Largest magnitude so far. */
   get maximum(): number {
-    return this.#maximum;
+    return this.largest;
   }
 
   /** Sum of squares so far. */
   get squares(): number {
-    return this.#squares;
+    return this.sumOfSquares;
   }
 
   /** @throws RankscopeError 'not-finite' that names the first such entry's row and column. */
@@ -70,8 +70,8 @@ export class EntryScan {
       if (size > maximum) maximum = size;
     }
     // NaN and infinity both make the f64 sum of squares of f32 numbers non-finite, and nothing else does.
-    if (!Number.isFinite(squares)) this.#refuse(entries);
-    const picked = this.#pick(entries, this.#sample.subarray(this.#sampled));
+    if (!Number.isFinite(squares)) this.refuse(entries);
+    const picked = this.pick(entries, this.sample.subarray(this.sampled));
     for (let i = 0; i < picked.length; i++) picked[i] = Math.abs(picked[i]!);
     this.addSums({ squares, largest: maximum }, entries.length);
   }
@@ -80,10 +80,10 @@ export class EntryScan {
   sampleStored(encoding: Encoding, bytes: Uint8Array): void {
     const size = ENCODED_BYTES[encoding];
     const codes = numbersIn<Codes>(CODES[size], size, bytes, bytes.length / size);
-    const goal = this.#sample.subarray(this.#sampled);
-    const { byteOffset, byteLength, buffer } = this.#pick(
+    const goal = this.sample.subarray(this.sampled);
+    const { byteOffset, byteLength, buffer } = this.pick(
       codes,
-      codes.slice(0, Math.ceil(codes.length / this.#stride) + 1),
+      codes.slice(0, Math.ceil(codes.length / this.stride) + 1),
     );
     const values = goal.subarray(0, byteLength / size);
     decodeFloats(encoding, new Uint8Array(buffer, byteOffset, byteLength), values);
@@ -92,43 +92,43 @@ export class EntryScan {
 
   /** What a device found in the next `count` entries, which were sampled before and are finite. */
   addSums({ squares, largest }: EntrySums, count: number): void {
-    this.#squares += squares;
-    this.#maximum = Math.max(this.#maximum, largest);
-    this.#count += count;
+    this.sumOfSquares += squares;
+    this.largest = Math.max(this.largest, largest);
+    this.count += count;
   }
 
   result(): EntryStatistics {
-    const median = this.#sampled > 0 ? medianOf(this.#sample.subarray(0, this.#sampled)) : 0;
+    const median = this.sampled > 0 ? medianOf(this.sample.subarray(0, this.sampled)) : 0;
     return {
-      count: this.#count,
-      frobeniusNorm: Math.sqrt(this.#squares),
-      maximum: this.#maximum,
+      count: this.count,
+      frobeniusNorm: Math.sqrt(this.sumOfSquares),
+      maximum: this.largest,
       noiseDeviation: median / NORMAL_QUARTILE,
     };
   }
 
   /** Those of the next entries that are sampled, in the first places of `goal`. */
-  #pick<Numbers extends Codes | Float32Array>(entries: Numbers, goal: Numbers): Numbers {
-    const first = this.#sampled;
-    const end = this.#count + entries.length;
-    while (this.#nextSample < end && this.#sampled < this.#sample.length) {
-      goal[this.#sampled++ - first] = entries[this.#nextSample - this.#count]!;
-      this.#nextSample = this.#placeOf(this.#sampled);
+  private pick<Numbers extends Codes | Float32Array>(entries: Numbers, goal: Numbers): Numbers {
+    const first = this.sampled;
+    const end = this.count + entries.length;
+    while (this.nextSample < end && this.sampled < this.sample.length) {
+      goal[this.sampled++ - first] = entries[this.nextSample - this.count]!;
+      this.nextSample = this.placeOf(this.sampled);
     }
-    return goal.subarray(0, this.#sampled - first) as Numbers;
+    return goal.subarray(0, this.sampled - first) as Numbers;
   }
 
-  #placeOf(sample: number): number {
-    return sample * this.#stride + Math.floor(this.#random.uniform() * this.#stride);
+  private placeOf(sample: number): number {
+    return sample * this.stride + Math.floor(this.random.uniform() * this.stride);
   }
 
-  #refuse(entries: Float32Array): never {
+  private refuse(entries: Float32Array): never {
     const first = entries.findIndex((entry) => !Number.isFinite(entry));
-    const place = this.#count + first;
+    const place = this.count + first;
     throw new RankscopeError(
       'not-finite',
-      this.#name,
-      `entry [${Math.floor(place / this.#cols)}, ${place % this.#cols}] is ${entries[first]}`,
+      this.name,
+      `entry [${Math.floor(place / this.cols)}, ${place % this.cols}] is ${entries[first]}`,
       'A matrix with NaN or infinity has no singular values: repair the checkpoint or leave this tensor out',
     );
   }

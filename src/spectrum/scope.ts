@@ -2,7 +2,7 @@ import type { Backend, Matrix } from '../devices/backend.ts';
 
 /** Device matrices that are all freed at the end, whatever happens. */
 export class Scope {
-  readonly #live = new Set<Matrix>();
+  private readonly live = new Set<Matrix>();
 
   constructor(readonly backend: Backend) {}
 
@@ -11,7 +11,7 @@ export class Scope {
     try {
       return await use(scope);
     } finally {
-      for (const matrix of [...scope.#live]) scope.free(matrix);
+      for (const matrix of [...scope.live]) scope.free(matrix);
     }
   }
 
@@ -27,12 +27,12 @@ export class Scope {
   }
 
   keep(matrix: Matrix): Matrix {
-    this.#live.add(matrix);
+    this.live.add(matrix);
     return matrix;
   }
 
   free(matrix: Matrix): void {
-    this.#live.delete(matrix);
+    this.live.delete(matrix);
     this.backend.free(matrix);
   }
 

@@ -1,6 +1,6 @@
 // Every case of `kernels.ts` beside torch, as the rows of a table.
 import { rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import { seededRandom } from '../../src/base/random.ts';
 import type { Backend } from '../../src/devices/backend.ts';
 import { encode } from '../../src/write/encode.ts';
@@ -22,7 +22,7 @@ export async function kernelTable(
   // By shape, so that each matrix is made, and solved in f64, once.
   for (const one of chosen.toSorted((a, b) => a.rows * a.cols - b.rows * b.cols)) {
     const { rows, cols, encoding } = one;
-    const file = path.join(folder, `matrix.${rows}x${cols}`);
+    const file = join(folder, `matrix.${rows}x${cols}`);
     const matrix = { file, rows, cols };
     if (last !== file) {
       values = weights(rows, cols);

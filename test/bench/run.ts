@@ -7,7 +7,7 @@
 // beside each time, and writes RESULTS.md. Matrices look like weights: a Gaussian with a few strong directions.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chooseEngine } from '../../src/devices/choose.ts';
 import { kernelTable } from './kernelTable.ts';
@@ -34,7 +34,7 @@ const python = process.env.RANKSCOPE_PYTHON;
 const shape = options.checkpoint === 'none' ? undefined : parseShape(options.checkpoint);
 const threads = options.threads === undefined ? undefined : Number(options.threads);
 const backend = await chooseEngine({ engine: options.engine, threads });
-const folder = mkdtempSync(path.join(tmpdir(), 'rankscope-bench-'));
+const folder = mkdtempSync(join(tmpdir(), 'rankscope-bench-'));
 try {
   const torch = python ? await TorchSide.start(python, backend.info.threads) : undefined;
   const load = loadavg()[0]!;

@@ -1,7 +1,7 @@
 // A whole checkpoint beside torch: a LLaMA-shaped one in bf16 is written, and each side does all of its matrices in a process of its own.
 import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { openCheckpoint } from '../../src/checkpoint/open.ts';
@@ -46,7 +46,7 @@ export async function runCheckpoint(
 ): Promise<CheckpointResult> {
   const { hidden, layers } = shape;
   await script(python, ['make', folder, `${hidden}`, `${layers}`]);
-  const index = path.join(folder, 'model.safetensors.index.json');
+  const index = join(folder, 'model.safetensors.index.json');
   const checkpoint = await openCheckpoint(index);
   const matrices = checkpoint.tensors.filter(({ shape: sizes }) => sizes.length === 2);
   await checkpoint.close();

@@ -2,7 +2,7 @@
 //   npm run test:desktop [-- VERSION]     `stable` where left out; on Linux without a screen: xvfb-run -a npm run test:desktop
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import path from 'node:path';
+import { resolve } from 'node:path';
 import { runTests } from '@vscode/test-electron';
 import { temporarySample } from '../../src/build/host/sample.ts';
 import { bundleSuite } from './suite.ts';
@@ -13,11 +13,11 @@ const workspace = temporarySample();
 try {
   process.exitCode = await runTests({
     version: process.argv[2] ?? 'stable',
-    cachePath: path.resolve('.vscode-host/desktop'),
+    cachePath: resolve('.vscode-host/desktop'),
     extensionDevelopmentPath: process.cwd(),
     extensionTestsPath: await bundleSuite(),
     launchArgs: [workspace.folder, '--disable-workspace-trust', '--disable-extensions'],
-    extensionTestsEnv: { RANKSCOPE_TEST_RESULTS: path.resolve('test-output/desktop.json') },
+    extensionTestsEnv: { RANKSCOPE_TEST_RESULTS: resolve('test-output/desktop.json') },
   });
 } finally {
   workspace.remove();

@@ -1,9 +1,9 @@
-import path from 'node:path';
+import { resolve } from 'node:path';
 import esbuild from 'esbuild';
 
 /** Bundles test/vscode for a place that has neither TypeScript nor this project's dependencies; returns the bundle's path. */
 export async function bundleSuite(): Promise<string> {
-  const outfile = path.resolve('test-output/vscode/index.cjs');
+  const outfile = resolve('test-output/vscode/index.cjs');
   await esbuild.build({
     entryPoints: ['test/vscode/index.ts'],
     outfile,

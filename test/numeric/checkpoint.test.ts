@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import path from 'node:path';
+import { join, resolve } from 'node:path';
 import { openCheckpoint } from '../../src/checkpoint/open.ts';
 import { exactSpectrum } from '../../src/spectrum/exact.ts';
 import { BACKENDS } from './backends.ts';
 import { checkValues } from './checks.ts';
 
-const checkpoints = process.env.RANKSCOPE_CHECKPOINTS ?? path.resolve('..', 'shared', 'checkpoints');
+const checkpoints = process.env.RANKSCOPE_CHECKPOINTS ?? resolve('..', 'shared', 'checkpoints');
 const python = process.env.RANKSCOPE_PYTHON;
 const FILES = [
   ['stories260K-hf', 'model.safetensors'],
@@ -17,7 +17,7 @@ const FILES = [
 
 describe('real weights', () => {
   for (const parts of FILES) {
-    const file = path.join(checkpoints, ...parts);
+    const file = join(checkpoints, ...parts);
     const missing = [
       existsSync(file) ? '' : `no ${file}: set RANKSCOPE_CHECKPOINTS`,
       python ? '' : 'set RANKSCOPE_PYTHON to a Python with torch and safetensors',
@@ -58,7 +58,7 @@ describe('real weights', () => {
 const known = new Map<string, Record<string, number[]>>();
 
 function lapackOf(file: string): Record<string, number[]> {
-  const script = path.join(import.meta.dirname, 'checkpointLapack.py');
+  const script = join(import.meta.dirname, 'checkpointLapack.py');
   const run = () => JSON.parse(execFileSync(python!, [script, file], { maxBuffer: 2 ** 28 }).toString());
   return known.get(file) ?? known.set(file, run()).get(file)!;
 }

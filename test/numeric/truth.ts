@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import type { Case } from './cases.ts';
 
 /** Where a case's values lie in `spectra.f64`, and two sums that tell its matrix from any other. */
@@ -43,14 +43,14 @@ export function lapackTruth(
   python: string,
   matrices: readonly { rows: number; cols: number; data: Float32Array }[],
 ): Float64Array[] {
-  const folder = mkdtempSync(path.join(tmpdir(), 'rankscope-lapack-'));
+  const folder = mkdtempSync(join(tmpdir(), 'rankscope-lapack-'));
   try {
     const lines = matrices.map(({ rows, cols, data }, i) => {
-      const file = path.join(folder, `${i}.f32`);
+      const file = join(folder, `${i}.f32`);
       writeFileSync(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       return `${rows} ${cols} ${file}\n`;
     });
-    const script = path.join(import.meta.dirname, 'lapack.py');
+    const script = join(import.meta.dirname, 'lapack.py');
     const bytes = execFileSync(python, [script], {
       input: lines.join(''),
       maxBuffer: 2 ** 30,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
+import { join } from 'node:path';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { analyzed } from './commandLine.ts';
 import { chooseInContextMenu, eventually, hoverText, openAtLine, webviewPage } from './workbench.ts';
@@ -21,9 +21,9 @@ describe("the model's code, in the installed extension", function () {
     await chooseInContextMenu(page, 'model.safetensors', 'Analyze Weight Ranks');
     const inspector = await webviewPage(page, 'inspector', 'model.safetensors');
     await eventually(async () => assert.match(await inspector.locator('.progress-text').innerText(), /analyzed/));
-    await openAtLine(page, path.join(vscode.folder, 'model.py'), 'self.q_proj = nn.Linear');
+    await openAtLine(page, join(vscode.folder, 'model.py'), 'self.q_proj = nn.Linear');
     const text = await hoverText(page, 'self.q_proj = nn.Linear', 'q_proj', /rank/i);
-    const ranks = analyzed(path.join(vscode.folder, 'model.safetensors'))
+    const ranks = analyzed(join(vscode.folder, 'model.safetensors'))
       .filter(({ name }) => name.endsWith('self_attn.q_proj.weight'))
       .map(({ effectiveRank }) => effectiveRank)
       .toSorted((a, b) => a - b);
@@ -38,7 +38,7 @@ describe("the model's code, in the installed extension", function () {
 
   it('shows nothing for a name that no tensor has', async () => {
     const { page } = vscode;
-    await openAtLine(page, path.join(vscode.folder, 'model.py'), 'class Config');
+    await openAtLine(page, join(vscode.folder, 'model.py'), 'class Config');
     await assert.rejects(hoverText(page, 'class Config', 'Config', /rank/i, 2000), /Timeout/);
   });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { chooseInContextMenu, eventually, webviewPage } from './workbench.ts';
 
@@ -12,7 +12,7 @@ describe('what cannot be read, in the installed extension', function () {
     // A header that claims to be 2^40 bytes long in a file of 10.
     const bytes = Buffer.from('\0\0\0\0\0\u0001\0\0{}', 'latin1');
     vscode = await openVscode({
-      prepare: (folder) => writeFileSync(path.join(folder, 'broken.safetensors'), bytes),
+      prepare: (folder) => writeFileSync(join(folder, 'broken.safetensors'), bytes),
     });
   });
   after(async () => {
@@ -37,7 +37,7 @@ describe('what cannot be read, in the installed extension', function () {
     bytes.writeBigUInt64LE(72n);
     bytes.write(header, 8);
     for (const [index, value] of [3, 0, 0, 4].entries()) bytes.writeFloatLE(value, 80 + 4 * index);
-    writeFileSync(path.join(vscode.folder, 'broken.safetensors'), bytes);
+    writeFileSync(join(vscode.folder, 'broken.safetensors'), bytes);
     await chooseInContextMenu(vscode.page, 'broken.safetensors', 'Analyze Weight Ranks');
     const inspector = await webviewPage(vscode.page, 'inspector', 'broken.safetensors');
     await inspector.locator('dl.facts', { hasText: 'Parameters' }).waitFor();

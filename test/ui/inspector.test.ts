@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { type AnalyzedMatrix, analyzed } from './commandLine.ts';
@@ -18,7 +18,7 @@ describe('the inspector, in the installed extension', function () {
 
   before(async () => {
     vscode = await openVscode();
-    matrices = analyzed(path.join(vscode.folder, CHECKPOINT));
+    matrices = analyzed(join(vscode.folder, CHECKPOINT));
   });
   after(async () => {
     await vscode.close();
@@ -61,7 +61,7 @@ describe('the inspector, in the installed extension', function () {
 
   it('computes in the Node that the extension carries', function () {
     if (!existsSync('/proc')) this.skip();
-    const carried = path.join(vscode.extension, 'dist/node/bin/node');
+    const carried = join(vscode.extension, 'dist/node/bin/node');
     assert.match(execFileSync(carried, ['--version'], { encoding: 'utf8' }), /^v2\d\./);
     assert.ok(runningPrograms().includes(carried), `${carried} is not running`);
   });
@@ -94,7 +94,7 @@ describe('the inspector, in the installed extension', function () {
 
   it('saves the numbers as CSV and JSON where it is told to', async () => {
     for (const kind of ['CSV', 'JSON']) {
-      const target = path.join(vscode.folder, `exported.${kind.toLowerCase()}`);
+      const target = join(vscode.folder, `exported.${kind.toLowerCase()}`);
       await inspector.getByRole('button', { name: `Save the numbers as ${kind}` }).click();
       await answerPath(vscode.page, target);
       await eventually(async () => assert.ok(existsSync(target), `${target} is not there`));
@@ -104,7 +104,7 @@ describe('the inspector, in the installed extension', function () {
   });
 
   it('saves the heatmap as a picture', async () => {
-    const target = path.join(vscode.folder, 'exported.png');
+    const target = join(vscode.folder, 'exported.png');
     await inspector.getByRole('button', { name: 'Save the heatmap as PNG' }).click();
     await answerPath(vscode.page, target);
     await eventually(async () => assert.ok(existsSync(target), `${target} is not there`));

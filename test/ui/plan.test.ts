@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { answerPath, chooseInContextMenu, eventually, openSideBar, webviewPage } from './workbench.ts';
@@ -37,20 +37,20 @@ describe('the rank plan, in the installed extension', function () {
   });
 
   it('writes the smaller checkpoint and its Python code, and opens the result', async () => {
-    const target = path.join(vscode.folder, 'smaller.safetensors');
+    const target = join(vscode.folder, 'smaller.safetensors');
     const [, before = '', after = ''] =
       /Parameters\s+([\d.,]+ ?[KM]?)\s+([\d.,]+ ?[KM]?)/.exec(await plan.getByRole('table').innerText()) ?? [];
     await plan.getByRole('button', { name: 'Apply…' }).click();
     await answerPath(vscode.page, target);
     await webviewPage(vscode.page, 'inspector', 'smaller.safetensors');
     const written = parametersOf(target);
-    const source = parametersOf(path.join(vscode.folder, 'model.safetensors'));
+    const source = parametersOf(join(vscode.folder, 'model.safetensors'));
     assertShown(before, source.parameters);
     assertShown(after, written.parameters);
     const factored = written.names.filter((name) => name.endsWith('.lowrank_a.weight'));
     assert.ok(factored.length > 0);
     for (const name of factored) assert.ok(written.names.includes(name.replace('lowrank_a', 'lowrank_b')), name);
-    const code = path.join(vscode.folder, 'smaller.py');
+    const code = join(vscode.folder, 'smaller.py');
     assert.ok(existsSync(code));
     assert.match(readFileSync(code, 'utf8'), /class \w+\(.*Module\)/);
     await vscode.screenshot('plan-applied');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { chooseInContextMenu, eventually, openSideBar, webviewPage } from './workbench.ts';
@@ -11,7 +11,7 @@ describe('a workspace that is not trusted, in the installed extension', function
   let vscode: Vscode;
   let inspector: Frame;
   let original: readonly string[];
-  const data = mkdtempSync(path.join(os.tmpdir(), 'rankscope-untrusted-'));
+  const data = mkdtempSync(join(os.tmpdir(), 'rankscope-untrusted-'));
 
   before(async () => {
     vscode = await openVscode({
@@ -78,6 +78,6 @@ describe('a workspace that is not trusted, in the installed extension', function
 function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => path.join(entry.parentPath, entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
     .sort();
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
+import { basename } from 'node:path';
 import type { Frame, Locator, Page } from 'playwright-core';
 
 const WAIT_MS = 30_000;
@@ -90,10 +90,10 @@ export async function openAtLine(page: Page, file: string, text: string): Promis
     await page.keyboard.press('Control+P');
     const input = page.locator('.quick-input-widget:visible input').first();
     await input.waitFor({ timeout: 2000 });
-    await input.fill(`${path.basename(file)}:${line}`);
+    await input.fill(`${basename(file)}:${line}`);
     await page
       .locator('.quick-input-list')
-      .getByRole('option', { name: path.basename(file) })
+      .getByRole('option', { name: basename(file) })
       .first()
       .waitFor({ timeout: 3000 });
     await input.press('Enter');

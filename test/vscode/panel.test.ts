@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { Plan } from '../../src/model/plan/plan.ts';
 import type { ApplyReport } from '../../src/protocol/service.ts';
@@ -41,7 +41,7 @@ describe('the rank plan', () => {
   let folder: string;
   let session: Session;
   before(async () => {
-    folder = mkdtempSync(path.join(os.tmpdir(), 'rankscope-plan-'));
+    folder = mkdtempSync(join(os.tmpdir(), 'rankscope-plan-'));
     session = await analyzedSample();
     const { desk } = await rankscope();
     desk.choose(session.path);
@@ -63,7 +63,7 @@ describe('the rank plan', () => {
   });
 
   it('is saved as the JSON that the command line takes', async () => {
-    const target = vscode.Uri.file(path.join(folder, 'model.rankplan.json'));
+    const target = vscode.Uri.file(join(folder, 'model.rankplan.json'));
     await vscode.commands.executeCommand('rankscope.savePlan', target);
     const plan = JSON.parse(readFileSync(target.fsPath, 'utf8')) as Plan;
     assert.equal(plan.format, 'rankscope.plan/1');
@@ -77,13 +77,13 @@ describe('the rank plan', () => {
   it('is written as a smaller checkpoint with its Python code, which then opens', async () => {
     const { desk } = await rankscope();
     const plan = await desk.compute();
-    const out = vscode.Uri.file(path.join(folder, 'smaller.safetensors'));
+    const out = vscode.Uri.file(join(folder, 'smaller.safetensors'));
     const report = await vscode.commands.executeCommand<ApplyReport>('rankscope.applyPlan', out);
     assert.ok(report, 'nothing was applied');
     assert.equal(report.parametersAfter < report.parametersBefore, true);
     assert.ok(plan.totals.parametersAfter < plan.totals.parametersBefore);
     assert.ok(statSync(out.fsPath).size < statSync(session.path).size);
-    assert.match(readFileSync(path.join(folder, 'smaller.py'), 'utf8'), /import torch/);
+    assert.match(readFileSync(join(folder, 'smaller.py'), 'utf8'), /import torch/);
     for (const { name, predictedError, measuredError } of report.matrices) {
       // The prediction is the least there can be; a sketch ends within 1 % of it.
       const isNear = measuredError >= 0.999 * predictedError && measuredError <= 1.01 * predictedError + 1e-6;

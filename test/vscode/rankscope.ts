@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
+import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { Rankscope } from '../../src/vscode/extension.ts';
 import type { Session } from '../../src/window/sessions/session.ts';
@@ -18,7 +18,7 @@ export function workspaceFolder(): string {
   return folder.uri.fsPath;
 }
 
-export const inWorkspace = (...parts: string[]): string => path.join(workspaceFolder(), ...parts);
+export const inWorkspace = (...parts: string[]): string => join(workspaceFolder(), ...parts);
 
 /** Waits until `check` gives something; the error of the last try, or what was waited for, where that takes too long. */
 export async function eventually<T>(what: string, check: () => T | undefined | false, limitMs = 30_000): Promise<T> {

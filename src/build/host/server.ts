@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
+import { resolve as absolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import { host, type Release } from './setup.ts';
 
@@ -56,13 +56,13 @@ const START_MS = 60_000;
 /** Starts a VS Code server on a free port of 127.0.0.1. */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const { node, server } = host(options.release ?? 'newest');
-  const temporary = mkdtempSync(path.join(os.tmpdir(), 'rankscope-vscode-'));
-  const data = options.data ?? path.join(temporary, 'data');
-  const extensions = options.extensions ?? path.join(temporary, 'extensions');
-  const home = path.join(temporary, 'home');
-  const user = path.join(data, 'data/User');
+  const temporary = mkdtempSync(join(os.tmpdir(), 'rankscope-vscode-'));
+  const data = options.data ?? join(temporary, 'data');
+  const extensions = options.extensions ?? join(temporary, 'extensions');
+  const home = join(temporary, 'home');
+  const user = join(data, 'data/User');
   for (const folder of [extensions, home, user]) mkdirSync(folder, { recursive: true });
-  writeFileSync(path.join(user, 'settings.json'), JSON.stringify({ ...QUIET, ...options.settings }, null, 2));
+  writeFileSync(join(user, 'settings.json'), JSON.stringify({ ...QUIET, ...options.settings }, null, 2));
 
   const child = spawn(
     node,
@@ -98,9 +98,9 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
 /** Installs a `.vsix` into an extensions folder by the server's own command line. */
 export async function installVsix(vsix: string, extensions: string, release: Release = 'newest'): Promise<void> {
   const { node, server } = host(release);
-  const data = mkdtempSync(path.join(os.tmpdir(), 'rankscope-install-'));
+  const data = mkdtempSync(join(os.tmpdir(), 'rankscope-install-'));
   try {
-    const command = ['--install-extension', path.resolve(vsix), '--force', '--extensions-dir', extensions];
+    const command = ['--install-extension', absolute(vsix), '--force', '--extensions-dir', extensions];
     const { stdout, stderr } = await promisify(execFile)(
       node,
       [server, '--accept-server-license-terms', '--server-data-dir', data, ...command],
@@ -117,7 +117,7 @@ function environmentOf(home: string): NodeJS.ProcessEnv {
   const passed = Object.entries(process.env).filter(
     ([name]) => ['PATH', 'LANG', 'TMPDIR', 'NODE_V8_COVERAGE'].includes(name) || name.startsWith('RANKSCOPE_'),
   );
-  return { LANG: 'C.UTF-8', ...Object.fromEntries(passed), HOME: home, XDG_CONFIG_HOME: path.join(home, '.config') };
+  return { LANG: 'C.UTF-8', ...Object.fromEntries(passed), HOME: home, XDG_CONFIG_HOME: join(home, '.config') };
 }
 
 function addressOf(child: ChildProcess, log: () => string): Promise<string> {

@@ -3,7 +3,7 @@
 //   npx tsx src/build/host/setup.ts [newest] [oldest]
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import path from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { installOnce, nodeRuntime, npm } from '../nodeRuntime.ts';
 
@@ -24,22 +24,22 @@ export interface Host {
 /** A VS Code server of this release, installed on the first call (about a minute). */
 export function host(release: Release): Host {
   const node = nodeRuntime();
-  const home = path.resolve('.vscode-host', `code-server-${RELEASES[release]}`);
+  const home = resolve('.vscode-host', `code-server-${RELEASES[release]}`);
   installOnce(home, (folder) => installServer(RELEASES[release], folder, node));
   return {
-    node: path.join(node, 'bin/node'),
-    server: path.join(home, 'node_modules/code-server/lib/vscode/out/server-main.js'),
+    node: join(node, 'bin/node'),
+    server: join(home, 'node_modules/code-server/lib/vscode/out/server-main.js'),
   };
 }
 
 function installServer(version: string, folder: string, node: string): void {
   npm(['install', '--ignore-scripts', `code-server@${version}`], folder);
-  const vscode = path.join(folder, 'node_modules/code-server/lib/vscode');
+  const vscode = join(folder, 'node_modules/code-server/lib/vscode');
   npm(['install', '--omit=dev', '--ignore-scripts'], vscode);
   // Of the native parts only these are worth building: without spdlog the output channels stay empty.
   try {
     npm(['rebuild', '--ignore-scripts=false', '@vscode/spdlog', '@vscode/native-watchdog', 'native-watchdog'], vscode, {
-      PATH: `${path.join(node, 'bin')}${path.delimiter}${process.env.PATH ?? ''}`,
+      PATH: `${join(node, 'bin')}${delimiter}${process.env.PATH ?? ''}`,
       npm_config_nodedir: node,
     });
   } catch {

@@ -6,7 +6,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { workbenchUrl } from './browser.ts';
 import { SAMPLE } from './sample.ts';
@@ -18,14 +18,14 @@ const { values, positionals } = parseArgs({
 });
 
 execFileSync(process.execPath, ['src/build/build.mjs'], { stdio: 'inherit' });
-const folder = positionals[0] === undefined ? sampleWorkspace() : path.resolve(positionals[0]);
+const folder = positionals[0] === undefined ? sampleWorkspace() : resolve(positionals[0]);
 const code = values.server ? undefined : desktopCode();
 if (code === undefined) await openServer();
 else openDesktop(code);
 
 /** The sample, copied to where it may be changed; what was changed there before stays. */
 function sampleWorkspace(): string {
-  const copy = path.resolve('test-output/workspace/sample');
+  const copy = resolve('test-output/workspace/sample');
   mkdirSync(copy, { recursive: true });
   cpSync(SAMPLE, copy, { recursive: true, force: false });
   return copy;
@@ -37,8 +37,8 @@ function desktopCode(): string | undefined {
   if (process.env.VSCODE_IPC_HOOK_CLI !== undefined) return undefined;
   const names = process.platform === 'win32' ? ['code.cmd'] : ['code'];
   const found = (process.env.PATH ?? '')
-    .split(path.delimiter)
-    .flatMap((place) => names.map((name) => path.join(place, name)))
+    .split(delimiter)
+    .flatMap((place) => names.map((name) => join(place, name)))
     .find((file) => existsSync(file));
   return found === undefined || /code-server|remote-cli/.test(realpathSync(found)) ? undefined : found;
 }
@@ -52,10 +52,10 @@ function openDesktop(command: string): void {
 }
 
 async function openServer(): Promise<void> {
-  const extensions = mkdtempSync(path.join(os.tmpdir(), 'rankscope-extensions-'));
+  const extensions = mkdtempSync(join(os.tmpdir(), 'rankscope-extensions-'));
   const { publisher, name, version } = JSON.parse(readFileSync('package.json', 'utf8'));
   // A link: after a change, `npm run build` and "Developer: Reload Window" show it.
-  symlinkSync(process.cwd(), path.join(extensions, `${publisher}.${name}-${version}`));
+  symlinkSync(process.cwd(), join(extensions, `${publisher}.${name}-${version}`));
   const token = randomUUID();
   const server = await startServer({
     extensions,

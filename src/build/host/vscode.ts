@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { thisTarget } from '../nodeRuntime.ts';
 import { openBrowser, workbenchUrl } from './browser.ts';
@@ -34,7 +34,7 @@ interface VscodeOptions extends Omit<ServerOptions, 'extensions' | 'release'> {
 export async function openVscode({ prepare, ...options }: VscodeOptions = {}): Promise<Vscode> {
   const workspace = temporarySample();
   prepare?.(workspace.folder);
-  const extensions = mkdtempSync(path.join(os.tmpdir(), 'rankscope-extensions-'));
+  const extensions = mkdtempSync(join(os.tmpdir(), 'rankscope-extensions-'));
   const ends: (() => unknown)[] = [
     workspace.remove,
     () => rmSync(extensions, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }),
@@ -53,7 +53,7 @@ export async function openVscode({ prepare, ...options }: VscodeOptions = {}): P
     await page.goto(workbenchUrl(server, workspace.folder));
     await page.locator('.explorer-folders-view [role=treeitem]').first().waitFor({ timeout: 90_000 });
     const installed = readdirSync(extensions).find((name) => name.startsWith('rankscope.rankscope-'));
-    const extension = path.join(extensions, installed ?? '');
+    const extension = join(extensions, installed ?? '');
     return {
       page,
       extension,

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import path from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import util from 'node:util';
 import { RankscopeError } from '../../base/errors.ts';
@@ -57,11 +57,11 @@ const INSTALL =
  */
 export function loadTensorFlow(): Loaded {
   shim();
-  const places = [process.env.RANKSCOPE_TENSORFLOW, path.dirname(fileURLToPath(import.meta.url)), process.cwd()].filter(
+  const places = [process.env.RANKSCOPE_TENSORFLOW, dirname(fileURLToPath(import.meta.url)), process.cwd()].filter(
     (place) => place !== undefined,
   );
   for (const place of places) {
-    const load = createRequire(path.join(path.resolve(place), 'package.json'));
+    const load = createRequire(join(resolve(place), 'package.json'));
     for (const packageName of PACKAGES) {
       if (!resolves(load, packageName)) continue;
       try {

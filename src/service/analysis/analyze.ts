@@ -31,17 +31,17 @@ export interface AnalysisParts {
 
 /** One analysis of one checkpoint, from the first matrix to the last. */
 export class AnalysisRun {
-  readonly #findings = new Map<string, MatrixFinding>();
-  readonly #skipped: Skipped[] = [];
-  readonly #pace = new Pace();
-  readonly #cache: Cache;
-  readonly #engine: EngineRequest;
-  readonly #wanted: (name: string) => boolean;
-  #info: EngineInfo | undefined;
-  #work: WorkList | undefined;
-  #wished: readonly string[] = [];
-  #done = 0;
-  #total = 0;
+  private readonly findings = new Map<string, MatrixFinding>();
+  private readonly skipped: Skipped[] = [];
+  private readonly pace = new Pace();
+  private readonly cache: Cache;
+  private readonly engine: EngineRequest;
+  private readonly wanted: (name: string) => boolean;
+  private info: EngineInfo | undefined;
+  private work: WorkList | undefined;
+  private wished: readonly string[] = [];
+  private done = 0;
+  private total = 0;
 
   constructor(
     private readonly parts: AnalysisParts,
@@ -49,54 +49,54 @@ export class AnalysisRun {
     private readonly request: AnalyzeRequest,
     private readonly context: CallContext<AnalysisProgress>,
   ) {
-    this.#cache = request.cache === false ? noCache : parts.cache;
-    this.#engine = parts.engines.settle(request);
-    this.#wanted = request.tensors?.length ? nameMatcher(request.tensors) : () => true;
+    this.cache = request.cache === false ? noCache : parts.cache;
+    this.engine = parts.engines.settle(request);
+    this.wanted = request.tensors?.length ? nameMatcher(request.tensors) : () => true;
   }
 
   /** These first, of what is left. */
   prioritize(names: readonly string[]): void {
-    this.#wished = names;
-    this.#work?.prioritize(names);
+    this.wished = names;
+    this.work?.prioritize(names);
   }
 
   run(): Promise<Analysis> {
-    return this.parts.engines.hold(this.#engine, this.context.signal, (info) => this.#run(info));
+    return this.parts.engines.hold(this.engine, this.context.signal, (engine) => this.analyze(engine));
   }
 
-  async #run(engine: EngineInfo): Promise<Analysis> {
-    this.#name(engine);
-    const matrices = await this.#chosen();
+  private async analyze(engine: EngineInfo): Promise<Analysis> {
+    this.useEngine(engine);
+    const matrices = await this.chosen();
     const mode = this.request.mode ?? 'exact';
     const sweeps: Provenance[] = mode === 'both' ? ['preview', 'exact'] : [mode];
-    this.#total = matrices.length * sweeps.length;
+    this.total = matrices.length * sweeps.length;
 
-    const unknown = await this.#recall(matrices, sweeps, engine.name);
+    const unknown = await this.recall(matrices, sweeps, engine.name);
     for (const sweep of sweeps)
-      for (const matrix of unknown[sweep]) this.#pace.expect(matrix, provenanceIn(sweep, matrix));
-    for (const sweep of sweeps) await this.#sweep(byLayer(unknown[sweep]), sweep);
+      for (const matrix of unknown[sweep]) this.pace.expect(matrix, provenanceIn(sweep, matrix));
+    for (const sweep of sweeps) await this.sweep(byLayer(unknown[sweep]), sweep);
 
     await refuseChanged(this.opened.checkpoint);
-    return this.#analysis(this.#info ?? engine);
+    return this.analysis(this.info ?? engine);
   }
 
   /** The engine in use, which is another one after the first has failed. */
-  #name(engine: EngineInfo): void {
-    if (this.#info === engine) return;
-    this.#info = engine;
-    this.#report({ message: `Engine: ${engine.device}`, engine });
+  private useEngine(engine: EngineInfo): void {
+    if (this.info === engine) return;
+    this.info = engine;
+    this.report({ message: `Engine: ${engine.device}`, engine });
   }
 
   /** The matrices asked for, each tied group by its first. */
-  async #chosen(): Promise<readonly MatrixRef[]> {
+  private async chosen(): Promise<readonly MatrixRef[]> {
     const known = new Set(distinctMatrices(this.opened));
     await this.opened.tiesByContent(this.context.signal);
     const distinct = distinctMatrices(this.opened);
     for (const matrix of distinct) known.delete(matrix);
     for (const { name } of known) {
-      this.#report({ message: name, skipped: { name, reason: 'equal to another tensor: counted once, with it' } });
+      this.report({ message: name, skipped: { name, reason: 'equal to another tensor: counted once, with it' } });
     }
-    const matrices = distinct.filter(({ name, tensor }) => this.#wanted(name) || this.#wanted(tensor.name));
+    const matrices = distinct.filter(({ name, tensor }) => this.wanted(name) || this.wanted(tensor.name));
     if (matrices.length > 0 || !this.request.tensors?.length) return matrices;
     throw new RankscopeError(
       'wrong-use',
@@ -107,11 +107,11 @@ export class AnalysisRun {
   }
 
   /** Reports what the cache knows; gives what each sweep has still to find out. An exact result needs no preview. */
-  async #recall(matrices: readonly MatrixRef[], sweeps: readonly Provenance[], engine: string) {
+  private async recall(matrices: readonly MatrixRef[], sweeps: readonly Provenance[], engine: string) {
     const unknown: Record<Provenance, MatrixRef[]> = { preview: [], exact: [] };
     const { checkpoint } = this.opened;
     const lookUp = (matrix: MatrixRef, provenance: Provenance) =>
-      this.#cache.get(cacheKey(checkpoint, matrix, engine, provenance));
+      this.cache.get(cacheKey(checkpoint, matrix, engine, provenance));
     for (let at = 0; at < matrices.length; at += LOOKUPS) {
       throwIfCancelled(this.context.signal, checkpoint.path);
       const some = matrices.slice(at, at + LOOKUPS);
@@ -124,8 +124,8 @@ export class AnalysisRun {
       );
       for (const [index, matrix] of some.entries()) {
         const { exact, preview } = entries[index] ?? {};
-        if (exact) this.#found(matrix, exact, 'exact', sweeps.length);
-        else if (preview) this.#found(matrix, preview, 'preview');
+        if (exact) this.found(matrix, exact, 'exact', sweeps.length);
+        else if (preview) this.found(matrix, preview, 'preview');
         // What is exact from the first sweep on needs no second one.
         for (const sweep of updateOf(matrix.tensor) ? sweeps.slice(0, 1) : sweeps)
           if (!exact && !(preview && sweep === 'preview')) unknown[sweep].push(matrix);
@@ -134,11 +134,11 @@ export class AnalysisRun {
     return unknown;
   }
 
-  async #sweep(matrices: readonly MatrixRef[], provenance: Provenance): Promise<void> {
-    const unusable = new Set(this.#skipped.map(({ name }) => name));
+  private async sweep(matrices: readonly MatrixRef[], provenance: Provenance): Promise<void> {
+    const unusable = new Set(this.skipped.map(({ name }) => name));
     const work = new WorkList(matrices.filter(({ name }) => !unusable.has(name)));
-    work.prioritize(this.#wished);
-    this.#work = work;
+    work.prioritize(this.wished);
+    this.work = work;
     const { checkpoint } = this.opened;
     const { signal } = this.context;
     const buffers = new Buffers();
@@ -154,82 +154,82 @@ export class AnalysisRun {
           readAhead(matrixRows(checkpoint, following), READ_AHEAD_BYTES, buffers, signal),
         );
       };
-      await this.#one(matrix, noticeEnd(ahead ?? matrixRows(checkpoint, matrix), advance), provenance);
+      await this.one(matrix, noticeEnd(ahead ?? matrixRows(checkpoint, matrix), advance), provenance);
       advance();
       current = next;
     }
   }
 
-  async #one(matrix: MatrixRef, source: TimedRows, sweep: Provenance): Promise<void> {
+  private async one(matrix: MatrixRef, source: TimedRows, sweep: Provenance): Promise<void> {
     const provenance = provenanceIn(sweep, matrix);
     const { engines } = this.parts;
     const { signal } = this.context;
     const { checkpoint } = this.opened;
     try {
-      const { computed, engine } = await engines.run(this.#engine, matrix.name, { signal }, async (backend) => ({
+      const { computed, engine } = await engines.run(this.engine, matrix.name, { signal }, async (backend) => ({
         computed: await compute(backend, matrix, source, provenance, {
           signal,
-          progress: this.#within(matrix, provenance),
+          progress: this.within(matrix, provenance),
         }),
         engine: backend.info,
       }));
       const entry = await withQuantization(checkpoint, matrix, computed, signal);
-      this.#pace.finish(matrix, provenance);
-      await this.#cache.put(cacheKey(checkpoint, matrix, engine.name, provenance), entry);
-      this.#name(engine);
-      this.#found(matrix, entry, provenance, this.request.mode === 'both' && provenance !== sweep ? 2 : 1);
+      this.pace.finish(matrix, provenance);
+      await this.cache.put(cacheKey(checkpoint, matrix, engine.name, provenance), entry);
+      this.useEngine(engine);
+      this.found(matrix, entry, provenance, this.request.mode === 'both' && provenance !== sweep ? 2 : 1);
     } catch (error) {
       if (!(error instanceof RankscopeError && SKIPPABLE.has(error.code))) throw error;
       const skipped = { name: matrix.name, reason: error.found };
-      this.#skipped.push(skipped);
-      this.#pace.finish(matrix, provenance);
-      this.#done += 1;
+      this.skipped.push(skipped);
+      this.pace.finish(matrix, provenance);
+      this.done += 1;
       if (this.request.mode === 'both' && sweep === 'preview') {
-        if (provenance === sweep) this.#pace.drop(matrix, 'exact');
-        this.#done += 1;
+        if (provenance === sweep) this.pace.drop(matrix, 'exact');
+        this.done += 1;
       }
-      this.#report({ message: matrix.name, skipped });
+      this.report({ message: matrix.name, skipped });
     }
   }
 
   /** Tells how far a large matrix is, now and then: it may take minutes. */
-  #within(matrix: MatrixRef, provenance: Provenance): (share: number) => void {
+  private within(matrix: MatrixRef, provenance: Provenance): (share: number) => void {
     let last = performance.now();
     return (share) => {
-      this.#pace.reach(matrix, provenance, share);
+      this.pace.reach(matrix, provenance, share);
       if (performance.now() - last < WITHIN_MS) return;
       last = performance.now();
-      this.#report({ message: `${matrix.name} (${Math.floor(100 * share)} %)` });
+      this.report({ message: `${matrix.name} (${Math.floor(100 * share)} %)` });
     };
   }
 
-  #found(matrix: MatrixRef, entry: CacheEntry, provenance: Provenance, steps = 1): void {
+  private found(matrix: MatrixRef, entry: CacheEntry, provenance: Provenance, steps = 1): void {
     const finding = findingOf(matrix, entry, provenance, this.request.values ?? false);
-    this.#findings.set(matrix.name, finding);
-    this.#done += steps;
-    this.#report({ message: matrix.name, finding });
+    this.findings.set(matrix.name, finding);
+    this.done += steps;
+    this.report({ message: matrix.name, finding });
   }
 
-  #report(news: Pick<AnalysisProgress, 'message' | 'engine' | 'finding' | 'skipped'>): void {
-    const secondsLeft = this.#pace.secondsLeft();
+  private report(news: Pick<AnalysisProgress, 'message' | 'engine' | 'finding' | 'skipped'>): void {
+    const secondsLeft = this.pace.secondsLeft();
     this.context.progress?.({
-      done: this.#done,
-      total: this.#total,
+      done: this.done,
+      total: this.total,
       ...(secondsLeft === undefined ? {} : { secondsLeft }),
       ...news,
     });
   }
 
-  #analysis(engine: EngineInfo): Analysis {
+  private analysis(engine: EngineInfo): Analysis {
     const { path, format, parameters, bytes, tensors, ties, skipped } = viewOf(this.opened);
     const listed = this.request.listed === false ? [] : this.opened.anatomy.matrices;
     return {
       format: 'rankscope.analysis/1',
       checkpoint: { path, format, parameters, bytes, tensors: tensors.length },
       engine,
-      matrices: listed.flatMap(({ name }) => this.#findings.get(name) ?? []),
+      matrices: listed.flatMap(({ name }) => this.findings.get(name) ?? []),
       ties,
-      skipped: [...skipped.filter(({ name }) => this.#wanted(name)), ...this.#skipped],
+      skipped: [...skipped.filter(({ name }) => this.wanted(name)), ...this.skipped],
     };
   }
 }

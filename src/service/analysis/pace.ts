@@ -8,39 +8,39 @@ const PREVIEW_PRODUCTS = 256;
 
 /** Estimates the time left from the work done so far: a matrix's share of the work is known beforehand, the machine's speed is not. */
 export class Pace {
-  readonly #started = performance.now();
-  #left = 0;
-  #done = 0;
+  private readonly started = performance.now();
+  private left = 0;
+  private done = 0;
   // Of the matrix that is being computed.
-  #part = 0;
+  private part = 0;
 
   expect(matrix: MatrixRef, provenance: Provenance): void {
-    this.#left += workOf(matrix, provenance);
+    this.left += workOf(matrix, provenance);
   }
 
   finish(matrix: MatrixRef, provenance: Provenance): void {
     const work = workOf(matrix, provenance);
-    this.#left -= work;
-    this.#done += work;
-    this.#part = 0;
+    this.left -= work;
+    this.done += work;
+    this.part = 0;
   }
 
   /** So much of the current matrix is done, a share in [0, 1]. */
   reach(matrix: MatrixRef, provenance: Provenance, share: number): void {
-    this.#part = share * workOf(matrix, provenance);
+    this.part = share * workOf(matrix, provenance);
   }
 
   /** Takes back what was expected: it will not be done. */
   drop(matrix: MatrixRef, provenance: Provenance): void {
-    this.#left -= workOf(matrix, provenance);
+    this.left -= workOf(matrix, provenance);
   }
 
   /** undefined until something was done. */
   secondsLeft(): number | undefined {
-    const done = this.#done + this.#part;
+    const done = this.done + this.part;
     if (done === 0) return undefined;
-    const elapsed = (performance.now() - this.#started) / 1000;
-    return Math.max(0, this.#left - this.#part) * (elapsed / done);
+    const elapsed = (performance.now() - this.started) / 1000;
+    return Math.max(0, this.left - this.part) * (elapsed / done);
   }
 }
 

@@ -39,18 +39,18 @@ export interface ReadAhead extends TimedRows {
 
 /** Memory for reading ahead, used again and again: a fresh array for every matrix would pile up until it is collected. */
 export class Buffers {
-  readonly #free: Uint8Array[] = [];
+  private readonly free: Uint8Array[] = [];
 
   /** At least so many bytes, with any content. */
   take(length: number): Uint8Array {
-    const index = this.#free.findIndex((buffer) => buffer.length >= length);
+    const index = this.free.findIndex((buffer) => buffer.length >= length);
     // What is too small is of no use to the next matrix either.
-    const [buffer] = this.#free.splice(Math.max(0, index), 1);
+    const [buffer] = this.free.splice(Math.max(0, index), 1);
     return index < 0 || !buffer ? new Uint8Array(length) : buffer;
   }
 
   give(buffer: Uint8Array): void {
-    this.#free.push(buffer);
+    this.free.push(buffer);
   }
 }
 

@@ -1,23 +1,23 @@
-import path from 'node:path';
+import { resolve } from 'node:path';
 import type { AnalysisRun } from './analyze.ts';
 
 /** The analyses under way, by checkpoint, so that they can be told what is looked at. */
 export class Runs {
-  readonly #byPath = new Map<string, Set<AnalysisRun>>();
+  private readonly byPath = new Map<string, Set<AnalysisRun>>();
 
   async during<Result>(file: string, run: AnalysisRun, job: Promise<Result>): Promise<Result> {
-    const key = path.resolve(file);
-    const runs = this.#byPath.get(key) ?? new Set();
-    this.#byPath.set(key, runs.add(run));
+    const key = resolve(file);
+    const runs = this.byPath.get(key) ?? new Set();
+    this.byPath.set(key, runs.add(run));
     try {
       return await job;
     } finally {
       runs.delete(run);
-      if (runs.size === 0) this.#byPath.delete(key);
+      if (runs.size === 0) this.byPath.delete(key);
     }
   }
 
   prioritize(file: string, names: readonly string[]): void {
-    for (const run of this.#byPath.get(path.resolve(file)) ?? []) run.prioritize(names);
+    for (const run of this.byPath.get(resolve(file)) ?? []) run.prioritize(names);
   }
 }

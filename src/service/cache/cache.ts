@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import path from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Measures, PreviewBand, QuantizationFinding } from '../../model/findings.ts';
 
 /** What is kept of one matrix. */
@@ -48,7 +48,7 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
   // What this process knows of the folder's size; looked up before the first write.
   let bytes: number | undefined;
 
-  const fileOf = (key: string) => path.join(folder, key.slice(0, 2), `${key}${SUFFIX}`);
+  const fileOf = (key: string) => join(folder, key.slice(0, 2), `${key}${SUFFIX}`);
 
   async function prune(): Promise<number> {
     const files = await list(folder);
@@ -113,7 +113,7 @@ async function writeInNewFolder(file: string, content: Uint8Array): Promise<void
     await writeFile(file, content);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    await mkdir(path.dirname(file), { recursive: true });
+    await mkdir(dirname(file), { recursive: true });
     await writeFile(file, content);
   }
 }
@@ -123,9 +123,9 @@ async function list(folder: string): Promise<{ file: string; size: number; mtime
   const names = await readdir(folder).catch(() => []);
   const found: { file: string; size: number; mtimeMs: number }[] = [];
   for (const name of names.filter((each) => /^[0-9a-f]{2}$/.test(each))) {
-    const files = await readdir(path.join(folder, name)).catch(() => []);
+    const files = await readdir(join(folder, name)).catch(() => []);
     for (const each of files) {
-      const file = path.join(folder, name, each);
+      const file = join(folder, name, each);
       const status = await stat(file).catch(() => undefined);
       if (!status) continue;
       if (each.endsWith(SUFFIX)) found.push({ file, size: status.size, mtimeMs: status.mtimeMs });

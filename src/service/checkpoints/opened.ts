@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import path from 'node:path';
+import { resolve } from 'node:path';
 import { type AdapterReading, readAdapter } from '../../adapters/readAdapter.ts';
 import { type ErrorCode, RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint, FileIdentity, TensorInfo } from '../../checkpoint/checkpoint.ts';
@@ -32,26 +32,30 @@ const SMALL_TENSORS = 2000;
 
 /** The checkpoints in use, by path. A file that changed since it was opened is opened anew for the next caller. */
 export class OpenCheckpoints {
-  readonly #pool = new Pool<Opened>({ close: ({ checkpoint }) => checkpoint.close(), keep: KEPT, idleMs: IDLE_MS });
+  private readonly pool = new Pool<Opened>({
+    close: ({ checkpoint }) => checkpoint.close(),
+    keep: KEPT,
+    idleMs: IDLE_MS,
+  });
 
   async use<Result>(
     file: string,
     signal: AbortSignal | undefined,
     job: (opened: Opened) => Promise<Result>,
   ): Promise<Result> {
-    const key = path.resolve(file);
-    const before = await this.#pool.peek(key);
-    if (before && !(await unchanged(before.checkpoint.files))) this.#pool.evict(key);
+    const key = resolve(file);
+    const before = await this.pool.peek(key);
+    if (before && !(await unchanged(before.checkpoint.files))) this.pool.evict(key);
     try {
-      return await this.#pool.use(key, () => open(file), job, signal);
+      return await this.pool.use(key, () => open(file), job, signal);
     } catch (error) {
-      if (isCode(error, 'changed')) this.#pool.evict(key);
+      if (isCode(error, 'changed')) this.pool.evict(key);
       throw error;
     }
   }
 
   close(): Promise<void> {
-    return this.#pool.close();
+    return this.pool.close();
   }
 }
 

@@ -1,10 +1,10 @@
-import path from 'node:path';
+import { resolve, sep } from 'node:path';
 import type { ComparedAdapter, ComparedLayer } from '../../model/comparison.ts';
 
 /** A short name for each adapter, different from the others': of its folder where the file has the name that all have. */
 export function adapterLabels(sources: readonly { readonly path: string; readonly name: string | null }[]): string[] {
   const parts = sources.map((source) => {
-    const words = path.resolve(source.path).split(path.sep).filter(Boolean);
+    const words = resolve(source.path).split(sep).filter(Boolean);
     const last = words.at(-1) ?? '';
     const isUsual = /^(adapter_model|pytorch_lora_weights|adapter)\.\w+$/.test(last);
     return isUsual && words.length > 1 ? words.slice(0, -1) : [...words.slice(0, -1), last.replace(/\.\w+$/, '')];

@@ -14,13 +14,13 @@ interface PairSums {
 export class ComparisonTotals {
   /** Squared norms, by adapter. */
   readonly squares: number[];
-  readonly #pairs = new Map<string, PairSums>();
+  private readonly sums = new Map<string, PairSums>();
 
   constructor(count: number) {
     this.squares = Array<number>(count).fill(0);
     for (let first = 0; first < count; first++)
       for (let second = first + 1; second < count; second++)
-        this.#pairs.set(`${first} ${second}`, { first, second, inner: 0, left: [], right: [] });
+        this.sums.set(`${first} ${second}`, { first, second, inner: 0, left: [], right: [] });
   }
 
   add(index: number, norm: number): void {
@@ -28,7 +28,7 @@ export class ComparisonTotals {
   }
 
   addPair({ first, second, inner, overlapLeft, overlapRight }: UpdatePair): void {
-    const pair = this.#pairs.get(`${first} ${second}`)!;
+    const pair = this.sums.get(`${first} ${second}`)!;
     pair.inner += inner;
     if (overlapLeft !== null) pair.left.push(overlapLeft);
     if (overlapRight !== null) pair.right.push(overlapRight);
@@ -36,7 +36,7 @@ export class ComparisonTotals {
 
   /** The cosine of all weights together and the mean overlaps; null for two that have no layer in common. */
   pairs(): ComparedPair[] {
-    return [...this.#pairs.values()].map(({ first, second, inner, left, right }) => {
+    return [...this.sums.values()].map(({ first, second, inner, left, right }) => {
       const norms = Math.sqrt(this.squares[first]! * this.squares[second]!);
       const cosine = left.length > 0 ? Math.max(-1, Math.min(1, inner / norms)) : null;
       return { first, second, cosine, overlapLeft: mean(left), overlapRight: mean(right) };

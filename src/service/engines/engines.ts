@@ -22,8 +22,8 @@ export interface JobOptions {
 
 /** The engines in use: each computes one matrix at a time, for whoever is next. */
 export class Engines {
-  readonly #pool = new Pool<Running>({ close: ({ backend }) => backend.close(), keep: 1, idleMs: IDLE_MS });
-  #last: EngineRequest = {};
+  private readonly pool = new Pool<Running>({ close: ({ backend }) => backend.close(), keep: 1, idleMs: IDLE_MS });
+  private last: EngineRequest = {};
 
   constructor(
     private readonly log: (line: string) => void,
@@ -32,9 +32,9 @@ export class Engines {
 
   /** `request`, or where it names nothing the engine that was asked for last: one click should not start another device. */
   settle({ engine, threads }: EngineRequest = {}): EngineRequest {
-    if (engine === undefined && threads === undefined) return this.#last;
-    this.#last = { ...(engine === undefined ? {} : { engine }), ...(threads === undefined ? {} : { threads }) };
-    return this.#last;
+    if (engine === undefined && threads === undefined) return this.last;
+    this.last = { ...(engine === undefined ? {} : { engine }), ...(threads === undefined ? {} : { threads }) };
+    return this.last;
   }
 
   /** Keeps the engine of `request` open while `job` runs, so that it is not started anew for every matrix. */
@@ -43,7 +43,7 @@ export class Engines {
     signal: AbortSignal | undefined,
     job: (info: EngineInfo) => Promise<Result>,
   ): Promise<Result> {
-    return this.#use(request, signal, ({ backend }) => job(backend.info));
+    return this.use(request, signal, ({ backend }) => job(backend.info));
   }
 
   /**
@@ -59,7 +59,7 @@ export class Engines {
   ): Promise<Result> {
     let used = '';
     const attempt = (wanted = request) =>
-      this.#use(wanted, options.signal, ({ backend, turns }) => {
+      this.use(wanted, options.signal, ({ backend, turns }) => {
         used = backend.info.name;
         return turns.run(subject, () => job(backend), options);
       });
@@ -73,16 +73,16 @@ export class Engines {
       }
       if (error.code !== 'engine') throw error;
       this.log(`The engine failed and is started anew: ${error.message}`);
-      this.#pool.evict(keyOf(request));
+      this.pool.evict(keyOf(request));
       return attempt();
     }
   }
 
   close(): Promise<void> {
-    return this.#pool.close();
+    return this.pool.close();
   }
 
-  #use<Result>(
+  private use<Result>(
     request: EngineRequest,
     signal: AbortSignal | undefined,
     job: (running: Running) => Promise<Result>,
@@ -93,7 +93,7 @@ export class Engines {
       this.log(`Engine ${name}: ${device}, ${threads} threads. ${reason}`);
       return { backend, turns: new Turns() };
     };
-    return this.#pool.use(keyOf(request), open, job, signal);
+    return this.pool.use(keyOf(request), open, job, signal);
   }
 }
 

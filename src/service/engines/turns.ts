@@ -9,9 +9,9 @@ interface Waiting {
  * analysis asks for one matrix at a time, so that several of them alternate.
  */
 export class Turns {
-  #busy = false;
-  readonly #urgent: Waiting[] = [];
-  readonly #patient: Waiting[] = [];
+  private busy = false;
+  private readonly urgent: Waiting[] = [];
+  private readonly patient: Waiting[] = [];
 
   /** Runs `job` when its turn comes. @throws RankscopeError 'cancelled' at once when `signal` aborts before that. */
   async run<Result>(
@@ -19,16 +19,16 @@ export class Turns {
     job: () => Promise<Result>,
     options: { readonly urgent?: boolean; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Result> {
-    await this.#turn(subject, options.urgent ? this.#urgent : this.#patient, options.signal);
+    await this.turn(subject, options.urgent ? this.urgent : this.patient, options.signal);
     try {
       return await job();
     } finally {
-      this.#busy = false;
-      this.#next();
+      this.busy = false;
+      this.next();
     }
   }
 
-  #turn(subject: string, queue: Waiting[], signal: AbortSignal | undefined): Promise<void> {
+  private turn(subject: string, queue: Waiting[], signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = () => {
         queue.splice(queue.indexOf(waiting), 1);
@@ -46,15 +46,15 @@ export class Turns {
       }
       signal?.addEventListener('abort', onAbort, { once: true });
       queue.push(waiting);
-      this.#next();
+      this.next();
     });
   }
 
-  #next(): void {
-    if (this.#busy) return;
-    const waiting = this.#urgent.shift() ?? this.#patient.shift();
+  private next(): void {
+    if (this.busy) return;
+    const waiting = this.urgent.shift() ?? this.patient.shift();
     if (!waiting) return;
-    this.#busy = true;
+    this.busy = true;
     waiting.start();
   }
 }

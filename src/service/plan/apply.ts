@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import path from 'node:path';
+import { basename, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import type { MatrixRef } from '../../model/names/anatomy.ts';
@@ -50,7 +50,7 @@ export async function apply(
     });
     if (codeTarget) {
       const text = new TextEncoder().encode(
-        pythonModule({ plan, matrices, weights: path.basename(out), remarks, ...ggufFileOf(checkpoint) }),
+        pythonModule({ plan, matrices, weights: basename(out), remarks, ...ggufFileOf(checkpoint) }),
       );
       await writeTarget({ ...codeTarget, bytes: text.length }, (append) => append(text));
     }
@@ -71,12 +71,12 @@ function refuseOther({ checkpoint: planned }: Plan, { checkpoint }: Opened): voi
 
 /** transformers makes a configuration from a GGUF file by itself. */
 function ggufFileOf({ format, files }: Checkpoint): { ggufFile?: string } {
-  return format === 'gguf' && files[0] ? { ggufFile: path.basename(files[0].path) } : {};
+  return format === 'gguf' && files[0] ? { ggufFile: basename(files[0].path) } : {};
 }
 
 /** Looked at before the weights are written, so that a wrong name costs nothing. */
 async function checkedCode(code: string, { out, overwrite = false }: ApplyRequest, { checkpoint }: Opened) {
-  if (path.resolve(code) === path.resolve(out)) {
+  if (resolve(code) === resolve(out)) {
     throw new RankscopeError('wrong-use', code, 'the weights and the code would be one file', 'Choose two names');
   }
   if (!overwrite && (await stat(code).catch(() => undefined))) {

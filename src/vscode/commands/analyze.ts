@@ -1,4 +1,4 @@
-import path from 'node:path';
+import { extname } from 'node:path';
 import * as vscode from 'vscode';
 import { CHECKPOINT_ENDINGS, checkpointPath, WEIGHT_ENDINGS } from '../inspector/checkpointFile.ts';
 import { INSPECTOR, INSPECTOR_OPTION } from '../inspector/inspectorEditor.ts';
@@ -33,7 +33,7 @@ export async function analyze(
 /** Opens the inspector on a checkpoint; a folder is opened as one. */
 export async function openInspector(uri: vscode.Uri, viewColumn?: vscode.ViewColumn): Promise<void> {
   checkpointPath(uri);
-  const usual = WEIGHT_ENDINGS.includes(path.extname(uri.path).slice(1).toLowerCase());
+  const usual = WEIGHT_ENDINGS.includes(extname(uri.path).slice(1).toLowerCase());
   await vscode.commands.executeCommand('vscode.openWith', uri, usual ? INSPECTOR : INSPECTOR_OPTION, {
     preview: false,
     ...(viewColumn === undefined ? {} : { viewColumn }),

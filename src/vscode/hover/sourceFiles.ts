@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import path from 'node:path';
+import { dirname, sep } from 'node:path';
 import * as vscode from 'vscode';
 import type { ModulePaths, TextReference } from '../../code/codeCalls.ts';
 import type { SourceText } from '../../code/codeModel.ts';
@@ -52,7 +52,7 @@ export class SourceFiles {
     const source = sourceText(document);
     const language = document.languageId;
     if (language === 'python') {
-      return this.program(source, cellsOf(document) ?? [source], path.dirname(document.uri.fsPath));
+      return this.program(source, cellsOf(document) ?? [source], dirname(document.uri.fsPath));
     }
     this.thread.know(source);
     return { language, key: source.key, cells: [source.key], imported: [], resolved: [] };
@@ -76,7 +76,7 @@ export class SourceFiles {
     for (const fsPath of await this.paths) {
       const source = await this.read(fsPath);
       if (!source || !/\bModule\b/.test(source.text)) continue;
-      programs.push(await this.program(source, [source], path.dirname(fsPath)));
+      programs.push(await this.program(source, [source], dirname(fsPath)));
       if (programs.length === OTHERS_LIMIT) break;
     }
     return programs;
@@ -95,7 +95,7 @@ export class SourceFiles {
         this.thread.know(file.source);
         // Taken in before its own imports are followed: files that import each other end here.
         imported.set(file.path, { path: file.path, key, resolved: [] });
-        imported.set(file.path, { path: file.path, key, resolved: await follow([key], path.dirname(file.path)) });
+        imported.set(file.path, { path: file.path, key, resolved: await follow([key], dirname(file.path)) });
       }
       return [...found];
     };
@@ -109,7 +109,7 @@ export class SourceFiles {
     const roots = (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri.fsPath);
     for (const candidate of importCandidates(module, folder, roots)) {
       // What is not in the workspace is a library.
-      if (!roots.some((root) => candidate.startsWith(root + path.sep))) continue;
+      if (!roots.some((root) => candidate.startsWith(root + sep))) continue;
       const source = await this.read(candidate);
       if (source) return { path: candidate, source };
     }

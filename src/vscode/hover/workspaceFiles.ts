@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import path from 'node:path';
+import { join } from 'node:path';
 import * as vscode from 'vscode';
 
 const SKIPPED = ['node_modules', '.git', '.venv', 'venv', 'site-packages', 'build', 'dist'];
@@ -28,10 +28,10 @@ async function walk(): Promise<string[]> {
   for (const folder of folders) {
     const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
     for (const entry of entries) {
-      if (entry.isFile()) files.push(path.join(folder, entry.name));
+      if (entry.isFile()) files.push(join(folder, entry.name));
       // Folders that are found are gone through after those that are known.
       else if (entry.isDirectory() && !SKIPPED.includes(entry.name) && folders.length < FOLDER_LIMIT) {
-        folders.push(path.join(folder, entry.name));
+        folders.push(join(folder, entry.name));
       }
     }
   }

@@ -1,4 +1,4 @@
-import path from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import * as vscode from 'vscode';
 import { RankscopeError } from '../../base/errors.ts';
 import type { SaveRequest } from '../../protocol/page.ts';
@@ -18,7 +18,7 @@ export function requireTrust(): void {
 export async function saveFromPage(request: SaveRequest, checkpoint: string): Promise<boolean> {
   requireTrust();
   const target = await vscode.window.showSaveDialog({
-    defaultUri: vscode.Uri.file(path.join(path.dirname(checkpoint), path.basename(request.suggestedName))),
+    defaultUri: vscode.Uri.file(join(dirname(checkpoint), basename(request.suggestedName))),
   });
   if (!target) return false;
   await vscode.workspace.fs.writeFile(target, Buffer.from(request.content, request.encoding));

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import path from 'node:path';
+import { basename, resolve } from 'node:path';
 import * as vscode from 'vscode';
 import { RankscopeError } from '../../base/errors.ts';
 import type { ApplyReport } from '../../protocol/service.ts';
@@ -41,7 +41,7 @@ function write(
   source: string,
   files: { out: string; code: string; overwrite: boolean },
 ): Thenable<ApplyReport> {
-  const title = `Writing ${path.basename(files.out)}`;
+  const title = `Writing ${basename(files.out)}`;
   const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
   return vscode.window.withProgress(options, async (progress, token) => {
     const abort = new AbortController();
@@ -64,7 +64,7 @@ function write(
 
 /** The engine refuses this too; here it is said before anything is computed. */
 function refuseSource(source: string, out: string): void {
-  if (path.resolve(out) !== path.resolve(source)) return;
+  if (resolve(out) !== resolve(source)) return;
   throw new RankscopeError('wrong-use', out, 'this is the checkpoint the plan is made for', 'Choose another file name');
 }
 
@@ -77,7 +77,7 @@ async function askTarget(source: string): Promise<vscode.Uri | undefined> {
 }
 
 async function mayReplace(files: readonly string[]): Promise<boolean> {
-  const question = `${files.map((file) => path.basename(file)).join(' and ')}: already there. Replace?`;
+  const question = `${files.map((file) => basename(file)).join(' and ')}: already there. Replace?`;
   return (
     (await vscode.window.showWarningMessage(question, { modal: true, detail: files.join('\n') }, 'Replace')) ===
     'Replace'
@@ -86,7 +86,7 @@ async function mayReplace(files: readonly string[]): Promise<boolean> {
 
 async function tellOfResult(report: ApplyReport): Promise<void> {
   const share = ((100 * report.parametersAfter) / report.parametersBefore).toFixed(1);
-  const size = `${path.basename(report.out)}: ${report.parametersAfter.toLocaleString('en')} parameters, ${share} % of the original.`;
+  const size = `${basename(report.out)}: ${report.parametersAfter.toLocaleString('en')} parameters, ${share} % of the original.`;
   const picked = await vscode.window.showInformationMessage(
     [size, ...(report.remarks ?? [])].join(' '),
     ...(report.code === null ? [] : ['Open Python Code']),

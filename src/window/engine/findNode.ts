@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
-import path from 'node:path';
+import { delimiter, join } from 'node:path';
 
 /** The first `node` of the PATH with its major version; undefined where there is none or it does not run. */
 export async function findNode(searchPath: string, platform: NodeJS.Platform) {
   const name = platform === 'win32' ? 'node.exe' : 'node';
-  for (const folder of searchPath.split(path.delimiter).filter(Boolean)) {
-    const file = path.join(folder, name);
+  for (const folder of searchPath.split(delimiter).filter(Boolean)) {
+    const file = join(folder, name);
     const executable = await access(file, constants.X_OK).then(
       () => true,
       () => false,

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
+import { join } from 'node:path';
 import { cancelled, RankscopeError } from '../../base/errors.ts';
 
 /** How an installation reports: one line at a time. */
@@ -25,7 +25,7 @@ export async function installPackage(
 ): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  await writeFile(path.join(folder, 'package.json'), JSON.stringify({ private: true }));
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true }));
   try {
     await runNpm(npm, ['install', '--no-audit', '--no-fund', '--loglevel=http', specification], folder, signal, line);
   } catch (error) {

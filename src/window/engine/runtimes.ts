@@ -1,4 +1,4 @@
-import path from 'node:path';
+import { join } from 'node:path';
 
 /** A program that can run the engine process. */
 export interface Runtime {
@@ -29,7 +29,7 @@ export const OLDEST_NODE = 22;
  * read back, so there the engine has the CPU alone.
  */
 export function runtimes(place: RuntimePlace): Runtime[] {
-  const carried = path.join(place.extensionPath, 'dist/node', place.platform === 'win32' ? 'node.exe' : 'bin/node');
+  const carried = join(place.extensionPath, 'dist/node', place.platform === 'win32' ? 'node.exe' : 'bin/node');
   const found: (Runtime | false | undefined)[] = [
     place.setting !== '' && { execPath: place.setting, env: {}, what: 'the setting rankscope.node.path' },
     place.exists(carried) && { execPath: carried, env: {}, what: 'the Node of this extension' },

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import path from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { takeTurns } from '../../base/turns.ts';
 import type { MatrixFinding, Skipped } from '../../model/findings.ts';
@@ -74,7 +74,7 @@ export class Archive {
   }
 
   private fileOf(checkpoint: string): string {
-    return path.join(this.folder, `${createHash('sha256').update(checkpoint).digest('hex').slice(0, 32)}.jsonl`);
+    return join(this.folder, `${createHash('sha256').update(checkpoint).digest('hex').slice(0, 32)}.jsonl`);
   }
 }
 

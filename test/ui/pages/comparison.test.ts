@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { basename, join } from 'node:path';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { AdapterComparison } from '../../../src/model/comparison.ts';
 import type { ComparisonCalls, ComparisonSnapshot } from '../../../src/protocol/page.ts';
@@ -17,7 +17,7 @@ const DONE = { status: 'done', done: 0, total: 0, message: '', secondsLeft: null
 
 /** Adapters of one base: the second resembles the first, the third is dead in one layer and lacks another. */
 async function compared(): Promise<AdapterComparison> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'rankscope-adapters-'));
+  const folder = mkdtempSync(join(tmpdir(), 'rankscope-adapters-'));
   const service = createService({});
   try {
     const paths = ['german', 'austrian', 'french'].map((name, which) => {
@@ -40,11 +40,11 @@ async function compared(): Promise<AdapterComparison> {
           ];
         }),
       );
-      const file = path.join(folder, name);
+      const file = join(folder, name);
       mkdirSync(file);
-      writeFileSync(path.join(file, 'adapter_model.safetensors'), f32File(Object.fromEntries(tensors)));
+      writeFileSync(join(file, 'adapter_model.safetensors'), f32File(Object.fromEntries(tensors)));
       const config = { r: 4, lora_alpha: 8, base_model_name_or_path: which === 2 ? 'other/base' : 'some/base' };
-      writeFileSync(path.join(file, 'adapter_config.json'), JSON.stringify(config));
+      writeFileSync(join(file, 'adapter_config.json'), JSON.stringify(config));
       return file;
     });
     return await service.compare({ paths });
@@ -71,7 +71,7 @@ describe('comparison page', function () {
         ready: async () => snapshot,
         run: async () => void asked.push('run'),
         cancel: async () => void asked.push('cancel'),
-        reveal: async (target) => void asked.push(`reveal ${path.basename(target.path)} ${target.name}`),
+        reveal: async (target) => void asked.push(`reveal ${basename(target.path)} ${target.name}`),
         save: async ({ content }) => {
           saved.push(content);
           return true;

@@ -1,4 +1,4 @@
-import path from 'node:path';
+import { resolve } from 'node:path';
 import type { InspectorCalls, InspectorSnapshot, InspectorUpdate, SaveRequest } from '../../../src/protocol/page.ts';
 import type { PageHandlers } from '../../../src/protocol/pageChannel.ts';
 import { createService } from '../../../src/service/service.ts';
@@ -6,7 +6,7 @@ import type { OpenedPage, PageHarness } from './pageHarness.ts';
 import type { ThemeName } from './themes.ts';
 
 /** The small language model of the sample workspace: real weights, in the repository. */
-export const SAMPLE = path.resolve('test/fixtures/sample/model.safetensors');
+export const SAMPLE = resolve('test/fixtures/sample/model.safetensors');
 
 /** The inspector page on a host that answers from a snapshot and writes down what it was asked. */
 export interface InspectorUnderTest extends OpenedPage<InspectorUpdate> {

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { openBrowser } from '../../../src/build/host/browser.ts';
@@ -50,7 +50,7 @@ export interface OpenedPage<Update> {
 }
 
 export async function startHarness(): Promise<PageHarness> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'rankscope-pages-'));
+  const folder = mkdtempSync(join(tmpdir(), 'rankscope-pages-'));
   await build({
     bundle: true,
     platform: 'browser',
@@ -81,7 +81,7 @@ export async function startHarness(): Promise<PageHarness> {
 function serveFolder(folder: string): Promise<Server> {
   const server = createServer(({ url = '/' }, response) => {
     const { pathname, searchParams } = new URL(url, 'http://127.0.0.1');
-    const name = path.basename(pathname);
+    const name = basename(pathname);
     // What browsers ask for unasked.
     if (name === 'favicon.ico') return void response.end();
     const theme = THEMES[(searchParams.get('theme') ?? 'dark') as ThemeName];
@@ -92,7 +92,7 @@ function serveFolder(folder: string): Promise<Server> {
     }
     if (!name.endsWith('.html')) {
       response.setHeader('content-type', name.endsWith('.css') ? 'text/css' : 'text/javascript');
-      response.end(readFileSync(path.join(folder, name)));
+      response.end(readFileSync(join(folder, name)));
       return;
     }
     const entry = name.replace('.html', '');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { cacheFolder } from '../../../src/cli/cacheFolder.ts';
 import { jsonPieces, writeFileWhole } from '../../../src/cli/output.ts';
@@ -26,17 +26,17 @@ describe('the pieces of a JSON text', () => {
 
 describe('a file that is written whole', () => {
   let folder: string;
-  beforeEach(async () => (folder = await mkdtemp(path.join(tmpdir(), 'rankscope-out-'))));
+  beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'rankscope-out-'))));
   afterEach(() => rm(folder, { recursive: true }));
 
   it('holds all pieces, and nothing else is left in the folder', async () => {
-    await writeFileWhole(path.join(folder, 'out.json'), ['a', 'b'], { force: false });
-    assert.equal(await readFile(path.join(folder, 'out.json'), 'utf8'), 'ab');
+    await writeFileWhole(join(folder, 'out.json'), ['a', 'b'], { force: false });
+    assert.equal(await readFile(join(folder, 'out.json'), 'utf8'), 'ab');
     assert.deepEqual(await readdir(folder), ['out.json']);
   });
 
   it('never takes the place of another unless it is told to', async () => {
-    const file = path.join(folder, 'out.json');
+    const file = join(folder, 'out.json');
     await writeFile(file, 'mine');
     await assert.rejects(writeFileWhole(file, ['new'], { force: false }), { code: 'wrong-use', message: /--force/ });
     assert.equal(await readFile(file, 'utf8'), 'mine');
@@ -45,7 +45,7 @@ describe('a file that is written whole', () => {
   });
 
   it('leaves the old state after a failure half way', async () => {
-    const file = path.join(folder, 'out.json');
+    const file = join(folder, 'out.json');
     await writeFile(file, 'mine');
     function* failing() {
       yield 'x'.repeat(100_000);
@@ -58,7 +58,7 @@ describe('a file that is written whole', () => {
 
   it('leaves nothing after a cancellation', async () => {
     const options = { force: true, signal: AbortSignal.abort() };
-    await assert.rejects(writeFileWhole(path.join(folder, 'out.json'), ['x'], options), { code: 'cancelled' });
+    await assert.rejects(writeFileWhole(join(folder, 'out.json'), ['x'], options), { code: 'cancelled' });
     assert.deepEqual(await readdir(folder), []);
   });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
@@ -384,7 +384,7 @@ describe('files as the transformers library writes them (fixtures/names)', () =>
 });
 
 describe('the anatomy of real checkpoints', () => {
-  const root = path.resolve(process.env.RANKSCOPE_CHECKPOINTS ?? '../shared/checkpoints');
+  const root = resolve(process.env.RANKSCOPE_CHECKPOINTS ?? '../shared/checkpoints');
   const expected: [string, string | null, number, number][] = [
     ['stories260K-hf/model.safetensors', 'LLaMA', 5, 36],
     ['rwkv-4v0-660K-untrained/rwkv-4v0-660K.safetensors', 'RWKV', 4, 30],
@@ -392,11 +392,11 @@ describe('the anatomy of real checkpoints', () => {
   ];
   for (const [file, family, layers, count] of expected)
     it(`${file}: ${family}, ${layers} layers, ${count} matrices`, async function () {
-      if (!existsSync(path.join(root, file))) {
-        this.test!.title += ` (missing: ${path.join(root, file)})`;
+      if (!existsSync(join(root, file))) {
+        this.test!.title += ` (missing: ${join(root, file)})`;
         this.skip();
       }
-      const checkpoint = await openCheckpoint(path.join(root, file));
+      const checkpoint = await openCheckpoint(join(root, file));
       const found = anatomy(checkpoint.tensors);
       await checkpoint.close();
       assert.deepEqual([found.family, found.layers, found.matrices.length], [family, layers, count]);

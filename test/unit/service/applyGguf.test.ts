@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
+import { resolve } from 'node:path';
 import type { PlanRequest } from '../../../src/model/plan/plan.ts';
 import { createService } from '../../../src/service/service.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
@@ -49,7 +49,7 @@ describe('a plan applied to a GGUF file', function () {
     const answer = JSON.parse(
       execFileSync(
         process.env.RANKSCOPE_PYTHON!,
-        [path.resolve('test/python/run_generated.py'), 'stories260K', hub, out, code],
+        [resolve('test/python/run_generated.py'), 'stories260K', hub, out, code],
         { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
       ),
     ) as { scale: number; logits: number; changed: number };

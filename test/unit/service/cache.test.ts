@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { type CacheEntry, diskCache, noCache } from '../../../src/service/cache/cache.ts';
 import { memoryCache } from '../../../src/service/cache/memoryCache.ts';
@@ -21,7 +21,7 @@ describe('the cache on disk', () => {
   const files = async () => (await readdir(folder, { recursive: true })).filter((name) => name.includes('.')).sort();
 
   beforeEach(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), 'rankscope-cache-'));
+    folder = await mkdtemp(join(tmpdir(), 'rankscope-cache-'));
     lines = [];
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
@@ -59,7 +59,7 @@ describe('the cache on disk', () => {
     const entry = entryOf([5, 4, 3]);
     await open().put(key(1), entry);
     const [name = ''] = await files();
-    const file = path.join(folder, name);
+    const file = join(folder, name);
     const whole = await readFile(file);
     const damaged = [
       whole.subarray(0, whole.length - 1),
@@ -83,10 +83,10 @@ describe('the cache on disk', () => {
   it('stays below its bound, dropping what was used longest ago', async () => {
     const one = entryOf(Array.from({ length: 100 }, (_, i) => 100 - i));
     await open().put(key(0), one);
-    const { size } = await stat(path.join(folder, (await files())[0] ?? ''));
+    const { size } = await stat(join(folder, (await files())[0] ?? ''));
     const cache = open(size * 10);
     const past = new Date(Date.now() - 10_000);
-    await utimes(path.join(folder, (await files())[0] ?? ''), past, past);
+    await utimes(join(folder, (await files())[0] ?? ''), past, past);
     for (let i = 1; i <= 30; i++) await cache.put(key(i), one);
     const kept = (await files()).length;
     assert.ok(kept <= 10 && kept >= 5, `${kept} entries`);
@@ -98,9 +98,9 @@ describe('the cache on disk', () => {
     const one = entryOf([1, 1]);
     for (let i = 0; i < 4; i++) await open().put(key(i), one);
     const past = new Date(Date.now() - 60_000);
-    for (const name of await files()) await utimes(path.join(folder, name), past, past);
+    for (const name of await files()) await utimes(join(folder, name), past, past);
     await open().get(key(2));
-    const { size } = await stat(path.join(folder, (await files())[0] ?? ''));
+    const { size } = await stat(join(folder, (await files())[0] ?? ''));
     await open(size * 3).put(key(9), one);
     assert.notEqual(await open().get(key(2)), undefined);
   });
@@ -117,8 +117,8 @@ describe('the cache on disk', () => {
   it('clearing frees the bytes of its entries and touches nothing else', async () => {
     const cache = open();
     await cache.put(key(1), entryOf([2, 1]));
-    await writeFile(path.join(folder, 'notes.txt'), 'mine');
-    const { size } = await stat(path.join(folder, (await files()).find((name) => name.endsWith('.spectrum')) ?? ''));
+    await writeFile(join(folder, 'notes.txt'), 'mine');
+    const { size } = await stat(join(folder, (await files()).find((name) => name.endsWith('.spectrum')) ?? ''));
     assert.deepEqual(await cache.clear(), { bytes: size });
     assert.deepEqual(await files(), ['notes.txt']);
     assert.equal(await cache.get(key(1)), undefined);
@@ -141,8 +141,8 @@ describe('the cache on disk', () => {
       this.skip();
     }
     await open().put(key(1), entryOf([1]));
-    await mkdir(path.join(folder, 'ff'), { recursive: true });
-    await chmod(path.join(folder, '00'), 0o555);
+    await mkdir(join(folder, 'ff'), { recursive: true });
+    await chmod(join(folder, '00'), 0o555);
     assert.deepEqual(await open().get(key(1)), entryOf([1]));
   });
 });

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import type { Analysis } from '../../../src/model/findings.ts';
 import type { PlanRequest } from '../../../src/model/plan/plan.ts';
 import type { AnalysisProgress, Service } from '../../../src/protocol/service.ts';
@@ -47,7 +47,7 @@ describe('the service', function () {
     Object.fromEntries(Array.from({ length: count }, (_, i) => [`layers.${i}.w.weight`, noise(size, size, i + 1)]));
 
   before(() => {
-    sharedCache = mkdtempSync(path.join(tmpdir(), 'rankscope-cache-'));
+    sharedCache = mkdtempSync(join(tmpdir(), 'rankscope-cache-'));
     service = createService({ cacheFolder: sharedCache });
   });
   after(async () => {
@@ -211,7 +211,7 @@ describe('the service', function () {
     const before = await fresh.analyze(request);
     await fresh.close();
     for (const name of entries()) {
-      const entry = path.join(cacheFolder(), name);
+      const entry = join(cacheFolder(), name);
       writeFileSync(entry, readFileSync(entry).fill(0, 40, 80));
     }
     const other = another();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import { decodeFloats, ENCODED_BYTES } from '../../../src/base/encoding.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { storedRows } from '../../../src/service/analysis/storedRows.ts';
@@ -29,7 +29,7 @@ describe('rows as they are stored', function () {
     it(`of every tensor in ${folder} stand for the values that are read`, async function () {
       const root = checkpointPath(this, folder);
       for (const file of readdirSync(root)) {
-        const checkpoint = await openCheckpoint(path.join(root, file)).catch(() => undefined);
+        const checkpoint = await openCheckpoint(join(root, file)).catch(() => undefined);
         for (const tensor of checkpoint?.tensors ?? []) {
           const cols = tensor.shape.reduce((product, size) => product * size, 1);
           const stored = storedRows(checkpoint!, { tensor, cols, offset: 0 });

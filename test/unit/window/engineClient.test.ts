@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import esbuild from 'esbuild';
 import { EngineClient } from '../../../src/window/engine/engineClient.ts';
 import { startEngine } from '../../../src/window/engine/engineProcess.ts';
@@ -15,14 +15,14 @@ describe('the engine client', () => {
   let client: EngineClient;
   const lines: string[] = [];
   const program = () => ({
-    script: path.join(folder, 'engine.mjs'),
+    script: join(folder, 'engine.mjs'),
     env: {},
-    arguments: ['--cache', path.join(folder, 'cache')],
+    arguments: ['--cache', join(folder, 'cache')],
     log: (line: string) => void lines.push(line),
   });
 
   before(async () => {
-    folder = mkdtempSync(path.join(os.tmpdir(), 'rankscope-engine-'));
+    folder = mkdtempSync(join(os.tmpdir(), 'rankscope-engine-'));
     await esbuild.build({
       entryPoints: ['src/process/main.ts'],
       outfile: program().script,
@@ -33,7 +33,7 @@ describe('the engine client', () => {
       banner: { js: `import { createRequire as r } from 'node:module'; const require = r(import.meta.url);` },
       logLevel: 'error',
     });
-    writeFileSync(path.join(folder, 'dies.mjs'), 'console.error("no good"); process.exit(3);\n');
+    writeFileSync(join(folder, 'dies.mjs'), 'console.error("no good"); process.exit(3);\n');
   });
   beforeEach(() => {
     lines.length = 0;
@@ -82,7 +82,7 @@ describe('the engine client', () => {
   });
 
   it('takes the next runtime where one does not start, and says which', async () => {
-    const missing: Runtime = { execPath: path.join(folder, 'no-node'), env: {}, what: 'the setting' };
+    const missing: Runtime = { execPath: join(folder, 'no-node'), env: {}, what: 'the setting' };
     const engine = await startEngine([missing, here], program());
     assert.equal(engine.runtime, here);
     assert.ok(lines.some((line) => line.includes('not started on the setting')));
@@ -91,7 +91,7 @@ describe('the engine client', () => {
   });
 
   it('names every runtime that was tried where none starts', async () => {
-    const broken = { ...program(), script: path.join(folder, 'dies.mjs') };
+    const broken = { ...program(), script: join(folder, 'dies.mjs') };
     client = new EngineClient(() => startEngine([here], broken));
     await assert.rejects(client.service.open({ path: SAMPLE }), { code: 'engine', message: /this Node .*code 3/ });
     assert.ok(lines.some((line) => line.includes('no good')));

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
+import { join, resolve } from 'node:path';
 import { createService } from '../../../src/service/service.ts';
 import { Archive } from '../../../src/window/sessions/archive.ts';
 import { type Memory, SessionStore } from '../../../src/window/sessions/sessionStore.ts';
 
-export const SAMPLE = path.resolve('test/fixtures/sample/model.safetensors');
+export const SAMPLE = resolve('test/fixtures/sample/model.safetensors');
 
 /** What VS Code's Memento does, for as long as a test lasts. */
 export function memory(): Memory {
@@ -18,9 +18,9 @@ export function memory(): Memory {
 
 /** The real service with a store of sessions over it, and a folder of its own; `close` removes all. */
 export function inProcess() {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'rankscope-unit-'));
-  const service = createService({ cacheFolder: path.join(folder, 'cache') });
-  const archive = new Archive(path.join(folder, 'findings'), () => undefined);
+  const folder = mkdtempSync(join(os.tmpdir(), 'rankscope-unit-'));
+  const service = createService({ cacheFolder: join(folder, 'cache') });
+  const archive = new Archive(join(folder, 'findings'), () => undefined);
   const request = () => ({ engine: 'cpu', threads: 1 });
   const kept = memory();
   const newStore = () => new SessionStore({ service, request }, kept, archive);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import { installPackage } from '../../../src/window/engine/installPackage.ts';
 
 describe('installing an engine by npm', function () {
@@ -10,30 +10,30 @@ describe('installing an engine by npm', function () {
   const lines: string[] = [];
   const options = (signal = new AbortController().signal) => ({ signal, line: (text: string) => lines.push(text) });
   const packageWith = (scripts: Record<string, string>) => {
-    const folder = path.join(root, 'package');
+    const folder = join(root, 'package');
     mkdirSync(folder, { recursive: true });
-    writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ name: 'an-engine', version: '1.0.0', scripts }));
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'an-engine', version: '1.0.0', scripts }));
     return folder;
   };
 
   beforeEach(() => {
-    root = mkdtempSync(path.join(tmpdir(), 'rankscope-install-'));
+    root = mkdtempSync(join(tmpdir(), 'rankscope-install-'));
     lines.length = 0;
   });
   afterEach(() => rmSync(root, { recursive: true, force: true }));
 
   it('puts the package into its folder and tells what npm says', async () => {
-    const target = path.join(root, 'target');
+    const target = join(root, 'target');
     await installPackage(target, packageWith({}), options());
-    assert.ok(existsSync(path.join(target, 'node_modules/an-engine/package.json')));
+    assert.ok(existsSync(join(target, 'node_modules/an-engine/package.json')));
     assert.match(lines.join('\n'), /added 1 package/);
   });
 
   it('takes away what was there before, and all of it where npm fails', async () => {
-    const target = path.join(root, 'target');
+    const target = join(root, 'target');
     mkdirSync(target);
-    writeFileSync(path.join(target, 'old'), '');
-    await assert.rejects(installPackage(target, path.join(root, 'nothing'), options()), {
+    writeFileSync(join(target, 'old'), '');
+    await assert.rejects(installPackage(target, join(root, 'nothing'), options()), {
       code: 'engine',
       found: /exit code [1-9]/,
     });
@@ -41,7 +41,7 @@ describe('installing an engine by npm', function () {
   });
 
   it('stops npm and all it started when it is cancelled', async () => {
-    const target = path.join(root, 'target');
+    const target = join(root, 'target');
     const abort = new AbortController();
     setTimeout(() => abort.abort(), 300);
     const slow = packageWith({ preinstall: 'sleep 50' });
@@ -52,7 +52,7 @@ describe('installing an engine by npm', function () {
   });
 
   it('says that npm is missing', async () => {
-    const installing = installPackage(path.join(root, 'target'), packageWith({}), {
+    const installing = installPackage(join(root, 'target'), packageWith({}), {
       ...options(),
       npm: 'npm-that-is-not-there',
     });

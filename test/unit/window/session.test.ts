@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, truncateSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import type { InspectorSnapshot, InspectorUpdate } from '../../../src/protocol/page.ts';
 import { inProcess, SAMPLE } from './inProcess.ts';
 
@@ -68,7 +68,7 @@ describe('a session', () => {
   });
 
   it('says why a file cannot be opened, and opens it when it is there', async () => {
-    const file = path.join(parts.folder, 'late.safetensors');
+    const file = join(parts.folder, 'late.safetensors');
     const session = parts.store.get(file);
     await session.start();
     assert.equal(session.run.status, 'failed');
@@ -80,7 +80,7 @@ describe('a session', () => {
   });
 
   it('throws old findings away when the file has become another one', async () => {
-    const file = path.join(parts.folder, 'changing.safetensors');
+    const file = join(parts.folder, 'changing.safetensors');
     copyFileSync(SAMPLE, file);
     const session = parts.store.get(file);
     await session.start();
@@ -102,7 +102,7 @@ describe('a session', () => {
   });
 
   it('is remembered with its findings in the next window, until the file changes', async () => {
-    const file = path.join(parts.folder, 'kept.safetensors');
+    const file = join(parts.folder, 'kept.safetensors');
     copyFileSync(SAMPLE, file);
     const session = parts.store.get(file);
     await session.start();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { copyFileSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import type { Session } from '../../../src/window/sessions/session.ts';
 import { SideBySide } from '../../../src/window/sessions/sideBySide.ts';
 import { inProcess, SAMPLE } from './inProcess.ts';
@@ -13,7 +13,7 @@ describe('checkpoints side by side', () => {
 
   before(async () => {
     parts = inProcess();
-    const files = ['a', 'b', 'c'].map((letter) => path.join(parts.folder, `${letter}.safetensors`));
+    const files = ['a', 'b', 'c'].map((letter) => join(parts.folder, `${letter}.safetensors`));
     for (const file of files) copyFileSync(SAMPLE, file);
     sessions = await Promise.all(files.map((file) => parts.store.load(file)));
     name = sessions[0]?.view?.matrices[2]?.name ?? assert.fail('no matrices');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { join, resolve } from 'node:path';
 import { type ErrorCode, RankscopeError } from '../../../src/base/errors.ts';
 import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
@@ -10,7 +10,7 @@ import { writeSafetensors } from '../../../src/write/safetensorsWriter.ts';
 import { type Prepared, prepare, scratchFolder } from './written.ts';
 
 const SAMPLE = 'test/fixtures/sample/model.safetensors';
-const CHECKPOINTS = path.resolve(process.env.RANKSCOPE_CHECKPOINTS ?? '../shared/checkpoints');
+const CHECKPOINTS = resolve(process.env.RANKSCOPE_CHECKPOINTS ?? '../shared/checkpoints');
 
 const fails = (code: ErrorCode, text: RegExp) => (error: unknown) =>
   error instanceof RankscopeError && error.code === code && text.test(error.message);
@@ -19,7 +19,7 @@ describe('writing a checkpoint as factors', function () {
   this.timeout(120_000);
   const folder = scratchFolder();
   let count = 0;
-  const fresh = () => path.join(folder, `${count++}.safetensors`);
+  const fresh = () => join(folder, `${count++}.safetensors`);
   const write = (prepared: Prepared, plan: Plan, more: Partial<FactorizeRequest> = {}) =>
     writeFactorized({ ...prepared, plan, out: fresh(), overwrite: false, ...more });
   const readAll = async (checkpoint: Checkpoint, name: string) => {
@@ -195,7 +195,7 @@ describe('writing a checkpoint as factors', function () {
   });
 
   it('8-bit floats get factors in BF16, and the metadata says what they were', async function () {
-    const source = path.join(CHECKPOINTS, 'retsim-dtypes/retsim.f8_e4m3.safetensors');
+    const source = join(CHECKPOINTS, 'retsim-dtypes/retsim.f8_e4m3.safetensors');
     if (!existsSync(source)) {
       this.test!.title += ` (missing: ${source})`;
       this.skip();

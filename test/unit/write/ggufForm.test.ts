@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { join, parse } from 'node:path';
 import type { Checkpoint, TensorInfo } from '../../../src/checkpoint/checkpoint.ts';
 import { givesStored } from '../../../src/checkpoint/givesStored.ts';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
@@ -38,8 +38,8 @@ describe('a GGUF checkpoint in the form of Hugging Face', function () {
     const made = python(this, ['torch', 'transformers', 'gguf', 'safetensors'], script, folder) as object;
     assert.equal(Object.keys(made).length, 34);
     for (const name of Object.keys(made)) {
-      const expected = await withCheckpoint(path.join(folder, `${name}.safetensors`), readAll);
-      await withCheckpoint(path.join(folder, `${name}.gguf`), async (checkpoint) => {
+      const expected = await withCheckpoint(join(folder, `${name}.safetensors`), readAll);
+      await withCheckpoint(join(folder, `${name}.gguf`), async (checkpoint) => {
         const form = ggufForm(checkpoint)!;
         const values = await readAll(form.checkpoint);
         assert.deepEqual(Object.keys(values).sort(), Object.keys(expected).sort(), name);
@@ -94,7 +94,7 @@ for file in map(Path, files):
     save_file({name: value.float().contiguous() for name, value in tensors.items()}, f'{folder}/{file.stem}.safetensors')`;
     python(this, ['torch', 'transformers', 'gguf', 'safetensors'], script, folder, ...files);
     for (const file of files) {
-      const expected = await withCheckpoint(path.join(folder, `${path.parse(file).name}.safetensors`), readAll);
+      const expected = await withCheckpoint(join(folder, `${parse(file).name}.safetensors`), readAll);
       await withCheckpoint(file, async (checkpoint) => {
         assert.deepEqual(await readAll(ggufForm(checkpoint)!.checkpoint), expected);
       });
@@ -118,7 +118,7 @@ for file in map(Path, files):
       return { name, dimensions, type: 0, data: f32s(...Array.from({ length: count }, (_, i) => i)) };
     };
     const open = async (metadata: [string, number, Uint8Array][], use: (checkpoint: Checkpoint) => void) => {
-      const file = path.join(folder, 'made.gguf');
+      const file = join(folder, 'made.gguf');
       const tensors = [
         tensor('blk.0.attn_q.weight', 2, 8),
         tensor('blk.0.hyper.weight', 2, 2),

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { PlanRequest } from '../../../src/model/plan/plan.ts';
 import { writeFactorized } from '../../../src/write/factorized.ts';
 import { pythonModule } from '../../../src/write/python.ts';
 import { prepare, scratchFolder } from './written.ts';
 
 const PYTHON = process.env.RANKSCOPE_PYTHON;
-const STORIES = path.resolve(
+const STORIES = resolve(
   process.env.RANKSCOPE_CHECKPOINTS ?? '../shared/checkpoints',
   'stories260K-hf/model.safetensors',
 );
-const SAMPLE = path.resolve('test/fixtures/sample/model.safetensors');
+const SAMPLE = resolve('test/fixtures/sample/model.safetensors');
 
 interface Answer {
   readonly scale: number;
@@ -27,7 +27,7 @@ describe('the factorized checkpoint, read by Python', function () {
   this.timeout(180_000);
   const folder = scratchFolder();
   const python = (script: string, ...args: string[]) =>
-    execFileSync(PYTHON!, [path.resolve('test/python', script), ...args], {
+    execFileSync(PYTHON!, [resolve('test/python', script), ...args], {
       encoding: 'utf8',
       env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1', OMP_NUM_THREADS: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -52,10 +52,10 @@ describe('the factorized checkpoint, read by Python', function () {
     // Of the twins, one pair stays dense in one of the runs: the second must get the values of the first.
     const exclude = kind === 'twins' && factors === 3 ? ['inner.*'] : [];
     const plan = await prepared.plan({ factors, exclude });
-    const out = path.join(folder, `${name}.safetensors`);
-    const code = path.join(folder, `${name.replace('-', '_')}.py`);
+    const out = join(folder, `${name}.safetensors`);
+    const code = join(folder, `${name.replace('-', '_')}.py`);
     const report = await writeFactorized({ ...prepared, plan, out, overwrite: false });
-    writeFileSync(code, pythonModule({ plan, matrices: prepared.matrices, weights: path.basename(out) }));
+    writeFileSync(code, pythonModule({ plan, matrices: prepared.matrices, weights: basename(out) }));
     const transposed = prepared.matrices.filter((matrix) => matrix.transposed).map((matrix) => matrix.name);
     await prepared.checkpoint.close();
     const read = JSON.parse(python('load_and_multiply.py', source, out, JSON.stringify(transposed))) as {
@@ -100,7 +100,7 @@ describe('the factorized checkpoint, read by Python', function () {
   ] as const)
     for (const factors of [2, 3] as const)
       it(`${kind}, ${factors} factors: every kind of layer computes what the dense one does`, async () => {
-        const source = path.join(folder, `${kind}.safetensors`);
+        const source = join(folder, `${kind}.safetensors`);
         if (!existsSync(source)) python('run_generated.py', kind, source, '', '');
         const { report, read, answer } = await run(kind, source, factors, `${kind}-result-${factors}`);
         for (const { name, measuredError, predictedError } of report.matrices) {
@@ -123,13 +123,13 @@ describe('the factorized checkpoint, read by Python', function () {
     const prepared = await prepare(SAMPLE);
     const write = async (name: string, request: Partial<PlanRequest>) => {
       const plan = await prepared.plan({ exclude: ['*embed*'], ...request });
-      const out = path.join(folder, `stories-${name}.safetensors`);
+      const out = join(folder, `stories-${name}.safetensors`);
       await writeFactorized({ ...prepared, plan, out, overwrite: false });
       return { out, plan };
     };
     const byEnergy = await write('energy', { budget: { kind: 'energy', value: 0.9 } });
     const results = [byEnergy, await write('optimal', {}), await write('uniform', { spread: 'uniform' })];
-    const code = path.join(folder, 'stories.py');
+    const code = join(folder, 'stories.py');
     writeFileSync(code, pythonModule({ plan: byEnergy.plan, matrices: prepared.matrices, weights: 'x' }));
     await prepared.checkpoint.close();
     const printed = python('story_loss.py', code, ...results.map(({ out }) => out));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { type ErrorCode, RankscopeError } from '../../../src/base/errors.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
@@ -35,7 +35,7 @@ describe('writing safetensors', () => {
   const root = scratchFolder();
   let count = 0;
   const folder = () => {
-    const made = path.join(root, `case-${count++}`);
+    const made = join(root, `case-${count++}`);
     mkdirSync(made);
     return made;
   };
@@ -50,7 +50,7 @@ describe('writing safetensors', () => {
     });
 
   it('is read back as it was given, names and metadata of any kind included', async () => {
-    const out = path.join(folder(), 'x.safetensors');
+    const out = join(folder(), 'x.safetensors');
     const text = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((name) => name !== '__metadata__');
     await fc.assert(
       fc.asyncProperty(
@@ -87,7 +87,7 @@ describe('writing safetensors', () => {
   });
 
   it('puts wider types first, so that every tensor is aligned', async () => {
-    const out = path.join(folder(), 'x.safetensors');
+    const out = join(folder(), 'x.safetensors');
     await write(out, {
       tensors: [
         bytes('byte', Uint8Array.of(1)),
@@ -108,13 +108,13 @@ describe('writing safetensors', () => {
 
   it('leaves nothing behind but the file itself', async () => {
     const place = folder();
-    await write(path.join(place, 'x.safetensors'));
+    await write(join(place, 'x.safetensors'));
     assert.deepEqual(readdirSync(place), ['x.safetensors']);
   });
 
   it('refuses an existing file unless told to overwrite, and a folder always', async () => {
     const place = folder();
-    const out = path.join(place, 'x.safetensors');
+    const out = join(place, 'x.safetensors');
     writeFileSync(out, 'mine');
     await assert.rejects(write(out), fails('wrong-use', /x\.safetensors.*there is a file of this name.*overwriting/));
     assert.equal(readFileSync(out, 'utf8'), 'mine');
@@ -126,7 +126,7 @@ describe('writing safetensors', () => {
 
   it('does not replace a file that someone else made in the meantime', async () => {
     const place = folder();
-    const out = path.join(place, 'x.safetensors');
+    const out = join(place, 'x.safetensors');
     const slow: OutgoingTensor = {
       ...bytes('a', Uint8Array.of(1)),
       async *content() {
@@ -141,13 +141,13 @@ describe('writing safetensors', () => {
 
   it('refuses to write onto the source, by any name or link', async () => {
     const place = folder();
-    const source = path.join(place, 'model.safetensors');
+    const source = join(place, 'model.safetensors');
     const content = 'the source';
     writeFileSync(source, content);
-    mkdirSync(path.join(place, 'sub'));
-    symlinkSync(source, path.join(place, 'link.safetensors'));
-    linkSync(source, path.join(place, 'hard.safetensors'));
-    symlinkSync(place, path.join(place, 'sub', 'back'));
+    mkdirSync(join(place, 'sub'));
+    symlinkSync(source, join(place, 'link.safetensors'));
+    linkSync(source, join(place, 'hard.safetensors'));
+    symlinkSync(place, join(place, 'sub', 'back'));
     const names = [
       'model.safetensors',
       './sub/../model.safetensors',
@@ -157,7 +157,7 @@ describe('writing safetensors', () => {
     ];
     for (const name of names) {
       const out = `${place}/${name}`;
-      for (const sources of [[source], [path.join(place, 'link.safetensors')]])
+      for (const sources of [[source], [join(place, 'link.safetensors')]])
         await assert.rejects(
           write(out, { sources, overwrite: true }),
           fails('wrong-use', /the source itself.*another name/),
@@ -169,15 +169,15 @@ describe('writing safetensors', () => {
 
   it('writes through a link to the file it stands for', async () => {
     const place = folder();
-    writeFileSync(path.join(place, 'real.safetensors'), 'old');
-    symlinkSync('real.safetensors', path.join(place, 'link.safetensors'));
-    const size = await write(path.join(place, 'link.safetensors'), { overwrite: true });
-    assert.equal(readFileSync(path.join(place, 'real.safetensors')).length, size);
+    writeFileSync(join(place, 'real.safetensors'), 'old');
+    symlinkSync('real.safetensors', join(place, 'link.safetensors'));
+    const size = await write(join(place, 'link.safetensors'), { overwrite: true });
+    assert.equal(readFileSync(join(place, 'real.safetensors')).length, size);
   });
 
   it('that is cancelled or fails leaves the old file and nothing else', async () => {
     const place = folder();
-    const out = path.join(place, 'x.safetensors');
+    const out = join(place, 'x.safetensors');
     writeFileSync(out, 'old');
     const controller = new AbortController();
     const tensor = (act: () => void): OutgoingTensor => ({
@@ -213,17 +213,17 @@ describe('writing safetensors', () => {
   });
 
   it('refuses two tensors of one name', async () => {
-    const out = path.join(folder(), 'x.safetensors');
+    const out = join(folder(), 'x.safetensors');
     const twice = [bytes('a', Uint8Array.of(1)), bytes('a', Uint8Array.of(1))];
     await assert.rejects(write(out, { tensors: twice }), fails('unsupported', /two tensors would be named a/));
   });
 
   it('says what to do where it cannot write', async () => {
     const place = folder();
-    writeFileSync(path.join(place, 'file'), '');
-    await assert.rejects(write(path.join(place, 'no/x')), fails('write-failed', /no such folder.*Make the folder/));
-    await assert.rejects(write(path.join(place, 'file/x')), fails('write-failed', /a part of the path is a file/));
-    await assert.rejects(write(path.join(place, 'x'.repeat(240))), fails('write-failed', /the name is too long/));
+    writeFileSync(join(place, 'file'), '');
+    await assert.rejects(write(join(place, 'no/x')), fails('write-failed', /no such folder.*Make the folder/));
+    await assert.rejects(write(join(place, 'file/x')), fails('write-failed', /a part of the path is a file/));
+    await assert.rejects(write(join(place, 'x'.repeat(240))), fails('write-failed', /the name is too long/));
   });
 
   it('says that a folder is read-only', async function () {
@@ -242,7 +242,7 @@ describe('writing safetensors', () => {
     };
     const place = folder();
     await assert.rejects(
-      write(path.join(place, 'x'), { tensors: [huge] }),
+      write(join(place, 'x'), { tensors: [huge] }),
       fails('write-failed', /MB are needed and .* are free.*Free space/),
     );
     assert.deepEqual(readdirSync(place), []);
@@ -262,7 +262,7 @@ describe('writing safetensors', () => {
       await writeSafetensors({ out: process.argv[1], tensors, metadata: new Map(), sources: [], overwrite: false })
         .catch((error) => console.log(error.code, error.message));`;
     const command = 'ulimit -f 2000; exec "$0" --import tsx --input-type=module -e "$1" "$2"';
-    const printed = execFileSync('bash', ['-c', command, process.execPath, program, path.join(place, 'x')], {
+    const printed = execFileSync('bash', ['-c', command, process.execPath, program, join(place, 'x')], {
       encoding: 'utf8',
     });
     assert.match(printed, /^write-failed .*larger than is allowed/);

@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
 import { findTies } from '../../../src/checkpoint/contentKey.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
@@ -14,7 +14,7 @@ import type { Triplets } from '../../../src/write/factorTensors.ts';
 
 /** A folder of its own for one test file, removed at the end. */
 export function scratchFolder(): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'rankscope-write-'));
+  const folder = mkdtempSync(join(tmpdir(), 'rankscope-write-'));
   after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
