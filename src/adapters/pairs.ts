@@ -1,3 +1,4 @@
+import { elementCount } from '../base/shape.ts';
 import type { TensorInfo } from '../checkpoint/checkpoint.ts';
 import { type AdapterNaming, type AdapterPart, adapterName, otherKind } from './names.ts';
 import { isWhole, type Operand, type StoredUpdate, sizesOf, type TwoFactors } from './parts.ts';
@@ -166,8 +167,7 @@ function twoFactors(
     return `its core ${shapeText(core)} does not fit between ${shapeText(up)} and ${shapeText(down)}`;
   if (rank !== coreUp || coreDown !== down.shape[0])
     return `the ranks of its factors differ: ${names[0]} is ${shapeText(up)}, ${names[1]} ${shapeText(down)}${core ? `, the core ${shapeText(core)}` : ''}`;
-  if (singular && singular.shape.reduce((all, size) => all * size, 1) !== rank)
-    return `its E is ${shapeText(singular)} for rank ${rank}`;
+  if (singular && elementCount(singular.shape) !== rank) return `its E is ${shapeText(singular)} for rank ${rank}`;
   return product;
 }
 

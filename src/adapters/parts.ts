@@ -1,3 +1,4 @@
+import { elementCount } from '../base/shape.ts';
 import type { TensorInfo } from '../checkpoint/checkpoint.ts';
 
 /** The thin product of two tensors: up (m x r) times down (r x n, of a convolution r x n x h x w). */
@@ -39,7 +40,7 @@ export function tensorsOf(stored: StoredUpdate): TensorInfo[] {
 
 /** All sizes but the first in one: a kernel's columns. */
 export function widthOf({ shape }: TensorInfo): number {
-  return shape.slice(1).reduce((product, size) => product * size, 1);
+  return elementCount(shape.slice(1));
 }
 
 /** m, n and r of a thin product; of a whole matrix r is the smaller side. */
@@ -49,7 +50,7 @@ export function sizesOf(operand: Operand): { outputs: number; inputs: number; ra
     return { outputs, inputs, rank: Math.min(outputs, inputs) };
   }
   const { up, down, core, upIsTransposed } = operand;
-  const kernel = core ? core.shape.slice(2).reduce((product, size) => product * size, 1) : 1;
+  const kernel = core ? elementCount(core.shape.slice(2)) : 1;
   return {
     outputs: up.shape[upIsTransposed ? 1 : 0]!,
     inputs: widthOf(down) * kernel,

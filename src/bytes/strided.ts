@@ -1,4 +1,5 @@
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { elementCount } from '../base/shape.ts';
 import type { StoredTensor } from '../checkpoint/storedCheckpoint.ts';
 import { bitsOf, decoderOf, swapByteOrder } from './decode.ts';
 import { CHUNK_BYTES } from './limits.ts';
@@ -58,7 +59,7 @@ export async function readStrided(
   signal?: AbortSignal,
 ): Promise<void> {
   const { shape, strides = rowMajor(shape), name, dtype } = tensor;
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(shape);
   const end = start + out.length;
   if (!(start >= 0 && end <= count))
     throw new RankscopeError('wrong-use', name, `elements ${start} to ${end} were asked for`);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { elementCount } from '../base/shape.ts';
 import { CHUNK_BYTES } from '../bytes/limits.ts';
 import type { Checkpoint, TensorInfo } from './checkpoint.ts';
 import { givesStored } from './givesStored.ts';
@@ -53,7 +54,7 @@ async function sample(checkpoint: Checkpoint, tensor: TensorInfo, signal: AbortS
   const [begin, bytes] = middle(tensor.bytes, 256);
   const stored = checkpoint.readStored?.(tensor, begin, new Uint8Array(bytes), signal);
   if (stored) return Buffer.from(await stored).toString('latin1');
-  const [start, length] = middle(elementsOf(tensor), 64);
+  const [start, length] = middle(elementCount(tensor.shape), 64);
   const values = new Float32Array(length);
   await checkpoint.read(tensor, start, values, signal);
   return Buffer.from(values.buffer).toString('latin1');
@@ -67,7 +68,7 @@ async function wholeContent(checkpoint: Checkpoint, tensor: TensorInfo, signal: 
 /** `constant`: every element has the same bytes. */
 async function digest(checkpoint: Checkpoint, tensor: TensorInfo, signal: AbortSignal | undefined) {
   const hash = createHash('sha256').update(`${tensor.dtype} ${tensor.shape.join('x')}\n`);
-  const count = elementsOf(tensor);
+  const count = elementCount(tensor.shape);
   const elementSize = Math.max(1, Math.floor(tensor.bytes / Math.max(1, count)));
   let first: Buffer | undefined;
   let constant = true;
@@ -100,10 +101,6 @@ async function digest(checkpoint: Checkpoint, tensor: TensorInfo, signal: AbortS
 function middle(length: number, wanted: number): [start: number, length: number] {
   const taken = Math.min(length, wanted);
   return [Math.floor((length - taken) / 2), taken];
-}
-
-function elementsOf(tensor: TensorInfo): number {
-  return tensor.shape.reduce((product, size) => product * size, 1);
 }
 
 function groupBy<T>(items: readonly T[], keyOf: (item: T, index: number) => string): Map<string, T[]> {

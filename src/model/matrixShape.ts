@@ -1,3 +1,4 @@
+import { elementCount } from '../base/shape.ts';
 import type { TensorInfo } from '../checkpoint/checkpoint.ts';
 import { ADAPTER_FIXED, refusalOf, updateOf } from './adapters.ts';
 
@@ -28,11 +29,11 @@ export function isStack({ name, shape }: TensorInfo): boolean {
 export function matrixShape(tensor: TensorInfo): [rows: number, cols: number] {
   if (tensor.transposed) {
     const inputs = tensor.shape.slice(0, -1);
-    return [inputs.reduce((product, size) => product * size, 1), tensor.shape.at(-1)!];
+    return [elementCount(inputs), tensor.shape.at(-1)!];
   }
   if (tensor.shape.length === 2) return tensor.shape as [number, number];
   const [first = 1, ...rest] = isStack(tensor) ? tensor.shape.slice(1) : sizes(tensor);
-  return [first, rest.reduce((product, size) => product * size, 1)];
+  return [first, elementCount(rest)];
 }
 
 /**

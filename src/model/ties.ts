@@ -1,3 +1,4 @@
+import { elementCount } from '../base/shape.ts';
 import type { TensorInfo } from '../checkpoint/checkpoint.ts';
 
 /**
@@ -38,8 +39,5 @@ export function untied(tensors: readonly TensorInfo[], groups: readonly (readonl
 
 /** Elements in all, tied tensors once. */
 export function countParameters(tensors: readonly TensorInfo[], groups: readonly (readonly string[])[]): number {
-  return untied(tensors, groups).reduce(
-    (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
-    0,
-  );
+  return untied(tensors, groups).reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }

@@ -1,3 +1,4 @@
+import { elementCount } from '../base/shape.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
 import { givesStored } from '../checkpoint/givesStored.ts';
 import { encode } from './encode.ts';
@@ -9,7 +10,7 @@ const PIECE = 4 << 20;
 /** A tensor carried over: its stored bytes where safetensors can hold them, else its values in F32. */
 export async function carriedTensor(checkpoint: Checkpoint, tensor: TensorInfo): Promise<OutgoingTensor> {
   const { name, shape, dtype, bytes } = tensor;
-  const elements = shape.reduce((product, size) => product * size, 1);
+  const elements = elementCount(shape);
   if (givesStored(checkpoint, tensor))
     return {
       name,

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { elementCount } from '../base/shape.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
 import type { MatrixRef } from '../model/names/anatomy.ts';
 import type { Plan } from '../model/plan/plan.ts';
@@ -89,7 +90,7 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
   return {
     out,
     parametersBefore: countParameters(checkpoint.tensors, groups),
-    parametersAfter: outgoing.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0),
+    parametersAfter: outgoing.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     bytesBefore: checkpoint.bytes,
     bytesAfter,
     matrices: [...chosen.values()].map(({ matrix, rank, predictedError }) => ({

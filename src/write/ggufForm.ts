@@ -1,3 +1,4 @@
+import { elementCount } from '../base/shape.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
 import { type Arrangement, type RearrangedTensor, rearranged } from '../formats/gguf/rearranged.ts';
 import { type GgufArchitecture, ggufArchitecture, variantFor } from '../model/names/ggufArchitectures.ts';
@@ -52,7 +53,7 @@ export function ggufForm(checkpoint: Checkpoint): GgufForm | undefined {
   for (const tensor of tensors) {
     if (COMPUTED.test(tensor.name)) {
       names.set(tensor.name, []);
-      parametersLeftOut += elementsOf(tensor.shape);
+      parametersLeftOut += elementCount(tensor.shape);
       continue;
     }
     const own = inForm(tensor, architecture, heads);
@@ -123,7 +124,7 @@ function inForm(
   const rowAt = rowOrder(part, tensor.shape[0] ?? 0, architecture, heads);
   if (rowAt === undefined) return [own];
   if (rowAt === null) return undefined;
-  const cols = elementsOf(tensor.shape.slice(1));
+  const cols = elementCount(tensor.shape.slice(1));
   return [{ ...own, storage: `${own.storage} rows in order`, arrangement: { kind: 'rows', cols, rowAt } }];
 }
 
@@ -140,7 +141,7 @@ function sliced(tensor: TensorInfo, architecture: GgufArchitecture, parts: GgufN
   const [experts = 0, ...shape] = tensor.shape;
   if (!(experts > 0 && experts <= MAX_EXPERTS) || huggingFaceName(architecture, { ...parts, slice: 0 }) === undefined)
     return undefined;
-  const elements = elementsOf(shape);
+  const elements = elementCount(shape);
   return Array.from({ length: experts }, (_, slice) => ({
     ...keptAs(tensor, huggingFaceName(architecture, { ...parts, slice })!),
     shape,
@@ -186,8 +187,4 @@ function fusedRow(size: number, { queries, keys }: Heads) {
     const head = slot < inGroup ? group * inGroup + slot : queries + (slot === inGroup ? 0 : keys) + group;
     return head * size + (row % size);
   };
-}
-
-function elementsOf(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }

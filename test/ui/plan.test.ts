@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
+import { elementCount } from '../../src/base/shape.ts';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { answerPath, chooseInContextMenu, eventually, openSideBar, webviewPage } from './workbench.ts';
 
@@ -65,10 +66,7 @@ function parametersOf(file: string): { names: string[]; parameters: number } {
     { shape: number[] }
   >;
   const tensors = Object.entries(header).filter(([name]) => name !== '__metadata__');
-  const parameters = tensors.reduce(
-    (sum, [, { shape }]) => sum + shape.reduce((product, size) => product * size, 1),
-    0,
-  );
+  const parameters = tensors.reduce((sum, [, { shape }]) => sum + elementCount(shape), 0);
   return { names: tensors.map(([name]) => name), parameters };
 }
 

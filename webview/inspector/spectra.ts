@@ -1,4 +1,5 @@
 import { type ErrorData, RankscopeError } from '../../src/base/errors.ts';
+import { elementCount } from '../../src/base/shape.ts';
 import type { CheckpointView, MatrixView, Spectrum } from '../../src/protocol/service.ts';
 import { rankOutcomes } from './rankOutcome.ts';
 
@@ -68,7 +69,7 @@ export function createSpectra(ask: (name: string) => Promise<Spectrum>, changed:
 /** Stored bytes per element of the tensor a matrix came from; the checkpoint's average where the matrix is only a part of one. */
 export function bytesPerParameter(checkpoint: CheckpointView, { name }: MatrixView): number {
   const tensor = checkpoint.tensors.find((one) => one.name === name);
-  const elements = tensor?.shape.reduce((product, size) => product * size, 1) ?? 0;
+  const elements = tensor ? elementCount(tensor.shape) : 0;
   if (tensor && elements > 0) return tensor.bytes / elements;
   return checkpoint.parameters > 0 ? checkpoint.bytes / checkpoint.parameters : 0;
 }

@@ -1,5 +1,6 @@
+import { elementCount } from '../../base/shape.ts';
 import { isObject, type JsonObject } from '../companion.ts';
-import { bytesIn, elementsOf, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
+import { bytesIn, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
 /**
  * bitsandbytes in 4 bits: `weight` holds two codes a byte, the high one first; each block of elements has its largest absolute value in
@@ -12,16 +13,19 @@ export const bitsandbytes4: Scheme = async (codes, { tensors, base }) => {
   const map = part('quant_map');
   const nf4 = part('quant_state.bitsandbytes__nf4');
   const state = nf4 ?? part('quant_state.bitsandbytes__fp4');
-  if (!absmax || !map || !state || elementsOf(map) !== 16 || state.bytes > 10_000) return undefined;
+  if (!absmax || !map || !state || elementCount(map.shape) !== 16 || state.bytes > 10_000) return undefined;
   const description = parse(await bytesIn(base, state, 0, state.bytes));
   const { shape, blocksize: block } = description ?? {};
   if (!isShape(shape) || !isSize(block) || block % 2 !== 0) return undefined;
-  const count = shape.reduce((product, size) => product * size, 1);
-  if (codes.bytes !== Math.ceil(count / 2) || elementsOf(absmax) !== Math.ceil(count / block)) return undefined;
+  const count = elementCount(shape);
+  if (codes.bytes !== Math.ceil(count / 2) || elementCount(absmax.shape) !== Math.ceil(count / block)) return undefined;
   const nested = part('nested_absmax');
   const nestedMap = part('nested_quant_map');
   const { nested_blocksize: nestedBlock = 256, nested_offset: offset = 0 } = description ?? {};
-  if (nested && !(nestedMap && isSize(nestedBlock) && typeof offset === 'number' && elementsOf(nestedMap) === 256))
+  if (
+    nested &&
+    !(nestedMap && isSize(nestedBlock) && typeof offset === 'number' && elementCount(nestedMap.shape) === 256)
+  )
     return undefined;
   const cols = shape.at(-1)!;
 
@@ -67,10 +71,10 @@ export const bitsandbytes8: Scheme = async (codes, { tensors, base }) => {
   const module = codes.name.slice(0, -'.weight'.length);
   const largest = tensors.get(`${module}.SCB`);
   const [rows, cols] = codes.shape as [number, number];
-  if (!largest || elementsOf(largest) !== rows) return undefined;
+  if (!largest || elementCount(largest.shape) !== rows) return undefined;
   const layout = tensors.get(`${module}.weight_format`);
   // Others than 0 are the orders of old GPU kernels.
-  if (layout && (elementsOf(layout) !== 1 || (await valuesOf(base, layout))[0] !== 0)) return undefined;
+  if (layout && (elementCount(layout.shape) !== 1 || (await valuesOf(base, layout))[0] !== 0)) return undefined;
   return {
     name: codes.name,
     shape: codes.shape,

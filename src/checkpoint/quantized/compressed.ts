@@ -1,15 +1,7 @@
+import { elementCount } from '../../base/shape.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { isObject } from '../companion.ts';
-import {
-  bytesIn,
-  type Directory,
-  elementsOf,
-  type Packed,
-  quantizationOf,
-  type Scheme,
-  valuesIn,
-  valuesOf,
-} from './packed.ts';
+import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
 /**
  * compressed-tensors' packed integers: `weight_packed` (32-bit words of whole codes along each row, zero in the middle), `weight_scale` per
@@ -22,13 +14,13 @@ export const compressed: Scheme = async (codes, directory) => {
   const [scales, sizes, zeros, order] = ['scale', 'shape', 'zero_point', 'g_idx'].map((part) =>
     tensors.get(`${module}.weight_${part}`),
   );
-  if (!scales || !sizes || elementsOf(sizes) !== 2) return undefined;
+  if (!scales || !sizes || elementCount(sizes.shape) !== 2) return undefined;
   const [rows = 0, cols = 0] = await valuesOf(base, sizes);
   const words = codes.shape[1]!;
   const bits = bitsOf(cols, words, directory);
   const groups = scales.shape.at(-1) ?? 0;
   if (rows !== codes.shape[0] || !(cols > 0) || !bits || !(groups > 0 && cols % groups === 0)) return undefined;
-  if (elementsOf(scales) !== rows * groups || (order && elementsOf(order) !== cols)) return undefined;
+  if (elementCount(scales.shape) !== rows * groups || (order && elementCount(order.shape) !== cols)) return undefined;
   const perWord = Math.floor(32 / bits);
   if (zeros && (zeros.dtype !== 'I32' || zeros.shape.join() !== `${Math.ceil(rows / perWord)},${groups}`))
     return undefined;

@@ -1,6 +1,7 @@
+import { elementCount } from '../../base/shape.ts';
 import { spreadRanges } from '../../bytes/source/spreadRanges.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { elementsOf, type Packed, valuesIn } from './packed.ts';
+import { type Packed, valuesIn } from './packed.ts';
 
 /**
  * The deviation of the rounding error of `length` values from `start` on: the root of the mean d^2 / 12 over a sample of the steps d (Bennett
@@ -26,6 +27,6 @@ export async function stepDeviation(
 }
 
 function stretchOf(steps: TensorInfo, shape: readonly number[], start: number, length: number): [number, number] {
-  const share = elementsOf(steps) / shape.reduce((product, size) => product * size, 1);
+  const share = elementCount(steps.shape) / elementCount(shape);
   return [Math.floor(start * share), Math.ceil((start + length) * share)];
 }

@@ -1,6 +1,7 @@
+import { elementCount } from '../../base/shape.ts';
 import { E2M1, E4M3, smallFloatTable } from '../../base/smallFloats.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import { bytesIn, elementsOf, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
+import { bytesIn, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
 /** MXFP4 as gpt-oss stores it: `_blocks` (..., groups, 16 bytes: 32 codes) and `_scales` (powers of two, bias 127). */
 export const mxfp4: Scheme = (codes, { tensors }) => {
@@ -39,7 +40,7 @@ export const fp4: Scheme = (codes, { tensors }) => {
   const divisor = part('weight_global_scale');
   const factor = part('weight_scale_2');
   const overall = divisor ?? factor;
-  if (overall && elementsOf(overall) !== 1) return undefined;
+  if (overall && elementCount(overall.shape) !== 1) return undefined;
   const layout = { name: `${module}.weight`, shape: [rows, cols], codes, scales };
   if (scales.dtype === 'U8' || scales.dtype === 'F8_E8M0')
     return overall ? undefined : pairs({ ...layout, dtype: 'MXFP4', more: [], scalesOf: powersOfTwo });

@@ -1,15 +1,7 @@
+import { elementCount } from '../../base/shape.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
-import {
-  bytesIn,
-  type Directory,
-  elementsOf,
-  type Packed,
-  quantizationOf,
-  type Scheme,
-  unpackBits,
-  valuesOf,
-} from './packed.ts';
+import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, unpackBits, valuesOf } from './packed.ts';
 
 /**
  * GPTQ and AWQ: `qweight` (32-bit words of codes), `qzeros` and `scales` per group of inputs: w = scale (q - zero). Both keep the
@@ -30,7 +22,7 @@ export const gptq: Scheme = (codes, directory) => {
   const inputs = isAwq ? codes.shape[0]! : (codes.shape[0]! * 32) / bits;
   if (isAwq && (bits !== 4 || codes.shape[1]! * 8 !== outputs)) return undefined;
   if (!Number.isInteger(inputs)) return undefined;
-  if (!(groups > 0 && inputs > 0) || (order && elementsOf(order) !== inputs)) return undefined;
+  if (!(groups > 0 && inputs > 0) || (order && elementCount(order.shape) !== inputs)) return undefined;
   const layout = { codes, zeros, scales, order, groups, inputs, outputs, bits };
   return {
     name: `${module}.weight`,
@@ -75,7 +67,7 @@ async function groupsOf(base: Checkpoint, layout: Layout, signal: AbortSignal | 
     bytesIn(base, zeros, 0, zeros.bytes, signal),
     order ? valuesOf(base, order, signal) : undefined,
   ]);
-  const zero = new Uint8Array(elementsOf(scales));
+  const zero = new Uint8Array(elementCount(scales.shape));
   unpackBits(packedZeros, bits, zero);
   if (zeroShift) for (let i = 0; i < zero.length; i++) zero[i] = (zero[i]! + zeroShift) & ((1 << bits) - 1);
   const size = Math.ceil(inputs / groups);

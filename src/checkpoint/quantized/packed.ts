@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { isObject, type JsonObject } from '../companion.ts';
 
@@ -38,7 +39,7 @@ export type Scheme = (codes: TensorInfo, directory: Directory) => Packed | undef
 
 /** All values of a small tensor (scales). */
 export async function valuesOf(base: Checkpoint, tensor: TensorInfo, signal?: AbortSignal): Promise<Float32Array> {
-  return valuesIn(base, tensor, 0, elementsOf(tensor), signal);
+  return valuesIn(base, tensor, 0, elementCount(tensor.shape), signal);
 }
 
 export async function valuesIn(
@@ -64,10 +65,6 @@ export async function bytesIn(
   const bytes = await base.readStored?.(tensor, offset, new Uint8Array(length), signal);
   if (bytes) return bytes;
   throw new RankscopeError('unsupported', tensor.name, 'its quantized codes do not lie in one piece');
-}
-
-export function elementsOf({ shape }: TensorInfo): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
 
 /**

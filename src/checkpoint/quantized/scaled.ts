@@ -1,3 +1,4 @@
+import { elementCount } from '../../base/shape.ts';
 import type { TensorInfo } from '../checkpoint.ts';
 import { type Directory, type Packed, quantizationOf, type Scheme, valuesIn } from './packed.ts';
 
@@ -59,7 +60,7 @@ function gridOf(
   cols: number,
   announced: readonly unknown[],
 ): [number, number, number, number] | undefined {
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(shape);
   if (count === 1) return [1, 1, rows, cols];
   if (count === rows && shape[0] === rows) return [rows, 1, 1, cols];
   if (shape.length !== 2 || !(count > 0)) return undefined;

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { companionJson, isObject } from '../companion.ts';
@@ -120,7 +121,7 @@ async function readPacked(
   out: Float32Array,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(shape);
   const end = start + out.length;
   if (!(start >= 0 && end <= count))
     throw new RankscopeError('wrong-use', name, `elements ${start} to ${end} were asked for`);

@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { storedBytes } from '../../bytes/decode.ts';
 import { concatSource } from '../../bytes/source/concatSource.ts';
 import type { FileSource } from '../../bytes/source/fileSource.ts';
@@ -63,7 +64,7 @@ function tensorOf(source: FileSource, { name, shape, type, pieces }: MsgpackArra
   const dtype = TYPES.get(type);
   if (dtype === undefined) return undefined;
   const bytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(shape);
   if (storedBytes(dtype, count) !== bytes)
     throw new RankscopeError(
       'malformed',

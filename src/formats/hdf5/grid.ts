@@ -1,3 +1,4 @@
+import { elementCount } from '../../base/shape.ts';
 /** Chunks lie on a grid. Its cells are counted row-major, as elements are. */
 export interface Grid {
   /** Cells per dimension. */
@@ -18,7 +19,7 @@ export function stepsOf(shape: readonly number[]): number[] {
 }
 
 export function product(sizes: readonly number[]): number {
-  return sizes.reduce((total, size) => total * size, 1);
+  return elementCount(sizes);
 }
 
 /** The place of a cell along each dimension. */

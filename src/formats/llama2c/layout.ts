@@ -1,3 +1,4 @@
+import { elementCount } from '../../base/shape.ts';
 /** The header of a llama2.c file. */
 export interface Llama2c {
   /** 0: the first, without a magic number. 1: with a header of 256 bytes. 2: with matrices of 8 bits. */
@@ -72,7 +73,7 @@ export function layoutOf(header: Llama2c): Layout {
   const tensors: Layout['tensors'][number][] = [];
   let offset = version === 0 ? 28 : 256;
   const one = (name: string, ...shape: number[]) => {
-    const count = shape.reduce((product, size) => product * size, 1);
+    const count = elementCount(shape);
     const grouped = version === 2 && shape.length > 1;
     const bytes = grouped ? count : 4 * count;
     tensors.push({ name, shape, offset, bytes, grouped });

@@ -1,3 +1,4 @@
+import { elementCount } from '../../base/shape.ts';
 import { asKind, type CallValue, globalName, itemsOf, type Value } from '../../bytes/pickle/values.ts';
 import { type NumpyType, numpyType } from './dtype.ts';
 
@@ -32,7 +33,7 @@ function arrayOf(
   const numpy = dtypeOf(type);
   if (!numpy || !bytes || !shape?.every((size): size is number => Number.isSafeInteger(size) && (size as number) >= 0))
     return undefined;
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(shape);
   return count * numpy.bytes === bytes.length ? { kind: 'array', type: numpy, shape, fortran, bytes } : undefined;
 }
 

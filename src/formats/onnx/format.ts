@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { storedBytes } from '../../bytes/decode.ts';
 import { MAX_SHARDS } from '../../bytes/limits.ts';
 import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
@@ -100,7 +101,7 @@ async function locate(
       `tensor ${JSON.stringify(name)} ${found}`,
       'It is damaged: copy or download it again',
     );
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(shape);
   const dtype = DTYPES[type];
   if (dtype === undefined) throw fail(`has the unknown data type ${type}`);
   const bytes = storedBytes(dtype, count) ?? 0;

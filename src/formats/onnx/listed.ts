@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { Allowance } from '../../bytes/allowance.ts';
 import { decode } from '../../bytes/decode.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
@@ -66,7 +67,7 @@ export async function readListed(
     })();
   });
   const count = taken.finish();
-  if (count !== shape.reduce((product, size) => product * size, 1))
+  if (count !== elementCount(shape))
     throw new RankscopeError('malformed', name, `it lists ${count} values for the shape ${shape.join(' x ')}`);
 }
 

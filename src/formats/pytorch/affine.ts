@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { globalName, itemsOf, type Value } from '../../bytes/pickle/values.ts';
 import { readStrided } from '../../bytes/strided.ts';
 import type { ReadableTensor } from '../../checkpoint/ownReading.ts';
@@ -94,7 +95,7 @@ async function readChannels(
       name,
       `it is quantized by [${affine.scales.shape.join(', ')}] scales along dimension ${affine.axis} of [${shape.join(', ')}]`,
     );
-  const inner = shape.slice(affine.axis + 1).reduce((product, size) => product * size, 1);
+  const inner = elementCount(shape.slice(affine.axis + 1));
   const [scales, zeros] = await Promise.all(
     [affine.scales, affine.zeros].map((each) => exactNumbers(each, 0, count, signal)),
   );

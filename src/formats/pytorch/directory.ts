@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import type { Allowance } from '../../bytes/allowance.ts';
 import { bitsOf } from '../../bytes/decode.ts';
 import type { Value } from '../../bytes/pickle/values.ts';
@@ -96,7 +97,7 @@ function viewTensor(
     new RankscopeError('malformed', file, `tensor ${JSON.stringify(name)} ${found}`, 'Copy or download the file again');
   const place = locate(storage.key);
   if (!place) throw malformed(`lies in storage ${JSON.stringify(storage.key)}, which is missing`);
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(shape);
   const reach = count === 0 ? 0 : shape.reduce((sum, size, i) => sum + (size - 1) * strides[i]!, offset + 1);
   const size = bitsOf(dtype)! / 8;
   if (!(Number.isSafeInteger(count) && Number.isSafeInteger(reach * size)) || reach * size > place.bytes)

@@ -1,4 +1,5 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { rowMajor } from '../../bytes/strided.ts';
 import type { ReadableTensor } from '../../checkpoint/ownReading.ts';
 import { readStoredTensor, type StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
@@ -62,7 +63,7 @@ async function readSparse(
   out: Float32Array,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(shape);
   if (!(count <= MAX_DENSE))
     throw new RankscopeError(
       'too-large',
@@ -74,7 +75,7 @@ async function readSparse(
   const malformed = (found: string) => new RankscopeError('malformed', name, found, 'Copy or download the file again');
   out.fill(0);
   const entries = values.shape[0]!;
-  const block = values.shape.slice(1).reduce((product, size) => product * size, 1);
+  const block = elementCount(values.shape.slice(1));
   const steps = rowMajor(shape);
   const begins = layout === 'coo' ? undefined : await exactNumbers(places, 0, places.shape[0]!, signal);
   // The row (column) that the entry at hand is in.

@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { storedBytes } from '../../bytes/decode.ts';
 import { MAX_JSON_FILE } from '../../bytes/limits.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
@@ -88,7 +89,7 @@ async function weightBytes(
   offset: number,
   signal?: AbortSignal,
 ): Promise<number> {
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(shape);
   const fail = (found: string) =>
     new RankscopeError(
       'malformed',

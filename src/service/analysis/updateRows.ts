@@ -1,5 +1,6 @@
 import { isWhole, type Operand, sizesOf, type TwoFactors, widthOf } from '../../adapters/parts.ts';
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
 import type { RowSource } from '../../devices/backend.ts';
 import type { AdapterUpdate } from '../../model/adapters.ts';
@@ -116,7 +117,7 @@ async function loadFactors(
   }
   const down = await valuesOf(checkpoint, part.down, signal);
   if (!core) return { up, down };
-  const kernel = core.shape.slice(2).reduce((product, size) => product * size, 1);
+  const kernel = elementCount(core.shape.slice(2));
   const sizes = [rank, core.shape[1]!, widthOf(part.down), kernel] as const;
   return { up, down: withCore(name, await valuesOf(checkpoint, core, signal), down, sizes) };
 }
@@ -147,7 +148,7 @@ async function valuesOf(
   tensor: TensorInfo,
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
-  const values = new Float32Array(tensor.shape.reduce((product, size) => product * size, 1));
+  const values = new Float32Array(elementCount(tensor.shape));
   await checkpoint.read(tensor, 0, values, signal);
   return values;
 }

@@ -1,4 +1,5 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { ADAPTER_FIXED, updateOf } from '../../model/adapters.ts';
 import { nameMatcher } from '../../model/globs.ts';
 import type { MatrixRef } from '../../model/names/anatomy.ts';
@@ -40,7 +41,7 @@ export async function plan(
     (matrix): PlanInput => ({
       name: matrix.name,
       shape: matrix.shape,
-      bytesPerElement: matrix.tensor.bytes / elementsOf(matrix),
+      bytesPerElement: matrix.tensor.bytes / elementCount(matrix.tensor.shape),
       factorBytesPerElement: FACTOR_BYTES[factorType(matrix.tensor.dtype)],
       singularValues: values.get(matrix) ?? [],
       fixed: unusable.get(matrix) ?? matrix.fixed,
@@ -58,8 +59,4 @@ function refuseAdapter(path: string, matrices: readonly MatrixRef[]): void {
     `it is an adapter: each of its ${matrices.length} matrices is ${ADAPTER_FIXED}`,
     'Plan for the base model, or for the model that the adapter was merged into',
   );
-}
-
-function elementsOf({ tensor }: MatrixRef): number {
-  return tensor.shape.reduce((product, size) => product * size, 1);
 }

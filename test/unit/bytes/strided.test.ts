@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { elementCount } from '../../../src/base/shape.ts';
 import { memorySource } from '../../../src/bytes/source/memorySource.ts';
 import { isInjective, isRowMajor, readStrided, rowMajor } from '../../../src/bytes/strided.ts';
 
@@ -27,7 +28,7 @@ describe('reading by strides', () => {
         }
         assert.ok(isInjective(shape, strides));
         const storage = Float32Array.from({ length: offset + step + gap }, (_, i) => i);
-        const count = shape.reduce((product, size) => product * size, 1);
+        const count = elementCount(shape);
         const plain = rowMajor(shape);
         const expected = Array.from({ length: count }, (_, i) =>
           shape.reduce((place, size, d) => place + (Math.floor(i / plain[d]!) % size) * strides[d]!, offset),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
+import { elementCount } from '../../../src/base/shape.ts';
 import { spreadRanges } from '../../../src/bytes/source/spreadRanges.ts';
 import type { Checkpoint, TensorInfo } from '../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
@@ -12,7 +13,7 @@ import { safetensorsBytes } from '../formats/safetensorsBytes.ts';
 /** What an estimate may be off: a histogram of real weights is not quite flat within a step. */
 const FACTOR = 1.2;
 
-const elementsOf = ({ shape }: TensorInfo) => shape.reduce((product, size) => product * size, 1);
+const elementsOf = ({ shape }: TensorInfo) => elementCount(shape);
 
 async function valuesOf(checkpoint: Checkpoint, tensor: TensorInfo): Promise<Float32Array> {
   const out = new Float32Array(elementsOf(tensor));

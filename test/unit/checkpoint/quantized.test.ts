@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { elementCount } from '../../../src/base/shape.ts';
 import { testFolder } from '../formats/folder.ts';
 import { readAll, withCheckpoint } from '../formats/readAll.ts';
 import { rejectsWith } from '../formats/rejectsWith.ts';
@@ -264,7 +265,7 @@ describe('a quantized matrix', () => {
         /1 layers are quantized in a way that is not read: an unknown form of MLX/,
       );
       for (const { name, shape } of checkpoint.tensors) {
-        const out = new Float32Array(shape.reduce((product, size) => product * size, 1));
+        const out = new Float32Array(elementCount(shape));
         const reading = checkpoint.read(checkpoint.tensors.find((each) => each.name === name)!, 0, out);
         if (name === 'w.bias') await reading;
         else await rejectsWith(reading, 'unsupported', /not read: an unknown form of MLX/);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { elementCount } from '../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { checkpointPath } from './checkpointFiles.ts';
 
@@ -8,7 +9,7 @@ async function prints(path: string): Promise<Set<string>> {
   const checkpoint = await openCheckpoint(path);
   const found = new Set<string>();
   for (const tensor of checkpoint.tensors) {
-    const count = tensor.shape.reduce((product, size) => product * size, 1);
+    const count = elementCount(tensor.shape);
     if (!/^(F|BF)\d/.test(tensor.dtype) || tensor.shape.length < 2 || count < 64) continue;
     const values = new Float32Array(count);
     await checkpoint.read(tensor, 0, values);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { RankscopeError } from '../../../src/base/errors.ts';
+import { elementCount } from '../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { testFolder } from './folder.ts';
 
@@ -74,7 +75,7 @@ type Open = Awaited<ReturnType<typeof openCheckpoint>>;
 
 /** Both ends of a tensor; a failure of one does not hide that of another. */
 async function readEnds(checkpoint: Open, tensor: Open['tensors'][number]): Promise<void> {
-  const count = tensor.shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(tensor.shape);
   const out = new Float32Array(Math.min(count, 4));
   for (const start of [0, count - out.length])
     await checkpoint.read(tensor, start, out).catch((error: unknown) => {

@@ -1,3 +1,4 @@
+import { elementCount } from '../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 
@@ -5,7 +6,7 @@ import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 export async function readAll(checkpoint: Checkpoint): Promise<Record<string, number[]>> {
   const values: Record<string, number[]> = {};
   for (const tensor of checkpoint.tensors) {
-    const out = new Float32Array(tensor.shape.reduce((product, size) => product * size, 1));
+    const out = new Float32Array(elementCount(tensor.shape));
     await checkpoint.read(tensor, 0, out);
     values[tensor.name] = [...out];
   }

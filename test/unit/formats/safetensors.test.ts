@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, truncateSync } from 'node:fs';
+import { elementCount } from '../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { checkpointPath } from './checkpointFiles.ts';
 import { testFolder } from './folder.ts';
@@ -228,7 +229,7 @@ print(json.dumps([sampled(path) for path in sys.argv[1:]]))`;
       for (const tensor of checkpoint.tensors) {
         const [shape, sampled] = reference[i]![tensor.name]!;
         assert.deepEqual(tensor.shape, shape);
-        const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
+        const values = new Float32Array(elementCount(shape));
         await checkpoint.read(tensor, 0, values);
         const ours = [...values].filter((_, at) => at % 97 === 0);
         assert.deepEqual(ours, sampled, `${path} ${tensor.name}`);

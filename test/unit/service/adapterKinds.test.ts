@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
+import { elementCount } from '../../../src/base/shape.ts';
 import type { MatrixFinding } from '../../../src/model/findings.ts';
 import { createService } from '../../../src/service/service.ts';
 import { checkValues } from '../../numeric/checks.ts';
@@ -78,7 +79,7 @@ function kindsFile(seed = 1): Buffer {
   const random = seededRandom(seed);
   const tensors = Object.entries(KINDS).flatMap(([module, parts]) =>
     Object.entries(parts).map(([part, shape]) => {
-      const length = shape.reduce((product, size) => product * size, 1);
+      const length = elementCount(shape);
       return [`${module}.${part}`, { shape, values: Array.from({ length }, () => random.normal()) }] as const;
     }),
   );

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { cp } from 'node:fs/promises';
 import { seededRandom } from '../../../src/base/random.ts';
+import { elementCount } from '../../../src/base/shape.ts';
 import type { AdapterComparison, ComparedPair } from '../../../src/model/comparison.ts';
 import { createService } from '../../../src/service/service.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
@@ -171,7 +172,7 @@ describe('a comparison of adapters', function () {
     const random = seededRandom(9);
     const of = (...shape: number[]) => ({
       shape,
-      values: Array.from({ length: shape.reduce((product, size) => product * size, 1) }, () => random.normal()),
+      values: Array.from({ length: elementCount(shape) }, () => random.normal()),
     });
     const parts = ['w1_a', 'w1_b', 'w2_a', 'w2_b'].map((part) => `lycoris_x.hada_${part}`);
     const loha = folder.write(

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { elementCount } from '../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
 import type { Plan } from '../../../src/model/plan/plan.ts';
@@ -49,7 +50,7 @@ describe('what leaves when a plan is applied', () => {
       name,
       dimensions: shape.toReversed(),
       type: 0,
-      data: f32s(...Array.from({ length: shape.reduce((product, size) => product * size, 1) }, (_, i) => i)),
+      data: f32s(...Array.from({ length: elementCount(shape) }, (_, i) => i)),
     });
     const file = folder.write(
       'experts.gguf',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeFloats, ENCODED_BYTES } from '../../../src/base/encoding.ts';
+import { elementCount } from '../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { storedRows } from '../../../src/service/analysis/storedRows.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
@@ -31,7 +32,7 @@ describe('rows as they are stored', function () {
       for (const file of readdirSync(root)) {
         const checkpoint = await openCheckpoint(join(root, file)).catch(() => undefined);
         for (const tensor of checkpoint?.tensors ?? []) {
-          const cols = tensor.shape.reduce((product, size) => product * size, 1);
+          const cols = elementCount(tensor.shape);
           const stored = storedRows(checkpoint!, { tensor, cols, offset: 0 });
           if (!stored) continue;
           const count = Math.min(cols, MOST);

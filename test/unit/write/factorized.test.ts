@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type ErrorCode, RankscopeError } from '../../../src/base/errors.ts';
+import { elementCount } from '../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import type { Plan, PlannedMatrix } from '../../../src/model/plan/plan.ts';
@@ -24,7 +25,7 @@ describe('writing a checkpoint as factors', function () {
     writeFactorized({ ...prepared, plan, out: fresh(), overwrite: false, ...more });
   const readAll = async (checkpoint: Checkpoint, name: string) => {
     const tensor = checkpoint.tensors.find((found) => found.name === name)!;
-    const values = new Float32Array(tensor.shape.reduce((product, size) => product * size, 1));
+    const values = new Float32Array(elementCount(tensor.shape));
     await checkpoint.read(tensor, 0, values);
     return values;
   };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
+import { elementCount } from '../../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { checkpointPath } from '../checkpointFiles.ts';
@@ -10,7 +11,7 @@ import { f32s, type GgufParts, ggufBytes, text, u32, u64 } from './ggufBytes.ts'
 
 async function values(checkpoint: Checkpoint, name: string): Promise<Float32Array> {
   const tensor = checkpoint.tensors.find((each) => each.name === name)!;
-  const out = new Float32Array(tensor.shape.reduce((product, size) => product * size, 1));
+  const out = new Float32Array(elementCount(tensor.shape));
   await checkpoint.read(tensor, 0, out);
   return out;
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
+import { elementCount } from '../../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { testFolder } from '../folder.ts';
 import { rejectsWith } from '../rejectsWith.ts';
@@ -19,7 +20,7 @@ async function readWhole(path: string): Promise<void> {
   const checkpoint = await openCheckpoint(path);
   try {
     for (const tensor of checkpoint.tensors) {
-      const count = tensor.shape.reduce((product, size) => product * size, 1);
+      const count = elementCount(tensor.shape);
       if (/^[FIU]\d/.test(tensor.dtype)) await checkpoint.read(tensor, 0, new Float32Array(count));
     }
   } finally {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { elementCount } from '../../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { checkpointPath } from '../checkpointFiles.ts';
@@ -15,7 +16,7 @@ const EXPECTED: Record<string, Record<string, [number[], number[]]>> = JSON.pars
 
 async function values(checkpoint: Checkpoint, name: string, start = 0, length?: number): Promise<number[]> {
   const found = checkpoint.tensors.find((each) => each.name === name)!;
-  const out = new Float32Array(length ?? found.shape.reduce((product, size) => product * size, 1));
+  const out = new Float32Array(length ?? elementCount(found.shape));
   await checkpoint.read(found, start, out);
   return [...out];
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { elementCount } from '../../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { testFolder } from '../folder.ts';
@@ -31,7 +32,7 @@ function dtypeOf(numpy: string): string {
 
 async function valuesOf(checkpoint: Checkpoint, name: string, start = 0, end?: number): Promise<Float32Array> {
   const tensor = checkpoint.tensors.find((each) => each.name === name)!;
-  const count = tensor.shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(tensor.shape);
   const out = new Float32Array((end ?? count) - start);
   await checkpoint.read(tensor, start, out);
   return out;
@@ -45,7 +46,7 @@ async function agrees(path: string, { datasets, texts }: Expected): Promise<void
     assert.deepEqual(tensor?.shape, shape, name);
     if (values === null) continue;
     assert.equal(tensor?.dtype, dtypeOf(dtype), name);
-    const count = shape.reduce((product, size) => product * size, 1);
+    const count = elementCount(shape);
     const truth = new Float32Array(count);
     for (const [at, value] of Object.entries(values)) truth[Number(at)] = value;
     assert.deepEqual(await valuesOf(checkpoint, name), truth, name);

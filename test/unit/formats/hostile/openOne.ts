@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { RankscopeError } from '../../../../src/base/errors.ts';
+import { elementCount } from '../../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 
 /** Opens argv[2], reads a little of its first tensors and prints what that took. */
@@ -8,7 +9,7 @@ let found = 'opened';
 try {
   const checkpoint = await openCheckpoint(process.argv[2]!);
   for (const tensor of checkpoint.tensors.slice(0, 50)) {
-    const count = tensor.shape.reduce((product, size) => product * size, 1);
+    const count = elementCount(tensor.shape);
     await checkpoint.read(tensor, 0, new Float32Array(Math.min(count, 4))).catch((error: unknown) => {
       if (!(error instanceof RankscopeError)) throw error;
     });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, symlinkSync } from 'node:fs';
+import { elementCount } from '../../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { checkpointPath } from '../checkpointFiles.ts';
@@ -10,7 +11,7 @@ import { attribute, f32s, message, model, node, number, tensor, varint } from '.
 
 async function values(checkpoint: Checkpoint, name: string): Promise<number[]> {
   const found = checkpoint.tensors.find((each) => each.name === name)!;
-  const out = new Float32Array(found.shape.reduce((product, size) => product * size, 1));
+  const out = new Float32Array(elementCount(found.shape));
   await checkpoint.read(found, 0, out);
   return [...out];
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { elementCount } from '../../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { testFolder } from '../folder.ts';
@@ -13,7 +14,7 @@ const DATA = readFileSync(`${FOLDER}model.ckpt.data-00000-of-00001`);
 
 async function values(checkpoint: Checkpoint, name: string): Promise<number[]> {
   const found = checkpoint.tensors.find((each) => each.name === name)!;
-  const out = new Float32Array(found.shape.reduce((product, size) => product * size, 1));
+  const out = new Float32Array(elementCount(found.shape));
   await checkpoint.read(found, 0, out);
   return [...out];
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { elementCount } from '../../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { checkpointPath } from '../checkpointFiles.ts';
@@ -7,7 +8,7 @@ import { rejectsWith } from '../rejectsWith.ts';
 
 async function values(checkpoint: Checkpoint, name: string): Promise<number[]> {
   const found = checkpoint.tensors.find((each) => each.name === name)!;
-  const out = new Float32Array(found.shape.reduce((product, size) => product * size, 1));
+  const out = new Float32Array(elementCount(found.shape));
   await checkpoint.read(found, 0, out);
   return [...out];
 }
