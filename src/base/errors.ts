@@ -36,13 +36,22 @@ export class RankscopeError extends Error implements ErrorData {
     super([`${subject}: ${found}`, remedy].filter(Boolean).join('. '), options);
   }
 
-  data(): ErrorData {
-    return { code: this.code, subject: this.subject, found: this.found, remedy: this.remedy };
-  }
-
   static from({ code, subject, found, remedy }: ErrorData): RankscopeError {
     return new RankscopeError(code, subject, found, remedy);
   }
+}
+
+/**
+ * The plain form of anything thrown. What is not a RankscopeError is a defect of Rankscope: `subject` says what it happened to, and
+ * there is no remedy.
+ */
+export function errorData(error: unknown, subject = 'Rankscope'): ErrorData {
+  if (error instanceof RankscopeError) {
+    const { code, found, remedy } = error;
+    return { code, subject: error.subject, found, remedy };
+  }
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return { code: 'engine', subject, found: `unexpected error: ${text}`, remedy: '' };
 }
 
 /** The error of a call that its caller cancelled. */

@@ -1,4 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
+import { formatBytes } from '../base/quantities.ts';
 import { MAX_DIRECTORY_BYTES } from './limits.ts';
 
 /** Of a file's size, what its directory may take besides: the tensors of real checkpoints have thousands of bytes each. */
@@ -35,7 +36,7 @@ export class Allowance {
     throw new RankscopeError(
       'too-large',
       this.path,
-      `the description of what it holds takes more than ${MAX_DIRECTORY_BYTES >> 20} MB`,
+      `the description of what it holds takes more than ${formatBytes(MAX_DIRECTORY_BYTES)}`,
       'No real checkpoint needs that: it is damaged, or made to exhaust the memory of those who open it',
     );
   }

@@ -1,3 +1,4 @@
+import { formatBytes, formatCount } from '../base/quantities.ts';
 import type { Analysis, MatrixFinding } from '../model/findings.ts';
 import {
   COMMON_HELP,
@@ -11,7 +12,7 @@ import {
   textsOf,
 } from './command.ts';
 import { jsonPieces, refuseExisting, writeFileWhole } from './output.ts';
-import { byteCount, count, digits, shortNames, table } from './table.ts';
+import { digits, shortNames, table } from './table.ts';
 
 export const analyzeCommand: Command = {
   name: 'analyze',
@@ -65,7 +66,7 @@ async function analyze({ path, values, terminal, service }: Invocation): Promise
 const HEADINGS = ['matrix', 'shape', 'eff.rank', 'stable', '90%', '95%', '99%', 'noise', 'num.', 'even', 'alpha'];
 
 function* report({ checkpoint, engine, matrices, ties, skipped }: Analysis): Generator<string> {
-  yield `${checkpoint.path}: ${checkpoint.format}, ${count(checkpoint.parameters)} parameters, ${byteCount(checkpoint.bytes)}\n`;
+  yield `${checkpoint.path}: ${checkpoint.format}, ${formatCount(checkpoint.parameters)} parameters, ${formatBytes(checkpoint.bytes)}\n`;
   yield `Engine: ${engine.device}. ${engine.reason}\n\n`;
   const names = shortNames(matrices.map(({ name }) => name));
   yield* table(

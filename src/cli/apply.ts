@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { RankscopeError } from '../base/errors.ts';
+import { formatBytes, formatCount } from '../base/quantities.ts';
 import { parsePlan } from '../model/plan/parsePlan.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { ApplyReport } from '../protocol/service.ts';
@@ -15,7 +16,7 @@ import {
   UsageError,
 } from './command.ts';
 import { jsonPieces, refuseInput } from './output.ts';
-import { byteCount, count, percent, shortNames, table } from './table.ts';
+import { percent, shortNames, table } from './table.ts';
 
 export const applyCommand: Command = {
   name: 'apply',
@@ -110,8 +111,8 @@ function* lines(report: ApplyReport): Generator<string> {
       percent(measuredError),
     ]),
   );
-  yield `\n${count(report.parametersBefore)} parameters became ${count(report.parametersAfter)}, `;
-  yield `${byteCount(report.bytesBefore)} became ${byteCount(report.bytesAfter)}\n`;
+  yield `\n${formatCount(report.parametersBefore)} parameters became ${formatCount(report.parametersAfter)}, `;
+  yield `${formatBytes(report.bytesBefore)} became ${formatBytes(report.bytesAfter)}\n`;
   yield `Written to ${report.out}${report.code === null ? '' : ` and ${report.code}`}\n`;
   for (const remark of report.remarks ?? []) yield `${remark}\n`;
 }

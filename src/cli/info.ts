@@ -1,7 +1,8 @@
+import { formatBytes, formatCount } from '../base/quantities.ts';
 import type { CheckpointView } from '../protocol/service.ts';
 import { COMMON_HELP, type Command, type Invocation } from './command.ts';
 import { jsonPieces } from './output.ts';
-import { byteCount, count, table } from './table.ts';
+import { table } from './table.ts';
 
 export const infoCommand: Command = {
   name: 'info',
@@ -26,7 +27,7 @@ function infoOf({ path, format, parameters, bytes, tensors, ties, warnings }: Ch
 }
 
 function* report(view: CheckpointView): Generator<string> {
-  yield `${view.path}: ${view.format}, ${count(view.parameters)} parameters, ${byteCount(view.bytes)}, `;
+  yield `${view.path}: ${view.format}, ${formatCount(view.parameters)} parameters, ${formatBytes(view.bytes)}, `;
   yield `${view.tensors.length} tensors\n`;
   yield `${view.family ?? 'Unknown architecture'}, ${view.layers} layers, ${view.matrices.length} matrices to analyze\n\n`;
   yield* table(

@@ -1,4 +1,6 @@
+import { formatBytes, formatCount } from '../base/quantities.ts';
 import type { Budget, Plan } from '../model/plan/plan.ts';
+import { PLAN_DEFAULTS } from '../model/plan/planRequest.ts';
 import {
   COMMON_HELP,
   type Command,
@@ -14,7 +16,7 @@ import {
   type Values,
 } from './command.ts';
 import { jsonPieces, refuseExisting, writeFileWhole } from './output.ts';
-import { byteCount, count, percent, shortNames, table } from './table.ts';
+import { percent, shortNames, table } from './table.ts';
 
 export const planCommand: Command = {
   name: 'plan',
@@ -26,7 +28,7 @@ export const planCommand: Command = {
   --error ERROR       relative error allowed: root mean square over all matrices by their size, in [0, 1)
   --rank R            the same rank everywhere
   --spread HOW        optimal (default): least error; uniform: the same ratio; energy: the same energy
-  --multiple N        ranks are multiples of N (default 1)
+  --multiple N        ranks are multiples of N (default ${PLAN_DEFAULTS.multiple})
   --exclude GLOB      matrices that stay dense; may be repeated
   --factors 2|3       W = B A (default), or W = U S V
   --out FILE          write the plan to FILE: what 'rankscope apply' takes
@@ -60,11 +62,11 @@ async function plan({ path, values, terminal, service }: Invocation): Promise<vo
   const force = values.force === true;
   const request = {
     budget: budgetOf(values),
-    spread: choiceOf(values, 'spread', ['optimal', 'uniform', 'energy']) ?? 'optimal',
-    multiple: numberOf(values, 'multiple', { least: 1, most: 65536, whole: true }) ?? 1,
+    spread: choiceOf(values, 'spread', ['optimal', 'uniform', 'energy']) ?? PLAN_DEFAULTS.spread,
+    multiple: numberOf(values, 'multiple', { least: 1, most: 65536, whole: true }) ?? PLAN_DEFAULTS.multiple,
     exclude: textsOf(values, 'exclude'),
-    overrides: {},
-    factors: choiceOf(values, 'factors', ['2', '3']) === '3' ? 3 : 2,
+    overrides: PLAN_DEFAULTS.overrides,
+    factors: FACTORS[choiceOf(values, 'factors', ['2', '3']) ?? PLAN_DEFAULTS.factors],
   } as const;
   const engine = engineOf(values);
   if (out !== undefined) await refuseExisting(out, force, path);
@@ -75,6 +77,8 @@ async function plan({ path, values, terminal, service }: Invocation): Promise<vo
   if (out !== undefined) await writeFileWhole(out, jsonPieces({ ...made }), { force, signal: terminal.signal });
   await terminal.write(values.json === true ? jsonPieces({ ...made }) : report(made, out));
 }
+
+const FACTORS = { 2: 2, 3: 3 } as const;
 
 const BUDGETS = ['keep', 'energy', 'error', 'rank'] as const;
 
@@ -112,8 +116,8 @@ function* report({ matrices, totals, unmet }: Plan, out: string | undefined): Ge
   for (const { rank, reason = '' } of matrices) if (rank === null) dense.set(reason, (dense.get(reason) ?? 0) + 1);
   for (const [reason, matricesOf] of dense) yield `Dense: ${matricesOf}, ${reason}\n`;
   const kept = totals.parametersBefore > 0 ? totals.parametersAfter / totals.parametersBefore : 1;
-  yield `${count(totals.parametersBefore)} parameters become ${count(totals.parametersAfter)} (${percent(kept)}), `;
-  yield `${byteCount(totals.bytesBefore)} become ${byteCount(Math.round(totals.bytesAfter))}; predicted error ${percent(totals.error)}\n`;
+  yield `${formatCount(totals.parametersBefore)} parameters become ${formatCount(totals.parametersAfter)} (${percent(kept)}), `;
+  yield `${formatBytes(totals.bytesBefore)} become ${formatBytes(Math.round(totals.bytesAfter))}; predicted error ${percent(totals.error)}\n`;
   if (unmet !== undefined) yield `The budget cannot be met: ${unmet}\n`;
   if (out !== undefined) yield `Written to ${out}\n`;
 }

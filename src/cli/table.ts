@@ -44,23 +44,3 @@ export function digits(value: number | null): string {
 export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
-
-/** 1234567 as 1.23 M. */
-export function count(value: number): string {
-  return scaled(value, 1000, ['', ' k', ' M', ' G', ' T']);
-}
-
-/** 1234567 as 1.18 MiB. */
-export function byteCount(value: number): string {
-  return scaled(value, 1024, [' B', ' KiB', ' MiB', ' GiB', ' TiB']);
-}
-
-function scaled(value: number, base: number, units: readonly string[]): string {
-  let unit = 0;
-  let rest = value;
-  while (rest >= base && unit < units.length - 1) {
-    rest /= base;
-    unit++;
-  }
-  return (unit === 0 ? String(rest) : rest.toFixed(2)) + (units[unit] ?? '');
-}

@@ -1,4 +1,4 @@
-import { ENERGY_LEVELS } from '../model/findings.ts';
+import { ENERGY_LEVELS } from '../base/energyLevels.ts';
 import type { FindingInCode } from './codeCalls.ts';
 import { depthPicture } from './depthPicture.ts';
 import { type ModuleRanks, type Range, rangeOf } from './rankSummary.ts';

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import type { EngineRequest } from '../base/engineInfo.ts';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import type { Backend } from './backend.ts';
 import { createCpuBackend } from './cpu/backend.ts';
@@ -7,13 +8,8 @@ import { createTensorFlowBackend } from './tensorflow/backend.ts';
 import { trialSeconds } from './trial.ts';
 import { openWebgpu } from './webgpu/open.ts';
 
-export interface EngineRequest {
-  /** `auto` (the default) or one of the names below. */
-  readonly engine?: string | undefined;
-  /** Default: as many as there are cores. */
-  readonly threads?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
+/** How a device is chosen; what is aborted by `signal` rejects with 'cancelled'. */
+type DeviceRequest = EngineRequest & { readonly signal?: AbortSignal | undefined };
 
 interface Candidate {
   readonly name: string;
@@ -50,7 +46,7 @@ const CANDIDATES: readonly Candidate[] = [
  * The engine asked for, proven by products read back; `info.reason` says in one sentence why it is this one.
  * @throws 'wrong-use' for an unknown name or a bad number of threads, 'engine' where the engine cannot be had, 'cancelled'
  */
-export async function chooseEngine(request: EngineRequest = {}): Promise<Backend> {
+export async function chooseEngine(request: DeviceRequest = {}): Promise<Backend> {
   const { engine = 'auto', signal } = request;
   const { threads, note } = countThreads(request.threads);
   const wanted = engine === 'auto' ? CANDIDATES : CANDIDATES.filter(({ name }) => name === engine);

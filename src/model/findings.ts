@@ -1,9 +1,7 @@
 /** What is known of the matrices of a checkpoint, as plain data: it crosses every boundary and is the JSON that users read. */
 
+import type { EnergyLevel } from '../base/energyLevels.ts';
 import type { EngineInfo } from '../base/engineInfo.ts';
-
-export const ENERGY_LEVELS = ['0.9', '0.95', '0.99', '0.999'] as const;
-export type EnergyLevel = (typeof ENERGY_LEVELS)[number];
 
 /** The rank measures of one m x n matrix; formulas and sources are in `spectrum/measures.ts`. */
 export interface Measures {

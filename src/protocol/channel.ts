@@ -5,7 +5,7 @@ import {
   ProgressType,
   ResponseError,
 } from 'vscode-jsonrpc';
-import { cancelled, type ErrorData, RankscopeError } from '../base/errors.ts';
+import { cancelled, type ErrorData, errorData, RankscopeError } from '../base/errors.ts';
 import { connectionOver, type Port } from './port.ts';
 import { Reports } from './reports.ts';
 import type { CallContext, Calls, Service } from './service.ts';
@@ -170,14 +170,8 @@ export async function request<Result>(
 }
 
 function answerOf(error: unknown): ResponseError<ErrorData> {
-  const known = error instanceof RankscopeError ? error : unexpected(error);
-  return new ResponseError(RANKSCOPE_ERROR, known.message, known.data());
-}
-
-/** A fault of ours: the person gets its text, the log its stack. */
-function unexpected(error: unknown): RankscopeError {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return new RankscopeError('engine', 'Rankscope', `an unexpected error: ${text}`, '', { cause: error });
+  const data = errorData(error);
+  return new ResponseError(RANKSCOPE_ERROR, data.found, data);
 }
 
 // The class of the library's error differs between bundles, its code does not.

@@ -28,6 +28,8 @@ export interface RunState {
   readonly secondsLeft: number | null;
 }
 
+export const IDLE: RunState = { status: 'idle', done: 0, total: 0, message: '', secondsLeft: null };
+
 /** What changed since the last message; lists hold only what is new. */
 export type InspectorUpdate = Partial<Omit<InspectorSnapshot, 'findings' | 'skipped'>> & {
   readonly findings?: readonly MatrixFinding[];
@@ -43,10 +45,11 @@ export interface InspectorCalls {
   spectrum: { params: { name: string }; result: Spectrum };
   /** The matrices that are on the screen: they are computed first. */
   visible: { params: { names: readonly string[] }; result: void };
-  /** The person chose this matrix: it is shown in what stands beside this page as well. */
-  chosen: { params: { name: string }; result: void };
-  /** null removes the pick. */
-  setRank: { params: { name: string; rank: number | null }; result: void };
+  /** The user selected this matrix: checkpoints open beside this one show theirs too. */
+  select: { params: { name: string }; result: void };
+  setRank: { params: { name: string; rank: number }; result: void };
+  /** Leaves the rank of this matrix to the plan again. */
+  clearRank: { params: { name: string }; result: void };
   /** Asks for a place and saves; false when the user backed out. */
   save: { params: SaveRequest; result: boolean };
 }
@@ -74,7 +77,7 @@ export interface PlanSnapshot {
 /** Requests the plan page makes of the extension host. */
 export interface PlanCalls {
   ready: { params: void; result: PlanSnapshot };
-  choose: { params: { path: string }; result: void };
+  selectCheckpoint: { params: { path: string }; result: void };
   change: { params: PlanRequest; result: void };
   undo: { params: void; result: void };
   apply: { params: void; result: void };

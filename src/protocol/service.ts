@@ -1,7 +1,7 @@
-import type { EngineInfo } from '../base/engineInfo.ts';
+import type { EngineInfo, EngineRequest } from '../base/engineInfo.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
 import type { Analysis, CheckpointSummary, MatrixFinding, Place, Skipped } from '../model/findings.ts';
-import type { Plan, PlanRequest } from '../model/plan/plan.ts';
+import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 
 /**
  * The use cases of Rankscope, declared once: the service implements them, the engine process serves them, the extension host and
@@ -42,12 +42,6 @@ export type Service = {
     context?: CallContext<Calls[Name]['progress']>,
   ) => Promise<Calls[Name]['result']>;
 };
-
-export interface EngineRequest {
-  /** `auto` probes and chooses; any other name is taken or refused with a way to get it. */
-  readonly engine?: string;
-  readonly threads?: number;
-}
 
 export interface AnalyzeRequest extends EngineRequest {
   readonly path: string;
@@ -122,20 +116,8 @@ export interface ApplyRequest extends EngineRequest {
   readonly overwrite?: boolean;
 }
 
-export interface ApplyReport {
-  readonly out: string;
+export interface ApplyReport extends FactorizedReport {
   readonly code: string | null;
-  readonly parametersBefore: number;
-  readonly parametersAfter: number;
-  readonly bytesBefore: number;
-  readonly bytesAfter: number;
-  /** Per matrix: the predicted relative Frobenius error and the one measured on the written factors. */
-  readonly matrices: readonly {
-    readonly name: string;
-    readonly rank: number;
-    readonly predictedError: number;
-    readonly measuredError: number;
-  }[];
   /** What a person should know of the file that was written, one sentence each. */
   readonly remarks?: readonly string[];
 }

@@ -1,4 +1,5 @@
-import type { EnergyLevel, Measures } from '../model/findings.ts';
+import { ENERGY_LEVELS, type EnergyLevel } from '../base/energyLevels.ts';
+import type { Measures } from '../model/findings.ts';
 import { powerLawFit } from './powerLaw.ts';
 
 /**
@@ -6,8 +7,6 @@ import { powerLawFit } from './powerLaw.ts';
  * nothing by it, F64 tensors are rounded to f32 first, so what lies below this is rounding and not information for them either.
  */
 export const WORKING_EPSILON = 2 ** -23;
-
-const LEVELS = ['0.9', '0.95', '0.99', '0.999'] as const satisfies readonly EnergyLevel[];
 
 /**
  * All rank measures of an m x n matrix from its singular values (min(m, n) of them, descending, none negative).
@@ -58,7 +57,7 @@ export function energyRanks(energies: ArrayLike<number>): Record<EnergyLevel, nu
     while (k < energies.length && kept < share * total) kept += energies[k++]!;
     return k;
   };
-  return Object.fromEntries(LEVELS.map((level) => [level, rank(Number(level))])) as Record<EnergyLevel, number>;
+  return Object.fromEntries(ENERGY_LEVELS.map((level) => [level, rank(Number(level))])) as Record<EnergyLevel, number>;
 }
 
 /**

@@ -1,6 +1,7 @@
+import { ENERGY_LEVELS, type EnergyLevel } from '../base/energyLevels.ts';
 import { RankscopeError } from '../base/errors.ts';
 import type { Backend, RoutineOptions, RowSource } from '../devices/backend.ts';
-import type { EnergyLevel, Measures, PreviewBand } from '../model/findings.ts';
+import type { Measures, PreviewBand } from '../model/findings.ts';
 import { estimateValues, type SpectrumFacts } from './density.ts';
 import { exactSpectrum } from './exact.ts';
 import { blockLanczos, type LanczosOptions, type Quadrature, type Quadratures } from './lanczos.ts';
@@ -181,5 +182,5 @@ function jackknife(estimates: readonly number[]): number {
 }
 
 function forEachLevel<Value>(of: (level: EnergyLevel) => Value): Record<EnergyLevel, Value> {
-  return { '0.9': of('0.9'), '0.95': of('0.95'), '0.99': of('0.99'), '0.999': of('0.999') };
+  return Object.fromEntries(ENERGY_LEVELS.map((level) => [level, of(level)])) as Record<EnergyLevel, Value>;
 }

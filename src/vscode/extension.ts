@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { PlanDesk } from '../window/plan/planDesk.ts';
-import { Archive, keepFindings } from '../window/sessions/archive.ts';
-import { SessionStore } from '../window/sessions/sessionStore.ts';
+import { Archive } from '../window/sessions/archive.ts';
+import { keepFindings, SessionStore } from '../window/sessions/sessionStore.ts';
 import { SideBySide } from '../window/sessions/sideBySide.ts';
 import { registerAllCommands } from './commands/commands.ts';
 import { registerComparison } from './comparison/comparisonPanel.ts';

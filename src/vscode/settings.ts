@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import type { EngineRequest } from '../protocol/service.ts';
+import type { EngineRequest } from '../base/engineInfo.ts';
 
 const section = () => vscode.workspace.getConfiguration('rankscope');
 
@@ -10,7 +10,7 @@ export function engineRequest(): EngineRequest {
 }
 
 export const nodePath = (): string => section().get<string>('node.path', '').trim();
-export const cacheBytes = (): number => section().get<number>('cache.megabytes', 512) * 2 ** 20;
+export const cacheBytes = (): number => section().get<number>('cache.megabytes', 512) * 1e6;
 
 /** The parts of the editor that can be switched off. */
 export type CodeFeature = 'hover' | 'codeLens' | 'inlayHints';

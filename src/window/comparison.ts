@@ -1,11 +1,9 @@
-import { RankscopeError } from '../base/errors.ts';
-import type { ComparisonSnapshot, RunState } from '../protocol/page.ts';
+import { errorData, RankscopeError } from '../base/errors.ts';
+import { type ComparisonSnapshot, IDLE } from '../protocol/page.ts';
 import type { Service } from '../protocol/service.ts';
 import { Emitter } from './emitter.ts';
 import { OneRun } from './sessions/oneRun.ts';
-import { errorData } from './sessions/session.ts';
 
-const IDLE: RunState = { status: 'idle', done: 0, total: 0, message: '', secondsLeft: null };
 /** Between two reports of progress: a small layer takes a millisecond. */
 const REPORT_MS = 100;
 

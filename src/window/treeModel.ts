@@ -1,3 +1,4 @@
+import { formatCount } from '../base/quantities.ts';
 import { takeTurns } from '../base/turns.ts';
 import type { MatrixFinding } from '../model/findings.ts';
 import type { RunState } from '../protocol/page.ts';
@@ -61,7 +62,7 @@ export async function childNodes(source: TreeSource, node: TreeNode): Promise<Tr
 
 function describe({ view, run, found }: TreeSource): string {
   if (!view) return run.status === 'failed' ? 'cannot be read' : '';
-  const size = `${compact(view.parameters)} parameters`;
+  const size = `${formatCount(view.parameters)} parameters`;
   if (run.status === 'running' && run.total > 0) return `${size}, ${Math.floor((100 * run.done) / run.total)} %`;
   return found < view.matrices.length ? `${size}, ${found} of ${view.matrices.length} analyzed` : size;
 }
@@ -126,8 +127,3 @@ function moduleNode(source: TreeSource, { name, module, shape, dtype }: MatrixVi
 }
 
 const approximately = ({ provenance }: MatrixFinding): string => (provenance === 'preview' ? '~' : '');
-
-const COMPACT = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
-
-/** 260032 as `260K`. */
-const compact = (count: number): string => COMPACT.format(count);

@@ -3,7 +3,7 @@ import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
 import type { MatrixRef } from '../model/names/anatomy.ts';
-import type { Plan } from '../model/plan/plan.ts';
+import type { FactorizedReport, Plan } from '../model/plan/plan.ts';
 import { breakEvenRank } from '../model/plan/rankCost.ts';
 import { countParameters, ties as findTies, untied } from '../model/ties.ts';
 import { carriedTensor } from './carried.ts';
@@ -31,20 +31,6 @@ export interface FactorizeRequest {
   readonly signal?: AbortSignal | undefined;
   /** Tensors written so far, of how many, and the name of the one at work. */
   readonly progress?: ((done: number, total: number, name: string) => void) | undefined;
-}
-
-export interface FactorizedReport {
-  readonly out: string;
-  readonly parametersBefore: number;
-  readonly parametersAfter: number;
-  readonly bytesBefore: number;
-  readonly bytesAfter: number;
-  readonly matrices: readonly {
-    readonly name: string;
-    readonly rank: number;
-    readonly predictedError: number;
-    readonly measuredError: number;
-  }[];
 }
 
 /**

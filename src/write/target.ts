@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { RankscopeError } from '../base/errors.ts';
+import { formatBytes } from '../base/quantities.ts';
 
 export interface TargetOptions {
   readonly out: string;
@@ -61,7 +62,7 @@ async function checkTarget({ out, sources, overwrite, bytes }: TargetOptions): P
     throw new RankscopeError(
       'write-failed',
       out,
-      `${megabytes(bytes)} are needed and ${megabytes(bavail * bsize)} are free`,
+      `${formatBytes(bytes)} are needed and ${formatBytes(bavail * bsize)} are free`,
       'Free space or choose another disk',
     );
   return target;
@@ -108,8 +109,4 @@ async function attempt<Value>(out: string, work: () => Promise<Value>): Promise<
     const [found, remedy] = REMEDIES[code] ?? [message, 'Choose another place and try again'];
     throw new RankscopeError('write-failed', out, found, remedy, { cause: error });
   }
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

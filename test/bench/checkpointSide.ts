@@ -1,6 +1,6 @@
 // Our side of a whole checkpoint, in a process of its own so that its memory can be told: PATH ENGINE THREADS NAME...
 // Prints one line of JSON, a `CheckpointAnswer`.
-import { ENERGY_LEVELS } from '../../src/model/findings.ts';
+import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
 import { createService } from '../../src/service/service.ts';
 
 export interface CheckpointAnswer {

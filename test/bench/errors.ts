@@ -1,5 +1,5 @@
 // How far results are from the truth, LAPACK's singular values in float64.
-import { ENERGY_LEVELS } from '../../src/model/findings.ts';
+import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
 import { measures } from '../../src/spectrum/measures.ts';
 
 type Sizes = readonly [rows: number, cols: number];

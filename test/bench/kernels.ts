@@ -1,8 +1,8 @@
 // The routines of the engines beside torch: both sides in turn on the same matrix, the best of each counts.
 import { performance } from 'node:perf_hooks';
 import type { Encoding } from '../../src/base/encoding.ts';
+import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
 import type { Backend, Matrix, RowSource } from '../../src/devices/backend.ts';
-import { ENERGY_LEVELS } from '../../src/model/findings.ts';
 import { previewSpectrum } from '../../src/spectrum/preview.ts';
 import { truncatedSvd } from '../../src/spectrum/truncated.ts';
 import { previewError, rankError, valuesError } from './errors.ts';

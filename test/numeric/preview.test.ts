@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
 import type { Backend, RowSource } from '../../src/devices/backend.ts';
 import { createReferenceBackend } from '../../src/devices/reference/backend.ts';
-import { ENERGY_LEVELS, type Measures, type PreviewBand } from '../../src/model/findings.ts';
+import type { Measures, PreviewBand } from '../../src/model/findings.ts';
 import { measures } from '../../src/spectrum/measures.ts';
 import { type Preview, previewSpectrum } from '../../src/spectrum/preview.ts';
 import { BACKENDS } from './backends.ts';

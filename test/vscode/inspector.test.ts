@@ -48,7 +48,7 @@ describe('the inspector', () => {
     await store.forget(file);
   });
 
-  it('opens several files side by side, and shows the matrix that is chosen in one in all', async () => {
+  it('opens several files side by side, and shows the matrix selected in one in all of them', async () => {
     const { sideBySide, store } = await rankscope();
     const files = [inWorkspace('model.safetensors'), inWorkspace('other.safetensors')];
     await vscode.workspace.fs.copy(vscode.Uri.file(files[0]!), vscode.Uri.file(files[1]!), { overwrite: true });
@@ -61,7 +61,7 @@ describe('the inspector', () => {
     const [one, other] = files.map((file) => store.get(file));
     await Promise.all([one!.open(), other!.open()]);
     const name = one!.view?.matrices[3]?.name ?? assert.fail('no matrices');
-    sideBySide.choose(one!, name);
+    sideBySide.select(one!, name);
     assert.equal(other!.snapshot().selected, name);
     await closeAllEditors();
     await store.forget(files[1]!);

@@ -44,7 +44,7 @@ describe('the rank plan', () => {
     folder = mkdtempSync(join(os.tmpdir(), 'rankscope-plan-'));
     session = await analyzedSample();
     const { desk } = await rankscope();
-    desk.choose(session.path);
+    desk.selectCheckpoint(session.path);
   });
   after(async () => {
     await closeAllEditors();
@@ -97,7 +97,7 @@ describe('the rank plan', () => {
 
   it('is never written over the checkpoint it is made for', async () => {
     const { desk } = await rankscope();
-    desk.choose(session.path);
+    desk.selectCheckpoint(session.path);
     const before = readFileSync(session.path);
     await vscode.commands.executeCommand('rankscope.applyPlan', vscode.Uri.file(session.path));
     assert.deepEqual(readFileSync(session.path), before);

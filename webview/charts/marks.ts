@@ -1,4 +1,5 @@
-import type { EnergyLevel, MatrixFinding } from '../../src/model/findings.ts';
+import type { EnergyLevel } from '../../src/base/energyLevels.ts';
+import type { MatrixFinding } from '../../src/model/findings.ts';
 import type { rankOutcomes } from '../inspector/rankOutcome.ts';
 import type { Theme } from './theme.ts';
 

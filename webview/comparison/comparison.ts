@@ -1,10 +1,10 @@
 import '../ui/base.css';
 import './comparison.css';
-import { type ErrorData, RankscopeError } from '../../src/base/errors.ts';
+import { type ErrorData, errorData } from '../../src/base/errors.ts';
+import { formatWhole } from '../../src/base/quantities.ts';
 import type { ComparisonCalls, ComparisonSnapshot } from '../../src/protocol/page.ts';
 import { button, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
-import { formatWhole } from '../ui/format.ts';
 import { errorNotice } from '../ui/header.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
 import { firstPlace } from '../ui/table.ts';
@@ -156,10 +156,7 @@ function save(kind: 'csv' | 'json'): void {
 
 function tell(call: Promise<unknown>): void {
   call.catch((error: unknown) => {
-    failure =
-      error instanceof RankscopeError
-        ? error.data()
-        : { code: 'engine', subject: 'Rankscope', found: String(error), remedy: '' };
+    failure = errorData(error);
     redraw();
   });
 }

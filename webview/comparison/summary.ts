@@ -1,6 +1,7 @@
+import { formatWhole } from '../../src/base/quantities.ts';
 import type { AdapterComparison, ComparedAdapter } from '../../src/model/comparison.ts';
 import { element, fill } from '../ui/dom.ts';
-import { formatValue, formatWhole, NONE } from '../ui/format.ts';
+import { formatValue, NONE } from '../ui/format.ts';
 import { firstPlace, shaded, showTable } from '../ui/table.ts';
 import { comparisonMeasure, type PairMeasure, pairText } from './measures.ts';
 

@@ -14,7 +14,8 @@ import type { SpectrumState } from './spectra.ts';
 interface DetailHooks {
   readonly choose: (change: Partial<Choices>) => void;
   readonly slid: (name: string, rank: number) => void;
-  readonly setRank: (name: string, rank: number | null) => void;
+  readonly setRank: (name: string, rank: number) => void;
+  readonly clearRank: (name: string) => void;
   readonly step: (by: number) => void;
   readonly retry: (name: string) => void;
   readonly exportAs: (kind: 'png' | 'csv', name: string, canvases: readonly HTMLCanvasElement[]) => void;
@@ -53,6 +54,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
       if (shown) hooks.slid(name, rank);
     },
     pick: (rank) => hooks.setRank(name, rank),
+    clear: () => hooks.clearRank(name),
   });
   const curves = createCurves((rank) => panel.setRank(rank));
   const measures = createMeasureList();
@@ -109,7 +111,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
     if (choices.spectrumAsTable) curves.clear();
     else if (!same) curves.show({ singularValues, outcomes, finding, logRank: choices.logRank });
     if (choices.spectrumAsTable && !same) showSpectrumTable(table, singularValues, outcomes, place);
-    const picked = Object.hasOwn(model.ranks, name) ? (model.ranks[name] ?? null) : null;
+    const picked = Object.hasOwn(model.ranks, name) ? model.ranks[name] : undefined;
     const kept = Object.hasOwn(choices.sliders, name) ? choices.sliders[name] : undefined;
     shown = false;
     panel.show(outcomes, kept ?? picked ?? firstRank(outcomes), picked);

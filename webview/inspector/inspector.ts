@@ -1,6 +1,6 @@
 import '../ui/base.css';
 import './inspector.css';
-import { type ErrorData, RankscopeError } from '../../src/base/errors.ts';
+import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import type { InspectorCalls, InspectorUpdate } from '../../src/protocol/page.ts';
 import { pictureOf } from '../charts/picture.ts';
 import { onThemeChange, readTheme } from '../charts/theme.ts';
@@ -75,6 +75,7 @@ const detail = createDetail(roots.detail, {
     keepSoon(choices);
   },
   setRank: (name, rank) => tell(link.call('setRank', { name, rank })),
+  clearRank: (name) => tell(link.call('clearRank', { name })),
   retry: (name) => {
     spectra.forget(name);
     redraw();
@@ -173,7 +174,7 @@ function choose(change: Partial<Choices>): void {
 function select(name: string): void {
   choose({ selected: name });
   // Asked by nobody, as what is visible is.
-  link.call('chosen', { name }).catch(fault);
+  link.call('select', { name }).catch(fault);
 }
 
 function exportMap(kind: 'png' | 'csv' | 'json'): void {
@@ -214,9 +215,6 @@ function tell(call: Promise<unknown>): void {
 }
 
 function fault(error: unknown): void {
-  failure =
-    error instanceof RankscopeError
-      ? error.data()
-      : { code: 'engine', subject: 'Rankscope', found: String(error), remedy: '' };
+  failure = errorData(error);
   redraw();
 }

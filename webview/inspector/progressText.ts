@@ -1,6 +1,7 @@
 import type { EngineInfo } from '../../src/base/engineInfo.ts';
+import { formatWhole } from '../../src/base/quantities.ts';
 import type { RunState } from '../../src/protocol/page.ts';
-import { formatDuration, formatWhole } from '../ui/format.ts';
+import { formatDuration } from '../ui/format.ts';
 
 /** Matrices per second over the run so far, as the page saw it go by. */
 export interface Rate {

@@ -1,17 +1,19 @@
+import { formatBytes, formatCount, formatWhole } from '../../src/base/quantities.ts';
 import { button, numberField, slider } from '../ui/controls.ts';
 import { element, setText } from '../ui/dom.ts';
-import { formatBytes, formatCount, formatPercent, formatWhole } from '../ui/format.ts';
+import { formatPercent } from '../ui/format.ts';
 import type { RankOutcome, rankOutcomes } from './rankOutcome.ts';
 
 interface RankPanelHooks {
   readonly moved: (rank: number, outcome: RankOutcome) => void;
-  /** null takes the pick back. */
-  readonly pick: (rank: number | null) => void;
+  readonly pick: (rank: number) => void;
+  /** Leaves the rank to the plan again. */
+  readonly clear: () => void;
 }
 
 export interface RankPanel {
   readonly element: HTMLElement;
-  show(outcomes: ReturnType<typeof rankOutcomes>, rank: number, picked: number | null): void;
+  show(outcomes: ReturnType<typeof rankOutcomes>, rank: number, picked: number | undefined): void;
   setRank(rank: number): void;
 }
 
@@ -23,7 +25,7 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
   const range = slider('Rank', moveTo);
   const field = numberField('Rank, as a number', 1, 1, moveTo);
   const use = button({ label: 'Use this rank', appearance: 'primary', onClick: () => hooks.pick(current) });
-  const clear = button({ label: '', onClick: () => hooks.pick(null) });
+  const clear = button({ label: '', onClick: () => hooks.clear() });
   const verdict = element('p', { class: 'verdict', attributes: { role: 'status' } });
   const facts = element('dl', { class: 'outcome' });
   const values = Object.fromEntries(
@@ -50,7 +52,7 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
   );
   let current = 1;
   let outcomes: ReturnType<typeof rankOutcomes> | null = null;
-  let picked: number | null = null;
+  let picked: number | undefined;
   const draw = (rank: number) => {
     if (!outcomes) return;
     current = rank;
@@ -83,7 +85,7 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
         '--break-even',
         `${(Math.max(0, breakEven - 1) / Math.max(1, next.fullRank - 1)) * 100}%`,
       );
-      clear.set({ hidden: picked === null, label: `Take back rank ${picked}` });
+      clear.set({ hidden: picked === undefined, label: `Clear rank ${picked}` });
       draw(Math.min(rank, next.fullRank));
     },
     setRank: draw,

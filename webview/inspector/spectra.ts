@@ -1,4 +1,4 @@
-import { type ErrorData, RankscopeError } from '../../src/base/errors.ts';
+import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import { elementCount } from '../../src/base/shape.ts';
 import type { CheckpointView, MatrixView, Spectrum } from '../../src/protocol/service.ts';
 import { rankOutcomes } from './rankOutcome.ts';
@@ -52,7 +52,7 @@ export function createSpectra(ask: (name: string) => Promise<Spectrum>, changed:
             singularValues,
             outcomes: rankOutcomes(shape, bytesPerParameter(checkpoint, matrix), singularValues),
           }),
-        (error: unknown) => settle(name, asked, { kind: 'failed', error: dataOf(error, name) }),
+        (error: unknown) => settle(name, asked, { kind: 'failed', error: errorData(error, name) }),
       );
       return loading;
     },
@@ -72,9 +72,4 @@ export function bytesPerParameter(checkpoint: CheckpointView, { name }: MatrixVi
   const elements = tensor ? elementCount(tensor.shape) : 0;
   if (tensor && elements > 0) return tensor.bytes / elements;
   return checkpoint.parameters > 0 ? checkpoint.bytes / checkpoint.parameters : 0;
-}
-
-function dataOf(error: unknown, subject: string): ErrorData {
-  if (error instanceof RankscopeError) return error.data();
-  return { code: 'engine', subject, found: error instanceof Error ? error.message : String(error), remedy: '' };
 }

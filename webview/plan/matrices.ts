@@ -1,7 +1,8 @@
+import { formatWhole } from '../../src/base/quantities.ts';
 import type { Plan, PlannedMatrix, PlanRequest } from '../../src/model/plan/plan.ts';
 import { textField } from '../ui/controls.ts';
 import { element, fill } from '../ui/dom.ts';
-import { formatPercent, formatShape, formatWhole } from '../ui/format.ts';
+import { formatPercent, formatShape } from '../ui/format.ts';
 import { filtered, overrideOf } from './planState.ts';
 
 interface MatricesHooks {

@@ -1,7 +1,8 @@
 import '../ui/base.css';
 import './plan.css';
-import { RankscopeError } from '../../src/base/errors.ts';
+import { errorData } from '../../src/base/errors.ts';
 import type { Plan, PlanRequest } from '../../src/model/plan/plan.ts';
+import { breakEvenRank } from '../../src/model/plan/rankCost.ts';
 import type { PlanCalls, PlanSnapshot } from '../../src/protocol/page.ts';
 import { button, progressRing, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
@@ -17,7 +18,7 @@ let snapshot: PlanSnapshot | null = null;
 /** The last plan that was computed: it stays in view, pale, until the next one is there. */
 let lastPlan: Plan | null = null;
 
-const checkpoint = select('Checkpoint', [], (path) => tell(link.call('choose', { path })));
+const checkpoint = select('Checkpoint', [], (path) => tell(link.call('selectCheckpoint', { path })));
 const undo = button({ label: 'Undo', onClick: () => tell(link.call('undo')) });
 const apply = button({ label: 'Apply…', appearance: 'primary', onClick: () => tell(link.call('apply')) });
 const savePlan = button({ label: 'Save plan…', onClick: () => tell(link.call('savePlan')) });
@@ -118,16 +119,13 @@ function change(edit: (request: PlanRequest) => PlanRequest): void {
 
 /** The highest rank that any matrix could be cut to with a saving: the end of the slider for one rank everywhere. */
 function highestRank(plan: Plan | null): number {
-  const limits = plan?.matrices.map(({ shape: [m, n] }) => Math.floor((m * n) / (m + n))) ?? [];
+  const limits = plan?.matrices.map(({ shape: [m, n] }) => breakEvenRank(m, n)) ?? [];
   return limits.reduce((most, limit) => Math.max(most, limit), 1);
 }
 
 function tell(call: Promise<unknown>): void {
   call.catch((error: unknown) => {
-    const data =
-      error instanceof RankscopeError
-        ? error.data()
-        : { code: 'engine' as const, subject: 'Rankscope', found: String(error), remedy: '' };
+    const data = errorData(error);
     if (snapshot) take({ ...snapshot, error: data });
     else {
       content.hidden = false;

@@ -1,6 +1,7 @@
+import { formatBytes, formatCount, formatWhole } from '../../src/base/quantities.ts';
 import type { Plan } from '../../src/model/plan/plan.ts';
 import { element, fill } from '../ui/dom.ts';
-import { formatBytes, formatCount, formatPercent, formatWhole } from '../ui/format.ts';
+import { formatPercent } from '../ui/format.ts';
 
 /** What the plan comes to, before and after. */
 export function showTotals(root: HTMLElement, plan: Plan): void {

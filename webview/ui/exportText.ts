@@ -1,4 +1,5 @@
-import { type Analysis, ENERGY_LEVELS, type MatrixFinding } from '../../src/model/findings.ts';
+import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
+import type { Analysis, MatrixFinding } from '../../src/model/findings.ts';
 import type { Model } from './state.ts';
 
 /** The findings as the object that `rankscope analyze --json` prints; null before there is anything to say. */

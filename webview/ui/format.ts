@@ -1,29 +1,7 @@
-/** How numbers are written on the pages: three significant digits where a person compares, every digit where one counts. */
+import { formatWhole, significant } from '../../src/base/quantities.ts';
 
 /** Marks a number that is not there. */
 export const NONE = '–';
-
-/** A whole number in full, with separators: `1,048,576`. */
-export function formatWhole(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
-
-/** A count, short from a hundred thousand on: `12,345`, `260 K`, `1.05 M`, `6.74 B`. */
-export function formatCount(value: number): string {
-  const size = Math.abs(value);
-  if (size < 1e5) return formatWhole(value);
-  const [unit, divisor] =
-    size < 999_500 ? ['K', 1e3] : size < 999.5e6 ? ['M', 1e6] : size < 999.5e9 ? ['B', 1e9] : ['T', 1e12];
-  return `${significant(value / (divisor as number))} ${unit}`;
-}
-
-/** Bytes in decimal units, as file managers and model hubs write them: `1.04 MB`. */
-export function formatBytes(value: number): string {
-  if (value < 1000) return `${formatWhole(value)} bytes`;
-  const [unit, divisor] =
-    value < 999_500 ? ['KB', 1e3] : value < 999.5e6 ? ['MB', 1e6] : value < 999.5e9 ? ['GB', 1e9] : ['TB', 1e12];
-  return `${significant(value / (divisor as number))} ${unit}`;
-}
 
 /** A share as percent: `94.7 %`, `0.123 %`, and never `100 %` for what is not whole. */
 export function formatPercent(share: number): string {
@@ -62,16 +40,6 @@ export function formatDuration(seconds: number): string {
 /** `4096 × 11008`. */
 export function formatShape(shape: readonly number[]): string {
   return shape.length === 0 ? 'scalar' : shape.join(' × ');
-}
-
-function significant(value: number): string {
-  if (value === 0) return '0';
-  const size = Math.abs(value);
-  if (size >= 999.5) return formatWhole(value);
-  if (size < 1e-4) return value.toExponential(1).replace('e-', 'e−');
-  const decimals = Math.max(0, 2 - Math.floor(Math.log10(size)));
-  const rounded = value.toFixed(Math.min(decimals, 7));
-  return rounded.includes('.') ? rounded.replace(/\.?0+$/, '') : rounded;
 }
 
 function floorTo(value: number, decimals: number): string {

@@ -1,8 +1,9 @@
 import type { ErrorData } from '../../src/base/errors.ts';
+import { formatBytes, formatCount, formatWhole } from '../../src/base/quantities.ts';
 import type { CheckpointView } from '../../src/protocol/service.ts';
 import { button } from './controls.ts';
 import { element, fill, setText } from './dom.ts';
-import { formatBytes, formatCount, formatShape, formatWhole } from './format.ts';
+import { formatShape } from './format.ts';
 
 /** What the file is, before anything is computed: facts in one line, and what needs attention behind disclosures. */
 export function createHeader(

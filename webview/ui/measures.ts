@@ -1,4 +1,5 @@
-import { ENERGY_LEVELS, type MatrixFinding } from '../../src/model/findings.ts';
+import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
+import type { MatrixFinding } from '../../src/model/findings.ts';
 
 /** What a heatmap cell can show. */
 export interface Measure {

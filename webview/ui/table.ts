@@ -1,6 +1,6 @@
+import { formatWhole } from '../../src/base/quantities.ts';
 import { inkOn, scaleColor } from '../charts/colorScale.ts';
 import { element, fill } from './dom.ts';
-import { formatWhole } from './format.ts';
 
 /** One column of a table; `order` sorts by it. */
 export interface Column<Row> {

@@ -62,3 +62,19 @@ export interface Plan {
   /** Why the totals miss the budget, in one sentence; absent where they meet it. */
   readonly unmet?: string;
 }
+
+/** What a plan came to once the factors were written. */
+export interface FactorizedReport {
+  readonly out: string;
+  readonly parametersBefore: number;
+  readonly parametersAfter: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  /** Per matrix: the relative Frobenius error that the plan predicted, and the one measured on the factors as written. */
+  readonly matrices: readonly {
+    readonly name: string;
+    readonly rank: number;
+    readonly predictedError: number;
+    readonly measuredError: number;
+  }[];
+}

@@ -1,6 +1,15 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { PlanRequest } from './plan.ts';
 
+/** The settings of a plan unless a person says otherwise: the same in the side bar and on the command line. */
+export const PLAN_DEFAULTS: Omit<PlanRequest, 'budget'> = {
+  spread: 'optimal',
+  multiple: 1,
+  exclude: [],
+  overrides: {},
+  factors: 2,
+};
+
 /** @throws RankscopeError 'wrong-use' that names the first setting out of its range. */
 export function checkRequest({ budget, multiple, overrides }: PlanRequest): void {
   const { kind, value } = budget;

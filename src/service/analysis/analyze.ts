@@ -1,10 +1,10 @@
-import type { EngineInfo } from '../../base/engineInfo.ts';
+import type { EngineInfo, EngineRequest } from '../../base/engineInfo.ts';
 import { type ErrorCode, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { updateOf } from '../../model/adapters.ts';
 import type { Analysis, MatrixFinding, Provenance, Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
 import type { MatrixRef } from '../../model/names/anatomy.ts';
-import type { AnalysisProgress, AnalyzeRequest, CallContext, EngineRequest } from '../../protocol/service.ts';
+import type { AnalysisProgress, AnalyzeRequest, CallContext } from '../../protocol/service.ts';
 import { type Cache, type CacheEntry, noCache } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';

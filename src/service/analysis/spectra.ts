@@ -1,6 +1,7 @@
+import type { EngineRequest } from '../../base/engineInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { MatrixRef } from '../../model/names/anatomy.ts';
-import type { EngineRequest, StepProgress } from '../../protocol/service.ts';
+import type { StepProgress } from '../../protocol/service.ts';
 import type { Cache, CacheEntry } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
 import { distinctMatrices, type Opened } from '../checkpoints/opened.ts';

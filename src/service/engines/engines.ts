@@ -1,8 +1,7 @@
-import type { EngineInfo } from '../../base/engineInfo.ts';
+import type { EngineInfo, EngineRequest } from '../../base/engineInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Backend } from '../../devices/backend.ts';
 import { chooseEngine } from '../../devices/choose.ts';
-import type { EngineRequest } from '../../protocol/service.ts';
 import { Pool } from '../checkpoints/pool.ts';
 import { Turns } from './turns.ts';
 

@@ -1,3 +1,4 @@
+import type { EngineRequest } from '../../base/engineInfo.ts';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { ADAPTER_FIXED, updateOf } from '../../model/adapters.ts';
@@ -7,7 +8,7 @@ import { makePlan } from '../../model/plan/allocate.ts';
 import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
 import type { PlanInput } from '../../model/plan/planOptions.ts';
 import { checkRequest } from '../../model/plan/planRequest.ts';
-import type { CallContext, EngineRequest, StepProgress } from '../../protocol/service.ts';
+import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { FACTOR_BYTES, factorType } from '../../write/encode.ts';
 import { exactResults, type SpectraParts } from '../analysis/spectra.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { formatBytes } from '../../base/quantities.ts';
 import { installTensorFlow } from '../engine/installTensorFlow.ts';
 import { applyPlan } from '../panel/applyPlan.ts';
 import { savePlan } from '../panel/savePlan.ts';
@@ -25,7 +26,7 @@ export function registerAllCommands(workbench: Workbench): void {
       const path = uriOf(target)?.fsPath ?? (await askSession(workbench))?.path;
       if (path !== undefined && (await store.get(path).open())) {
         await store.remember(path);
-        desk.choose(path);
+        desk.selectCheckpoint(path);
       }
       await vscode.commands.executeCommand('rankscope.plan.focus');
     },
@@ -44,7 +45,5 @@ export function registerAllCommands(workbench: Workbench): void {
 async function clearCache({ engine, archive }: Workbench): Promise<void> {
   const { bytes } = await engine.service.clearCache({});
   await archive.clear();
-  void vscode.window.showInformationMessage(
-    `Rankscope's cache is empty; ${(bytes / 2 ** 20).toFixed(1)} MB were freed.`,
-  );
+  void vscode.window.showInformationMessage(`Rankscope's cache is empty; ${formatBytes(bytes)} were freed.`);
 }

@@ -5,6 +5,6 @@ import { openInspector } from './analyze.ts';
 /** Opens the inspector of `path` with the matrix `name` in view. */
 export async function reveal({ store }: Workbench, { path, name }: { path: string; name: string }): Promise<void> {
   const session = store.get(path);
-  session.select(name);
+  session.reveal(name);
   await openInspector(vscode.Uri.file(path));
 }

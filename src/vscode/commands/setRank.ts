@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { breakEvenRank } from '../../model/plan/rankCost.ts';
 import type { Session } from '../../window/sessions/session.ts';
 import type { Workbench } from '../workbench.ts';
 
@@ -6,6 +7,7 @@ import type { Workbench } from '../workbench.ts';
 export interface RankTarget {
   readonly path?: string;
   readonly names?: readonly string[];
+  /** null keeps the matrices dense. */
   readonly rank?: number | null;
 }
 
@@ -16,8 +18,8 @@ export async function setRank(workbench: Workbench, target: RankTarget = {}): Pr
   const names = target.names ?? (await askNames(session));
   if (!names?.length) return;
   const rank = target.rank === undefined ? await askRank(session, names) : target.rank;
-  if (rank === undefined) return;
-  workbench.desk.setRank(session.path, names, rank);
+  if (rank === 'clear') workbench.desk.clearRank(session.path, names);
+  else if (rank !== undefined) workbench.desk.setRank(session.path, names, rank);
 }
 
 export async function askSession({ store }: Workbench): Promise<Session | undefined> {
@@ -39,12 +41,12 @@ async function askNames(session: Session): Promise<readonly string[] | undefined
   return picked?.map(({ label }) => label);
 }
 
-/** undefined where the person backed out, null where the override is taken back. */
-async function askRank(session: Session, names: readonly string[]): Promise<number | null | undefined> {
+/** `clear` leaves the rank to the plan again; undefined when the user cancels. */
+async function askRank(session: Session, names: readonly string[]): Promise<number | 'clear' | undefined> {
   const chosen = new Set(names);
   const sizes = (session.view?.matrices ?? []).filter(({ name }) => chosen.has(name)).map(({ shape }) => shape);
   const largest = Math.min(...sizes.map(([rows, cols]) => Math.min(rows, cols)));
-  const breakEven = Math.min(...sizes.map(([rows, cols]) => Math.floor((rows * cols) / (rows + cols))));
+  const breakEven = Math.min(...sizes.map(([rows, cols]) => breakEvenRank(rows, cols)));
   const text = await vscode.window.showInputBox({
     title: names.length === 1 ? names[0]! : `${names.length} matrices`,
     prompt: `Rank from 1 to ${largest}; up to ${breakEven} it saves parameters. Leave empty to let the plan choose.`,
@@ -55,5 +57,5 @@ async function askRank(session: Session, names: readonly string[]): Promise<numb
         : `A whole number from 1 to ${largest}`,
   });
   if (text === undefined) return undefined;
-  return text.trim() === '' ? null : Number(text);
+  return text.trim() === '' ? 'clear' : Number(text);
 }

@@ -20,8 +20,9 @@ export function showInspector(workbench: Workbench, webview: vscode.Webview, ses
     cancel: () => session.cancel(),
     spectrum: ({ name }) => session.spectrum(name),
     visible: ({ names }) => session.prioritize(names),
-    chosen: async ({ name }) => workbench.sideBySide.choose(session, name),
+    select: async ({ name }) => workbench.sideBySide.select(session, name),
     setRank: async ({ name, rank }) => workbench.desk.setRank(session.path, [name], rank),
+    clearRank: async ({ name }) => workbench.desk.clearRank(session.path, [name]),
     save: (request) => saveFromPage(request, session.path),
   });
   const load = () => {

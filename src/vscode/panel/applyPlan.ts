@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import * as vscode from 'vscode';
 import { RankscopeError } from '../../base/errors.ts';
+import { formatCount } from '../../base/quantities.ts';
 import type { ApplyReport } from '../../protocol/service.ts';
 import { codePathOf, suggestedTarget } from '../../window/plan/planFiles.ts';
 import { openInspector } from '../commands/analyze.ts';
@@ -86,7 +87,7 @@ async function mayReplace(files: readonly string[]): Promise<boolean> {
 
 async function tellOfResult(report: ApplyReport): Promise<void> {
   const share = ((100 * report.parametersAfter) / report.parametersBefore).toFixed(1);
-  const size = `${basename(report.out)}: ${report.parametersAfter.toLocaleString('en')} parameters, ${share} % of the original.`;
+  const size = `${basename(report.out)}: ${formatCount(report.parametersAfter)} parameters, ${share} % of the original.`;
   const picked = await vscode.window.showInformationMessage(
     [size, ...(report.remarks ?? [])].join(' '),
     ...(report.code === null ? [] : ['Open Python Code']),

@@ -33,7 +33,7 @@ function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
       compute();
       return snapshot;
     },
-    choose: async ({ path }) => desk.choose(path),
+    selectCheckpoint: async ({ path }) => desk.selectCheckpoint(path),
     change: async (request) => desk.change(request),
     undo: async () => desk.undo(),
     apply: () => act(() => applyPlan(workbench)),

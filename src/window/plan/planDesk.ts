@@ -1,19 +1,12 @@
-import { RankscopeError } from '../../base/errors.ts';
+import { errorData, RankscopeError } from '../../base/errors.ts';
 import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
+import { PLAN_DEFAULTS } from '../../model/plan/planRequest.ts';
 import type { PlanSnapshot } from '../../protocol/page.ts';
 import type { Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
-import { errorData } from '../sessions/session.ts';
 import type { Memory, SessionStore } from '../sessions/sessionStore.ts';
 
-export const FIRST_REQUEST: PlanRequest = {
-  budget: { kind: 'keep', value: 0.6 },
-  spread: 'optimal',
-  multiple: 8,
-  exclude: [],
-  overrides: {},
-  factors: 2,
-};
+export const FIRST_REQUEST: PlanRequest = { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.6 } };
 
 /** What is remembered of one checkpoint's plan. */
 interface Draft {
@@ -71,7 +64,7 @@ export class PlanDesk {
   }
 
   /** Puts the plan for `path` on the desk; its numbers are computed when somebody looks. */
-  choose(path: string): void {
+  selectCheckpoint(path: string): void {
     if (path === this.current) return;
     this.computing?.abort.abort();
     this.computing = undefined;
@@ -94,15 +87,18 @@ export class PlanDesk {
     if (request) this.keep({ request, history: history.slice(0, -1) });
   }
 
-  /** Sets by hand the rank of matrices of any checkpoint, in one step; null takes it back. */
+  /** Sets the rank of matrices of any checkpoint by hand, in one step; null keeps them dense. */
   setRank(path: string, names: readonly string[], rank: number | null): void {
-    this.choose(path);
-    const overrides = { ...this.request().overrides };
-    for (const name of names) {
-      if (rank === null) delete overrides[name];
-      else overrides[name] = rank;
-    }
-    this.change({ ...this.request(), overrides });
+    this.selectCheckpoint(path);
+    const picks = Object.fromEntries(names.map((name) => [name, rank]));
+    this.change({ ...this.request(), overrides: { ...this.request().overrides, ...picks } });
+  }
+
+  /** Leaves the rank of these matrices to the plan again, in one step. */
+  clearRank(path: string, names: readonly string[]): void {
+    this.selectCheckpoint(path);
+    const overrides = Object.entries(this.request().overrides).filter(([name]) => !names.includes(name));
+    this.change({ ...this.request(), overrides: Object.fromEntries(overrides) });
   }
 
   /**

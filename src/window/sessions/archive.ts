@@ -5,11 +5,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { takeTurns } from '../../base/turns.ts';
 import type { MatrixFinding, Skipped } from '../../model/findings.ts';
-import type { RunState } from '../../protocol/page.ts';
 import { Assembly, cutUp, type Piece } from '../../protocol/pieces.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
 import type { Session } from './session.ts';
-import type { SessionStore } from './sessionStore.ts';
 
 /** Raised whenever what is kept changes: older files are then not looked at. */
 const VERSION = 2;
@@ -76,17 +74,6 @@ export class Archive {
   private fileOf(checkpoint: string): string {
     return join(this.folder, `${createHash('sha256').update(checkpoint).digest('hex').slice(0, 32)}.jsonl`);
   }
-}
-
-/** Keeps the findings of every session of `store` each time its run is done. */
-export function keepFindings(store: SessionStore, archive: Archive, canWrite: () => boolean): void {
-  const kept = new WeakMap<Session, RunState>();
-  store.updates.on((session) => {
-    const { run } = session;
-    if (run.status !== 'done' || kept.get(session) === run || !canWrite()) return;
-    kept.set(session, run);
-    void archive.keep(session);
-  });
 }
 
 async function writeLines(file: string, head: Head, pieces: Iterable<Piece>): Promise<void> {

@@ -1,12 +1,10 @@
-import { type ErrorData, RankscopeError } from '../../base/errors.ts';
+import { type ErrorData, errorData, RankscopeError } from '../../base/errors.ts';
 import type { MatrixFinding, Skipped } from '../../model/findings.ts';
-import type { InspectorSnapshot, InspectorUpdate, RunState } from '../../protocol/page.ts';
+import { IDLE, type InspectorSnapshot, type InspectorUpdate, type RunState } from '../../protocol/page.ts';
 import type { AnalysisProgress, AnalyzeRequest, CheckpointView, Service, Spectrum } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
 import { Batch } from './batch.ts';
 import { OneRun } from './oneRun.ts';
-
-const IDLE: RunState = { status: 'idle', done: 0, total: 0, message: '', secondsLeft: null };
 
 export interface SessionHost {
   readonly service: Service;
@@ -109,13 +107,13 @@ export class Session {
     this.tell({ ranks });
   }
 
-  /** The matrix that a page shows by now, and would show again. */
-  choose(name: string): void {
+  /** Notes the matrix that the user selected on a page, which shows it already. */
+  select(name: string): void {
     this.selected = name;
   }
 
-  /** The matrix that pages should show. */
-  select(name: string): void {
+  /** Makes the pages show this matrix. */
+  reveal(name: string): void {
     this.selected = name;
     this.tell({ selected: name });
   }
@@ -220,10 +218,4 @@ export class Session {
 /** Whether two views are of different content, as far as a directory can tell. */
 function isOther(before: CheckpointView, after: CheckpointView): boolean {
   return before.bytes !== after.bytes || before.tensors.length !== after.tensors.length;
-}
-
-/** The plain form of anything thrown. */
-export function errorData(error: unknown, subject: string): ErrorData {
-  if (error instanceof RankscopeError) return error.data();
-  return { code: 'engine', subject, found: error instanceof Error ? error.message : String(error), remedy: '' };
 }

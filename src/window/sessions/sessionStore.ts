@@ -1,3 +1,4 @@
+import type { RunState } from '../../protocol/page.ts';
 import { Emitter } from '../emitter.ts';
 import type { Archive } from './archive.ts';
 import { Session, type SessionHost } from './session.ts';
@@ -76,4 +77,15 @@ export class SessionStore {
     );
     this.changes.fire();
   }
+}
+
+/** Keeps the findings of every session of `store` each time its run is done. */
+export function keepFindings(store: SessionStore, archive: Archive, canWrite: () => boolean): void {
+  const kept = new WeakMap<Session, RunState>();
+  store.updates.on((session) => {
+    const { run } = session;
+    if (run.status !== 'done' || kept.get(session) === run || !canWrite()) return;
+    kept.set(session, run);
+    void archive.keep(session);
+  });
 }

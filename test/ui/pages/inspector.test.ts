@@ -96,7 +96,7 @@ describe('inspector page', function () {
     await page.mouse.click(x, y);
     await page.locator('.rank-panel').waitFor();
     assert.equal(await page.locator('.detail h2').textContent(), name);
-    assert.deepEqual(inspector.asked.chosen, [name], 'what stands beside it is told');
+    assert.deepEqual(inspector.asked.selected, [name], 'what stands beside it is told');
     const row = page.locator('.measure', { hasText: 'Numerical rank' });
     assert.match(await row.innerText(), new RegExp(`\\b${numericalRank}\\b`));
     await row.focus();
@@ -145,9 +145,9 @@ describe('inspector page', function () {
     assert.deepEqual(inspector.asked.ranks, [{ name, rank: 6 }]);
     inspector.host.update({ ranks: { [name]: 6 } });
     await page.getByRole('button', { name: 'In the plan' }).waitFor();
-    await page.getByRole('button', { name: 'Take back' }).click();
+    await page.getByRole('button', { name: 'Clear rank 6' }).click();
     await waitFor(() => inspector.asked.ranks.length === 2);
-    assert.deepEqual(inspector.asked.ranks[1], { name, rank: null });
+    assert.deepEqual(inspector.asked.ranks[1], { name, rank: 'clear' });
   });
 
   it('is walked through by keyboard alone', async () => {

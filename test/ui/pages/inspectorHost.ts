@@ -11,11 +11,12 @@ export const SAMPLE = resolve('test/fixtures/sample/model.safetensors');
 /** The inspector page on a host that answers from a snapshot and writes down what it was asked. */
 export interface InspectorUnderTest extends OpenedPage<InspectorUpdate> {
   readonly asked: {
-    readonly ranks: { name: string; rank: number | null }[];
+    /** The ranks that were set; `clear` leaves it to the plan. */
+    readonly ranks: { name: string; rank: number | 'clear' }[];
     readonly saved: SaveRequest[];
     readonly visible: (readonly string[])[];
     readonly runs: string[];
-    readonly chosen: string[];
+    readonly selected: string[];
   };
 }
 
@@ -33,18 +34,19 @@ export async function openInspector(
   snapshot: InspectorSnapshot,
   { spectrum, setRank, ...options }: HostOptions = {},
 ): Promise<InspectorUnderTest> {
-  const asked: InspectorUnderTest['asked'] = { ranks: [], saved: [], visible: [], runs: [], chosen: [] };
+  const asked: InspectorUnderTest['asked'] = { ranks: [], saved: [], visible: [], runs: [], selected: [] };
   const handlers: PageHandlers<InspectorCalls> = {
     ready: async () => snapshot,
     run: async () => void asked.runs.push('run'),
     cancel: async () => void asked.runs.push('cancel'),
     spectrum: async ({ name }) => ({ name, singularValues: (await spectrum?.(name)) ?? [1] }),
     visible: async ({ names }) => void asked.visible.push(names),
-    chosen: async ({ name }) => void asked.chosen.push(name),
+    select: async ({ name }) => void asked.selected.push(name),
     setRank: async (pick) => {
       asked.ranks.push(pick);
       await setRank?.();
     },
+    clearRank: async ({ name }) => void asked.ranks.push({ name, rank: 'clear' }),
     save: async (request) => {
       asked.saved.push(request);
       return true;

@@ -161,7 +161,7 @@ describe('plan page', function () {
   it('forgets the totals of another checkpoint', async () => {
     const page = await open(plan);
     await page.getByRole('combobox', { name: 'Checkpoint' }).selectOption('/other.gguf');
-    await waitFor(() => view.asked.others.includes('choose /other.gguf'));
+    await waitFor(() => view.asked.others.includes('select /other.gguf'));
     view.host.update({ current: '/other.gguf', plan: null });
     await page.locator('.totals').waitFor({ state: 'hidden' });
   });

@@ -29,7 +29,7 @@ export async function openPlan(
     'plan',
     {
       ready: async () => snapshot,
-      choose: async ({ path }) => void asked.others.push(`choose ${path}`),
+      selectCheckpoint: async ({ path }) => void asked.others.push(`select ${path}`),
       change: async (request) => void asked.requests.push(request),
       undo: note('undo'),
       apply: note('apply'),

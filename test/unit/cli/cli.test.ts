@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { Ajv } from 'ajv';
 import type { Analysis, MatrixFinding } from '../../../src/model/findings.ts';
 import type { Plan } from '../../../src/model/plan/plan.ts';
+import { PLAN_DEFAULTS } from '../../../src/model/plan/planRequest.ts';
 import type { ApplyReport } from '../../../src/protocol/service.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 import { testFolder } from '../formats/folder.ts';
@@ -96,7 +97,8 @@ describe('the command line', function () {
       const file = small();
       const [plan, out, code] = [folder.path('plan.json'), folder.path('out.safetensors'), folder.path('out.py')];
       assert.equal((await cli('plan', file, '--keep', '0.6', '--multiple', '4', '--out', plan)).code, 0);
-      const { matrices, totals } = JSON.parse(readFileSync(plan, 'utf8')) as Plan;
+      const { matrices, totals, request } = JSON.parse(readFileSync(plan, 'utf8')) as Plan;
+      assert.deepEqual(request, { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.6 }, multiple: 4 });
       assert.ok(totals.parametersAfter <= 0.6 * totals.parametersBefore);
       assert.ok(matrices.every(({ rank }) => rank === null || rank % 4 === 0));
       const applied = await cli('apply', file, '--plan', plan, '--out', out, '--code', code, '--json');

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { cacheFolder } from '../../../src/cli/cacheFolder.ts';
 import { jsonPieces, writeFileWhole } from '../../../src/cli/output.ts';
 import { duration, lineOf } from '../../../src/cli/progressBar.ts';
-import { byteCount, count, digits, shorten, shortNames, table } from '../../../src/cli/table.ts';
+import { digits, shorten, shortNames, table } from '../../../src/cli/table.ts';
 
 describe('the pieces of a JSON text', () => {
   it('make up the object', () => {
@@ -88,10 +88,7 @@ describe('what a terminal shows', () => {
   });
 
   it('numbers are readable', () => {
-    assert.deepEqual(
-      [digits(12), digits(1 / 3), digits(1e-9), digits(null), count(259_712), byteCount(1_048_576)],
-      ['12', '0.3333', '1.00e-9', '-', '259.71 k', '1.00 MiB'],
-    );
+    assert.deepEqual([digits(12), digits(1 / 3), digits(1e-9), digits(null)], ['12', '0.3333', '1.00e-9', '-']);
     assert.deepEqual([duration(3.2), duration(61), duration(7200)], ['4 s', '2 min', '2.0 h']);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { RankscopeError } from '../../../src/base/errors.ts';
+import { errorData, RankscopeError } from '../../../src/base/errors.ts';
 import { connect, type RemoteService } from '../../../src/protocol/channel.ts';
 import { processPort } from '../../../src/protocol/processPort.ts';
 import type { StepProgress } from '../../../src/protocol/service.ts';
@@ -46,7 +46,7 @@ describe('the channel to a forked process', () => {
   it('rebuilds a RankscopeError with all its parts', async () => {
     await assert.rejects(service.open({ path: 'x' }), (error) => {
       assert.ok(error instanceof RankscopeError);
-      assert.deepEqual(error.data(), {
+      assert.deepEqual(errorData(error), {
         code: 'not-found',
         subject: 'x',
         found: 'no such file',

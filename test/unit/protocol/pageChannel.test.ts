@@ -51,11 +51,11 @@ describe('the channel to a page', () => {
 
   it('parameters and errors arrive whole', async () => {
     host({
-      async choose({ path }) {
+      async selectCheckpoint({ path }) {
         throw new RankscopeError('not-found', path, 'gone', 'Open it again');
       },
     });
-    await assert.rejects(page().call('choose', { path: '/b' }), {
+    await assert.rejects(page().call('selectCheckpoint', { path: '/b' }), {
       code: 'not-found',
       subject: '/b',
       found: 'gone',
@@ -85,11 +85,11 @@ describe('the channel to a page', () => {
     const late = deferred();
     host({
       ready: () => late.promise.then(() => SNAPSHOT),
-      choose: () => late.promise,
+      selectCheckpoint: () => late.promise,
       reveal: async () => undefined,
     });
     // Both calls are the first of their page, so they carry the same number.
-    const old = page('first load').call('choose', { path: '/late' });
+    const old = page('first load').call('selectCheckpoint', { path: '/late' });
     let answered = false;
     old.finally(() => (answered = true)).catch(() => undefined);
     const reloaded = page('second load');

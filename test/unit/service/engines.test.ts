@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import type { EngineRequest } from '../../../src/base/engineInfo.ts';
 import { RankscopeError } from '../../../src/base/errors.ts';
 import type { Backend } from '../../../src/devices/backend.ts';
-import { chooseEngine, type EngineRequest } from '../../../src/devices/choose.ts';
+import { chooseEngine } from '../../../src/devices/choose.ts';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { Engines } from '../../../src/service/engines/engines.ts';
 

@@ -1,12 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatPercent,
-  formatTick,
-  formatValue,
-} from '../../../webview/ui/format.ts';
+import { formatDuration, formatPercent, formatTick, formatValue } from '../../../webview/ui/format.ts';
 
 const table = <Value>(write: (value: Value) => string, cases: readonly (readonly [Value, string])[]) => {
   for (const [value, expected] of cases)
@@ -14,20 +7,6 @@ const table = <Value>(write: (value: Value) => string, cases: readonly (readonly
 };
 
 describe('format', () => {
-  describe('counts', () =>
-    table(formatCount, [
-      [0, '0'],
-      [99_999, '99,999'],
-      [260_032, '260 K'],
-      [999_700, '1 M'],
-      [6_738_415_616, '6.74 B'],
-    ]));
-  describe('bytes', () =>
-    table(formatBytes, [
-      [999, '999 bytes'],
-      [1_040_128, '1.04 MB'],
-      [13_476_839_424, '13.5 GB'],
-    ]));
   describe('shares', () =>
     table(formatPercent, [
       [0, '0 %'],

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { PLAN_DEFAULTS } from '../../../src/model/plan/planRequest.ts';
 import { FIRST_REQUEST, PlanDesk } from '../../../src/window/plan/planDesk.ts';
 import { inProcess, memory, SAMPLE } from './inProcess.ts';
 
@@ -12,14 +13,14 @@ describe('the plan desk', () => {
   after(() => parts.close());
   beforeEach(() => {
     desk = newDesk(memory());
-    desk.choose(SAMPLE);
+    desk.selectCheckpoint(SAMPLE);
   });
   const newDesk = (kept: ReturnType<typeof memory>, canWrite = true) =>
     new PlanDesk({ service: parts.service, store: parts.store, memory: kept, canWrite: () => canWrite });
 
   it('computes the plan of its request, and again after a change', async () => {
     const plan = await desk.compute();
-    assert.deepEqual(plan.request, FIRST_REQUEST);
+    assert.deepEqual(plan.request, { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.6 } });
     assert.equal(desk.snapshot().plan, plan);
     desk.change({ ...FIRST_REQUEST, budget: { kind: 'keep', value: 0.3 } });
     assert.equal(desk.snapshot().plan, null);
@@ -42,13 +43,24 @@ describe('the plan desk', () => {
     desk.setRank(SAMPLE, [name], 3);
     assert.deepEqual(session.ranks, { [name]: 3 });
     assert.equal((await desk.compute()).matrices.find((matrix) => matrix.name === name)?.rank, 3);
-    desk.setRank(SAMPLE, [name], null);
+    desk.clearRank(SAMPLE, [name]);
     assert.deepEqual(session.ranks, {});
     desk.undo();
     assert.deepEqual(session.ranks, { [name]: 3 });
     desk.undo();
     assert.deepEqual(desk.snapshot().request, FIRST_REQUEST);
     assert.equal(desk.snapshot().canUndo, false);
+  });
+
+  it('keeps a matrix dense whose rank is set to null', async () => {
+    const session = parts.store.get(SAMPLE);
+    const name = session.view?.matrices.at(-1)?.name ?? assert.fail();
+    desk.setRank(SAMPLE, [name], null);
+    assert.deepEqual(desk.snapshot().request.overrides, { [name]: null });
+    assert.deepEqual(session.ranks, {}, 'the inspector shows no rank');
+    assert.equal((await desk.compute()).matrices.find((matrix) => matrix.name === name)?.rank, null);
+    desk.clearRank(SAMPLE, [name]);
+    assert.deepEqual(desk.snapshot().request.overrides, {});
   });
 
   it('sets all layers of a module in one step', () => {
@@ -65,10 +77,10 @@ describe('the plan desk', () => {
   it('remembers a request over windows', () => {
     const kept = memory();
     const before = newDesk(kept);
-    before.choose(SAMPLE);
+    before.selectCheckpoint(SAMPLE);
     before.change({ ...FIRST_REQUEST, multiple: 4 });
     const after = newDesk(kept);
-    after.choose(SAMPLE);
+    after.selectCheckpoint(SAMPLE);
     assert.equal(after.snapshot().request.multiple, 4);
   });
 

@@ -20,20 +20,20 @@ describe('checkpoints side by side', () => {
   });
   after(() => parts.close());
 
-  it('show the matrix that is chosen in one', () => {
+  it('show the matrix that is selected in one of them', () => {
     const together = new SideBySide();
     const [a, b, c] = sessions as [Session, Session, Session];
     together.put([a, b]);
     const told: unknown[] = [];
     const off = a.updates.on(({ selected: own }) => told.push(own));
-    together.choose(a, name);
+    together.select(a, name);
     assert.deepEqual(selected(), [name, name, null]);
-    assert.ok(!told.includes(name), 'the page that it was chosen on is not told');
+    assert.ok(!told.includes(name), 'the page that it was selected on is not told');
     off();
     together.put([b, c]);
-    together.choose(c, a.view?.matrices[0]?.name ?? '');
+    together.select(c, a.view?.matrices[0]?.name ?? '');
     assert.deepEqual(selected(), [name, a.view?.matrices[0]?.name, a.view?.matrices[0]?.name]);
-    together.choose(a, name);
+    together.select(a, name);
     assert.equal(b.snapshot().selected, a.view?.matrices[0]?.name, 'a stands alone now');
   });
 });
