@@ -1,4 +1,5 @@
 import { ENERGY_LEVELS } from '../base/energyLevels.ts';
+import { baseName } from '../base/paths.ts';
 import type { FindingInCode } from './codeCalls.ts';
 import { depthPicture } from './depthPicture.ts';
 import { type ModuleRanks, type Range, rangeOf } from './rankSummary.ts';
@@ -11,7 +12,7 @@ export const HOVER_COMMANDS = ['rankscope.analyze', 'rankscope.reveal', 'ranksco
 
 /** What is said about modules of one checkpoint, as Markdown. */
 export function hoverText(path: string, groups: readonly ModuleRanks[]): string {
-  const file = path.split(/[\\/]/).at(-1) ?? path;
+  const file = baseName(path);
   const [only] = groups;
   if (groups.every(({ findings }) => findings.length === 0)) return unanalyzed(path, file, groups);
   return groups.length === 1 && only ? oneModule(path, file, only) : severalModules(path, file, groups);

@@ -1,3 +1,4 @@
+import { baseName } from '../base/paths.ts';
 import { formatCount } from '../base/quantities.ts';
 import { takeTurns } from '../base/turns.ts';
 import type { MatrixFinding } from '../model/findings.ts';
@@ -37,7 +38,7 @@ export function checkpointNode(source: TreeSource): TreeNode {
     kind: 'checkpoint',
     id: path,
     path,
-    label: path.split(/[\\/]/).at(-1) ?? path,
+    label: baseName(path),
     description: describe(source),
     tooltip: view ? `${path}\n${view.format}, ${view.family ?? 'unknown family'}, ${view.layers} layers` : path,
   };

@@ -1,6 +1,4 @@
-import type { MatrixFinding } from '../../src/model/findings.ts';
-import { type Basis, type Measure, shownValue } from '../ui/measures.ts';
-import { COLOR_SCALE, scaleStep } from './colorScale.ts';
+import { COLOR_SCALE, scaleStep } from '../ui/colorScale.ts';
 
 /** What a cell has to say, whatever the measure. */
 export const CELL = { none: 0, pending: 1, skipped: 2, preview: 3, exact: 4 } as const;
@@ -14,28 +12,6 @@ export interface CellValues {
   readonly shares: Float64Array;
   /** Lowest and highest value: the ends of the legend. null while there is none. */
   readonly domain: readonly [number, number] | null;
-}
-
-/** Values, states and places on the colour scale for matrices named `names`, of which `findings` and `skipped` are known. */
-export function cellValues(
-  names: readonly string[],
-  findings: ReadonlyMap<string, MatrixFinding>,
-  skipped: ReadonlyMap<string, string>,
-  measure: Measure,
-  basis: Basis,
-): CellValues {
-  const states = new Uint8Array(names.length);
-  const values = new Float64Array(names.length).fill(Number.NaN);
-  names.forEach((name, index) => {
-    const finding = findings.get(name);
-    if (!finding) states[index] = skipped.has(name) ? CELL.skipped : CELL.pending;
-    else {
-      states[index] = finding.provenance === 'preview' ? CELL.preview : CELL.exact;
-      values[index] = shownValue(measure, basis, finding) ?? Number.NaN;
-    }
-  });
-  const domain = domainOf(values);
-  return { states, values, domain, shares: values.map((value) => shareOf(value, domain, measure.scale)) };
 }
 
 /** Place of `value` between the ends of `domain`; a domain of one point puts everything in the middle. */
@@ -86,13 +62,3 @@ export function paintCells(
 }
 
 const PREVIEW_ALPHA = 200;
-
-function domainOf(values: Float64Array): [number, number] | null {
-  let low = Number.POSITIVE_INFINITY;
-  let high = Number.NEGATIVE_INFINITY;
-  for (const value of values) {
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  return low <= high ? [low, high] : null;
-}

@@ -1,5 +1,5 @@
 import type { Chart } from 'chart.js';
-import { type Grid, splitModule } from '../ui/grid.ts';
+import { type Grid, splitModule } from './grid.ts';
 import type { Theme } from './theme.ts';
 
 /** Height of the line of group names above the column labels. */

@@ -1,7 +1,7 @@
 import type { Chart } from 'chart.js';
-import { cellAt, type Grid } from '../ui/grid.ts';
+import { inkOn } from '../ui/colorScale.ts';
 import { CELL, type CellValues } from './cells.ts';
-import { inkOn } from './colorScale.ts';
+import { cellAt, type Grid } from './grid.ts';
 import type { Theme } from './theme.ts';
 
 /** What one drawing of the heatmap shows. */

@@ -1,11 +1,16 @@
 import type { ChartConfiguration, Scale } from 'chart.js';
-import { cellAt, type Grid, splitModule } from '../ui/grid.ts';
-import type { Zoom } from '../ui/state.ts';
 import { type CellValues, paintCells } from './cells.ts';
 import { Chart } from './chartSetup.ts';
 import { drawGroups, GROUP_LINE, groupsOf } from './columnHeads.ts';
 import { type CellRange, drawCells, type Scene, visibleRange } from './drawCells.ts';
+import { cellAt, type Grid, splitModule } from './grid.ts';
 import { colorBytes, type Theme } from './theme.ts';
+
+/** The visible part of a grid, in cells. */
+export interface Zoom {
+  readonly x: readonly [number, number];
+  readonly y: readonly [number, number];
+}
 
 /** A heatmap on a canvas. Cells are one stretched image under an empty scatter chart, which brings axes, zoom and pan. */
 export interface HeatmapChart {

@@ -5,18 +5,18 @@ import { formatWhole } from '../../src/base/quantities.ts';
 import type { ComparisonCalls, ComparisonSnapshot } from '../../src/protocol/page.ts';
 import { button, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
-import { errorNotice } from '../ui/header.ts';
+import { errorNotice } from '../ui/errorNotice.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
 import { firstPlace } from '../ui/table.ts';
-import { type ComparisonChoices, restoreComparisonChoices } from './choices.ts';
 import { comparisonCsv } from './csv.ts';
 import { createComparisonLayer } from './layer.ts';
 import { showComparisonTable } from './layerTable.ts';
 import { COMPARISON_MEASURES, comparisonMeasure } from './measures.ts';
 import { createComparisonSummary } from './summary.ts';
+import { type ComparisonView, restoreComparisonView } from './viewState.ts';
 
 const link = connectHost<ComparisonCalls, Partial<ComparisonSnapshot>>();
-let choices: ComparisonChoices = restoreComparisonChoices(kept());
+let view: ComparisonView = restoreComparisonView(kept());
 let snapshot: ComparisonSnapshot | null = null;
 /** Why the last call of this page failed; it goes when another one succeeds. */
 let failure: ErrorData | null = null;
@@ -33,7 +33,7 @@ const remarks = element('ul', { class: 'remarks', attributes: { tabindex: '0', '
 const measure = select(
   'Shown for each layer',
   COMPARISON_MEASURES.map(({ id, label }) => ({ id, label })),
-  (id) => choose({ measure: id }),
+  (id) => changeView({ measure: id }),
 );
 const explanation = element('p', { class: 'faint' });
 const saveCsv = button({ label: 'CSV', title: 'Save all numbers as CSV', onClick: () => save('csv') });
@@ -87,9 +87,9 @@ tell(link.call('ready').then(take));
 function take(next: ComparisonSnapshot): void {
   if (next.run.status !== snapshot?.run.status) failure = null;
   snapshot = next;
-  if (String(choices.paths) !== String(next.paths)) {
-    choices = { ...choices, paths: next.paths };
-    keep(choices);
+  if (String(view.paths) !== String(next.paths)) {
+    view = { ...view, paths: next.paths };
+    keep(view);
   }
   redraw();
 }
@@ -113,14 +113,14 @@ function draw(): void {
     fill(remarks, ...[...comparison.remarks, ...left].map((text) => element('li', { class: 'notice', text })));
     remarks.hidden = remarks.children.length === 0;
   }
-  const shown = comparisonMeasure(choices.measure);
+  const shown = comparisonMeasure(view.measure);
   measure.set(shown.id);
   setText(explanation, shown.explanation);
   showComparisonTable(table, comparison, shown, place, {
-    chosen: choices.layer,
-    choose: (name) => choose({ layer: name }),
+    selected: view.layer,
+    select: (name) => changeView({ layer: name }),
   });
-  layer.show(comparison, comparison.layers.find(({ name }) => name === choices.layer) ?? null);
+  layer.show(comparison, comparison.layers.find(({ name }) => name === view.layer) ?? null);
 }
 
 function drawRun({ status, done, total, message }: ComparisonSnapshot['run']): void {
@@ -139,11 +139,11 @@ function drawRun({ status, done, total, message }: ComparisonSnapshot['run']): v
   );
 }
 
-function choose(change: Partial<ComparisonChoices>): void {
+function changeView(change: Partial<ComparisonView>): void {
   // Another measure has other columns.
-  if (change.measure !== undefined && change.measure !== choices.measure) place.sort = null;
-  choices = { ...choices, ...change };
-  keep(choices);
+  if (change.measure !== undefined && change.measure !== view.measure) place.sort = null;
+  view = { ...view, ...change };
+  keep(view);
   redraw();
 }
 

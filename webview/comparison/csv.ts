@@ -1,5 +1,5 @@
 import type { AdapterComparison } from '../../src/model/comparison.ts';
-import { csvText } from '../ui/exportText.ts';
+import { csvText } from '../ui/csv.ts';
 import { pairIn } from './measures.ts';
 
 /** A comparison as comma-separated values: one line per layer, with columns for each adapter and each two of them. */

@@ -87,7 +87,7 @@ function showUpdates(
         { head: 'Shape', text: ({ update }) => (update ? formatShape(update.shape) : NONE) },
         { head: 'State', text: ({ update }) => updateText(update) },
       ],
-      onChoose: ({ adapter, update }) => update && reveal(adapter.path, update.matrix),
+      onSelect: ({ adapter, update }) => update && reveal(adapter.path, update.matrix),
     },
     place,
   );

@@ -8,7 +8,7 @@ export function showComparisonTable(
   comparison: AdapterComparison,
   measure: ComparisonMeasure,
   place: TablePlace,
-  { chosen, choose }: { readonly chosen: string | null; readonly choose: (name: string) => void },
+  { selected, select }: { readonly selected: string | null; readonly select: (name: string) => void },
 ): void {
   showTable<ComparedLayer>(
     root,
@@ -31,8 +31,8 @@ export function showComparisonTable(
           order: ({ merged }) => merged?.rank ?? null,
         },
       ],
-      onChoose: ({ name }) => choose(name),
-      isChosen: ({ name }) => name === chosen,
+      onSelect: ({ name }) => select(name),
+      isSelected: ({ name }) => name === selected,
     },
     place,
   );

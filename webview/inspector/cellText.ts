@@ -1,7 +1,7 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
 import { formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
-import { type Basis, fullRank, isShare, type Measure, shownValue } from '../ui/measures.ts';
+import { type Basis, fullRank, isShare, type Measure, shownValue } from './measures.ts';
 
 /** What is known of one matrix under one measure, in words: for the tooltip, the table and the screen reader. */
 export interface CellText {
@@ -56,4 +56,18 @@ function bandOf({ band }: MatrixFinding, { id }: Measure): readonly [number, num
   if (id === 'effectiveRank' || id === 'effectiveRankEnergy' || id === 'stableRank') return band[id];
   const level = id.startsWith('energyRank') ? id.slice('energyRank'.length) : '';
   return Object.hasOwn(band.energyRanks, level) ? band.energyRanks[level as keyof typeof band.energyRanks] : null;
+}
+
+const KINDS = { loha: 'LoHa', lokr: 'LoKr' } as const;
+
+/** What an adapter does with its rank, in one line; empty for a matrix of a model. */
+export function adapterText({ adapter, effectiveRank, energyRanks }: MatrixFinding): string {
+  if (!adapter) return '';
+  const { rank, scale, dead, dora, name, kind } = adapter;
+  const subject = name === undefined ? 'Adapter' : `Adapter ${name}`;
+  const kinds = [kind === undefined ? '' : KINDS[kind], dora ? 'DoRA' : ''].filter(Boolean).map((text) => `, ${text}`);
+  const about = `${subject} of rank ${rank}, scale ${formatValue(scale)}${kinds.join('')}`;
+  if (dead) return `${about} · dead: a factor is all zero, nothing is added`;
+  const used = formatPercent(Number((effectiveRank / rank).toPrecision(2)));
+  return `${about} · ${used} of its rank in use: effective rank ${formatValue(effectiveRank)}, 95 % of the energy in ${energyRanks['0.95']}`;
 }

@@ -1,10 +1,11 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
 import type { Level } from '../charts/annotations.ts';
 import { type CurveChart, createCurve } from '../charts/curveChart.ts';
-import { marksOf, sampledIndices } from '../charts/marks.ts';
+import { sampledIndices } from '../charts/marks.ts';
 import { readTheme, type Theme } from '../charts/theme.ts';
 import { element } from '../ui/dom.ts';
 import { formatPercent, formatTick, formatValue } from '../ui/format.ts';
+import { marksOf } from './rankMarks.ts';
 import type { rankOutcomes } from './rankOutcome.ts';
 
 export interface CurveContent {

@@ -1,18 +1,18 @@
 import { button, checkbox, progressRing } from '../ui/controls.ts';
 import { element, fill } from '../ui/dom.ts';
+import { errorNotice } from '../ui/errorNotice.ts';
 import { formatDuration, formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
-import { errorNotice } from '../ui/header.ts';
-import type { Choices, Model } from '../ui/state.ts';
 import { firstPlace, showTable } from '../ui/table.ts';
-import { adapterText } from './adapterText.ts';
+import { adapterText } from './cellText.ts';
 import { createCurves } from './curves.ts';
 import { createMeasureList } from './measureList.ts';
 import { firstRank, type rankOutcomes } from './rankOutcome.ts';
 import { createRankPanel } from './rankPanel.ts';
 import type { SpectrumState } from './spectra.ts';
+import type { Model, ViewState } from './state.ts';
 
 interface DetailHooks {
-  readonly choose: (change: Partial<Choices>) => void;
+  readonly changeView: (change: Partial<ViewState>) => void;
   readonly slid: (name: string, rank: number) => void;
   readonly setRank: (name: string, rank: number) => void;
   readonly clearRank: (name: string) => void;
@@ -22,7 +22,7 @@ interface DetailHooks {
 }
 
 export interface Detail {
-  show(model: Model, choices: Choices, spectrum: SpectrumState | null): void;
+  show(model: Model, view: ViewState, spectrum: SpectrumState | null): void;
   themeChanged(): void;
 }
 
@@ -36,8 +36,8 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
   const table = element('div', { class: 'table-root' });
   const previous = button({ label: '‹', title: 'Previous matrix', appearance: 'icon', onClick: () => hooks.step(-1) });
   const next = button({ label: '›', title: 'Next matrix', appearance: 'icon', onClick: () => hooks.step(1) });
-  const logRank = checkbox('Log rank axis', false, (checked) => hooks.choose({ logRank: checked }));
-  const asTable = checkbox('Table', false, (checked) => hooks.choose({ spectrumAsTable: checked }));
+  const logRank = checkbox('Log rank axis', false, (checked) => hooks.changeView({ logRank: checked }));
+  const asTable = checkbox('Table', false, (checked) => hooks.changeView({ spectrumAsTable: checked }));
   const png = button({
     label: 'PNG',
     title: 'Save these curves as PNG',
@@ -101,25 +101,25 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
   let shown = false;
   const drawSpectrum = (
     model: Model,
-    choices: Choices,
+    view: ViewState,
     { outcomes, singularValues }: Extract<SpectrumState, { kind: 'ready' }>,
   ) => {
     const finding = model.findings.get(name);
-    const key = [singularValues, finding, choices.logRank, choices.spectrumAsTable];
+    const key = [singularValues, finding, view.logRank, view.spectrumAsTable];
     const same = key.length === drawn.length && key.every((value, index) => value === drawn[index]);
     drawn = key;
-    if (choices.spectrumAsTable) curves.clear();
-    else if (!same) curves.show({ singularValues, outcomes, finding, logRank: choices.logRank });
-    if (choices.spectrumAsTable && !same) showSpectrumTable(table, singularValues, outcomes, place);
+    if (view.spectrumAsTable) curves.clear();
+    else if (!same) curves.show({ singularValues, outcomes, finding, logRank: view.logRank });
+    if (view.spectrumAsTable && !same) showSpectrumTable(table, singularValues, outcomes, place);
     const picked = Object.hasOwn(model.ranks, name) ? model.ranks[name] : undefined;
-    const kept = Object.hasOwn(choices.sliders, name) ? choices.sliders[name] : undefined;
+    const kept = Object.hasOwn(view.sliders, name) ? view.sliders[name] : undefined;
     shown = false;
     panel.show(outcomes, kept ?? picked ?? firstRank(outcomes), picked);
     shown = true;
   };
   return {
-    show(model, choices, spectrum) {
-      const index = model.layout.indexOf.get(choices.selected ?? '');
+    show(model, view, spectrum) {
+      const index = model.layout.indexOf.get(view.selected ?? '');
       empty.hidden = index !== undefined;
       content.hidden = index === undefined;
       if (index === undefined) return;
@@ -143,17 +143,17 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
       adapter.hidden = adapter.textContent === '';
       previous.set({ disabled: index === 0 });
       next.set({ disabled: index === model.layout.matrices.length - 1 });
-      logRank.set(choices.logRank);
-      asTable.set(choices.spectrumAsTable);
+      logRank.set(view.logRank);
+      asTable.set(view.spectrumAsTable);
       const ready = spectrum?.kind === 'ready' ? spectrum : null;
       bar.hidden = !ready;
       // What is held as factors already has no rank to choose.
       panel.element.hidden = !ready || finding?.adapter !== undefined;
-      curves.element.hidden = !ready || choices.spectrumAsTable;
-      table.hidden = !ready || !choices.spectrumAsTable;
-      png.set({ disabled: choices.spectrumAsTable });
+      curves.element.hidden = !ready || view.spectrumAsTable;
+      table.hidden = !ready || !view.spectrumAsTable;
+      png.set({ disabled: view.spectrumAsTable });
       showState(state, spectrum, model.skipped.get(name), () => hooks.retry(name));
-      if (ready) drawSpectrum(model, choices, ready);
+      if (ready) drawSpectrum(model, view, ready);
       else curves.clear();
       measures.show(finding);
       // How far the matrix before was scrolled says nothing about this one.

@@ -1,9 +1,8 @@
 import type { CellValues } from '../charts/cells.ts';
-import { createHeatmap, type HeatmapChart } from '../charts/heatmapChart.ts';
+import { cellAt, type Grid, placeIn, step } from '../charts/grid.ts';
+import { createHeatmap, type HeatmapChart, type Zoom } from '../charts/heatmapChart.ts';
 import type { Theme } from '../charts/theme.ts';
 import { element, setText } from '../ui/dom.ts';
-import { cellAt, type Grid, placeIn, step } from '../ui/grid.ts';
-import type { Zoom } from '../ui/state.ts';
 
 /** A heatmap that can be pointed at, clicked, walked through with the arrow keys, and listened to. */
 export interface HeatmapView {

@@ -5,21 +5,21 @@ import type { InspectorCalls, InspectorUpdate } from '../../src/protocol/page.ts
 import { pictureOf } from '../charts/picture.ts';
 import { onThemeChange, readTheme } from '../charts/theme.ts';
 import { element, perFrame, throttled } from '../ui/dom.ts';
-import { analysisOf, exportName, findingsCsv, spectrumCsv } from '../ui/exportText.ts';
-import { createHeader } from '../ui/header.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
-import { type Choices, type Model, modelOf, restoreChoices, updated, withSlider } from '../ui/state.ts';
 import { createDetail } from './detail.ts';
+import { analysisOf, exportName, findingsCsv, spectrumCsv } from './exportText.ts';
+import { createHeader } from './header.ts';
 import { createMapPane } from './mapPane.ts';
 import { createRunBar } from './runBar.ts';
 import { createSpectra } from './spectra.ts';
+import { type Model, modelOf, restoreView, updated, type ViewState, withSlider } from './state.ts';
 import { createToolbar } from './toolbar.ts';
 
 /** Matrices asked to be computed first: what a person can look at in a glance, not a whole file. */
 const WANTED = 300;
 
 const link = connectHost<InspectorCalls, InspectorUpdate>();
-let choices: Choices = restoreChoices(kept());
+let view: ViewState = restoreView(kept());
 let model: Model | null = null;
 /** A matrix was chosen and its detail has not come into view whole. */
 let isDetailWanted = false;
@@ -46,7 +46,7 @@ const redraw = perFrame(draw);
 const header = createHeader(roots.header, () => (model ? tell(link.call('run')) : announce()));
 const runBar = createRunBar(roots.run, { run: () => tell(link.call('run')), cancel: () => tell(link.call('cancel')) });
 const toolbar = createToolbar(roots.tools, {
-  choose,
+  changeView,
   zoomBy: (factor) => map.zoomBy(factor),
   showAll: () => map.showAll(),
   exportAs: exportMap,
@@ -57,22 +57,22 @@ const map = createMapPane(roots.map, {
     isDetailWanted = true;
   },
   zoomed: (zoom) => {
-    choices = { ...choices, zoom };
-    keepSoon(choices);
-    toolbar.show(choices, (model?.findings.size ?? 0) > 0);
+    view = { ...view, zoom };
+    keepSoon(view);
+    toolbar.show(view, (model?.findings.size ?? 0) > 0);
     wantSoon();
   },
 });
 const detail = createDetail(roots.detail, {
-  choose,
+  changeView,
   step: (by) => {
-    const index = model?.layout.indexOf.get(choices.selected ?? '') ?? -1;
+    const index = model?.layout.indexOf.get(view.selected ?? '') ?? -1;
     const next = model?.layout.matrices[index + by];
     if (next) select(next.name);
   },
   slid: (name, rank) => {
-    choices = withSlider(choices, name, rank);
-    keepSoon(choices);
+    view = withSlider(view, name, rank);
+    keepSoon(view);
   },
   setRank: (name, rank) => tell(link.call('setRank', { name, rank })),
   clearRank: (name) => tell(link.call('clearRank', { name })),
@@ -85,14 +85,13 @@ const detail = createDetail(roots.detail, {
 const spectra = createSpectra(
   (name) => link.call('spectrum', { name }),
   (name) => {
-    if (name === choices.selected) redraw();
+    if (name === view.selected) redraw();
   },
 );
 const wantSoon = throttled<void>(400, () => {
   if (model?.run.status !== 'running') return;
   const names = map.wanted(WANTED);
-  const selected =
-    choices.selected && model.findings.get(choices.selected)?.provenance !== 'exact' ? [choices.selected] : [];
+  const selected = view.selected && model.findings.get(view.selected)?.provenance !== 'exact' ? [view.selected] : [];
   if (names.length + selected.length === 0) return;
   // Asked by nobody: its success takes no fault away.
   link.call('visible', { names: [...selected, ...names] }).catch(fault);
@@ -111,7 +110,7 @@ link.onUpdate((update) => {
     failure = null;
   model = next;
   if (changed.has('selected') && model.selected) {
-    choose({ selected: model.selected });
+    changeView({ selected: model.selected });
     isDetailWanted = true;
   }
   redraw();
@@ -124,7 +123,7 @@ function announce(): void {
       model = modelOf(snapshot);
       // What the person asked for in the editor comes before what the page showed last.
       if (snapshot.selected) {
-        choices = { ...choices, selected: snapshot.selected };
+        view = { ...view, selected: snapshot.selected };
         isDetailWanted = true;
       }
       draw();
@@ -145,12 +144,12 @@ function draw(): void {
     return;
   }
   runBar.show(model.run, model.engine);
-  toolbar.show(choices, model.findings.size > 0);
-  map.show(model, choices);
-  const matrix = model.layout.matrices[model.layout.indexOf.get(choices.selected ?? '') ?? -1];
+  toolbar.show(view, model.findings.size > 0);
+  map.show(model, view);
+  const matrix = model.layout.matrices[model.layout.indexOf.get(view.selected ?? '') ?? -1];
   const isWaiting = matrix && !model.skipped.has(matrix.name) && model.checkpoint;
   const spectrum = isWaiting ? spectra.get(model.checkpoint!, matrix) : null;
-  detail.show(model, choices, spectrum);
+  detail.show(model, view, spectrum);
   if (isDetailWanted) showDetail();
   // Until the spectrum is there, what is below the map is too short to be scrolled to.
   if (spectrum?.kind !== 'loading') isDetailWanted = false;
@@ -165,14 +164,14 @@ function showDetail(): void {
   roots.detail.scrollIntoView({ behavior: isStill ? 'auto' : 'smooth', block: 'start' });
 }
 
-function choose(change: Partial<Choices>): void {
-  choices = { ...choices, ...change };
-  keep(choices);
+function changeView(change: Partial<ViewState>): void {
+  view = { ...view, ...change };
+  keep(view);
   redraw();
 }
 
 function select(name: string): void {
-  choose({ selected: name });
+  changeView({ selected: name });
   // Asked by nobody, as what is visible is.
   link.call('select', { name }).catch(fault);
 }
@@ -181,7 +180,7 @@ function exportMap(kind: 'png' | 'csv' | 'json'): void {
   const path = model?.checkpoint?.path ?? '';
   if (kind === 'png') {
     const content = map.picture();
-    if (content) save(exportName(path, `${choices.measure}.png`), content, 'base64');
+    if (content) save(exportName(path, `${view.measure}.png`), content, 'base64');
     return;
   }
   const analysis = model && analysisOf(model);

@@ -1,5 +1,5 @@
 import type { CellValues } from '../charts/cells.ts';
-import { COLOR_SCALE, SCALE_SIZE } from '../charts/colorScale.ts';
+import { COLOR_SCALE, SCALE_SIZE } from '../ui/colorScale.ts';
 import { element, setText } from '../ui/dom.ts';
 
 /** The colour scale with the values at its ends, and the marks a cell can carry. */

@@ -1,7 +1,7 @@
 import { CELL, type CellValues } from '../charts/cells.ts';
-import { scaleColor } from '../charts/colorScale.ts';
+import { scaleColor } from '../ui/colorScale.ts';
 import { element } from '../ui/dom.ts';
-import type { Layout } from '../ui/grid.ts';
+import type { Layout } from './layout.ts';
 
 interface ListedHooks {
   readonly select: (index: number) => void;

@@ -1,18 +1,20 @@
-import { type CellValues, cellValues } from '../charts/cells.ts';
-import { narrowPage } from '../charts/heatmapChart.ts';
+import { baseName } from '../../src/base/paths.ts';
+import type { CellValues } from '../charts/cells.ts';
+import type { Grid } from '../charts/grid.ts';
+import { narrowPage, type Zoom } from '../charts/heatmapChart.ts';
 import { pictureOf } from '../charts/picture.ts';
 import { readTheme } from '../charts/theme.ts';
 import { element, throttled } from '../ui/dom.ts';
-import type { Grid, Layout } from '../ui/grid.ts';
-import { baseName } from '../ui/header.ts';
-import { BASES, isShare, measureById } from '../ui/measures.ts';
-import type { Choices, Model, Zoom } from '../ui/state.ts';
 import { firstPlace } from '../ui/table.ts';
 import { cellText, shapeText, shortValue } from './cellText.ts';
+import { cellValues } from './cellValues.ts';
 import { createHeatmapView, type HeatmapContent, type HeatmapView } from './heatmap.ts';
+import type { Layout } from './layout.ts';
 import { createLegend, rampCanvas } from './legend.ts';
 import { createListed } from './listed.ts';
 import { showMatrixTable } from './matrixTable.ts';
+import { BASES, isShare, measureById } from './measures.ts';
+import type { Model, ViewState } from './state.ts';
 
 interface MapPaneHooks {
   readonly select: (name: string) => void;
@@ -20,7 +22,7 @@ interface MapPaneHooks {
 }
 
 export interface MapPane {
-  show(model: Model, choices: Choices): void;
+  show(model: Model, view: ViewState): void;
   /** Builds the charts anew: their colours are fixed when they are made. */
   themeChanged(): void;
   zoomBy(factor: number): void;
@@ -46,24 +48,24 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
   const legend = createLegend(legendRoot);
   const place = firstPlace();
   let model: Model | null = null;
-  let choices: Choices | null = null;
+  let view: ViewState | null = null;
   let values: CellValues | null = null;
-  let built: { layout: Layout; views: HeatmapView[] } | null = null;
+  let built: { layout: Layout; heatmaps: HeatmapView[] } | null = null;
   const nameOf = (index: number) => model?.layout.matrices[index]?.name ?? '';
   const select = (index: number) => hooks.select(nameOf(index));
-  const describe = (index: number) => linesOf(model!, choices!, index);
+  const describe = (index: number) => linesOf(model!, view!, index);
   const listed = createListed(listedRoot, { select, describe });
   const showTableSoon = throttled(1000, (work: () => void) => work());
 
-  const label = (value: number) => shortValue(measureById(choices!.measure), choices!.basis, value);
+  const label = (value: number) => shortValue(measureById(view!.measure), view!.basis, value);
   const content = (): HeatmapContent => ({
     values: values!,
     label,
-    selected: model!.layout.indexOf.get(choices!.selected ?? '') ?? -1,
+    selected: model!.layout.indexOf.get(view!.selected ?? '') ?? -1,
     hasRank: (index) => Object.hasOwn(model!.ranks, nameOf(index)),
   });
   const build = (layout: Layout) => {
-    for (const view of built?.views ?? []) view.destroy();
+    for (const heatmap of built?.heatmaps ?? []) heatmap.destroy();
     const theme = readTheme();
     const made = (target: HTMLElement, name: string, grid: Grid | null, zoomed: (zoom: Zoom | null) => void) => {
       target.replaceChildren();
@@ -72,56 +74,56 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
     };
     const main = made(mainRoot, 'Heatmap, rows are layers and columns are modules', layout.main, hooks.zoomed);
     const loose = made(looseRoot, 'Heatmap of the matrices outside the layers', layout.loose, () => undefined);
-    if (choices?.zoom) main[0]?.zoomTo(choices.zoom);
-    built = { layout, views: [...main, ...loose] };
+    if (view?.zoom) main[0]?.zoomTo(view.zoom);
+    built = { layout, heatmaps: [...main, ...loose] };
   };
   const draw = () => {
     const selected = content().selected;
     if (built?.layout !== model!.layout) build(model!.layout);
-    else for (const view of built.views) view.show(content());
+    else for (const heatmap of built.heatmaps) heatmap.show(content());
     listed.show(model!.layout, values!, label, selected);
     legend.show(values!, label);
   };
   const rebuild = () => {
     if (!built) return;
-    for (const view of built.views) view.destroy();
+    for (const heatmap of built.heatmaps) heatmap.destroy();
     built = null;
-    if (!choices!.asTable) draw();
+    if (!view!.asTable) draw();
   };
   // What the wheel does is fixed when a chart is made.
   narrowPage.addEventListener('change', rebuild);
   return {
-    show(nextModel, nextChoices) {
+    show(nextModel, nextView) {
       model = nextModel;
-      choices = nextChoices;
+      view = nextView;
       const names = model.layout.matrices.map(({ name }) => name);
-      values = cellValues(names, model.findings, model.skipped, measureById(choices.measure), choices.basis);
-      pictures.hidden = choices.asTable;
-      tableRoot.hidden = !choices.asTable;
-      if (choices.asTable) showTableSoon(() => showMatrixTable(tableRoot, model!, choices!, place, hooks.select));
+      values = cellValues(names, model.findings, model.skipped, measureById(view.measure), view.basis);
+      pictures.hidden = view.asTable;
+      tableRoot.hidden = !view.asTable;
+      if (view.asTable) showTableSoon(() => showMatrixTable(tableRoot, model!, view!, place, hooks.select));
       else draw();
     },
     themeChanged: rebuild,
-    zoomBy: (factor) => built?.views[0]?.zoomBy(factor),
-    showAll: () => built?.views[0]?.zoomTo(null),
+    zoomBy: (factor) => built?.heatmaps[0]?.zoomBy(factor),
+    showAll: () => built?.heatmaps[0]?.zoomTo(null),
     wanted(limit) {
-      if (!model || choices?.asTable) return [];
-      const seen = [...model.layout.listed, ...(built?.views ?? []).flatMap((view) => view.visible(limit))];
+      if (!model || view?.asTable) return [];
+      const seen = [...model.layout.listed, ...(built?.heatmaps ?? []).flatMap((heatmap) => heatmap.visible(limit))];
       return seen
         .map(nameOf)
         .filter((name) => model!.findings.get(name)?.provenance !== 'exact' && !model!.skipped.has(name))
         .slice(0, limit);
     },
     picture() {
-      if (!built || built.views.length === 0 || !values?.domain) return null;
-      const measure = measureById(choices!.measure);
-      const basis = isShare(measure, choices!.basis)
-        ? ` ${BASES.find(({ id }) => id === choices!.basis)!.label.toLowerCase()}`
+      if (!built || built.heatmaps.length === 0 || !values?.domain) return null;
+      const measure = measureById(view!.measure);
+      const basis = isShare(measure, view!.basis)
+        ? ` ${BASES.find(({ id }) => id === view!.basis)!.label.toLowerCase()}`
         : '';
       return pictureOf(
         {
           title: `${baseName(model?.checkpoint?.path ?? '')}: ${measure.label}${basis}`,
-          canvases: built.views.map((view) => view.canvas),
+          canvases: built.heatmaps.map((heatmap) => heatmap.canvas),
           ramp: { canvas: rampCanvas(), low: label(values.domain[0]), high: label(values.domain[1]) },
         },
         readTheme(),
@@ -130,16 +132,10 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
   };
 }
 
-function linesOf(model: Model, choices: Choices, index: number): string[] {
+function linesOf(model: Model, view: ViewState, index: number): string[] {
   const matrix = model.layout.matrices[index]!;
-  const measure = measureById(choices.measure);
-  const text = cellText(
-    matrix,
-    model.findings.get(matrix.name),
-    model.skipped.get(matrix.name),
-    measure,
-    choices.basis,
-  );
+  const measure = measureById(view.measure);
+  const text = cellText(matrix, model.findings.get(matrix.name), model.skipped.get(matrix.name), measure, view.basis);
   const rank = Object.hasOwn(model.ranks, matrix.name) ? [`Rank picked: ${model.ranks[matrix.name]}`] : [];
   return [matrix.name, shapeText(matrix), `${measure.label}: ${text.value}`, text.status, ...rank];
 }

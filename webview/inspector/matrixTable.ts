@@ -1,19 +1,19 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
 import { formatValue, NONE } from '../ui/format.ts';
-import { measureById, shownValue } from '../ui/measures.ts';
-import type { Choices, Model } from '../ui/state.ts';
 import { type Column, showTable, type TablePlace } from '../ui/table.ts';
 import { cellText, shapeText } from './cellText.ts';
+import { measureById, shownValue } from './measures.ts';
+import type { Model, ViewState } from './state.ts';
 
 /** The heatmap's data as a table, for those who cannot see it and those who want to sort it. */
 export function showMatrixTable(
   root: HTMLElement,
   model: Model,
-  choices: Choices,
+  view: ViewState,
   place: TablePlace,
   select: (name: string) => void,
 ): void {
-  const measure = measureById(choices.measure);
+  const measure = measureById(view.measure);
   const finding = (name: string) => model.findings.get(name);
   const rank = (head: string, value: (finding: MatrixFinding) => number): Column<Row> => ({
     head,
@@ -22,7 +22,7 @@ export function showMatrixTable(
     order: ({ name }) => numberOf(finding(name), value),
   });
   const status = ({ index, name }: Row) =>
-    cellText(model.layout.matrices[index]!, finding(name), model.skipped.get(name), measure, choices.basis);
+    cellText(model.layout.matrices[index]!, finding(name), model.skipped.get(name), measure, view.basis);
   showTable<Row>(
     root,
     {
@@ -35,7 +35,7 @@ export function showMatrixTable(
           head: measure.label,
           numeric: true,
           text: (row) => status(row).value,
-          order: ({ name }) => (finding(name) ? shownValue(measure, choices.basis, finding(name)!) : null),
+          order: ({ name }) => (finding(name) ? shownValue(measure, view.basis, finding(name)!) : null),
         },
         rank('95 % energy', ({ energyRanks }) => energyRanks['0.95']),
         rank('Effective', ({ effectiveRank }) => effectiveRank),
@@ -47,8 +47,8 @@ export function showMatrixTable(
         },
         { head: 'State', text: (row) => status(row).status },
       ],
-      onChoose: ({ name }) => select(name),
-      isChosen: ({ name }) => name === choices.selected,
+      onSelect: ({ name }) => select(name),
+      isSelected: ({ name }) => name === view.selected,
     },
     place,
   );

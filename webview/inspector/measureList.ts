@@ -1,7 +1,7 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
 import { element } from '../ui/dom.ts';
 import { formatPercent, formatValue, NONE } from '../ui/format.ts';
-import { fullRank, MEASURES, type Measure } from '../ui/measures.ts';
+import { fullRank, MEASURES, type Measure } from './measures.ts';
 
 /** Every measure of one matrix; pointing at one, or reaching it by Tab, tells what it means. */
 export function createMeasureList(): { readonly element: HTMLElement; show(finding: MatrixFinding | undefined): void } {

@@ -1,10 +1,10 @@
 import { button, checkbox, select } from '../ui/controls.ts';
 import { element, setText } from '../ui/dom.ts';
-import { BASES, type Basis, MEASURES, measureById } from '../ui/measures.ts';
-import type { Choices } from '../ui/state.ts';
+import { BASES, type Basis, MEASURES, measureById } from './measures.ts';
+import type { ViewState } from './state.ts';
 
 interface ToolbarHooks {
-  readonly choose: (change: Partial<Choices>) => void;
+  readonly changeView: (change: Partial<ViewState>) => void;
   readonly zoomBy: (factor: number) => void;
   readonly showAll: () => void;
   readonly exportAs: (kind: 'png' | 'csv' | 'json') => void;
@@ -14,10 +14,10 @@ interface ToolbarHooks {
 export function createToolbar(
   root: HTMLElement,
   hooks: ToolbarHooks,
-): { show(choices: Choices, hasFindings: boolean): void } {
-  const measure = select('Measure', MEASURES, (id) => hooks.choose({ measure: id }));
-  const basis = select('Scale of ranks', BASES, (id) => hooks.choose({ basis: id as Basis }));
-  const asTable = checkbox('Table', false, (checked) => hooks.choose({ asTable: checked }));
+): { show(view: ViewState, hasFindings: boolean): void } {
+  const measure = select('Measure', MEASURES, (id) => hooks.changeView({ measure: id }));
+  const basis = select('Scale of ranks', BASES, (id) => hooks.changeView({ basis: id as Basis }));
+  const asTable = checkbox('Table', false, (checked) => hooks.changeView({ asTable: checked }));
   const smaller = button({ label: '−', title: 'Zoom out', appearance: 'icon', onClick: () => hooks.zoomBy(1 / 1.4) });
   const larger = button({ label: '+', title: 'Zoom in', appearance: 'icon', onClick: () => hooks.zoomBy(1.4) });
   const all = button({ label: 'Fit', title: 'Show all cells', onClick: hooks.showAll });
@@ -54,15 +54,15 @@ export function createToolbar(
     explanation,
   );
   return {
-    show(choices, hasFindings) {
-      const current = measureById(choices.measure);
-      measure.set(choices.measure);
-      basis.set(choices.basis);
+    show(view, hasFindings) {
+      const current = measureById(view.measure);
+      measure.set(view.measure);
+      basis.set(view.basis);
       basis.element.hidden = current.kind !== 'rank';
-      asTable.set(choices.asTable);
-      for (const control of [smaller, larger]) control.set({ hidden: choices.asTable });
-      all.set({ hidden: choices.asTable, disabled: choices.zoom === null });
-      exports[0]!.set({ disabled: !hasFindings || choices.asTable });
+      asTable.set(view.asTable);
+      for (const control of [smaller, larger]) control.set({ hidden: view.asTable });
+      all.set({ hidden: view.asTable, disabled: view.zoom === null });
+      exports[0]!.set({ disabled: !hasFindings || view.asTable });
       for (const control of exports.slice(1)) control.set({ disabled: !hasFindings });
       setText(explanation, current.explanation);
     },

@@ -6,7 +6,7 @@ import { breakEvenRank } from '../../src/model/plan/rankCost.ts';
 import type { PlanCalls, PlanSnapshot } from '../../src/protocol/page.ts';
 import { button, progressRing, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
-import { errorNotice } from '../ui/header.ts';
+import { errorNotice } from '../ui/errorNotice.ts';
 import { connectHost } from '../ui/link.ts';
 import { createPlanForm } from './form.ts';
 import { createPlanMatrices } from './matrices.ts';

@@ -1,5 +1,5 @@
 import { formatWhole } from '../../src/base/quantities.ts';
-import { inkOn, scaleColor } from '../charts/colorScale.ts';
+import { inkOn, scaleColor } from './colorScale.ts';
 import { element, fill } from './dom.ts';
 
 /** One column of a table; `order` sorts by it. */
@@ -17,8 +17,8 @@ interface TableOptions<Row> {
   readonly columns: readonly Column<Row>[];
   readonly rows: readonly Row[];
   /** Makes the first column a button. */
-  readonly onChoose?: (row: Row) => void;
-  readonly isChosen?: (row: Row) => boolean;
+  readonly onSelect?: (row: Row) => void;
+  readonly isSelected?: (row: Row) => boolean;
 }
 
 const PAGE = 100;
@@ -107,13 +107,13 @@ function headCell<Row>(column: Column<Row>, index: number, place: TablePlace, re
   return cell;
 }
 
-function bodyRow<Row>(row: Row, { columns, onChoose, isChosen }: TableOptions<Row>): HTMLElement {
-  const chosen = isChosen?.(row) ?? false;
+function bodyRow<Row>(row: Row, { columns, onSelect, isSelected }: TableOptions<Row>): HTMLElement {
+  const selected = isSelected?.(row) ?? false;
   return element(
     'tr',
-    { class: chosen ? 'chosen' : '' },
+    { class: selected ? 'selected' : '' },
     ...columns.map((column, index) => {
-      if (index > 0 || !onChoose)
+      if (index > 0 || !onSelect)
         return shaded(
           element('td', { class: column.numeric ? 'numeric' : '', text: column.text(row) }),
           column.share?.(row) ?? null,
@@ -124,8 +124,8 @@ function bodyRow<Row>(row: Row, { columns, onChoose, isChosen }: TableOptions<Ro
         element('button', {
           class: 'link name',
           text: column.text(row),
-          attributes: { type: 'button', 'aria-pressed': String(chosen) },
-          on: { click: () => onChoose(row) },
+          attributes: { type: 'button', 'aria-pressed': String(selected) },
+          on: { click: () => onSelect(row) },
         }),
       );
     }),

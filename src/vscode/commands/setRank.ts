@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { baseName } from '../../base/paths.ts';
 import { breakEvenRank } from '../../model/plan/rankCost.ts';
 import type { Session } from '../../window/sessions/session.ts';
 import type { Workbench } from '../workbench.ts';
@@ -26,7 +27,7 @@ export async function askSession({ store }: Workbench): Promise<Session | undefi
   const known = store.known();
   if (known.length < 2) return known[0];
   const picked = await vscode.window.showQuickPick(
-    known.map((session) => ({ label: session.path.split(/[\\/]/).at(-1) ?? '', description: session.path, session })),
+    known.map((session) => ({ label: baseName(session.path), description: session.path, session })),
     { placeHolder: 'Checkpoint' },
   );
   return picked?.session;

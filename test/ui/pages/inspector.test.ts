@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import type { Locator } from 'playwright-core';
 import { RankscopeError } from '../../../src/base/errors.ts';
 import type { InspectorSnapshot } from '../../../src/protocol/page.ts';
-import { COLOR_SCALE } from '../../../webview/charts/colorScale.ts';
+import { COLOR_SCALE } from '../../../webview/ui/colorScale.ts';
 import { analyzed, type InspectorUnderTest, openInspector, SAMPLE } from './inspectorHost.ts';
 import { pointIn, probeCell, probeMap } from './mapProbe.ts';
 import { type PageHarness, startHarness } from './pageHarness.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { adapterText } from '../../../webview/inspector/adapterText.ts';
-import { measureById, shownValue } from '../../../webview/ui/measures.ts';
+import { adapterText } from '../../../webview/inspector/cellText.ts';
+import { measureById, shownValue } from '../../../webview/inspector/measures.ts';
 import { finding } from './findings.ts';
 
 const energyRanks = { '0.9': 2, '0.95': 3, '0.99': 3, '0.999': 4 };

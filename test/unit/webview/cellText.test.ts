@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { MatrixView } from '../../../src/protocol/service.ts';
 import { cellText, shortValue } from '../../../webview/inspector/cellText.ts';
-import { measureById } from '../../../webview/ui/measures.ts';
+import { measureById } from '../../../webview/inspector/measures.ts';
 import { finding } from './findings.ts';
 
 const matrix: MatrixView = { name: 'x', layer: 3, module: 'self_attn.q_proj', shape: [64, 32], dtype: 'F32' };

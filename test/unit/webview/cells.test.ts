@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { CELL, cellValues, paintCells, shareOf } from '../../../webview/charts/cells.ts';
-import { COLOR_SCALE } from '../../../webview/charts/colorScale.ts';
-import { BASES, MEASURES, measureById, shownValue } from '../../../webview/ui/measures.ts';
+import { CELL, paintCells, shareOf } from '../../../webview/charts/cells.ts';
+import { cellValues } from '../../../webview/inspector/cellValues.ts';
+import { BASES, MEASURES, measureById, shownValue } from '../../../webview/inspector/measures.ts';
+import { COLOR_SCALE } from '../../../webview/ui/colorScale.ts';
 import { finding } from './findings.ts';
 
 const effective = measureById('effectiveRank');

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { COLOR_SCALE, inkOn, SCALE_SIZE, scaleColor, scaleStep } from '../../../webview/charts/colorScale.ts';
+import { COLOR_SCALE, inkOn, SCALE_SIZE, scaleColor, scaleStep } from '../../../webview/ui/colorScale.ts';
 
 type Rgb = readonly [number, number, number];
 

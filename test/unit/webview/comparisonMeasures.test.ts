@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { AdapterComparison, ComparedLayer, ComparedUpdate } from '../../../src/model/comparison.ts';
-import { restoreComparisonChoices } from '../../../webview/comparison/choices.ts';
 import { comparisonCsv } from '../../../webview/comparison/csv.ts';
 import { chanceOverlap, columnsOf, comparisonMeasure, formatCosine } from '../../../webview/comparison/measures.ts';
+import { restoreComparisonView } from '../../../webview/comparison/viewState.ts';
 
 const update = (norm: number): ComparedUpdate => ({
   matrix: 'x',
@@ -98,12 +98,12 @@ describe('the columns of a comparison', () => {
   });
 });
 
-describe('the choices on the page of a comparison', () => {
+describe('the view on the page of a comparison', () => {
   it('are checked when they come back', () => {
     const first = { measure: 'cosine', layer: null, paths: [] };
     for (const kept of [undefined, null, 7, { measure: 'x', layer: 3, paths: 'a' }])
-      assert.deepEqual(restoreComparisonChoices(kept), first);
+      assert.deepEqual(restoreComparisonView(kept), first);
     const own = { measure: 'norm', layer: 'x', paths: ['a', 'b'] };
-    assert.deepEqual(restoreComparisonChoices(own), own);
+    assert.deepEqual(restoreComparisonView(own), own);
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { exportName, findingsCsv, spectrumCsv } from '../../../webview/ui/exportText.ts';
+import { exportName, findingsCsv, spectrumCsv } from '../../../webview/inspector/exportText.ts';
 import { finding } from './findings.ts';
 
 /** A reader of RFC 4180, written apart from the writer. */

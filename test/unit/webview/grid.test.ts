@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { MatrixView } from '../../../src/protocol/service.ts';
-import { buildLayout, cellAt, placeIn, step } from '../../../webview/ui/grid.ts';
-import { orderModules } from '../../../webview/ui/moduleOrder.ts';
+import { cellAt, placeIn, step } from '../../../webview/charts/grid.ts';
+import { buildLayout } from '../../../webview/inspector/layout.ts';
+import { orderModules } from '../../../webview/inspector/moduleOrder.ts';
 
 const matrix = (layer: number | null, module: string, name = `${layer}.${module}`): MatrixView => ({
   name,

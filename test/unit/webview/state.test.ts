@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { InspectorSnapshot } from '../../../src/protocol/page.ts';
 import type { CheckpointView } from '../../../src/protocol/service.ts';
-import { FIRST_CHOICES, modelOf, restoreChoices, updated, withSlider } from '../../../webview/ui/state.ts';
+import { INITIAL_VIEW, modelOf, restoreView, updated, withSlider } from '../../../webview/inspector/state.ts';
 import { finding } from './findings.ts';
 
 const checkpoint: CheckpointView = {
@@ -85,22 +85,22 @@ describe('page state', () => {
     const odd = finding('__proto__');
     const { model } = updated(modelOf(snapshot), { findings: [odd] });
     assert.equal(model.findings.get('__proto__'), odd);
-    assert.equal(Object.hasOwn(withSlider(FIRST_CHOICES, '__proto__', 3).sliders, '__proto__'), true);
+    assert.equal(Object.hasOwn(withSlider(INITIAL_VIEW, '__proto__', 3).sliders, '__proto__'), true);
     assert.equal(({} as Record<string, unknown>).polluted, undefined);
   });
 });
 
 describe('kept choices', () => {
   it('come back as they were left', () => {
-    const choices = {
-      ...withSlider(FIRST_CHOICES, 'a', 7),
+    const view = {
+      ...withSlider(INITIAL_VIEW, 'a', 7),
       selected: 'a',
       measure: 'alpha',
       basis: 'absolute' as const,
       zoom: { x: [0, 2], y: [1, 3] } as const,
       logRank: true,
     };
-    assert.deepEqual(restoreChoices(JSON.parse(JSON.stringify(choices))), choices);
+    assert.deepEqual(restoreView(JSON.parse(JSON.stringify(view))), view);
   });
 
   for (const odd of [
@@ -111,12 +111,12 @@ describe('kept choices', () => {
     { sliders: null, zoom: { x: [0, null], y: [0, 1] } },
   ])
     it(`of an unknown kind are replaced: ${JSON.stringify(odd)}`, () =>
-      assert.deepEqual(restoreChoices(odd), FIRST_CHOICES));
+      assert.deepEqual(restoreView(odd), INITIAL_VIEW));
 
   it('hold a bounded number of sliders, the latest ones', () => {
-    let choices = FIRST_CHOICES;
-    for (let i = 0; i < 500; i++) choices = withSlider(choices, `m${i}`, i);
-    const names = Object.keys(choices.sliders);
+    let view = INITIAL_VIEW;
+    for (let i = 0; i < 500; i++) view = withSlider(view, `m${i}`, i);
+    const names = Object.keys(view.sliders);
     assert.equal(names.length, 200);
     assert.equal(names.at(-1), 'm499');
   });

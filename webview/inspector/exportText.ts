@@ -1,5 +1,7 @@
 import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
+import { baseName } from '../../src/base/paths.ts';
 import type { Analysis, MatrixFinding } from '../../src/model/findings.ts';
+import { type Cell, csvText } from '../ui/csv.ts';
 import type { Model } from './state.ts';
 
 /** The findings as the object that `rankscope analyze --json` prints; null before there is anything to say. */
@@ -16,8 +18,6 @@ export function analysisOf(model: Model): Analysis | null {
     skipped: [...model.skipped].map(([name, reason]) => ({ name, reason })),
   };
 }
-
-type Cell = string | number | null;
 
 const COLUMNS: readonly (readonly [string, (finding: MatrixFinding) => Cell])[] = [
   ['name', (finding) => finding.name],
@@ -58,29 +58,13 @@ export function findingsCsv(findings: readonly MatrixFinding[]): string {
   return csvText(lines);
 }
 
-/** Lines of cells as comma-separated values. */
-export function csvText(lines: readonly (readonly Cell[])[]): string {
-  return lines.map((line) => `${line.map(csvCell).join(',')}\r\n`).join('');
-}
-
 /** A spectrum as comma-separated values. */
 export function spectrumCsv(singularValues: readonly number[]): string {
   return `index,singularValue\r\n${singularValues.map((value, index) => `${index + 1},${value}\r\n`).join('')}`;
 }
 
-/**
- * Names come from a file nobody vouches for, and a spreadsheet runs what begins like a formula: such names get a leading
- * apostrophe, which spreadsheets take for "this is text".
- */
-function csvCell(cell: Cell): string {
-  if (cell === null) return '';
-  if (typeof cell === 'number') return String(cell);
-  const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
 /** `model.safetensors` and `ranks.csv` give `model.ranks.csv`: a file name that says where it came from. */
 export function exportName(path: string, ending: string): string {
-  const base = path.split(/[\\/]/).filter(Boolean).at(-1) ?? 'checkpoint';
+  const base = baseName(path);
   return `${base.replace(/\.[a-z0-9]+$/i, '').replace(/[^\w.-]+/g, '_') || 'checkpoint'}.${ending}`;
 }

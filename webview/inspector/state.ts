@@ -1,11 +1,12 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
 import type { InspectorSnapshot, InspectorUpdate } from '../../src/protocol/page.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
-import { buildLayout, type Layout } from './grid.ts';
+import type { Zoom } from '../charts/heatmapChart.ts';
+import { buildLayout, type Layout } from './layout.ts';
 import { BASES, type Basis, MEASURES } from './measures.ts';
 
 /** What the person chose on the page: small, plain, and kept over reloads. */
-export interface Choices {
+export interface ViewState {
   readonly selected: string | null;
   readonly measure: string;
   readonly basis: Basis;
@@ -18,12 +19,7 @@ export interface Choices {
   readonly sliders: Readonly<Record<string, number>>;
 }
 
-export interface Zoom {
-  readonly x: readonly [number, number];
-  readonly y: readonly [number, number];
-}
-
-export const FIRST_CHOICES: Choices = {
+export const INITIAL_VIEW: ViewState = {
   selected: null,
   measure: 'effectiveRank',
   basis: 'full',
@@ -104,24 +100,24 @@ function isSame(a: MatrixView, b: MatrixView): boolean {
 
 const SLIDERS_KEPT = 200;
 
-/** `choices` with the slider of `name` at `rank`; only the latest are kept. */
-export function withSlider(choices: Choices, name: string, rank: number): Choices {
-  const { [name]: _, ...others } = choices.sliders;
+/** `view` with the slider of `name` at `rank`; only the latest are kept. */
+export function withSlider(view: ViewState, name: string, rank: number): ViewState {
+  const { [name]: _, ...others } = view.sliders;
   const entries = Object.entries(others).slice(-(SLIDERS_KEPT - 1));
-  return { ...choices, sliders: Object.fromEntries([...entries, [name, rank]]) };
+  return { ...view, sliders: Object.fromEntries([...entries, [name, rank]]) };
 }
 
-/** Choices as they were kept, each checked: an older version of the page, or nobody, may have written them. */
-export function restoreChoices(kept: unknown): Choices {
-  if (typeof kept !== 'object' || kept === null) return FIRST_CHOICES;
-  const old = kept as Partial<Record<keyof Choices, unknown>>;
+/** ViewState as they were kept, each checked: an older version of the page, or nobody, may have written them. */
+export function restoreView(kept: unknown): ViewState {
+  if (typeof kept !== 'object' || kept === null) return INITIAL_VIEW;
+  const old = kept as Partial<Record<keyof ViewState, unknown>>;
   const sliders = Object.entries(typeof old.sliders === 'object' && old.sliders ? old.sliders : {}).filter(([, rank]) =>
     Number.isInteger(rank),
   );
   return {
     selected: typeof old.selected === 'string' ? old.selected : null,
-    measure: MEASURES.find(({ id }) => id === old.measure)?.id ?? FIRST_CHOICES.measure,
-    basis: BASES.find(({ id }) => id === old.basis)?.id ?? FIRST_CHOICES.basis,
+    measure: MEASURES.find(({ id }) => id === old.measure)?.id ?? INITIAL_VIEW.measure,
+    basis: BASES.find(({ id }) => id === old.basis)?.id ?? INITIAL_VIEW.basis,
     asTable: old.asTable === true,
     zoom: isZoom(old.zoom) ? old.zoom : null,
     logRank: old.logRank === true,

@@ -1,9 +1,11 @@
 import type { ErrorData } from '../../src/base/errors.ts';
+import { baseName } from '../../src/base/paths.ts';
 import { formatBytes, formatCount, formatWhole } from '../../src/base/quantities.ts';
 import type { CheckpointView } from '../../src/protocol/service.ts';
-import { button } from './controls.ts';
-import { element, fill, setText } from './dom.ts';
-import { formatShape } from './format.ts';
+import { button } from '../ui/controls.ts';
+import { element, fill, setText } from '../ui/dom.ts';
+import { errorNotice } from '../ui/errorNotice.ts';
+import { formatShape } from '../ui/format.ts';
 
 /** What the file is, before anything is computed: facts in one line, and what needs attention behind disclosures. */
 export function createHeader(
@@ -34,21 +36,6 @@ export function createHeader(
       drawn = [checkpoint, error];
     },
   };
-}
-
-export function errorNotice({ subject, found, remedy }: ErrorData): HTMLElement {
-  return element(
-    'div',
-    { class: 'notice error', attributes: { role: 'alert' } },
-    element('strong', { text: subject }),
-    element('span', { text: found }),
-    remedy ? element('span', { class: 'remedy', text: remedy }) : null,
-  );
-}
-
-/** The last part of a path, whichever system wrote it. */
-export function baseName(path: string): string {
-  return path.split(/[\\/]/).filter(Boolean).at(-1) ?? path;
 }
 
 function facts(checkpoint: CheckpointView): HTMLElement {
