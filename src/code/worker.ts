@@ -3,7 +3,7 @@
  * tensors takes longer than an editor may be held up. Nothing here may import vscode, which other threads do not have.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { answerCalls, type Handlers } from '../protocol/channel.ts';
+import { answerCalls, type Handlers } from '../protocol/calls.ts';
 import { connectionOver } from '../protocol/port.ts';
 import { codeAnswers } from './codeAnswers.ts';
 import { type GrammarFiles, loadPythonParser } from './pythonParser.ts';

@@ -1,6 +1,6 @@
 import type { Disposable, MessageConnection } from 'vscode-jsonrpc';
 import { RankscopeError } from '../base/errors.ts';
-import { answerCalls, type Handlers, request } from './channel.ts';
+import { answerCalls, type Handlers, request } from './calls.ts';
 import { UPDATE } from './page.ts';
 import { connectionOver, type Port } from './port.ts';
 

@@ -8,7 +8,7 @@ import {
   type MessageConnection,
   RAL,
 } from 'vscode-jsonrpc';
-import { Inbox, Outbox } from './parts.ts';
+import { Inbox, Outbox } from './mailbox.ts';
 
 /** One end of a boundary that carries structured-clone messages in order: a child process, a webview, a MessagePort. */
 export interface Port {

@@ -3,13 +3,13 @@ import { PlanDesk } from '../window/plan/planDesk.ts';
 import { Archive } from '../window/sessions/archive.ts';
 import { keepFindings, SessionStore } from '../window/sessions/sessionStore.ts';
 import { SideBySide } from '../window/sessions/sideBySide.ts';
+import { type CheckpointTree, registerCheckpointTree } from './checkpointTree.ts';
+import { registerCode } from './code/providers.ts';
 import { registerAllCommands } from './commands/commands.ts';
 import { registerComparison } from './comparison/comparisonPanel.ts';
 import { createEngine } from './engine/engine.ts';
-import { registerCode } from './hover/registerCode.ts';
 import { registerInspector } from './inspector/inspectorEditor.ts';
-import { type CheckpointTree, registerCheckpointTree } from './panel/checkpointTree.ts';
-import { registerPlanView } from './panel/planView.ts';
+import { registerPlanView } from './plan/planView.ts';
 import { engineRequest } from './settings.ts';
 import type { Workbench } from './workbench.ts';
 

@@ -7,7 +7,7 @@ import type { SourceText } from '../code/codeModel.ts';
 import type { GrammarFiles } from '../code/pythonParser.ts';
 import { threadPort } from '../code/threadPort.ts';
 import type { MatrixFinding } from '../model/findings.ts';
-import { request } from '../protocol/channel.ts';
+import { request } from '../protocol/calls.ts';
 import { connectionOver } from '../protocol/port.ts';
 import { Emitter } from './emitter.ts';
 import type { Session } from './sessions/session.ts';

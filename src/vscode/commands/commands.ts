@@ -1,11 +1,11 @@
 import * as vscode from 'vscode';
 import { formatBytes } from '../../base/quantities.ts';
+import { compareAdapters } from '../comparison/compareAdapters.ts';
 import { installTensorFlow } from '../engine/installTensorFlow.ts';
-import { applyPlan } from '../panel/applyPlan.ts';
-import { savePlan } from '../panel/savePlan.ts';
+import { applyPlan } from '../plan/applyPlan.ts';
+import { savePlan } from '../plan/savePlan.ts';
 import type { Workbench } from '../workbench.ts';
 import { analyze, type CheckpointArgument, uriOf } from './analyze.ts';
-import { compareAdapters } from './compareAdapters.ts';
 import { registerCommands } from './register.ts';
 import { reveal } from './reveal.ts';
 import { askSession, type RankTarget, setRank } from './setRank.ts';

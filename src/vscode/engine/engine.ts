@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import * as vscode from 'vscode';
 import { EngineClient } from '../../window/engine/engineClient.ts';
 import { startEngine } from '../../window/engine/engineProcess.ts';
-import { findNode } from '../../window/engine/findNode.ts';
-import { runtimes } from '../../window/engine/runtimes.ts';
+import { findNode, runtimes } from '../../window/engine/runtimes.ts';
 import { cacheBytes, nodePath } from '../settings.ts';
 import { tensorFlowFolder } from './installTensorFlow.ts';
 

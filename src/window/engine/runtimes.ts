@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { execFile } from 'node:child_process';
+import { access, constants } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 
 /** A program that can run the engine process. */
 export interface Runtime {
@@ -39,4 +41,29 @@ export function runtimes(place: RuntimePlace): Runtime[] {
     place.electron && { execPath: place.execPath, env: { ELECTRON_RUN_AS_NODE: '1' }, what: 'Electron as Node' },
   ];
   return found.filter((runtime) => runtime !== false && runtime !== undefined);
+}
+
+/** The first `node` of the PATH with its major version; undefined where there is none or it does not run. */
+export async function findNode(searchPath: string, platform: NodeJS.Platform) {
+  const name = platform === 'win32' ? 'node.exe' : 'node';
+  for (const folder of searchPath.split(delimiter).filter(Boolean)) {
+    const file = join(folder, name);
+    const executable = await access(file, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (!executable) continue;
+    const major = await majorVersion(file);
+    if (major !== undefined) return { path: file, major };
+  }
+  return undefined;
+}
+
+function majorVersion(file: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    execFile(file, ['--version'], { timeout: 5000 }, (_error, stdout) => {
+      const major = /^v(\d+)\./.exec(stdout)?.[1];
+      resolve(major === undefined ? undefined : Number(major));
+    });
+  });
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { takeTurns } from '../../base/turns.ts';
 import type { MatrixFinding, Skipped } from '../../model/findings.ts';
-import { Assembly, cutUp, type Piece } from '../../protocol/pieces.ts';
+import { Assembly, cutUp, type Fragment } from '../../protocol/fragments.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
 import type { Session } from './session.ts';
 
@@ -17,7 +17,7 @@ const LIMIT = 10_000;
 /** The extension host is not held up longer than this at a time by what is read or written here. */
 const SLICE_MS = 4;
 
-/** The first line of a file; each line below it is a piece of the findings. */
+/** The first line of a file; each line below it is a fragment of the findings. */
 interface Head {
   readonly version: number;
   readonly identity: string;
@@ -76,24 +76,24 @@ export class Archive {
   }
 }
 
-async function writeLines(file: string, head: Head, pieces: Iterable<Piece>): Promise<void> {
+async function writeLines(file: string, head: Head, fragments: Iterable<Fragment>): Promise<void> {
   const handle = await open(file, 'w');
   try {
     await handle.write(`${JSON.stringify(head)}\n`);
-    for (const piece of pieces) await handle.write(`${JSON.stringify(piece)}\n`);
+    for (const fragment of fragments) await handle.write(`${JSON.stringify(fragment)}\n`);
   } finally {
     await handle.close();
   }
 }
 
-/** What the pieces in `file` make together; undefined where its head is another one. */
+/** What the fragments in `file` make together; undefined where its head is another one. */
 async function readLines(file: string, expected: Head): Promise<unknown> {
   const assembly = new Assembly();
   const turn = takeTurns(SLICE_MS);
   let isHead = true;
   for await (const line of createInterface(createReadStream(file))) {
     if (isHead && line !== JSON.stringify(expected)) return undefined;
-    if (!isHead) assembly.add(JSON.parse(line) as Piece);
+    if (!isHead) assembly.add(JSON.parse(line) as Fragment);
     isHead = false;
     await turn();
   }

@@ -1,8 +1,8 @@
 import * as vscode from 'vscode';
-import { openComparison } from '../comparison/comparisonPanel.ts';
+import { type CheckpointArgument, uriOf } from '../commands/analyze.ts';
 import { checkpointPath } from '../inspector/checkpointFile.ts';
 import type { Workbench } from '../workbench.ts';
-import { type CheckpointArgument, uriOf } from './analyze.ts';
+import { openComparison } from './comparisonPanel.ts';
 
 /** "Compare Adapters": what is selected in the Explorer; asks for more where that is one or none. */
 export async function compareAdapters(

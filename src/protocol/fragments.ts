@@ -1,28 +1,28 @@
 /**
- * A message with the findings of thousands of matrices holds up the thread that packs it and the one that unpacks it. In pieces it
+ * A message with the findings of thousands of matrices holds up the thread that packs it and the one that unpacks it. In fragments it
  * costs the same time in all, and others have their turn in between.
  */
 
-/** What a piece holds at most: some 20 KB as JSON, which an extension host packs in a millisecond. */
-export const PIECE_WEIGHT = 1000;
+/** What a fragment holds at most: some 20 KB as JSON, which an extension host packs in a millisecond. */
+export const FRAGMENT_WEIGHT = 1000;
 /** So many characters of a text weigh as much as a number. */
 const CHARACTERS = 16;
 
 type Path = readonly (string | number)[];
 
 /** Part of a plain value: what lies at `at`, or, where it is joined, more of the list, the object or the text that is there. */
-export interface Piece {
+export interface Fragment {
   readonly at: Path;
   readonly value: unknown;
   readonly joined?: true;
 }
 
 /**
- * The pieces of a plain value (what JSON can hold, and undefined), in the order in which `Assembly` takes them; a single one where
+ * The fragments of a plain value (what JSON can hold, and undefined), in the order in which `Assembly` takes them; a single one where
  * it is small. They are worked out one by one as they are asked for: until then the value must not change.
  */
-export function* cutUp(value: unknown, at: Path = []): Generator<Piece, void> {
-  if (weigh(value, PIECE_WEIGHT) <= PIECE_WEIGHT) yield { at, value };
+export function* cutUp(value: unknown, at: Path = []): Generator<Fragment, void> {
+  if (weigh(value, FRAGMENT_WEIGHT) <= FRAGMENT_WEIGHT) yield { at, value };
   else if (typeof value === 'string') yield* cutText(value, at);
   else if (Array.isArray(value)) {
     yield { at, value: [] };
@@ -41,7 +41,7 @@ export class Assembly {
     return this.whole;
   }
 
-  add({ at, value, joined }: Piece): void {
+  add({ at, value, joined }: Fragment): void {
     const key = at.at(-1);
     if (key === undefined) this.whole = joined ? join(this.whole, value) : value;
     else {
@@ -66,8 +66,8 @@ function weigh(value: unknown, limit: number): number {
   return weight;
 }
 
-function* cutText(text: string, at: Path): Generator<Piece, void> {
-  const length = PIECE_WEIGHT * CHARACTERS;
+function* cutText(text: string, at: Path): Generator<Fragment, void> {
+  const length = FRAGMENT_WEIGHT * CHARACTERS;
   yield { at, value: '' };
   for (let start = 0; start < text.length; start += length) {
     yield { at, value: text.slice(start, start + length), joined: true };
@@ -79,17 +79,17 @@ function* cutEntries(
   entries: Iterable<Entry>,
   at: Path,
   together: (entries: readonly Entry[]) => unknown,
-): Generator<Piece, void> {
+): Generator<Fragment, void> {
   let light: Entry[] = [];
   let sum = 0;
   for (const entry of entries) {
-    const weight = weigh(entry[1], PIECE_WEIGHT);
-    if (sum + weight > PIECE_WEIGHT && light.length > 0) {
+    const weight = weigh(entry[1], FRAGMENT_WEIGHT);
+    if (sum + weight > FRAGMENT_WEIGHT && light.length > 0) {
       yield { at, value: together(light), joined: true };
       light = [];
       sum = 0;
     }
-    if (weight > PIECE_WEIGHT) yield* cutUp(entry[1], [...at, entry[0]]);
+    if (weight > FRAGMENT_WEIGHT) yield* cutUp(entry[1], [...at, entry[0]]);
     else {
       light.push(entry);
       sum += weight;

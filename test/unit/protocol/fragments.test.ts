@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Inbox, Outbox } from '../../../src/protocol/parts.ts';
-import { Assembly, cutUp, PIECE_WEIGHT, type Piece } from '../../../src/protocol/pieces.ts';
+import { Assembly, cutUp, FRAGMENT_WEIGHT, type Fragment } from '../../../src/protocol/fragments.ts';
+import { Inbox, Outbox } from '../../../src/protocol/mailbox.ts';
 
 /** All values and stretches of 16 characters in it. */
 function weight(value: unknown): number {
@@ -10,10 +10,10 @@ function weight(value: unknown): number {
   return Object.values(value).reduce((sum: number, item) => sum + weight(item), 1);
 }
 
-function together(pieces: Iterable<Piece>): unknown {
+function together(fragments: Iterable<Fragment>): unknown {
   const assembly = new Assembly();
   // As if it had crossed a boundary: nothing of the original is in what comes out.
-  for (const piece of pieces) assembly.add(structuredClone(piece));
+  for (const fragment of fragments) assembly.add(structuredClone(fragment));
   return assembly.value;
 }
 
@@ -47,11 +47,11 @@ describe('a value cut up', () => {
     );
   });
 
-  it('has no piece that is heavy', () => {
-    for (const piece of cutUp(large)) assert.ok(weight(piece.value) <= PIECE_WEIGHT + 1, `${piece.at}`);
+  it('has no fragment that is heavy', () => {
+    for (const fragment of cutUp(large)) assert.ok(weight(fragment.value) <= FRAGMENT_WEIGHT + 1, `${fragment.at}`);
   });
 
-  it('is one piece where it is small', () => {
+  it('is one fragment where it is small', () => {
     const value = { method: 'open', params: { path: 'a' } };
     assert.deepEqual([...cutUp(value)], [{ at: [], value }]);
   });

@@ -1,12 +1,12 @@
 import { takeTurns } from '../base/turns.ts';
-import { Assembly, cutUp, type Piece } from './pieces.ts';
+import { Assembly, cutUp, type Fragment } from './fragments.ts';
 
 /** A thread that sends a large message is not held up longer than this at a time. */
 const SENDING_MS = 3;
 
 /** What crosses a port in place of a large message: the parts of one follow each other with nothing in between. */
 interface Part {
-  readonly piece: Piece;
+  readonly fragment: Fragment;
   readonly last: boolean;
 }
 
@@ -36,12 +36,12 @@ export class Outbox {
     while (!this.isSending) {
       const next = this.waiting.shift();
       if (!next) return;
-      const pieces = cutUp(next.message);
-      const [first, second] = [pieces.next(), pieces.next()];
+      const fragments = cutUp(next.message);
+      const [first, second] = [fragments.next(), fragments.next()];
       if (first.done || second.done) next.take(promised(() => this.post(next.message)));
       else {
         this.isSending = true;
-        const sent = this.postParts(first.value, second, pieces).finally(() => {
+        const sent = this.postParts(first.value, second, fragments).finally(() => {
           this.isSending = false;
           this.goOn();
         });
@@ -51,20 +51,20 @@ export class Outbox {
   }
 
   private async postParts(
-    first: Piece,
-    second: IteratorResult<Piece, void>,
-    rest: Iterator<Piece, void>,
+    first: Fragment,
+    second: IteratorResult<Fragment, void>,
+    rest: Iterator<Fragment, void>,
   ): Promise<void> {
     const turn = takeTurns(SENDING_MS);
     const posts: Promise<unknown>[] = [];
     let failure: { readonly error: unknown } | undefined;
-    for (let [piece, next] = [first, second]; !this.isClosed; ) {
-      const part: Part = { piece, last: next.done === true };
+    for (let [fragment, next] = [first, second]; !this.isClosed; ) {
+      const part: Part = { fragment, last: next.done === true };
       const fail = (error: unknown) => (failure ??= { error });
       posts.push(promised(() => this.post(part)).catch(fail));
       if (next.done) break;
       await turn();
-      [piece, next] = [next.value, rest.next()];
+      [fragment, next] = [next.value, rest.next()];
     }
     await Promise.all(posts);
     if (failure) throw failure.error;
@@ -82,7 +82,7 @@ export class Inbox {
       this.deliver(message);
       return;
     }
-    this.assembly.add(message.piece);
+    this.assembly.add(message.fragment);
     if (!message.last) return;
     const whole = this.assembly.value;
     this.assembly = new Assembly();
@@ -91,7 +91,7 @@ export class Inbox {
 }
 
 const isPart = (message: unknown): message is Part =>
-  typeof message === 'object' && message !== null && 'piece' in message;
+  typeof message === 'object' && message !== null && 'fragment' in message;
 
 const promised = async (post: () => unknown): Promise<void> => {
   await post();

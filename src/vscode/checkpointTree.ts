@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
-import { checkpointNode, childNodes, type TreeNode } from '../../window/treeModel.ts';
-import type { Workbench } from '../workbench.ts';
+import { checkpointNode, childNodes, type TreeNode } from '../window/treeModel.ts';
+import type { Workbench } from './workbench.ts';
 
 const ICONS: Readonly<Record<TreeNode['kind'], string>> = {
   checkpoint: 'database',
