@@ -1,5 +1,5 @@
+import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { Encoding } from '../base/encoding.ts';
-import type { EngineInfo } from '../base/engineInfo.ts';
 
 /** Rows of an m x n matrix on demand, decoded to f32: how weights reach a device without being held elsewhere. */
 export interface RowSource {
@@ -64,7 +64,7 @@ export interface RoutineOptions {
  * RankscopeError ('too-large' before memory is taken, 'engine' when the device fails, 'cancelled').
  */
 export interface Backend {
-  readonly info: EngineInfo;
+  readonly info: DeviceInfo;
 
   /** Content undefined until written. @throws 'too-large' with the bytes wanted and the bytes to be had. */
   allocate(rows: number, cols: number): Promise<Matrix>;

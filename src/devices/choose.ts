@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { EngineRequest } from '../base/engineInfo.ts';
+import type { DeviceRequest } from '../base/deviceInfo.ts';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import type { Backend } from './backend.ts';
 import { createCpuBackend } from './cpu/backend.ts';
@@ -9,7 +9,7 @@ import { trialSeconds } from './trial.ts';
 import { openWebgpu } from './webgpu/open.ts';
 
 /** How a device is chosen; what is aborted by `signal` rejects with 'cancelled'. */
-type DeviceRequest = EngineRequest & { readonly signal?: AbortSignal | undefined };
+type CancellableRequest = DeviceRequest & { readonly signal?: AbortSignal | undefined };
 
 interface Candidate {
   readonly name: string;
@@ -46,7 +46,7 @@ const CANDIDATES: readonly Candidate[] = [
  * The engine asked for, proven by products read back; `info.reason` says in one sentence why it is this one.
  * @throws 'wrong-use' for an unknown name or a bad number of threads, 'engine' where the engine cannot be had, 'cancelled'
  */
-export async function chooseEngine(request: DeviceRequest = {}): Promise<Backend> {
+export async function chooseDevice(request: CancellableRequest = {}): Promise<Backend> {
   const { engine = 'auto', signal } = request;
   const { threads, note } = countThreads(request.threads);
   const wanted = engine === 'auto' ? CANDIDATES : CANDIDATES.filter(({ name }) => name === engine);

@@ -1,7 +1,7 @@
 /** What is known of the matrices of a checkpoint, as plain data: it crosses every boundary and is the JSON that users read. */
 
+import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { EnergyLevel } from '../base/energyLevels.ts';
-import type { EngineInfo } from '../base/engineInfo.ts';
 
 /** The rank measures of one m x n matrix; formulas and sources are in `spectrum/measures.ts`. */
 export interface Measures {
@@ -105,7 +105,7 @@ export interface CheckpointSummary {
 export interface Analysis {
   readonly format: 'rankscope.analysis/1';
   readonly checkpoint: CheckpointSummary & { readonly tensors: number };
-  readonly engine: EngineInfo;
+  readonly engine: DeviceInfo;
   readonly matrices: readonly MatrixFinding[];
   readonly ties: readonly (readonly string[])[];
   readonly skipped: readonly Skipped[];

@@ -1,4 +1,4 @@
-import type { EngineInfo } from '../base/engineInfo.ts';
+import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { ErrorData } from '../base/errors.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
 import type { MatrixFinding, Skipped } from '../model/findings.ts';
@@ -10,7 +10,7 @@ export interface InspectorSnapshot {
   readonly checkpoint: CheckpointView | null;
   /** Why the checkpoint could not be opened, or why the last run failed. */
   readonly error: ErrorData | null;
-  readonly engine: EngineInfo | null;
+  readonly engine: DeviceInfo | null;
   readonly findings: readonly MatrixFinding[];
   readonly skipped: readonly Skipped[];
   readonly run: RunState;

@@ -1,4 +1,4 @@
-import type { EngineInfo, EngineRequest } from '../base/engineInfo.ts';
+import type { DeviceInfo, DeviceRequest } from '../base/deviceInfo.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
 import type { Analysis, CheckpointSummary, MatrixFinding, Place, Skipped } from '../model/findings.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
@@ -18,7 +18,7 @@ export interface Calls {
   spectrum: Call<{ path: string; name: string }, Spectrum, StepProgress>;
   /** Several adapters of one base, layer by layer. */
   compare: Call<{ paths: readonly string[] }, AdapterComparison, StepProgress>;
-  plan: Call<{ path: string; request: PlanRequest } & EngineRequest, Plan, StepProgress>;
+  plan: Call<{ path: string; request: PlanRequest } & DeviceRequest, Plan, StepProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
   clearCache: Call<Record<string, never>, { bytes: number }>;
 }
@@ -43,7 +43,7 @@ export type Service = {
   ) => Promise<Calls[Name]['result']>;
 };
 
-export interface AnalyzeRequest extends EngineRequest {
+export interface AnalyzeRequest extends DeviceRequest {
   readonly path: string;
   /** Globs over tensor names; all matrices where left out. */
   readonly tensors?: readonly string[];
@@ -64,7 +64,7 @@ export interface StepProgress {
 }
 
 export interface AnalysisProgress extends StepProgress {
-  readonly engine?: EngineInfo;
+  readonly engine?: DeviceInfo;
   readonly finding?: MatrixFinding;
   readonly skipped?: Skipped;
   /** Estimated seconds left, once something is known of the rate. */
@@ -106,7 +106,7 @@ export interface Spectrum {
   readonly singularValues: readonly number[];
 }
 
-export interface ApplyRequest extends EngineRequest {
+export interface ApplyRequest extends DeviceRequest {
   readonly path: string;
   readonly plan: Plan;
   readonly out: string;

@@ -1,10 +1,10 @@
 import * as vscode from 'vscode';
-import type { EngineRequest } from '../base/engineInfo.ts';
+import type { DeviceRequest } from '../base/deviceInfo.ts';
 
 const section = () => vscode.workspace.getConfiguration('rankscope');
 
 /** What every call that computes carries: the device asked for, and threads where their number is set. */
-export function engineRequest(): EngineRequest {
+export function engineRequest(): DeviceRequest {
   const threads = section().get<number>('threads', 0);
   return { engine: section().get<string>('engine', 'auto'), ...(threads > 0 ? { threads } : {}) };
 }

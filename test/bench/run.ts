@@ -9,7 +9,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { chooseEngine } from '../../src/devices/choose.ts';
+import { chooseDevice } from '../../src/devices/choose.ts';
 import { kernelTable } from './kernelTable.ts';
 import { TorchSide } from './torchSide.ts';
 import { checkpointTable, parseShape, runCheckpoint } from './wholeCheckpoint.ts';
@@ -33,7 +33,7 @@ const { values: options } = parseArgs({
 const python = process.env.RANKSCOPE_PYTHON;
 const shape = options.checkpoint === 'none' ? undefined : parseShape(options.checkpoint);
 const threads = options.threads === undefined ? undefined : Number(options.threads);
-const backend = await chooseEngine({ engine: options.engine, threads });
+const backend = await chooseDevice({ engine: options.engine, threads });
 const folder = mkdtempSync(join(tmpdir(), 'rankscope-bench-'));
 try {
   const torch = python ? await TorchSide.start(python, backend.info.threads) : undefined;

@@ -15,8 +15,8 @@ export interface BackendUnderTest {
 }
 
 const chosen = (engine: string) => async () => {
-  const { chooseEngine } = await import('../../src/devices/choose.ts');
-  return chooseEngine({ engine });
+  const { chooseDevice } = await import('../../src/devices/choose.ts');
+  return chooseDevice({ engine });
 };
 
 /** Chromium brings a GPU that the processor imitates; a test machine has no other. */

@@ -2,7 +2,7 @@
  * Prints, for some shapes and ranks on the cpu engine, how much longer the exact route takes than the sketch, beside what the cost model
  * says, and the error of each over the least possible: `node --import tsx test/numeric/costModel.bench.ts [SIZE ...]`
  */
-import { chooseEngine } from '../../src/devices/choose.ts';
+import { chooseDevice } from '../../src/devices/choose.ts';
 import { svdCost } from '../../src/spectrum/costModel.ts';
 import { truncatedSvd } from '../../src/spectrum/truncated.ts';
 import { matrixWith, SPECTRA } from './cases.ts';
@@ -10,7 +10,7 @@ import { sourceOf } from './device.ts';
 
 const ROUTES = ['exact', 'sketch'] as const;
 const sizes = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [512, 1024];
-const backend = await chooseEngine({ engine: 'cpu' });
+const backend = await chooseDevice({ engine: 'cpu' });
 console.log('m n rank | exact s, sketch s | exact / sketch: measured, model | error over the least: exact, sketch');
 for (const [rows, cols] of sizes.flatMap((size) => [
   [size, size],

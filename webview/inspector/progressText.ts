@@ -1,4 +1,4 @@
-import type { EngineInfo } from '../../src/base/engineInfo.ts';
+import type { DeviceInfo } from '../../src/base/deviceInfo.ts';
 import { formatWhole } from '../../src/base/quantities.ts';
 import type { RunState } from '../../src/protocol/page.ts';
 import { formatDuration } from '../ui/format.ts';
@@ -37,7 +37,7 @@ export function progressText(run: RunState, rate: Rate | null): string {
 }
 
 /** `CPU, 8 threads: no GPU adapter found`. */
-export function engineText(engine: EngineInfo): string {
+export function engineText(engine: DeviceInfo): string {
   // The reason often names the threads already.
   const named = engine.threads <= 1 || engine.reason.includes('thread');
   const threads = named ? '' : `, ${engine.threads} threads`;

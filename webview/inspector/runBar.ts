@@ -1,4 +1,4 @@
-import type { EngineInfo } from '../../src/base/engineInfo.ts';
+import type { DeviceInfo } from '../../src/base/deviceInfo.ts';
 import type { RunState } from '../../src/protocol/page.ts';
 import { button } from '../ui/controls.ts';
 import { element, fill, setText, throttled } from '../ui/dom.ts';
@@ -13,7 +13,7 @@ interface RunBarActions {
 export function createRunBar(
   root: HTMLElement,
   actions: RunBarActions,
-): { show(run: RunState, engine: EngineInfo | null): void } {
+): { show(run: RunState, engine: DeviceInfo | null): void } {
   const start = button({ label: 'Analyze', appearance: 'primary', onClick: actions.run });
   const stop = button({ label: 'Cancel', onClick: actions.cancel });
   const bar = element('progress', { attributes: { 'aria-label': 'Analysis progress' } });

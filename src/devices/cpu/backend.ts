@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
+import type { DeviceInfo } from '../../base/deviceInfo.ts';
 import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
-import type { EngineInfo } from '../../base/engineInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Backend, EntrySums, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
 import type { Work } from './job.ts';
@@ -42,7 +42,7 @@ class CpuMatrix implements Matrix {
 }
 
 export class CpuBackend implements Backend {
-  readonly info: EngineInfo;
+  readonly info: DeviceInfo;
   /** For what is too small for the pool. */
   private readonly kernels: Kernels;
   private readonly pool: Pool;

@@ -1,4 +1,4 @@
-import type { EngineInfo, EngineRequest } from '../../base/engineInfo.ts';
+import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
 import { type ErrorCode, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { updateOf } from '../../model/adapters.ts';
 import type { Analysis, MatrixFinding, Provenance, Skipped } from '../../model/findings.ts';
@@ -35,9 +35,9 @@ export class AnalysisRun {
   private readonly skipped: Skipped[] = [];
   private readonly pace = new Pace();
   private readonly cache: Cache;
-  private readonly engine: EngineRequest;
+  private readonly engine: DeviceRequest;
   private readonly wanted: (name: string) => boolean;
-  private info: EngineInfo | undefined;
+  private info: DeviceInfo | undefined;
   private work: WorkList | undefined;
   private wished: readonly string[] = [];
   private done = 0;
@@ -64,7 +64,7 @@ export class AnalysisRun {
     return this.parts.engines.hold(this.engine, this.context.signal, (engine) => this.analyze(engine));
   }
 
-  private async analyze(engine: EngineInfo): Promise<Analysis> {
+  private async analyze(engine: DeviceInfo): Promise<Analysis> {
     this.useEngine(engine);
     const matrices = await this.chosen();
     const mode = this.request.mode ?? 'exact';
@@ -81,7 +81,7 @@ export class AnalysisRun {
   }
 
   /** The engine in use, which is another one after the first has failed. */
-  private useEngine(engine: EngineInfo): void {
+  private useEngine(engine: DeviceInfo): void {
     if (this.info === engine) return;
     this.info = engine;
     this.report({ message: `Engine: ${engine.device}`, engine });
@@ -220,7 +220,7 @@ export class AnalysisRun {
     });
   }
 
-  private analysis(engine: EngineInfo): Analysis {
+  private analysis(engine: DeviceInfo): Analysis {
     const { path, format, parameters, bytes, tensors, ties, skipped } = viewOf(this.opened);
     const listed = this.request.listed === false ? [] : this.opened.anatomy.matrices;
     return {

@@ -1,4 +1,4 @@
-import type { EngineRequest } from '../../base/engineInfo.ts';
+import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { MatrixRef } from '../../model/names/anatomy.ts';
 import type { StepProgress } from '../../protocol/service.ts';
@@ -20,7 +20,7 @@ export async function exactResult(
   { engines, cache }: SpectraParts,
   { checkpoint }: Opened,
   matrix: MatrixRef,
-  engine: EngineRequest,
+  engine: DeviceRequest,
   options: JobOptions,
 ): Promise<CacheEntry> {
   return engines.hold(engine, options.signal, async ({ name }) => {
@@ -48,7 +48,7 @@ export async function exactResults(
   parts: SpectraParts,
   opened: Opened,
   matrices: readonly MatrixRef[],
-  engine: EngineRequest,
+  engine: DeviceRequest,
   context: {
     readonly signal?: AbortSignal | undefined;
     readonly progress?: ((step: StepProgress) => void) | undefined;

@@ -1,8 +1,8 @@
-import type { EngineInfo } from '../../base/engineInfo.ts';
+import type { DeviceInfo } from '../../base/deviceInfo.ts';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { seededRandom } from '../../base/random.ts';
 import type { Backend, RowSource } from '../../devices/backend.ts';
-import { chooseEngine } from '../../devices/choose.ts';
+import { chooseDevice } from '../../devices/choose.ts';
 import type { StepProgress } from '../../protocol/service.ts';
 import { exactSpectrum } from '../../spectrum/exact.ts';
 import { measures } from '../../spectrum/measures.ts';
@@ -23,7 +23,7 @@ export interface BenchTime {
 }
 
 export interface BenchResult {
-  readonly engine: EngineInfo;
+  readonly engine: DeviceInfo;
   readonly times: readonly BenchTime[];
 }
 
@@ -44,7 +44,7 @@ export interface BenchOptions {
   readonly progress?: (step: StepProgress) => void;
 }
 
-/** Those that `chooseEngine` can be asked for. */
+/** Those that `chooseDevice` can be asked for. */
 const ENGINES = ['cpu', 'webgpu', 'tensorflow'];
 const SIZES = [512, 1024, 2048];
 const RANK = 64;
@@ -67,7 +67,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
         message: `${engine}: ${size} x ${size}`,
       });
     try {
-      const backend = await chooseEngine({ engine, threads, signal });
+      const backend = await chooseDevice({ engine, threads, signal });
       try {
         results.push({ engine: backend.info, times: await timesOf(backend, sizes, report, signal) });
       } finally {

@@ -1,7 +1,7 @@
-import type { EngineInfo, EngineRequest } from '../../base/engineInfo.ts';
+import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Backend } from '../../devices/backend.ts';
-import { chooseEngine } from '../../devices/choose.ts';
+import { chooseDevice } from '../../devices/choose.ts';
 import { Pool } from '../checkpoints/pool.ts';
 import { Turns } from './turns.ts';
 
@@ -22,15 +22,15 @@ export interface JobOptions {
 /** The engines in use: each computes one matrix at a time, for whoever is next. */
 export class Engines {
   private readonly pool = new Pool<Running>({ close: ({ backend }) => backend.close(), keep: 1, idleMs: IDLE_MS });
-  private last: EngineRequest = {};
+  private last: DeviceRequest = {};
 
   constructor(
     private readonly log: (line: string) => void,
-    private readonly choose = chooseEngine,
+    private readonly choose = chooseDevice,
   ) {}
 
   /** `request`, or where it names nothing the engine that was asked for last: one click should not start another device. */
-  settle({ engine, threads }: EngineRequest = {}): EngineRequest {
+  settle({ engine, threads }: DeviceRequest = {}): DeviceRequest {
     if (engine === undefined && threads === undefined) return this.last;
     this.last = { ...(engine === undefined ? {} : { engine }), ...(threads === undefined ? {} : { threads }) };
     return this.last;
@@ -38,9 +38,9 @@ export class Engines {
 
   /** Keeps the engine of `request` open while `job` runs, so that it is not started anew for every matrix. */
   hold<Result>(
-    request: EngineRequest,
+    request: DeviceRequest,
     signal: AbortSignal | undefined,
-    job: (info: EngineInfo) => Promise<Result>,
+    job: (info: DeviceInfo) => Promise<Result>,
   ): Promise<Result> {
     return this.use(request, signal, ({ backend }) => job(backend.info));
   }
@@ -51,7 +51,7 @@ export class Engines {
    * processor, which has more memory.
    */
   async run<Result>(
-    request: EngineRequest,
+    request: DeviceRequest,
     subject: string,
     options: JobOptions,
     job: (backend: Backend) => Promise<Result>,
@@ -82,7 +82,7 @@ export class Engines {
   }
 
   private use<Result>(
-    request: EngineRequest,
+    request: DeviceRequest,
     signal: AbortSignal | undefined,
     job: (running: Running) => Promise<Result>,
   ): Promise<Result> {
@@ -96,6 +96,6 @@ export class Engines {
   }
 }
 
-function keyOf({ engine = 'auto', threads = 0 }: EngineRequest): string {
+function keyOf({ engine = 'auto', threads = 0 }: DeviceRequest): string {
   return `${engine} ${threads}`;
 }

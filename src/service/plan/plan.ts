@@ -1,4 +1,4 @@
-import type { EngineRequest } from '../../base/engineInfo.ts';
+import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { ADAPTER_FIXED, updateOf } from '../../model/adapters.ts';
@@ -18,7 +18,7 @@ export async function plan(
   parts: SpectraParts,
   opened: Opened,
   request: PlanRequest,
-  engine: EngineRequest,
+  engine: DeviceRequest,
   { signal, progress }: CallContext<StepProgress>,
 ): Promise<Plan> {
   checkRequest(request);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { chooseEngine } from '../../../src/devices/choose.ts';
+import { chooseDevice } from '../../../src/devices/choose.ts';
 
 function isInstalled(name: string): boolean {
   try {
@@ -13,7 +13,7 @@ function isInstalled(name: string): boolean {
 
 describe('choice of the engine', () => {
   it('takes one by itself, and says which and why in one sentence', async () => {
-    const backend = await chooseEngine();
+    const backend = await chooseDevice();
     assert.equal(backend.info.threads, availableParallelism());
     assert.match(backend.info.reason, new RegExp(`^${backend.info.name} .*\\.$`));
     assert.ok(backend.info.device.length > 0);
@@ -21,21 +21,21 @@ describe('choice of the engine', () => {
   });
 
   it('takes the one asked for, with the threads asked for', async () => {
-    const backend = await chooseEngine({ engine: 'cpu', threads: 1 });
+    const backend = await chooseDevice({ engine: 'cpu', threads: 1 });
     assert.deepEqual([backend.info.name, backend.info.threads], ['cpu', 1]);
     assert.match(backend.info.reason, /asked for; it runs on 1 thread\./);
     await backend.close();
   });
 
   it('runs on no more threads than there are cores, and says so', async () => {
-    const backend = await chooseEngine({ engine: 'cpu', threads: 1000 });
+    const backend = await chooseDevice({ engine: 'cpu', threads: 1000 });
     assert.equal(backend.info.threads, availableParallelism());
     assert.match(backend.info.reason, /1000 were asked for, there are only/);
     await backend.close();
   });
 
   it('refuses an unknown name with the names there are', async () => {
-    await assert.rejects(chooseEngine({ engine: 'abacus' }), {
+    await assert.rejects(chooseDevice({ engine: 'abacus' }), {
       code: 'wrong-use',
       message: /Choose one of auto, .*cpu/,
     });
@@ -47,7 +47,7 @@ describe('choice of the engine', () => {
       this.test!.title += ` [skipped: ${name} is installed]`;
       this.skip();
     }
-    await assert.rejects(chooseEngine({ engine: 'tensorflow' }), {
+    await assert.rejects(chooseDevice({ engine: 'tensorflow' }), {
       code: 'engine',
       subject: 'engine "tensorflow"',
       found: /TensorFlow.js is not installed/,
@@ -57,11 +57,11 @@ describe('choice of the engine', () => {
 
   it('refuses a number of threads that is none', async () => {
     for (const threads of [0, -1, 1.5, Number.NaN]) {
-      await assert.rejects(chooseEngine({ threads }), { code: 'wrong-use', message: /threads/ });
+      await assert.rejects(chooseDevice({ threads }), { code: 'wrong-use', message: /threads/ });
     }
   });
 
   it('stops when it is cancelled', async () => {
-    await assert.rejects(chooseEngine({ signal: AbortSignal.abort() }), { code: 'cancelled' });
+    await assert.rejects(chooseDevice({ signal: AbortSignal.abort() }), { code: 'cancelled' });
   });
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import type { EngineRequest } from '../../../src/base/engineInfo.ts';
+import type { DeviceRequest } from '../../../src/base/deviceInfo.ts';
 import { RankscopeError } from '../../../src/base/errors.ts';
 import type { Backend } from '../../../src/devices/backend.ts';
-import { chooseEngine } from '../../../src/devices/choose.ts';
+import { chooseDevice } from '../../../src/devices/choose.ts';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { Engines } from '../../../src/service/engines/engines.ts';
 
@@ -14,8 +14,8 @@ describe('engines in use', function () {
   let lines: string[];
   let engines: Engines;
   /** Where `auto` is asked for, a device with little memory, as a GPU may be one. */
-  const choose = async (request: EngineRequest = {}): Promise<Backend> =>
-    (request.engine ?? 'auto') === 'cpu' ? chooseEngine(request) : createReferenceBackend({ memoryLimit: SMALL });
+  const choose = async (request: DeviceRequest = {}): Promise<Backend> =>
+    (request.engine ?? 'auto') === 'cpu' ? chooseDevice(request) : createReferenceBackend({ memoryLimit: SMALL });
 
   beforeEach(() => {
     lines = [];

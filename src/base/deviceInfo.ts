@@ -1,0 +1,18 @@
+/** Which device should compute, and with how many threads. */
+export interface DeviceRequest {
+  /** `auto` (the default) probes the devices and takes the fastest; a device named here is used, or refused with what it needs. */
+  readonly engine?: string | undefined;
+  /** Default: one per core. */
+  readonly threads?: number | undefined;
+}
+
+/** The device in use, and why it was chosen. */
+export interface DeviceInfo {
+  /** `cpu`, `webgpu`, `tensorflow` or `reference`. */
+  readonly name: string;
+  /** The processor or GPU as its driver calls it. */
+  readonly device: string;
+  readonly threads: number;
+  /** One sentence. */
+  readonly reason: string;
+}
