@@ -8,23 +8,23 @@ import {
 import { cancelled, type ErrorData, errorData, RankscopeError } from '../base/errors.ts';
 import type { CallContext } from './service.ts';
 
-/** What a request carries besides its parameters. */
+/** A request's parameters, with the token of its progress. */
 interface Envelope {
   readonly params: unknown;
-  /** Present where the caller wants progress. */
+  /** Present if the caller wants progress. */
   readonly token?: string;
 }
 
 export type Handlers = Record<string, (params: unknown, context: CallContext<unknown>) => Promise<unknown>>;
 
 const PROGRESS = new ProgressType<readonly unknown[]>();
-/** Our own code in the range that JSON-RPC leaves to applications; the error itself travels as data. */
+/** A code in the range that JSON-RPC leaves to applications; the error itself travels as data. */
 const RANKSCOPE_ERROR = -32050;
 let lastToken = 0;
 
 /**
  * Registers every handler on `connection`. Whatever a handler throws reaches the caller as a RankscopeError.
- * @returns what cancels all that is under way, and gives a promise of its end.
+ * @returns a function that cancels all pending calls and resolves once they have ended.
  */
 export function answerCalls(
   connection: MessageConnection,
@@ -36,7 +36,7 @@ export function answerCalls(
 
   async function answer(method: string, envelope: Envelope, token: CancellationToken): Promise<unknown> {
     const handler = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
-    if (!handler) return answerOf(new RankscopeError('wrong-use', method, 'no such call'));
+    if (!handler) return answerOf(new RankscopeError('wrong-use', method, 'unknown call'));
     const { params, token: progressToken } = envelope;
     const cancel = new AbortController();
     const subscription = token.onCancellationRequested(() => cancel.abort());
@@ -69,7 +69,7 @@ export function answerCalls(
   };
 }
 
-/** Makes one call; ends in its value or in a RankscopeError, `gone` giving the one for a channel that is dead. */
+/** Makes one call. Ends in its value or in a RankscopeError; `gone` makes the error for a dead channel. */
 export async function request<Result>(
   connection: MessageConnection,
   name: string,
@@ -104,23 +104,23 @@ function answerOf(error: unknown): ResponseError<ErrorData> {
   return new ResponseError(RANKSCOPE_ERROR, data.found, data);
 }
 
-// The class of the library's error differs between bundles, its code does not.
+// Each bundle has its own copy of the library's error class, so `instanceof` cannot be used.
 function errorOf(error: unknown): RankscopeError | undefined {
   const { code, data } = error as { code?: number; data?: ErrorData };
   return code === RANKSCOPE_ERROR && data ? RankscopeError.from(data) : undefined;
 }
 
-/** Progress that cannot be delivered any more is of no interest to anyone. */
+/** Ignores progress that can no longer be delivered: the call itself reports the dead channel. */
 function quietly(sent: Promise<void>): void {
   sent.catch(() => undefined);
 }
 
-/** A report may wait so long for others: a message for each of a thousand small matrices would keep both ends busy with messages. */
+/** How long a report may wait for others. One message for each of a thousand small matrices would keep both ends busy. */
 const GATHER_MS = 20;
-/** So many of them, each with a finding, are a message that is taken in at once. */
+/** Reports in one message at most: a hundred findings are unpacked without a noticeable pause. */
 const GATHERED = 100;
 
-/** Hands on reports of progress in their order, several at a time. */
+/** Batches progress reports; their order is kept. */
 export class Reports {
   private gathered: unknown[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -133,7 +133,7 @@ export class Reports {
     else this.timer ??= setTimeout(() => this.flush(), GATHER_MS);
   }
 
-  /** What is said last is said before the answer. */
+  /** Delivers what is left; called before the answer is sent. */
   flush(): void {
     clearTimeout(this.timer);
     this.timer = undefined;

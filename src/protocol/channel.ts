@@ -4,9 +4,9 @@ import { connectionOver, type Port } from './port.ts';
 import type { CallContext, Calls, Service } from './service.ts';
 
 /**
- * Answers the calls that arrive at `port` with `service`, until the port closes or `close` is called: then everything under way is
- * cancelled, and `close` gives a promise of its end.
- * `log` hears of errors that are not RankscopeErrors: faults of ours, whose stack the caller does not get.
+ * Answers the calls that arrive at `port` with `service` until the port closes or `close` is called. Pending calls are then cancelled,
+ * and `close` resolves once they have ended.
+ * `log` receives every error that is not a RankscopeError: a defect of ours, whose stack does not reach the caller.
  */
 export function serve(
   port: Port,
@@ -26,11 +26,11 @@ export function serve(
 
 /** The service at the other end of a port. */
 export interface RemoteService extends Service {
-  /** Rejects all that is pending, and every later call, with RankscopeError 'engine'. */
+  /** Rejects every pending and every later call with RankscopeError 'engine'. */
   close(reason?: string): void;
 }
 
-/** The service that is served at the other end of `port`. A port that closes rejects all that is pending, and every later call. */
+/** The service at the other end of `port`. When the port closes, every pending and every later call is rejected. */
 export function connect(port: Port): RemoteService {
   const connection = connectionOver(port);
   let closed: string | undefined;
@@ -46,7 +46,7 @@ export function connect(port: Port): RemoteService {
       'engine',
       'engine process',
       closed ?? String(cause),
-      'Run the command again: a new one is started',
+      'Run the command again to start a new one',
       {
         cause,
       },
@@ -59,7 +59,7 @@ export function connect(port: Port): RemoteService {
   return { ...(Object.fromEntries(entries) as Service), close };
 }
 
-/** Keeps `connect` complete: a call that is declared and not named here does not compile. */
+/** Keeps `connect` complete: a declared call that is missing here does not compile. */
 const NAMES: Record<keyof Calls, true> = {
   open: true,
   analyze: true,

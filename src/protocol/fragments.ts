@@ -1,16 +1,16 @@
 /**
- * A message with the findings of thousands of matrices holds up the thread that packs it and the one that unpacks it. In fragments it
- * costs the same time in all, and others have their turn in between.
+ * A message with the findings of thousands of matrices blocks the thread that packs it and the one that unpacks it. In fragments it
+ * takes the same time in total, and other work gets its turn in between.
  */
 
-/** What a fragment holds at most: some 20 KB as JSON, which an extension host packs in a millisecond. */
+/** Weight of a fragment at most: about 20 KB as JSON, which an extension host packs in a millisecond. */
 export const FRAGMENT_WEIGHT = 1000;
-/** So many characters of a text weigh as much as a number. */
+/** Characters of text that weigh as much as a number. */
 const CHARACTERS = 16;
 
 type Path = readonly (string | number)[];
 
-/** Part of a plain value: what lies at `at`, or, where it is joined, more of the list, the object or the text that is there. */
+/** Part of a plain value: the value at path `at` or, if `joined`, a continuation of the list, object or text there. */
 export interface Fragment {
   readonly at: Path;
   readonly value: unknown;
@@ -18,8 +18,8 @@ export interface Fragment {
 }
 
 /**
- * The fragments of a plain value (what JSON can hold, and undefined), in the order in which `Assembly` takes them; a single one where
- * it is small. They are worked out one by one as they are asked for: until then the value must not change.
+ * The fragments of a plain value (JSON and undefined) in the order in which `Assembly` takes them; a single one if the value is small.
+ * They are made on demand, so the value must not change until the last one is taken.
  */
 export function* cutUp(value: unknown, at: Path = []): Generator<Fragment, void> {
   if (weigh(value, FRAGMENT_WEIGHT) <= FRAGMENT_WEIGHT) yield { at, value };
@@ -33,7 +33,7 @@ export function* cutUp(value: unknown, at: Path = []): Generator<Fragment, void>
   }
 }
 
-/** Puts together again what `cutUp` took apart. */
+/** Reassembles a value that `cutUp` took apart. */
 export class Assembly {
   private whole: unknown;
 
@@ -54,7 +54,7 @@ export class Assembly {
 type Container = Record<string | number, unknown>;
 type Entry = readonly [key: string | number, value: unknown];
 
-/** Values and stretches of text within `value`, counted until they are more than `limit`. */
+/** The number of values in `value`, text counted by `CHARACTERS`; counting stops above `limit`. */
 function weigh(value: unknown, limit: number): number {
   if (typeof value === 'string') return 1 + Math.floor(value.length / CHARACTERS);
   if (typeof value !== 'object' || value === null) return 1;
@@ -74,7 +74,7 @@ function* cutText(text: string, at: Path): Generator<Fragment, void> {
   }
 }
 
-/** Light entries together, each heavy one by itself. */
+/** Groups light entries; a heavy one is cut up itself. */
 function* cutEntries(
   entries: Iterable<Entry>,
   at: Path,
@@ -109,7 +109,7 @@ function join(before: unknown, more: unknown): unknown {
   return before;
 }
 
-// A tensor may be called __proto__, and is then a key like any other.
+// A tensor may be called __proto__, which must stay an ordinary key.
 function put(container: Container, key: string | number, value: unknown): void {
   if (key !== '__proto__') container[key] = value;
   else Object.defineProperty(container, key, { value, writable: true, enumerable: true, configurable: true });

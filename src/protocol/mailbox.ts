@@ -1,16 +1,16 @@
 import { takeTurns } from '../base/turns.ts';
 import { Assembly, cutUp, type Fragment } from './fragments.ts';
 
-/** A thread that sends a large message is not held up longer than this at a time. */
+/** How long sending a large message may hold the thread at a time. */
 const SENDING_MS = 3;
 
-/** What crosses a port in place of a large message: the parts of one follow each other with nothing in between. */
+/** What crosses a port in place of a large message. The parts of one message follow each other without other messages in between. */
 interface Part {
   readonly fragment: Fragment;
   readonly last: boolean;
 }
 
-/** Posts messages in their order, each as it is or, where it is large, in parts between which others have their turn. */
+/** Posts messages in order. A large one goes out in parts, between which other work gets its turn. */
 export class Outbox {
   private readonly waiting: { message: unknown; take(sent: unknown): void }[] = [];
   private isSending = false;
@@ -18,7 +18,7 @@ export class Outbox {
 
   constructor(private readonly post: (message: unknown) => unknown) {}
 
-  /** Settles as the posts of the message do; never where the box is closed before. */
+  /** Settles with the posts of the message; never, if the box is closed first. */
   send(message: unknown): Promise<void> {
     return new Promise((resolve) => {
       this.waiting.push({ message, take: (sent) => resolve(sent as Promise<void>) });
@@ -31,7 +31,7 @@ export class Outbox {
     this.waiting.length = 0;
   }
 
-  // A small message goes out at once, whether the one before it has arrived or not.
+  // A small message goes out at once, without waiting for the delivery of the one before it.
   private goOn(): void {
     while (!this.isSending) {
       const next = this.waiting.shift();
@@ -71,7 +71,7 @@ export class Outbox {
   }
 }
 
-/** Puts the parts of large messages together. */
+/** Reassembles large messages. */
 export class Inbox {
   private assembly = new Assembly();
 

@@ -5,7 +5,7 @@ import type { MatrixFinding, Skipped } from '../model/findings.ts';
 import type { Plan, PlanRequest } from '../model/plan/plan.ts';
 import type { CheckpointView, Spectrum } from './service.ts';
 
-/** What the inspector page shows, complete: the page asks for it once and can be thrown away and rebuilt at any time. */
+/** Everything the inspector page shows: the page asks for it once, and can be discarded and rebuilt at any time. */
 export interface InspectorSnapshot {
   readonly checkpoint: CheckpointView | null;
   /** Why the checkpoint could not be opened, or why the last run failed. */
@@ -14,9 +14,9 @@ export interface InspectorSnapshot {
   readonly findings: readonly MatrixFinding[];
   readonly skipped: readonly Skipped[];
   readonly run: RunState;
-  /** Ranks picked so far, by tensor name. */
+  /** Ranks set by hand, by tensor name; matrices kept dense are not listed. */
   readonly ranks: Readonly<Record<string, number>>;
-  /** The matrix that the page should show first, when it was opened from a hover or the tree. */
+  /** The matrix to show first, where the page was opened from a hover or the tree. */
   readonly selected: string | null;
 }
 
@@ -30,27 +30,27 @@ export interface RunState {
 
 export const IDLE: RunState = { status: 'idle', done: 0, total: 0, message: '', secondsLeft: null };
 
-/** What changed since the last message; lists hold only what is new. */
+/** What changed since the last message; lists hold only new entries. */
 export type InspectorUpdate = Partial<Omit<InspectorSnapshot, 'findings' | 'skipped'>> & {
   readonly findings?: readonly MatrixFinding[];
   readonly skipped?: readonly Skipped[];
 };
 
-/** Requests the inspector page makes of the extension host (JSON-RPC over postMessage). */
+/** The calls of the inspector page to the extension host (JSON-RPC over postMessage). */
 export interface InspectorCalls {
-  /** The page announces itself; the host answers with everything. */
+  /** The page announces itself; the host answers with its full state. */
   ready: { params: void; result: InspectorSnapshot };
   run: { params: void; result: void };
   cancel: { params: void; result: void };
   spectrum: { params: { name: string }; result: Spectrum };
-  /** The matrices that are on the screen: they are computed first. */
+  /** The matrices on screen, which are computed first. */
   visible: { params: { names: readonly string[] }; result: void };
-  /** The user selected this matrix: checkpoints open beside this one show theirs too. */
+  /** The user selected this matrix; checkpoints shown beside this one follow. */
   select: { params: { name: string }; result: void };
   setRank: { params: { name: string; rank: number }; result: void };
   /** Leaves the rank of this matrix to the plan again. */
   clearRank: { params: { name: string }; result: void };
-  /** Asks for a place and saves; false when the user backed out. */
+  /** Asks where to save, and saves; false if the user cancels. */
   save: { params: SaveRequest; result: boolean };
 }
 
@@ -62,7 +62,7 @@ export interface SaveRequest {
 }
 
 export interface PlanSnapshot {
-  /** Opened checkpoints a plan can be made for: path and display name. */
+  /** Open checkpoints, for which a plan can be made. */
   readonly checkpoints: readonly { readonly path: string; readonly name: string }[];
   readonly current: string | null;
   readonly request: PlanRequest;
@@ -70,11 +70,11 @@ export interface PlanSnapshot {
   readonly error: ErrorData | null;
   readonly busy: string | null;
   readonly canUndo: boolean;
-  /** False in an untrusted workspace: the plan can be looked at, nothing is written. */
+  /** False in an untrusted workspace, where the plan can be viewed and nothing is written. */
   readonly canWrite: boolean;
 }
 
-/** Requests the plan page makes of the extension host. */
+/** The calls of the plan page to the extension host. */
 export interface PlanCalls {
   ready: { params: void; result: PlanSnapshot };
   selectCheckpoint: { params: { path: string }; result: void };
@@ -85,9 +85,9 @@ export interface PlanCalls {
   reveal: { params: { name: string }; result: void };
 }
 
-/** What the page of a comparison of adapters shows, complete. */
+/** Everything that the page of an adapter comparison shows. */
 export interface ComparisonSnapshot {
-  /** The files and folders that are compared. */
+  /** The compared files and folders. */
   readonly paths: readonly string[];
   /** Null until the run is done. */
   readonly comparison: AdapterComparison | null;
@@ -95,15 +95,15 @@ export interface ComparisonSnapshot {
   readonly error: ErrorData | null;
 }
 
-/** Requests the comparison page makes of the extension host. */
+/** The calls of the comparison page to the extension host. */
 export interface ComparisonCalls {
   ready: { params: void; result: ComparisonSnapshot };
   run: { params: void; result: void };
   cancel: { params: void; result: void };
-  /** Opens the inspector of one adapter at one of its matrices. */
+  /** Opens the inspector of one adapter and shows one of its matrices. */
   reveal: { params: { path: string; name: string }; result: void };
   save: { params: SaveRequest; result: boolean };
 }
 
-/** The one notification the host sends a page: `update` with what changed. */
+/** The one notification that the host sends to a page, with what changed. */
 export const UPDATE = 'update';

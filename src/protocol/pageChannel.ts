@@ -7,19 +7,19 @@ import { connectionOver, type Port } from './port.ts';
 /** A table of page requests such as `InspectorCalls` or `PlanCalls`. */
 type PageCalls<Calls> = { [Name in keyof Calls]: { params: unknown; result: unknown } };
 
-/** What the extension host implements for a page. */
+/** The extension host's side of a page's calls. */
 export type PageHandlers<Calls extends PageCalls<Calls>> = {
   [Name in keyof Calls]: (params: Calls[Name]['params']) => Promise<Calls[Name]['result']>;
 };
 
-/** The host's hold on the page it serves. */
+/** The host's handle of a page. */
 export interface PageHost<Update> {
-  /** Tells the page what changed; dropped while no page listens: the next one asks for everything with `ready`. */
+  /** Tells the page what changed. Dropped while no page is loaded: the next one asks for the full state with `ready`. */
   update(update: Update): void;
   close(): void;
 }
 
-/** The page's hold on its host. */
+/** The page's handle of its host. */
 export interface PageLink<Calls extends PageCalls<Calls>, Update> {
   call<Name extends keyof Calls & string>(
     name: Name,
@@ -30,15 +30,15 @@ export interface PageLink<Calls extends PageCalls<Calls>, Update> {
 }
 
 /**
- * Every message carries the name its page gave itself when it was loaded. After a reload the old page's answers, whose numbers the
- * new page uses again, are told apart from the new one's.
+ * A message with the id of the page load it belongs to. A reloaded page reuses the request numbers of the old one; the id keeps late
+ * answers to the old page from reaching the new one.
  */
 interface Stamped {
   readonly page: string;
   readonly message: unknown;
 }
 
-/** Host side: answers a webview's requests. A page that was reloaded takes the place of the one before it. `log` hears of faults of ours. */
+/** Host side: answers a webview's calls. A reloaded page replaces the one before it. `log` receives defects of ours. */
 export function servePage<Calls extends PageCalls<Calls>, Update>(
   port: Port,
   handlers: PageHandlers<Calls>,
@@ -49,7 +49,7 @@ export function servePage<Calls extends PageCalls<Calls>, Update>(
     current?.connection.dispose();
     let receive: (message: unknown) => void = () => undefined;
     const connection = connectionOver({
-      // An answer that comes after its page is gone has no reader.
+      // An answer whose page is gone has no reader.
       postMessage: (message) => current?.page === page && port.postMessage({ page, message } satisfies Stamped),
       onMessage: (listener) => {
         receive = listener;
@@ -75,7 +75,7 @@ export function servePage<Calls extends PageCalls<Calls>, Update>(
   };
 }
 
-/** Page side: calls its host. `page` tells this load of the page from all others. */
+/** Page side: calls the host. `page` identifies this load of the page. */
 export function connectPage<Calls extends PageCalls<Calls>, Update>(
   port: Port,
   page: string = crypto.randomUUID(),

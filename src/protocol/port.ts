@@ -10,19 +10,19 @@ import {
 } from 'vscode-jsonrpc';
 import { Inbox, Outbox } from './mailbox.ts';
 
-/** One end of a boundary that carries structured-clone messages in order: a child process, a webview, a MessagePort. */
+/** One end of a boundary that carries structured-clone messages in order: a child process, a webview or a MessagePort. */
 export interface Port {
-  /** Throws, or gives a promise that rejects, when the other end is gone. */
+  /** Throws, or returns a promise that rejects, when the other end is gone. */
   postMessage(message: unknown): unknown;
   onMessage(listener: (message: unknown) => void): Disposable;
-  /** Called once when the other end is gone for good, with what is known of the reason. */
+  /** Calls `listener` once, when the other end is gone for good, with the reason if it is known. */
   onClose?(listener: (reason?: string) => void): Disposable;
 }
 
 /**
- * JSON-RPC over `port`; messages are handed on as they are, without text in between, and large ones in parts. Not listening yet.
- * What is sent must not change afterwards: a large message is on its way for a while.
- * Node and the browser share this: the library's own entry points for the two differ only in transports that are not used here.
+ * JSON-RPC over `port`, not listening yet. Messages are passed as objects, not as text, and large ones in parts; a message must not
+ * change after it was sent, because a large one leaves over several turns.
+ * Node and browsers share this: the library's entry points for the two differ only in transports that are not used here.
  */
 export function connectionOver(port: Port): MessageConnection {
   return createMessageConnection(new PortReader(port), new PortWriter(port));
@@ -59,14 +59,14 @@ class PortWriter extends AbstractMessageWriter {
   }
 }
 
-/** A scheduled callback that can be taken back. */
+/** A scheduled callback that can be cancelled. */
 function scheduled(schedule: (run: () => void) => void, callback: () => void): Disposable {
   let active = true;
   schedule(() => active && callback());
   return { dispose: () => (active = false) };
 }
 
-// The library asks its runtime for timers and a console alone as long as no byte stream is read; streams are not used here.
+// As long as no byte stream is read, and none is here, the library needs only timers and a console of its runtime.
 const runtime = {
   timer: {
     setImmediate: (callback: (...args: unknown[]) => void, ...args: unknown[]) =>

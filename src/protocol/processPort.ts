@@ -1,22 +1,22 @@
 import type { Port } from './port.ts';
 
-/** What `process` in a forked child and the `ChildProcess` in its parent have in common. */
+/** What `process` in a forked child and `ChildProcess` in its parent have in common. */
 export interface ProcessLike {
   send?(message: unknown, callback?: (error: Error | null) => void): boolean;
-  // biome-ignore lint/suspicious/noExplicitAny: the listeners' types are Node's, and this folder does not know Node.
+  // biome-ignore lint/suspicious/noExplicitAny: the listeners' types are Node's, and this folder does not import Node.
   on(event: string, listener: (...args: any[]) => void): unknown;
   // biome-ignore lint/suspicious/noExplicitAny: as above.
   off(event: string, listener: (...args: any[]) => void): unknown;
   readonly connected?: boolean;
 }
 
-/** How long the second of the two signs of a process's end (exit, disconnect) is waited for after the first. */
+/** How long to wait for the second sign of a process's end (exit, disconnect) after the first. */
 const FAREWELL_MS = 300;
 
-/** The IPC channel of a forked process, seen from either end; fork with `serialization: 'advanced'`. */
+/** The IPC channel of a process forked with `serialization: 'advanced'`, from either end. */
 export function processPort(process: ProcessLike): Port {
   return {
-    // A message that cannot be delivered is no error here: the end of the process, which is on its way, says why.
+    // An undeliverable message is not reported here: the end of the process, which follows, says why.
     postMessage: (message) =>
       new Promise<void>((resolve) => {
         if (!process.send || process.connected === false) resolve();
@@ -30,8 +30,8 @@ export function processPort(process: ProcessLike): Port {
   };
 }
 
-// The last answers may still be in the pipe when a child exits, and its exit code may not be known yet when the pipe closes: both
-// are awaited, for a moment.
+// When a child exits, its last answers may still be in the pipe; when the pipe closes, the exit code may not be known yet. Hence the
+// short wait for both.
 function watchEnd(process: ProcessLike, listener: (reason?: string) => void) {
   let reason: string | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -50,7 +50,7 @@ function watchEnd(process: ProcessLike, listener: (reason?: string) => void) {
     sign('exit');
   };
   const onDisconnect = () => sign('disconnect');
-  // A process that never came to life has no other event.
+  // The only event of a process that could not be started.
   const onError = (error: Error & { syscall?: string }) => {
     if (!error.syscall?.startsWith('spawn')) return;
     reason = error.message;

@@ -4,15 +4,15 @@ import type { Analysis, CheckpointSummary, MatrixFinding, Place, Skipped } from 
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 
 /**
- * The use cases of Rankscope, declared once: the service implements them, the engine process serves them, the extension host and
- * the command line call them. Nothing here carries weights.
+ * The use cases of Rankscope, declared once: the service implements them, the engine process serves them, and the extension host and
+ * the command line call them. None carries weights.
  */
 export interface Calls {
-  /** Reads the directory only; under a second at any size. */
+  /** Reads only the directory of tensors: under a second at any size. */
   open: Call<{ path: string }, CheckpointView>;
-  /** Analyzes every matrix (or those named); each finding is reported as it comes. */
+  /** Analyzes every matrix, or those named; each finding is reported when it is known. */
   analyze: Call<AnalyzeRequest, Analysis, AnalysisProgress>;
-  /** Puts these matrices first in the analysis of `path` that is under way. */
+  /** Moves these matrices to the front of the running analysis of `path`. */
   prioritize: Call<{ path: string; names: readonly string[] }, void>;
   /** All singular values of one matrix. */
   spectrum: Call<{ path: string; name: string }, Spectrum, StepProgress>;
@@ -29,7 +29,7 @@ interface Call<Params, Result, Progress = never> {
   progress: Progress;
 }
 
-/** How a call reports and is stopped. */
+/** How a call reports progress and is cancelled. */
 export interface CallContext<Progress> {
   readonly signal?: AbortSignal;
   readonly progress?: (value: Progress) => void;
@@ -45,15 +45,15 @@ export type Service = {
 
 export interface AnalyzeRequest extends DeviceRequest {
   readonly path: string;
-  /** Globs over tensor names; all matrices where left out. */
+  /** Globs over tensor names; all matrices by default. */
   readonly tensors?: readonly string[];
   /** `preview`: estimates with a band. `exact` (the default): all singular values. `both`: a preview sweep, then exact. */
   readonly mode?: 'preview' | 'exact' | 'both';
   /** Whether findings carry their singular values. */
   readonly values?: boolean;
-  /** Whether the result lists the findings, which were all reported; true where left out. */
+  /** Whether the result repeats the findings, which were all reported as progress; true by default. */
   readonly listed?: boolean;
-  /** Whether results may come from, and go to, the cache; true where left out. */
+  /** Whether the cache is used; true by default. */
   readonly cache?: boolean;
 }
 
@@ -67,7 +67,7 @@ export interface AnalysisProgress extends StepProgress {
   readonly engine?: DeviceInfo;
   readonly finding?: MatrixFinding;
   readonly skipped?: Skipped;
-  /** Estimated seconds left, once something is known of the rate. */
+  /** Estimated seconds left, once the rate is known. */
   readonly secondsLeft?: number;
 }
 
@@ -78,18 +78,18 @@ export interface TensorView {
   readonly bytes: number;
 }
 
-/** A matrix that an analysis will cover. */
+/** A matrix to be analyzed. */
 export interface MatrixView extends Place {
   readonly name: string;
   readonly shape: readonly [number, number];
   readonly dtype: string;
-  /** Of an adapter's update: the tensors whose product it is. It is then named after the adapted layer, and is no tensor itself. */
+  /** For an adapter's update, which is named after the adapted layer and is not a tensor itself: the tensors it is computed from. */
   readonly factors?: readonly string[];
 }
 
-/** What the header view shows, within a second of opening. */
+/** What the directory of a checkpoint tells. */
 export interface CheckpointView extends CheckpointSummary {
-  /** e.g. `LLaMA`; null where no table knows the names. */
+  /** For instance `LLaMA`; null for unknown naming schemes. */
   readonly family: string | null;
   readonly layers: number;
   readonly tensors: readonly TensorView[];
@@ -110,14 +110,14 @@ export interface ApplyRequest extends DeviceRequest {
   readonly path: string;
   readonly plan: Plan;
   readonly out: string;
-  /** Where the Python code goes; none is written where left out. */
+  /** The Python file to write; no code is written by default. */
   readonly code?: string;
-  /** Replace an existing `out`; without it an existing file is an error. */
+  /** Replaces existing files, which are an error otherwise. */
   readonly overwrite?: boolean;
 }
 
 export interface ApplyReport extends FactorizedReport {
   readonly code: string | null;
-  /** What a person should know of the file that was written, one sentence each. */
+  /** Notes about the written file for the user, one sentence each. */
   readonly remarks?: readonly string[];
 }

@@ -7,10 +7,10 @@ const ICONS: Readonly<Record<TreeNode['kind'], string>> = {
   layer: 'layers',
   module: 'symbol-array',
 };
-/** A run changes the tree with every matrix; people need it this often. */
+/** How often the tree is refreshed during a run, which changes it with every matrix. */
 const REFRESH_MS = 500;
 
-/** Open and recent checkpoints with their layers and ranks. */
+/** Recent checkpoints with their layers and ranks. */
 export class CheckpointTree implements vscode.TreeDataProvider<TreeNode> {
   private readonly changed = new vscode.EventEmitter<TreeNode | undefined>();
   readonly onDidChangeTreeData = this.changed.event;
@@ -30,7 +30,7 @@ export class CheckpointTree implements vscode.TreeDataProvider<TreeNode> {
   async getChildren(node?: TreeNode): Promise<TreeNode[]> {
     const { store } = this.workbench;
     if (!node) return store.recent().map((path) => checkpointNode(store.get(path)));
-    // A recent one that nobody opened in this window yet: its directory is read when it is unfolded.
+    // A recent checkpoint that was not opened in this window yet: expanding it reads its directory.
     return childNodes(await store.load(node.path), node);
   }
 

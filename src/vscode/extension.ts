@@ -13,7 +13,7 @@ import { registerPlanView } from './plan/planView.ts';
 import { engineRequest } from './settings.ts';
 import type { Workbench } from './workbench.ts';
 
-/** What `activate` gives back: the tests inside VS Code look at the parts through it. */
+/** Returned by `activate`, so that the tests inside VS Code can reach the parts. */
 export interface Rankscope extends Workbench {
   readonly tree: CheckpointTree;
 }
@@ -41,5 +41,5 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   return { ...workbench, tree };
 }
 
-/** Nothing is left to do: the engine process ends with the subscriptions. */
+/** Nothing to do: disposing the subscriptions ends the engine process. */
 export function deactivate(): void {}

@@ -3,7 +3,7 @@ import type { DeviceRequest } from '../base/deviceInfo.ts';
 
 const section = () => vscode.workspace.getConfiguration('rankscope');
 
-/** What every call that computes carries: the device asked for, and threads where their number is set. */
+/** The engine settings that go with every computing call. */
 export function engineRequest(): DeviceRequest {
   const threads = section().get<number>('threads', 0);
   return { engine: section().get<string>('engine', 'auto'), ...(threads > 0 ? { threads } : {}) };
@@ -12,6 +12,6 @@ export function engineRequest(): DeviceRequest {
 export const nodePath = (): string => section().get<string>('node.path', '').trim();
 export const cacheBytes = (): number => section().get<number>('cache.megabytes', 512) * 1e6;
 
-/** The parts of the editor that can be switched off. */
+/** Features that can be switched off. */
 export type CodeFeature = 'hover' | 'codeLens' | 'inlayHints';
 export const isEnabled = (feature: CodeFeature): boolean => section().get<boolean>(`${feature}.enabled`, true);

@@ -5,7 +5,7 @@ import type { Archive } from '../window/sessions/archive.ts';
 import type { SessionStore } from '../window/sessions/sessionStore.ts';
 import type { SideBySide } from '../window/sessions/sideBySide.ts';
 
-/** What the parts of the extension share in one window. */
+/** The shared parts of the extension in one window. */
 export interface Workbench {
   readonly context: vscode.ExtensionContext;
   readonly log: vscode.LogOutputChannel;

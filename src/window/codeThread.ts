@@ -13,22 +13,22 @@ import { Emitter } from './emitter.ts';
 import type { Session } from './sessions/session.ts';
 
 export interface CodeProgram {
-  /** The bundle that the thread runs: `dist/codeWorker.cjs`. */
+  /** The thread's bundle, `dist/codeWorker.cjs`. */
   readonly script: string;
   readonly grammar: GrammarFiles;
   readonly log: (line: string) => void;
 }
 
-/** Findings that are told at once. */
+/** Findings in one message to the thread. */
 const TOLD_AT_ONCE = 500;
 const SLICE_MS = 4;
 
 /**
- * The thread that understands code, as the extension host sees it. It is started by the first call, and told once of each text and
- * checkpoint; after it failed, the next call starts another, which knows nothing yet.
+ * The code thread as the extension host sees it. The first call starts it; it is told of each text and checkpoint once. If it fails, the
+ * next call starts a new one, which has to be told again.
  */
 export class CodeThread {
-  /** What the thread was told is gone. */
+  /** The thread has ended, and with it all it was told. */
   readonly ended = new Emitter<void>();
   private running: { readonly worker: Worker; readonly connection: MessageConnection } | undefined;
   /** Versions of the texts that the thread has. */
@@ -43,19 +43,13 @@ export class CodeThread {
   ): Promise<CodeCalls[Name]['result']> {
     this.running ??= this.start();
     const gone = (cause: unknown) =>
-      new RankscopeError(
-        'engine',
-        'ranks in code',
-        'the thread that reads code has ended',
-        'See the log of Rankscope',
-        {
-          cause,
-        },
-      );
+      new RankscopeError('engine', 'ranks in code', 'the code thread has ended', 'See the Rankscope log', {
+        cause,
+      });
     return request(this.running.connection, name, params, undefined, gone);
   }
 
-  /** Tells the thread of a text, where it has another version of it or none. */
+  /** Tells the thread of a text, unless it has this version. */
   know(source: SourceText): void {
     if (this.texts.get(source.key) === source.version) return;
     this.tell('text', source);
@@ -70,7 +64,7 @@ export class CodeThread {
     if (this.texts.delete(key)) this.tell('close', { key });
   }
 
-  /** Tells the thread of a checkpoint, and from then on of all that is found in it. */
+  /** Tells the thread of a checkpoint, and from then on of every finding in it. */
   follow(session: Session): Promise<void> {
     const known = this.sessions.get(session);
     if (known) return known.told;
@@ -88,7 +82,7 @@ export class CodeThread {
     return told;
   }
 
-  /** Forgets the checkpoints that are no longer among `sessions`. */
+  /** Forgets the checkpoints that are not among `sessions`. */
   followOnly(sessions: readonly Session[]): void {
     for (const [session, { off }] of this.sessions) {
       if (sessions.includes(session)) continue;
@@ -104,25 +98,25 @@ export class CodeThread {
     void worker?.terminate();
   }
 
-  // The live list is gone through: what changes meanwhile is told as it is then, never as it was.
+  // Iterates over the live findings, so that what changes meanwhile is told in its new state.
   private async tellAll({ path, view, findings }: Session): Promise<void> {
     if (!view) return;
     const { format, tensors, matrices, metadata } = view;
     this.tell('checkpoint', { path, view: { format, tensors, matrices, metadata } });
     const turn = takeTurns(SLICE_MS);
-    let some: FindingInCode[] = [];
+    let batch: FindingInCode[] = [];
     for (const finding of findings) {
-      some.push(inCode(finding));
-      if (some.length < TOLD_AT_ONCE) continue;
-      this.tell('findings', { path, findings: some });
-      some = [];
+      batch.push(inCode(finding));
+      if (batch.length < TOLD_AT_ONCE) continue;
+      this.tell('findings', { path, findings: batch });
+      batch = [];
       await turn();
     }
-    this.tell('findings', { path, findings: some });
+    this.tell('findings', { path, findings: batch });
   }
 
   private tell<Name extends keyof CodeCalls>(name: Name, params: CodeCalls[Name]['params']): void {
-    // A thread that ended is told of everything anew when it is asked again.
+    // A failed thread's successor is told of everything again.
     this.call(name, params).catch(() => undefined);
   }
 
@@ -134,7 +128,7 @@ export class CodeThread {
     connection.listen();
     const end = (reason: string) => {
       if (this.running?.worker !== worker) return;
-      log(`The thread that reads code has ended: ${reason}`);
+      log(`The code thread has ended: ${reason}`);
       this.forget();
     };
     worker.on('error', (error) => end(error.stack ?? error.message));

@@ -4,10 +4,10 @@ import type { Service } from '../protocol/service.ts';
 import { Emitter } from './emitter.ts';
 import { OneRun } from './sessions/oneRun.ts';
 
-/** Between two reports of progress: a small layer takes a millisecond. */
+/** Shortest time between two progress reports: a small layer takes a millisecond. */
 const REPORT_MS = 100;
 
-/** One comparison of adapters, independent of the page that shows it. */
+/** The state of an adapter comparison, independent of the page that shows it. */
 export class Comparison {
   readonly updates = new Emitter<Partial<ComparisonSnapshot>>();
   private state: ComparisonSnapshot;
@@ -24,7 +24,7 @@ export class Comparison {
     return this.state;
   }
 
-  /** Compares, or goes on with what is under way. Never throws: the page shows what went wrong. */
+  /** Starts the comparison, or returns the current run. Never rejects: the page shows what went wrong. */
   start(): Promise<void> {
     return this.running.start((signal) => this.compare(signal));
   }

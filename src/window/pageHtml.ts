@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 
 export interface PageParts {
   readonly title: string;
-  /** The webview's own source, `webview.cspSource`. */
+  /** `webview.cspSource`. */
   readonly source: string;
   readonly script: string;
   readonly style: string;
 }
 
-/** The frame of a page: nothing may be loaded from elsewhere, and no script or style runs without this load's nonce. */
+/** The HTML frame of a page. It loads nothing from elsewhere, and no script or style runs without the nonce of this load. */
 export function pageHtml({ title, source, script, style }: PageParts): string {
   const nonce = randomBytes(16).toString('base64');
   const policy = [

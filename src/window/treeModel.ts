@@ -5,33 +5,33 @@ import type { MatrixFinding } from '../model/findings.ts';
 import type { RunState } from '../protocol/page.ts';
 import type { CheckpointView, MatrixView } from '../protocol/service.ts';
 
-/** What the tree needs to know of a session. */
+/** What the tree needs of a session. */
 export interface TreeSource {
   readonly path: string;
   readonly view: CheckpointView | null;
   readonly run: RunState;
   readonly ranks: Readonly<Record<string, number>>;
-  /** Matrices that have a finding. */
+  /** Number of matrices with a finding. */
   readonly found: number;
   finding(name: string): MatrixFinding | undefined;
 }
 
-/** One line of the tree, as plain data. */
+/** One line of the tree. */
 export interface TreeNode {
   readonly kind: 'checkpoint' | 'layer' | 'module';
-  /** Stable over refreshes, so that what is expanded stays expanded. */
+  /** Stable across refreshes, so that expanded lines stay expanded. */
   readonly id: string;
   readonly path: string;
-  /** The layer, on a layer's line. */
+  /** Of a layer's line. */
   readonly layer?: number | null;
-  /** The tensor, on a module's line. */
+  /** The tensor, of a module's line. */
   readonly name?: string;
   readonly label: string;
   readonly description: string;
   readonly tooltip: string;
 }
 
-/** A checkpoint's own line. */
+/** The line of a checkpoint. */
 export function checkpointNode(source: TreeSource): TreeNode {
   const { path, view } = source;
   return {
@@ -44,10 +44,10 @@ export function checkpointNode(source: TreeSource): TreeNode {
   };
 }
 
-/** The extension host is not held up longer than this at a time by a tree of thousands of layers. */
+/** How long a tree of thousands of layers may hold the extension host at a time. */
 const SLICE_MS = 4;
 
-/** What is under a line of the tree: the layers of a checkpoint, the modules of a layer. Nothing where the directory was not read. */
+/** The lines below a line: the layers of a checkpoint or the modules of a layer. Empty if the directory could not be read. */
 export async function childNodes(source: TreeSource, node: TreeNode): Promise<TreeNode[]> {
   if (!source.view || node.kind === 'module') return [];
   const layers = layersOf(source.view);
@@ -70,7 +70,7 @@ function describe({ view, run, found }: TreeSource): string {
 
 const layersByView = new WeakMap<CheckpointView, ReadonlyMap<number | null, readonly MatrixView[]>>();
 
-/** The matrices of a checkpoint by layer, in the order of the layers; what is outside of them comes first. */
+/** The matrices of a checkpoint by layer, in layer order; those outside the layers come first. */
 function layersOf(view: CheckpointView): ReadonlyMap<number | null, readonly MatrixView[]> {
   let layers = layersByView.get(view);
   if (!layers) {
@@ -98,7 +98,7 @@ function layerNode(source: TreeSource, layer: number | null, members: readonly M
   };
 }
 
-/** The share of its ranks that a layer uses, which can be compared between layers of any shape. */
+/** Effective rank as a share of the full rank, averaged over the layer: comparable between layers of any shape. */
 function layerDescription(source: TreeSource, members: readonly MatrixView[]): string {
   const shares = members
     .map(({ name }) => source.finding(name))
@@ -106,7 +106,7 @@ function layerDescription(source: TreeSource, members: readonly MatrixView[]): s
     .map(({ effectiveRank, shape }) => effectiveRank / Math.min(...shape));
   if (shares.length === 0) return '';
   const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length;
-  return `${Math.round(100 * mean)} % effective`;
+  return `effective rank ${Math.round(100 * mean)} %`;
 }
 
 function moduleNode(source: TreeSource, { name, module, shape, dtype }: MatrixView): TreeNode {
@@ -122,7 +122,7 @@ function moduleNode(source: TreeSource, { name, module, shape, dtype }: MatrixVi
     label: module,
     description: picked === undefined ? rank : `${rank}, set to ${picked}`,
     tooltip: finding
-      ? `${name}\n${size} ${dtype}\neffective rank ${rank}\n95 % of the energy: rank ${finding.energyRanks['0.95']}\nbreak-even: rank ${finding.breakEvenRank}`
+      ? `${name}\n${size} ${dtype}\neffective rank ${rank}\nrank for 95 % of the energy: ${finding.energyRanks['0.95']}\nbreak-even rank: ${finding.breakEvenRank}`
       : `${name}\n${size} ${dtype}\nnot analyzed yet`,
   };
 }

@@ -64,7 +64,7 @@ describe('a workspace that is not trusted, in the installed extension', function
     await inspector.getByRole('button', { name: 'Save the numbers as CSV' }).click();
     await eventually(async () => {
       const shown = `${await vscode.page.locator('body').innerText()} ${await inspector.locator('body').innerText()}`;
-      assert.match(shown, /not trusted, and Rankscope writes nothing into it/);
+      assert.match(shown, /not trusted, so Rankscope does not write files/);
     });
   });
 

@@ -3,16 +3,16 @@ import type { Session } from '../../window/sessions/session.ts';
 import type { Workbench } from '../workbench.ts';
 import { workspaceFiles } from './workspaceFiles.ts';
 
-/** Whole checkpoints: a shard alone is not one, its index is. */
+/** Files that are whole checkpoints: the index of a sharded one, never a single shard. */
 const ENDINGS = ['.safetensors', '.gguf', '.safetensors.index.json'];
 const SHARD = /-\d{5}-of-\d{5}\.\w+$/;
 const LIMIT = 10;
-/** A hover that comes later than this is not waited for any more. */
+/** How long a hover may wait for directories to be read. */
 const PATIENCE_MS = 3000;
 
 /**
- * The checkpoints that code can be about: those that were opened, and, so that a hover can offer their analysis, those that lie in
- * the workspace. Of the latter the directory is read, once, when code is first asked about.
+ * The checkpoints that code can belong to: those opened recently and, so that a hover can offer to analyze them, those in the workspace.
+ * Their directories are read once, on the first question about code.
  */
 export class CheckpointsNearby {
   private reading: Promise<unknown> | undefined;
@@ -35,6 +35,6 @@ export class CheckpointsNearby {
     const files = found.filter((path) => !SHARD.test(path));
     const paths = [...new Set([...store.recent(), ...files])].slice(0, LIMIT);
     const sessions = await Promise.all(paths.map((path) => store.load(path)));
-    log.debug(`Code is compared with ${sessions.filter(({ view }) => view).length} of ${paths.length} checkpoints`);
+    log.debug(`Code is matched with ${sessions.filter(({ view }) => view).length} of ${paths.length} checkpoints`);
   }
 }

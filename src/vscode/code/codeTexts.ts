@@ -6,7 +6,7 @@ import type { Workbench } from '../workbench.ts';
 import type { CheckpointsNearby } from './checkpointsNearby.ts';
 import { SourceFiles } from './sourceFiles.ts';
 
-/** Open documents as the thread that understands code knows them. */
+/** Open documents, as the code thread knows them. */
 export class CodeTexts {
   readonly thread: CodeThread;
   private readonly files: SourceFiles;
@@ -32,7 +32,7 @@ export class CodeTexts {
     );
   }
 
-  /** All that a question about `document` has to name; undefined where there is no checkpoint to compare it with. */
+  /** The texts and checkpoints that a question about `document` refers to; undefined without a checkpoint. */
   async question(document: vscode.TextDocument): Promise<Question | undefined> {
     const sessions = await this.nearby.sessions();
     if (sessions.length === 0) return undefined;
@@ -52,7 +52,7 @@ export class CodeTexts {
   }
 }
 
-/** A change as the parser wants it; changes come ordered so that each can be applied after the one before. */
+/** A change in the terms of the parser. VS Code orders changes so that each can be applied after the one before. */
 function textEdit({ range, rangeOffset, rangeLength, text }: vscode.TextDocumentContentChangeEvent): TextEdit {
   const lines = text.split(/\r\n|\r|\n/);
   const last = lines.at(-1)?.length ?? 0;

@@ -6,10 +6,10 @@ import type { Workbench } from '../workbench.ts';
 import { CheckpointsNearby } from './checkpointsNearby.ts';
 import { CodeTexts } from './codeTexts.ts';
 
-/** What is drawn into code follows a run this often. */
+/** How often lenses and hints are refreshed during a run. */
 const REFRESH_MS = 1000;
 
-/** Ranks in code: hovers, lenses above classes, hints behind layers. */
+/** Shows ranks in code: in hovers, in lenses above classes, and in hints after layers. */
 export function registerCode(workbench: Workbench): void {
   const texts = new CodeTexts(workbench, new CheckpointsNearby(workbench));
   const changed = new vscode.EventEmitter<void>();
@@ -34,7 +34,7 @@ export function registerCode(workbench: Workbench): void {
   );
 }
 
-/** Shows the ranks of the layer under the pointer; nothing where it is not certain which one that is. */
+/** Shows the ranks of the layer under the pointer, unless it is uncertain which layer that is. */
 export class RankHover implements vscode.HoverProvider {
   constructor(private readonly texts: CodeTexts) {}
 
@@ -56,7 +56,7 @@ export class RankHover implements vscode.HoverProvider {
 
 export const rangeOf = ({ line, start, end }: Span): vscode.Range => new vscode.Range(line, start, line, end);
 
-/** One line above each class that lies in an analyzed checkpoint. */
+/** A line above each class that is found in an analyzed checkpoint. */
 export class RankLens implements vscode.CodeLensProvider {
   constructor(
     private readonly texts: CodeTexts,
@@ -74,7 +74,7 @@ export class RankLens implements vscode.CodeLensProvider {
   }
 }
 
-/** The median effective rank behind the name of each layer that lies in an analyzed checkpoint. */
+/** The median effective rank after the name of each layer that is found in an analyzed checkpoint. */
 export class RankHints implements vscode.InlayHintsProvider {
   constructor(
     private readonly texts: CodeTexts,

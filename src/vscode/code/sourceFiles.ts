@@ -8,19 +8,19 @@ import type { CodeThread } from '../../window/codeThread.ts';
 import type { Workbench } from '../workbench.ts';
 import { workspaceFiles } from './workspaceFiles.ts';
 
-/** Larger files are data, not models. */
+/** Larger files, in bytes, hold data and not a model. */
 const SIZE_LIMIT = 400_000;
-/** A model that is spread over more files than these is not followed to its end. */
+/** Imported files that are followed at most. */
 const IMPORT_LIMIT = 40;
-/** Files of the workspace that are asked whether they make the model. */
+/** Other Python files of the workspace that are matched with checkpoints at most. */
 const OTHERS_LIMIT = 40;
 
-/** Python files as texts: as they are in an editor where one has them open, else as on disk. The thread is told of each before it is named. */
+/** The text of Python files, from an editor if they are open there, else from disk. The thread is told of each text before a question names it. */
 export class SourceFiles {
   private readonly onDisk = new Map<string, SourceText>();
   private paths: Promise<string[]> | undefined;
   private others: Promise<TextReference[]> | undefined;
-  /** Files that changed since the others were read. */
+  /** Files that changed since `others` was read. */
   private readonly changed = new Set<string>();
 
   constructor(
@@ -35,11 +35,11 @@ export class SourceFiles {
     watcher.onDidCreate(forget);
     watcher.onDidDelete(forget);
     watcher.onDidChange((uri) => this.changed.add(uri.toString()));
-    // Another thread knows none of them.
+    // A new thread knows none of the texts.
     thread.ended.on(forget);
     workbench.context.subscriptions.push(
       watcher,
-      // From now on it is as on disk.
+      // From now on the text on disk counts.
       vscode.workspace.onDidCloseTextDocument(({ uri }) => this.changed.add(uri.toString())),
       vscode.workspace.onDidChangeTextDocument(({ document: { languageId, uri } }) => {
         if (languageId === 'python') this.changed.add(uri.toString());
@@ -47,7 +47,7 @@ export class SourceFiles {
     );
   }
 
-  /** A document with its notebook's cells and with the files of the workspace that it imports. */
+  /** A document, with the cells of its notebook and the workspace files that it imports. */
   async reference(document: vscode.TextDocument): Promise<TextReference> {
     const source = sourceText(document);
     const language = document.languageId;
@@ -58,10 +58,10 @@ export class SourceFiles {
     return { language, key: source.key, cells: [source.key], imported: [], resolved: [] };
   }
 
-  /** The other Python files of the workspace that define modules. They are read and parsed when first asked for. */
+  /** The other Python files of the workspace that define modules, read on the first call. */
   async otherPrograms(than: vscode.TextDocument): Promise<TextReference[]> {
     const own = than.uri.toString();
-    // What is typed into this document does not change the others.
+    // Typing in this document does not change the others.
     if ([...this.changed].some((key) => key !== own)) {
       this.others = undefined;
       this.changed.clear();
@@ -93,7 +93,7 @@ export class SourceFiles {
         const { key } = file.source;
         if (imported.has(file.path) || imported.size >= IMPORT_LIMIT || key === source.key) continue;
         this.thread.know(file.source);
-        // Taken in before its own imports are followed: files that import each other end here.
+        // Added before its own imports are followed, so that circular imports end here.
         imported.set(file.path, { path: file.path, key, resolved: [] });
         imported.set(file.path, { path: file.path, key, resolved: await follow([key], dirname(file.path)) });
       }
@@ -108,7 +108,7 @@ export class SourceFiles {
   private async locate(module: string, folder: string): Promise<{ path: string; source: SourceText } | undefined> {
     const roots = (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri.fsPath);
     for (const candidate of importCandidates(module, folder, roots)) {
-      // What is not in the workspace is a library.
+      // Files outside the workspace are libraries.
       if (!roots.some((root) => candidate.startsWith(root + sep))) continue;
       const source = await this.read(candidate);
       if (source) return { path: candidate, source };
@@ -124,7 +124,7 @@ export class SourceFiles {
       const { size, mtimeMs } = await stat(file);
       if (size > SIZE_LIMIT) return undefined;
       const known = this.onDisk.get(key);
-      // The time stands for the version; an editor's versions are small whole numbers and never the same.
+      // The modification time serves as the version. It never equals an editor's version, which is a small whole number.
       if (known?.version === mtimeMs) return known;
       const source = { key, version: mtimeMs, text: await readFile(file, 'utf8') };
       this.onDisk.set(key, source);
@@ -139,11 +139,11 @@ function sourceText(document: vscode.TextDocument): SourceText {
   return { key: document.uri.toString(), version: document.version, text: document.getText() };
 }
 
-/** All Python cells of the notebook that a document is a cell of: they are one program. */
+/** The Python cells of a document's notebook, which form one program; undefined outside of notebooks. */
 function cellsOf(document: vscode.TextDocument): SourceText[] | undefined {
   if (document.uri.scheme !== 'vscode-notebook-cell') return undefined;
-  const notebook = vscode.workspace.notebookDocuments.find((one) =>
-    one.getCells().some((cell) => cell.document === document),
+  const notebook = vscode.workspace.notebookDocuments.find((candidate) =>
+    candidate.getCells().some((cell) => cell.document === document),
   );
   return notebook
     ?.getCells()

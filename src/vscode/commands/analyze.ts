@@ -4,15 +4,15 @@ import { CHECKPOINT_ENDINGS, checkpointPath, WEIGHT_ENDINGS } from '../inspector
 import { INSPECTOR, INSPECTOR_OPTION } from '../inspector/inspectorEditor.ts';
 import type { Workbench } from '../workbench.ts';
 
-/** What a menu, the tree or a link names as the checkpoint. */
+/** The checkpoint, as a menu, the tree or a link passes it. */
 export type CheckpointArgument = vscode.Uri | { readonly path: string } | string | undefined;
 
-/** More columns than these are too narrow for a heatmap. */
+/** With more columns than these, a heatmap becomes too narrow. */
 const COLUMNS = 3;
 
 /**
- * "Analyze Weight Ranks": opens the inspector on the file or folder, which starts the analysis; asks where none is given. Several are
- * opened side by side, and the matrix that is chosen in one is shown in all.
+ * "Analyze Weight Ranks": opens the inspector on a file or folder, which starts the analysis. Asks for a file if none is given. Several
+ * are opened side by side, and a matrix selected in one is shown in all.
  */
 export async function analyze(
   { store, sideBySide }: Workbench,
@@ -24,13 +24,13 @@ export async function analyze(
   if (chosen.length > 1) sideBySide.put([...new Set(chosen.map((uri) => store.get(checkpointPath(uri))))]);
   for (const [index, uri] of chosen.entries()) {
     await openInspector(uri, chosen.length > 1 ? Math.min(index + 1, COLUMNS) : undefined);
-    // An editor that was open already goes on from where its run was cancelled or failed.
+    // In an editor that is already open, a cancelled or failed run continues.
     const session = store.get(checkpointPath(uri));
     if (session.run.status !== 'done') void session.start();
   }
 }
 
-/** Opens the inspector on a checkpoint; a folder is opened as one. */
+/** Opens the inspector on a checkpoint file or folder. */
 export async function openInspector(uri: vscode.Uri, viewColumn?: vscode.ViewColumn): Promise<void> {
   checkpointPath(uri);
   const usual = WEIGHT_ENDINGS.includes(extname(uri.path).slice(1).toLowerCase());

@@ -10,7 +10,7 @@ import { registerCommands } from './register.ts';
 import { reveal } from './reveal.ts';
 import { askSession, type RankTarget, setRank } from './setRank.ts';
 
-/** Every command of package.json; links in hovers and the menus of the tree pass what they point at. */
+/** Registers every command of package.json; links in hovers and menus of the tree pass their targets. */
 export function registerAllCommands(workbench: Workbench): void {
   const { desk, engine, log, store, context } = workbench;
   registerCommands(workbench, {
@@ -45,5 +45,5 @@ export function registerAllCommands(workbench: Workbench): void {
 async function clearCache({ engine, archive }: Workbench): Promise<void> {
   const { bytes } = await engine.service.clearCache({});
   await archive.clear();
-  void vscode.window.showInformationMessage(`Rankscope's cache is empty; ${formatBytes(bytes)} were freed.`);
+  void vscode.window.showInformationMessage(`Rankscope cleared its cache and freed ${formatBytes(bytes)}.`);
 }

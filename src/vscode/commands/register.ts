@@ -5,7 +5,7 @@ import type { Workbench } from '../workbench.ts';
 // biome-ignore lint/suspicious/noExplicitAny: a command's arguments come from menus, links and other extensions.
 type Action = (...args: any[]) => unknown;
 
-/** Registers commands whose errors are shown to the person, with the way to the log. */
+/** Registers commands; their errors are shown to the user, with a button that opens the log. */
 export function registerCommands(workbench: Workbench, actions: Readonly<Record<string, Action>>): void {
   for (const [name, action] of Object.entries(actions)) {
     const run = async (...args: unknown[]) => {
@@ -21,7 +21,7 @@ export function registerCommands(workbench: Workbench, actions: Readonly<Record<
   }
 }
 
-/** Tells the person what went wrong; what was pending in a dead engine was told already, once for all calls. */
+/** Shows an error. The death of the engine process is not shown again: it was reported once for all pending calls. */
 export async function showError(log: vscode.LogOutputChannel, error: unknown): Promise<void> {
   const text = error instanceof Error ? error.message : String(error);
   log.error(error instanceof Error ? error : text);

@@ -4,7 +4,7 @@ import { breakEvenRank } from '../../model/plan/rankCost.ts';
 import type { Session } from '../../window/sessions/session.ts';
 import type { Workbench } from '../workbench.ts';
 
-/** Which matrices get a rank; what is left out is asked for. */
+/** Which matrices get which rank; the command asks for what is left out. */
 export interface RankTarget {
   readonly path?: string;
   readonly names?: readonly string[];
@@ -12,7 +12,7 @@ export interface RankTarget {
   readonly rank?: number | null;
 }
 
-/** Sets the rank of one matrix, or of the same module in all layers, as an override of the rank plan. */
+/** Overrides the rank plan for one matrix, or for the same module in all layers. */
 export async function setRank(workbench: Workbench, target: RankTarget = {}): Promise<void> {
   const session = target.path === undefined ? await askSession(workbench) : workbench.store.get(target.path);
   if (!session) return;
@@ -28,7 +28,7 @@ export async function askSession({ store }: Workbench): Promise<Session | undefi
   if (known.length < 2) return known[0];
   const picked = await vscode.window.showQuickPick(
     known.map((session) => ({ label: baseName(session.path), description: session.path, session })),
-    { placeHolder: 'Checkpoint' },
+    { placeHolder: 'Choose a checkpoint' },
   );
   return picked?.session;
 }
@@ -37,7 +37,7 @@ async function askNames(session: Session): Promise<readonly string[] | undefined
   const matrices = session.view?.matrices ?? [];
   const picked = await vscode.window.showQuickPick(
     matrices.map(({ name, shape }) => ({ label: name, description: shape.join(' x ') })),
-    { placeHolder: 'Matrices whose rank is set', canPickMany: true, matchOnDescription: true },
+    { placeHolder: 'Choose the matrices whose rank to set', canPickMany: true, matchOnDescription: true },
   );
   return picked?.map(({ label }) => label);
 }
@@ -50,12 +50,12 @@ async function askRank(session: Session, names: readonly string[]): Promise<numb
   const breakEven = Math.min(...sizes.map(([rows, cols]) => breakEvenRank(rows, cols)));
   const text = await vscode.window.showInputBox({
     title: names.length === 1 ? names[0]! : `${names.length} matrices`,
-    prompt: `Rank from 1 to ${largest}; up to ${breakEven} it saves parameters. Leave empty to let the plan choose.`,
+    prompt: `Rank, 1 to ${largest}. It saves parameters up to the break-even rank ${breakEven}. Leave empty to let the plan choose.`,
     value: String(session.ranks[names[0]!] ?? ''),
     validateInput: (value) =>
       value.trim() === '' || (/^\d+$/.test(value.trim()) && Number(value) >= 1 && Number(value) <= largest)
         ? null
-        : `A whole number from 1 to ${largest}`,
+        : `Enter a whole number from 1 to ${largest}`,
   });
   if (text === undefined) return undefined;
   return text.trim() === '' ? 'clear' : Number(text);

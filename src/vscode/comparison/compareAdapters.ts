@@ -4,7 +4,7 @@ import { checkpointPath } from '../inspector/checkpointFile.ts';
 import type { Workbench } from '../workbench.ts';
 import { openComparison } from './comparisonPanel.ts';
 
-/** "Compare Adapters": what is selected in the Explorer; asks for more where that is one or none. */
+/** "Compare Adapters": compares the selection of the Explorer, and asks for more files if fewer than two are selected. */
 export async function compareAdapters(
   workbench: Workbench,
   target: CheckpointArgument,
@@ -16,10 +16,10 @@ export async function compareAdapters(
   openComparison(workbench, [...new Set(chosen.map(checkpointPath))]);
 }
 
-/** A file that holds several adapters needs no other: then nothing more is chosen. */
+/** A file with several adapters can be compared by itself, so choosing no more files is fine. */
 async function ask(first: vscode.Uri | undefined): Promise<readonly vscode.Uri[]> {
   const picked = await vscode.window.showOpenDialog({
-    title: first ? 'Adapters to Compare It With' : 'Adapters to Compare',
+    title: first ? 'Choose Adapters to Compare With' : 'Choose Adapters to Compare',
     openLabel: 'Compare',
     canSelectMany: true,
     canSelectFiles: true,

@@ -9,13 +9,13 @@ import type { Workbench } from '../workbench.ts';
 
 const VIEW_TYPE = 'rankscope.comparison';
 
-/** Opens the page of a comparison, and begins. */
+/** Opens a comparison page and starts the comparison. */
 export function openComparison(workbench: Workbench, paths: readonly string[]): void {
   const panel = vscode.window.createWebviewPanel(VIEW_TYPE, 'Adapters', vscode.ViewColumn.Active);
   showComparison(workbench, panel, paths);
 }
 
-/** A window that is restored brings its comparisons back: the page kept which adapters it showed. */
+/** Restores the comparison pages of a restored window: each page kept the paths of its adapters. */
 export function registerComparison(workbench: Workbench): void {
   workbench.context.subscriptions.push(
     vscode.window.registerWebviewPanelSerializer(VIEW_TYPE, {

@@ -6,7 +6,7 @@ import { findNode, runtimes } from '../../window/engine/runtimes.ts';
 import { cacheBytes, nodePath } from '../settings.ts';
 import { tensorFlowFolder } from './installTensorFlow.ts';
 
-/** The engine client of this window: its process, its item in the status bar, its message when the process dies. */
+/** The engine client of this window, with its status bar item and the message for when the process dies. */
 export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): EngineClient {
   const client = new EngineClient(async () =>
     startEngine(
@@ -24,7 +24,7 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
         arguments: vscode.workspace.isTrusted
           ? ['--cache', context.globalStorageUri.fsPath, '--cache-bytes', String(cacheBytes())]
           : ['--no-cache'],
-        // A folder that the person named counts before our own.
+        // A folder that the user named takes precedence over our own.
         env: process.env.RANKSCOPE_TENSORFLOW ? {} : { RANKSCOPE_TENSORFLOW: tensorFlowFolder(context) },
         log: (line) => log.info(line),
       },
@@ -34,7 +34,7 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
   context.subscriptions.push(
     { dispose: () => client.stop() },
     busyItem(client),
-    // The process that was started without trust keeps no cache; the next call after the run starts one that does.
+    // A process started without trust has no cache; it is replaced by one that has.
     vscode.workspace.onDidGrantWorkspaceTrust(() => client.renew()),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (OF_A_PROCESS.some((name) => event.affectsConfiguration(name))) renewVisibly(client, log);
@@ -43,14 +43,14 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
   return client;
 }
 
-/** Settings that a process is started with; all others go with each call. */
+/** Settings that are fixed when the process starts; all others go with each call. */
 const OF_A_PROCESS = ['rankscope.cache.megabytes', 'rankscope.node.path'];
 
 function renewVisibly(client: EngineClient, log: vscode.LogOutputChannel): void {
   if (client.pid === undefined) return;
   const text = client.isIdle
-    ? 'Rankscope: the engine starts anew with the new settings'
-    : 'Rankscope: the engine starts anew with the new settings when its run is over';
+    ? 'Rankscope: restarting the engine with the new settings'
+    : 'Rankscope: the engine restarts with the new settings when its current run is done';
   log.info(text);
   vscode.window.setStatusBarMessage(text, 8000);
   client.renew();
@@ -59,7 +59,7 @@ function renewVisibly(client: EngineClient, log: vscode.LogOutputChannel): void 
 async function tellOfDeath(log: vscode.LogOutputChannel, reason: string, pending: number): Promise<void> {
   log.error(`Engine process ended: ${reason}; ${pending} calls were pending`);
   if (pending === 0) return;
-  const text = `Rankscope's engine process ended (${reason}), and what it was doing with it. Run it again: a new one is started.`;
+  const text = `The Rankscope engine process ended (${reason}), and its work was lost. Run the command again to start a new process.`;
   if ((await vscode.window.showErrorMessage(text, 'Show Log')) !== undefined) log.show();
 }
 
@@ -67,13 +67,13 @@ function busyItem(client: EngineClient): vscode.Disposable {
   const item = vscode.window.createStatusBarItem('rankscope.busy', vscode.StatusBarAlignment.Left);
   item.name = 'Rankscope';
   item.text = '$(sync~spin) Rankscope';
-  item.tooltip = 'Rankscope is working. Click for its log.';
+  item.tooltip = 'Rankscope is working. Click to open its log.';
   item.command = 'rankscope.showLog';
   let timer: NodeJS.Timeout | undefined;
   const off = client.busy.on((pending) => {
     clearTimeout(timer);
     if (pending === 0) item.hide();
-    // What is over at once is not worth a flicker.
+    // Short calls must not make the item flicker.
     else timer = setTimeout(() => item.show(), 300);
   });
   return vscode.Disposable.from(item, { dispose: off }, { dispose: () => clearTimeout(timer) });

@@ -6,24 +6,24 @@ import type { Workbench } from '../workbench.ts';
 
 const PACKAGE = '@tensorflow/tfjs-node-gpu@4.22.0';
 
-/** Where the TensorFlow engine lies; the engine process looks there. */
+/** Where the TensorFlow engine is installed, and where the engine process looks for it. */
 export function tensorFlowFolder(context: vscode.ExtensionContext): string {
   return vscode.Uri.joinPath(context.globalStorageUri, 'tensorflow').fsPath;
 }
 
-/** Downloads the TensorFlow (CUDA) engine after the person agreed, with progress and a way to cancel. */
+/** Downloads the TensorFlow (CUDA) engine once the user agrees, with progress and cancellation. */
 export async function installTensorFlow({ context, engine, log }: Workbench): Promise<void> {
   requireTrust();
   if (!['linux', 'win32'].includes(process.platform) || process.arch !== 'x64') {
-    const found = `there is no build of it for ${process.platform} on ${process.arch}`;
+    const found = `not available for ${process.platform} on ${process.arch}`;
     throw new RankscopeError(
       'unsupported',
       'the TensorFlow (CUDA) engine',
       found,
-      'The webgpu engine runs on every vendor’s GPU',
+      'Use the webgpu engine, which runs on GPUs of every vendor',
     );
   }
-  const detail = `npm downloads ${PACKAGE} and TensorFlow’s library (some 500 MB) into Rankscope’s own storage. It needs an NVIDIA GPU with CUDA 11.2 and cuDNN 8.1.`;
+  const detail = `npm downloads ${PACKAGE} and the TensorFlow library (about 500 MB) into the extension’s storage. It needs an NVIDIA GPU with CUDA 11.2 and cuDNN 8.1.`;
   if (
     (await vscode.window.showInformationMessage(
       'Install the TensorFlow (CUDA) engine?',

@@ -7,7 +7,7 @@ import { saveFromPage } from '../pages/save.ts';
 import type { Workbench } from '../workbench.ts';
 import { checkpointPath } from './checkpointFile.ts';
 
-/** The editor that opens by itself for formats that hold nothing but weights, and the one that is an option for the others. */
+/** The default editor of formats that hold nothing but weights, and the optional editor of the others. */
 export const INSPECTOR = 'rankscope.inspector';
 export const INSPECTOR_OPTION = 'rankscope.inspectorOption';
 
@@ -26,7 +26,7 @@ class InspectorDocument implements vscode.CustomDocument {
     readonly session: Session,
   ) {}
 
-  /** The last editor was closed: nobody could stop the run any more, nobody sees what it finds. */
+  /** Called when the last editor is closed: nobody could see or stop the run any more. */
   dispose(): void {
     void this.session.cancel();
   }
@@ -46,16 +46,16 @@ class InspectorEditor implements vscode.CustomReadonlyEditorProvider<InspectorDo
     panel.onDidDispose(() => page.dispose());
   }
 
-  /** A checkpoint that was analyzed before has its findings in the cache: they come back at once. */
+  /** Starts the analysis; the findings of an earlier one come from the cache at once. */
   private async begin(session: Session): Promise<void> {
     if (session.run.status !== 'done') void session.start();
     if (await session.open()) await this.workbench.store.remember(session.path);
   }
 }
 
-/** Shows `session` in `webview`, and lets the page act on it; gives what must be disposed with the webview. */
+/** Shows `session` in `webview` and serves its page. Dispose the result with the webview. */
 export function showInspector(workbench: Workbench, webview: vscode.Webview, session: Session): vscode.Disposable {
-  // A page that has not asked yet gets all that there is when it does: what changes until then would cross for nothing.
+  // Until the page has asked for its state, updates would be sent for nothing.
   let isReady = false;
   const page = servePage<InspectorCalls, InspectorUpdate>(webviewPort(webview), {
     ready: async () => {

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import type { Port } from '../../protocol/port.ts';
 import { pageHtml } from '../../window/pageHtml.ts';
 
-/** Loads one of the bundled pages into `webview`; called again, it loads the page anew. */
+/** Loads, or reloads, one of the bundled pages. */
 export function loadPage(
   webview: vscode.Webview,
   extension: vscode.Uri,

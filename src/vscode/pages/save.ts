@@ -3,18 +3,18 @@ import * as vscode from 'vscode';
 import { RankscopeError } from '../../base/errors.ts';
 import type { SaveRequest } from '../../protocol/page.ts';
 
-/** @throws RankscopeError 'wrong-use' in a workspace that is not trusted: there Rankscope writes nothing. */
+/** @throws RankscopeError 'wrong-use' in an untrusted workspace, where Rankscope writes nothing. */
 export function requireTrust(): void {
   if (vscode.workspace.isTrusted) return;
   throw new RankscopeError(
     'wrong-use',
     'this workspace',
-    'it is not trusted, and Rankscope writes nothing into it',
+    'not trusted, so Rankscope does not write files',
     'Trust it with the command "Workspaces: Manage Workspace Trust"',
   );
 }
 
-/** Asks where to save what a page made, beside `checkpoint` at first; false when the person backed out. */
+/** Saves what a page exports where the user says, by default beside `checkpoint`; false if the user cancels. */
 export async function saveFromPage(request: SaveRequest, checkpoint: string): Promise<boolean> {
   requireTrust();
   const target = await vscode.window.showSaveDialog({

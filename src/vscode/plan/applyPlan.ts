@@ -11,8 +11,8 @@ import { engineRequest } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
 
 /**
- * Writes the factorized checkpoint of the plan on the desk, and the Python code beside it, and opens the result.
- * `target` is asked for where it is left out; an existing file is replaced only after the person said so.
+ * Writes the factorized checkpoint of the current plan, with its Python code beside it, and opens the result. Asks for the target unless
+ * it is given, and before existing files are replaced.
  */
 export async function applyPlan(workbench: Workbench, target?: vscode.Uri): Promise<ApplyReport | undefined> {
   requireTrust();
@@ -22,7 +22,7 @@ export async function applyPlan(workbench: Workbench, target?: vscode.Uri): Prom
       'wrong-use',
       'rank plan',
       'no checkpoint is open',
-      'Analyze one first: right-click its file',
+      'Right-click a checkpoint file and choose Analyze Weight Ranks',
     );
   }
   const out = target ?? (await askTarget(source));
@@ -63,22 +63,22 @@ function write(
   });
 }
 
-/** The engine refuses this too; here it is said before anything is computed. */
+/** The engine refuses this too, but only after the plan was computed. */
 function refuseSource(source: string, out: string): void {
   if (resolve(out) !== resolve(source)) return;
-  throw new RankscopeError('wrong-use', out, 'this is the checkpoint the plan is made for', 'Choose another file name');
+  throw new RankscopeError('wrong-use', out, 'this is the source checkpoint', 'Choose another file name');
 }
 
 async function askTarget(source: string): Promise<vscode.Uri | undefined> {
   return vscode.window.showSaveDialog({
-    title: 'Write the factorized checkpoint to',
+    title: 'Write the Factorized Checkpoint',
     defaultUri: vscode.Uri.file(suggestedTarget(source)),
     filters: { safetensors: ['safetensors'] },
   });
 }
 
 async function mayReplace(files: readonly string[]): Promise<boolean> {
-  const question = `${files.map((file) => basename(file)).join(' and ')}: already there. Replace?`;
+  const question = `Replace ${files.map((file) => basename(file)).join(' and ')}?`;
   return (
     (await vscode.window.showWarningMessage(question, { modal: true, detail: files.join('\n') }, 'Replace')) ===
     'Replace'
@@ -87,7 +87,7 @@ async function mayReplace(files: readonly string[]): Promise<boolean> {
 
 async function tellOfResult(report: ApplyReport): Promise<void> {
   const share = ((100 * report.parametersAfter) / report.parametersBefore).toFixed(1);
-  const size = `${basename(report.out)}: ${formatCount(report.parametersAfter)} parameters, ${share} % of the original.`;
+  const size = `Wrote ${basename(report.out)}: ${formatCount(report.parametersAfter)} parameters, ${share} % of the original.`;
   const picked = await vscode.window.showInformationMessage(
     [size, ...(report.remarks ?? [])].join(' '),
     ...(report.code === null ? [] : ['Open Python Code']),

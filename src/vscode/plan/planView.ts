@@ -8,7 +8,7 @@ import type { Workbench } from '../workbench.ts';
 import { applyPlan } from './applyPlan.ts';
 import { savePlan } from './savePlan.ts';
 
-/** The rank plan in the side panel. */
+/** The rank plan in the side bar. */
 export function registerPlanView(workbench: Workbench): void {
   workbench.context.subscriptions.push(
     vscode.window.registerWebviewViewProvider('rankscope.plan', {
@@ -20,7 +20,7 @@ export function registerPlanView(workbench: Workbench): void {
 function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
   const { desk, store } = workbench;
   const compute = () => {
-    // A page that is not seen needs no numbers, and a run that is under way brings them. What goes wrong is in the snapshot.
+    // A hidden page needs no plan, and a running analysis triggers one when it ends. Errors are in the snapshot.
     if (!view.visible || desk.path === null || store.get(desk.path).run.status === 'running') return;
     void desk.compute().catch(() => undefined);
   };

@@ -3,14 +3,14 @@ import { suggestedPlanFile } from '../../window/plan/planFiles.ts';
 import { requireTrust } from '../pages/save.ts';
 import type { Workbench } from '../workbench.ts';
 
-/** Saves the plan on the desk as the JSON that the command line takes; `target` is asked for where it is left out. */
+/** Saves the current plan as the JSON that the command line reads. Asks for the target unless it is given. */
 export async function savePlan({ desk }: Workbench, target?: vscode.Uri): Promise<vscode.Uri | undefined> {
   requireTrust();
   const plan = await desk.compute();
   const file =
     target ??
     (await vscode.window.showSaveDialog({
-      title: 'Save the rank plan as',
+      title: 'Save the Rank Plan',
       defaultUri: vscode.Uri.file(suggestedPlanFile(plan.checkpoint.path)),
       filters: { 'Rank plan': ['rankplan.json', 'json'] },
     }));

@@ -2,17 +2,17 @@ import type { CallContext, Calls, Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
 import type { EngineProcess } from './engineProcess.ts';
 
-/** Starts a process that has answered its first call. */
+/** Starts a process; resolves once it has answered its first call. */
 export type StartEngine = () => Promise<EngineProcess>;
 
 /**
- * The engine as the rest of the extension sees it: always there. The process is started by the first call; after it died, what
- * was pending has failed with a clear error and the next call starts another.
+ * The engine as the rest of the extension sees it: always available. The first call starts the process. If it dies, the pending calls
+ * fail with a clear error, and the next call starts a new process.
  */
 export class EngineClient {
-  /** Calls under way. */
+  /** Number of pending calls. */
   readonly busy = new Emitter<number>();
-  /** A process that ended without being asked to, and why. */
+  /** The process ended without being asked to. */
   readonly died = new Emitter<{ reason: string; pending: number }>();
   readonly service: Service;
   private starting: Promise<EngineProcess> | undefined;
@@ -38,7 +38,7 @@ export class EngineClient {
     };
   }
 
-  /** The process id, while there is a process. */
+  /** The process id, while a process runs. */
   get pid(): number | undefined {
     return this.running?.pid;
   }
@@ -47,13 +47,13 @@ export class EngineClient {
     return this.pending === 0;
   }
 
-  /** Ends the process once nothing is under way, so that the next call starts another, with the settings of that time. */
+  /** Ends the process as soon as no call is pending. The next call starts a new one with the current settings. */
   renew(): void {
     this.isStale = true;
     if (this.isIdle) this.stop();
   }
 
-  /** Ends the process; the next call starts another, with the settings of that time. */
+  /** Ends the process. The next call starts a new one with the current settings. */
   stop(): void {
     const engine = this.running;
     this.isStale = false;
@@ -88,7 +88,7 @@ export class EngineClient {
   private async start(): Promise<EngineProcess> {
     const generation = this.generation;
     const engine = await this.startProcess().catch((error: unknown) => {
-      // A failed start is not kept: settings may be better by the next call.
+      // A failed start is not kept: the settings may be corrected before the next call.
       if (generation === this.generation) this.starting = undefined;
       throw error;
     });

@@ -8,13 +8,13 @@ export interface EngineProcess {
   readonly service: RemoteService;
   readonly runtime: Runtime;
   readonly pid: number;
-  /** Settles when the process is gone, with what is known of the reason. */
+  /** Resolves with the reason when the process is gone. */
   readonly ended: Promise<string>;
   kill(): void;
 }
 
 export interface EngineProgram {
-  /** The bundle that is run: `dist/engine.js`. */
+  /** The bundle to run, `dist/engine.js`. */
   readonly script: string;
   readonly arguments: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -26,7 +26,7 @@ const START_MS = 20_000;
 
 /**
  * Starts the first of `runtimes` that answers a call.
- * @throws RankscopeError 'engine' with every runtime that was tried and what became of it.
+ * @throws RankscopeError 'engine' that names every runtime that was tried, and why it failed.
  */
 export async function startEngine(runtimes: readonly Runtime[], program: EngineProgram): Promise<EngineProcess> {
   const failures: string[] = [];
@@ -45,8 +45,8 @@ export async function startEngine(runtimes: readonly Runtime[], program: EngineP
   throw new RankscopeError(
     'engine',
     'engine process',
-    failures.length === 0 ? 'no Node was found to run it' : `could not be started. Tried ${failures.join('; ')}`,
-    'Name a Node of version 22 or newer in the setting rankscope.node.path',
+    failures.length === 0 ? 'no Node.js was found to run it' : `could not be started. Tried ${failures.join('; ')}`,
+    'Set rankscope.node.path to a Node.js executable, version 22 or newer',
   );
 }
 
@@ -70,7 +70,7 @@ function launch(runtime: Runtime, program: EngineProgram): EngineProcess {
   };
 }
 
-// Any answer proves that the process runs and talks; which device it computes on it proves by itself when one is asked for.
+// Any answer proves that the process runs and communicates. Devices prove themselves when one is first asked for.
 async function proof(engine: EngineProcess): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -3,7 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cancelled, RankscopeError } from '../../base/errors.ts';
 
-/** How an installation reports: one line at a time. */
+/** How an installation is cancelled, and reports its output line by line. */
 export interface InstallOptions {
   readonly signal: AbortSignal;
   readonly line: (text: string) => void;
@@ -11,12 +11,12 @@ export interface InstallOptions {
   readonly npm?: string;
 }
 
-/** Output that is kept for an error message. */
+/** Lines of output kept for an error message. */
 const KEPT_LINES = 5;
 
 /**
- * Installs `specification` by npm into `folder`, which it owns: made new, and gone again where that fails or is cancelled.
- * @throws RankscopeError 'not-found' without npm, 'engine' with npm's last lines, 'cancelled'
+ * Installs `specification` with npm into `folder`, which is emptied first and removed if the installation fails or is cancelled.
+ * @throws RankscopeError 'not-found' without npm, 'engine' with the last lines of npm's output, 'cancelled'
  */
 export async function installPackage(
   folder: string,
@@ -42,7 +42,7 @@ async function runNpm(
   line: (text: string) => void,
 ): Promise<void> {
   const windows = process.platform === 'win32';
-  // npm is a script on Windows, which only a shell runs; nothing of what is passed comes from outside.
+  // On Windows npm is a script, which only a shell can run; no argument comes from outside.
   const child = spawn(npm, parameters, {
     cwd: folder,
     shell: windows,
@@ -59,7 +59,7 @@ async function runNpm(
       }
       last.splice(0, last.length - KEPT_LINES);
     });
-  // npm runs scripts of its own children: the whole group is ended.
+  // npm starts processes of its own, so the whole group is killed.
   const stop = () => (windows || child.pid === undefined ? child.kill() : process.kill(-child.pid, 'SIGKILL'));
   signal.addEventListener('abort', stop, { once: true });
   try {
@@ -72,16 +72,16 @@ async function runNpm(
       throw new RankscopeError(
         'engine',
         'npm install',
-        `it ended with exit code ${code}: ${last.join(' | ')}`,
-        'The log has all of its output',
+        `failed with exit code ${code}: ${last.join(' | ')}`,
+        'The Rankscope log has the full output',
       );
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw new RankscopeError(
       'not-found',
       'npm',
-      'it is not on the PATH',
-      'Install Node.js, which brings it, and try again',
+      'not found on the PATH',
+      'Install Node.js, which includes npm, and try again',
     );
   } finally {
     signal.removeEventListener('abort', stop);

@@ -6,12 +6,12 @@ import { delimiter, join } from 'node:path';
 export interface Runtime {
   readonly execPath: string;
   readonly env: Readonly<Record<string, string>>;
-  /** What it is, for the log and for error messages. */
+  /** Names it in the log and in error messages. */
   readonly what: string;
 }
 
 export interface RuntimePlace {
-  /** The setting `rankscope.node.path`; empty where it is not set. */
+  /** The setting `rankscope.node.path`; empty by default. */
   readonly setting: string;
   readonly extensionPath: string;
   /** The extension host's own executable, and whether that is Electron. */
@@ -23,27 +23,27 @@ export interface RuntimePlace {
   readonly nodeOnPath: { readonly path: string; readonly major: number } | undefined;
 }
 
-/** The oldest `node` of the PATH that is trusted with the engine. */
+/** The oldest major version of a `node` on the PATH that may run the engine. */
 export const OLDEST_NODE = 22;
 
 /**
- * The runtimes to try, best first. Electron comes last: it forbids the external array buffers through which a GPU's results are
- * read back, so there the engine has the CPU alone.
+ * The runtimes to try, best first. Electron comes last: it forbids the external array buffers through which a GPU's results are read
+ * back, which leaves the engine only the CPU.
  */
 export function runtimes(place: RuntimePlace): Runtime[] {
   const carried = join(place.extensionPath, 'dist/node', place.platform === 'win32' ? 'node.exe' : 'bin/node');
   const found: (Runtime | false | undefined)[] = [
     place.setting !== '' && { execPath: place.setting, env: {}, what: 'the setting rankscope.node.path' },
-    place.exists(carried) && { execPath: carried, env: {}, what: 'the Node of this extension' },
-    !place.electron && { execPath: place.execPath, env: {}, what: "the extension host's Node" },
+    place.exists(carried) && { execPath: carried, env: {}, what: 'the bundled Node.js' },
+    !place.electron && { execPath: place.execPath, env: {}, what: "the extension host's Node.js" },
     place.nodeOnPath !== undefined &&
       place.nodeOnPath.major >= OLDEST_NODE && { execPath: place.nodeOnPath.path, env: {}, what: 'node on the PATH' },
-    place.electron && { execPath: place.execPath, env: { ELECTRON_RUN_AS_NODE: '1' }, what: 'Electron as Node' },
+    place.electron && { execPath: place.execPath, env: { ELECTRON_RUN_AS_NODE: '1' }, what: 'Electron as Node.js' },
   ];
   return found.filter((runtime) => runtime !== false && runtime !== undefined);
 }
 
-/** The first `node` of the PATH with its major version; undefined where there is none or it does not run. */
+/** The first working `node` on the PATH, with its major version. */
 export async function findNode(searchPath: string, platform: NodeJS.Platform) {
   const name = platform === 'win32' ? 'node.exe' : 'node';
   for (const folder of searchPath.split(delimiter).filter(Boolean)) {

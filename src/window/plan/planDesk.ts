@@ -8,7 +8,7 @@ import type { Memory, SessionStore } from '../sessions/sessionStore.ts';
 
 export const FIRST_REQUEST: PlanRequest = { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.6 } };
 
-/** What is remembered of one checkpoint's plan. */
+/** The plan request of one checkpoint, with its history. */
 interface Draft {
   readonly request: PlanRequest;
   /** Earlier requests, the latest last. */
@@ -16,7 +16,7 @@ interface Draft {
 }
 
 const UNDO_LIMIT = 100;
-/** A slider that is dragged asks for a plan at most this often. */
+/** How long a request must rest before it is planned: a dragged slider changes it many times a second. */
 const SETTLE_MS = 80;
 
 export interface PlanDeskHost {
@@ -27,11 +27,11 @@ export interface PlanDeskHost {
 }
 
 /**
- * The plans that are being worked on, one per checkpoint: requests with undo, and the plan of the current one, computed again after
- * each change. Ranks picked in the inspector and in code are this request's overrides.
+ * The plans being edited, one per checkpoint: their requests with undo, and the plan of the current checkpoint, which is recomputed after
+ * each change. Ranks set in the inspector and from code are overrides of this request.
  */
 export class PlanDesk {
-  /** Something of the snapshot changed. */
+  /** What changed in the snapshot. */
   readonly changes = new Emitter<Partial<PlanSnapshot>>();
   private readonly drafts = new Map<string, Draft>();
   private current: string | null = null;
@@ -58,12 +58,12 @@ export class PlanDesk {
     };
   }
 
-  /** The checkpoint the plan on the desk is for. */
+  /** The current checkpoint. */
   get path(): string | null {
     return this.current;
   }
 
-  /** Puts the plan for `path` on the desk; its numbers are computed when somebody looks. */
+  /** Makes `path` the current checkpoint; its plan is computed when it is asked for. */
   selectCheckpoint(path: string): void {
     if (path === this.current) return;
     this.computing?.abort.abort();
@@ -102,8 +102,8 @@ export class PlanDesk {
   }
 
   /**
-   * The plan of the current request, computed where it is not known yet.
-   * @throws RankscopeError 'wrong-use' where no checkpoint is open, or what the engine says.
+   * The plan of the current request, computed unless it is known.
+   * @throws RankscopeError 'wrong-use' if no checkpoint is open, and the errors of the engine.
    */
   compute(signal?: AbortSignal): Promise<Plan> {
     const path = this.current ?? this.snapshot().current;
@@ -113,7 +113,7 @@ export class PlanDesk {
           'wrong-use',
           'rank plan',
           'no checkpoint is open',
-          'Analyze one first: right-click its file',
+          'Right-click a checkpoint file and choose Analyze Weight Ranks',
         ),
       );
     }
@@ -153,7 +153,7 @@ export class PlanDesk {
     this.host.store.get(this.current).setRanks(ranksOf(draft.request));
     this.computing?.abort.abort();
     this.computing = undefined;
-    // The old plan stays in view until the new one is there, but it is no longer what apply would take.
+    // Pages keep showing the old plan until the new one is there, but it can no longer be applied.
     this.plan = null;
     this.changes.fire({ request: draft.request, canUndo: draft.history.length > 0, error: null });
   }
@@ -188,7 +188,7 @@ export class PlanDesk {
 
 const draftKey = (path: string): string => `plan:${path}`;
 
-/** The overrides as the inspector shows them; a matrix that is kept dense has no rank. */
+/** The ranks set by hand, for the inspector; matrices kept dense have none. */
 function ranksOf({ overrides }: PlanRequest): Record<string, number> {
   return Object.fromEntries(Object.entries(overrides).filter((entry): entry is [string, number] => entry[1] !== null));
 }

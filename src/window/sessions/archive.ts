@@ -9,15 +9,15 @@ import { Assembly, cutUp, type Fragment } from '../../protocol/fragments.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
 import type { Session } from './session.ts';
 
-/** Raised whenever what is kept changes: older files are then not looked at. */
+/** Raised when the format of the files changes; files of another version are ignored. */
 const VERSION = 2;
 
-/** What is larger is slower to read back than to take from the engine's cache. */
+/** More findings than these are slower to read from here than from the engine's cache. */
 const LIMIT = 10_000;
-/** The extension host is not held up longer than this at a time by what is read or written here. */
+/** How long reading a file may hold the extension host at a time. */
 const SLICE_MS = 4;
 
-/** The first line of a file; each line below it is a fragment of the findings. */
+/** The first line of a file; every other line is a fragment of the findings. */
 interface Head {
   readonly version: number;
   readonly identity: string;
@@ -30,8 +30,8 @@ interface Archived {
 }
 
 /**
- * Keeps the findings of finished analyses in `folder`, so that code and the tree show ranks in a new window before anything is
- * opened. Only what belongs to a file that has not changed since comes back. Nothing here is needed: faults are `log`ged.
+ * Keeps the findings of finished analyses in `folder`, so that a new window shows ranks in code and in the tree before a checkpoint is
+ * opened. Findings are restored only if the file has not changed since. Failures are logged and have no other effect.
  */
 export class Archive {
   constructor(
@@ -54,7 +54,7 @@ export class Archive {
     }
   }
 
-  /** Gives `session` the findings of an earlier window; false where there are none for the file as it is now. */
+  /** Restores the findings of an earlier window; false if there are none for the file in its present state. */
   async restore(session: Session): Promise<boolean> {
     try {
       const expected: Head = { version: VERSION, identity: await identity(session.path) };
@@ -86,7 +86,7 @@ async function writeLines(file: string, head: Head, fragments: Iterable<Fragment
   }
 }
 
-/** What the fragments in `file` make together; undefined where its head is another one. */
+/** The value whose fragments are in `file`; undefined if the file's head is not the expected one. */
 async function readLines(file: string, expected: Head): Promise<unknown> {
   const assembly = new Assembly();
   const turn = takeTurns(SLICE_MS);
@@ -100,9 +100,9 @@ async function readLines(file: string, expected: Head): Promise<unknown> {
   return assembly.value;
 }
 
-/** Equal as long as the file was not written. Of a folder or an index it cannot be told: what it names may have changed. */
+/** The same as long as the file was not written. Folders and indices have no identity: the files they name may have changed. */
 async function identity(file: string): Promise<string> {
   const found = await stat(file);
-  if (!found.isFile() || file.endsWith('.json')) throw new Error('it is not a single file');
+  if (!found.isFile() || file.endsWith('.json')) throw new Error('not a single file');
   return `${found.size} ${found.mtimeMs}`;
 }

@@ -1,9 +1,9 @@
 import type { InspectorUpdate } from '../../protocol/page.ts';
 
-/** How long changes are gathered before pages are told: twenty messages a second are as good as a thousand to the eye. */
+/** How long changes are collected before they are sent: the eye cannot tell twenty updates a second from a thousand. */
 const BATCH_MS = 50;
 
-/** Gathers updates and hands them on together; lists are joined, of other fields the last one counts. */
+/** Batches updates: lists are concatenated, other fields overwritten. */
 export class Batch {
   private gathered: Mutable<InspectorUpdate> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -12,7 +12,7 @@ export class Batch {
 
   add({ findings, skipped, ...rest }: InspectorUpdate): void {
     this.gathered = Object.assign(this.gathered ?? {}, rest);
-    // Added to in place: copied for each of thousands they would cost more than all the rest.
+    // Appended in place: copying the lists for each of thousands of findings would cost more than everything else.
     if (findings) this.gathered.findings = appended(this.gathered.findings, findings);
     if (skipped) this.gathered.skipped = appended(this.gathered.skipped, skipped);
     this.timer ??= setTimeout(() => this.flush(), BATCH_MS);

@@ -1,4 +1,4 @@
-/** Work of which at most one run is under way, and which can be cancelled. */
+/** Work that runs at most once at a time and can be cancelled. */
 export class OneRun {
   private running: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
 
@@ -6,7 +6,7 @@ export class OneRun {
     return this.running !== undefined;
   }
 
-  /** Does the work, or goes on with what is under way; a run that was cancelled and has not ended yet is waited for. */
+  /** Starts `work`, or returns the current run; waits for a cancelled run to end first. */
   start(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const before = this.running;
     if (before && !before.abort.signal.aborted) return before.ended;
@@ -20,7 +20,7 @@ export class OneRun {
     return ended;
   }
 
-  /** Ends once the run has. */
+  /** Resolves once the run has ended. */
   async cancel(): Promise<void> {
     this.running?.abort.abort();
     await this.running?.ended;

@@ -8,18 +8,18 @@ import { OneRun } from './oneRun.ts';
 
 export interface SessionHost {
   readonly service: Service;
-  /** The engine asked for and whether the cache may be used, at the time of the call. */
+  /** The current settings: the requested engine, and whether the cache may be used. */
   readonly request: () => Pick<AnalyzeRequest, 'engine' | 'threads' | 'cache'>;
 }
 
 /**
- * All that is known of one checkpoint, independent of who is looking: pages come and go, and each gets one snapshot and then what
- * changed. Findings outlive a cancelled or failed run, and a new run goes on from them.
+ * The state of one checkpoint, independent of the pages that show it: each page gets one snapshot, and then the changes. Findings
+ * survive a cancelled or failed run, and the next run continues from them.
  */
 export class Session {
-  /** What changed, gathered over 50 ms; a page that adds it to its snapshot has the next snapshot. */
+  /** Changes, batched over 50 ms: a snapshot plus its updates is the next snapshot. */
   readonly updates = new Emitter<InspectorUpdate>();
-  /** The findings were thrown away, because the file is another one now: an update cannot say so, pages must start anew. */
+  /** The findings were discarded because the file changed. An update cannot express that: pages must be reloaded. */
   readonly resets = new Emitter<void>();
   private checkpoint: CheckpointView | null = null;
   private error: ErrorData | null = null;
@@ -39,7 +39,7 @@ export class Session {
   ) {}
 
   snapshot(): InspectorSnapshot {
-    // What is still gathered is in the snapshot, and must not be told a second time.
+    // The snapshot includes what is still in the batch, which must not be sent after it.
     this.batch.flush();
     return {
       checkpoint: this.checkpoint,
@@ -65,7 +65,7 @@ export class Session {
     return this.picked;
   }
 
-  /** Matrices that have a finding. */
+  /** Number of matrices with a finding. */
   get found(): number {
     return this.findingsByName.size;
   }
@@ -78,18 +78,18 @@ export class Session {
     return this.findingsByName.values();
   }
 
-  /** Reads the directory, once; null where it cannot be read, and the snapshot says why. */
+  /** Reads the directory once; null if it cannot be read, and the snapshot says why. */
   open(): Promise<CheckpointView | null> {
     this.opening ??= this.read();
     return this.opening;
   }
 
-  /** Analyzes what is not known yet; a run that is under way goes on. Never throws: pages show what went wrong. */
+  /** Analyzes what is not known yet, or returns the current run. Never rejects: pages show what went wrong. */
   start(): Promise<void> {
     return this.running.start((signal) => this.analyze(signal));
   }
 
-  /** Ends the run; what was found stays. */
+  /** Ends the run; its findings stay. */
   cancel(): Promise<void> {
     return this.running.cancel();
   }
@@ -118,7 +118,7 @@ export class Session {
     this.tell({ selected: name });
   }
 
-  /** Takes over findings of an earlier time; only before anything else is known. */
+  /** Takes over archived findings, unless something is known already. */
   restore(view: CheckpointView, findings: readonly MatrixFinding[], skipped: readonly Skipped[]): void {
     if (this.checkpoint !== null || this.findingsByName.size > 0) return;
     this.checkpoint = view;
@@ -137,7 +137,7 @@ export class Session {
       this.tell({ checkpoint: view, error: null });
       return view;
     } catch (error) {
-      // Not kept: the next time the file may be there.
+      // A failure is not kept: the file may be there the next time.
       this.opening = undefined;
       this.fail(error);
       return null;
@@ -145,7 +145,7 @@ export class Session {
   }
 
   private async analyze(signal: AbortSignal): Promise<void> {
-    // After a failure the file may be another one than the one that was read.
+    // After a failure the file may have been replaced.
     if (this.error !== null) this.opening = undefined;
     this.update({ status: 'running', done: 0, total: 0, message: 'Reading the directory', secondsLeft: null });
     if ((await this.open()) === null) return;
@@ -181,7 +181,7 @@ export class Session {
       this.skippedByName.set(skipped.name, skipped);
       this.tell({ skipped: [skipped] });
     }
-    // The engine counts steps, a preview and the exact values of a matrix being two; people count matrices.
+    // The engine counts steps: the preview and the exact values of a matrix are two. People count matrices.
     const total = this.checkpoint?.matrices.length ?? progress.total;
     this.update({
       status: 'running',
@@ -215,7 +215,7 @@ export class Session {
   }
 }
 
-/** Whether two views are of different content, as far as a directory can tell. */
+/** Whether the content differs, as far as the directory can tell. */
 function isOther(before: CheckpointView, after: CheckpointView): boolean {
   return before.bytes !== after.bytes || before.tensors.length !== after.tensors.length;
 }

@@ -10,14 +10,14 @@ export interface Memory {
 }
 
 const RECENT_KEY = 'recentCheckpoints';
-/** More than these are not worth a scroll bar. */
+/** Recent checkpoints in the tree; more would only need scrolling. */
 const RECENT_LIMIT = 20;
 
-/** One session per checkpoint path, and the paths that were opened lately, the newest first. */
+/** One session per checkpoint path, and the recently opened paths, latest first. */
 export class SessionStore {
-  /** A session was opened, or what is recent has changed. */
+  /** The list of recent checkpoints changed. */
   readonly changes = new Emitter<void>();
-  /** A session changed in what it knows. */
+  /** A session's state changed. */
   readonly updates = new Emitter<Session>();
   private readonly sessions = new Map<string, Session>();
 
@@ -27,7 +27,7 @@ export class SessionStore {
     private readonly archive: Pick<Archive, 'restore'>,
   ) {}
 
-  /** The session of `path`, made on the first call. */
+  /** The session of `path`, created on the first call. */
   get(path: string): Session {
     const known = this.sessions.get(path);
     if (known) return known;
@@ -38,14 +38,14 @@ export class SessionStore {
     return session;
   }
 
-  /** The session of `path` with what is known of it from an earlier window, or else with its directory. */
+  /** The session of `path` with its archived findings or, without any, with the checkpoint's directory. */
   async load(path: string): Promise<Session> {
     const session = this.get(path);
     if (!session.view && !(await this.archive.restore(session))) await session.open();
     return session;
   }
 
-  /** The sessions whose directory has been read, the latest opened first. */
+  /** The sessions whose directory has been read, latest opened first. */
   known(): Session[] {
     const order = this.recent();
     const place = (session: Session) => {
@@ -59,14 +59,14 @@ export class SessionStore {
     return this.memory.get<string[]>(RECENT_KEY) ?? [];
   }
 
-  /** Puts `path` first among the recent ones. */
+  /** Puts `path` first among the recent checkpoints. */
   async remember(path: string): Promise<void> {
     const others = this.recent().filter((other) => other !== path);
     await this.memory.update(RECENT_KEY, [path, ...others].slice(0, RECENT_LIMIT));
     this.changes.fire();
   }
 
-  /** Forgets the checkpoint and what was found in it; the cache on disk keeps its numbers. */
+  /** Forgets the checkpoint and its findings; the cache on disk keeps its numbers. */
   async forget(path: string): Promise<void> {
     const session = this.sessions.get(path);
     this.sessions.delete(path);
@@ -79,7 +79,7 @@ export class SessionStore {
   }
 }
 
-/** Keeps the findings of every session of `store` each time its run is done. */
+/** Archives the findings of every session of `store` when a run of it is done. */
 export function keepFindings(store: SessionStore, archive: Archive, canWrite: () => boolean): void {
   const kept = new WeakMap<Session, RunState>();
   store.updates.on((session) => {

@@ -25,7 +25,7 @@ describe('the channel to a forked process', () => {
     await once(child, 'exit');
   });
 
-  it('gives the result after all of its progress, in order', async () => {
+  it('delivers all progress, in order, before the result', async () => {
     const seen: number[] = [];
     const progress = ({ done }: StepProgress) => void seen.push(done);
     const result = await service.spectrum({ path: 'a', name: 'w' }, { progress });
@@ -33,7 +33,7 @@ describe('the channel to a forked process', () => {
     assert.deepEqual(seen, [0, 1, 2]);
   });
 
-  it('keeps the progress of two calls at once apart', async () => {
+  it('keeps the progress of concurrent calls apart', async () => {
     const seen: string[][] = [[], []];
     await Promise.all(
       ['first', 'second'].map((name, index) =>
@@ -56,7 +56,7 @@ describe('the channel to a forked process', () => {
     });
   });
 
-  it('turns any other error into a RankscopeError and logs it where it happened', async () => {
+  it('turns any other error into a RankscopeError and logs it in the process where it happened', async () => {
     const log = once(child.stderr ?? assert.fail(), 'data');
     await assert.rejects(service.open({ path: 'broken' }), (error) => {
       assert.ok(error instanceof RankscopeError);
@@ -67,14 +67,14 @@ describe('the channel to a forked process', () => {
     assert.match(String(await log), /a fault/);
   });
 
-  it('refuses a method that is not in the table, inherited ones too', async () => {
+  it('refuses unknown methods, inherited ones included', async () => {
     const call = (service as unknown as Record<string, unknown>).toString;
     assert.equal(Object.hasOwn(service, 'toString'), false);
     assert.equal(typeof call, 'function');
     await assert.rejects(service.plan({ path: 'x', request: {} as never }), { code: 'wrong-use' });
   });
 
-  it('cancels a call that is under way within 200 ms', async () => {
+  it('cancels a running call within 200 ms', async () => {
     const cancel = new AbortController();
     const started = deferred();
     const call = service.analyze({ path: 'x' }, { signal: cancel.signal, progress: () => started.resolve() });
@@ -85,11 +85,11 @@ describe('the channel to a forked process', () => {
     assert.ok(performance.now() - before < 200);
   });
 
-  it('does not send a call that is cancelled already', async () => {
+  it('does not send a call that is already cancelled', async () => {
     await assert.rejects(service.analyze({ path: 'x' }, { signal: AbortSignal.abort() }), { code: 'cancelled' });
   });
 
-  it('rejects all that is pending when the process is killed, and every later call', async () => {
+  it('rejects pending and later calls when the process is killed', async () => {
     const started = deferred();
     const calls = [
       service.analyze({ path: 'x' }, { progress: () => started.resolve() }),
@@ -104,11 +104,11 @@ describe('the channel to a forked process', () => {
     await assert.rejects(service.open({ path: 'x' }), { code: 'engine', message: /killed by SIGKILL/ });
   });
 
-  it('names the exit code of a process that ends by itself', async () => {
+  it('names the exit code of a process that exits by itself', async () => {
     await assert.rejects(service.clearCache({}), { code: 'engine', message: /exited with code 7/ });
   });
 
-  it('rejects what is pending when it is closed from this side', async () => {
+  it('rejects pending calls when it is closed from this side', async () => {
     const call = service.analyze({ path: 'x' });
     service.close('the window closes');
     await assert.rejects(call, { code: 'engine', message: /the window closes/ });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Assembly, cutUp, FRAGMENT_WEIGHT, type Fragment } from '../../../src/protocol/fragments.ts';
 import { Inbox, Outbox } from '../../../src/protocol/mailbox.ts';
 
-/** All values and stretches of 16 characters in it. */
+/** The number of values, 16 characters of text counting as one. */
 function weight(value: unknown): number {
   if (typeof value === 'string') return 1 + Math.floor(value.length / 16);
   if (typeof value !== 'object' || value === null) return 1;
@@ -12,7 +12,7 @@ function weight(value: unknown): number {
 
 function together(fragments: Iterable<Fragment>): unknown {
   const assembly = new Assembly();
-  // As if it had crossed a boundary: nothing of the original is in what comes out.
+  // As if it had crossed a boundary: the result shares nothing with the original.
   for (const fragment of fragments) assembly.add(structuredClone(fragment));
   return assembly.value;
 }
@@ -30,12 +30,12 @@ const large = {
   },
 };
 
-describe('a value cut up', () => {
-  it('is the same when it is put together', () => {
+describe('a value cut into fragments', () => {
+  it('is the same after reassembly', () => {
     assert.deepEqual(together(cutUp(large)), large);
   });
 
-  it('is the same whatever it is', () => {
+  it('is the same after reassembly, whatever it holds', () => {
     const many = fc.array(fc.jsonValue({ maxDepth: 4 }), { minLength: 0, maxLength: 30 });
     const long = fc.constantFrom(large.result.matrices, large.result.text, large.result.ranks, 1, null, {});
     fc.assert(
@@ -47,18 +47,18 @@ describe('a value cut up', () => {
     );
   });
 
-  it('has no fragment that is heavy', () => {
+  it('has no heavy fragment', () => {
     for (const fragment of cutUp(large)) assert.ok(weight(fragment.value) <= FRAGMENT_WEIGHT + 1, `${fragment.at}`);
   });
 
-  it('is one fragment where it is small', () => {
+  it('stays in one fragment if it is small', () => {
     const value = { method: 'open', params: { path: 'a' } };
     assert.deepEqual([...cutUp(value)], [{ at: [], value }]);
   });
 });
 
-describe('messages in parts', () => {
-  it('arrive whole and in their order', async () => {
+describe('large messages', () => {
+  it('arrive whole and in order', async () => {
     const arrived: unknown[] = [];
     const inbox = new Inbox((message) => arrived.push(message));
     const outbox = new Outbox((message) => inbox.receive(structuredClone(message)));
@@ -67,7 +67,7 @@ describe('messages in parts', () => {
     assert.deepEqual(arrived, messages);
   });
 
-  it('let others have their turn', async () => {
+  it('leave room for other work while they are sent', async () => {
     let posted = 0;
     const seen = new Set<number>();
     const outbox = new Outbox(() => {
@@ -82,7 +82,7 @@ describe('messages in parts', () => {
     assert.ok(seen.size > posted / 10, `others had ${seen.size} turns during ${posted} parts`);
   });
 
-  it('tell the sender that a part could not be posted, and go on with the next message', async () => {
+  it('report a part that could not be posted to the sender, and continue with the next message', async () => {
     const posted: unknown[] = [];
     const outbox = new Outbox(async (message) => {
       if (typeof message === 'object') throw new Error('gone');

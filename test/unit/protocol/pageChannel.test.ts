@@ -44,12 +44,12 @@ describe('the channel to a page', () => {
     } as PageHandlers<PlanCalls>);
   const page = (name?: string) => connectPage<PlanCalls, Partial<PlanSnapshot>>(portOf(channel.port2), name);
 
-  it('a page that announces itself gets one snapshot', async () => {
+  it('gives a page that announces itself one snapshot', async () => {
     host();
     assert.deepEqual(await page().call('ready'), SNAPSHOT);
   });
 
-  it('parameters and errors arrive whole', async () => {
+  it('carries parameters and errors whole', async () => {
     host({
       async selectCheckpoint({ path }) {
         throw new RankscopeError('not-found', path, 'gone', 'Open it again');
@@ -63,7 +63,7 @@ describe('the channel to a page', () => {
     });
   });
 
-  it('updates reach the page that listens, in order', async () => {
+  it('delivers updates in order to the page that listens', async () => {
     const served = host();
     const link = page();
     const seen: unknown[] = [];
@@ -88,7 +88,7 @@ describe('the channel to a page', () => {
       selectCheckpoint: () => late.promise,
       reveal: async () => undefined,
     });
-    // Both calls are the first of their page, so they carry the same number.
+    // Each is its page's first call, so both carry the same number.
     const old = page('first load').call('selectCheckpoint', { path: '/late' });
     let answered = false;
     old.finally(() => (answered = true)).catch(() => undefined);
@@ -100,7 +100,7 @@ describe('the channel to a page', () => {
     assert.equal(answered, false);
   });
 
-  it('messages of others on the same port are ignored', async () => {
+  it('ignores foreign messages on the same port', async () => {
     host();
     const link = page();
     channel.port2.postMessage('hello');
@@ -109,7 +109,7 @@ describe('the channel to a page', () => {
     assert.deepEqual(await link.call('ready'), SNAPSHOT);
   });
 
-  it('calls pending on a page that closes its link are rejected', async () => {
+  it('rejects the pending calls of a page that closes its link', async () => {
     host({ undo: () => new Promise(() => undefined) });
     const link = page();
     const call = link.call('undo');

@@ -26,7 +26,7 @@ describe('a comparison in the editor', () => {
       ),
     );
 
-  it('tells a page all that a later snapshot says', async () => {
+  it('sends updates that lead from the first snapshot to the last', async () => {
     const comparison = new Comparison([adapter('a', 3), adapter('b', 2)], parts.service);
     let page = comparison.snapshot();
     assert.deepEqual([page.run.status, page.comparison], ['idle', null]);
@@ -38,7 +38,7 @@ describe('a comparison in the editor', () => {
     assert.deepEqual([page.run.status, page.run.total, page.comparison?.adapters.length], ['done', 3, 2]);
   });
 
-  it('says why it cannot be made, and is made once the files are as they should be', async () => {
+  it('says why it fails, and succeeds once the files are right', async () => {
     const other = folder.path('b.safetensors');
     const comparison = new Comparison([adapter('a', 1), other], parts.service);
     await comparison.start();
@@ -51,10 +51,10 @@ describe('a comparison in the editor', () => {
     assert.match(wrong.snapshot().error?.found ?? '', /holds no LoRA adapter/);
   });
 
-  it('is cancelled, and begins anew', async () => {
+  it('can be cancelled and started again', async () => {
     const comparison = new Comparison([adapter('a', 40), adapter('b', 40)], parts.service);
     const first = comparison.start();
-    assert.equal(comparison.start(), first, 'one run however often it is asked');
+    assert.equal(comparison.start(), first, 'one run, however often it is started');
     await comparison.cancel();
     assert.equal(comparison.snapshot().run.status, 'cancelled');
     await comparison.start();

@@ -42,7 +42,7 @@ describe('the engine client', () => {
   afterEach(() => client.stop());
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('starts one process for calls that come together, and says how many are under way', async () => {
+  it('starts one process for concurrent calls, and reports how many are pending', async () => {
     const counts: number[] = [];
     client.busy.on((count) => counts.push(count));
     const open = () => client.service.open({ path: SAMPLE });
@@ -52,7 +52,7 @@ describe('the engine client', () => {
     assert.equal(lines.filter((line) => line.includes('runs on')).length, 1);
   });
 
-  it('fails what is pending when the process is killed, says so once, and starts another', async () => {
+  it('rejects pending calls when the process is killed, reports its death once, and starts a new one', async () => {
     await client.service.open({ path: SAMPLE });
     const deaths: { reason: string }[] = [];
     client.died.on((death) => deaths.push(death));
@@ -66,7 +66,7 @@ describe('the engine client', () => {
     assert.match(deaths[0]?.reason ?? '', /SIGKILL/);
   });
 
-  it('takes another process for new settings, once what is under way is over', async () => {
+  it('replaces the process for new settings once no call is pending', async () => {
     await client.service.open({ path: SAMPLE });
     const first = client.pid;
     client.renew();
@@ -81,7 +81,7 @@ describe('the engine client', () => {
     assert.equal(client.pid, undefined);
   });
 
-  it('takes the next runtime where one does not start, and says which', async () => {
+  it('tries the next runtime when one does not start, and logs which', async () => {
     const missing: Runtime = { execPath: join(folder, 'no-node'), env: {}, what: 'the setting' };
     const engine = await startEngine([missing, here], program());
     assert.equal(engine.runtime, here);
@@ -90,14 +90,14 @@ describe('the engine client', () => {
     await engine.ended;
   });
 
-  it('names every runtime that was tried where none starts', async () => {
+  it('names every runtime that was tried when none starts', async () => {
     const broken = { ...program(), script: join(folder, 'dies.mjs') };
     client = new EngineClient(() => startEngine([here], broken));
     await assert.rejects(client.service.open({ path: SAMPLE }), { code: 'engine', message: /this Node .*code 3/ });
     assert.ok(lines.some((line) => line.includes('no good')));
   });
 
-  it('starts anew after it was stopped', async () => {
+  it('starts a new process after it was stopped', async () => {
     await client.service.open({ path: SAMPLE });
     const first = client.pid;
     client.stop();

@@ -7,7 +7,7 @@ import { type Memory, SessionStore } from '../../../src/window/sessions/sessionS
 
 export const SAMPLE = resolve('test/fixtures/sample/model.safetensors');
 
-/** What VS Code's Memento does, for as long as a test lasts. */
+/** An in-memory stand-in for VS Code's Memento. */
 export function memory(): Memory {
   const values = new Map<string, unknown>();
   return {
@@ -16,7 +16,7 @@ export function memory(): Memory {
   };
 }
 
-/** The real service with a store of sessions over it, and a folder of its own; `close` removes all. */
+/** The real service in a folder of its own, with a session store; `close` removes the folder. */
 export function inProcess() {
   const folder = mkdtempSync(join(os.tmpdir(), 'rankscope-unit-'));
   const service = createService({ cacheFolder: join(folder, 'cache') });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { installPackage } from '../../../src/window/engine/installPackage.ts';
 
-describe('installing an engine by npm', function () {
+describe('installing an engine with npm', function () {
   this.timeout(60_000);
   let root = '';
   const lines: string[] = [];
@@ -22,14 +22,14 @@ describe('installing an engine by npm', function () {
   });
   afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-  it('puts the package into its folder and tells what npm says', async () => {
+  it('installs the package into its folder and reports the output of npm', async () => {
     const target = join(root, 'target');
     await installPackage(target, packageWith({}), options());
     assert.ok(existsSync(join(target, 'node_modules/an-engine/package.json')));
     assert.match(lines.join('\n'), /added 1 package/);
   });
 
-  it('takes away what was there before, and all of it where npm fails', async () => {
+  it('removes an earlier installation, and the whole folder when npm fails', async () => {
     const target = join(root, 'target');
     mkdirSync(target);
     writeFileSync(join(target, 'old'), '');
@@ -40,7 +40,7 @@ describe('installing an engine by npm', function () {
     assert.ok(!existsSync(target));
   });
 
-  it('stops npm and all it started when it is cancelled', async () => {
+  it('kills npm and its child processes on cancellation', async () => {
     const target = join(root, 'target');
     const abort = new AbortController();
     setTimeout(() => abort.abort(), 300);

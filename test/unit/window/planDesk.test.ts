@@ -18,7 +18,7 @@ describe('the plan desk', () => {
   const newDesk = (kept: ReturnType<typeof memory>, canWrite = true) =>
     new PlanDesk({ service: parts.service, store: parts.store, memory: kept, canWrite: () => canWrite });
 
-  it('computes the plan of its request, and again after a change', async () => {
+  it('computes the plan of its request, and recomputes it after a change', async () => {
     const plan = await desk.compute();
     assert.deepEqual(plan.request, { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.6 } });
     assert.equal(desk.snapshot().plan, plan);
@@ -28,7 +28,7 @@ describe('the plan desk', () => {
     assert.ok(smaller.totals.parametersAfter < plan.totals.parametersAfter);
   });
 
-  it('drops what a slider that moves on has asked for', async () => {
+  it('cancels the plan of a request that has changed since', async () => {
     const first = desk.compute();
     desk.change({ ...FIRST_REQUEST, budget: { kind: 'keep', value: 0.4 } });
     const second = desk.compute();
@@ -63,7 +63,7 @@ describe('the plan desk', () => {
     assert.deepEqual(desk.snapshot().request.overrides, {});
   });
 
-  it('sets all layers of a module in one step', () => {
+  it('sets the rank of all layers of a module in one step', () => {
     const names = (parts.store.get(SAMPLE).view?.matrices ?? [])
       .map(({ name }) => name)
       .filter((name) => /q_proj/.test(name));
@@ -74,7 +74,7 @@ describe('the plan desk', () => {
     assert.deepEqual(desk.snapshot().request.overrides, {});
   });
 
-  it('remembers a request over windows', () => {
+  it('remembers a request across windows', () => {
     const kept = memory();
     const before = newDesk(kept);
     before.selectCheckpoint(SAMPLE);
@@ -84,7 +84,7 @@ describe('the plan desk', () => {
     assert.equal(after.snapshot().request.multiple, 4);
   });
 
-  it('shows what is wrong with a request and recovers', async () => {
+  it('shows what is wrong with a request, and recovers', async () => {
     desk.change({ ...FIRST_REQUEST, budget: { kind: 'keep', value: -1 } });
     await assert.rejects(desk.compute());
     assert.ok(desk.snapshot().error);
@@ -93,7 +93,7 @@ describe('the plan desk', () => {
     assert.equal(desk.snapshot().error, null);
   });
 
-  it('says that nothing is written where the workspace is not trusted', () => {
+  it('forbids writing in an untrusted workspace', () => {
     assert.equal(newDesk(memory(), false).snapshot().canWrite, false);
   });
 });

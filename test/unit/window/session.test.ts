@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { InspectorSnapshot, InspectorUpdate } from '../../../src/protocol/page.ts';
 import { inProcess, SAMPLE } from './inProcess.ts';
 
-/** What a page holds that took `snapshot` and then `updates`. */
+/** The state of a page that received `snapshot` and then `updates`. */
 function replay(snapshot: InspectorSnapshot, updates: readonly InspectorUpdate[]): InspectorSnapshot {
   let page = snapshot;
   for (const update of updates) {
@@ -23,7 +23,7 @@ describe('a session', () => {
   });
   afterEach(() => parts.close());
 
-  it('tells a page all that a later snapshot says, in few messages', async () => {
+  it('sends few updates, which lead from the first snapshot to the last', async () => {
     const session = parts.store.get(SAMPLE);
     const first = session.snapshot();
     const updates: InspectorUpdate[] = [];
@@ -36,7 +36,7 @@ describe('a session', () => {
     assert.ok(updates.length < last.findings.length, `${updates.length} messages`);
   });
 
-  it('gives a page that comes late everything at once', async () => {
+  it('gives a late page its full state at once', async () => {
     const session = parts.store.get(SAMPLE);
     await session.start();
     const snapshot = session.snapshot();
@@ -47,7 +47,7 @@ describe('a session', () => {
     assert.deepEqual(late, []);
   });
 
-  it('starts one run however often it is asked, and goes on after a cancellation', async () => {
+  it('starts one run, however often it is asked, and resumes after a cancellation', async () => {
     const session = parts.store.get(SAMPLE);
     await session.open();
     assert.equal(session.start(), session.start());
@@ -59,7 +59,7 @@ describe('a session', () => {
     assert.ok(session.snapshot().findings.length >= before);
   });
 
-  it('runs again when it is asked to while a cancelled run has not ended yet', async () => {
+  it('runs again if asked while a cancelled run has not ended yet', async () => {
     const session = parts.store.get(SAMPLE);
     void session.start();
     void session.cancel();
@@ -67,7 +67,7 @@ describe('a session', () => {
     assert.equal(session.run.status, 'done');
   });
 
-  it('says why a file cannot be opened, and opens it when it is there', async () => {
+  it('says why a file cannot be opened, and opens it once it is there', async () => {
     const file = join(parts.folder, 'late.safetensors');
     const session = parts.store.get(file);
     await session.start();
@@ -79,7 +79,7 @@ describe('a session', () => {
     assert.equal(session.run.status, 'done');
   });
 
-  it('throws old findings away when the file has become another one', async () => {
+  it('discards findings when the content of the file has changed', async () => {
     const file = join(parts.folder, 'changing.safetensors');
     copyFileSync(SAMPLE, file);
     const session = parts.store.get(file);
@@ -101,7 +101,7 @@ describe('a session', () => {
     );
   });
 
-  it('is remembered with its findings in the next window, until the file changes', async () => {
+  it('is restored with its findings in the next window, until the file changes', async () => {
     const file = join(parts.folder, 'kept.safetensors');
     copyFileSync(SAMPLE, file);
     const session = parts.store.get(file);

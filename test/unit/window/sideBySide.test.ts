@@ -20,7 +20,7 @@ describe('checkpoints side by side', () => {
   });
   after(() => parts.close());
 
-  it('show the matrix that is selected in one of them', () => {
+  it('all show the matrix that is selected in one of them', () => {
     const together = new SideBySide();
     const [a, b, c] = sessions as [Session, Session, Session];
     together.put([a, b]);
@@ -28,7 +28,7 @@ describe('checkpoints side by side', () => {
     const off = a.updates.on(({ selected: own }) => told.push(own));
     together.select(a, name);
     assert.deepEqual(selected(), [name, name, null]);
-    assert.ok(!told.includes(name), 'the page that it was selected on is not told');
+    assert.ok(!told.includes(name), 'the page where it was selected is not told');
     off();
     together.put([b, c]);
     together.select(c, a.view?.matrices[0]?.name ?? '');
