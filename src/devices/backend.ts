@@ -1,5 +1,6 @@
 import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { Encoding } from '../base/encoding.ts';
+import type { SingularTriplets } from '../base/singularTriplets.ts';
 
 /** Rows of an m x n matrix on demand, decoded to f32: how weights reach a device without being held elsewhere. */
 export interface RowSource {
@@ -40,16 +41,6 @@ export interface MultiplyOptions {
   readonly alpha?: number;
   /** Default 0, which overwrites: the old content, NaN included, does not matter. */
   readonly beta?: number;
-}
-
-/** Leading singular triplets: W = left diag(values) right^T, as host arrays. */
-export interface Factors {
-  /** m x r, row-major, orthonormal columns. */
-  readonly left: Float32Array;
-  /** Descending, r of them. */
-  readonly values: Float64Array;
-  /** n x r, row-major, orthonormal columns. */
-  readonly right: Float32Array;
 }
 
 export interface RoutineOptions {
@@ -97,7 +88,7 @@ export interface Backend {
   singularValues(a: Matrix, options?: RoutineOptions): Promise<Float64Array>;
 
   /** The `rank` leading singular triplets by the exact route; `a` is overwritten with anything. */
-  svd(a: Matrix, rank: number, options?: RoutineOptions): Promise<Factors>;
+  svd(a: Matrix, rank: number, options?: RoutineOptions): Promise<SingularTriplets>;
 
   /** Gives back threads and device memory; pending routines fail with 'engine'. */
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-import { takeTurns } from '../base/turns.ts';
+import { yieldEvery } from '../base/eventLoop.ts';
 import { Assembly, cutUp, type Fragment } from './fragments.ts';
 
 /** How long sending a large message may hold the thread at a time. */
@@ -55,7 +55,7 @@ export class Outbox {
     second: IteratorResult<Fragment, void>,
     rest: Iterator<Fragment, void>,
   ): Promise<void> {
-    const turn = takeTurns(SENDING_MS);
+    const pause = yieldEvery(SENDING_MS);
     const posts: Promise<unknown>[] = [];
     let failure: { readonly error: unknown } | undefined;
     for (let [fragment, next] = [first, second]; !this.isClosed; ) {
@@ -63,7 +63,7 @@ export class Outbox {
       const fail = (error: unknown) => (failure ??= { error });
       posts.push(promised(() => this.post(part)).catch(fail));
       if (next.done) break;
-      await turn();
+      await pause();
       [fragment, next] = [next.value, rest.next()];
     }
     await Promise.all(posts);

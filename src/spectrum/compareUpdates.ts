@@ -1,8 +1,9 @@
+import { type Pause, yieldOrCancel } from '../base/eventLoop.ts';
 import { effectiveRank, energyRanks } from './measures.ts';
 import { type Columns, dot, productSvd, type SmallSvd } from './smallSvd.ts';
 import { symmetricEigen } from './symmetricEigen.ts';
 import type { SizedFactors } from './thinFactors.ts';
-import { breathing, triangle } from './triangle.ts';
+import { triangle } from './triangle.ts';
 
 /** scale B A of one adapter. */
 export interface FactoredUpdate extends SizedFactors {
@@ -50,23 +51,23 @@ export async function compareUpdates(
   updates: readonly FactoredUpdate[],
   signal?: AbortSignal,
 ): Promise<UpdatesComparison> {
-  const breathe = breathing(signal, name);
-  const left = await coordinates(updates.map(leftColumns), breathe);
-  const right = await coordinates(updates.map(rightColumns), breathe);
+  const pause = yieldOrCancel(signal, name);
+  const left = await coordinates(updates.map(leftColumns), pause);
+  const right = await coordinates(updates.map(rightColumns), pause);
   const found: SmallSvd[] = [];
   for (const [index, { scale }] of updates.entries())
-    found.push(await productSvd(scaled(left[index]!, scale), right[index]!, breathe));
+    found.push(await productSvd(scaled(left[index]!, scale), right[index]!, pause));
   const measures = found.map(measuresOf);
   const pairs: UpdatePair[] = [];
   for (let first = 0; first < found.length; first++)
     for (let second = first + 1; second < found.length; second++) {
-      await breathe();
+      await pause();
       pairs.push({ first, second, ...pairOf(found, measures, first, second) });
     }
   const sum = await sumOf(
     updates.flatMap(({ scale }, index) => scaled(left[index]!, scale)),
     right.flat(),
-    breathe,
+    pause,
   );
   return { measures, pairs, sum };
 }
@@ -90,7 +91,7 @@ const rightColumns = ({ down, inputs, rank }: FactoredUpdate): Entries => ({
 });
 
 /** The columns of all parts in coordinates of the space that they span together, or as they are where that is no smaller. */
-async function coordinates(parts: readonly Entries[], breathe: () => Promise<void>): Promise<Columns[]> {
+async function coordinates(parts: readonly Entries[], pause: Pause): Promise<Columns[]> {
   const height = parts[0]!.height;
   const width = parts.reduce((sum, part) => sum + part.width, 0);
   const owner = parts.flatMap((part) => Array.from({ length: part.width }, (_, col) => ({ part, col })));
@@ -100,7 +101,7 @@ async function coordinates(parts: readonly Entries[], breathe: () => Promise<voi
         Float64Array.from({ length: height }, (_, row) => part.entry(row, col)),
       ),
     );
-  const r = await triangle(height, width, (row, col) => owner[col]!.part.entry(row, owner[col]!.col), breathe);
+  const r = await triangle(height, width, (row, col) => owner[col]!.part.entry(row, owner[col]!.col), pause);
   let from = 0;
   return parts.map((part) => {
     const columns = Array.from({ length: part.width }, (_, col) =>
@@ -151,12 +152,12 @@ function pairOf(found: readonly SmallSvd[], measures: readonly UpdateMeasures[],
  * Norm and rank of left right^T, from the eigenvalues of its Gram matrix: squaring costs the digits of values below 1e-8 of the largest, of
  * which a share of the energy does not depend.
  */
-async function sumOf(left: Columns, right: Columns, breathe: () => Promise<void>) {
+async function sumOf(left: Columns, right: Columns, pause: Pause) {
   const height = left[0]!.length;
   const width = right[0]!.length;
   const product: Float64Array[] = [];
   for (let j = 0; j < width; j++) {
-    await breathe();
+    await pause();
     const column = new Float64Array(height);
     for (const [k, vector] of left.entries()) {
       const share = right[k]![j]!;
@@ -166,7 +167,7 @@ async function sumOf(left: Columns, right: Columns, breathe: () => Promise<void>
   }
   const gram = new Float64Array(width * width);
   for (let i = 0; i < width; i++) {
-    await breathe();
+    await pause();
     for (let j = 0; j <= i; j++) gram[i * width + j] = gram[j * width + i] = dot(product[i]!, product[j]!);
   }
   // Moved up by a shift, so that the many eigenvalues that are zero are not sought to the last digit of their rounding.

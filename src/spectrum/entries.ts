@@ -137,7 +137,7 @@ export class EntryScan {
 /** The order of the values changes. */
 function medianOf(values: Float32Array): number {
   const middle = values.length >> 1;
-  const upper = select(values, middle);
+  const upper = quickselect(values, middle);
   if (values.length % 2 === 1) return upper;
   // What is left of the middle is no larger than it.
   let lower = 0;
@@ -145,8 +145,8 @@ function medianOf(values: Float32Array): number {
   return (lower + upper) / 2;
 }
 
-/** The value that would be at `index` were the values sorted; their order changes (Hoare's quickselect). */
-function select(values: Float32Array, index: number): number {
+/** The value that would be at `index` were the values sorted; their order changes (Hoare 1961). */
+function quickselect(values: Float32Array, index: number): number {
   let low = 0;
   let high = values.length - 1;
   while (low < high) {

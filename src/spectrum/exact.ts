@@ -1,7 +1,7 @@
 import { RankscopeError } from '../base/errors.ts';
 import type { Backend, Matrix, RoutineOptions, RowSource } from '../devices/backend.ts';
 import type { EntryStatistics } from './entries.ts';
-import { loadScaled, part, type ScaledRows, uploadRows } from './load.ts';
+import { loadScaled, type ScaledRows, subProgress, uploadRows } from './load.ts';
 
 export interface ExactSpectrum {
   /** All min(m, n) of them, descending. */
@@ -52,8 +52,8 @@ async function spectrumOf(backend: Backend, rows: ScaledRows, options: RoutineOp
 async function wholeSpectrum(backend: Backend, rows: ScaledRows, options: RoutineOptions): Promise<Float64Array> {
   const matrix = await backend.allocate(rows.rows, rows.cols);
   try {
-    await uploadRows(backend, rows, 0, rows.rows, matrix, 0, part(options, 0, 0.1));
-    return await backend.singularValues(matrix, part(options, 0.1, 1));
+    await uploadRows(backend, rows, 0, rows.rows, matrix, 0, subProgress(options, 0, 0.1));
+    return await backend.singularValues(matrix, subProgress(options, 0.1, 1));
   } finally {
     backend.free(matrix);
   }
@@ -101,9 +101,9 @@ function streamedSpectrum(backend: Backend, panels: Panels, options: RoutineOpti
     STACK_HEIGHTS.map((multiple, attempt) => async () => {
       const least = attempt === 0 ? Math.ceil(LEAST_STACK / width) : 0;
       const stack = Math.min(height, Math.max(Math.ceil(multiple * width), width + 1, least));
-      const triangle = await stackedTriangle(backend, panels, stack, part(options, 0, 0.6));
+      const triangle = await stackedTriangle(backend, panels, stack, subProgress(options, 0, 0.6));
       try {
-        return await backend.singularValues(triangle, part(options, 0.6, 1));
+        return await backend.singularValues(triangle, subProgress(options, 0.6, 1));
       } finally {
         backend.free(triangle);
       }
@@ -126,7 +126,7 @@ async function stackedTriangle(
     try {
       if (kept) await backend.upload(stack, 0, top, (out) => out.set(kept!));
       await load(done, fresh, stack, top);
-      const triangle = await backend.triangularize(stack, part(options, done / height, (done + fresh) / height));
+      const triangle = await backend.triangularize(stack, subProgress(options, done / height, (done + fresh) / height));
       done += fresh;
       if (done === height) return triangle;
       kept = await backend.download(triangle);

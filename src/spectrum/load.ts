@@ -131,7 +131,7 @@ export async function uploadRows(
 }
 
 /** The part [from, to] of a progress report. */
-export function part(options: RoutineOptions, from: number, to: number): RoutineOptions {
+export function subProgress(options: RoutineOptions, from: number, to: number): RoutineOptions {
   const { signal, progress } = options;
   return { signal, progress: progress && ((share) => progress(from + share * (to - from))) };
 }

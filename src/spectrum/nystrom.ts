@@ -1,8 +1,9 @@
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { seededRandom } from '../base/random.ts';
-import type { Backend, Factors, RoutineOptions, RowSource } from '../devices/backend.ts';
+import type { SingularTriplets } from '../base/singularTriplets.ts';
+import type { Backend, RoutineOptions, RowSource } from '../devices/backend.ts';
 import { OVERSAMPLING } from './costModel.ts';
-import { loadScaled, part, uploadRows } from './load.ts';
+import { loadScaled, subProgress, uploadRows } from './load.ts';
 import { Scope } from './scope.ts';
 
 export interface NystromOptions extends RoutineOptions {
@@ -25,7 +26,7 @@ export async function nystromSvd(
   source: RowSource,
   rank: number,
   options: NystromOptions = {},
-): Promise<Factors> {
+): Promise<SingularTriplets> {
   const { name, rows: n } = source;
   const refuse = (found: string) =>
     new RankscopeError('wrong-use', name, found, 'Nystrom needs a symmetric positive semidefinite matrix');
@@ -37,7 +38,7 @@ export async function nystromSvd(
   return Scope.run(backend, async (scope) => {
     const matrix = await scope.allocate(n, n);
     const { scale } = await loadScaled(source, signal, (rows) =>
-      uploadRows(backend, rows, 0, n, matrix, 0, part(options, 0, 0.3)),
+      uploadRows(backend, rows, 0, n, matrix, 0, subProgress(options, 0, 0.3)),
     );
     const random = seededRandom(seed);
     const omega = await scope.upload(n, width, (out) => {
@@ -61,7 +62,7 @@ export async function nystromSvd(
     await backend.multiply(sketch, omega, identity, { beta: 1 });
     const by = await scope.upload(width, width, (out) => out.set(inverse));
     await backend.multiply(omega, sketch, by);
-    const { left, values } = await backend.svd(omega, rank, part(options, 0.5, 1));
+    const { left, values } = await backend.svd(omega, rank, subProgress(options, 0.5, 1));
     return { left, values: values.map((value) => Math.max(0, value ** 2 - shift) / scale), right: left };
   });
 }
@@ -69,7 +70,7 @@ export async function nystromSvd(
 /** W near C (C^+ W R^+) R from some of its own columns C and rows R. */
 export interface ColumnRow {
   /** The approximation, cut to the rank asked for, as singular triplets. */
-  readonly factors: Factors;
+  readonly factors: SingularTriplets;
   /** Which columns and rows were taken, ascending; rank + 10 of them, where there are so many. */
   readonly columns: readonly number[];
   readonly rows: readonly number[];
@@ -103,7 +104,7 @@ export async function columnRowSvd(
         await scaled.read(row, out);
         addSquares(out, row, n, norms);
       };
-      return uploadRows(backend, { ...scaled, read, upload: undefined }, 0, m, matrix, 0, part(options, 0, 0.3));
+      return uploadRows(backend, { ...scaled, read, upload: undefined }, 0, m, matrix, 0, subProgress(options, 0, 0.3));
     });
     const random = seededRandom(seed);
     const columns = sample(norms.columns, width, random.uniform);

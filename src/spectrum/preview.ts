@@ -5,7 +5,7 @@ import type { Measures, PreviewBand } from '../model/findings.ts';
 import { estimateValues, type SpectrumFacts } from './density.ts';
 import { exactSpectrum } from './exact.ts';
 import { blockLanczos, type LanczosOptions, type Quadrature, type Quadratures } from './lanczos.ts';
-import { loadScaled, part, uploadRows } from './load.ts';
+import { loadScaled, subProgress, uploadRows } from './load.ts';
 import { effectiveRank, energyRanks, measures } from './measures.ts';
 
 export interface PreviewOptions extends RoutineOptions {
@@ -74,7 +74,7 @@ async function quadraturePreview(
   const matrix = await backend.allocate(source.rows, source.cols);
   try {
     const { result, entries, scale } = await loadScaled(source, options.signal, async (rows) => {
-      await uploadRows(backend, rows, 0, rows.rows, matrix, 0, part(options, 0, 0.3));
+      await uploadRows(backend, rows, 0, rows.rows, matrix, 0, subProgress(options, 0, 0.3));
       const facts = { count: p, energy: rows.energy() };
       if (facts.energy === 0) return undefined;
       let band: PreviewBand | undefined;
@@ -82,7 +82,13 @@ async function quadraturePreview(
         band = bandOf(rules, facts);
         return !fixed && isNarrow(band, p);
       };
-      const rules = await blockLanczos(backend, matrix, { ...part(options, 0.3, 1), seed, probes, steps, enough });
+      const rules = await blockLanczos(backend, matrix, {
+        ...subProgress(options, 0.3, 1),
+        seed,
+        probes,
+        steps,
+        enough,
+      });
       return { rule: rules[0], facts, band: band ?? bandOf(rules, facts) };
     });
     if (!result) return settled(measures(new Float64Array(p), shapeOf(source), 0));

@@ -1,4 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
+import type { Pause } from '../base/eventLoop.ts';
 
 /** Columns of a matrix, all of one length. */
 export type Columns = readonly Float64Array[];
@@ -18,9 +19,9 @@ const SWEEP_LIMIT = 60;
  * The singular triplets of up down^T, both m x r and n x r given by their columns, in f64: both are made orthonormal, and the r x r product
  * of what is left is taken apart by one-sided rotations (Hestenes 1958), which find small values as well as large ones.
  */
-export async function productSvd(up: Columns, down: Columns, breathe: () => Promise<void>): Promise<SmallSvd> {
-  const left = await orthonormalBasis(up, breathe);
-  const right = await orthonormalBasis(down, breathe);
+export async function productSvd(up: Columns, down: Columns, pause: Pause): Promise<SmallSvd> {
+  const left = await orthonormalBasis(up, pause);
+  const right = await orthonormalBasis(down, pause);
   const rank = up.length;
   // Columns of R1 R2^T; the rows of what was dependent are zero.
   const turned = right.basis.map((_, j) =>
@@ -31,7 +32,7 @@ export async function productSvd(up: Columns, down: Columns, breathe: () => Prom
     }),
   );
   const rotations = turned.map((_, j) => Float64Array.from({ length: turned.length }, (_, i) => (i === j ? 1 : 0)));
-  for (let sweep = 0; await rotateAll(turned, rotations, breathe); sweep++)
+  for (let sweep = 0; await rotateAll(turned, rotations, pause); sweep++)
     if (sweep === SWEEP_LIMIT) throw new RankscopeError('engine', 'singular values', 'the rotations did not converge');
   const norms = turned.map((column) => Math.sqrt(dot(column, column)));
   const largest = Math.max(0, ...norms);
@@ -55,11 +56,11 @@ export function dot(a: Float64Array, b: Float64Array): number {
  * An orthonormal basis of the columns, and each column's shares of its vectors. Gram and Schmidt's way, each column twice, which is enough
  * (Giraud, Langou and Rozloznik 2005); what depends on the columns before it adds no vector.
  */
-async function orthonormalBasis(columns: Columns, breathe: () => Promise<void>) {
+async function orthonormalBasis(columns: Columns, pause: Pause) {
   const basis: Float64Array[] = [];
   const shares: Float64Array[] = [];
   for (const column of columns) {
-    await breathe();
+    await pause();
     const rest = column.slice();
     const share = new Float64Array(columns.length);
     const whole = Math.sqrt(dot(column, column));
@@ -80,14 +81,14 @@ async function orthonormalBasis(columns: Columns, breathe: () => Promise<void>) 
 }
 
 /** One sweep over all pairs of columns; false once all are orthogonal to working precision. */
-async function rotateAll(x: Columns, j: Columns, breathe: () => Promise<void>): Promise<boolean> {
+async function rotateAll(x: Columns, j: Columns, pause: Pause): Promise<boolean> {
   const squares = x.map((column) => dot(column, column));
   const largest = Math.max(0, ...squares);
   // What the rounding of so long a sum may leave of an inner product that is zero.
   const rounding = EPSILON * x.length;
   let rotated = false;
   for (let p = 0; p < x.length - 1; p++) {
-    await breathe();
+    await pause();
     for (let q = p + 1; q < x.length; q++) {
       const [alpha, beta] = [squares[p]!, squares[q]!];
       const gamma = dot(x[p]!, x[q]!);

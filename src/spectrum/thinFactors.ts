@@ -1,4 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
+import type { Pause } from '../base/eventLoop.ts';
 
 /** B and A of a product B A, row-major. */
 export interface ThinFactors {
@@ -21,7 +22,7 @@ export async function thinFactors(
   [first, ...others]: readonly ThinFactors[],
   outputs: number,
   inputs: number,
-  breathe: () => Promise<void>,
+  pause: Pause,
 ): Promise<ThinFactors> {
   let { up, down } = first!;
   for (const other of others) {
@@ -29,13 +30,13 @@ export async function thinFactors(
     refuseTooLarge(name, (outputs + inputs) * r1 * r2);
     const left = new Float64Array(outputs * r1 * r2);
     for (let i = 0, at = 0; i < outputs; i++) {
-      await breathe();
+      await pause();
       for (let p = 0; p < r1; p++) for (let q = 0; q < r2; q++) left[at++] = up[i * r1 + p]! * other.up[i * r2 + q]!;
     }
     const right = new Float64Array(r1 * r2 * inputs);
     for (let p = 0, at = 0; p < r1; p++)
       for (let q = 0; q < r2; q++) {
-        await breathe();
+        await pause();
         for (let j = 0; j < inputs; j++) right[at++] = down[p * inputs + j]! * other.down[q * inputs + j]!;
       }
     [up, down] = [left, right];

@@ -1,7 +1,8 @@
 import { RankscopeError } from '../base/errors.ts';
+import { yieldOrCancel } from '../base/eventLoop.ts';
 import type { RowSource } from '../devices/backend.ts';
 import { type ThinFactors, thinFactors } from './thinFactors.ts';
-import { breathing, triangle } from './triangle.ts';
+import { triangle } from './triangle.ts';
 
 /** scale (B1 A1) o (B2 A2) o ..., entry by entry, with each B m x r and each A r x n; mostly there is but one of them. */
 export interface ThinProduct {
@@ -45,9 +46,9 @@ function core(product: ThinProduct, rank: number): RowSource {
     async read(row, out, signal) {
       triangles ??= trianglesOf(product, rank, signal);
       const [left, right] = await triangles;
-      const breathe = breathing(signal, name);
+      const pause = yieldOrCancel(signal, name);
       for (let i = 0; i < out.length / rank; i++) {
-        await breathe();
+        await pause();
         for (let j = 0; j < rank; j++) {
           let sum = 0;
           for (let k = Math.max(row + i, j); k < rank; k++) sum += left[k * rank + row + i]! * right[k * rank + j]!;
@@ -60,10 +61,10 @@ function core(product: ThinProduct, rank: number): RowSource {
 
 async function trianglesOf(product: ThinProduct, rank: number, signal: AbortSignal | undefined) {
   const { name, outputs, inputs } = product;
-  const breathe = breathing(signal, name);
-  const { up, down } = await thinFactors(name, await finiteFactors(product, signal), outputs, inputs, breathe);
-  const left = await triangle(outputs, rank, (row, col) => up[row * rank + col]!, breathe);
-  const right = await triangle(inputs, rank, (row, col) => down[col * inputs + row]!, breathe);
+  const pause = yieldOrCancel(signal, name);
+  const { up, down } = await thinFactors(name, await finiteFactors(product, signal), outputs, inputs, pause);
+  const left = await triangle(outputs, rank, (row, col) => up[row * rank + col]!, pause);
+  const right = await triangle(inputs, rank, (row, col) => down[col * inputs + row]!, pause);
   return [left, right] as const;
 }
 
@@ -78,7 +79,7 @@ function formed(product: ThinProduct): RowSource {
     async read(row, out, signal) {
       loaded ??= finiteFactors(product, signal);
       const factors = await loaded;
-      const breathe = breathing(signal, name);
+      const pause = yieldOrCancel(signal, name);
       const sums = new Float64Array(inputs);
       for (let i = 0; i < out.length / inputs; i++) {
         const target = out.subarray(i * inputs, (i + 1) * inputs).fill(scale);
@@ -86,7 +87,7 @@ function formed(product: ThinProduct): RowSource {
           const rank = ranks[index]!;
           sums.fill(0);
           for (let k = 0; k < rank; k++) {
-            await breathe();
+            await pause();
             const factor = up[(row + i) * rank + k]!;
             const begin = k * inputs;
             for (let j = 0; j < inputs; j++) sums[j]! += factor * down[begin + j]!;

@@ -1,9 +1,7 @@
-import { throwIfCancelled } from '../base/errors.ts';
+import type { Pause } from '../base/eventLoop.ts';
 
 /** Multiplications of one piece of work. */
 const PIECE = 2 ** 23;
-/** Between two looks at the signal. */
-const BREATH_MS = 20;
 
 /**
  * R (width x width, column-major) of the QR of a tall matrix, by Householder reflections of some rows at a time under the R so far (the
@@ -13,7 +11,7 @@ export async function triangle(
   height: number,
   width: number,
   entry: (row: number, col: number) => number,
-  breathe: () => Promise<void>,
+  pause: Pause,
 ): Promise<Float64Array> {
   const r = new Float64Array(width * width);
   const most = Math.max(1, Math.min(height, Math.floor(PIECE / width ** 2)));
@@ -22,7 +20,7 @@ export async function triangle(
     const count = Math.min(most, height - done);
     for (let col = 0; col < width; col++) for (let i = 0; i < count; i++) fresh[col * most + i] = entry(done + i, col);
     for (let j = 0; j < width; j++) {
-      await breathe();
+      await pause();
       reflect(r, fresh, width, most, count, j);
     }
   }
@@ -50,16 +48,4 @@ function reflect(r: Float64Array, fresh: Float64Array, width: number, stride: nu
     r[top]! -= dot * first;
     for (let i = 0; i < count; i++) fresh[other + i]! -= dot * fresh[v + i]!;
   }
-}
-
-/** Lets others have their turn, and looks at the signal, whenever so much time has passed. */
-export function breathing(signal: AbortSignal | undefined, name: string): () => Promise<void> {
-  let last = performance.now();
-  throwIfCancelled(signal, name);
-  return async () => {
-    if (performance.now() - last < BREATH_MS) return;
-    await new Promise(setImmediate);
-    throwIfCancelled(signal, name);
-    last = performance.now();
-  };
 }

@@ -1,8 +1,9 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { Backend, Factors, Matrix, RoutineOptions, RowSource } from '../devices/backend.ts';
+import type { SingularTriplets } from '../base/singularTriplets.ts';
+import type { Backend, Matrix, RoutineOptions, RowSource } from '../devices/backend.ts';
 import { Bidiagonalization } from './bidiagonalization.ts';
 import { OVERSAMPLING, sketchSize, svdCost } from './costModel.ts';
-import { loadScaled, part, uploadRows } from './load.ts';
+import { loadScaled, subProgress, uploadRows } from './load.ts';
 
 export interface TruncatedOptions extends RoutineOptions {
   readonly seed?: number;
@@ -37,7 +38,7 @@ export async function truncatedSvd(
   source: RowSource,
   rank: number,
   options: TruncatedOptions = {},
-): Promise<Factors> {
+): Promise<SingularTriplets> {
   const { rows: m, cols: n } = source;
   if (!Number.isInteger(rank) || rank < 1 || rank > Math.min(m, n)) {
     const found = `rank ${rank} of a ${m} x ${n} matrix`;
@@ -46,9 +47,9 @@ export async function truncatedSvd(
   const matrix = await backend.allocate(m, n);
   try {
     const { entries, scale } = await loadScaled(source, options.signal, (rows) =>
-      uploadRows(backend, rows, 0, m, matrix, 0, part(options, 0, 0.1)),
+      uploadRows(backend, rows, 0, m, matrix, 0, subProgress(options, 0, 0.1)),
     );
-    const rest = part(options, 0.1, 1);
+    const rest = subProgress(options, 0.1, 1);
     const cost = svdCost(m, n, rank);
     const route = options.route ?? (cost.sketch < cost.exact ? 'sketch' : 'exact');
     const energy = (entries.frobeniusNorm * scale) ** 2;
@@ -68,7 +69,7 @@ async function sketchedSvd(
   rank: number,
   energy: number,
   { signal, progress, seed = 1 }: TruncatedOptions,
-): Promise<Factors | undefined> {
+): Promise<SingularTriplets | undefined> {
   const { width, size } = sketchSize(rank);
   const krylov = await Bidiagonalization.start(backend, matrix, width, seed);
   try {
@@ -93,7 +94,7 @@ function isExhausted({ diagonal, above }: Bidiagonalization, energy: number): bo
   return squares(above.at(-1)!) <= Math.max(SETTLED_ERROR * (energy - within), ROUNDING * energy);
 }
 
-interface Triplets extends Factors {
+interface ProjectedTriplets extends SingularTriplets {
   readonly settled: boolean;
 }
 
@@ -104,7 +105,7 @@ async function triplets(
   rank: number,
   energy: number,
   signal: AbortSignal | undefined,
-): Promise<Triplets> {
+): Promise<ProjectedTriplets> {
   const { size, width } = krylov;
   const projected = await backend.allocate(size, size + width);
   try {
@@ -124,7 +125,7 @@ async function triplets(
 }
 
 /** What the last half step, A^T U_s, added to the squares of the leading values: |R_s y|^2 with y a left vector's part along U_s. */
-function lastGain({ above, size, width }: Bidiagonalization, { left, values }: Factors, rank: number): number {
+function lastGain({ above, size, width }: Bidiagonalization, { left, values }: SingularTriplets, rank: number): number {
   const r = above.at(-1)!;
   const cols = values.length;
   let total = 0;
@@ -140,7 +141,11 @@ function lastGain({ above, size, width }: Bidiagonalization, { left, values }: F
   return total;
 }
 
-async function assemble(krylov: Bidiagonalization, { left, values, right }: Factors, rank: number): Promise<Factors> {
+async function assemble(
+  krylov: Bidiagonalization,
+  { left, values, right }: SingularTriplets,
+  rank: number,
+): Promise<SingularTriplets> {
   const leading = (vectors: Float32Array) => {
     const rows = vectors.length / values.length;
     const out = new Float32Array(rows * rank);

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { MessageConnection } from 'vscode-jsonrpc';
 import { RankscopeError } from '../base/errors.ts';
-import { takeTurns } from '../base/turns.ts';
+import { yieldEvery } from '../base/eventLoop.ts';
 import type { CodeCalls, FindingInCode } from '../code/codeCalls.ts';
 import type { SourceText } from '../code/codeModel.ts';
 import type { GrammarFiles } from '../code/pythonParser.ts';
@@ -103,14 +103,14 @@ export class CodeThread {
     if (!view) return;
     const { format, tensors, matrices, metadata } = view;
     this.tell('checkpoint', { path, view: { format, tensors, matrices, metadata } });
-    const turn = takeTurns(SLICE_MS);
+    const pause = yieldEvery(SLICE_MS);
     let batch: FindingInCode[] = [];
     for (const finding of findings) {
       batch.push(inCode(finding));
       if (batch.length < TOLD_AT_ONCE) continue;
       this.tell('findings', { path, findings: batch });
       batch = [];
-      await turn();
+      await pause();
     }
     this.tell('findings', { path, findings: batch });
   }

@@ -1,6 +1,6 @@
+import { yieldEvery } from '../base/eventLoop.ts';
 import { baseName } from '../base/paths.ts';
 import { formatCount } from '../base/quantities.ts';
-import { takeTurns } from '../base/turns.ts';
 import type { MatrixFinding } from '../model/findings.ts';
 import type { RunState } from '../protocol/page.ts';
 import type { CheckpointView, MatrixView } from '../protocol/service.ts';
@@ -52,11 +52,11 @@ export async function childNodes(source: TreeSource, node: TreeNode): Promise<Tr
   if (!source.view || node.kind === 'module') return [];
   const layers = layersOf(source.view);
   if (node.kind === 'layer') return (layers.get(node.layer ?? null) ?? []).map((matrix) => moduleNode(source, matrix));
-  const turn = takeTurns(SLICE_MS);
+  const pause = yieldEvery(SLICE_MS);
   const nodes: TreeNode[] = [];
   for (const [layer, members] of layers) {
     nodes.push(layerNode(source, layer, members));
-    await turn();
+    await pause();
   }
   return nodes;
 }

@@ -1,24 +1,15 @@
 import { RankscopeError } from '../base/errors.ts';
+import type { SingularTriplets } from '../base/singularTriplets.ts';
 import type { MatrixRef } from '../model/names/anatomy.ts';
 import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
 import type { WrittenFactors } from './residual.ts';
 import type { OutgoingTensor } from './safetensorsWriter.ts';
 
-/** Leading singular triplets in [out, in] terms: W = left diag(values) right^T. */
-export interface Triplets {
-  /** m x r, row-major. */
-  readonly left: Float32Array;
-  /** Descending, r of them. */
-  readonly values: Float64Array;
-  /** n x r, row-major. */
-  readonly right: Float32Array;
-}
-
 /** One factor tensor to be, with the values it takes from the triplets. */
 interface Part {
   readonly suffix: string;
   readonly shape: readonly number[];
-  values(triplets: Triplets): ArrayLike<number>;
+  values(triplets: SingularTriplets): ArrayLike<number>;
 }
 
 /**
@@ -29,13 +20,13 @@ export function factorTensors(
   matrix: MatrixRef,
   rank: number,
   factors: 2 | 3,
-  load: () => Promise<Triplets>,
+  load: () => Promise<SingularTriplets>,
   written: (factors: WrittenFactors) => Promise<void>,
 ): OutgoingTensor[] {
   const dtype = factorType(matrix.tensor.dtype);
   const parts = (factors === 2 ? twoFactors : threeFactors)(matrix.shape, rank);
   const stem = matrix.name.replace(/\.weight$/, '');
-  let triplets: Promise<Triplets> | undefined;
+  let triplets: Promise<SingularTriplets> | undefined;
   return parts.map(({ suffix, shape, values }, k) => ({
     name: `${stem}.${suffix}`,
     dtype,
@@ -84,7 +75,7 @@ function threeFactors([m, n]: readonly [number, number], rank: number): Part[] {
 }
 
 function roundedFactors(
-  triplets: Triplets,
+  triplets: SingularTriplets,
   parts: readonly Part[],
   rank: number,
   [m]: readonly [number, number],
@@ -104,7 +95,7 @@ function transposedAndScaled(right: Float32Array, n: number, rank: number, scale
   return out;
 }
 
-function checked(triplets: Triplets, { name, shape: [m, n] }: MatrixRef, rank: number): Triplets {
+function checked(triplets: SingularTriplets, { name, shape: [m, n] }: MatrixRef, rank: number): SingularTriplets {
   const { left, values, right } = triplets;
   if (left.length !== m * rank || values.length !== rank || right.length !== n * rank)
     throw new RankscopeError(

@@ -1,13 +1,14 @@
 import { basename } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
+import type { SingularTriplets } from '../base/singularTriplets.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
 import type { MatrixRef } from '../model/names/anatomy.ts';
 import type { FactorizedReport, Plan } from '../model/plan/plan.ts';
 import { breakEvenRank } from '../model/plan/rankCost.ts';
 import { countParameters, ties as findTies, untied } from '../model/ties.ts';
 import { carriedTensor } from './carried.ts';
-import { factorTensors, type Triplets } from './factorTensors.ts';
+import { factorTensors } from './factorTensors.ts';
 import { factorizedMetadata } from './metadata.ts';
 import { measureResidual, type WrittenFactors } from './residual.ts';
 import { type OutgoingTensor, writeSafetensors } from './safetensorsWriter.ts';
@@ -18,7 +19,7 @@ export interface FactorizeRequest {
   readonly matrices: readonly MatrixRef[];
   readonly plan: Plan;
   /** The `rank` leading triplets of a matrix in [out, in] terms, however it is stored. Asked for one matrix at a time. */
-  readonly factorsOf: (matrix: MatrixRef, rank: number, signal?: AbortSignal) => Promise<Triplets>;
+  readonly factorsOf: (matrix: MatrixRef, rank: number, signal?: AbortSignal) => Promise<SingularTriplets>;
   /**
    * Relative Frobenius error of factors as written, where a device can multiply faster than `measureResidual`, which is used where
    * this is left out.

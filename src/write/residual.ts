@@ -1,4 +1,4 @@
-import { throwIfCancelled } from '../base/errors.ts';
+import { yieldOrCancel } from '../base/eventLoop.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { MatrixRef } from '../model/names/anatomy.ts';
 import { transposeOf } from '../spectrum/transpose.ts';
@@ -14,8 +14,6 @@ export interface WrittenFactors {
 
 /** Elements of the matrix held at a time. */
 const BLOCK = 1 << 20;
-/** Multiplications between two looks at the clock and the signal, some 20 ms. */
-const WORK = 2e7;
 
 /**
  * ||W - b a||_F / ||W||_F, measured: W is read again by rows, sums are in f64. 0 for a zero matrix that is kept zero, infinity for
@@ -34,7 +32,7 @@ export async function measureResidual(
   const product = new Float64Array(cols);
   let lost = 0;
   let whole = 0;
-  let work = 0;
+  const pause = yieldOrCancel(signal, matrix.name);
   for (let first = 0; first < rows; first += height) {
     const part = block.subarray(0, Math.min(height, rows - first) * cols);
     await checkpoint.read(tensor, offset + first * cols, part, signal);
@@ -48,12 +46,7 @@ export async function measureResidual(
         whole += part[at]! ** 2;
         lost += (part[at]! - product[j]!) ** 2;
       }
-      work += factors.rank * cols;
-      if (work > WORK) {
-        work = 0;
-        await new Promise(setImmediate);
-        throwIfCancelled(signal, matrix.name);
-      }
+      await pause();
     }
   }
   return lost === 0 ? 0 : Math.sqrt(lost / whole);

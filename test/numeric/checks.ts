@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Factors } from '../../src/devices/backend.ts';
+import type { SingularTriplets } from '../../src/base/singularTriplets.ts';
 
 /** eps of the arithmetic that engines compute in. */
 export const EPSILON = 2 ** -23;
@@ -46,7 +46,7 @@ export function checkOrthonormal(q: Float32Array, rows: number, cols: number): v
 
 /** |A v_i - sigma_i u_i| and |A^T u_i - sigma_i v_i| are within `slack` times the tolerance of the values, for every triplet. */
 export function checkTriplets(
-  { left, values, right }: Factors,
+  { left, values, right }: SingularTriplets,
   matrix: Float32Array,
   { rows, cols }: { rows: number; cols: number },
   slack = 1,
@@ -96,7 +96,7 @@ export function gramOf(a: Float32Array, rows: number, cols: number): Float64Arra
 }
 
 /** Frobenius norm of A - U S V^T in f64. */
-export function residual(factors: Factors, matrix: Float32Array, rows: number, cols: number): number {
+export function residual(factors: SingularTriplets, matrix: Float32Array, rows: number, cols: number): number {
   const rank = factors.values.length;
   const scaled = factors.left.map((entry, i) => entry * factors.values[i % rank]!);
   const product = multiply(scaled, transpose(factors.right, cols, rank), rows, rank, cols);

@@ -2,17 +2,18 @@ import { cpus } from 'node:os';
 import type { DeviceInfo } from '../../base/deviceInfo.ts';
 import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
 import { RankscopeError } from '../../base/errors.ts';
-import type { Backend, EntrySums, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import type { SingularTriplets } from '../../base/singularTriplets.ts';
+import type { Backend, EntrySums, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
 import type { Work } from './job.ts';
 import { compileKernels, instantiate, KERNEL_SETS, type KernelSet, type Kernels } from './kernels.ts';
 import { Heap } from './memory.ts';
-import { Pool } from './pool.ts';
 import { type Bidiagonal, type BidiagonalTriplets, bidiagonalTripletsRoom } from './routines/bidiagonal.ts';
 import { collectSums, decodeHere, decodeRoom } from './routines/decode.ts';
 import { orthonormalizeRoom } from './routines/orthonormalize.ts';
 import { block } from './routines/product.ts';
 import { singularValuesRoom } from './routines/singularValues.ts';
 import { svdRoom } from './routines/svd.ts';
+import { WorkerTeam } from './workerTeam.ts';
 
 const KIND: Record<KernelSet, string> = {
   wide: 'WASM, relaxed SIMD in 256-bit registers',
@@ -45,7 +46,7 @@ export class CpuBackend implements Backend {
   readonly info: DeviceInfo;
   /** For what is too small for the pool. */
   private readonly kernels: Kernels;
-  private readonly pool: Pool;
+  private readonly team: WorkerTeam;
   private readonly alive = new Set<Matrix>();
 
   constructor(
@@ -57,7 +58,7 @@ export class CpuBackend implements Backend {
     this.kernels = instantiate(module, this.heap.memory);
     const bytes = this.kernels.gemmScratch();
     const scratch = Array.from({ length: threads }, () => this.heap.allocate(bytes, 'cpu engine'));
-    this.pool = new Pool(module, this.heap.memory, scratch);
+    this.team = new WorkerTeam(module, this.heap.memory, scratch);
     const device = `${cpus()[0]?.model.trim() || process.arch} (${KIND[set]})`;
     this.info = { name: 'cpu', device, threads, reason: '' };
   }
@@ -135,14 +136,14 @@ export class CpuBackend implements Backend {
     ) as Promise<Float64Array>;
   }
 
-  async svd(a: Matrix, rank: number, options: RoutineOptions = {}): Promise<Factors> {
+  async svd(a: Matrix, rank: number, options: RoutineOptions = {}): Promise<SingularTriplets> {
     const { at, rows, cols } = this.own(a);
     if (!Number.isInteger(rank) || rank < 1 || rank > Math.min(rows, cols)) {
       throw misuse(`rank ${rank} of a ${rows} x ${cols} matrix`);
     }
     return this.withRoom(svdRoom(rows, cols, rank, this.threads), `rank ${rank} of ${rows} x ${cols}`, (room) =>
       this.run({ routine: 'svd', args: { at, rows, cols, rank, room } }, 'svd', options),
-    ) as Promise<Factors>;
+    ) as Promise<SingularTriplets>;
   }
 
   /** All singular values of an upper bidiagonal matrix that another device reduced a matrix to, descending. */
@@ -165,7 +166,7 @@ export class CpuBackend implements Backend {
   }
 
   async close(): Promise<void> {
-    await this.pool.close();
+    await this.team.close();
   }
 
   private async factor(a: Matrix, keepQ: boolean, options: RoutineOptions): Promise<Matrix> {
@@ -217,7 +218,7 @@ export class CpuBackend implements Backend {
   }
 
   private run(work: Work, subject: string, options: RoutineOptions = {}): Promise<unknown> {
-    return this.pool.run(work, subject, options.signal, options.progress);
+    return this.team.run(work, subject, options.signal, options.progress);
   }
 }
 

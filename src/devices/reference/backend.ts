@@ -1,5 +1,7 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { Backend, Factors, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import { nextTurn } from '../../base/eventLoop.ts';
+import type { SingularTriplets } from '../../base/singularTriplets.ts';
+import type { Backend, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
 import { decodeOnHost } from '../decodeOnHost.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { jacobiSvd } from './jacobi.ts';
@@ -88,12 +90,12 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
     },
 
     async singularValues(a, options = {}) {
-      const { values } = await jacobiSvd(open(a), breather('singular values', options));
+      const { values } = await jacobiSvd(open(a), betweenSweeps('singular values', options));
       return values;
     },
 
-    async svd(a, rank, options = {}): Promise<Factors> {
-      const { left, values, right } = await jacobiSvd(open(a), breather('SVD', options));
+    async svd(a, rank, options = {}): Promise<SingularTriplets> {
+      const { left, values, right } = await jacobiSvd(open(a), betweenSweeps('SVD', options));
       return { left: leading(left, rank), values: values.slice(0, rank), right: leading(right, rank) };
     },
 
@@ -127,11 +129,11 @@ function leading({ rows, cols, data }: Dense, rank: number): Float32Array {
   return out;
 }
 
-/** Lets timers and aborts happen between sweeps. */
-function breather(subject: string, { signal, progress }: RoutineOptions): (share: number) => Promise<void> {
+/** Yields to the event loop, so that timers and aborts take effect between sweeps. */
+function betweenSweeps(subject: string, { signal, progress }: RoutineOptions): (share: number) => Promise<void> {
   throwIfCancelled(signal, subject);
   return async (share) => {
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     throwIfCancelled(signal, subject);
     progress?.(share);
   };

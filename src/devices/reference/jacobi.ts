@@ -16,11 +16,11 @@ export interface Svd {
 /**
  * Full SVD in f64 by one-sided Jacobi rotations of R^T of a QR (Hestenes 1958; Drmac and Veselic 2008 for the preconditioning). The
  * error of each value is some eps times sigma_1 at most, which makes this the truth for engines that compute in f32. Written to be
- * plainly right, for small matrices; `breathe` is awaited after each sweep and may throw.
+ * plainly right, for small matrices; `afterSweep` is awaited after each sweep and may throw.
  */
-export async function jacobiSvd(a: Dense, breathe: (share: number) => Promise<void> = async () => {}): Promise<Svd> {
+export async function jacobiSvd(a: Dense, afterSweep: (share: number) => Promise<void> = async () => {}): Promise<Svd> {
   if (a.rows < a.cols) {
-    const { left, values, right } = await jacobiSvd(transposed(a), breathe);
+    const { left, values, right } = await jacobiSvd(transposed(a), afterSweep);
     return { left: right, values, right: left };
   }
   const n = a.cols;
@@ -31,7 +31,7 @@ export async function jacobiSvd(a: Dense, breathe: (share: number) => Promise<vo
   for (let i = 0; i < n; i++) j.data[i * n + i] = 1;
   for (let sweep = 0; rotateAll(x, j); sweep++) {
     if (sweep === SWEEP_LIMIT) throw new RankscopeError('engine', 'reference', 'Jacobi rotations did not converge');
-    await breathe(Math.min(1, sweep / 8));
+    await afterSweep(Math.min(1, sweep / 8));
   }
   return assemble(q, x, j);
 }

@@ -1,5 +1,7 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { Backend, Factors, Matrix, RoutineOptions } from '../backend.ts';
+import { nextTurn } from '../../base/eventLoop.ts';
+import type { SingularTriplets } from '../../base/singularTriplets.ts';
+import type { Backend, Matrix, RoutineOptions } from '../backend.ts';
 import { decodeOnHost } from '../decodeOnHost.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { loadTensorFlow, type Tensor } from './load.ts';
@@ -65,10 +67,10 @@ export function createTensorFlowBackend(): Backend {
     { signal, progress }: RoutineOptions,
     work: () => Promise<T> | T,
   ): Promise<T> => {
-    await breathe();
+    await settle();
     throwIfCancelled(signal, name);
     const result = await work();
-    await breathe();
+    await settle();
     throwIfCancelled(signal, name);
     progress?.(1);
     return result;
@@ -157,7 +159,7 @@ export function createTensorFlowBackend(): Backend {
       }),
 
     svd: (a, rank, options = {}) =>
-      routine('SVD', options, async (): Promise<Factors> => {
+      routine('SVD', options, async (): Promise<SingularTriplets> => {
         const [values, left, right] = execute('Svd', { compute_uv: true, full_matrices: false }, value(a), 3);
         const leading = async (factors: Tensor, rows: number) => {
           const picked = tf.slice(factors, [0, 0], [rows, rank]);
@@ -185,5 +187,8 @@ export function createTensorFlowBackend(): Backend {
   return backend;
 }
 
-/** Lets what waited for the thread happen: timers, messages, an abort among them. */
-const breathe = () => new Promise((resolve) => setTimeout(resolve, 0));
+/** Two turns, because what arrived while an operator held the thread may be read only in the second: timers, messages, aborts. */
+async function settle(): Promise<void> {
+  await nextTurn();
+  await nextTurn();
+}

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Kernel, Kernels } from './kernels.ts';
-import { Pace } from './pace.ts';
+import { SubmissionBudget } from './submissionBudget.ts';
 
 /** A kernel's parameter: whole numbers become u32 (i32 when negative); `real(x)` becomes f32. */
 export type Parameter = number | Real;
@@ -37,7 +37,7 @@ export class Commands {
   private pass: GPUComputePassEncoder | undefined;
   private used = 0;
   private work = 0;
-  private readonly pace = new Pace();
+  private readonly budget = new SubmissionBudget();
   private readonly garbage: GPUBuffer[] = [];
   private readonly inFlight: Promise<undefined>[] = [];
   private failure: RankscopeError | undefined;
@@ -82,7 +82,7 @@ export class Commands {
 
   /** Operations that one dispatch should not exceed: a driver takes a device that does not answer for long for a dead one. */
   get dispatchWork(): number {
-    return this.pace.most;
+    return this.budget.most;
   }
 
   async dispatch(
@@ -104,7 +104,7 @@ export class Commands {
     const groupOfSlot: GPUBindGroup[] = [];
     return async (parameters, groups, work = GROUP_WORK * groups[0] * groups[1]) => {
       this.throwIfFailed();
-      if (this.used === SLOTS || (this.used > 0 && this.work + work > this.pace.most)) await this.submit();
+      if (this.used === SLOTS || (this.used > 0 && this.work + work > this.budget.most)) await this.submit();
       const slot = this.used++;
       this.work += work;
       this.setParameters(slot, parameters);
@@ -160,7 +160,7 @@ export class Commands {
     const started = performance.now();
     this.inFlight.push(
       this.device.queue.onSubmittedWorkDone().then(() => {
-        this.pace.learn(work, started, performance.now());
+        this.budget.learn(work, started, performance.now());
         return undefined;
       }),
     );

@@ -1,7 +1,7 @@
 import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
 import type { EntrySums } from '../backend.ts';
 import type { Commands } from './commands.ts';
-import { type GpuMatrix, part, pieces } from './gpuMatrix.ts';
+import { bufferSlices, type GpuMatrix, part } from './gpuMatrix.ts';
 
 /** The encodings' numbers in `kernels/decode.wgsl`. */
 const NUMBERS: Readonly<Record<Encoding, number>> = { F32: 0, BF16: 1, F16: 2, F8_E4M3: 3, F8_E5M2: 4 };
@@ -20,7 +20,7 @@ export async function decodeRows(
   bytes: Uint8Array,
 ): Promise<EntrySums> {
   const size = ENCODED_BYTES[encoding];
-  const shares = pieces(part(matrix, row, 0, rows)).flatMap((piece) => split(piece, matrix.cols));
+  const shares = bufferSlices(part(matrix, row, 0, rows)).flatMap((piece) => split(piece, matrix.cols));
   const groups = shares.reduce((sum, { count }) => sum + Math.ceil(count / GROUP), 0);
   const sums = commands.allocate(2 * groups);
   const kernel = { file: 'decode', constants: { encoding: NUMBERS[encoding] } };
@@ -41,7 +41,7 @@ export async function decodeRows(
 }
 
 /** A piece as stretches of at most `MOST` numbers: `from` counts from the first of all rows, `offset` from the buffer's start. */
-function split({ buffer, row, rows, offset }: ReturnType<typeof pieces>[number], cols: number) {
+function split({ buffer, row, rows, offset }: ReturnType<typeof bufferSlices>[number], cols: number) {
   const count = rows * cols;
   return Array.from({ length: Math.ceil(count / MOST) }, (_, i) => ({
     buffer,

@@ -35,16 +35,17 @@ export function part(
   return { matrix, row, column, rows, columns };
 }
 
-/** The piece of a view that lies in one buffer: `row` counts from the view's first row. */
-export interface Piece {
+/** The rows of a view that lie in one buffer. */
+export interface BufferSlice {
   readonly buffer: GPUBuffer;
+  /** Counted from the view's first row. */
   readonly row: number;
   readonly rows: number;
-  /** Elements from the buffer's start to the piece's first one. */
+  /** Elements from the start of the buffer to the first of the slice. */
   readonly offset: number;
 }
 
-export function pieces({ matrix, row, column, rows }: View): Piece[] {
+export function bufferSlices({ matrix, row, column, rows }: View): BufferSlice[] {
   return matrix.blocks.flatMap((block) => {
     const first = Math.max(row, block.row);
     const end = Math.min(row + rows, block.row + block.rows);

@@ -1,5 +1,5 @@
 import { type Commands, real } from './commands.ts';
-import { pieces, type View, whole } from './gpuMatrix.ts';
+import { bufferSlices, type View, whole } from './gpuMatrix.ts';
 
 /** Rows and columns of the product that one workgroup of multiply.wgsl computes. */
 const TILE = 64;
@@ -31,12 +31,12 @@ export class Operations {
         transposeB: Number(transposeB),
       },
     };
-    const piecesA = pieces(a);
-    const piecesB = pieces(b);
-    for (const target of pieces(c)) {
+    const slicesA = bufferSlices(a);
+    const slicesB = bufferSlices(b);
+    for (const target of bufferSlices(c)) {
       const started = new Set<number>();
-      for (const left of piecesA) {
-        for (const right of piecesB) {
+      for (const left of slicesA) {
+        for (const right of slicesB) {
           // Rows of C, columns of C and summed range that this pair of pieces covers.
           const m = transposeA ? span(target.row, target.rows) : overlap(target, left);
           const n = transposeB ? span(right.row, right.rows) : span(0, c.columns);
@@ -74,8 +74,8 @@ export class Operations {
       file: 'copy',
       constants: { transposed: Number(transposed) },
     };
-    for (const to of pieces(target)) {
-      for (const from of pieces(source)) {
+    for (const to of bufferSlices(target)) {
+      for (const from of bufferSlices(source)) {
         const rows = transposed ? span(to.row, to.rows) : overlap(to, from);
         const columns = transposed ? span(from.row, from.rows) : span(0, target.columns);
         if (rows.size <= 0 || columns.size <= 0) continue;
@@ -95,7 +95,7 @@ export class Operations {
 
   /** Makes a view the unit matrix. `other` is any buffer of another matrix: the kernel has a source that it does not read. */
   async setIdentity(target: View, other: GPUBuffer): Promise<void> {
-    for (const to of pieces(target)) {
+    for (const to of bufferSlices(target)) {
       await this.commands.dispatch(
         { file: 'copy', constants: { identity: 1 } },
         [other, to.buffer],
@@ -109,7 +109,7 @@ export class Operations {
   async largest(view: View): Promise<number> {
     const result = this.commands.allocate(1);
     this.commands.clear(result);
-    for (const piece of pieces(whole(view.matrix))) {
+    for (const piece of bufferSlices(whole(view.matrix))) {
       const count = piece.rows * view.matrix.cols;
       await this.commands.dispatch(
         { file: 'largest' },

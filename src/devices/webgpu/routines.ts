@@ -1,4 +1,5 @@
-import type { Factors, RoutineOptions } from '../backend.ts';
+import type { SingularTriplets } from '../../base/singularTriplets.ts';
+import type { RoutineOptions } from '../backend.ts';
 import type { Bidiagonal, BidiagonalTriplets } from '../cpu/routines/bidiagonal.ts';
 import { type Band, reduceToBand, releaseBand } from './bandReduction.ts';
 import { chaseBulges } from './chase.ts';
@@ -60,7 +61,7 @@ export async function svd(
   processor: Processor,
   options: RoutineOptions,
   step: Step,
-): Promise<Factors> {
+): Promise<SingularTriplets> {
   const { tall, scale } = await prepare(context, a);
   const { rows: m, cols: n } = tall;
   const held: (() => void)[] = [];

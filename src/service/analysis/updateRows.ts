@@ -1,5 +1,6 @@
 import { isWhole, type Operand, sizesOf, type TwoFactors, widthOf } from '../../adapters/parts.ts';
 import { RankscopeError } from '../../base/errors.ts';
+import { type Pause, yieldOrCancel } from '../../base/eventLoop.ts';
 import { elementCount } from '../../base/shape.ts';
 import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
 import type { RowSource } from '../../devices/backend.ts';
@@ -16,7 +17,6 @@ import {
 } from '../../spectrum/thinFactors.ts';
 import { finiteFactors, type ThinProduct, thinProductRows } from '../../spectrum/thinProduct.ts';
 import { transposeOf } from '../../spectrum/transpose.ts';
-import { breathing } from '../../spectrum/triangle.ts';
 
 /** Rows of a small matrix that knows the singular values of an update. */
 export interface UpdateRows extends RowSource {
@@ -55,7 +55,7 @@ export function updateRows(checkpoint: Checkpoint, name: string, update: Adapter
     },
     async spread(signal) {
       const factors = await sizedFactors(checkpoint, name, small!, signal);
-      const { values } = await svdOf(factors, breathing(signal, name));
+      const { values } = await svdOf(factors, yieldOrCancel(signal, name));
       return values.map((value) => Math.abs(scale) * value);
     },
   };
@@ -82,7 +82,7 @@ export async function updateFactors(
     await finiteFactors(product, signal),
     outputs,
     inputs,
-    breathing(signal, name),
+    yieldOrCancel(signal, name),
   );
   const sized = { ...factors, outputs, inputs, rank: ranks.reduce((all, each) => all * each, 1), scale };
   return stored.kind === 'lora' && stored.embedding ? transposed(sized) : sized;
@@ -163,13 +163,13 @@ function wholeRows(checkpoint: Checkpoint, name: string, tensor: TensorInfo): Ro
   };
 }
 
-function svdOf({ up, down, outputs, inputs, rank }: SizedFactors, breathe: () => Promise<void>) {
+function svdOf({ up, down, outputs, inputs, rank }: SizedFactors, pause: Pause) {
   const columns = (height: number, entry: (row: number, col: number) => number) =>
     Array.from({ length: rank }, (_, col) => Float64Array.from({ length: height }, (_, row) => entry(row, col)));
   return productSvd(
     columns(outputs, (row, col) => up[row * rank + col]!),
     columns(inputs, (row, col) => down[col * inputs + row]!),
-    breathe,
+    pause,
   );
 }
 

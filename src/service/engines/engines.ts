@@ -3,14 +3,14 @@ import { RankscopeError } from '../../base/errors.ts';
 import type { Backend } from '../../devices/backend.ts';
 import { chooseDevice } from '../../devices/choose.ts';
 import { Pool } from '../checkpoints/pool.ts';
-import { Turns } from './turns.ts';
+import { JobQueue } from './jobQueue.ts';
 
 /** An unused engine gives its threads and memory back after so long. */
 const IDLE_MS = 60_000;
 
 interface Running {
   readonly backend: Backend;
-  readonly turns: Turns;
+  readonly queue: JobQueue;
 }
 
 export interface JobOptions {
@@ -58,9 +58,9 @@ export class Engines {
   ): Promise<Result> {
     let used = '';
     const attempt = (wanted = request) =>
-      this.use(wanted, options.signal, ({ backend, turns }) => {
+      this.use(wanted, options.signal, ({ backend, queue }) => {
         used = backend.info.name;
-        return turns.run(subject, () => job(backend), options);
+        return queue.run(subject, () => job(backend), options);
       });
     try {
       return await attempt();
@@ -90,7 +90,7 @@ export class Engines {
       const backend = await this.choose(request);
       const { name, device, threads, reason } = backend.info;
       this.log(`Engine ${name}: ${device}, ${threads} threads. ${reason}`);
-      return { backend, turns: new Turns() };
+      return { backend, queue: new JobQueue() };
     };
     return this.pool.use(keyOf(request), open, job, signal);
   }

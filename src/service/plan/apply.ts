@@ -1,13 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
+import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import type { MatrixRef } from '../../model/names/anatomy.ts';
 import type { Plan } from '../../model/plan/plan.ts';
 import type { ApplyReport, ApplyRequest, CallContext, StepProgress } from '../../protocol/service.ts';
 import { truncatedSvd } from '../../spectrum/truncated.ts';
 import { writeFactorized } from '../../write/factorized.ts';
-import type { Triplets } from '../../write/factorTensors.ts';
 import { pythonModule } from '../../write/python.ts';
 import { writeTarget } from '../../write/target.ts';
 import { matrixRows } from '../analysis/rows.ts';
@@ -91,6 +91,6 @@ async function checkedCode(code: string, { out, overwrite = false }: ApplyReques
 }
 
 /** The triplets of a matrix that is stored as its transpose are those of the stored one with the sides exchanged. */
-function inNetworkTerms({ transposed }: MatrixRef, { left, values, right }: Triplets): Triplets {
+function inNetworkTerms({ transposed }: MatrixRef, { left, values, right }: SingularTriplets): SingularTriplets {
   return transposed ? { left: right, values, right: left } : { left, values, right };
 }

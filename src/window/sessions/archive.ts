@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { takeTurns } from '../../base/turns.ts';
+import { yieldEvery } from '../../base/eventLoop.ts';
 import type { MatrixFinding, Skipped } from '../../model/findings.ts';
 import { Assembly, cutUp, type Fragment } from '../../protocol/fragments.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
@@ -89,13 +89,13 @@ async function writeLines(file: string, head: Head, fragments: Iterable<Fragment
 /** The value whose fragments are in `file`; undefined if the file's head is not the expected one. */
 async function readLines(file: string, expected: Head): Promise<unknown> {
   const assembly = new Assembly();
-  const turn = takeTurns(SLICE_MS);
+  const pause = yieldEvery(SLICE_MS);
   let isHead = true;
   for await (const line of createInterface(createReadStream(file))) {
     if (isHead && line !== JSON.stringify(expected)) return undefined;
     if (!isHead) assembly.add(JSON.parse(line) as Fragment);
     isHead = false;
-    await turn();
+    await pause();
   }
   return assembly.value;
 }

@@ -6,8 +6,8 @@ import type { Backend, Matrix } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
 import { compileKernels, instantiate } from '../../../src/devices/cpu/kernels.ts';
 import { Heap } from '../../../src/devices/cpu/memory.ts';
-import { Pool } from '../../../src/devices/cpu/pool.ts';
 import { block } from '../../../src/devices/cpu/routines/product.ts';
+import { WorkerTeam } from '../../../src/devices/cpu/workerTeam.ts';
 
 const SIDE = 1400;
 
@@ -149,14 +149,14 @@ describe('kernel threads', () => {
     const heap = new Heap();
     const { module } = compileKernels();
     const scratch = instantiate(module, heap.memory).gemmScratch();
-    const pool = new Pool(module, heap.memory, [heap.allocate(scratch, ''), heap.allocate(scratch, '')]);
+    const team = new WorkerTeam(module, heap.memory, [heap.allocate(scratch, ''), heap.allocate(scratch, '')]);
     // An address behind the memory, which no caller of the engine can produce: the processor faults.
     const beyond = block(heap.memory.buffer.byteLength, 500);
     const product = { m: 500, n: 500, k: 500, a: beyond, b: beyond, c: beyond };
-    const first = pool.run({ routine: 'multiply', args: product }, 'multiply');
-    const second = pool.run({ routine: 'multiply', args: product }, 'multiply');
+    const first = team.run({ routine: 'multiply', args: product }, 'multiply');
+    const second = team.run({ routine: 'multiply', args: product }, 'multiply');
     await assert.rejects(first, { code: 'engine', message: /out of bounds/ });
     await assert.rejects(second, { code: 'engine' });
-    await pool.close();
+    await team.close();
   });
 });

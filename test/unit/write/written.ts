@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SingularTriplets } from '../../../src/base/singularTriplets.ts';
 import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
 import { findTies } from '../../../src/checkpoint/contentKey.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
@@ -10,7 +11,6 @@ import { anatomy, type MatrixRef } from '../../../src/model/names/anatomy.ts';
 import { makePlan } from '../../../src/model/plan/allocate.ts';
 import type { Plan, PlanRequest } from '../../../src/model/plan/plan.ts';
 import { countParameters, ties, untied } from '../../../src/model/ties.ts';
-import type { Triplets } from '../../../src/write/factorTensors.ts';
 
 /** A folder of its own for one test file, removed at the end. */
 export function scratchFolder(): string {
@@ -25,7 +25,7 @@ export interface Prepared {
   readonly matrices: readonly MatrixRef[];
   readonly ties: readonly (readonly string[])[];
   plan(request: Partial<PlanRequest>): Promise<Plan>;
-  readonly factorsOf: (matrix: MatrixRef, rank: number) => Promise<Triplets>;
+  readonly factorsOf: (matrix: MatrixRef, rank: number) => Promise<SingularTriplets>;
 }
 
 export async function prepare(file: string): Promise<Prepared> {
@@ -33,14 +33,14 @@ export async function prepare(file: string): Promise<Prepared> {
   const groups = ties(checkpoint.tensors, await findTies(checkpoint, checkpoint.tensors));
   const { matrices } = anatomy(untied(checkpoint.tensors, groups));
   const backend = createReferenceBackend();
-  const decompose = async ({ tensor, rows, cols, offset, transposed }: MatrixRef): Promise<Triplets> => {
+  const decompose = async ({ tensor, rows, cols, offset, transposed }: MatrixRef): Promise<SingularTriplets> => {
     const matrix = await backend.allocate(rows, cols);
     await backend.upload(matrix, 0, rows, (out) => checkpoint.read(tensor, offset, out));
     const { left, values, right } = await backend.svd(matrix, Math.min(rows, cols));
     backend.free(matrix);
     return transposed ? { left: right, values, right: left } : { left, values, right };
   };
-  const whole = new Map<string, Promise<Triplets>>();
+  const whole = new Map<string, Promise<SingularTriplets>>();
   const wholeOf = (matrix: MatrixRef) => {
     const known = whole.get(matrix.name) ?? decompose(matrix);
     whole.set(matrix.name, known);

@@ -1,9 +1,10 @@
 // The last step of a decomposition whose other steps another device does.
+import type { SingularTriplets } from '../../../base/singularTriplets.ts';
 import { bidiagonalValues as valuesOf } from '../bidiagonal.ts';
 import { leadingTriplets } from '../bidiagonalVectors.ts';
 import { Arena, type Team } from '../team.ts';
 import { block } from './product.ts';
-import { areDoubtful, type SvdResult, storeVectors } from './svd.ts';
+import { areDoubtful, storeVectors } from './svd.ts';
 
 /** An upper bidiagonal matrix of n rows. */
 export interface Bidiagonal {
@@ -20,7 +21,7 @@ export interface BidiagonalTripletsArgs extends Bidiagonal {
 }
 
 /** `doubtful` vectors may be less orthogonal than f32 can tell, or be missing and left zero. */
-export interface BidiagonalTriplets extends SvdResult {
+export interface BidiagonalTriplets extends SingularTriplets {
   readonly doubtful: boolean;
 }
 

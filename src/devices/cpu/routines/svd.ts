@@ -1,6 +1,7 @@
 // Singular triplets by the two-stage route: QR (if tall), band, bidiagonal, vectors of that, and all transforms applied backwards to them.
 // Where values are too close or too small for that, both factors are made orthonormal once more at the end, which also completes them where the
 // matrix has no rank for it.
+import type { SingularTriplets } from '../../../base/singularTriplets.ts';
 import { leadingTriplets, type Triplet, VectorSolver } from '../bidiagonalVectors.ts';
 import { Arena, ranges, type Team } from '../team.ts';
 import { bandRoom, reduceToBand } from './band.ts';
@@ -19,12 +20,6 @@ export interface SvdArgs {
   readonly rank: number;
   /** `svdRoom` bytes. */
   readonly room: number;
-}
-
-export interface SvdResult {
-  readonly left: Float32Array;
-  readonly values: Float64Array;
-  readonly right: Float32Array;
 }
 
 /** Vectors that a thread finds before it writes them: a whole cache line of columns. */
@@ -60,7 +55,7 @@ export const svdRoom = (rows: number, cols: number, rank: number, threads: numbe
   layout({ rows, cols, rank }, threads, 0).end;
 
 /** The `rank` leading triplets; the leader's result counts. */
-export function svd(team: Team, args: SvdArgs): SvdResult {
+export function svd(team: Team, args: SvdArgs): SingularTriplets {
   const { at, rows, cols, rank } = args;
   const room = layout(args, team.threads, args.room);
   const { m, n, transposed, qr, triangle, band, chase, back, tall, flat } = room;

@@ -5,10 +5,10 @@ interface Waiting {
 }
 
 /**
- * One engine, many who want it: jobs run one at a time in the order they came, those a person waits for before the others. A long
- * analysis asks for one matrix at a time, so that several of them alternate.
+ * Runs jobs on one device, one at a time in the order they arrive; urgent jobs, which a person waits for, go first. A long analysis queues
+ * one matrix at a time, so that several analyses alternate.
  */
-export class Turns {
+export class JobQueue {
   private busy = false;
   private readonly urgent: Waiting[] = [];
   private readonly patient: Waiting[] = [];

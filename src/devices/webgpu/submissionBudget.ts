@@ -10,7 +10,7 @@ const START = 2 ** 28;
  * How much work one submission may hold. Devices differ by a factor of 10,000, and none says how fast it is: the limit follows what
  * submissions took.
  */
-export class Pace {
+export class SubmissionBudget {
   private limit = START;
   private idleFrom = 0;
 

@@ -22,7 +22,7 @@ const CANCEL = 3;
 const AGREED = 4;
 
 /** Worker threads that do one routine after another, all of them together on each. */
-export class Pool {
+export class WorkerTeam {
   private readonly workers: Worker[];
   private readonly words: Int32Array;
   private current: Pending | undefined;
