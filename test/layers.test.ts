@@ -29,7 +29,7 @@ const ARROWS: Record<string, readonly string[]> = {
   'src/cli': ['src/service', 'src/protocol', 'src/base', 'src/model', 'node'],
   'src/code': ['src/base', 'src/model', 'src/protocol', 'node'],
   'src/window': ['src/base', 'src/model', 'src/protocol', 'src/code', 'node'],
-  'src/vscode': ['src/base', 'src/model', 'src/protocol', 'src/window', 'src/code', 'node', 'vscode'],
+  'src/vscode': ['src/base', 'src/protocol', 'src/window', 'src/code', 'node', 'vscode'],
   'src/build': ['node'],
   webview: ['src/base', 'src/model', 'src/protocol'],
 };

@@ -1,4 +1,5 @@
 import { ENERGY_LEVELS, type EnergyLevel } from '../base/energyLevels.ts';
+import { breakEvenRank } from '../base/shape.ts';
 import type { Measures } from '../model/findings.ts';
 import { powerLawFit } from './powerLaw.ts';
 
@@ -39,7 +40,7 @@ export function measures(
     noiseEdge: edge,
     optimalThresholdRank: countAbove(values, Math.max(floor, optimalThreshold(shape) * median(values))),
     energyRanks: energyRanks(energies),
-    breakEvenRank: breakEvenRank(shape),
+    breakEvenRank: breakEvenRank(...shape),
     alpha: fit?.alpha ?? null,
     alphaDistance: fit?.distance ?? null,
   };
@@ -73,11 +74,6 @@ export function effectiveRank(weights: ArrayLike<number>): number {
     if (share > 0) entropy -= share * Math.log(share);
   }
   return Math.exp(entropy);
-}
-
-/** The largest rank whose two factors, r (m + n) numbers, are not larger than the matrix: floor(m n / (m + n)). */
-export function breakEvenRank([m, n]: readonly [number, number], factors: 2 | 3 = 2): number {
-  return m + n === 0 ? 0 : Math.floor((m * n) / (m + n + (factors === 3 ? 1 : 0)));
 }
 
 /**

@@ -1,11 +1,10 @@
 import { basename } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
-import { elementCount } from '../base/shape.ts';
+import { breakEvenRank, elementCount } from '../base/shape.ts';
 import type { SingularTriplets } from '../base/singularTriplets.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
 import type { MatrixRef } from '../model/names/anatomy.ts';
 import type { FactorizedReport, Plan } from '../model/plan/plan.ts';
-import { breakEvenRank } from '../model/plan/rankCost.ts';
 import { countParameters, ties as findTies, untied } from '../model/ties.ts';
 import { carriedTensor } from './carried.ts';
 import { factorTensors } from './factorTensors.ts';

@@ -1,10 +1,5 @@
-import {
-  breakEvenRank,
-  factorParameters,
-  lostShare,
-  rankForLostShare,
-  tailEnergies,
-} from '../../src/model/plan/rankCost.ts';
+import { breakEvenRank, factorParameters } from '../../src/base/shape.ts';
+import { lostShare, rankForLostShare, tailEnergies } from '../../src/model/plan/rankCost.ts';
 
 /** What cutting an m x n matrix to a rank would do, all of it from the spectrum alone. */
 export interface RankOutcome {

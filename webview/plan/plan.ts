@@ -1,8 +1,8 @@
+import { breakEvenRank } from '../../src/base/shape.ts';
 import '../ui/base.css';
 import './plan.css';
 import { errorData } from '../../src/base/errors.ts';
 import type { Plan, PlanRequest } from '../../src/model/plan/plan.ts';
-import { breakEvenRank } from '../../src/model/plan/rankCost.ts';
 import type { PlanCalls, PlanSnapshot } from '../../src/protocol/page.ts';
 import { button, progressRing, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';

@@ -1,3 +1,4 @@
+import { breakEvenRank } from '../../base/shape.ts';
 import type { CheckpointSummary } from '../findings.ts';
 import { nameMatcher } from '../globs.ts';
 import { type Boundary, energyPath, levelForEnergy, pathBoundary, uniformPath } from '../spreads.ts';
@@ -15,7 +16,6 @@ import {
   totalParameters,
 } from './planOptions.ts';
 import { checkRequest } from './planRequest.ts';
-import { breakEvenRank } from './rankCost.ts';
 
 /**
  * Spreads ranks over matrices so that a budget is met. A `keep` budget is never exceeded and an `error` or `energy` is always met

@@ -1,4 +1,5 @@
-import { factorParameters, tailEnergies } from './rankCost.ts';
+import { factorParameters } from '../../base/shape.ts';
+import { tailEnergies } from './rankCost.ts';
 
 /** A matrix to plan for. */
 export interface PlanInput {

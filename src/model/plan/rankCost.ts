@@ -1,14 +1,8 @@
-/** What a rank costs and what it keeps: pure arithmetic on a spectrum, small enough for the page. Energies are squared values. */
-
-/** Parameters of an m x n matrix as r-rank factors: A (r x n) and B (m x r), with a third (r values) for U, S, V. */
-export function factorParameters(m: number, n: number, rank: number, factors: 2 | 3 = 2): number {
-  return rank * (m + n + (factors === 3 ? 1 : 0));
-}
-
-/** Largest rank whose factors are no larger than the matrix; 0 where even rank 1 is. Above it a rank is never a saving. */
-export function breakEvenRank(m: number, n: number, factors: 2 | 3 = 2): number {
-  return Math.floor((m * n) / factorParameters(m, n, 1, factors));
-}
+/**
+ * What a rank costs and what it loses: pure arithmetic on a spectrum, fit for a page. Energies are squared singular
+ * values.
+ */
+import { factorParameters } from '../../base/shape.ts';
 
 /** Parameters that LoRA of rank r trains beside an m x n matrix (Hu et al. 2021, section 4.1). */
 export function loraParameters(m: number, n: number, rank: number): number {
@@ -21,8 +15,8 @@ export function loraScale(alpha: number, rank: number, rankStabilized = false): 
 }
 
 /**
- * tail[r] = sum of the squared values from index r on, r = 0 .. p; summed from the small end, so that a tiny tail keeps its digits.
- * With it every rank's energy and error is one division: what a slider at 60 frames a second needs.
+ * tail[r] = sum of the squared values from index r on, r = 0 .. p; summed from the small end, so that a tiny tail keeps
+ * its digits. The energy and error of any rank are then one division, as a slider at 60 frames per second needs.
  */
 export function tailEnergies(singularValues: ArrayLike<number>): Float64Array {
   const tail = new Float64Array(singularValues.length + 1);
@@ -35,17 +29,10 @@ export function tailEnergies(singularValues: ArrayLike<number>): Float64Array {
   return tail;
 }
 
-/** Share of the energy that the r leading values hold, in [0, 1]; 1 for a zero matrix. */
-export function energyKept(singularValues: ArrayLike<number>, rank: number): number {
-  return 1 - lostShare(tailEnergies(singularValues), rank);
-}
-
-/** ||W - W_r||_F / ||W||_F of the best rank-r approximation (Eckart and Young 1936); 0 for a zero matrix. */
-export function relativeError(singularValues: ArrayLike<number>, rank: number): number {
-  return Math.sqrt(lostShare(tailEnergies(singularValues), rank));
-}
-
-/** The squared relative error of rank r from `tailEnergies`. */
+/**
+ * The squared relative error of the best rank-r approximation, (||W - W_r||_F / ||W||_F)^2 (Eckart and Young 1936),
+ * from `tailEnergies`; 0 for a zero matrix.
+ */
 export function lostShare(tail: Float64Array, rank: number): number {
   const total = tail[0]!;
   return total > 0 ? tail[Math.min(rank, tail.length - 1)]! / total : 0;

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import { baseName } from '../../base/paths.ts';
-import { breakEvenRank } from '../../model/plan/rankCost.ts';
+import { breakEvenRank } from '../../base/shape.ts';
 import type { Session } from '../../window/sessions/session.ts';
 import type { Workbench } from '../workbench.ts';
 

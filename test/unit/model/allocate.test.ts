@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { RankscopeError } from '../../../src/base/errors.ts';
+import { breakEvenRank, factorParameters } from '../../../src/base/shape.ts';
 import { makePlan } from '../../../src/model/plan/allocate.ts';
 import type { Plan, PlanRequest, Spread } from '../../../src/model/plan/plan.ts';
 import type { PlanInput } from '../../../src/model/plan/planOptions.ts';
-import { breakEvenRank, factorParameters, relativeError } from '../../../src/model/plan/rankCost.ts';
+import { lostShare, tailEnergies } from '../../../src/model/plan/rankCost.ts';
 
 const CHECKPOINT = { path: 'a.safetensors', format: 'safetensors', parameters: 1, bytes: 4 };
 const REQUEST: PlanRequest = {
@@ -133,7 +134,7 @@ describe('a plan', () => {
         for (const [k, { rank, error }] of found.entries()) {
           const { singularValues } = list[k]!;
           const energy = Array.from(singularValues).reduce((sum, sigma) => sum + sigma ** 2, 0);
-          const expected = rank === null ? 0 : relativeError(singularValues, rank);
+          const expected = rank === null ? 0 : Math.sqrt(lostShare(tailEnergies(singularValues), rank));
           assert.ok(Math.abs(error - expected) < 1e-12);
           const size = energy > 0 ? list[k]!.shape[0] * list[k]!.shape[1] : 0;
           whole += size;
@@ -207,7 +208,7 @@ describe('the optimal plan, held to every choice there is', () => {
     } of list) {
       const options: [number, number][] = [[m * n, 0]];
       for (let rank = step; factorParameters(m, n, rank) < m * n; rank += step) {
-        const lost = countedEnergy({ shape: [m, n], singularValues }) * relativeError(singularValues, rank) ** 2;
+        const lost = countedEnergy({ shape: [m, n], singularValues }) * lostShare(tailEnergies(singularValues), rank);
         options.push([factorParameters(m, n, rank), lost]);
       }
       totals = totals.flatMap(([size, lost]) => options.map(([a, b]): [number, number] => [size + a, lost + b]));

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { breakEvenRank, factorParameters } from '../../../src/base/shape.ts';
 import {
-  breakEvenRank,
-  energyKept,
-  factorParameters,
   loraParameters,
   loraScale,
   lostShare,
   rankForLostShare,
-  relativeError,
   tailEnergies,
 } from '../../../src/model/plan/rankCost.ts';
 
@@ -16,6 +13,8 @@ const size = fc.integer({ min: 1, max: 20_000 });
 const spectrum = fc
   .array(fc.double({ min: 0, max: 1e3, noNaN: true }), { minLength: 1, maxLength: 40 })
   .map((values) => values.sort((a, b) => b - a));
+
+const squaredError = (values: readonly number[], rank: number) => lostShare(tailEnergies(values), rank);
 
 describe('what a rank costs', () => {
   it('the published sizes of LoRA: 2 d r a layer, r = 8', () => {
@@ -60,28 +59,29 @@ describe('what a rank costs', () => {
 });
 
 describe('what a rank keeps', () => {
-  it('energy and squared error add up to one', () => {
+  it('the squared error and the share of the energy that is kept add up to one', () => {
     fc.assert(
       fc.property(spectrum, fc.nat(50), (values, rank) => {
-        assert.ok(Math.abs(energyKept(values, rank) + relativeError(values, rank) ** 2 - 1) <= 1e-12);
+        const energy = (some: readonly number[]) => some.reduce((sum, value) => sum + value ** 2, 0);
+        const kept = energy(values) > 0 ? energy(values.slice(0, rank)) / energy(values) : 1;
+        assert.ok(Math.abs(kept + squaredError(values, rank) - 1) <= 1e-12);
       }),
       { seed: 1 },
     );
   });
 
-  it('[3, 4 / 3]: rank 1 keeps 81 / 97', () => {
-    assert.ok(Math.abs(energyKept([3, 4 / 3], 1) - 81 / 97) < 1e-15);
-    assert.ok(Math.abs(relativeError([3, 4 / 3], 1) - 4 / Math.sqrt(97)) < 1e-15);
+  it('rank 1 of [3, 4 / 3] loses 16 / 97 of the energy', () => {
+    assert.ok(Math.abs(squaredError([3, 4 / 3], 1) - 16 / 97) < 1e-15);
   });
 
   it('a tail a million million times smaller keeps its digits', () => {
     const values = [1, 1e-12, 1e-12];
-    assert.ok(Math.abs(relativeError(values, 1) / (Math.SQRT2 * 1e-12) - 1) < 1e-12);
+    assert.ok(Math.abs(Math.sqrt(squaredError(values, 1)) / (Math.SQRT2 * 1e-12) - 1) < 1e-12);
   });
 
   it('a zero matrix loses nothing at any rank', () => {
-    assert.equal(relativeError([0, 0], 0), 0);
-    assert.equal(energyKept([0, 0], 1), 1);
+    assert.equal(squaredError([0, 0], 0), 0);
+    assert.equal(squaredError([0, 0], 1), 0);
   });
 
   it('the rank for a share of the error is the smallest that keeps it', () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { seededRandom } from '../../../src/base/random.ts';
-import { breakEvenRank, measures, noiseEdge, optimalThreshold } from '../../../src/spectrum/measures.ts';
+import { breakEvenRank } from '../../../src/base/shape.ts';
+import { measures, noiseEdge, optimalThreshold } from '../../../src/spectrum/measures.ts';
 
 const descending = fc
   .array(fc.double({ min: 1e-3, max: 1e3, noNaN: true }), { minLength: 1, maxLength: 80 })
@@ -142,12 +143,12 @@ describe('rank measures', () => {
   });
 
   it('break-even is where the factors are as large as the matrix', () => {
-    assert.equal(breakEvenRank([4096, 4096]), 2048);
-    assert.equal(breakEvenRank([11008, 4096]), Math.floor((11008 * 4096) / (11008 + 4096)));
-    assert.equal(breakEvenRank([4096, 4096], 3), 2047);
+    assert.equal(breakEvenRank(4096, 4096), 2048);
+    assert.equal(breakEvenRank(11008, 4096), Math.floor((11008 * 4096) / (11008 + 4096)));
+    assert.equal(breakEvenRank(4096, 4096, 3), 2047);
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 1, max: 5000 }), (m, n) => {
-        const rank = breakEvenRank([m, n]);
+        const rank = breakEvenRank(m, n);
         assert.ok(rank * (m + n) <= m * n && (rank + 1) * (m + n) > m * n);
       }),
     );
