@@ -8,10 +8,10 @@ const ARROWS: Record<string, readonly string[]> = {
   'src/bytes': ['src/base', 'node'],
   'src/devices': ['src/base', 'node'],
   'src/formats': ['src/base', 'src/bytes', 'src/checkpoint', 'node'],
-  'src/checkpoint': ['src/base', 'src/bytes', 'src/formats/registry.ts', 'src/adapters', 'node'],
+  'src/checkpoint': ['src/base', 'src/bytes', 'src/formats/registry.ts', 'node'],
   'src/spectrum': ['src/base', 'src/devices/backend.ts'],
   'src/model': ['src/base'],
-  'src/adapters': ['src/base', 'src/checkpoint', 'src/model', 'node'],
+  'src/adapters': ['src/base', 'src/checkpoint', 'src/model', 'src/spectrum', 'node'],
   'src/write': ['src/base', 'src/checkpoint', 'src/formats/gguf', 'src/spectrum', 'src/model', 'node'],
   'src/protocol': ['src/base', 'src/model'],
   'src/service': [
@@ -35,9 +35,10 @@ const ARROWS: Record<string, readonly string[]> = {
 };
 /** Types alone may also come from these: they leave no trace in what runs. */
 const TYPE_ARROWS: Record<string, readonly string[]> = {
-  'src/bytes': ['src/checkpoint'],
   'src/checkpoint': ['src/formats/format.ts'],
-  'src/model': ['src/checkpoint', 'src/adapters'],
+  'src/model': ['src/checkpoint', 'src/adapters', 'src/devices/backend.ts'],
+  'src/adapters': ['src/devices/backend.ts'],
+  'src/service': ['src/bytes'],
   'src/spectrum': ['src/model'],
 };
 /** Packages that only one place may import. */

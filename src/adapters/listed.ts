@@ -1,4 +1,4 @@
-import type { TensorInfo } from '../checkpoint/checkpoint.ts';
+import type { Tensor } from '../checkpoint/tensor.ts';
 import type { AdapterPair, AdapterPairs } from './pairs.ts';
 import { widthOf } from './parts.ts';
 
@@ -7,7 +7,7 @@ import { widthOf } from './parts.ts';
  * nothing but their places. Only a list that is all such pairs is one: the rank is below both sides of each, or any two matrices that can
  * be multiplied would pass.
  */
-export function findListedPairs(tensors: readonly TensorInfo[]): AdapterPairs | undefined {
+export function findListedPairs(tensors: readonly Tensor[]): AdapterPairs | undefined {
   if (tensors.length === 0 || tensors.length % 2 !== 0) return undefined;
   const byPlace = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   const pairs: AdapterPair[] = [];

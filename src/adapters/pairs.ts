@@ -1,5 +1,5 @@
 import { elementCount } from '../base/shape.ts';
-import type { TensorInfo } from '../checkpoint/checkpoint.ts';
+import type { Tensor } from '../checkpoint/tensor.ts';
 import { type AdapterNaming, type AdapterPart, adapterName, otherKind } from './names.ts';
 import { isWhole, type Operand, type StoredUpdate, sizesOf, type TwoFactors } from './parts.ts';
 
@@ -17,15 +17,15 @@ export interface AdapterPair {
   /** What alpha is divided by: r of the factors; undefined where nothing but whole matrices is stored. */
   readonly factorRank: number | undefined;
   /** kohya's alpha of this pair, a scalar. */
-  readonly alpha?: TensorInfo;
+  readonly alpha?: Tensor;
   /** DoRA's magnitude of each output. */
-  readonly magnitude?: TensorInfo;
+  readonly magnitude?: Tensor;
 }
 
 /** A layer whose parts make no product, and why. */
 export interface RefusedPair {
   readonly target: string;
-  readonly tensors: readonly TensorInfo[];
+  readonly tensors: readonly Tensor[];
   readonly reason: string;
 }
 
@@ -36,7 +36,7 @@ export interface AdapterPairs {
 }
 
 /** The low-rank updates among `tensors`, by the names that the usual libraries give them; undefined where there are none. */
-export function findAdapterPairs(tensors: readonly TensorInfo[]): AdapterPairs | undefined {
+export function findAdapterPairs(tensors: readonly Tensor[]): AdapterPairs | undefined {
   const modules = modulesOf(tensors);
   const pairs: AdapterPair[] = [];
   const refused: RefusedPair[] = [];
@@ -70,7 +70,7 @@ export function findAdapterPairs(tensors: readonly TensorInfo[]): AdapterPairs |
   return pairs.length + refused.length === 0 ? undefined : { naming: naming ?? 'peft', pairs, refused };
 }
 
-type Parts = Partial<Record<AdapterPart, TensorInfo>>;
+type Parts = Partial<Record<AdapterPart, Tensor>>;
 
 interface Module {
   readonly target: string;
@@ -80,7 +80,7 @@ interface Module {
   readonly parts: Parts;
 }
 
-function modulesOf(tensors: readonly TensorInfo[]): Map<string, Module> {
+function modulesOf(tensors: readonly Tensor[]): Map<string, Module> {
   const modules = new Map<string, Module>();
   for (const tensor of tensors) {
     const found = adapterName(tensor.name);
@@ -127,10 +127,10 @@ function storedUpdate(parts: Parts): StoredUpdate | string {
 }
 
 function operand(
-  whole: TensorInfo | undefined,
-  up: TensorInfo | undefined,
-  down: TensorInfo | undefined,
-  core: TensorInfo | undefined,
+  whole: Tensor | undefined,
+  up: Tensor | undefined,
+  down: Tensor | undefined,
+  core: Tensor | undefined,
   name: string,
 ): Operand | string {
   if (!whole) return twoFactors(up, down, core, true, [`${name}_a`, `${name}_b`]);
@@ -141,12 +141,12 @@ function operand(
 
 /** @param transposedWithCore LyCORIS stores `up` beside a core as r x m. */
 function twoFactors(
-  up: TensorInfo | undefined,
-  down: TensorInfo | undefined,
-  core: TensorInfo | undefined,
+  up: Tensor | undefined,
+  down: Tensor | undefined,
+  core: Tensor | undefined,
   transposedWithCore: boolean,
   names: readonly [up: string, down: string],
-  singular?: TensorInfo,
+  singular?: Tensor,
 ): TwoFactors | string {
   if (!up || !down) return `half of its pair is missing: there is no ${!up ? names[0] : names[1]}`;
   for (const [name, tensor] of [[names[0], up] as const, [names[1], down] as const])
@@ -171,7 +171,7 @@ function twoFactors(
   return product;
 }
 
-const shapeText = ({ shape }: TensorInfo) => shape.join(' x ') || 'a single number';
+const shapeText = ({ shape }: Tensor) => shape.join(' x ') || 'a single number';
 
 function measured(stored: StoredUpdate): Pick<AdapterPair, 'shape' | 'rank' | 'factorRank'> {
   if (stored.kind === 'lora') {

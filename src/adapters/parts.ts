@@ -1,22 +1,22 @@
 import { elementCount } from '../base/shape.ts';
-import type { TensorInfo } from '../checkpoint/checkpoint.ts';
+import type { Tensor } from '../checkpoint/tensor.ts';
 
 /** The thin product of two tensors: up (m x r) times down (r x n, of a convolution r x n x h x w). */
 export interface TwoFactors {
-  readonly up: TensorInfo;
-  readonly down: TensorInfo;
+  readonly up: Tensor;
+  readonly down: Tensor;
   /**
    * r x r x h x w of a convolution in three factors (Tucker, "CP"): the product is sum_ij up[., i] core[i, j, h, w] down[j, .]. LyCORIS
    * stores `up` of its Hadamard and Kronecker parts as r x m then.
    */
-  readonly core?: TensorInfo;
+  readonly core?: Tensor;
   readonly upIsTransposed: boolean;
   /** AdaLoRA: r factors between the two. */
-  readonly singular?: TensorInfo;
+  readonly singular?: Tensor;
 }
 
 /** A matrix as it is, or as a thin product. */
-export type Operand = { readonly whole: TensorInfo } | TwoFactors;
+export type Operand = { readonly whole: Tensor } | TwoFactors;
 
 /** What an adapter adds to one matrix, without its scale, in the form in which it is stored. */
 export type StoredUpdate =
@@ -27,10 +27,10 @@ export type StoredUpdate =
   /** first (x) second, Kronecker's product. */
   | { readonly kind: 'lokr'; readonly first: Operand; readonly second: Operand };
 
-export const isWhole = (operand: Operand): operand is { readonly whole: TensorInfo } => 'whole' in operand;
+export const isWhole = (operand: Operand): operand is { readonly whole: Tensor } => 'whole' in operand;
 
 /** The tensors that an update is stored in. */
-export function tensorsOf(stored: StoredUpdate): TensorInfo[] {
+export function tensorsOf(stored: StoredUpdate): Tensor[] {
   const of = (operand: Operand) =>
     isWhole(operand)
       ? [operand.whole]
@@ -39,7 +39,7 @@ export function tensorsOf(stored: StoredUpdate): TensorInfo[] {
 }
 
 /** All sizes but the first in one: a kernel's columns. */
-export function widthOf({ shape }: TensorInfo): number {
+export function widthOf({ shape }: Tensor): number {
   return elementCount(shape.slice(1));
 }
 

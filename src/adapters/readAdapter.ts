@@ -1,15 +1,17 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
-import type { AdapterUpdate, RefusedUpdate } from '../model/adapters.ts';
 import { type AdapterConfigurations, adapterConfigurations, adapterScale, expertsOf } from './configuration.ts';
 import { findListedPairs } from './listed.ts';
 import { type AdapterPair, findAdapterPairs } from './pairs.ts';
 import { tensorsOf } from './parts.ts';
+import type { RefusedUpdate, Update } from './update.ts';
 
 /** What of a checkpoint is an adapter; all empty for any other. */
 export interface AdapterReading {
-  /** `peft`, `kohya`, `diffusers` or `cloneofsimo`. */
+  /** `peft`, `kohya`, `diffusers` or `cloneofsimo`; empty where there is no adapter. */
   readonly naming: string;
-  readonly updates: readonly AdapterUpdate[];
+  /** Low-rank pairs, those among them that are refused included. */
+  readonly pairs: number;
+  readonly updates: readonly Update[];
   readonly refused: readonly RefusedUpdate[];
   /** What each adapter of the file was trained on, by its name (`undefined` where there is but one), where anything says it. */
   readonly bases: ReadonlyMap<string | undefined, string>;
@@ -20,7 +22,7 @@ export interface AdapterReading {
 /** What an adapter adds to its layers, with the scale that is written in it or beside it. */
 export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal): Promise<AdapterReading> {
   const found = findAdapterPairs(checkpoint.tensors) ?? findListedPairs(checkpoint.tensors);
-  const updates: AdapterUpdate[] = [];
+  const updates: Update[] = [];
   const refused: RefusedUpdate[] = [...(found?.refused ?? [])];
   const bases = new Map<string | undefined, string>();
   const remarks = new Set<string>();
@@ -46,7 +48,7 @@ export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal):
       });
       continue;
     }
-    const alpha = await alphaOf(checkpoint, pair, signal);
+    const alpha = await alphaOf(pair, signal);
     const scale = adapterScale(pair, said.all, alpha);
     if (!Number.isFinite(scale)) {
       refused.push({
@@ -67,17 +69,20 @@ export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal):
       dora: magnitude !== undefined,
     });
   }
-  return { naming: found?.naming ?? '', updates, refused, bases, remarks: [...remarks] };
+  return {
+    naming: found?.naming ?? '',
+    pairs: found?.pairs.length ?? 0,
+    updates,
+    refused,
+    bases,
+    remarks: [...remarks],
+  };
 }
 
-async function alphaOf(
-  checkpoint: Checkpoint,
-  { alpha }: AdapterPair,
-  signal: AbortSignal | undefined,
-): Promise<number | undefined> {
+async function alphaOf({ alpha }: AdapterPair, signal: AbortSignal | undefined): Promise<number | undefined> {
   if (!alpha || alpha.shape.some((size) => size !== 1)) return undefined;
   const value = new Float32Array(1);
-  await checkpoint.read(alpha, 0, value, signal);
+  await alpha.read(0, value, signal);
   return value[0];
 }
 

@@ -1,8 +1,6 @@
 import { dirname } from 'node:path';
-import { findAdapterPairs } from '../adapters/pairs.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { companionJson, type JsonObject } from './companion.ts';
-import { derived } from './derived.ts';
 
 /** What of a configuration says which model this is. */
 const KEYS = {
@@ -18,7 +16,7 @@ const KEYS = {
   'adapter_config.json': ['peft_type', 'base_model_name_or_path', 'r', 'lora_alpha', 'use_rslora', 'use_dora'],
 } as const;
 
-/** The checkpoint with what the configurations beside its file say of it in its metadata, and whether it is an adapter. */
+/** The checkpoint with what the configurations beside its file say of it in its metadata. */
 export async function withModelFolder(base: Checkpoint, signal?: AbortSignal): Promise<Checkpoint> {
   const folder = dirname(base.files[0]!.path);
   const metadata = new Map(base.metadata);
@@ -26,10 +24,7 @@ export async function withModelFolder(base: Checkpoint, signal?: AbortSignal): P
     const json = await companionJson(folder, name, signal);
     if (json) for (const key of keys) addText(metadata, `${name}: ${key}`, json, key);
   }
-  const adapter = findAdapterPairs(base.tensors);
-  if (adapter?.pairs.length)
-    metadata.set('adapter', `${adapter.pairs.length} low-rank pairs in the naming of ${adapter.naming}`);
-  return metadata.size === base.metadata.size ? base : derived(base, { metadata });
+  return metadata.size === base.metadata.size ? base : { ...base, metadata };
 }
 
 function addText(metadata: Map<string, string>, name: string, json: JsonObject, key: string): void {

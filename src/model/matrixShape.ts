@@ -1,11 +1,8 @@
 import { elementCount } from '../base/shape.ts';
-import type { TensorInfo } from '../checkpoint/checkpoint.ts';
-import { ADAPTER_FIXED, refusalOf, updateOf } from './adapters.ts';
+import type { TensorDescription } from '../checkpoint/tensor.ts';
 
 /** Why a tensor is no matrix to analyze; undefined where it is one. */
-export function notAMatrix(tensor: TensorInfo): string | undefined {
-  const refusal = refusalOf(tensor);
-  if (refusal !== undefined) return refusal;
+export function notAMatrix(tensor: TensorDescription): string | undefined {
   const { dtype } = tensor;
   const shape = sizes(tensor);
   if (/^(BOOL|[IU]\d+)$/.test(dtype))
@@ -18,7 +15,7 @@ export function notAMatrix(tensor: TensorInfo): string | undefined {
 }
 
 /** Experts of one layer stored as one 3-D tensor: each slice is a matrix of its own, where a convolution is one matrix in all. */
-export function isStack({ name, shape }: TensorInfo): boolean {
+export function isStack({ name, shape }: TensorDescription): boolean {
   return shape.length === 3 && /experts|_exps\b/.test(name);
 }
 
@@ -26,7 +23,7 @@ export function isStack({ name, shape }: TensorInfo): boolean {
  * Rows and columns as stored: a convolution (out, in, kernel ...) is (out, in * kernel), one that is stored with its outputs last
  * (kernel * in, out), a slice of a stack its last two sizes.
  */
-export function matrixShape(tensor: TensorInfo): [rows: number, cols: number] {
+export function matrixShape(tensor: TensorDescription): [rows: number, cols: number] {
   if (tensor.transposed) {
     const inputs = tensor.shape.slice(0, -1);
     return [elementCount(inputs), tensor.shape.at(-1)!];
@@ -40,9 +37,9 @@ export function matrixShape(tensor: TensorInfo): [rows: number, cols: number] {
  * The sizes without ones, for a bare parameter: a position table (1, n, d) is n x d and a scale (1, c, 1, 1) a vector. The weight of
  * a layer keeps them: one output channel is one row.
  */
-function sizes(tensor: TensorInfo): readonly number[] {
+function sizes(tensor: TensorDescription): readonly number[] {
   const { name, shape } = tensor;
-  return isLayer(name) || updateOf(tensor) ? shape : shape.filter((size) => size !== 1);
+  return isLayer(name) ? shape : shape.filter((size) => size !== 1);
 }
 
 function isLayer(name: string): boolean {
@@ -50,8 +47,7 @@ function isLayer(name: string): boolean {
 }
 
 /** Why a PyTorch layer that holds this tensor cannot be replaced by a factored one; null where it can. */
-export function fixedBecause(tensor: TensorInfo): string | null {
-  if (updateOf(tensor)) return ADAPTER_FIXED;
+export function fixedBecause(tensor: TensorDescription): string | null {
   if (isStack(tensor)) return 'a slice of a stacked tensor, not a layer of its own';
   if (tensor.name.includes('.lora_')) return 'already a factor of an adapter';
   if (!isLayer(tensor.name)) return 'a bare parameter, not the weight of a layer';

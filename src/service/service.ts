@@ -6,7 +6,7 @@ import { exactResult, matrixNamed } from './analysis/spectra.ts';
 import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache/cache.ts';
 import { memoryCache } from './cache/memoryCache.ts';
 import { OpenCheckpoints, refuseChanged, viewOf } from './checkpoints/opened.ts';
-import { compareAdapters } from './comparison/compare.ts';
+import { compare } from './compare.ts';
 import { Engines } from './engines/engines.ts';
 import { apply } from './plan/apply.ts';
 import { plan } from './plan/plan.ts';
@@ -55,7 +55,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         signal,
         checkpoints.use(path, signal, async (opened) => {
           const matrix = matrixNamed(opened, name);
-          const { singularValues } = await exactResult(parts, opened, matrix, engines.settle(), {
+          const { singularValues } = await exactResult(parts, matrix, engines.settle(), {
             signal,
             urgent: true,
           });
@@ -64,8 +64,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         }),
       ),
 
-    compare: ({ paths }, context = {}) =>
-      abortable('adapters', context.signal, compareAdapters(checkpoints, paths, context)),
+    compare: ({ paths }, context = {}) => abortable('adapters', context.signal, compare(checkpoints, paths, context)),
 
     plan: (request, context = {}) =>
       abortable(

@@ -1,6 +1,5 @@
 import { elementCount } from '../base/shape.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
-import { givesStored } from '../checkpoint/givesStored.ts';
+import type { Tensor } from '../checkpoint/tensor.ts';
 import { encode } from './encode.ts';
 import type { OutgoingTensor } from './safetensorsWriter.ts';
 
@@ -8,10 +7,10 @@ import type { OutgoingTensor } from './safetensorsWriter.ts';
 const PIECE = 4 << 20;
 
 /** A tensor carried over: its stored bytes where safetensors can hold them, else its values in F32. */
-export async function carriedTensor(checkpoint: Checkpoint, tensor: TensorInfo): Promise<OutgoingTensor> {
+export function carriedTensor(tensor: Tensor): OutgoingTensor {
   const { name, shape, dtype, bytes } = tensor;
   const elements = elementCount(shape);
-  if (givesStored(checkpoint, tensor))
+  if (tensor.readStored)
     return {
       name,
       shape,
@@ -19,7 +18,7 @@ export async function carriedTensor(checkpoint: Checkpoint, tensor: TensorInfo):
       bytes,
       async *content(signal) {
         for (let at = 0; at < bytes; at += PIECE)
-          yield (await checkpoint.readStored!(tensor, at, new Uint8Array(Math.min(PIECE, bytes - at)), signal))!;
+          yield await tensor.readStored!(at, new Uint8Array(Math.min(PIECE, bytes - at)), signal);
       },
     };
   return {
@@ -30,7 +29,7 @@ export async function carriedTensor(checkpoint: Checkpoint, tensor: TensorInfo):
     async *content(signal) {
       for (let at = 0; at < elements; at += PIECE / 4) {
         const values = new Float32Array(Math.min(PIECE / 4, elements - at));
-        await checkpoint.read(tensor, at, values, signal);
+        await tensor.read(at, values, signal);
         yield encode(values, 'F32');
       }
     },

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../base/errors.ts';
 import type { SingularTriplets } from '../base/singularTriplets.ts';
-import type { MatrixRef } from '../model/names/anatomy.ts';
+import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
 import type { WrittenFactors } from './residual.ts';
 import type { OutgoingTensor } from './safetensorsWriter.ts';
@@ -17,7 +17,7 @@ interface Part {
  * range, or three as U, S, V. `load` is called once, when the first is written; `written` gets the factors as they were rounded.
  */
 export function factorTensors(
-  matrix: MatrixRef,
+  matrix: StoredMatrix,
   rank: number,
   factors: 2 | 3,
   load: () => Promise<SingularTriplets>,
@@ -95,7 +95,7 @@ function transposedAndScaled(right: Float32Array, n: number, rank: number, scale
   return out;
 }
 
-function checked(triplets: SingularTriplets, { name, shape: [m, n] }: MatrixRef, rank: number): SingularTriplets {
+function checked(triplets: SingularTriplets, { name, shape: [m, n] }: StoredMatrix, rank: number): SingularTriplets {
   const { left, values, right } = triplets;
   if (left.length !== m * rank || values.length !== rank || right.length !== n * rank)
     throw new RankscopeError(

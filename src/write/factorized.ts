@@ -2,10 +2,11 @@ import { basename } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { breakEvenRank, elementCount } from '../base/shape.ts';
 import type { SingularTriplets } from '../base/singularTriplets.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
-import type { MatrixRef } from '../model/names/anatomy.ts';
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import type { Tensor } from '../checkpoint/tensor.ts';
+import { countParameters, ties as findTies, untied } from '../checkpoint/ties.ts';
 import type { FactorizedReport, Plan } from '../model/plan/plan.ts';
-import { countParameters, ties as findTies, untied } from '../model/ties.ts';
+import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { carriedTensor } from './carried.ts';
 import { factorTensors } from './factorTensors.ts';
 import { factorizedMetadata } from './metadata.ts';
@@ -15,15 +16,15 @@ import { type OutgoingTensor, writeSafetensors } from './safetensorsWriter.ts';
 export interface FactorizeRequest {
   readonly checkpoint: Checkpoint;
   /** As `anatomy` gives them. */
-  readonly matrices: readonly MatrixRef[];
+  readonly matrices: readonly StoredMatrix[];
   readonly plan: Plan;
   /** The `rank` leading triplets of a matrix in [out, in] terms, however it is stored. Asked for one matrix at a time. */
-  readonly factorsOf: (matrix: MatrixRef, rank: number, signal?: AbortSignal) => Promise<SingularTriplets>;
+  readonly factorsOf: (matrix: StoredMatrix, rank: number, signal?: AbortSignal) => Promise<SingularTriplets>;
   /**
    * Relative Frobenius error of factors as written, where a device can multiply faster than `measureResidual`, which is used where
    * this is left out.
    */
-  readonly residualOf?: (matrix: MatrixRef, factors: WrittenFactors, signal?: AbortSignal) => Promise<number>;
+  readonly residualOf?: (matrix: StoredMatrix, factors: WrittenFactors, signal?: AbortSignal) => Promise<number>;
   /** Groups of tied tensors; those of equal storage where left out. */
   readonly ties?: readonly (readonly string[])[];
   readonly out: string;
@@ -49,7 +50,7 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
   for (const tensor of kept) {
     const planned = chosen.get(tensor.name);
     if (!planned) {
-      outgoing.push(await carriedTensor(checkpoint, tensor));
+      outgoing.push(carriedTensor(tensor));
       continue;
     }
     const { matrix, rank } = planned;
@@ -58,7 +59,7 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
       return factorsOf(matrix, rank, signal);
     };
     const written = async (factors: WrittenFactors) => {
-      const measure = request.residualOf ?? ((...args) => measureResidual(checkpoint, ...args));
+      const measure = request.residualOf ?? measureResidual;
       measured.set(matrix.name, await measure(matrix, factors, signal));
     };
     outgoing.push(...factorTensors(matrix, rank, plan.request.factors, load, written));
@@ -90,14 +91,14 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
 
 /** A matrix with the rank it gets. */
 export interface Chosen {
-  readonly matrix: MatrixRef;
+  readonly matrix: StoredMatrix;
   readonly rank: number;
   readonly predictedError: number;
 }
 
 function chosenMatrices(
   { checkpoint, matrices, plan }: FactorizeRequest,
-  kept: readonly TensorInfo[],
+  kept: readonly Tensor[],
   parameters: number,
 ): Map<string, Chosen> {
   const refuse = (subject: string, found: string): never => {

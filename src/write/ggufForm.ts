@@ -1,6 +1,7 @@
 import { elementCount } from '../base/shape.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.ts';
-import { type Arrangement, type RearrangedTensor, rearranged } from '../formats/gguf/rearranged.ts';
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import { descriptionOf, type Tensor } from '../checkpoint/tensor.ts';
+import { type Arrangement, type Rearrangement, rearranged } from '../formats/gguf/rearranged.ts';
 import { type GgufArchitecture, ggufArchitecture, variantFor } from '../model/names/ggufArchitectures.ts';
 import { type GgufName, ggufName, huggingFaceName } from '../model/names/ggufNames.ts';
 
@@ -47,7 +48,7 @@ export function ggufForm(checkpoint: Checkpoint): GgufForm | undefined {
     return keep('The file does not say how many attention heads every layer has');
 
   const names = new Map<string, readonly string[]>();
-  const made: RearrangedTensor[] = [];
+  const made: Tensor[] = [];
   const unknown: string[] = [];
   let parametersLeftOut = 0;
   for (const tensor of tensors) {
@@ -63,7 +64,7 @@ export function ggufForm(checkpoint: Checkpoint): GgufForm | undefined {
       tensor.name,
       those.map((each) => each.name),
     );
-    made.push(...those);
+    made.push(...those.map(rearranged));
   }
   const remarks: string[] = [];
   if (unknown.length > 0)
@@ -73,7 +74,7 @@ export function ggufForm(checkpoint: Checkpoint): GgufForm | undefined {
   const tiedHead = tiedHeadOf(architecture, tensors);
   if (tiedHead) remarks.push(`The file has no ${tiedHead.head}: the model uses ${tiedHead.embedding} for it (tied).`);
   return {
-    checkpoint: rearranged(checkpoint, made),
+    checkpoint: { ...checkpoint, tensors: made },
     namesOf: (own) => names.get(own) ?? [own],
     ...(tiedHead ? { tiedHead } : {}),
     parametersLeftOut,
@@ -81,7 +82,7 @@ export function ggufForm(checkpoint: Checkpoint): GgufForm | undefined {
   };
 }
 
-function tiedHeadOf({ outside: { token_embd, output } }: GgufArchitecture, tensors: readonly TensorInfo[]) {
+function tiedHeadOf({ outside: { token_embd, output } }: GgufArchitecture, tensors: readonly Tensor[]) {
   const has = (name: string) => tensors.some((tensor) => tensor.name === name);
   if (!output || !token_embd || !has('token_embd.weight') || has('output.weight')) return undefined;
   return { embedding: `${token_embd}.weight`, head: `${output}.weight` };
@@ -101,11 +102,7 @@ function headsOf(metadata: ReadonlyMap<string, string>, architecture: string): H
 }
 
 /** The tensors that take the place of one; undefined where the architecture's table does not have it, or in another shape. */
-function inForm(
-  tensor: TensorInfo,
-  architecture: GgufArchitecture,
-  heads: Heads | undefined,
-): RearrangedTensor[] | undefined {
+function inForm(tensor: Tensor, architecture: GgufArchitecture, heads: Heads | undefined): Rearrangement[] | undefined {
   const parts = ggufName(tensor.name);
   if (!parts || parts.slice !== null) return undefined;
   const { part, parameter } = parts;
@@ -128,16 +125,15 @@ function inForm(
   return [{ ...own, storage: `${own.storage} rows in order`, arrangement: { kind: 'rows', cols, rowAt } }];
 }
 
-function keptAs(tensor: TensorInfo, name: string): RearrangedTensor {
-  const { shape, dtype, bytes, storage, file } = tensor;
-  return { name, shape, dtype, bytes, storage, file, origin: tensor, offset: 0 };
+function keptAs(tensor: Tensor, name: string): Rearrangement {
+  return { ...descriptionOf(tensor), name, origin: tensor, offset: 0 };
 }
 
 /** Far above the experts of any layer; more would make more tensors than a checkpoint may have. */
 const MAX_EXPERTS = 10_000;
 
 /** A stack of experts as one tensor each. */
-function sliced(tensor: TensorInfo, architecture: GgufArchitecture, parts: GgufName): RearrangedTensor[] | undefined {
+function sliced(tensor: Tensor, architecture: GgufArchitecture, parts: GgufName): Rearrangement[] | undefined {
   const [experts = 0, ...shape] = tensor.shape;
   if (!(experts > 0 && experts <= MAX_EXPERTS) || huggingFaceName(architecture, { ...parts, slice: 0 }) === undefined)
     return undefined;

@@ -14,8 +14,8 @@ const KEYS = {
   types: 'rankscope.types',
 } as const;
 
-/** What the reader found in files beside the checkpoint, or thinks of it, is not the checkpoint's own. */
-const ELSEWHERE = /^([\w.]+\.json: |adapter$)/;
+/** What the reader found in files beside the checkpoint is not the checkpoint's own. */
+const ELSEWHERE = /^[\w.]+\.json: /;
 
 const FORMAT = 'rankscope.factorized/1';
 

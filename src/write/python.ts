@@ -1,12 +1,12 @@
 import { formatWhole } from '../base/quantities.ts';
-import type { MatrixRef } from '../model/names/anatomy.ts';
 import type { Plan } from '../model/plan/plan.ts';
+import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { FACTORS, LAYERS, LOADER } from './pythonParts.ts';
 
 export interface PythonRequest {
   readonly plan: Plan;
   /** As `anatomy` gives them; tells which kinds of layers the planned matrices are in. */
-  readonly matrices: readonly MatrixRef[];
+  readonly matrices: readonly StoredMatrix[];
   /** File name of the factorized checkpoint, for the usage lines. */
   readonly weights: string;
   /** What a person who uses the code should know of the checkpoint, one sentence each. */

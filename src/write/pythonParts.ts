@@ -1,4 +1,4 @@
-import type { MatrixRef } from '../model/names/anatomy.ts';
+import type { StoredMatrix } from '../model/storedMatrix.ts';
 
 /** The class that holds the factors, for two and for three of them. Both give `down` (rank x in) and `up` (out x rank). */
 export const FACTORS: Readonly<Record<2 | 3, string>> = {
@@ -62,7 +62,7 @@ export interface PythonLayer {
   /** Written whatever is planned. */
   readonly always?: boolean;
   /** Whether a matrix may belong to a layer of this kind. */
-  holds(matrix: MatrixRef): boolean;
+  holds(matrix: StoredMatrix): boolean;
   readonly code: string;
   /** Python: whether `layer` is of this kind. */
   readonly test: string;

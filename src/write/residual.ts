@@ -1,6 +1,5 @@
 import { yieldOrCancel } from '../base/eventLoop.ts';
-import type { Checkpoint } from '../checkpoint/checkpoint.ts';
-import type { MatrixRef } from '../model/names/anatomy.ts';
+import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { transposeOf } from '../spectrum/transpose.ts';
 
 /** Factors as they lie in the file: W ~ b a. */
@@ -20,8 +19,7 @@ const BLOCK = 1 << 20;
  * one that is not.
  */
 export async function measureResidual(
-  checkpoint: Pick<Checkpoint, 'read'>,
-  matrix: MatrixRef,
+  matrix: StoredMatrix,
   factors: WrittenFactors,
   signal?: AbortSignal,
 ): Promise<number> {
@@ -35,7 +33,7 @@ export async function measureResidual(
   const pause = yieldOrCancel(signal, matrix.name);
   for (let first = 0; first < rows; first += height) {
     const part = block.subarray(0, Math.min(height, rows - first) * cols);
-    await checkpoint.read(tensor, offset + first * cols, part, signal);
+    await tensor.read(offset + first * cols, part, signal);
     for (let row = 0; row * cols < part.length; row++) {
       product.fill(0);
       for (let k = 0; k < factors.rank; k++) {
@@ -53,7 +51,7 @@ export async function measureResidual(
 }
 
 /** The two factors of the matrix as it is stored: left (rows x r) times right (r x cols). */
-function asStored({ transposed, rows }: MatrixRef, { rank, a, b }: WrittenFactors) {
+function asStored({ transposed, rows }: StoredMatrix, { rank, a, b }: WrittenFactors) {
   if (!transposed) return { left: b, right: a };
   return { left: transposeOf(a, rows), right: transposeOf(b, rank) };
 }

@@ -42,7 +42,7 @@ describe('real weights', () => {
               name,
               rows,
               cols,
-              read: (row, out, signal) => checkpoint.read(tensor, row * cols, out, signal),
+              read: (row, out, signal) => tensor.read(row * cols, out, signal),
             });
             checkValues(singularValues, values, { rows, cols });
           }

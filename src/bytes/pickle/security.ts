@@ -1,5 +1,12 @@
-import type { SecurityFinding } from '../../checkpoint/checkpoint.ts';
 import type { GlobalValue } from './values.ts';
+
+/** What a reader found suspicious in a file that can execute code when others load it (a pickle). */
+export interface SecurityFinding {
+  readonly grade: 'dangerous' | 'suspicious' | 'unknown';
+  /** The global's full name, e.g. `posix.system`. */
+  readonly subject: string;
+  readonly explanation: string;
+}
 
 /**
  * What loading a pickle with Python would import, beyond what checkpoints need. Rankscope itself never imports or calls any of it.

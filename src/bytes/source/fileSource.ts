@@ -1,8 +1,14 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { FileIdentity } from '../../checkpoint/checkpoint.ts';
 import type { ByteSource } from './byteSource.ts';
+
+/** A file as it was when it was opened. */
+export interface FileIdentity {
+  readonly path: string;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
 
 /** A local file as a byte source. */
 export interface FileSource extends ByteSource {

@@ -6,7 +6,7 @@ import { bytesIn, type Packed, type Scheme, valuesIn, valuesOf } from './packed.
  * bitsandbytes in 4 bits: `weight` holds two codes a byte, the high one first; each block of elements has its largest absolute value in
  * `weight.absmax`, which may be quantized itself, in nested blocks; `weight.quant_map` has the value of each code.
  */
-export const bitsandbytes4: Scheme = async (codes, { tensors, base }) => {
+export const bitsandbytes4: Scheme = async (codes, { tensors }) => {
   if (codes.dtype !== 'U8' || codes.shape.at(-1) !== 1) return undefined;
   const part = (name: string) => tensors.get(`${codes.name}.${name}`);
   const absmax = part('absmax');
@@ -14,7 +14,7 @@ export const bitsandbytes4: Scheme = async (codes, { tensors, base }) => {
   const nf4 = part('quant_state.bitsandbytes__nf4');
   const state = nf4 ?? part('quant_state.bitsandbytes__fp4');
   if (!absmax || !map || !state || elementCount(map.shape) !== 16 || state.bytes > 10_000) return undefined;
-  const description = parse(await bytesIn(base, state, 0, state.bytes));
+  const description = parse(await bytesIn(state, 0, state.bytes));
   const { shape, blocksize: block } = description ?? {};
   if (!isShape(shape) || !isSize(block) || block % 2 !== 0) return undefined;
   const count = elementCount(shape);
@@ -34,22 +34,19 @@ export const bitsandbytes4: Scheme = async (codes, { tensors, base }) => {
     shape,
     dtype: nf4 ? 'NF4' : 'FP4',
     parts: [codes, absmax, map, state, nested, nestedMap].filter((tensor) => tensor !== undefined),
-    async decodeRows(base, row, out, signal) {
+    async decodeRows(row, out, signal) {
       const start = row * cols;
       const end = start + out.length;
       const firstByte = Math.floor(start / 2);
       const firstBlock = Math.floor(start / block);
       const blocks = Math.ceil(end / block) - firstBlock;
       const [bytes, values, scale] = await Promise.all([
-        bytesIn(base, codes, firstByte, Math.ceil(end / 2) - firstByte, signal),
-        valuesOf(base, map, signal),
-        valuesIn(base, absmax, firstBlock, blocks, signal),
+        bytesIn(codes, firstByte, Math.ceil(end / 2) - firstByte, signal),
+        valuesOf(map, signal),
+        valuesIn(absmax, firstBlock, blocks, signal),
       ]);
       if (nested) {
-        const [outer, outerValues] = await Promise.all([
-          valuesOf(base, nested, signal),
-          valuesOf(base, nestedMap!, signal),
-        ]);
+        const [outer, outerValues] = await Promise.all([valuesOf(nested, signal), valuesOf(nestedMap!, signal)]);
         for (let i = 0; i < blocks; i++) {
           const group = Math.floor((firstBlock + i) / (nestedBlock as number));
           scale[i] = outerValues[scale[i]!]! * outer[group]! + (offset as number);
@@ -66,7 +63,7 @@ export const bitsandbytes4: Scheme = async (codes, { tensors, base }) => {
 };
 
 /** bitsandbytes in 8 bits (LLM.int8): per row the largest absolute value in `SCB`, which 127 stands for. */
-export const bitsandbytes8: Scheme = async (codes, { tensors, base }) => {
+export const bitsandbytes8: Scheme = async (codes, { tensors }) => {
   if (codes.dtype !== 'I8' || codes.shape.length !== 2 || !codes.name.endsWith('.weight')) return undefined;
   const module = codes.name.slice(0, -'.weight'.length);
   const largest = tensors.get(`${module}.SCB`);
@@ -74,15 +71,15 @@ export const bitsandbytes8: Scheme = async (codes, { tensors, base }) => {
   if (!largest || elementCount(largest.shape) !== rows) return undefined;
   const layout = tensors.get(`${module}.weight_format`);
   // Others than 0 are the orders of old GPU kernels.
-  if (layout && (elementCount(layout.shape) !== 1 || (await valuesOf(base, layout))[0] !== 0)) return undefined;
+  if (layout && (elementCount(layout.shape) !== 1 || (await valuesOf(layout))[0] !== 0)) return undefined;
   return {
     name: codes.name,
     shape: codes.shape,
     dtype: 'LLM.int8',
     parts: [codes, largest, ...(layout ? [layout] : [])],
-    async decodeRows(base, row, out, signal) {
-      const scale = await valuesIn(base, largest, row, out.length / cols, signal);
-      await base.read(codes, row * cols, out, signal);
+    async decodeRows(row, out, signal) {
+      const scale = await valuesIn(largest, row, out.length / cols, signal);
+      await codes.read(row * cols, out, signal);
       for (let i = 0; i < out.length; i++) out[i]! *= scale[Math.floor(i / cols)]! / 127;
     },
   } satisfies Packed;

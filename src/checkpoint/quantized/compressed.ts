@@ -1,6 +1,6 @@
 import { elementCount } from '../../base/shape.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { isObject } from '../companion.ts';
+import type { Tensor } from '../tensor.ts';
 import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
 /**
@@ -10,12 +10,12 @@ import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, valu
 export const compressed: Scheme = async (codes, directory) => {
   if (codes.dtype !== 'I32' || !codes.name.endsWith('.weight_packed') || codes.shape.length !== 2) return undefined;
   const module = codes.name.slice(0, -'.weight_packed'.length);
-  const { tensors, base } = directory;
+  const { tensors } = directory;
   const [scales, sizes, zeros, order] = ['scale', 'shape', 'zero_point', 'g_idx'].map((part) =>
     tensors.get(`${module}.weight_${part}`),
   );
   if (!scales || !sizes || elementCount(sizes.shape) !== 2) return undefined;
-  const [rows = 0, cols = 0] = await valuesOf(base, sizes);
+  const [rows = 0, cols = 0] = await valuesOf(sizes);
   const words = codes.shape[1]!;
   const bits = bitsOf(cols, words, directory);
   const groups = scales.shape.at(-1) ?? 0;
@@ -30,13 +30,13 @@ export const compressed: Scheme = async (codes, directory) => {
     dtype: `W${bits}`,
     parts: [codes, scales, sizes, zeros, order].filter((tensor) => tensor !== undefined),
     steps: scales,
-    async decodeRows(base, row, out, signal) {
+    async decodeRows(row, out, signal) {
       const count = out.length / cols;
       const [bytes, scale, zero, given] = await Promise.all([
-        bytesIn(base, codes, row * words * 4, count * words * 4, signal),
-        valuesIn(base, scales, row * groups, count * groups, signal),
-        zeros && zerosOf(base, zeros, bits, row, count, signal),
-        order && valuesOf(base, order, signal),
+        bytesIn(codes, row * words * 4, count * words * 4, signal),
+        valuesIn(scales, row * groups, count * groups, signal),
+        zeros && zerosOf(zeros, bits, row, count, signal),
+        order && valuesOf(order, signal),
       ]);
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       const size = cols / groups;
@@ -55,8 +55,7 @@ export const compressed: Scheme = async (codes, directory) => {
 
 /** The zeros of `count` rows from `row` on: each word has those of neighbouring rows. */
 async function zerosOf(
-  base: Checkpoint,
-  zeros: TensorInfo,
+  zeros: Tensor,
   bits: number,
   row: number,
   count: number,
@@ -66,7 +65,7 @@ async function zerosOf(
   const perWord = Math.floor(32 / bits);
   const first = Math.floor(row / perWord);
   const lines = Math.floor((row + count - 1) / perWord) + 1 - first;
-  const bytes = await bytesIn(base, zeros, first * groups * 4, lines * groups * 4, signal);
+  const bytes = await bytesIn(zeros, first * groups * 4, lines * groups * 4, signal);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const out = new Uint8Array(count * groups);
   for (let at = 0; at < out.length; at++) {

@@ -1,6 +1,6 @@
 import { elementCount } from '../../base/shape.ts';
 import { E2M1, E4M3, smallFloatTable } from '../../base/smallFloats.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import type { Tensor } from '../tensor.ts';
 import { bytesIn, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
 /** MXFP4 as gpt-oss stores it: `_blocks` (..., groups, 16 bytes: 32 codes) and `_scales` (powers of two, bias 127). */
@@ -50,8 +50,8 @@ export const fp4: Scheme = (codes, { tensors }) => {
     ...layout,
     dtype: 'NVFP4',
     more: input ? [overall, input] : [overall],
-    async scalesOf(base, ...where) {
-      const [values, [whole = 1]] = await Promise.all([valuesIn(base, ...where), valuesOf(base, overall)]);
+    async scalesOf(...where) {
+      const [values, [whole = 1]] = await Promise.all([valuesIn(...where), valuesOf(overall)]);
       return values.map((value) => (divisor ? value / whole : value * whole));
     },
   });
@@ -81,18 +81,12 @@ interface Pairs {
   readonly shape: readonly number[];
   readonly dtype: string;
   /** A code a byte, or two, the low one first. */
-  readonly codes: TensorInfo;
-  readonly scales: TensorInfo;
+  readonly codes: Tensor;
+  readonly scales: Tensor;
   /** Other tensors that belong to it. */
-  readonly more: readonly TensorInfo[];
+  readonly more: readonly Tensor[];
   /** `count` scales from `start` on. */
-  scalesOf(
-    base: Checkpoint,
-    scales: TensorInfo,
-    start: number,
-    count: number,
-    signal?: AbortSignal,
-  ): Promise<Float32Array>;
+  scalesOf(scales: Tensor, start: number, count: number, signal?: AbortSignal): Promise<Float32Array>;
   /** Of a code; 4 where left out. */
   readonly bits?: 4 | 8;
 }
@@ -106,11 +100,11 @@ function pairs({ name, shape, dtype, codes, scales, more, scalesOf, bits = 4 }: 
     shape,
     dtype,
     parts: [codes, scales, ...more],
-    async decodeRows(base, row, out, signal) {
+    async decodeRows(row, out, signal) {
       const count = out.length / cols;
       const [bytes, scale] = await Promise.all([
-        bytesIn(base, codes, (row * cols * bits) / 8, (out.length * bits) / 8, signal),
-        scalesOf(base, scales, row * groups, count * groups, signal),
+        bytesIn(codes, (row * cols * bits) / 8, (out.length * bits) / 8, signal),
+        scalesOf(scales, row * groups, count * groups, signal),
       ]);
       const values = smallFloatTable(bits === 4 ? E2M1 : E4M3);
       for (let i = 0; i < out.length; i++) {
@@ -122,27 +116,15 @@ function pairs({ name, shape, dtype, codes, scales, more, scalesOf, bits = 4 }: 
 }
 
 /** Exponents with a bias of 127, in a byte each. */
-async function powersOfTwo(
-  base: Checkpoint,
-  scales: TensorInfo,
-  start: number,
-  count: number,
-  signal?: AbortSignal,
-): Promise<Float32Array> {
-  const exponents = await bytesIn(base, scales, start, count, signal);
+async function powersOfTwo(scales: Tensor, start: number, count: number, signal?: AbortSignal): Promise<Float32Array> {
+  const exponents = await bytesIn(scales, start, count, signal);
   return Float32Array.from(exponents, (exponent) => (exponent === 255 ? Number.NaN : 2 ** (exponent - 127)));
 }
 
 /** 8-bit floats in a byte each, though the file does not call them so. */
-async function smallFloats(
-  base: Checkpoint,
-  scales: TensorInfo,
-  start: number,
-  count: number,
-  signal?: AbortSignal,
-): Promise<Float32Array> {
+async function smallFloats(scales: Tensor, start: number, count: number, signal?: AbortSignal): Promise<Float32Array> {
   const values = smallFloatTable(E4M3);
-  return Float32Array.from(await bytesIn(base, scales, start, count, signal), (code) => values[code]!);
+  return Float32Array.from(await bytesIn(scales, start, count, signal), (code) => values[code]!);
 }
 
 /** By the 32-bit words of a group. */

@@ -1,6 +1,6 @@
 import { elementCount } from '../../base/shape.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import type { Tensor } from '../tensor.ts';
 import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, unpackBits, valuesOf } from './packed.ts';
 
 /**
@@ -31,22 +31,16 @@ export const gptq: Scheme = (codes, directory) => {
     parts: [codes, zeros, scales, ...(order ? [order] : [])],
     steps: scales,
     atOnce: true,
-    decodeRows: (base, row, out, signal) =>
-      (isAwq ? decodeAwq : decodeGptq)(
-        base,
-        { ...layout, zeroShift: isAwq ? 0 : zeroShift(directory) },
-        row,
-        out,
-        signal,
-      ),
+    decodeRows: (row, out, signal) =>
+      (isAwq ? decodeAwq : decodeGptq)({ ...layout, zeroShift: isAwq ? 0 : zeroShift(directory) }, row, out, signal),
   } satisfies Packed;
 };
 
 interface Layout {
-  readonly codes: TensorInfo;
-  readonly zeros: TensorInfo;
-  readonly scales: TensorInfo;
-  readonly order: TensorInfo | undefined;
+  readonly codes: Tensor;
+  readonly zeros: Tensor;
+  readonly scales: Tensor;
+  readonly order: Tensor | undefined;
   readonly groups: number;
   readonly inputs: number;
   readonly outputs: number;
@@ -60,12 +54,12 @@ function zeroShift(directory: Directory): number {
 }
 
 /** Scale and zero of each group and output, and the group of each input. */
-async function groupsOf(base: Checkpoint, layout: Layout, signal: AbortSignal | undefined) {
+async function groupsOf(layout: Layout, signal: AbortSignal | undefined) {
   const { zeros, scales, order, groups, inputs, bits, zeroShift } = layout;
   const [scale, packedZeros, given] = await Promise.all([
-    valuesOf(base, scales, signal),
-    bytesIn(base, zeros, 0, zeros.bytes, signal),
-    order ? valuesOf(base, order, signal) : undefined,
+    valuesOf(scales, signal),
+    bytesIn(zeros, 0, zeros.bytes, signal),
+    order ? valuesOf(order, signal) : undefined,
   ]);
   const zero = new Uint8Array(elementCount(scales.shape));
   unpackBits(packedZeros, bits, zero);
@@ -77,14 +71,13 @@ async function groupsOf(base: Checkpoint, layout: Layout, signal: AbortSignal | 
 }
 
 async function decodeGptq(
-  base: Checkpoint,
   layout: Layout,
   row: number,
   out: Float32Array,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { codes, inputs, outputs, bits } = layout;
-  const { scale, zero, groupOf } = await groupsOf(base, layout, signal);
+  const { scale, zero, groupOf } = await groupsOf(layout, signal);
   const mask = (1 << bits) - 1;
   const rows = out.length / inputs;
   // 32 inputs fill whole words, whatever their bits.
@@ -93,7 +86,7 @@ async function decodeGptq(
     const end = Math.min(inputs, at + step);
     const first = (at * bits) / 32;
     const lines = (end * bits) / 32 - first;
-    const words = wordsOf(await bytesIn(base, codes, first * outputs * 4, lines * outputs * 4, signal));
+    const words = wordsOf(await bytesIn(codes, first * outputs * 4, lines * outputs * 4, signal));
     for (let input = at; input < end; input++) {
       const group = groupOf(input) * outputs;
       const bit = (input - at) * bits;
@@ -115,20 +108,19 @@ const AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
 const AWQ_PLACE = AWQ_ORDER.map((_, output) => AWQ_ORDER.indexOf(output));
 
 async function decodeAwq(
-  base: Checkpoint,
   layout: Layout,
   row: number,
   out: Float32Array,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { codes, inputs, outputs } = layout;
-  const { scale, zero, groupOf } = await groupsOf(base, layout, signal);
+  const { scale, zero, groupOf } = await groupsOf(layout, signal);
   const rows = out.length / inputs;
   const wordsPerLine = outputs / 8;
   const step = Math.max(1, Math.floor(CHUNK_BYTES / (wordsPerLine * 4)));
   for (let at = 0; at < inputs; at += step) {
     const count = Math.min(step, inputs - at);
-    const words = wordsOf(await bytesIn(base, codes, at * wordsPerLine * 4, count * wordsPerLine * 4, signal));
+    const words = wordsOf(await bytesIn(codes, at * wordsPerLine * 4, count * wordsPerLine * 4, signal));
     for (let input = at; input < at + count; input++) {
       const group = groupOf(input) * outputs;
       for (let r = 0; r < rows; r++) {

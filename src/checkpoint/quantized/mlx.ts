@@ -22,12 +22,12 @@ export const mlx: Scheme = (codes, directory) => {
     dtype: `MLX${bits}`,
     parts: [codes, scales, biases],
     steps: scales,
-    async decodeRows(base, row, out, signal) {
+    async decodeRows(row, out, signal) {
       const count = out.length / cols;
       const [bytes, scale, bias] = await Promise.all([
-        bytesIn(base, codes, row * words * 4, count * words * 4, signal),
-        valuesIn(base, scales, row * groups, count * groups, signal),
-        valuesIn(base, biases, row * groups, count * groups, signal),
+        bytesIn(codes, row * words * 4, count * words * 4, signal),
+        valuesIn(scales, row * groups, count * groups, signal),
+        valuesIn(biases, row * groups, count * groups, signal),
       ]);
       const q = new Uint8Array(out.length);
       unpackBits(bytes, bits, q);

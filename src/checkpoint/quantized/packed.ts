@@ -1,12 +1,11 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
 import { isObject, type JsonObject } from '../companion.ts';
+import type { Tensor } from '../tensor.ts';
 
 /** The tensors of a checkpoint by name, and what its configuration says of quantization. */
 export interface Directory {
-  readonly base: Checkpoint;
-  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly tensors: ReadonlyMap<string, Tensor>;
   readonly configuration: JsonObject;
 }
 
@@ -22,48 +21,45 @@ export interface Packed {
   /** e.g. `GPTQ4`. */
   readonly dtype: string;
   /** The tensors it is made of, the codes first. They are not listed on their own. */
-  readonly parts: readonly TensorInfo[];
+  readonly parts: readonly Tensor[];
   /**
    * Of codes that are evenly spaced: the spacings, each of equally many values, in the values' order (all together for a matrix that is
    * kept as its transpose).
    */
-  readonly steps?: TensorInfo;
+  readonly steps?: Tensor;
   /** Whether `decodeRows` needs little memory however many rows it is given, and reads all codes each time. */
   readonly atOnce?: boolean;
   /** Decodes whole rows (all but the last dimension counted together) from `row` on into `out`. */
-  decodeRows(base: Checkpoint, row: number, out: Float32Array, signal?: AbortSignal): Promise<void>;
+  decodeRows(row: number, out: Float32Array, signal?: AbortSignal): Promise<void>;
 }
 
 /** One way of quantizing: finds the matrix that the tensor `codes` holds the codes of, if it is stored this way. */
-export type Scheme = (codes: TensorInfo, directory: Directory) => Packed | undefined | Promise<Packed | undefined>;
+export type Scheme = (codes: Tensor, directory: Directory) => Packed | undefined | Promise<Packed | undefined>;
 
 /** All values of a small tensor (scales). */
-export async function valuesOf(base: Checkpoint, tensor: TensorInfo, signal?: AbortSignal): Promise<Float32Array> {
-  return valuesIn(base, tensor, 0, elementCount(tensor.shape), signal);
+export async function valuesOf(tensor: Tensor, signal?: AbortSignal): Promise<Float32Array> {
+  return valuesIn(tensor, 0, elementCount(tensor.shape), signal);
 }
 
 export async function valuesIn(
-  base: Checkpoint,
-  tensor: TensorInfo,
+  tensor: Tensor,
   start: number,
   count: number,
   signal?: AbortSignal,
 ): Promise<Float32Array> {
   const values = new Float32Array(count);
-  await base.read(tensor, start, values, signal);
+  await tensor.read(start, values, signal);
   return values;
 }
 
 /** Stored bytes, which the packed types need: 32-bit codes would lose bits as f32. */
 export async function bytesIn(
-  base: Checkpoint,
-  tensor: TensorInfo,
+  tensor: Tensor,
   offset: number,
   length: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  const bytes = await base.readStored?.(tensor, offset, new Uint8Array(length), signal);
-  if (bytes) return bytes;
+  if (tensor.readStored) return tensor.readStored(offset, new Uint8Array(length), signal);
   throw new RankscopeError('unsupported', tensor.name, 'its quantized codes do not lie in one piece');
 }
 

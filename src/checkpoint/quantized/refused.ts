@@ -1,10 +1,10 @@
-import type { TensorInfo } from '../checkpoint.ts';
+import type { Tensor } from '../tensor.ts';
 import type { Directory } from './packed.ts';
 
 /** A layer in a layout that is not read: nothing of it is what it seems to be. */
 export interface RefusedLayer {
   readonly layout: string;
-  readonly parts: readonly TensorInfo[];
+  readonly parts: readonly Tensor[];
 }
 
 /** Layouts by the endings of two tensors that only they have side by side. */
@@ -29,9 +29,9 @@ const LAYOUTS: readonly (readonly [layout: string, codes: string, beside: string
 ];
 
 /** Layers whose floats are scales of codes, found after all layouts that are read. */
-export function refusedLayers({ tensors }: Directory, known: ReadonlySet<TensorInfo>): RefusedLayer[] {
+export function refusedLayers({ tensors }: Directory, known: ReadonlySet<Tensor>): RefusedLayer[] {
   const refused: RefusedLayer[] = [];
-  const byModule = new Map<string, TensorInfo[]>();
+  const byModule = new Map<string, Tensor[]>();
   for (const tensor of tensors.values()) {
     if (known.has(tensor)) continue;
     for (const [layout, codes, beside] of LAYOUTS) {
@@ -50,7 +50,7 @@ export function refusedLayers({ tensors }: Directory, known: ReadonlySet<TensorI
 }
 
 /** The tensors of each module, and of each of its parts that has parts of its own (`weight._data`). */
-function fill(byModule: Map<string, TensorInfo[]>, tensors: Iterable<TensorInfo>): void {
+function fill(byModule: Map<string, Tensor[]>, tensors: Iterable<Tensor>): void {
   for (const tensor of tensors)
     for (let at = tensor.name.lastIndexOf('.'), depth = 0; at > 0 && depth < 3; depth++) {
       const module = tensor.name.slice(0, at);

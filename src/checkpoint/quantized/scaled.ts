@@ -1,5 +1,5 @@
 import { elementCount } from '../../base/shape.ts';
-import type { TensorInfo } from '../checkpoint.ts';
+import type { Tensor } from '../tensor.ts';
 import { type Directory, type Packed, quantizationOf, type Scheme, valuesIn } from './packed.ts';
 
 /**
@@ -27,12 +27,12 @@ export const scaled: Scheme = (codes, directory) => {
     shape: codes.shape,
     dtype: `${codes.dtype} scaled`,
     parts: [codes, scales, zeros, input === codes ? undefined : input].filter((tensor) => tensor !== undefined),
-    async decodeRows(base, row, out, signal) {
+    async decodeRows(row, out, signal) {
       const first = lineOf(row);
       const count = lineOf(row + out.length / cols - 1) + 1 - first;
-      const valuesAt = (part: TensorInfo) => valuesIn(base, part, first * gridCols, count * gridCols, signal);
+      const valuesAt = (part: Tensor) => valuesIn(part, first * gridCols, count * gridCols, signal);
       const [scale, zero] = await Promise.all([valuesAt(scales), zeros ? valuesAt(zeros) : undefined]);
-      await base.read(codes, row * cols, out, signal);
+      await codes.read(row * cols, out, signal);
       for (let i = 0, r = row; i < out.length; r++) {
         const line = (lineOf(r) - first) * gridCols;
         for (let c = 0; c < cols; c++, i++) {

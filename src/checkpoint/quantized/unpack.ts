@@ -2,9 +2,9 @@ import { dirname } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint.ts';
+import type { Checkpoint } from '../checkpoint.ts';
 import { companionJson, isObject } from '../companion.ts';
-import { derived } from '../derived.ts';
+import { descriptionOf, type Tensor } from '../tensor.ts';
 import { bitsandbytes4, bitsandbytes8 } from './bitsandbytes.ts';
 import { compressed } from './compressed.ts';
 import { stepDeviation } from './deviation.ts';
@@ -21,24 +21,19 @@ const SCHEMES: readonly Scheme[] = [gptq, mlx, mlxFloats, bitsandbytes4, bitsand
 const BESIDE =
   /(_scales?|_scale_inv|\.(qzeros|scales?|biases|absmax|SCB|s|SU|svh|codebooks|centroids\.weight|weight_scales))$/;
 
-interface PackedTensor extends TensorInfo {
-  readonly packed: Packed;
-}
-
 /**
  * The checkpoint with each matrix that is stored as codes and scales (GPTQ, AWQ, MLX, bitsandbytes, scaled 8-bit floats, 4-bit floats) shown
  * as the one matrix it stands for, decoded when it is read; what is in a layout that is not known cannot be read, and a remark names it. The
  * same checkpoint where nothing is quantized.
  */
 export async function unpackQuantized(base: Checkpoint, signal?: AbortSignal): Promise<Checkpoint> {
-  if (!base.readStored || !base.tensors.some((tensor) => BESIDE.test(tensor.name))) return base;
+  if (!base.tensors.some((tensor) => BESIDE.test(tensor.name))) return base;
   const directory = {
-    base,
     tensors: new Map(base.tensors.map((tensor) => [tensor.name, tensor])),
     configuration: await configurationOf(base, signal),
   };
-  const found = new Map<TensorInfo, Packed>();
-  const hidden = new Set<TensorInfo>();
+  const found = new Map<Tensor, Packed>();
+  const hidden = new Set<Tensor>();
   for (const tensor of base.tensors) {
     const packed = await firstOf(tensor, directory);
     // A name that is already there would be shown twice.
@@ -49,28 +44,14 @@ export async function unpackQuantized(base: Checkpoint, signal?: AbortSignal): P
   const refused = refusedLayers(directory, hidden);
   if (found.size === 0 && refused.length === 0) return base;
   const layoutOf = new Map(refused.flatMap(({ layout, parts }) => parts.map((part) => [part, layout] as const)));
-  const tensors = base.tensors.flatMap((tensor): TensorInfo[] => {
+  const tensors = base.tensors.flatMap((tensor): Tensor[] => {
     const packed = found.get(tensor);
     if (packed) return [packedTensor(tensor, packed)];
-    return hidden.has(tensor) ? [] : [tensor];
+    if (hidden.has(tensor)) return [];
+    const layout = layoutOf.get(tensor);
+    return [layout === undefined ? tensor : refusedTensor(tensor, layout)];
   });
-  return derived(base, {
-    tensors,
-    warnings: [...base.warnings, ...remarks([...found.values()], refused)],
-    async read(tensor, start, out, signal) {
-      if (isPacked(tensor)) return readPacked(base, tensor, start, out, signal);
-      const layout = layoutOf.get(tensor);
-      if (layout === undefined) return base.read(tensor, start, out, signal);
-      const found = `it is part of a layer that is quantized in a way that is not read: ${layout}`;
-      throw new RankscopeError('unsupported', tensor.name, found, 'Dequantize it with the library that wrote it');
-    },
-    readStored: (tensor, offset, out, signal) =>
-      isPacked(tensor) ? undefined : base.readStored?.(tensor, offset, out, signal),
-    quantizationDeviation: (tensor, start, length, signal) =>
-      isPacked(tensor)
-        ? stepDeviation(base, tensor, start, length, signal)
-        : base.quantizationDeviation?.(tensor, start, length, signal),
-  });
+  return { ...base, tensors, warnings: [...base.warnings, ...remarks([...found.values()], refused)] };
 }
 
 function remarks(found: readonly Packed[], refused: readonly RefusedLayer[]): string[] {
@@ -85,7 +66,7 @@ function remarks(found: readonly Packed[], refused: readonly RefusedLayer[]): st
   ];
 }
 
-async function firstOf(tensor: TensorInfo, directory: Parameters<Scheme>[1]): Promise<Packed | undefined> {
+async function firstOf(tensor: Tensor, directory: Parameters<Scheme>[1]): Promise<Packed | undefined> {
   for (const scheme of SCHEMES) {
     const packed = await Promise.resolve(scheme(tensor, directory)).catch((error: RankscopeError) => {
       // Parts in an unusual layout: they are shown as they are stored.
@@ -97,30 +78,40 @@ async function firstOf(tensor: TensorInfo, directory: Parameters<Scheme>[1]): Pr
   return undefined;
 }
 
-function packedTensor(codes: TensorInfo, packed: Packed): PackedTensor {
+function packedTensor(codes: Tensor, packed: Packed): Tensor {
+  const { name, shape, dtype, parts, steps } = packed;
   return {
-    name: packed.name,
-    shape: packed.shape,
-    dtype: packed.dtype,
-    bytes: packed.parts.reduce((sum, part) => sum + part.bytes, 0),
-    storage: `packed ${codes.storage}`,
+    name,
+    shape,
+    dtype,
+    bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
     file: codes.file,
-    packed,
+    storage: `packed ${codes.storage}`,
+    read: (start, out, signal) => readPacked(packed, start, out, signal),
+    ...(steps && { deviation: (start, length, signal) => stepDeviation(steps, shape, start, length, signal) }),
   };
 }
 
-function isPacked(tensor: TensorInfo): tensor is PackedTensor {
-  return 'packed' in tensor;
+/** A part of a layer in an unknown layout: it can be copied, but its numbers are not those of the layer. */
+function refusedTensor(tensor: Tensor, layout: string): Tensor {
+  return {
+    ...descriptionOf(tensor),
+    async read() {
+      const found = `it is part of a layer that is quantized in a way that is not read: ${layout}`;
+      throw new RankscopeError('unsupported', tensor.name, found, 'Dequantize it with the library that wrote it');
+    },
+    ...(tensor.readStored && { readStored: (offset, out, signal) => tensor.readStored!(offset, out, signal) }),
+  };
 }
 
 /** Whole rows go straight into `out`, by pieces; a row that is wanted in part goes through one of its own. */
 async function readPacked(
-  base: Checkpoint,
-  { name, shape, packed }: PackedTensor,
+  packed: Packed,
   start: number,
   out: Float32Array,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  const { name, shape } = packed;
   const count = elementCount(shape);
   const end = start + out.length;
   if (!(start >= 0 && end <= count))
@@ -132,11 +123,11 @@ async function readPacked(
     const row = Math.floor(at / cols);
     const wholeRows = at % cols === 0 ? Math.min(rowsAtOnce, Math.floor((end - at) / cols)) : 0;
     if (wholeRows > 0) {
-      await packed.decodeRows(base, row, out.subarray(at - start, at - start + wholeRows * cols), signal);
+      await packed.decodeRows(row, out.subarray(at - start, at - start + wholeRows * cols), signal);
       at += wholeRows * cols;
     } else {
       const line = new Float32Array(cols);
-      await packed.decodeRows(base, row, line, signal);
+      await packed.decodeRows(row, line, signal);
       const stop = Math.min(end, (row + 1) * cols);
       out.set(line.subarray(at - row * cols, stop - row * cols), at - start);
       at = stop;

@@ -7,7 +7,7 @@ import type { FileSource } from '../../bytes/source/fileSource.ts';
 import { siblingPath } from '../../bytes/source/siblingPath.ts';
 import type { Format, OpenContext } from '../../formats/format.ts';
 import type { Checkpoint } from '../checkpoint.ts';
-import { joinShards } from './joinShards.ts';
+import { joinShards, type ShardIndex } from './joinShards.ts';
 
 /** `*.safetensors.index.json`, `pytorch_model.bin.index.json`: which shard beside it holds each tensor. */
 export const shardIndex: Format = {
@@ -30,11 +30,6 @@ async function openShardIndex(source: FileSource, context: OpenContext): Promise
   const checkpoint = await joinShards({ name, shards, paths, index: { ...index, identity } }, context);
   await source.close();
   return checkpoint;
-}
-
-export interface ShardIndex {
-  readonly shardOf: ReadonlyMap<string, string>;
-  readonly metadata: ReadonlyMap<string, string>;
 }
 
 async function readIndex(source: FileSource, { signal, allowance }: OpenContext): Promise<ShardIndex> {

@@ -4,7 +4,6 @@ import { MAX_FOLDER_ENTRIES, MAX_SHARDS } from '../../bytes/limits.ts';
 import { attempt } from '../../bytes/source/fileSource.ts';
 import type { OpenContext } from '../../formats/format.ts';
 import type { Checkpoint } from '../checkpoint.ts';
-import { derived } from '../derived.ts';
 import { joinShards } from './joinShards.ts';
 
 /** How transformers names shards; llama.cpp names its own alike, which the reader of GGUF puts together. */
@@ -60,13 +59,13 @@ export function firstOfSet(names: readonly string[]): string | undefined {
 /** A set without an index as one checkpoint; what is missing is named. */
 export async function openShardSet(
   { paths, missing, count }: ShardSet,
-  context: Pick<OpenContext, 'path' | 'allowance' | 'openPart'>,
+  context: Pick<OpenContext, 'path' | 'openPart'>,
 ): Promise<Checkpoint> {
   const joined = await joinShards({ name: context.path, shards: paths, paths }, { ...context, remarks: [] });
   if (missing.length === 0) return joined;
   const some = missing.slice(0, 3).join(', ') + (missing.length > 3 ? ' ...' : '');
   const remark = `${missing.length} of ${count} shards are missing (${some}); what they hold is not shown.`;
-  return derived(joined, { warnings: [remark, ...joined.warnings] });
+  return { ...joined, warnings: [remark, ...joined.warnings] };
 }
 
 /** What is said of a shard that was opened by itself although an index stands beside it. */

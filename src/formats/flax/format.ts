@@ -4,8 +4,8 @@ import { storedBytes } from '../../bytes/decode.ts';
 import { concatSource } from '../../bytes/source/concatSource.ts';
 import type { FileSource } from '../../bytes/source/fileSource.ts';
 import { sliceSource } from '../../bytes/source/sliceSource.ts';
-import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import { type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
+import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
+import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { type MsgpackArray, MsgpackSearch } from './msgpack.ts';
 
@@ -43,7 +43,7 @@ async function openFlax(source: FileSource, { path, remarks, signal, allowance }
   }
   if (tensors.length === 0)
     throw new RankscopeError('not-a-checkpoint', source.name, 'this msgpack file holds no arrays');
-  return storedCheckpoint(
+  return checkpointOver(
     {
       path,
       format: 'flax',
@@ -72,10 +72,10 @@ function tensorOf(source: FileSource, { name, shape, type, pieces }: MsgpackArra
       `the array ${JSON.stringify(name)}, ${type} of shape [${shape.join(', ')}], has ${bytes} bytes`,
       'It is damaged: copy or download it again',
     );
-  const stored = { name, shape, dtype, bytes, storage: `0:${pieces[0]!.offset}:${name}`, file: 0 };
-  if (pieces.length === 1) return { ...stored, source, offset: pieces[0]!.offset };
+  const stored = { name, shape, dtype, bytes, storage: `0:${pieces[0]!.offset}:${name}`, file: source.identity };
+  if (pieces.length === 1) return new StoredTensor({ ...stored, source, offset: pieces[0]!.offset });
   const parts = pieces.map((piece) => sliceSource(source, piece.offset, piece.bytes));
-  return { ...stored, source: concatSource(source.name, parts), offset: 0 };
+  return new StoredTensor({ ...stored, source: concatSource(source.name, parts), offset: 0 });
 }
 
 const TYPES = new Map([

@@ -3,14 +3,13 @@ import { RankscopeError } from '../../base/errors.ts';
 import { Allowance } from '../../bytes/allowance.ts';
 import { MAX_GGUF_HEADER, MAX_SHARDS } from '../../bytes/limits.ts';
 import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
-import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
-import { readStoredTensor, type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
+import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
+import { StoredTensor } from '../../checkpoint/storedTensor.ts';
+import type { Tensor } from '../../checkpoint/tensor.ts';
 import type { Format, OpenContext } from '../format.ts';
+import { BlockTensor } from './blockTensor.ts';
 import { NeedMore } from './cursor.ts';
-import { blockDeviation } from './deviation.ts';
 import { type GgufHeader, type GgufTensor, parseGgufHeader } from './header.ts';
-import { readBlocks } from './readBlocks.ts';
-import type { GgmlType } from './types.ts';
 
 /** The file format of llama.cpp: metadata, tensor directory, tensors in plain or block-quantized types. */
 export const gguf: Format = {
@@ -24,10 +23,6 @@ export const gguf: Format = {
   open: openGguf,
 };
 
-interface BlockTensor extends StoredTensor {
-  readonly type: GgmlType;
-}
-
 async function openGguf(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
   const first = await readHeader(source, allowance, signal);
   const sources = [source];
@@ -39,7 +34,7 @@ async function openGguf(source: FileSource, { path, remarks, signal, allowance }
       headers.push(await readHeader(part, allowance, signal));
     }
     const tensors = headers.flatMap((header, file) =>
-      header.tensors.map((tensor) => toStored(tensor, file, sources[file]!)),
+      header.tensors.map((tensor) => tensorOf(tensor, file, sources[file]!)),
     );
     refuseRepeats(source.name, tensors);
     const files = sources.map(({ identity }) => identity);
@@ -52,33 +47,18 @@ async function openGguf(source: FileSource, { path, remarks, signal, allowance }
       warnings: remarks,
       security: [],
     };
-    return withBlocks(storedCheckpoint(directory, sources));
+    return checkpointOver(directory, sources);
   } catch (error) {
     await Promise.all(sources.slice(1).map((part) => part.close()));
     throw error;
   }
 }
 
-function toStored({ name, shape, type, offset, bytes }: GgufTensor, file: number, source: FileSource): BlockTensor {
+function tensorOf({ name, shape, type, offset, bytes }: GgufTensor, part: number, source: FileSource): Tensor {
   // Empty tensors may share their place without being one.
-  const storage = bytes > 0 ? `${file}:${offset}:${offset + bytes}` : `${file}:empty:${name}`;
-  return { name, shape, dtype: type.name, bytes, storage, file, source, offset, type };
-}
-
-/** Adds the quantized types to a checkpoint that can read plain numbers. */
-function withBlocks(plain: Checkpoint): Checkpoint {
-  const isPlain = (tensor: TensorInfo) => (tensor as BlockTensor).type.decode === undefined;
-  return {
-    ...plain,
-    async read(tensor, start, out, signal) {
-      if (isPlain(tensor)) return readStoredTensor(tensor as BlockTensor, start, out, signal);
-      return readBlocks(tensor as BlockTensor, start, out, signal);
-    },
-    readStored: (tensor, offset, out, signal) =>
-      isPlain(tensor) ? plain.readStored?.(tensor, offset, out, signal) : undefined,
-    quantizationDeviation: (tensor, start, length, signal) =>
-      blockDeviation(tensor as BlockTensor, start, length, signal),
-  };
+  const storage = bytes > 0 ? `${part}:${offset}:${offset + bytes}` : `${part}:empty:${name}`;
+  const stored = { name, shape, dtype: type.name, bytes, storage, file: source.identity, source, offset };
+  return type.decode ? new BlockTensor(stored, type) : new StoredTensor(stored);
 }
 
 /** The other files of a checkpoint that llama.cpp split: `name-00001-of-00003.gguf`. Their names come from the file's own name. */
@@ -99,7 +79,7 @@ function otherParts(file: string, { metadata }: GgufHeader): string[] {
   return Array.from({ length: count - 1 }, (_, i) => join(dirname(file), name(i + 2)));
 }
 
-function refuseRepeats(file: string, tensors: readonly TensorInfo[]): void {
+function refuseRepeats(file: string, tensors: readonly Tensor[]): void {
   const names = new Set<string>();
   for (const { name } of tensors) {
     if (names.has(name))

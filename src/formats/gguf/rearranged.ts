@@ -1,66 +1,56 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
-import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
-import { derived } from '../../checkpoint/derived.ts';
-import { givesStored } from '../../checkpoint/givesStored.ts';
+import type { Tensor, TensorDescription } from '../../checkpoint/tensor.ts';
 
 /** Where the elements of a rearranged tensor are among those of its origin. */
 export type Arrangement =
-  /** Row r is row `rowAt(r)` of the origin; the vector of a bias has rows of one. */
+  /** Row r is row `rowAt(r)` of the origin; the vector of a bias has rows of one element. */
   | { readonly kind: 'rows'; readonly cols: number; rowAt(row: number): number }
   /** The transpose of an origin of `rows` x `cols`. */
   | { readonly kind: 'transposed'; readonly rows: number; readonly cols: number };
 
-/** A tensor whose values come from another one. */
-export interface RearrangedTensor extends TensorInfo {
-  readonly origin: TensorInfo;
-  /** Element of the origin that it begins at: a slice of a stack. */
+/** What makes a rearranged tensor of another one. */
+export interface Rearrangement extends TensorDescription {
+  readonly origin: Tensor;
+  /** The element of the origin at which it begins, for a slice of a stack. */
   readonly offset: number;
   readonly arrangement?: Arrangement;
   /** Added to each value. */
   readonly plus?: number;
 }
 
-/** The checkpoint `base` with other tensors, each made from one of its own. Memory beyond what is asked for: some rows, or a few MB. */
-export function rearranged(base: Checkpoint, tensors: readonly RearrangedTensor[]): Checkpoint {
-  return derived(base, {
-    tensors,
-    async read(tensor, start, out, signal) {
-      const { origin, offset, arrangement, plus } = tensor as RearrangedTensor;
-      const read = (element: number, part: Float32Array) => base.read(origin, offset + element, part, signal);
-      await gather(tensor.name, arrangement, start, out, 1, read, signal);
+/** A tensor whose values come from another one. Memory beyond what is asked for: some rows, or a few MB. */
+export function rearranged({ origin, offset, arrangement, plus, ...description }: Rearrangement): Tensor {
+  const { name, shape, bytes } = description;
+  const { readStored, deviation } = origin;
+  const size = bytes / elementCount(shape);
+  return {
+    ...description,
+    async read(start, out, signal) {
+      const read = (element: number, part: Float32Array) => origin.read(offset + element, part, signal);
+      await gather(name, arrangement, start, out, 1, read, signal);
       if (plus !== undefined) for (let i = 0; i < out.length; i++) out[i]! += plus;
     },
-    readStored(tensor, offset, out, signal) {
-      const own = tensor as RearrangedTensor;
-      if (own.plus !== undefined || !givesStored(base, own.origin)) return undefined;
-      return storedBytes(base, own, offset, out, signal);
-    },
-    quantizationDeviation(tensor, start, length, signal) {
-      const { origin, offset } = tensor as RearrangedTensor;
-      return base.quantizationDeviation?.(origin, offset + start, length, signal);
-    },
-  });
-}
-
-async function storedBytes(
-  base: Checkpoint,
-  { name, origin, offset, arrangement, shape, bytes }: RearrangedTensor,
-  start: number,
-  out: Uint8Array,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
-  const size = bytes / shape.reduce((product, each) => product * each, 1);
-  const read = async (element: number, part: Uint8Array) => {
-    await base.readStored!(origin, (offset + element) * size, part, signal);
+    ...(readStored &&
+      plus === undefined && {
+        async readStored(start, out, signal) {
+          const read = async (element: number, part: Uint8Array) => {
+            await readStored.call(origin, (offset + element) * size, part, signal);
+          };
+          const first = Math.floor(start / size);
+          const last = Math.ceil((start + out.length) / size);
+          const isWhole = start === first * size && start + out.length === last * size;
+          const elements = isWhole ? out : new Uint8Array((last - first) * size);
+          await gather(name, arrangement, first, elements, size, read, signal);
+          if (!isWhole) out.set(elements.subarray(start - first * size, start - first * size + out.length));
+          return out;
+        },
+      }),
+    ...(deviation && {
+      deviation: (start, length, signal) => deviation.call(origin, offset + start, length, signal),
+    }),
   };
-  const first = Math.floor(start / size);
-  const last = Math.ceil((start + out.length) / size);
-  const isWhole = start === first * size && start + out.length === last * size;
-  const elements = isWhole ? out : new Uint8Array((last - first) * size);
-  await gather(name, arrangement, first, elements, size, read, signal);
-  if (!isWhole) out.set(elements.subarray(start - first * size, start - first * size + out.length));
-  return out;
 }
 
 /** Fills `out`, which has `width` entries for each element, from element `start` of the arranged tensor on. */

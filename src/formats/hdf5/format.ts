@@ -1,8 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../../bytes/allowance.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
-import type { Checkpoint, FileIdentity, TensorInfo } from '../../checkpoint/checkpoint.ts';
-import { storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
+import type { FileIdentity } from '../../bytes/source/fileSource.ts';
+import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
 import type { Format } from '../format.ts';
 import { textsOf } from './attributes.ts';
 import { chunkReader } from './chunkReader.ts';
@@ -10,7 +10,7 @@ import { cudnnKernels } from './cudnn.ts';
 import { type Dataset, datasetOf } from './dataset.ts';
 import { type FoundObject, walk } from './groups.ts';
 import { readSuperblock, SIGNATURE } from './superblock.ts';
-import { type Hdf5Tensor, inPlainOrder, tensorOf } from './tensor.ts';
+import { inPlainOrder, tensorOf } from './tensor.ts';
 
 /** HDF5, as Keras writes it: groups and datasets, plain or in compressed chunks. */
 export const hdf5: Format = {
@@ -52,7 +52,7 @@ export async function openHdf5(source: ByteSource, context: Hdf5Context): Promis
   });
   const cudnn = cudnnKernels(datasets);
   const readChunks = chunkReader(file);
-  const stored = datasets.map((dataset) => tensorOf(file, dataset, readChunks));
+  const stored = datasets.map((dataset) => tensorOf(file, files[0]!, dataset, readChunks));
   const tensors = stored.map((tensor) => {
     const kernel = cudnn.get(tensor.name);
     return kernel ? inPlainOrder(tensor, kernel) : tensor;
@@ -64,15 +64,7 @@ export async function openHdf5(source: ByteSource, context: Hdf5Context): Promis
     ...(cudnn.size ? [`${cudnn.size} kernels of CuDNN layers are shown in the order of the plain layers.`] : []),
     ...(notFollowed ? [`${notFollowed} links to other names or files are not followed.`] : []),
   ];
-  const plain = storedCheckpoint({ path, format, files, tensors, metadata, warnings, security: [] }, [source]);
-  const special = (tensor: TensorInfo) => (tensor as Hdf5Tensor).special;
-  return {
-    ...plain,
-    read: async (tensor, start, out, readSignal) =>
-      await (special(tensor) ?? ((...rest) => plain.read(tensor, ...rest)))(start, out, readSignal),
-    readStored: (tensor, offset, out, readSignal) =>
-      special(tensor) ? undefined : plain.readStored?.(tensor, offset, out, readSignal),
-  };
+  return checkpointOver({ path, format, files, tensors, metadata, warnings, security: [] }, [source]);
 
   /** What the file says of itself. That is not worth refusing the weights for. */
   async function describe(top: FoundObject): Promise<void> {

@@ -1,7 +1,9 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { decoderOf, storedBytes, swapByteOrder } from '../../bytes/decode.ts';
+import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { memorySource } from '../../bytes/source/memorySource.ts';
-import { readStoredTensor, type StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
+import { StoredTensor } from '../../checkpoint/storedTensor.ts';
+import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
 import { isKernel } from '../kernelNames.ts';
 import type { Hdf5File } from './bytes.ts';
 import type { chunkReader } from './chunkReader.ts';
@@ -9,16 +11,16 @@ import { type CudnnKernel, unscramble } from './cudnn.ts';
 import type { Dataset } from './dataset.ts';
 import { product } from './grid.ts';
 
-export interface Hdf5Tensor extends StoredTensor {
-  /** Reads what is not a plain range of bytes. */
-  readonly special?: (start: number, out: Float32Array, signal?: AbortSignal) => Promise<void>;
-}
-
 /** A kernel in cuDNN's order is converted whole. */
 const MAX_CONVERTED = 1 << 28;
 
 /** A dataset as a tensor. @throws RankscopeError 'malformed' where its values are not all in the file */
-export function tensorOf(file: Hdf5File, dataset: Dataset, readChunks: ReturnType<typeof chunkReader>): Hdf5Tensor {
+export function tensorOf(
+  file: Hdf5File,
+  identity: FileIdentity,
+  dataset: Dataset,
+  readChunks: ReturnType<typeof chunkReader>,
+): Tensor {
   const { source } = file;
   const { path: name, shape, type, layout } = dataset;
   const count = product(shape);
@@ -31,27 +33,26 @@ export function tensorOf(file: Hdf5File, dataset: Dataset, readChunks: ReturnTyp
     shape,
     dtype: type.dtype,
     bytes,
-    file: 0,
-    bigEndian: type.bigEndian && type.bytes > 1,
+    file: identity,
     ...(isKernel(name, shape) && { transposed: true }),
   };
+  const bigEndian = type.bigEndian && type.bytes > 1;
   if (layout.kind === 'compact') {
     if (layout.data.length < bytes)
       throw file.malformed(`dataset ${quoted} has ${layout.data.length} bytes of ${bytes}`);
-    return {
+    return new StoredTensor({
       ...base,
       storage: `compact:${name}`,
       source: memorySource(source.name, layout.data),
       offset: 0,
-    };
+      bigEndian,
+    });
   }
   if (layout.kind === 'chunked')
     return {
       ...base,
       storage: `chunks:${layout.index.address}:${name}`,
-      source,
-      offset: 0,
-      special: async (start, out, signal) => {
+      read: async (start, out, signal) => {
         fill(start, out);
         await readChunks(dataset, layout, start, out, signal);
       },
@@ -60,14 +61,13 @@ export function tensorOf(file: Hdf5File, dataset: Dataset, readChunks: ReturnTyp
     return {
       ...base,
       storage: `unwritten:${name}`,
-      source,
-      offset: 0,
-      special: async (start, out) => fill(start, out),
+      read: async (start, out) => fill(start, out),
     };
   const offset = file.base + layout.address;
   if (offset + bytes > source.size)
     throw file.malformed(`dataset ${quoted} should end at byte ${offset + bytes}, but the file ends at ${source.size}`);
-  return { ...base, storage: bytes > 0 ? `0:${offset}:${offset + bytes}` : `empty:${name}`, source, offset };
+  const storage = bytes > 0 ? `0:${offset}:${offset + bytes}` : `empty:${name}`;
+  return new StoredTensor({ ...base, storage, source, offset, bigEndian });
 
   /** What was never written has the dataset's own value, zero for the most part. */
   function fill(start: number, out: Float32Array): void {
@@ -85,10 +85,10 @@ export function tensorOf(file: Hdf5File, dataset: Dataset, readChunks: ReturnTyp
 }
 
 /** The same kernel with its values in the order of the plain layer. */
-export function inPlainOrder(stored: Hdf5Tensor, kernel: CudnnKernel): Hdf5Tensor {
+export function inPlainOrder(stored: Tensor, kernel: CudnnKernel): Tensor {
   return {
-    ...stored,
-    special: async (start, out, signal) => {
+    ...descriptionOf(stored),
+    read: async (start, out, signal) => {
       const [rows = 0, cols = 0] = stored.shape;
       if (4 * rows * cols > MAX_CONVERTED)
         throw new RankscopeError(
@@ -97,8 +97,7 @@ export function inPlainOrder(stored: Hdf5Tensor, kernel: CudnnKernel): Hdf5Tenso
           `a CuDNN kernel of ${rows} x ${cols} is converted whole; at most ${MAX_CONVERTED} bytes are`,
         );
       const whole = new Float32Array(rows * cols);
-      if (stored.special) await stored.special(0, whole, signal);
-      else await readStoredTensor(stored, 0, whole, signal);
+      await stored.read(0, whole, signal);
       out.set(unscramble(whole, rows, cols, kernel).subarray(start, start + out.length));
     },
   };

@@ -1,8 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { FileSource } from '../../bytes/source/fileSource.ts';
-import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import { withOwnReading } from '../../checkpoint/ownReading.ts';
-import { type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
+import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
+import { StoredTensor } from '../../checkpoint/storedTensor.ts';
+import type { Tensor } from '../../checkpoint/tensor.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { groupedTensor } from './groups.ts';
 import { type Layout, type Llama2c, layoutOf, readLlama2c } from './layout.ts';
@@ -27,15 +27,17 @@ async function openLlama2c(source: FileSource, { path, remarks, signal, allowanc
   if (!header) throw new RankscopeError('malformed', source.name, 'this is no llama2.c file');
   const layout = layoutOf(header);
   for (const { name, shape } of layout.tensors) allowance.spendTensor(name.length, shape.length);
-  const tensors = layout.tensors.map(({ name, shape, offset, bytes, grouped }): StoredTensor => {
-    const at = { file: 0, source };
+  const tensors = layout.tensors.map(({ name, shape, offset, bytes, grouped }): Tensor => {
+    const at = { file: source.identity, source };
     const storage = `0:${offset}:${offset + bytes}`;
-    if (!grouped) return { ...at, name, shape, dtype: 'F32', bytes, storage, offset };
+    if (!grouped) return new StoredTensor({ ...at, name, shape, dtype: 'F32', bytes, storage, offset });
     const groups = bytes / header.groupSize;
-    const scales = { ...at, name, shape: [groups], dtype: 'F32', bytes: 4 * groups, storage, offset: offset + bytes };
-    return groupedTensor({ ...at, name, shape, dtype: 'I8', bytes, storage, offset }, scales, header.groupSize);
+    const numbers = new StoredTensor({ ...at, name, shape, dtype: 'I8', bytes, storage, offset });
+    const place = { storage, offset: offset + bytes };
+    const scales = new StoredTensor({ ...at, name, shape: [groups], dtype: 'F32', bytes: 4 * groups, ...place });
+    return groupedTensor(numbers, scales, header.groupSize);
   });
-  const plain = storedCheckpoint(
+  return checkpointOver(
     {
       path,
       format: 'llama2.c',
@@ -47,7 +49,6 @@ async function openLlama2c(source: FileSource, { path, remarks, signal, allowanc
     },
     [source],
   );
-  return withOwnReading(plain);
 }
 
 function metadataOf(header: Llama2c, layout: Layout): Map<string, string> {

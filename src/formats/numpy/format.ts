@@ -1,12 +1,13 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
-import type { FileSource } from '../../bytes/source/fileSource.ts';
+import type { FileIdentity, FileSource } from '../../bytes/source/fileSource.ts';
 import { lazySource } from '../../bytes/source/lazySource.ts';
 import { memorySource } from '../../bytes/source/memorySource.ts';
-import { columnMajor, isRowMajor } from '../../bytes/strided.ts';
+import { columnMajor, isRowMajor } from '../../bytes/strides.ts';
 import { openZip, type ZipArchive } from '../../bytes/zip/archive.ts';
-import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import { type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
+import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
+import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { isNpy, type NpyHeader, readNpyHeader } from './header.ts';
 
@@ -17,7 +18,7 @@ export const npy: Format = {
   recognizes: isNpy,
   async open(source, context) {
     const header = await readNpyHeader(source, 'the file', context.signal);
-    const tensor = tensorOf('array', header, source, source.size);
+    const tensor = tensorOf(source.identity, 'array', header, source, source.size);
     if (!tensor)
       throw new RankscopeError('unsupported', source.name, `an array of ${header.described}, not of numbers`);
     return checkpointOf('npy', source, context, [tensor], []);
@@ -36,7 +37,7 @@ export const npz: Format = {
     const remarks: string[] = [];
     for (const [name, { size }] of archive.entries) {
       const { header, content } = await openArray(archive, name, context.signal);
-      const tensor = tensorOf(name.slice(0, -4), header, content, size);
+      const tensor = tensorOf(source.identity, name.slice(0, -4), header, content, size);
       if (tensor) tensors.push(tensor);
       else remarks.push(`${JSON.stringify(name)} holds ${header.described}, not numbers, and is left out.`);
     }
@@ -57,10 +58,16 @@ async function openArray(archive: ZipArchive, name: string, signal: AbortSignal 
   return { header, content: lazySource(start.name, entry.size, (signal) => archive.open(name, signal)) };
 }
 
-function tensorOf(name: string, header: NpyHeader, source: ByteSource, size: number): StoredTensor | undefined {
+function tensorOf(
+  file: FileIdentity,
+  name: string,
+  header: NpyHeader,
+  source: ByteSource,
+  size: number,
+): StoredTensor | undefined {
   const { type, shape, fortran, dataOffset } = header;
   if (!type) return undefined;
-  const bytes = shape.reduce((product, each) => product * each, 1) * type.bytes;
+  const bytes = elementCount(shape) * type.bytes;
   if (!(bytes <= size - dataOffset))
     throw new RankscopeError(
       'malformed',
@@ -69,18 +76,18 @@ function tensorOf(name: string, header: NpyHeader, source: ByteSource, size: num
       'It is cut off: copy or download it again',
     );
   const strides = fortran ? columnMajor(shape) : undefined;
-  return {
+  return new StoredTensor({
     name,
     shape,
     dtype: type.dtype,
     bytes,
     storage: `array ${name}`,
-    file: 0,
+    file,
     source,
     offset: dataOffset,
     bigEndian: type.bigEndian,
     ...(strides && !isRowMajor(shape, strides) ? { strides } : {}),
-  };
+  });
 }
 
 function checkpointOf(
@@ -90,7 +97,7 @@ function checkpointOf(
   tensors: readonly StoredTensor[],
   more: readonly string[],
 ): Checkpoint {
-  return storedCheckpoint(
+  return checkpointOver(
     {
       path,
       format,

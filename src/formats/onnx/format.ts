@@ -4,12 +4,13 @@ import { storedBytes } from '../../bytes/decode.ts';
 import { MAX_SHARDS } from '../../bytes/limits.ts';
 import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
 import { siblingPath } from '../../bytes/source/siblingPath.ts';
-import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
-import { type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
+import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
+import { StoredTensor } from '../../checkpoint/storedTensor.ts';
+import type { Tensor, TensorDescription } from '../../checkpoint/tensor.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { readModel } from './graph.ts';
-import { DTYPES, type ListedTensor, readListed } from './listed.ts';
-import type { TensorProto } from './tensorProto.ts';
+import { DTYPES, listedTensor } from './listed.ts';
+import type { ListedValues, TensorProto } from './tensorProto.ts';
 import { Wire } from './wire.ts';
 
 /** Open Neural Network Exchange: initializers and constants, inside the file or in files beside it. */
@@ -30,7 +31,9 @@ export const onnx: Format = {
   open: openOnnx,
 };
 
-type OnnxTensor = StoredTensor & Partial<ListedTensor>;
+/** Where the values of a tensor are: a range of a file, or listed one by one in its message. */
+type Place = Pick<TensorDescription, 'dtype' | 'bytes' | 'storage' | 'file'> &
+  Pick<StoredTensor, 'source' | 'offset'> & { readonly listed?: ListedValues };
 
 async function openOnnx(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
   const {
@@ -50,27 +53,15 @@ async function openOnnx(source: FileSource, { path, remarks, signal, allowance }
   };
   try {
     const names = uniqueNames(protos);
-    const tensors: OnnxTensor[] = [];
+    const tensors: Tensor[] = [];
     for (const [i, proto] of protos.entries()) {
-      const place = await locate(source.name, proto, sources, external);
+      const { listed, ...place } = await locate(source.name, proto, sources, external);
       const transposed = proto.shape.length === 2 && rightOperands.has(proto.name);
-      tensors.push({ name: names[i]!, shape: proto.shape, ...place, ...(transposed && { transposed }) });
+      const stored = { name: names[i]!, shape: proto.shape, ...place, ...(transposed && { transposed }) };
+      tensors.push(listed ? listedTensor(stored, listed, source) : new StoredTensor(stored));
     }
     const files = sources.map(({ identity }) => identity);
-    const plain = storedCheckpoint(
-      { path, format: 'onnx', files, tensors, metadata, warnings: remarks, security: [] },
-      sources,
-    );
-    const listed = (tensor: TensorInfo) => (tensor as OnnxTensor).listed !== undefined;
-    return {
-      ...plain,
-      read: (tensor, start, out, readSignal) =>
-        listed(tensor)
-          ? readListed(tensor as StoredTensor & ListedTensor, start, out, readSignal)
-          : plain.read(tensor, start, out, readSignal),
-      readStored: (tensor, offset, out, readSignal) =>
-        listed(tensor) ? undefined : plain.readStored?.(tensor, offset, out, readSignal),
-    };
+    return checkpointOver({ path, format: 'onnx', files, tensors, metadata, warnings: remarks, security: [] }, sources);
   } catch (error) {
     await Promise.all(sources.slice(1).map((each) => each.close()));
     throw error;
@@ -93,7 +84,7 @@ async function locate(
   { name, shape, type, values }: TensorProto,
   sources: readonly FileSource[],
   external: (name: string) => Promise<number>,
-): Promise<Omit<OnnxTensor, 'name' | 'shape'>> {
+): Promise<Place> {
   const fail = (found: string) =>
     new RankscopeError(
       'malformed',
@@ -112,7 +103,7 @@ async function locate(
     if (offset + bytes > sources[at]!.size)
       throw fail(`should end at byte ${offset + bytes} of a file of ${sources[at]!.size}`);
     const storage = bytes > 0 ? `${at}:${offset}:${offset + bytes}` : `${at}:empty:${name}`;
-    return { dtype, bytes, storage, file: at, source: sources[at]!, offset };
+    return { dtype, bytes, storage, file: sources[at]!.identity, source: sources[at]!, offset };
   };
   if (values.kind === 'external') {
     const location = values.entries.get('location');
@@ -133,7 +124,7 @@ async function locate(
     (values.kind === 'doubles' && dtype === 'F64');
   if (values.count === 1 && first.wire === 2 && inPlace) return stored(0, first.start, first.end - first.start);
   const storage = `list:${first.start}:${name}`;
-  return { dtype, bytes, storage, file: 0, source: sources[0]!, offset: 0, listed: values };
+  return { dtype, bytes, storage, file: sources[0]!.identity, source: sources[0]!, offset: 0, listed: values };
 }
 
 function wholeNumber(text: string | undefined, otherwise: number): number | undefined {

@@ -3,7 +3,8 @@ import { elementCount } from '../../base/shape.ts';
 import { Allowance } from '../../bytes/allowance.ts';
 import { decode } from '../../bytes/decode.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
-import type { StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
+import type { ByteSource } from '../../bytes/source/byteSource.ts';
+import { descriptionOf, type Tensor, type TensorDescription } from '../../checkpoint/tensor.ts';
 import { type ListedValues, VALUE_FIELDS } from './tensorProto.ts';
 import { Wire } from './wire.ts';
 
@@ -34,17 +35,22 @@ export const DTYPES: Readonly<Record<number, string>> = {
   23: 'F4',
 };
 
-/** A tensor whose values stand in the message as a list of numbers, one by one. */
-export interface ListedTensor {
-  readonly listed: ListedValues;
-}
-
 /** Such lists are for small constants; all before a value must be read to find it. */
 const MAX_LISTED = 16 << 20;
 
+/** A tensor whose values stand in its message as a list of numbers, one by one. */
+export function listedTensor(description: TensorDescription, listed: ListedValues, source: ByteSource): Tensor {
+  return {
+    ...descriptionOf(description),
+    read: (start, out, signal) => readListed(description, listed, source, start, out, signal),
+  };
+}
+
 /** Decodes part of a listed tensor. Small floats are listed as the varints of their bits. */
-export async function readListed(
-  { name, dtype, source, listed, shape }: StoredTensor & ListedTensor,
+async function readListed(
+  { name, dtype, shape }: TensorDescription,
+  listed: ListedValues,
+  source: ByteSource,
   start: number,
   out: Float32Array,
   signal?: AbortSignal,

@@ -1,9 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { globalName, itemsOf, type Value } from '../../bytes/pickle/values.ts';
-import { readStrided } from '../../bytes/strided.ts';
-import type { ReadableTensor } from '../../checkpoint/ownReading.ts';
-import { readStoredTensor, type StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
+import type { StoredTensor } from '../../checkpoint/storedTensor.ts';
+import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
 import { exactNumbers } from './exactNumbers.ts';
 import type { PickledTensor } from './pickledTensor.ts';
 import { isCount } from './storageType.ts';
@@ -41,7 +40,7 @@ export function pickledAffine(
 }
 
 /** The tensor `stored` of whole numbers as what they stand for. As in torch, one scale is rounded to f32 before it is used, several are not. */
-export function affineTensor(stored: StoredTensor, affine: Affine): ReadableTensor {
+export function affineTensor(stored: StoredTensor, affine: Affine): Tensor {
   let channels: Promise<Channels> | undefined;
   const channelsOf = (signal: AbortSignal | undefined) => {
     channels ??= readChannels(stored, affine, signal).catch((error: unknown) => {
@@ -51,11 +50,11 @@ export function affineTensor(stored: StoredTensor, affine: Affine): ReadableTens
     return channels;
   };
   return {
-    ...stored,
+    ...descriptionOf(stored),
     dtype: `F32 (${stored.dtype})`,
-    async readValues(start, out, signal) {
+    async read(start, out, signal) {
       const { scales, zeros, inner } = await channelsOf(signal);
-      await (stored.strides ? readStrided : readStoredTensor)(stored, start, out, signal);
+      await stored.read(start, out, signal);
       for (let i = 0; i < out.length; i++) {
         const channel = Math.floor((start + i) / inner) % scales.length;
         out[i] = Math.fround(out[i]! - zeros[channel]!) * scales[channel]!;

@@ -4,10 +4,11 @@ import type { Allowance } from '../../bytes/allowance.ts';
 import { bitsOf } from '../../bytes/decode.ts';
 import type { Value } from '../../bytes/pickle/values.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
+import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { memorySource } from '../../bytes/source/memorySource.ts';
-import { columnMajor, isInjective, isRowMajor } from '../../bytes/strided.ts';
-import type { ReadableTensor } from '../../checkpoint/ownReading.ts';
-import type { StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
+import { columnMajor, isInjective, isRowMajor } from '../../bytes/strides.ts';
+import { StoredTensor } from '../../checkpoint/storedTensor.ts';
+import type { Tensor } from '../../checkpoint/tensor.ts';
 import type { NumpyArray } from '../numpy/pickledArray.ts';
 import { affineTensor } from './affine.ts';
 import { namesOf } from './names.ts';
@@ -21,29 +22,33 @@ export interface StoragePlace {
   readonly offset: number;
   readonly bytes: number;
   readonly bigEndian: boolean;
+  /** Where the file has several sets of storages, the set: their keys may be equal. */
+  readonly set?: string;
 }
 
 export interface PickledDirectory {
-  readonly tensors: readonly StoredTensor[];
+  readonly tensors: readonly Tensor[];
   readonly remarks: readonly string[];
 }
 
 /**
- * The tensors that the pickled object `root` of `file` describes. `locate` finds a storage by its key.
+ * The tensors that the pickled object `root` of `file` describes. `locate` finds a storage by its key. `prefix` begins their names.
  * @throws RankscopeError 'malformed' where a tensor reaches beyond its storage, or its storage is missing.
  */
 export function pickledDirectory(
-  file: string,
+  file: FileIdentity,
   root: Value,
   locate: (key: string) => StoragePlace | undefined,
   allowance: Allowance,
+  prefix = '',
 ): PickledDirectory {
-  const found = findTensors(file, root, allowance);
+  const found = findTensors(file.path, root, allowance);
   const named = namesOf(found.tensors);
   const overlapping: string[] = [];
   const broken: string[] = [];
-  const tensors: StoredTensor[] = [];
-  for (const [i, { name, tensor }] of named.tensors.entries()) {
+  const tensors: Tensor[] = [];
+  for (const [i, { name: own, tensor }] of named.tensors.entries()) {
+    const name = prefix + own;
     const stored =
       tensor.kind === 'array'
         ? arrayTensor(file, name, tensor, i)
@@ -64,7 +69,7 @@ export function pickledDirectory(
 type Locate = (key: string) => StoragePlace | undefined;
 
 /** A view, or what it stands for where it is quantized; undefined for a view that repeats elements. */
-function numbersTensor(file: string, name: string, tensor: PickledTensor, locate: Locate): ReadableTensor | undefined {
+function numbersTensor(file: FileIdentity, name: string, tensor: PickledTensor, locate: Locate): Tensor | undefined {
   const stored = viewTensor(file, name, tensor, locate);
   const { affine } = tensor;
   if (!stored || !affine) return stored;
@@ -75,11 +80,11 @@ function numbersTensor(file: string, name: string, tensor: PickledTensor, locate
 }
 
 function sparseParts(
-  file: string,
+  file: FileIdentity,
   name: string,
   { layout, places, others, values, shape }: PickledSparse,
   locate: Locate,
-): ReadableTensor | undefined {
+): Tensor | undefined {
   const view = (tensor: PickledTensor) => viewTensor(file, name, tensor, locate);
   const [first, second, third] = [view(places), others && view(others), view(values)];
   if (!first || !third || (others && !second)) return undefined;
@@ -88,13 +93,18 @@ function sparseParts(
 
 /** Undefined for a view that repeats elements: it may claim any size over a few bytes. */
 function viewTensor(
-  file: string,
+  file: FileIdentity,
   name: string,
   { storage, dtype, offset, shape, strides }: PickledTensor,
   locate: Locate,
 ): StoredTensor | undefined {
   const malformed = (found: string) =>
-    new RankscopeError('malformed', file, `tensor ${JSON.stringify(name)} ${found}`, 'Copy or download the file again');
+    new RankscopeError(
+      'malformed',
+      file.path,
+      `tensor ${JSON.stringify(name)} ${found}`,
+      'Copy or download the file again',
+    );
   const place = locate(storage.key);
   if (!place) throw malformed(`lies in storage ${JSON.stringify(storage.key)}, which is missing`);
   const count = elementCount(shape);
@@ -104,33 +114,33 @@ function viewTensor(
     throw malformed(`of shape [${shape.join(', ')}] reaches beyond its storage of ${place.bytes} bytes`);
   if (count > 0 && !isInjective(shape, strides)) return undefined;
   const plain = isRowMajor(shape, strides);
-  return {
+  return new StoredTensor({
     name,
     shape,
     dtype,
     bytes: count * size,
-    storage: `storage ${storage.key} at ${offset * size} ${dtype} ${shape.join('x')}${plain ? '' : ` by ${strides.join(',')}`}`,
-    file: 0,
+    storage: `${place.set ?? 'storage'} ${storage.key} at ${offset * size} ${dtype} ${shape.join('x')}${plain ? '' : ` by ${strides.join(',')}`}`,
+    file,
     source: place.source,
     offset: place.offset + offset * size,
     bigEndian: place.bigEndian,
     ...(plain ? {} : { strides }),
-  };
+  });
 }
 
-function arrayTensor(file: string, name: string, array: NumpyArray, number: number): StoredTensor {
+function arrayTensor(file: FileIdentity, name: string, array: NumpyArray, number: number): StoredTensor {
   const { type, shape, fortran, bytes } = array;
   const strides = columnMajor(shape);
-  return {
+  return new StoredTensor({
     name,
     shape,
     dtype: type.dtype,
     bytes: bytes.length,
     storage: `array ${number}`,
-    file: 0,
-    source: memorySource(file, bytes),
+    file,
+    source: memorySource(file.path, bytes),
     offset: 0,
     bigEndian: type.bigEndian,
     ...(fortran && !isRowMajor(shape, strides) ? { strides } : {}),
-  };
+  });
 }

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { bitsOf, swapByteOrder } from '../../bytes/decode.ts';
-import type { StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
+import type { StoredTensor } from '../../checkpoint/storedTensor.ts';
 
 /** Whether `exactNumbers` can read a tensor. */
 export function isExact({ dtype, strides }: StoredTensor): boolean {

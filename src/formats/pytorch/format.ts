@@ -3,9 +3,7 @@ import type { Seen } from '../../bytes/pickle/machine.ts';
 import { findingsOf, warningOf } from '../../bytes/pickle/security.ts';
 import type { FileSource } from '../../bytes/source/fileSource.ts';
 import { isZip, openZip } from '../../bytes/zip/archive.ts';
-import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import { withOwnReading } from '../../checkpoint/ownReading.ts';
-import { storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
+import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
 import type { PickledDirectory } from './directory.ts';
 import { readPickleFile } from './legacyFile.ts';
@@ -40,7 +38,7 @@ async function openPytorch(source: FileSource, { path, remarks, signal, allowanc
   const warning = warningOf(security);
   if (directory.tensors.length === 0)
     throw new RankscopeError('not-a-checkpoint', source.name, 'this pickle holds no tensors', warning);
-  const plain = storedCheckpoint(
+  return checkpointOver(
     {
       path,
       format: 'pytorch',
@@ -52,12 +50,12 @@ async function openPytorch(source: FileSource, { path, remarks, signal, allowanc
     },
     [source],
   );
-  return withOwnReading(plain);
 }
 
 async function read(source: FileSource, seen: Seen, signal: AbortSignal | undefined): Promise<PickledDirectory> {
   const head = await source.read(0, Math.min(512, source.size), signal);
-  if (isZip(head)) return readTorchArchive(await openZip(source, signal, seen.allowance), seen, signal);
+  if (isZip(head))
+    return readTorchArchive(source.identity, await openZip(source, signal, seen.allowance), seen, signal);
   if (isTorchTar(head)) return readTorchTar(source, seen, signal);
   if (!isPickle(head) && !/^[(\]}lcd]/.test(Buffer.from(head).toString('latin1')))
     throw new RankscopeError(

@@ -5,6 +5,7 @@ import type { Seen } from '../../bytes/pickle/machine.ts';
 import { PickleSequence } from '../../bytes/pickle/sequence.ts';
 import { asKind, itemsOf } from '../../bytes/pickle/values.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
+import type { FileSource } from '../../bytes/source/fileSource.ts';
 import { memorySource } from '../../bytes/source/memorySource.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 import { storageReference } from './storageType.ts';
@@ -19,15 +20,15 @@ const STORAGE_BYTES = 300;
  * torch.save before 1.6: pickles of the magic number, the protocol, the writer's machine, the object and the keys of its storages, then
  * each storage as a count (8 bytes) and its numbers, always little-endian. Any other pickle is read as an object without storages.
  */
-export async function readPickleFile(source: ByteSource, seen: Seen, signal?: AbortSignal): Promise<PickledDirectory> {
+export async function readPickleFile(source: FileSource, seen: Seen, signal?: AbortSignal): Promise<PickledDirectory> {
   const pickles = new PickleSequence(source, seen, signal);
   const first = await pickles.next();
   if (first !== MAGIC_NUMBER) {
     const inlined = await readInlined(source.name, source.size, seen, signal);
-    return pickledDirectory(source.name, first, (key) => inlined.get(key), seen.allowance);
+    return pickledDirectory(source.identity, first, (key) => inlined.get(key), seen.allowance);
   }
   const { root, places } = await readStorages(source, pickles, seen);
-  return pickledDirectory(source.name, root, (key) => places.get(key), seen.allowance);
+  return pickledDirectory(source.identity, root, (key) => places.get(key), seen.allowance);
 }
 
 /** What follows the magic number. */

@@ -1,6 +1,6 @@
 import { MAX_DIMENSIONS } from '../../bytes/limits.ts';
 import { asKind, type CallValue, globalName, itemsOf, type Value } from '../../bytes/pickle/values.ts';
-import { rowMajor } from '../../bytes/strided.ts';
+import { rowMajor } from '../../bytes/strides.ts';
 import { type NumpyArray, numpyArray } from '../numpy/pickledArray.ts';
 import { type PickledAffine, pickledAffine } from './affine.ts';
 import { isCount, type StorageReference, storageReference, torchType } from './storageType.ts';

@@ -1,8 +1,8 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
-import { rowMajor } from '../../bytes/strided.ts';
-import type { ReadableTensor } from '../../checkpoint/ownReading.ts';
-import { readStoredTensor, type StoredTensor } from '../../checkpoint/storedCheckpoint.ts';
+import { rowMajor } from '../../bytes/strides.ts';
+import type { StoredTensor } from '../../checkpoint/storedTensor.ts';
+import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
 import { exactNumbers, isExact } from './exactNumbers.ts';
 
 /** Elements of a sparse tensor that is read as a dense one. */
@@ -24,7 +24,7 @@ export interface SparseParts {
 }
 
 /** Undefined where the parts do not belong together in a way that is read here. */
-export function sparseTensor(name: string, parts: SparseParts): ReadableTensor | undefined {
+export function sparseTensor(name: string, parts: SparseParts): Tensor | undefined {
   const { layout, places, others, values, shape } = parts;
   const all = [places, ...(others ? [others] : []), values];
   const entries = values.shape[0];
@@ -45,13 +45,13 @@ export function sparseTensor(name: string, parts: SparseParts): ReadableTensor |
         places.shape[0] === shape[layout === 'csr' ? 0 : 1]! + 1;
   if (!fits) return undefined;
   return {
-    ...values,
+    ...descriptionOf(values),
     name,
     shape,
     bytes: all.reduce((sum, part) => sum + part.bytes, 0),
     dtype: `${values.dtype} (sparse)`,
     storage: `sparse ${all.map(({ storage }) => storage).join(' + ')}`,
-    readValues: (start, out, signal) => readSparse(name, parts, start, out, signal),
+    read: (start, out, signal) => readSparse(name, parts, start, out, signal),
   };
 }
 
@@ -85,7 +85,7 @@ async function readSparse(
     throwIfCancelled(signal, name);
     const length = Math.min(perStep, entries - at);
     const numbers = new Float32Array(length * block);
-    await readStoredTensor(values, at * block, numbers, signal);
+    await values.read(at * block, numbers, signal);
     const rows = layout === 'coo' ? places.shape[0]! : 1;
     const indices: Float64Array[] = [];
     for (let row = 0; row < rows; row++)

@@ -5,6 +5,7 @@ import type { Seen } from '../../bytes/pickle/machine.ts';
 import { PickleSequence } from '../../bytes/pickle/sequence.ts';
 import { asKind, itemsOf, type Value } from '../../bytes/pickle/values.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
+import type { FileSource } from '../../bytes/source/fileSource.ts';
 import { sliceSource } from '../../bytes/source/sliceSource.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 import { isCount, storageType } from './storageType.ts';
@@ -17,7 +18,7 @@ export function isTorchTar(head: Uint8Array): boolean {
  * torch.save of 0.1: a tar of `storages` (pickled descriptions, each followed by a count and its numbers), `tensors` (views of them) and
  * `pickle` (the object, which refers to tensors by number).
  */
-export async function readTorchTar(source: ByteSource, seen: Seen, signal?: AbortSignal): Promise<PickledDirectory> {
+export async function readTorchTar(source: FileSource, seen: Seen, signal?: AbortSignal): Promise<PickledDirectory> {
   const members = await tarMembers(source, signal);
   const member = (name: string) => {
     const found = members.get(name);
@@ -33,7 +34,12 @@ export async function readTorchTar(source: ByteSource, seen: Seen, signal?: Abor
   const storages = await readStorages(new PickleSequence(member('storages'), seen, signal), member('storages'));
   const tensors = await readTensors(new PickleSequence(member('tensors'), seen, signal), storages);
   const root = await new PickleSequence(member('pickle'), seen, signal).next();
-  return pickledDirectory(source.name, withTensors(root, tensors), (key) => storages.get(key)?.place, seen.allowance);
+  return pickledDirectory(
+    source.identity,
+    withTensors(root, tensors),
+    (key) => storages.get(key)?.place,
+    seen.allowance,
+  );
 }
 
 interface TarStorage {

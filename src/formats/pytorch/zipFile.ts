@@ -4,6 +4,7 @@ import { MAX_PICKLE_BYTES } from '../../bytes/limits.ts';
 import type { Seen } from '../../bytes/pickle/machine.ts';
 import { PickleSequence } from '../../bytes/pickle/sequence.ts';
 import type { Value } from '../../bytes/pickle/values.ts';
+import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { lazySource } from '../../bytes/source/lazySource.ts';
 import type { ZipArchive } from '../../bytes/zip/archive.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
@@ -21,6 +22,7 @@ export function isTorchArchive(names: Iterable<string>): boolean {
 
 /** torch.save since 1.6 and torch.jit.save: `<root>/data.pkl` with the storages as `<root>/data/<key>`. */
 export async function readTorchArchive(
+  identity: FileIdentity,
   archive: ZipArchive,
   seen: Seen,
   signal?: AbortSignal,
@@ -45,27 +47,20 @@ export async function readTorchArchive(
       let place = places.get(key);
       if (!place) {
         const source = lazySource(file, entry.size, (signal) => archive.open(entry.name, signal));
-        place = { source, offset: 0, bytes: entry.size, bigEndian: order?.trim() === 'big' };
+        place = { source, offset: 0, bytes: entry.size, bigEndian: order?.trim() === 'big', set: folder };
         places.set(key, place);
       }
       return place;
     };
   };
   await scanOthers(archive, root, seen, signal);
-  const main = pickledDirectory(file, await read(`${root}data.pkl`), locateIn('data'), seen.allowance);
+  const main = pickledDirectory(identity, await read(`${root}data.pkl`), locateIn('data'), seen.allowance);
   if (!archive.entries.has(`${root}constants.pkl`)) return main;
   const constants: Value = await read(`${root}constants.pkl`);
-  const more = pickledDirectory(file, constants, locateIn('constants'), seen.allowance);
+  const more = pickledDirectory(identity, constants, locateIn('constants'), seen.allowance, 'constants.');
   const code = [...archive.entries.keys()].some((name) => name.startsWith(`${root}code/`));
   return {
-    tensors: [
-      ...main.tensors,
-      ...more.tensors.map((tensor) => ({
-        ...tensor,
-        name: `constants.${tensor.name}`,
-        storage: `constants ${tensor.storage}`,
-      })),
-    ],
+    tensors: [...main.tensors, ...more.tensors],
     remarks: [
       ...main.remarks,
       ...more.remarks,

@@ -1,7 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { MAX_SAFETENSORS_HEADER } from '../../bytes/limits.ts';
 import type { FileSource } from '../../bytes/source/fileSource.ts';
-import { storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
+import { checkpointOver } from '../../checkpoint/checkpoint.ts';
+import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { parseHeader } from './header.ts';
 
@@ -45,21 +46,24 @@ async function openSafetensors(source: FileSource, { path, remarks, signal, allo
     source.size - begin,
     allowance,
   );
-  const tensors = header.entries.map((entry) => ({
-    name: entry.name,
-    shape: entry.shape,
-    dtype: entry.dtype,
-    bytes: entry.end - entry.begin,
-    // Empty tensors may share their place without being one.
-    storage: entry.end > entry.begin ? `0:${entry.begin}:${entry.end}` : `0:empty:${entry.name}`,
-    file: 0,
-    source,
-    offset: begin + entry.begin,
-  }));
+  const tensors = header.entries.map(
+    (entry) =>
+      new StoredTensor({
+        name: entry.name,
+        shape: entry.shape,
+        dtype: entry.dtype,
+        bytes: entry.end - entry.begin,
+        // Empty tensors may share their place without being one.
+        storage: entry.end > entry.begin ? `0:${entry.begin}:${entry.end}` : `0:empty:${entry.name}`,
+        file: source.identity,
+        source,
+        offset: begin + entry.begin,
+      }),
+  );
   const warnings = header.duplicates.map(
     (name) => `The header lists ${JSON.stringify(name)} more than once; the last entry is shown.`,
   );
-  return storedCheckpoint(
+  return checkpointOver(
     {
       path,
       format: 'safetensors',

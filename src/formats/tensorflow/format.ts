@@ -1,9 +1,10 @@
 import { basename, dirname, join } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { storedBytes } from '../../bytes/decode.ts';
 import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
-import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import { type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
+import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
+import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { isKernel } from '../kernelNames.ts';
 import { parseBundle } from './bundle.ts';
@@ -45,7 +46,7 @@ async function openTensorflow(
           `tensor ${JSON.stringify(name)} ${found}`,
           'It is damaged: copy or download it again',
         );
-      const count = shape.reduce((product, each) => product * each, 1);
+      const count = elementCount(shape);
       const expected = storedBytes(dtype, count) ?? size;
       if (!Number.isSafeInteger(count) || expected !== size)
         throw fail(`has ${size} bytes for the shape ${shape.join(' x ')} in ${dtype}`);
@@ -53,18 +54,18 @@ async function openTensorflow(
       if (!(offset + size <= data.size))
         throw fail(`should end at byte ${offset + size} of ${basename(data.name)}, which has ${data.size}`);
       const plain = name.endsWith(SUFFIX) ? name.slice(0, -SUFFIX.length) : name;
-      return {
+      return new StoredTensor({
         name: plain,
         shape,
         dtype,
         bytes: size,
         storage: size > 0 ? `${shard}:${offset}:${offset + size}` : `empty:${name}`,
-        file: shard + 1,
+        file: data.identity,
         source: data,
         offset,
         bigEndian: bundle.bigEndian,
         ...(isKernel(plain, shape) && { transposed: true }),
-      };
+      });
     });
     const left = bundle.entries.length - kept.length;
     const warnings = [
@@ -75,7 +76,7 @@ async function openTensorflow(
         : []),
     ];
     const files = sources.map(({ identity }) => identity);
-    return storedCheckpoint(
+    return checkpointOver(
       { path, format: 'tensorflow', files, tensors, metadata: new Map(), warnings, security: [] },
       sources,
     );

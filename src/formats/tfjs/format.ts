@@ -6,8 +6,9 @@ import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import { concatSource } from '../../bytes/source/concatSource.ts';
 import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
 import { siblingPath } from '../../bytes/source/siblingPath.ts';
-import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
-import { readStoredTensor, type StoredTensor, storedCheckpoint } from '../../checkpoint/storedCheckpoint.ts';
+import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
+import { StoredTensor } from '../../checkpoint/storedTensor.ts';
+import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { isKernel } from '../kernelNames.ts';
 import { parseManifest, type Weight } from './manifest.ts';
@@ -25,10 +26,6 @@ export const tfjs: Format = {
   open: openTfjs,
 };
 
-interface TfjsTensor extends StoredTensor {
-  readonly stored: Weight['stored'];
-}
-
 async function openTfjs(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
   if (source.size > MAX_JSON_FILE)
     throw new RankscopeError(
@@ -39,7 +36,7 @@ async function openTfjs(source: FileSource, { path, remarks, signal, allowance }
   const { groups, metadata } = parseManifest(source.name, await source.read(0, source.size, signal), allowance);
   const files: FileSource[] = [source];
   try {
-    const tensors: TfjsTensor[] = [];
+    const tensors: Tensor[] = [];
     const names = new Set<string>();
     for (const [at, { paths, weights }] of groups.entries()) {
       const first = files.length;
@@ -53,27 +50,25 @@ async function openTfjs(source: FileSource, { path, remarks, signal, allowance }
         names.add(name);
         const bytes = await weightBytes(source.name, weight, group, offset, signal);
         const storage = bytes > 0 ? `${at}:${offset}:${offset + bytes}` : `${at}:empty:${name}`;
-        tensors.push({
+        const numbers = new StoredTensor({
           name,
           shape,
-          dtype: stored && !stored.dtype.startsWith('F') ? `${dtype} (${stored.dtype})` : (stored?.dtype ?? dtype),
+          dtype: stored?.dtype ?? dtype,
           bytes,
           storage,
-          file: first,
+          file: files[first]?.identity ?? source.identity,
           source: group,
           offset,
-          stored,
           ...(isKernel(name, shape) && { transposed: true }),
         });
+        tensors.push(stored && !stored.dtype.startsWith('F') ? quantized(numbers, dtype, stored) : numbers);
         offset += bytes;
       }
     }
     const identities = files.map(({ identity }) => identity);
-    return withQuantized(
-      storedCheckpoint(
-        { path, format: 'tfjs', files: identities, tensors, metadata, warnings: remarks, security: [] },
-        files,
-      ),
+    return checkpointOver(
+      { path, format: 'tfjs', files: identities, tensors, metadata, warnings: remarks, security: [] },
+      files,
     );
   } catch (error) {
     await Promise.all(files.slice(1).map((each) => each.close()));
@@ -114,20 +109,14 @@ async function weightBytes(
   return at - offset;
 }
 
-/** Adds value = q * scale + min to a checkpoint that reads the q. */
-function withQuantized(plain: Checkpoint): Checkpoint {
-  const quantization = (tensor: TensorInfo) => (tensor as TfjsTensor).stored;
+/** The tensor of `dtype` with value = q * scale + min for each of the stored `codes` q. */
+function quantized(codes: StoredTensor, dtype: string, { scale, min }: NonNullable<Weight['stored']>): Tensor {
   return {
-    ...plain,
-    async read(tensor, start, out, signal) {
-      const stored = quantization(tensor);
-      await readStoredTensor({ ...(tensor as TfjsTensor), dtype: stored?.dtype ?? tensor.dtype }, start, out, signal);
-      if (!stored || stored.dtype.startsWith('F')) return;
-      for (let i = 0; i < out.length; i++) out[i] = out[i]! * stored.scale + stored.min;
-    },
-    readStored: (tensor, offset, out, signal) => {
-      const stored = quantization(tensor);
-      return stored && !stored.dtype.startsWith('F') ? undefined : plain.readStored?.(tensor, offset, out, signal);
+    ...descriptionOf(codes),
+    dtype: `${dtype} (${codes.dtype})`,
+    async read(start, out, signal) {
+      await codes.read(start, out, signal);
+      for (let i = 0; i < out.length; i++) out[i] = out[i]! * scale + min;
     },
   };
 }

@@ -1,29 +1,20 @@
-import type { TensorInfo } from '../../checkpoint/checkpoint.ts';
-import type { Place, Skipped } from '../findings.ts';
+import type { Tensor } from '../../checkpoint/tensor.ts';
+import type { Skipped } from '../findings.ts';
+import type { Matrix } from '../matrix.ts';
+import type { NetworkPlace } from '../matrixBase.ts';
 import { fixedBecause, isStack, matrixShape, notAMatrix } from '../matrixShape.ts';
+import { StoredMatrix } from '../storedMatrix.ts';
 import type { Family } from './families.ts';
 import { fillIn, takeApart } from './namePath.ts';
 import { recognize, roleOfPath } from './recognize.ts';
 import { type Role, roleOfWord } from './roles.ts';
 import { newTemplate, type Split, seen, split, stackLabels, type Template } from './template.ts';
 
-/** A tensor, or a slice of one, seen as a matrix. */
-export interface MatrixRef extends Place {
-  /** The tensor's name; `name[3]` for a slice. */
+/** What makes one matrix by itself once its place is known, as the update of an adapter does. */
+export interface Placeable {
   readonly name: string;
-  readonly tensor: TensorInfo;
-  /** [out, in] = [m, n], however it is stored. */
   readonly shape: readonly [number, number];
-  /** Stored as (in, out): `rows` x `cols` is then n x m. */
-  readonly transposed: boolean;
-  /** Rows as stored; a convolution is (out, in * kernel). */
-  readonly rows: number;
-  readonly cols: number;
-  /** Where it begins in the tensor, in elements. */
-  readonly offset: number;
-  readonly role: Role;
-  /** Why this matrix can be looked at but not be replaced by factors in a PyTorch model; null where it can. */
-  readonly fixed: string | null;
+  matrixAt(place: NetworkPlace): Matrix;
 }
 
 /** What a checkpoint's tensors are in a network. */
@@ -32,16 +23,20 @@ export interface Anatomy {
   readonly family: string | null;
   /** Highest layer index + 1 over all stacks; 0 without one. */
   readonly layers: number;
-  readonly matrices: readonly MatrixRef[];
+  readonly matrices: readonly Matrix[];
   readonly skipped: readonly Skipped[];
 }
 
 /**
  * Reads names, shapes and types; no value. Tensors that share storage are not looked for here (`ties.ts`). Names that differ only
  * in numbers are understood once, so that 100,000 tensors take a fraction of a second.
+ * @param refused tensors that are known to be no matrices, each with the reason.
  */
-export function anatomy(tensors: readonly TensorInfo[]): Anatomy {
-  const { entries, templates } = group(tensors);
+export function anatomy(
+  parts: readonly (Tensor | Placeable)[],
+  refused: ReadonlyMap<Tensor | Placeable, string> = new Map(),
+): Anatomy {
+  const { entries, templates } = group(parts, refused);
   const family = recognize(
     new Set(templates.filter(({ isMatrix }) => isMatrix).map(({ path }) => path)),
     new Set(templates.map(({ path }) => path)),
@@ -52,47 +47,39 @@ export function anatomy(tensors: readonly TensorInfo[]): Anatomy {
   // A map, because a module may be called `__proto__`.
   const noWeight = new Map(Object.entries(family?.skip ?? {}));
 
-  const matrices: MatrixRef[] = [];
+  const matrices: Matrix[] = [];
   const skipped: Skipped[] = [];
   let layers = 0;
-  for (const { tensor, numbers, template, useless } of entries) {
+  for (const { part, numbers, template, useless } of entries) {
     const meaning = meanings.get(template)!;
     const reason = useless ?? noWeight.get(meaning.rest);
     if (reason !== undefined) {
-      skipped.push({ name: tensor.name, reason });
+      skipped.push({ name: part.name, reason });
       continue;
     }
     const layer = meaning.layerAt === null ? null : (numbers[meaning.layerAt] ?? null);
     if (layer !== null && layer >= layers) layers = layer + 1;
-    const transposed = tensor.transposed ?? (swapped && (family?.transposed?.modules.includes(meaning.rest) ?? false));
-    const [rows, cols] = matrixShape(tensor);
-    const role = meaning.role ?? (tensor.shape.length > 2 && !isStack(tensor) ? 'convolution' : 'other');
     const module = moduleName(meaning, numbers, family);
-    const fixed = fixedBecause(tensor);
-    const stacked = isStack(tensor);
-    for (let slice = 0; slice < (stacked ? tensor.shape[0]! : 1); slice++) {
-      const suffix = stacked ? `[${slice}]` : '';
-      // Written out: spreading what all slices share doubled the time for many tensors.
-      matrices.push({
-        name: tensor.name + suffix,
-        tensor,
-        shape: transposed ? [cols, rows] : [rows, cols],
-        transposed,
-        rows,
-        cols,
-        offset: slice * rows * cols,
-        layer,
-        module: module + suffix,
-        role,
-        fixed,
-      });
+    if (isPlaceable(part)) {
+      matrices.push(part.matrixAt({ layer, module, role: meaning.role ?? 'other' }));
+      continue;
     }
+    const transposed = part.transposed ?? (swapped && (family?.transposed?.modules.includes(meaning.rest) ?? false));
+    const [rows, cols] = matrixShape(part);
+    const stacked = isStack(part);
+    const role = meaning.role ?? (part.shape.length > 2 && !stacked ? 'convolution' : 'other');
+    const place = { layer, module, role };
+    const fixed = fixedBecause(part);
+    for (let k = 0; k < (stacked ? part.shape[0]! : 1); k++)
+      matrices.push(new StoredMatrix(part, { rows, cols, transposed, slice: stacked ? k : undefined }, place, fixed));
   }
   return { family: family?.name ?? null, layers, matrices, skipped };
 }
 
+const isPlaceable = (part: Tensor | Placeable): part is Placeable => 'matrixAt' in part;
+
 interface Entry {
-  readonly tensor: TensorInfo;
+  readonly part: Tensor | Placeable;
   readonly numbers: readonly number[];
   readonly template: Template;
   /** Why it is no matrix. */
@@ -105,19 +92,22 @@ interface Meaning extends Split {
   readonly role: Role | undefined;
 }
 
-function group(tensors: readonly TensorInfo[]): { entries: Entry[]; templates: Template[] } {
+function group(
+  parts: readonly (Tensor | Placeable)[],
+  refused: ReadonlyMap<Tensor | Placeable, string>,
+): { entries: Entry[]; templates: Template[] } {
   const templates = new Map<string, Template>();
-  const entries = tensors.map((tensor) => {
-    const { path, numbers } = takeApart(tensor.name);
+  const entries = parts.map((part) => {
+    const { path, numbers } = takeApart(part.name);
     let template = templates.get(path);
     if (!template) {
       template = newTemplate(path, numbers);
       templates.set(path, template);
     }
     seen(template, numbers);
-    const useless = notAMatrix(tensor);
+    const useless = isPlaceable(part) ? undefined : (refused.get(part) ?? notAMatrix(part));
     template.isMatrix ||= useless === undefined;
-    return { tensor, numbers, template, useless };
+    return { part, numbers, template, useless };
   });
   return { entries, templates: [...templates.values()] };
 }
@@ -156,7 +146,7 @@ function storesTransposed(family: Family, entries: readonly Entry[], meanings: M
   const { transposed } = family;
   if (!transposed?.witnesses) return transposed !== undefined;
   return entries.some(
-    ({ tensor: { shape }, template }) =>
+    ({ part: { shape }, template }) =>
       transposed.witnesses?.includes(meanings.get(template)!.rest) && shape.length === 2 && shape[0]! < shape[1]!,
   );
 }

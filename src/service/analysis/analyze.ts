@@ -1,9 +1,8 @@
 import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
 import { type ErrorCode, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import { updateOf } from '../../model/adapters.ts';
 import type { Analysis, MatrixFinding, Provenance, Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
-import type { MatrixRef } from '../../model/names/anatomy.ts';
+import { byLayer, type Matrix } from '../../model/matrix.ts';
 import type { AnalysisProgress, AnalyzeRequest, CallContext } from '../../protocol/service.ts';
 import { type Cache, type CacheEntry, noCache } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
@@ -12,8 +11,8 @@ import type { Engines } from '../engines/engines.ts';
 import { Pace } from './pace.ts';
 import { withQuantization } from './quantization.ts';
 import { compute, findingOf } from './results.ts';
-import { Buffers, matrixRows, noticeEnd, type ReadAhead, readAhead, type TimedRows } from './rows.ts';
-import { byLayer, WorkList } from './workList.ts';
+import { Buffers, noticeEnd, type ReadAhead, readAhead, type TimedRows } from './rows.ts';
+import { WorkList } from './workList.ts';
 
 /** The next matrix is read into memory, up to here, while this one is computed: a 4096 x 11008 matrix in f32 fits. */
 const READ_AHEAD_BYTES = 192 * 2 ** 20;
@@ -88,7 +87,7 @@ export class AnalysisRun {
   }
 
   /** The matrices asked for, each tied group by its first. */
-  private async chosen(): Promise<readonly MatrixRef[]> {
+  private async chosen(): Promise<readonly Matrix[]> {
     const known = new Set(distinctMatrices(this.opened));
     await this.opened.tiesByContent(this.context.signal);
     const distinct = distinctMatrices(this.opened);
@@ -96,7 +95,7 @@ export class AnalysisRun {
     for (const { name } of known) {
       this.report({ message: name, skipped: { name, reason: 'equal to another tensor: counted once, with it' } });
     }
-    const matrices = distinct.filter(({ name, tensor }) => this.wanted(name) || this.wanted(tensor.name));
+    const matrices = distinct.filter(({ name, tensorName }) => this.wanted(name) || this.wanted(tensorName));
     if (matrices.length > 0 || !this.request.tensors?.length) return matrices;
     throw new RankscopeError(
       'wrong-use',
@@ -107,11 +106,10 @@ export class AnalysisRun {
   }
 
   /** Reports what the cache knows; gives what each sweep has still to find out. An exact result needs no preview. */
-  private async recall(matrices: readonly MatrixRef[], sweeps: readonly Provenance[], engine: string) {
-    const unknown: Record<Provenance, MatrixRef[]> = { preview: [], exact: [] };
+  private async recall(matrices: readonly Matrix[], sweeps: readonly Provenance[], engine: string) {
+    const unknown: Record<Provenance, Matrix[]> = { preview: [], exact: [] };
     const { checkpoint } = this.opened;
-    const lookUp = (matrix: MatrixRef, provenance: Provenance) =>
-      this.cache.get(cacheKey(checkpoint, matrix, engine, provenance));
+    const lookUp = (matrix: Matrix, provenance: Provenance) => this.cache.get(cacheKey(matrix, engine, provenance));
     for (let at = 0; at < matrices.length; at += LOOKUPS) {
       throwIfCancelled(this.context.signal, checkpoint.path);
       const some = matrices.slice(at, at + LOOKUPS);
@@ -127,14 +125,14 @@ export class AnalysisRun {
         if (exact) this.found(matrix, exact, 'exact', sweeps.length);
         else if (preview) this.found(matrix, preview, 'preview');
         // What is exact from the first sweep on needs no second one.
-        for (const sweep of updateOf(matrix.tensor) ? sweeps.slice(0, 1) : sweeps)
+        for (const sweep of matrix.kind === 'update' ? sweeps.slice(0, 1) : sweeps)
           if (!exact && !(preview && sweep === 'preview')) unknown[sweep].push(matrix);
       }
     }
     return unknown;
   }
 
-  private async sweep(matrices: readonly MatrixRef[], provenance: Provenance): Promise<void> {
+  private async sweep(matrices: readonly Matrix[], provenance: Provenance): Promise<void> {
     const unusable = new Set(this.skipped.map(({ name }) => name));
     const work = new WorkList(matrices.filter(({ name }) => !unusable.has(name)));
     work.prioritize(this.wished);
@@ -150,21 +148,18 @@ export class AnalysisRun {
       // Once this matrix is read, reading the next overlaps computing this one.
       const advance = () => {
         ahead?.release();
-        next ??= startOf(work.next(), (following) =>
-          readAhead(matrixRows(checkpoint, following), READ_AHEAD_BYTES, buffers, signal),
-        );
+        next ??= startOf(work.next(), (following) => readAhead(following.source(), READ_AHEAD_BYTES, buffers, signal));
       };
-      await this.one(matrix, noticeEnd(ahead ?? matrixRows(checkpoint, matrix), advance), provenance);
+      await this.one(matrix, noticeEnd(ahead ?? matrix.source(), advance), provenance);
       advance();
       current = next;
     }
   }
 
-  private async one(matrix: MatrixRef, source: TimedRows, sweep: Provenance): Promise<void> {
+  private async one(matrix: Matrix, source: TimedRows, sweep: Provenance): Promise<void> {
     const provenance = provenanceIn(sweep, matrix);
     const { engines } = this.parts;
     const { signal } = this.context;
-    const { checkpoint } = this.opened;
     try {
       const { computed, engine } = await engines.run(this.engine, matrix.name, { signal }, async (backend) => ({
         computed: await compute(backend, matrix, source, provenance, {
@@ -173,9 +168,9 @@ export class AnalysisRun {
         }),
         engine: backend.info,
       }));
-      const entry = await withQuantization(checkpoint, matrix, computed, signal);
+      const entry = await withQuantization(matrix, computed, signal);
       this.pace.finish(matrix, provenance);
-      await this.cache.put(cacheKey(checkpoint, matrix, engine.name, provenance), entry);
+      await this.cache.put(cacheKey(matrix, engine.name, provenance), entry);
       this.useEngine(engine);
       this.found(matrix, entry, provenance, this.request.mode === 'both' && provenance !== sweep ? 2 : 1);
     } catch (error) {
@@ -193,7 +188,7 @@ export class AnalysisRun {
   }
 
   /** Tells how far a large matrix is, now and then: it may take minutes. */
-  private within(matrix: MatrixRef, provenance: Provenance): (share: number) => void {
+  private within(matrix: Matrix, provenance: Provenance): (share: number) => void {
     let last = performance.now();
     return (share) => {
       this.pace.reach(matrix, provenance, share);
@@ -203,7 +198,7 @@ export class AnalysisRun {
     };
   }
 
-  private found(matrix: MatrixRef, entry: CacheEntry, provenance: Provenance, steps = 1): void {
+  private found(matrix: Matrix, entry: CacheEntry, provenance: Provenance, steps = 1): void {
     const finding = findingOf(matrix, entry, provenance, this.request.values ?? false);
     this.findings.set(matrix.name, finding);
     this.done += steps;
@@ -235,15 +230,15 @@ export class AnalysisRun {
 }
 
 /** An adapter's update is computed exactly at once: it has few values, and an estimate would cost more. */
-function provenanceIn(sweep: Provenance, { tensor }: MatrixRef): Provenance {
-  return updateOf(tensor) ? 'exact' : sweep;
+function provenanceIn(sweep: Provenance, { kind }: Matrix): Provenance {
+  return kind === 'update' ? 'exact' : sweep;
 }
 
 interface Started {
-  readonly matrix: MatrixRef;
+  readonly matrix: Matrix;
   readonly ahead?: ReadAhead;
 }
 
-function startOf(matrix: MatrixRef | undefined, read?: (matrix: MatrixRef) => ReadAhead): Started | undefined {
+function startOf(matrix: Matrix | undefined, read?: (matrix: Matrix) => ReadAhead): Started | undefined {
   return matrix && { matrix, ...(read ? { ahead: read(matrix) } : {}) };
 }

@@ -1,5 +1,5 @@
 import type { Provenance } from '../../model/findings.ts';
-import type { MatrixRef } from '../../model/names/anatomy.ts';
+import type { Matrix } from '../../model/matrix.ts';
 
 /** Work that a matrix costs beside its arithmetic (reading, dispatch), in multiplications of the arithmetic. */
 const OVERHEAD = 5e6;
@@ -14,11 +14,11 @@ export class Pace {
   // Of the matrix that is being computed.
   private part = 0;
 
-  expect(matrix: MatrixRef, provenance: Provenance): void {
+  expect(matrix: Matrix, provenance: Provenance): void {
     this.left += workOf(matrix, provenance);
   }
 
-  finish(matrix: MatrixRef, provenance: Provenance): void {
+  finish(matrix: Matrix, provenance: Provenance): void {
     const work = workOf(matrix, provenance);
     this.left -= work;
     this.done += work;
@@ -26,12 +26,12 @@ export class Pace {
   }
 
   /** So much of the current matrix is done, a share in [0, 1]. */
-  reach(matrix: MatrixRef, provenance: Provenance, share: number): void {
+  reach(matrix: Matrix, provenance: Provenance, share: number): void {
     this.part = share * workOf(matrix, provenance);
   }
 
   /** Takes back what was expected: it will not be done. */
-  drop(matrix: MatrixRef, provenance: Provenance): void {
+  drop(matrix: Matrix, provenance: Provenance): void {
     this.left -= workOf(matrix, provenance);
   }
 
@@ -45,7 +45,7 @@ export class Pace {
 }
 
 // A spectrum takes about 8/3 m n^2 multiplications for n <= m (Golub and Van Loan, 5.4), a preview 2 m n per product.
-function workOf({ rows, cols }: MatrixRef, provenance: Provenance): number {
+function workOf({ rows, cols }: Matrix, provenance: Provenance): number {
   const entries = rows * cols;
   const products = provenance === 'exact' ? (4 / 3) * Math.min(rows, cols) : Math.min(rows, cols, PREVIEW_PRODUCTS);
   return OVERHEAD + 2 * entries * products;

@@ -1,7 +1,5 @@
-import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import { updateOf } from '../../model/adapters.ts';
 import type { QuantizationFinding } from '../../model/findings.ts';
-import type { MatrixRef } from '../../model/names/anatomy.ts';
+import type { Matrix } from '../../model/matrix.ts';
 import { noiseEdge } from '../../spectrum/measures.ts';
 import type { CacheEntry } from '../cache/cache.ts';
 
@@ -10,15 +8,13 @@ import type { CacheEntry } from '../cache/cache.ts';
  * deviation, so that what they alone could make of a singular value ends at the Marchenko-Pastur edge.
  */
 export async function withQuantization(
-  checkpoint: Checkpoint,
-  { tensor, rows, cols, offset, shape }: MatrixRef,
+  matrix: Matrix,
   entry: CacheEntry,
   signal: AbortSignal | undefined,
 ): Promise<CacheEntry> {
-  if (updateOf(tensor)) return entry;
-  const deviation = await checkpoint.quantizationDeviation?.(tensor, offset, rows * cols, signal);
+  const deviation = await matrix.deviation(signal);
   if (deviation === undefined || !Number.isFinite(deviation)) return entry;
-  const edge = noiseEdge(shape, deviation);
+  const edge = noiseEdge(matrix.shape, deviation);
   const { singularValues, measures } = entry;
   // What is only rounding of the arithmetic does not stand out of any noise.
   const rank = Math.min(measures.numericalRank, singularValues.filter((value) => value > edge).length);

@@ -1,12 +1,12 @@
+import type { Update } from '../../adapters/update.ts';
 import type { Backend, RoutineOptions } from '../../devices/backend.ts';
-import { type AdapterUpdate, updateOf } from '../../model/adapters.ts';
 import type { AdapterFinding, MatrixFinding, Measures, Provenance } from '../../model/findings.ts';
-import type { MatrixRef } from '../../model/names/anatomy.ts';
+import type { Matrix } from '../../model/matrix.ts';
+import type { MatrixRows } from '../../model/matrixBase.ts';
 import { exactSpectrum } from '../../spectrum/exact.ts';
 import { measures } from '../../spectrum/measures.ts';
 import { previewSpectrum } from '../../spectrum/preview.ts';
 import type { CacheEntry } from '../cache/cache.ts';
-import type { UpdateRows } from './updateRows.ts';
 
 /**
  * Computes one matrix: all singular values, or an estimate of the measures with its band. An adapter's update is always `exact`: its at
@@ -15,8 +15,8 @@ import type { UpdateRows } from './updateRows.ts';
  */
 export async function compute(
   backend: Backend,
-  matrix: MatrixRef,
-  source: UpdateRows & { readonly seconds?: number },
+  matrix: Matrix,
+  source: MatrixRows & { readonly seconds?: number },
   provenance: Provenance,
   options: RoutineOptions,
 ): Promise<CacheEntry> {
@@ -27,7 +27,7 @@ export async function compute(
     return { measures: estimated, band, seconds: seconds(), singularValues: new Float64Array(0) };
   }
   const { singularValues, entries } = await exactSpectrum(backend, source, options);
-  if (updateOf(matrix.tensor)) {
+  if (matrix.kind === 'update') {
     const all = new Float64Array(Math.min(...matrix.shape));
     const own = await spreadOut(singularValues, source, options.signal);
     all.set(own.subarray(0, all.length));
@@ -45,7 +45,7 @@ export async function compute(
 }
 
 /** The singular values of a Kronecker product are the products of those of its factors (Van Loan, "The ubiquitous Kronecker product", 2000). */
-async function spreadOut(values: Float64Array, { spread }: UpdateRows, signal: AbortSignal | undefined) {
+async function spreadOut(values: Float64Array, { spread }: MatrixRows, signal: AbortSignal | undefined) {
   if (!spread) return values;
   const others = await spread(signal);
   const products = new Float64Array(values.length * others.length);
@@ -55,16 +55,16 @@ async function spreadOut(values: Float64Array, { spread }: UpdateRows, signal: A
 }
 
 export function findingOf(
-  { name, shape, tensor, layer, module }: MatrixRef,
+  matrix: Matrix,
   { measures: measured, band, quantization, seconds, singularValues }: CacheEntry,
   provenance: Provenance,
   values: boolean,
 ): MatrixFinding {
-  const update = updateOf(tensor);
+  const { name, shape, dtype, layer, module } = matrix;
   return {
     name,
     shape,
-    dtype: tensor.dtype,
+    dtype,
     layer,
     module,
     provenance,
@@ -72,16 +72,13 @@ export function findingOf(
     ...measured,
     ...quantization,
     ...(band ? { band } : {}),
-    ...(update ? { adapter: adapterFinding(update, measured) } : {}),
+    ...(matrix.kind === 'update' ? { adapter: adapterFinding(matrix.update, measured) } : {}),
     ...(values && provenance === 'exact' ? { singularValues: Array.from(singularValues) } : {}),
   };
 }
 
 /** Nothing but a factor of zeros makes every singular value of the product zero in practice: training has not begun, or died. */
-function adapterFinding(
-  { rank, scale, dora, adapter, stored }: AdapterUpdate,
-  { spectralNorm }: Measures,
-): AdapterFinding {
+function adapterFinding({ rank, scale, dora, adapter, stored }: Update, { spectralNorm }: Measures): AdapterFinding {
   return {
     rank,
     scale,

@@ -1,33 +1,13 @@
 import { ENCODED_BYTES } from '../../base/encoding.ts';
 import { throwIfCancelled } from '../../base/errors.ts';
-import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import type { StoredRows } from '../../devices/backend.ts';
-import { updateOf } from '../../model/adapters.ts';
-import type { MatrixRef } from '../../model/names/anatomy.ts';
-import { storedRows } from './storedRows.ts';
-import { type UpdateRows, updateRows } from './updateRows.ts';
+import type { MatrixRows } from '../../model/matrixBase.ts';
 
 /** Bytes filled at a time when reading ahead: a few milliseconds, so that whoever computes meanwhile gets its turns. */
 const PIECE_BYTES = 2 ** 21;
 
-/**
- * The rows of a matrix as they are stored (a transposed one is read as its transpose, which has the same spectrum); of an adapter's update
- * those of a small matrix with the same singular values but for zeros.
- */
-export function matrixRows(checkpoint: Checkpoint, { name, tensor, rows, cols, offset }: MatrixRef): UpdateRows {
-  const update = updateOf(tensor);
-  if (update) return updateRows(checkpoint, name, update);
-  return {
-    name,
-    rows,
-    cols,
-    read: (row, out, signal) => checkpoint.read(tensor, offset + row * cols, out, signal),
-    stored: storedRows(checkpoint, { tensor, cols, offset }),
-  };
-}
-
 /** A source whose reading may have begun before anyone asked. */
-export interface TimedRows extends UpdateRows {
+export interface TimedRows extends MatrixRows {
   /** Seconds spent on reading ahead. */
   readonly seconds: number;
 }
@@ -59,7 +39,7 @@ export class Buffers {
  * itself. They are held as they are stored where the device decodes them, in f32 otherwise. A failure is kept for the first read.
  */
 export function readAhead(
-  source: UpdateRows,
+  source: MatrixRows,
   bytes: number,
   buffers: Buffers,
   signal: AbortSignal | undefined,
@@ -116,7 +96,7 @@ export function readAhead(
 }
 
 /** `source`, and a call of `onEnd` when its last row has been read. */
-export function noticeEnd(source: UpdateRows & { readonly seconds?: number }, onEnd: () => void): TimedRows {
+export function noticeEnd(source: MatrixRows & { readonly seconds?: number }, onEnd: () => void): TimedRows {
   const { name, rows, cols, stored } = source;
   return {
     name,
@@ -140,7 +120,7 @@ export function noticeEnd(source: UpdateRows & { readonly seconds?: number }, on
   };
 }
 
-function spreadOf({ spread }: UpdateRows): Pick<UpdateRows, 'spread'> {
+function spreadOf({ spread }: MatrixRows): Pick<MatrixRows, 'spread'> {
   return spread ? { spread } : {};
 }
 

@@ -1,6 +1,6 @@
 import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
-import type { MatrixRef } from '../../model/names/anatomy.ts';
+import type { Matrix } from '../../model/matrix.ts';
 import type { StepProgress } from '../../protocol/service.ts';
 import type { Cache, CacheEntry } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
@@ -8,7 +8,6 @@ import { distinctMatrices, type Opened } from '../checkpoints/opened.ts';
 import type { Engines, JobOptions } from '../engines/engines.ts';
 import { withQuantization } from './quantization.ts';
 import { compute } from './results.ts';
-import { matrixRows } from './rows.ts';
 
 export interface SpectraParts {
   readonly engines: Engines;
@@ -18,22 +17,21 @@ export interface SpectraParts {
 /** The exact result of one matrix: from the cache, or computed and put there. */
 export async function exactResult(
   { engines, cache }: SpectraParts,
-  { checkpoint }: Opened,
-  matrix: MatrixRef,
+  matrix: Matrix,
   engine: DeviceRequest,
   options: JobOptions,
 ): Promise<CacheEntry> {
   return engines.hold(engine, options.signal, async ({ name }) => {
-    const known = await cache.get(cacheKey(checkpoint, matrix, name, 'exact'));
+    const known = await cache.get(cacheKey(matrix, name, 'exact'));
     if (known) return known;
     return engines.run(engine, matrix.name, options, async (backend) => {
-      const key = cacheKey(checkpoint, matrix, backend.info.name, 'exact');
+      const key = cacheKey(matrix, backend.info.name, 'exact');
       // While this waited for its turn an analysis may have come by.
       const meanwhile = await cache.get(key);
       if (meanwhile) return meanwhile;
       const { signal } = options;
-      const computed = await compute(backend, matrix, matrixRows(checkpoint, matrix), 'exact', { signal });
-      const entry = await withQuantization(checkpoint, matrix, computed, signal);
+      const computed = await compute(backend, matrix, matrix.source(), 'exact', { signal });
+      const entry = await withQuantization(matrix, computed, signal);
       await cache.put(key, entry);
       return entry;
     });
@@ -46,13 +44,12 @@ export async function exactResult(
  */
 export async function exactResults(
   parts: SpectraParts,
-  opened: Opened,
-  matrices: readonly MatrixRef[],
+  matrices: readonly Matrix[],
   engine: DeviceRequest,
   context: {
     readonly signal?: AbortSignal | undefined;
     readonly progress?: ((step: StepProgress) => void) | undefined;
-    readonly unusable: (matrix: MatrixRef, error: RankscopeError) => void;
+    readonly unusable: (matrix: Matrix, error: RankscopeError) => void;
   },
 ): Promise<(CacheEntry | null)[]> {
   const { signal, progress, unusable } = context;
@@ -61,7 +58,7 @@ export async function exactResults(
     for (const matrix of matrices) {
       progress?.({ done: results.length, total: matrices.length, message: matrix.name });
       try {
-        results.push(await exactResult(parts, opened, matrix, engine, { signal }));
+        results.push(await exactResult(parts, matrix, engine, { signal }));
       } catch (error) {
         if (!(error instanceof RankscopeError && (error.code === 'not-finite' || error.code === 'too-large')))
           throw error;
@@ -74,9 +71,9 @@ export async function exactResults(
 }
 
 /** The matrix called `name`; the name of a tied tensor finds the one it is tied to. */
-export function matrixNamed(opened: Opened, name: string): MatrixRef {
+export function matrixNamed(opened: Opened, name: string): Matrix {
   const group = opened.ties().find((names) => names.includes(name));
-  const matrix = distinctMatrices(opened).find((each) => each.name === name || each.tensor.name === group?.[0]);
+  const matrix = distinctMatrices(opened).find((each) => each.name === name || each.tensorName === group?.[0]);
   if (matrix) return matrix;
   throw new RankscopeError(
     'wrong-use',

@@ -1,13 +1,14 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type AdapterReading, readAdapter } from '../../adapters/readAdapter.ts';
+import { withUpdates } from '../../adapters/withUpdates.ts';
 import { type ErrorCode, RankscopeError } from '../../base/errors.ts';
-import type { Checkpoint, FileIdentity, TensorInfo } from '../../checkpoint/checkpoint.ts';
-import { findTies } from '../../checkpoint/contentKey.ts';
+import type { FileIdentity } from '../../bytes/source/fileSource.ts';
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../checkpoint/open.ts';
-import { updateOf, withUpdates } from '../../model/adapters.ts';
-import { type Anatomy, anatomy, type MatrixRef } from '../../model/names/anatomy.ts';
-import { countParameters, ties } from '../../model/ties.ts';
+import { countParameters, equalContent, ties } from '../../checkpoint/ties.ts';
+import { isStored, type Matrix } from '../../model/matrix.ts';
+import { type Anatomy, anatomy } from '../../model/names/anatomy.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
 import { Pool } from './pool.ts';
 
@@ -62,7 +63,10 @@ export class OpenCheckpoints {
 async function open(file: string): Promise<Opened> {
   const checkpoint = await openCheckpoint(file);
   const adapter = await closingOnFailure(checkpoint, () => readAdapter(checkpoint));
-  const found = anatomy(withUpdates(checkpoint.tensors, adapter.updates, adapter.refused));
+  const refused = new Map(
+    adapter.refused.flatMap(({ tensors, reason }) => tensors.map((part) => [part, reason] as const)),
+  );
+  const found = anatomy(withUpdates(checkpoint.tensors, adapter.updates), refused);
   let groups: readonly (readonly string[])[] = ties(checkpoint.tensors);
   let byContent: Promise<readonly (readonly string[])[]> | undefined;
   const opened: Opened = {
@@ -72,7 +76,7 @@ async function open(file: string): Promise<Opened> {
     ties: () => groups,
     async tiesByContent(signal) {
       for (;;) {
-        byContent ??= findTies(checkpoint, checkpoint.tensors, signal).then((found) => ties(checkpoint.tensors, found));
+        byContent ??= equalContent(checkpoint.tensors, signal).then((found) => ties(checkpoint.tensors, found));
         try {
           groups = await byContent;
           return groups;
@@ -104,9 +108,9 @@ async function closingOnFailure<Result>(checkpoint: Checkpoint, job: () => Promi
 }
 
 /** The matrices to work on: each tied group by its first. */
-export function distinctMatrices({ anatomy: { matrices }, ties: groups }: Opened): readonly MatrixRef[] {
+export function distinctMatrices({ anatomy: { matrices }, ties: groups }: Opened): readonly Matrix[] {
   const repeated = new Set(groups().flatMap((group) => group.slice(1)));
-  return repeated.size === 0 ? matrices : matrices.filter(({ tensor }) => !repeated.has(tensor.name));
+  return repeated.size === 0 ? matrices : matrices.filter(({ tensorName }) => !repeated.has(tensorName));
 }
 
 export function viewOf(opened: Opened): CheckpointView {
@@ -119,25 +123,26 @@ export function viewOf(opened: Opened): CheckpointView {
     family: found.family,
     layers: found.layers,
     tensors: checkpoint.tensors.map(({ name, shape, dtype, bytes }) => ({ name, shape, dtype, bytes })),
-    matrices: distinctMatrices(opened).map(({ name, shape, tensor, layer, module }) => ({
-      name,
-      shape,
-      dtype: tensor.dtype,
-      layer,
-      module,
-      ...factorsOf(tensor),
-    })),
+    matrices: distinctMatrices(opened).map((matrix) => {
+      const { name, shape, dtype, layer, module } = matrix;
+      return { name, shape, dtype, layer, module, ...factorsOf(matrix) };
+    }),
     ties: opened.ties(),
     skipped: found.skipped,
     warnings: [...checkpoint.warnings, ...adapter.remarks],
     security: checkpoint.security,
-    metadata: plainObject(checkpoint.metadata),
+    metadata: plainObject(metadataOf(opened)),
   };
 }
 
-function factorsOf(tensor: TensorInfo): { readonly factors?: readonly string[] } {
-  const update = updateOf(tensor);
-  return update ? { factors: update.tensors.map(({ name }) => name) } : {};
+/** The metadata of the file, and whether it is an adapter. */
+function metadataOf({ checkpoint: { metadata }, adapter: { naming, pairs } }: Opened): ReadonlyMap<string, string> {
+  if (pairs === 0) return metadata;
+  return new Map([...metadata, ['adapter', `${pairs} low-rank pairs in the naming of ${naming}`]]);
+}
+
+function factorsOf(matrix: Matrix): { readonly factors?: readonly string[] } {
+  return isStored(matrix) ? {} : { factors: matrix.update.tensors.map(({ name }) => name) };
 }
 
 /** @throws RankscopeError 'changed' when a file is not the one that was opened any more. */

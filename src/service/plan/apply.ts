@@ -3,14 +3,13 @@ import { basename, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import type { MatrixRef } from '../../model/names/anatomy.ts';
 import type { Plan } from '../../model/plan/plan.ts';
+import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { ApplyReport, ApplyRequest, CallContext, StepProgress } from '../../protocol/service.ts';
 import { truncatedSvd } from '../../spectrum/truncated.ts';
 import { writeFactorized } from '../../write/factorized.ts';
 import { pythonModule } from '../../write/python.ts';
 import { writeTarget } from '../../write/target.ts';
-import { matrixRows } from '../analysis/rows.ts';
 import type { SpectraParts } from '../analysis/spectra.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import { deviceResidual } from './deviceResidual.ts';
@@ -40,11 +39,11 @@ export async function apply(
       signal,
       factorsOf: (matrix, rank) =>
         engines.run(engine, matrix.name, { signal }, async (backend) =>
-          inNetworkTerms(matrix, await truncatedSvd(backend, matrixRows(checkpoint, matrix), rank, { signal })),
+          inNetworkTerms(matrix, await truncatedSvd(backend, matrix.source(), rank, { signal })),
         ),
       residualOf: (matrix, factors) =>
         engines.run(engine, matrix.name, { signal }, (backend) =>
-          deviceResidual(backend, matrixRows(checkpoint, matrix), matrix, factors, signal),
+          deviceResidual(backend, matrix.source(), matrix, factors, signal),
         ),
       progress: (done, total, message) => progress?.({ done, total, message }),
     });
@@ -91,6 +90,6 @@ async function checkedCode(code: string, { out, overwrite = false }: ApplyReques
 }
 
 /** The triplets of a matrix that is stored as its transpose are those of the stored one with the sides exchanged. */
-function inNetworkTerms({ transposed }: MatrixRef, { left, values, right }: SingularTriplets): SingularTriplets {
+function inNetworkTerms({ transposed }: StoredMatrix, { left, values, right }: SingularTriplets): SingularTriplets {
   return transposed ? { left: right, values, right: left } : { left, values, right };
 }

@@ -1,6 +1,6 @@
 import { throwIfCancelled } from '../../base/errors.ts';
 import type { Backend, RowSource } from '../../devices/backend.ts';
-import type { MatrixRef } from '../../model/names/anatomy.ts';
+import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import { transposeOf } from '../../spectrum/transpose.ts';
 import type { WrittenFactors } from '../../write/residual.ts';
 
@@ -14,7 +14,7 @@ const SLAB = 2 ** 24;
 export async function deviceResidual(
   backend: Backend,
   source: RowSource,
-  { transposed }: Pick<MatrixRef, 'transposed'>,
+  { transposed }: Pick<StoredMatrix, 'transposed'>,
   { rank, a, b }: WrittenFactors,
   signal: AbortSignal | undefined,
 ): Promise<number> {

@@ -1,13 +1,15 @@
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import { anatomy, type MatrixRef } from '../../model/names/anatomy.ts';
+import { isStored } from '../../model/matrix.ts';
+import { anatomy } from '../../model/names/anatomy.ts';
 import type { Plan, PlannedMatrix } from '../../model/plan/plan.ts';
+import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import { type GgufForm, ggufForm } from '../../write/ggufForm.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 
 /** What leaves when a plan is applied: the checkpoint and the plan under the names that the model's code has. */
 export interface Outgoing {
   readonly checkpoint: Checkpoint;
-  readonly matrices: readonly MatrixRef[];
+  readonly matrices: readonly StoredMatrix[];
   readonly plan: Plan;
   readonly ties: readonly (readonly string[])[];
   readonly remarks: readonly string[];
@@ -20,10 +22,10 @@ export function outgoing(
   ties: readonly (readonly string[])[],
 ): Outgoing {
   const form = ggufForm(checkpoint);
-  if (!form) return { checkpoint, matrices, plan, ties, remarks: [] };
+  if (!form) return { checkpoint, matrices: matrices.filter(isStored), plan, ties, remarks: [] };
   return {
     checkpoint: form.checkpoint,
-    matrices: anatomy(form.checkpoint.tensors).matrices,
+    matrices: anatomy(form.checkpoint.tensors).matrices.filter(isStored),
     plan: planIn(form, plan),
     ties: withTiedHead(form, tiesIn(form, ties)),
     remarks: form.remarks,

@@ -1,9 +1,8 @@
+import { ADAPTER_FIXED } from '../../adapters/updateMatrix.ts';
 import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import { elementCount } from '../../base/shape.ts';
-import { ADAPTER_FIXED, updateOf } from '../../model/adapters.ts';
 import { nameMatcher } from '../../model/globs.ts';
-import type { MatrixRef } from '../../model/names/anatomy.ts';
+import { isStored, type Matrix } from '../../model/matrix.ts';
 import { makePlan } from '../../model/plan/allocate.ts';
 import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
 import type { PlanInput } from '../../model/plan/planOptions.ts';
@@ -29,8 +28,8 @@ export async function plan(
   const needed = matrices.filter(
     ({ name, fixed }) => fixed === null && (Object.hasOwn(request.overrides, name) || !excluded(name)),
   );
-  const unusable = new Map<MatrixRef, string>();
-  const results = await exactResults(parts, opened, needed, engine, {
+  const unusable = new Map<Matrix, string>();
+  const results = await exactResults(parts, needed, engine, {
     signal,
     progress,
     unusable: (matrix, { found }) => unusable.set(matrix, found),
@@ -42,8 +41,8 @@ export async function plan(
     (matrix): PlanInput => ({
       name: matrix.name,
       shape: matrix.shape,
-      bytesPerElement: matrix.tensor.bytes / elementCount(matrix.tensor.shape),
-      factorBytesPerElement: FACTOR_BYTES[factorType(matrix.tensor.dtype)],
+      bytesPerElement: matrix.bytesPerElement,
+      factorBytesPerElement: FACTOR_BYTES[factorType(matrix.dtype)],
       singularValues: values.get(matrix) ?? [],
       fixed: unusable.get(matrix) ?? matrix.fixed,
     }),
@@ -52,8 +51,8 @@ export async function plan(
 }
 
 /** Where there is nothing to factorize, the reason helps more than a plan that changes nothing. */
-function refuseAdapter(path: string, matrices: readonly MatrixRef[]): void {
-  if (matrices.length === 0 || !matrices.every(({ tensor }) => updateOf(tensor))) return;
+function refuseAdapter(path: string, matrices: readonly Matrix[]): void {
+  if (matrices.length === 0 || matrices.some(isStored)) return;
   throw new RankscopeError(
     'wrong-use',
     path,

@@ -2,20 +2,11 @@ import assert from 'node:assert/strict';
 import { adapterConfigurations, adapterScale } from '../../../src/adapters/configuration.ts';
 import { findAdapterPairs } from '../../../src/adapters/pairs.ts';
 import { tensorsOf } from '../../../src/adapters/parts.ts';
-import type { TensorInfo } from '../../../src/checkpoint/checkpoint.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 import { testFolder } from '../formats/folder.ts';
 import { withCheckpoint } from '../formats/readAll.ts';
 import { f32File } from '../formats/safetensorsBytes.ts';
-
-const tensor = (name: string, shape: readonly number[]): TensorInfo => ({
-  name,
-  shape,
-  dtype: 'F32',
-  bytes: 4,
-  storage: name,
-  file: 0,
-});
+import { tensor } from '../model/tensors.ts';
 
 /** Names of the down and the up factor, and what they adapt. */
 const NAMES: Record<string, readonly [down: string, up: string, target: string]> = {

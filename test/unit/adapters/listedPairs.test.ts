@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { findListedPairs } from '../../../src/adapters/listed.ts';
 import { tensorsOf } from '../../../src/adapters/parts.ts';
-import type { TensorInfo } from '../../../src/checkpoint/checkpoint.ts';
+import { tensor } from '../model/tensors.ts';
 
-const list = (...shapes: readonly (readonly number[])[]): TensorInfo[] =>
-  shapes.map((shape, place) => ({ name: `${place}`, shape, dtype: 'F32', bytes: 4, storage: `${place}`, file: 0 }));
+const list = (...shapes: readonly (readonly number[])[]) => shapes.map((shape, place) => tensor(`${place}`, shape));
 
 describe('a bare list of tensors', () => {
   it('is an adapter where it is up, down, up, down', () => {

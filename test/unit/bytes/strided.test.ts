@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { elementCount } from '../../../src/base/shape.ts';
+import { readStrided } from '../../../src/bytes/readStrided.ts';
 import { memorySource } from '../../../src/bytes/source/memorySource.ts';
-import { isInjective, isRowMajor, readStrided, rowMajor } from '../../../src/bytes/strided.ts';
+import { isInjective, isRowMajor, rowMajor } from '../../../src/bytes/strides.ts';
 
 /** Sizes with the order in which the dimensions lie in memory, and the gap after each element of the innermost. */
 const LAYOUT = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }).chain((shape) =>

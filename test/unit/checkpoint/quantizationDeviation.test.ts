@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
 import { elementCount } from '../../../src/base/shape.ts';
 import { spreadRanges } from '../../../src/bytes/source/spreadRanges.ts';
-import type { Checkpoint, TensorInfo } from '../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
+import type { Tensor } from '../../../src/checkpoint/tensor.ts';
 import { BLOCK_VARIANCES } from '../../../src/formats/gguf/rounding.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 import { testFolder } from '../formats/folder.ts';
@@ -13,11 +13,11 @@ import { safetensorsBytes } from '../formats/safetensorsBytes.ts';
 /** What an estimate may be off: a histogram of real weights is not quite flat within a step. */
 const FACTOR = 1.2;
 
-const elementsOf = ({ shape }: TensorInfo) => elementCount(shape);
+const elementsOf = ({ shape }: Tensor) => elementCount(shape);
 
-async function valuesOf(checkpoint: Checkpoint, tensor: TensorInfo): Promise<Float32Array> {
+async function valuesOf(tensor: Tensor): Promise<Float32Array> {
   const out = new Float32Array(elementsOf(tensor));
-  await checkpoint.read(tensor, 0, out);
+  await tensor.read(0, out);
   return out;
 }
 
@@ -46,11 +46,11 @@ describe('the deviation that quantization added', () => {
       const matrices = checkpoint.tensors.filter(({ dtype }) => dtype === 'F32').map(({ name }) => name.slice(0, -4));
       assert.equal(matrices.length, 3);
       for (const name of matrices) {
-        const truth = await valuesOf(checkpoint, byName.get(`${name}.F32`)!);
+        const truth = await valuesOf(byName.get(`${name}.F32`)!);
         for (const type of KNOWN) {
           const tensor = byName.get(`${name}.${type}`)!;
-          const estimate = await checkpoint.quantizationDeviation!(tensor, 0, elementsOf(tensor));
-          checkWithin(estimate, distance(await valuesOf(checkpoint, tensor), truth), `${name} ${type}`);
+          const estimate = await tensor.deviation!(0, elementsOf(tensor));
+          checkWithin(estimate, distance(await valuesOf(tensor), truth), `${name} ${type}`);
         }
       }
     });
@@ -60,7 +60,7 @@ describe('the deviation that quantization added', () => {
     await withCheckpoint(checkpointPath(this, 'kquants-gguf/real-matrices-all-quants.gguf'), async (checkpoint) => {
       for (const tensor of checkpoint.tensors)
         if (!KNOWN.includes(tensor.dtype))
-          assert.equal(await checkpoint.quantizationDeviation!(tensor, 0, elementsOf(tensor)), undefined, tensor.name);
+          assert.equal(await tensor.deviation?.(0, elementsOf(tensor)), undefined, tensor.name);
     });
   });
 
@@ -73,8 +73,8 @@ describe('the deviation that quantization added', () => {
           const quantized = checkpoint.tensors.filter(({ dtype }) => dtype === type);
           assert.ok(quantized.length > 20);
           for (const tensor of quantized) {
-            const real = distance(await valuesOf(checkpoint, tensor), await valuesOf(plain, byName.get(tensor.name)!));
-            const estimate = await checkpoint.quantizationDeviation!(tensor, 0, elementsOf(tensor));
+            const real = distance(await valuesOf(tensor), await valuesOf(byName.get(tensor.name)!));
+            const estimate = await tensor.deviation!(0, elementsOf(tensor));
             checkWithin(estimate, real, tensor.name);
           }
         });
@@ -119,13 +119,13 @@ describe('the deviation that quantization added, in files made here', () => {
     await withCheckpoint(path, async (checkpoint) => {
       const [tensor] = checkpoint.tensors;
       assert.equal(tensor!.dtype, 'MLX8');
-      const stored = await valuesOf(checkpoint, tensor!);
+      const stored = await valuesOf(tensor!);
       for (const [start, length] of [
         [0, values.length],
         [4 * cols, cols],
       ] as const)
         checkWithin(
-          await checkpoint.quantizationDeviation!(tensor!, start, length),
+          await tensor!.deviation!(start, length),
           distance(stored.subarray(start, start + length), values.subarray(start, start + length)),
           `${length} from ${start}`,
         );

@@ -29,9 +29,9 @@ describe('a quantized matrix', () => {
       near((await readAll(checkpoint))['w.weight'], expected);
       const tensor = checkpoint.tensors[0]!;
       const part = new Float32Array(expected.length - 5);
-      await checkpoint.read(tensor, 3, part);
+      await tensor.read(3, part);
       near([...part], expected.slice(3, -2));
-      assert.equal(checkpoint.readStored?.(tensor, 0, new Uint8Array(4)), undefined);
+      assert.equal(tensor.readStored?.(0, new Uint8Array(4)), undefined);
     });
   }
 
@@ -266,7 +266,7 @@ describe('a quantized matrix', () => {
       );
       for (const { name, shape } of checkpoint.tensors) {
         const out = new Float32Array(elementCount(shape));
-        const reading = checkpoint.read(checkpoint.tensors.find((each) => each.name === name)!, 0, out);
+        const reading = checkpoint.tensors.find((each) => each.name === name)!.read(0, out);
         if (name === 'w.bias') await reading;
         else await rejectsWith(reading, 'unsupported', /not read: an unknown form of MLX/);
       }
@@ -299,7 +299,7 @@ describe('a quantized matrix', () => {
           new RegExp(`^1 layers are quantized in a way that is not read: ${layout}`),
         );
         for (const tensor of checkpoint.tensors) {
-          const reading = checkpoint.read(tensor, 0, new Float32Array(1));
+          const reading = tensor.read(0, new Float32Array(1));
           if (tensor.name.startsWith('dense.')) await reading;
           else await rejectsWith(reading, 'unsupported', /quantized in a way that is not read/);
         }

@@ -12,7 +12,7 @@ async function prints(path: string): Promise<Set<string>> {
     const count = elementCount(tensor.shape);
     if (!/^(F|BF)\d/.test(tensor.dtype) || tensor.shape.length < 2 || count < 64) continue;
     const values = new Float32Array(count);
-    await checkpoint.read(tensor, 0, values);
+    await tensor.read(0, values);
     values.sort();
     found.add(createHash('sha256').update(new Uint8Array(values.buffer)).digest('hex'));
   }

@@ -38,7 +38,7 @@ describe('a Flax msgpack file', () => {
       assert.deepEqual(Object.keys(values).slice(0, 2), ['params.w', 'params.after.params.dense.kernel']);
       assert.deepEqual(values['params.w'], [1, 2, 3, 4, 5, 6]);
       const out = new Float32Array(3);
-      await checkpoint.read(checkpoint.tensors[0]!, 2, out);
+      await checkpoint.tensors[0]!.read(2, out);
       assert.deepEqual([...out], [3, 4, 5]);
     });
   });

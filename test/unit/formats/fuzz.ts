@@ -59,7 +59,7 @@ async function survive(path: string): Promise<void> {
   try {
     const checkpoint = await openCheckpoint(path);
     try {
-      for (const tensor of checkpoint.tensors.slice(0, 50)) await readEnds(checkpoint, tensor);
+      for (const tensor of checkpoint.tensors.slice(0, 50)) await readEnds(tensor);
     } finally {
       await checkpoint.close();
     }
@@ -74,11 +74,11 @@ async function survive(path: string): Promise<void> {
 type Open = Awaited<ReturnType<typeof openCheckpoint>>;
 
 /** Both ends of a tensor; a failure of one does not hide that of another. */
-async function readEnds(checkpoint: Open, tensor: Open['tensors'][number]): Promise<void> {
+async function readEnds(tensor: Open['tensors'][number]): Promise<void> {
   const count = elementCount(tensor.shape);
   const out = new Float32Array(Math.min(count, 4));
   for (const start of [0, count - out.length])
-    await checkpoint.read(tensor, start, out).catch((error: unknown) => {
+    await tensor.read(start, out).catch((error: unknown) => {
       if (!(error instanceof RankscopeError)) throw error;
     });
 }

@@ -41,9 +41,9 @@ describe('a llama2.c file', () => {
         const wk = checkpoint.tensors.find(({ name }) => name === 'layers.0.attention.wk.weight')!;
         assert.deepEqual([wk.dtype, wk.shape, wk.bytes], ['F32 (I8)', [2, 4], 8 + 16]);
         const out = new Float32Array(3);
-        await checkpoint.read(wk, 3, out);
+        await wk.read(3, out);
         assert.deepEqual([...out], [-7 * 2, -6 * 3, -5 * 3]);
-        const noise = await checkpoint.quantizationDeviation?.(wk, 0, 8);
+        const noise = await wk.deviation?.(0, 8);
         assert.ok(Math.abs(noise! - Math.sqrt((1 + 4 + 9 + 16) / 4 / 12)) < 1e-6);
         assert.equal(checkpoint.metadata.get('groupSize'), '2');
       }));

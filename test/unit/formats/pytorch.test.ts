@@ -63,10 +63,10 @@ describe('a PyTorch file', () => {
         [rows * cols - 40, 40],
       ] as const) {
         const out = new Float32Array(length);
-        await checkpoint.read(t, start, out);
+        await t.read(start, out);
         assert.deepEqual([...out], whole.slice(start, start + length), `${start} ${length}`);
       }
-      assert.equal(checkpoint.readStored?.(t, 0, new Uint8Array(4)), undefined);
+      assert.equal(t.readStored?.(0, new Uint8Array(4)), undefined);
     });
   });
 
@@ -271,7 +271,7 @@ with open(sys.argv[1], "wb") as file: pickle.dump({"w": base, "t": base.t(), "h"
     };
     await withCheckpoint(write(zipBytes(files)), async (checkpoint) => {
       assert.deepEqual(await readAll(checkpoint), { w: SIX, t: [1, 4, 2, 5, 3, 6] });
-      const stored = await checkpoint.readStored?.(checkpoint.tensors[0]!, 6, new Uint8Array(8));
+      const stored = await checkpoint.tensors[0]!.readStored?.(6, new Uint8Array(8));
       assert.deepEqual(stored, new Uint8Array(new Float32Array(SIX).buffer).slice(6, 14));
     });
   });

@@ -7,7 +7,7 @@ export async function readAll(checkpoint: Checkpoint): Promise<Record<string, nu
   const values: Record<string, number[]> = {};
   for (const tensor of checkpoint.tensors) {
     const out = new Float32Array(elementCount(tensor.shape));
-    await checkpoint.read(tensor, 0, out);
+    await tensor.read(0, out);
     values[tensor.name] = [...out];
   }
   return values;

@@ -82,7 +82,7 @@ describe('a safetensors file', () => {
       names,
     );
     const value = new Float32Array(1);
-    await checkpoint.read(checkpoint.tensors[0]!, 0, value);
+    await checkpoint.tensors[0]!.read(0, value);
     assert.equal(value[0], 5);
     await checkpoint.close();
   });
@@ -146,7 +146,7 @@ describe('a safetensors file', () => {
     const before = process.resourceUsage().maxRSS;
     const checkpoint = await openCheckpoint(path);
     const out = new Float32Array(2);
-    await checkpoint.read(checkpoint.tensors[0]!, rows * cols - 2, out);
+    await checkpoint.tensors[0]!.read(rows * cols - 2, out);
     assert.deepEqual([...out], [0, 7]);
     assert.ok(process.resourceUsage().maxRSS - before < 50_000);
     await checkpoint.close();
@@ -165,7 +165,7 @@ describe('a safetensors file', () => {
       stop.abort();
     }, 5);
     const out = new Float32Array(bytes / 8);
-    await rejectsWith(checkpoint.read(checkpoint.tensors[0]!, 0, out, stop.signal), 'cancelled');
+    await rejectsWith(checkpoint.tensors[0]!.read(0, out, stop.signal), 'cancelled');
     assert.ok(performance.now() - stopped < 200);
     await checkpoint.close();
   });
@@ -177,11 +177,11 @@ describe('a safetensors file', () => {
     );
     const tensor = checkpoint.tensors[1]!;
     const out = new Float32Array(13);
-    await checkpoint.read(tensor, 55, out);
+    await tensor.read(55, out);
     assert.deepEqual(out, new Float32Array(values.slice(55, 68)));
-    const stored = await checkpoint.readStored!(tensor, 4 * 55, new Uint8Array(4 * 13));
+    const stored = await tensor.readStored!(4 * 55, new Uint8Array(4 * 13));
     assert.deepEqual(stored, new Uint8Array(out.buffer));
-    await rejectsWith(checkpoint.read(tensor, 99, new Float32Array(2)), 'wrong-use', /a: elements 99/);
+    await rejectsWith(tensor.read(99, new Float32Array(2)), 'wrong-use', /a: elements 99/);
     await checkpoint.close();
   });
 
@@ -193,7 +193,7 @@ describe('a safetensors file', () => {
     for (let start = 0; start < 8; start++)
       for (let end = start; end <= 8; end++) {
         const out = new Float32Array(end - start);
-        await checkpoint.read(checkpoint.tensors[0]!, start, out);
+        await checkpoint.tensors[0]!.read(start, out);
         assert.deepEqual([...out], expected.slice(start, end));
       }
     await checkpoint.close();
@@ -204,7 +204,7 @@ describe('a safetensors file', () => {
       '{"a":{"dtype":"F6_E2M3","shape":[4],"data_offsets":[0,3]},"b":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[3,6]}}';
     const checkpoint = await openCheckpoint(write(safetensorsBytes(header, new Uint8Array(6))));
     for (const tensor of checkpoint.tensors)
-      await assert.rejects(checkpoint.read(tensor, 0, new Float32Array(4)), /no agreed way to pack 6-bit floats/);
+      await assert.rejects(tensor.read(0, new Float32Array(4)), /no agreed way to pack 6-bit floats/);
     await checkpoint.close();
   });
 
@@ -230,7 +230,7 @@ print(json.dumps([sampled(path) for path in sys.argv[1:]]))`;
         const [shape, sampled] = reference[i]![tensor.name]!;
         assert.deepEqual(tensor.shape, shape);
         const values = new Float32Array(elementCount(shape));
-        await checkpoint.read(tensor, 0, values);
+        await tensor.read(0, values);
         const ours = [...values].filter((_, at) => at % 97 === 0);
         assert.deepEqual(ours, sampled, `${path} ${tensor.name}`);
       }

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
 import { FAMILIES } from '../../../src/model/names/families.ts';
-import { tensor } from './tensors.ts';
+import { stored, tensor } from './tensors.ts';
 
 /** Per family: real names (layer 3 of a deeper network) with what is to be read from them: layer, module, role. */
 const NAMES: Readonly<Record<string, readonly (readonly [string, number | null, string, string])[]>> = {
@@ -231,7 +231,7 @@ describe('what shape a matrix has', () => {
       tensor('wte.weight', [50, 8]),
     ]);
     assert.deepEqual(
-      matrices.map(({ transposed, shape, rows, cols }) => [transposed, shape, rows, cols]),
+      stored(matrices).map(({ transposed, shape, rows, cols }) => [transposed, shape, rows, cols]),
       [
         [true, [24, 8], 8, 24],
         [true, [8, 8], 8, 8],
@@ -244,7 +244,7 @@ describe('what shape a matrix has', () => {
   it('the same names with linear layers, as re-implementations have them, are not transposed', () => {
     const { matrices } = anatomy([tensor('h.0.attn.c_attn.weight', [24, 8]), tensor('h.0.attn.c_proj.weight', [8, 8])]);
     assert.deepEqual(
-      matrices.map(({ transposed, shape }) => [transposed, shape]),
+      stored(matrices).map(({ transposed, shape }) => [transposed, shape]),
       [
         [false, [24, 8]],
         [false, [8, 8]],
@@ -264,7 +264,7 @@ describe('what shape a matrix has', () => {
       tensor('conv/kernel', [2, 2, 3, 7], { transposed: true }),
     ]);
     assert.deepEqual(
-      matrices.map(({ shape, rows, cols, transposed }) => ({ shape, rows, cols, transposed })),
+      stored(matrices).map(({ shape, rows, cols, transposed }) => ({ shape, rows, cols, transposed })),
       [
         { shape: [5, 3], rows: 3, cols: 5, transposed: true },
         { shape: [7, 12], rows: 12, cols: 7, transposed: true },
@@ -275,7 +275,7 @@ describe('what shape a matrix has', () => {
   it('experts in one 3-D tensor are one matrix each', () => {
     const { matrices } = only('model.layers.1.mlp.experts.gate_up_proj', [3, 8, 4]);
     assert.deepEqual(
-      matrices.map(({ name, shape, offset, layer, module }) => [name, shape, offset, layer, module]),
+      stored(matrices).map(({ name, shape, offset, layer, module }) => [name, shape, offset, layer, module]),
       [0, 1, 2].map((k) => [
         `model.layers.1.mlp.experts.gate_up_proj[${k}]`,
         [8, 4],

@@ -5,6 +5,7 @@ import { RankscopeError } from '../../../src/base/errors.ts';
 import { createService } from '../../../src/service/service.ts';
 import { testFolder } from '../formats/folder.ts';
 import { f32File } from '../formats/safetensorsBytes.ts';
+import { tensor } from '../model/tensors.ts';
 
 const PARTS = [
   ...[
@@ -46,10 +47,7 @@ describe('parts of adapters of any shapes', function () {
   it('are pairs of sizes that fit, or refused', () => {
     fc.assert(
       fc.property(tensors, (given) => {
-        const infos = Object.entries(given).map(([name, [shape]], file) => ({
-          ...{ name, shape, dtype: 'F32', bytes: 4, storage: name, file },
-        }));
-        const found = findAdapterPairs(infos);
+        const found = findAdapterPairs(Object.entries(given).map(([name, [shape]]) => tensor(name, shape)));
         for (const { shape, rank, stored } of found?.pairs ?? []) {
           assert.ok(shape.every((side) => Number.isInteger(side) && side > 0) && rank > 0);
           if (stored.kind !== 'lora') assert.ok(rank <= Math.min(...shape));

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { elementCount } from '../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
+import { countParameters } from '../../../src/checkpoint/ties.ts';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
 import type { Plan } from '../../../src/model/plan/plan.ts';
-import { countParameters } from '../../../src/model/ties.ts';
 import type { Opened } from '../../../src/service/checkpoints/opened.ts';
 import { outgoing } from '../../../src/service/plan/outgoing.ts';
 import { testFolder } from '../formats/folder.ts';

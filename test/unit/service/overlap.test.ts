@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { seededRandom } from '../../../src/base/random.ts';
-import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
+import { descriptionOf, type Tensor } from '../../../src/checkpoint/tensor.ts';
+import { isStored, type Matrix } from '../../../src/model/matrix.ts';
+import { StoredMatrix } from '../../../src/model/storedMatrix.ts';
 import type { AnalysisProgress } from '../../../src/protocol/service.ts';
 import { AnalysisRun } from '../../../src/service/analysis/analyze.ts';
 import { noCache } from '../../../src/service/cache/cache.ts';
@@ -30,7 +32,8 @@ describe('an analysis', function () {
       const events: string[] = [];
       const progress = ({ finding }: AnalysisProgress) => finding && events.push(`found ${finding.name}`);
       await checkpoints.use(writeCheckpoint(dtype, bytes), undefined, async (opened) => {
-        const watched = { ...opened, checkpoint: watching(opened.checkpoint, (name) => events.push(`read ${name}`)) };
+        const watch = (matrix: Matrix) => watching(matrix, (name) => events.push(`read ${name}`));
+        const watched = { ...opened, anatomy: { ...opened.anatomy, matrices: opened.anatomy.matrices.map(watch) } };
         const request = { path: opened.checkpoint.path, engine: 'cpu', threads: 2 };
         await new AnalysisRun({ engines, cache: noCache }, watched, request, { progress }).run();
       });
@@ -65,19 +68,23 @@ describe('an analysis', function () {
 
 const nameOf = (layer: number) => `layers.${layer}.w.weight`;
 
-/** `checkpoint`, and a call when the last of a tensor has been read. */
-function watching(checkpoint: Checkpoint, onEnd: (name: string) => void): Checkpoint {
-  return {
-    ...checkpoint,
-    async read(tensor, start, out, signal) {
-      await checkpoint.read(tensor, start, out, signal);
+/** The same matrix, and a call when the last of its tensor has been read. */
+function watching(matrix: Matrix, onEnd: (name: string) => void): Matrix {
+  assert.ok(isStored(matrix));
+  const { tensor, rows, cols, transposed, fixed } = matrix;
+  const watched: Tensor = {
+    ...descriptionOf(tensor),
+    async read(start, out, signal) {
+      await tensor.read(start, out, signal);
       if (start + out.length === SIZE * SIZE) onEnd(tensor.name);
     },
-    readStored(tensor, offset, out, signal) {
-      return checkpoint.readStored!(tensor, offset, out, signal)?.then((read) => {
+    ...(tensor.readStored && {
+      async readStored(offset, out, signal) {
+        const read = await tensor.readStored!(offset, out, signal);
         if (offset + out.length === tensor.bytes) onEnd(tensor.name);
         return read;
-      });
-    },
+      },
+    }),
   };
+  return new StoredMatrix(watched, { rows, cols, transposed, slice: undefined }, matrix, fixed);
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MatrixRef } from '../../../src/model/names/anatomy.ts';
+import type { Matrix } from '../../../src/model/matrix.ts';
 import { Pace } from '../../../src/service/analysis/pace.ts';
 
-const matrix = (rows: number, cols: number) => ({ rows, cols }) as MatrixRef;
+const matrix = (rows: number, cols: number) => ({ rows, cols }) as Matrix;
 
 describe('the time left', () => {
   it('is unknown until something was done', () => {

@@ -43,7 +43,7 @@ describe('quantization noise in an analysis', function () {
       const read = async (name: string) => {
         const tensor = checkpoint.tensors.find((each) => each.name === name)!;
         const out = new Float32Array(256 * 256);
-        await checkpoint.read(tensor, 0, out);
+        await tensor.read(0, out);
         return out;
       };
       const name = 'retsim.gau_layers.1.proj2.weight';

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { decodeFloats, ENCODED_BYTES } from '../../../src/base/encoding.ts';
 import { elementCount } from '../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
-import { storedRows } from '../../../src/service/analysis/storedRows.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
+import { storedMatrix } from '../model/tensors.ts';
 
 /** One of every format and type that has them. */
 const FOLDERS = [
@@ -33,14 +33,14 @@ describe('rows as they are stored', function () {
         const checkpoint = await openCheckpoint(join(root, file)).catch(() => undefined);
         for (const tensor of checkpoint?.tensors ?? []) {
           const cols = elementCount(tensor.shape);
-          const stored = storedRows(checkpoint!, { tensor, cols, offset: 0 });
+          const stored = storedMatrix(tensor, 1, cols).source().stored;
           if (!stored) continue;
           const count = Math.min(cols, MOST);
           const bytes = new Uint8Array(count * ENCODED_BYTES[stored.encoding]);
           await stored.read(0, bytes);
           const [found, right] = [new Float32Array(count), new Float32Array(count)];
           decodeFloats(stored.encoding, bytes, found);
-          await checkpoint!.read(tensor, 0, right);
+          await tensor.read(0, right);
           assert.deepEqual(found, right, `${file}: ${tensor.name}`);
         }
         await checkpoint?.close();
@@ -54,7 +54,7 @@ describe('rows as they are stored', function () {
     const has = ({ checkpoint, dtype }: { checkpoint: typeof plain; dtype: RegExp }) =>
       checkpoint.tensors
         .filter((tensor) => dtype.test(tensor.dtype))
-        .map((tensor) => storedRows(checkpoint, { tensor, cols: tensor.shape.at(-1) ?? 1, offset: 0 }) !== undefined);
+        .map((tensor) => storedMatrix(tensor, 1, elementCount(tensor.shape)).source().stored !== undefined);
     assert.ok(has({ checkpoint: plain, dtype: /^F32$/ }).includes(true));
     assert.ok(!has({ checkpoint: plain, dtype: /^F32$/ }).includes(false));
     assert.ok(has({ checkpoint: blocks, dtype: /^Q/ }).includes(false));

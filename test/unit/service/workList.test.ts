@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import type { MatrixRef } from '../../../src/model/names/anatomy.ts';
-import { byLayer, WorkList } from '../../../src/service/analysis/workList.ts';
+import { byLayer, type Matrix } from '../../../src/model/matrix.ts';
+import { WorkList } from '../../../src/service/analysis/workList.ts';
 
-const matrix = (name: string, layer: number | null = 0) => ({ name, layer }) as MatrixRef;
+const matrix = (name: string, layer: number | null = 0) => ({ name, layer }) as Matrix;
 const drain = (list: WorkList) => {
   const names: string[] = [];
   for (let next = list.next(); next; next = list.next()) names.push(next.name);

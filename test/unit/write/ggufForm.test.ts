@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, parse } from 'node:path';
-import type { Checkpoint, TensorInfo } from '../../../src/checkpoint/checkpoint.ts';
-import { givesStored } from '../../../src/checkpoint/givesStored.ts';
+import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
+import type { Tensor } from '../../../src/checkpoint/tensor.ts';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { ggufForm } from '../../../src/write/ggufForm.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
@@ -12,10 +12,10 @@ import { readAll, withCheckpoint } from '../formats/readAll.ts';
 import { scratchFolder } from './written.ts';
 
 /** The stored bytes of a tensor, asked for in pieces that end inside of rows and of numbers. */
-async function bytesOf(checkpoint: Checkpoint, tensor: TensorInfo): Promise<Buffer> {
+async function bytesOf(tensor: Tensor): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < tensor.bytes; at += 1021)
-    pieces.push((await checkpoint.readStored!(tensor, at, new Uint8Array(Math.min(1021, tensor.bytes - at))))!);
+    pieces.push((await tensor.readStored!(at, new Uint8Array(Math.min(1021, tensor.bytes - at))))!);
   return Buffer.concat(pieces);
 }
 
@@ -24,7 +24,7 @@ async function singularValues(checkpoint: Checkpoint, name: string): Promise<rea
   const [rows, cols] = tensor.shape as [number, number];
   const backend = createReferenceBackend();
   const matrix = await backend.allocate(rows, cols);
-  await backend.upload(matrix, 0, rows, (out) => checkpoint.read(tensor, 0, out));
+  await backend.upload(matrix, 0, rows, (out) => tensor.read(0, out));
   const { values } = await backend.svd(matrix, Math.min(rows, cols));
   return [...values];
 }
@@ -50,9 +50,9 @@ describe('a GGUF checkpoint in the form of Hugging Face', function () {
             `${name}: ${tensor}`,
           );
         for (const tensor of form.checkpoint.tensors)
-          if (givesStored(form.checkpoint, tensor))
+          if (tensor.readStored)
             assert.deepEqual(
-              await bytesOf(form.checkpoint, tensor),
+              await bytesOf(tensor),
               Buffer.from(Float32Array.from(expected[tensor.name]!).buffer),
               `${name}: bytes of ${tensor.name}`,
             );

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { RankscopeError } from '../../../src/base/errors.ts';
-import { anatomy } from '../../../src/model/names/anatomy.ts';
 import { measureResidual } from '../../../src/write/residual.ts';
-import { tensor } from '../model/tensors.ts';
+import { storedMatrix, tensor } from '../model/tensors.ts';
 
-const matrixOf = (name: string, rows: number, cols: number) => anatomy([tensor(name, [rows, cols])]).matrices[0]!;
-/** What `measureResidual` reads from: the matrix's values, from anywhere. */
-const source = (values: Float32Array) => ({
-  read: async (_: unknown, start: number, out: Float32Array) => out.set(values.subarray(start, start + out.length)),
-});
+/** A matrix with these values, of `rows` x `cols` as stored. */
+function matrixOf(values: Float32Array, rows: number, cols: number, transposed = false) {
+  const read = async (start: number, out: Float32Array) => out.set(values.subarray(start, start + out.length));
+  return storedMatrix(tensor('w.weight', [rows, cols], { read }), rows, cols, transposed);
+}
 
 describe('the measured error of written factors', () => {
   it('is ||W - B A|| / ||W||, also where W is stored transposed', async () => {
@@ -40,8 +39,7 @@ describe('the measured error of written factors', () => {
               stored[transposed ? j * m + i : i * n + j] = w[i * n + j]!;
             }
           const [rows, cols] = transposed ? [n, m] : [m, n];
-          const matrix = { ...matrixOf('w.weight', rows, cols), transposed, shape: [m, n] as const };
-          const found = await measureResidual(source(stored), matrix, { rank, a, b });
+          const found = await measureResidual(matrixOf(stored, rows, cols, transposed), { rank, a, b });
           const expected = lost === 0 ? 0 : Math.sqrt(lost / whole);
           assert.ok(found === expected || Math.abs(found - expected) <= 1e-9 * expected, `${found} ${expected}`);
         },
@@ -61,7 +59,7 @@ describe('the measured error of written factors', () => {
     const factors = { rank, a: new Float32Array(rank * size).fill(1), b: new Float32Array(size * rank).fill(1) };
     const { signal } = controller;
     await assert.rejects(
-      measureResidual(source(new Float32Array(size * size)), matrixOf('w.weight', size, size), factors, signal),
+      measureResidual(matrixOf(new Float32Array(size * size), size, size), factors, signal),
       (error) => error instanceof RankscopeError && error.code === 'cancelled',
     );
     const { user, system } = process.cpuUsage(cancelledAt);

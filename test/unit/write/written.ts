@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SingularTriplets } from '../../../src/base/singularTriplets.ts';
 import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
-import { findTies } from '../../../src/checkpoint/contentKey.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
+import { countParameters, equalContent, ties, untied } from '../../../src/checkpoint/ties.ts';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { nameMatcher } from '../../../src/model/globs.ts';
-import { anatomy, type MatrixRef } from '../../../src/model/names/anatomy.ts';
+import { anatomy } from '../../../src/model/names/anatomy.ts';
 import { makePlan } from '../../../src/model/plan/allocate.ts';
 import type { Plan, PlanRequest } from '../../../src/model/plan/plan.ts';
-import { countParameters, ties, untied } from '../../../src/model/ties.ts';
+import type { StoredMatrix } from '../../../src/model/storedMatrix.ts';
+import { stored } from '../model/tensors.ts';
 
 /** A folder of its own for one test file, removed at the end. */
 export function scratchFolder(): string {
@@ -22,26 +23,26 @@ export function scratchFolder(): string {
 /** What a test needs to write a checkpoint as factors: the real reader, names, reference decomposition and plan. */
 export interface Prepared {
   readonly checkpoint: Checkpoint;
-  readonly matrices: readonly MatrixRef[];
+  readonly matrices: readonly StoredMatrix[];
   readonly ties: readonly (readonly string[])[];
   plan(request: Partial<PlanRequest>): Promise<Plan>;
-  readonly factorsOf: (matrix: MatrixRef, rank: number) => Promise<SingularTriplets>;
+  readonly factorsOf: (matrix: StoredMatrix, rank: number) => Promise<SingularTriplets>;
 }
 
 export async function prepare(file: string): Promise<Prepared> {
   const checkpoint = await openCheckpoint(file);
-  const groups = ties(checkpoint.tensors, await findTies(checkpoint, checkpoint.tensors));
-  const { matrices } = anatomy(untied(checkpoint.tensors, groups));
+  const groups = ties(checkpoint.tensors, await equalContent(checkpoint.tensors));
+  const matrices = stored(anatomy(untied(checkpoint.tensors, groups)).matrices);
   const backend = createReferenceBackend();
-  const decompose = async ({ tensor, rows, cols, offset, transposed }: MatrixRef): Promise<SingularTriplets> => {
+  const decompose = async ({ tensor, rows, cols, offset, transposed }: StoredMatrix): Promise<SingularTriplets> => {
     const matrix = await backend.allocate(rows, cols);
-    await backend.upload(matrix, 0, rows, (out) => checkpoint.read(tensor, offset, out));
+    await backend.upload(matrix, 0, rows, (out) => tensor.read(offset, out));
     const { left, values, right } = await backend.svd(matrix, Math.min(rows, cols));
     backend.free(matrix);
     return transposed ? { left: right, values, right: left } : { left, values, right };
   };
   const whole = new Map<string, Promise<SingularTriplets>>();
-  const wholeOf = (matrix: MatrixRef) => {
+  const wholeOf = (matrix: StoredMatrix) => {
     const known = whole.get(matrix.name) ?? decompose(matrix);
     whole.set(matrix.name, known);
     return known;
@@ -60,7 +61,7 @@ export async function prepare(file: string): Promise<Prepared> {
     },
     async plan(request) {
       const excluded = nameMatcher(request.exclude ?? []);
-      const needed = ({ name, fixed }: MatrixRef) =>
+      const needed = ({ name, fixed }: StoredMatrix) =>
         !fixed && (request.overrides?.[name] !== undefined || !excluded(name));
       const inputs = [];
       for (const matrix of matrices)

@@ -12,7 +12,7 @@ import { f32s, type GgufParts, ggufBytes, text, u32, u64 } from './ggufBytes.ts'
 async function values(checkpoint: Checkpoint, name: string): Promise<Float32Array> {
   const tensor = checkpoint.tensors.find((each) => each.name === name)!;
   const out = new Float32Array(elementCount(tensor.shape));
-  await checkpoint.read(tensor, 0, out);
+  await tensor.read(0, out);
   return out;
 }
 
@@ -46,7 +46,7 @@ describe('gguf', () => {
     const data = Uint8Array.from({ length: 68 }, (_, i) => (i % 34 === 0 ? 0 : i % 34 === 1 ? 0x3c : i % 34)); // d = 1
     const checkpoint = await open({ tensors: [{ name: 'q', dimensions: [64], type: 8, data }] });
     const out = new Float32Array(4);
-    await checkpoint.read(checkpoint.tensors[0]!, 30, out);
+    await checkpoint.tensors[0]!.read(30, out);
     assert.deepEqual([...out], [32, 33, 2, 3]);
     await checkpoint.close();
   });

@@ -17,7 +17,7 @@ const EXPECTED: Record<string, Record<string, [number[], number[]]>> = JSON.pars
 async function values(checkpoint: Checkpoint, name: string, start = 0, length?: number): Promise<number[]> {
   const found = checkpoint.tensors.find((each) => each.name === name)!;
   const out = new Float32Array(length ?? elementCount(found.shape));
-  await checkpoint.read(found, start, out);
+  await found.read(start, out);
   return [...out];
 }
 

@@ -36,7 +36,7 @@ export async function sealsOf(bytes: Uint8Array): Promise<Seal[]> {
   const context = { path: 'whole', format: 'hdf5', files: [], remarks: [], allowance: new Allowance('whole') };
   const checkpoint = await openHdf5(noting, context);
   for (const tensor of checkpoint.tensors)
-    await checkpoint.read(tensor, 0, new Float32Array(Math.min(1, tensor.bytes))).catch(() => {});
+    await tensor.read(0, new Float32Array(Math.min(1, tensor.bytes))).catch(() => {});
   return [...seals.values()];
 }
 

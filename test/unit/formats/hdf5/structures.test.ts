@@ -34,7 +34,7 @@ async function valuesOf(checkpoint: Checkpoint, name: string, start = 0, end?: n
   const tensor = checkpoint.tensors.find((each) => each.name === name)!;
   const count = elementCount(tensor.shape);
   const out = new Float32Array((end ?? count) - start);
-  await checkpoint.read(tensor, start, out);
+  await tensor.read(start, out);
   return out;
 }
 
@@ -101,8 +101,8 @@ print('{}')`;
     const checkpoint = await openCheckpoint(`${FOLDER}chunkTree.h5`);
     const plain = checkpoint.tensors.find(({ name }) => name === 'plain')!;
     const out = new Float32Array(200);
-    await rejectsWith(checkpoint.read(plain, 0, out, AbortSignal.abort()), 'cancelled');
-    await checkpoint.read(plain, 0, out);
+    await rejectsWith(plain.read(0, out, AbortSignal.abort()), 'cancelled');
+    await plain.read(0, out);
     assert.ok(out.some((value) => value !== 0));
     await checkpoint.close();
   });

@@ -10,7 +10,7 @@ try {
   const checkpoint = await openCheckpoint(process.argv[2]!);
   for (const tensor of checkpoint.tensors.slice(0, 50)) {
     const count = elementCount(tensor.shape);
-    await checkpoint.read(tensor, 0, new Float32Array(Math.min(count, 4))).catch((error: unknown) => {
+    await tensor.read(0, new Float32Array(Math.min(count, 4))).catch((error: unknown) => {
       if (!(error instanceof RankscopeError)) throw error;
     });
   }

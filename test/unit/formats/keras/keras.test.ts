@@ -25,7 +25,7 @@ describe('keras', () => {
         const [shape, truth] = expected[tensor.name]!;
         assert.deepEqual(tensor.shape, shape);
         const out = new Float32Array(truth.length);
-        await checkpoint.read(tensor, 0, out);
+        await tensor.read(0, out);
         assert.deepEqual(out, Float32Array.from(truth));
       }
       await checkpoint.close();

@@ -12,7 +12,7 @@ import { attribute, f32s, message, model, node, number, tensor, varint } from '.
 async function values(checkpoint: Checkpoint, name: string): Promise<number[]> {
   const found = checkpoint.tensors.find((each) => each.name === name)!;
   const out = new Float32Array(elementCount(found.shape));
-  await checkpoint.read(found, 0, out);
+  await found.read(0, out);
   return [...out];
 }
 

@@ -15,7 +15,7 @@ const DATA = readFileSync(`${FOLDER}model.ckpt.data-00000-of-00001`);
 async function values(checkpoint: Checkpoint, name: string): Promise<number[]> {
   const found = checkpoint.tensors.find((each) => each.name === name)!;
   const out = new Float32Array(elementCount(found.shape));
-  await checkpoint.read(found, 0, out);
+  await found.read(0, out);
   return [...out];
 }
 

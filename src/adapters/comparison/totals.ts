@@ -1,5 +1,5 @@
 import type { ComparedPair } from '../../model/comparison.ts';
-import type { UpdatePair } from '../../spectrum/compareUpdates.ts';
+import type { UpdatePair } from './compareUpdates.ts';
 
 interface PairSums {
   readonly first: number;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { adapterLabels } from '../../../src/service/comparison/compareTexts.ts';
+import { adapterLabels } from '../../../src/adapters/comparison/texts.ts';
 
 const labels = (...paths: (string | readonly [string, string])[]) =>
   adapterLabels(

@@ -1,9 +1,9 @@
-import { type Pause, yieldOrCancel } from '../base/eventLoop.ts';
-import { effectiveRank, energyRanks } from './measures.ts';
-import { type Columns, dot, productSvd, type SmallSvd } from './smallSvd.ts';
-import { symmetricEigen } from './symmetricEigen.ts';
-import type { SizedFactors } from './thinFactors.ts';
-import { triangle } from './triangle.ts';
+import { type Pause, yieldOrCancel } from '../../base/eventLoop.ts';
+import { effectiveRank, energyRanks } from '../../spectrum/measures.ts';
+import { type Columns, dot, productSvd, type SmallSvd } from '../../spectrum/smallSvd.ts';
+import { symmetricEigen } from '../../spectrum/symmetricEigen.ts';
+import type { SizedFactors } from '../../spectrum/thinFactors.ts';
+import { triangle } from '../../spectrum/triangle.ts';
 
 /** scale B A of one adapter. */
 export interface FactoredUpdate extends SizedFactors {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { countParameters, ties, untied } from '../../../src/model/ties.ts';
-import { tensor } from './tensors.ts';
+import { countParameters, ties, untied } from '../../../src/checkpoint/ties.ts';
+import { tensor } from '../model/tensors.ts';
 
 describe('tied tensors', () => {
   const tensors = [

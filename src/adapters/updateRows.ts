@@ -1,12 +1,10 @@
-import { isWhole, type Operand, sizesOf, type TwoFactors, widthOf } from '../../adapters/parts.ts';
-import { RankscopeError } from '../../base/errors.ts';
-import { type Pause, yieldOrCancel } from '../../base/eventLoop.ts';
-import { elementCount } from '../../base/shape.ts';
-import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts';
-import type { RowSource } from '../../devices/backend.ts';
-import type { AdapterUpdate } from '../../model/adapters.ts';
-import type { FactoredUpdate } from '../../spectrum/compareUpdates.ts';
-import { productSvd } from '../../spectrum/smallSvd.ts';
+import { RankscopeError } from '../base/errors.ts';
+import { type Pause, yieldOrCancel } from '../base/eventLoop.ts';
+import { elementCount } from '../base/shape.ts';
+import type { Tensor } from '../checkpoint/tensor.ts';
+import type { RowSource } from '../devices/backend.ts';
+import type { MatrixRows } from '../model/matrixBase.ts';
+import { productSvd } from '../spectrum/smallSvd.ts';
 import {
   factorsOfWhole,
   kroneckerFactors,
@@ -14,32 +12,27 @@ import {
   type ThinFactors,
   thinFactors,
   withCore,
-} from '../../spectrum/thinFactors.ts';
-import { finiteFactors, type ThinProduct, thinProductRows } from '../../spectrum/thinProduct.ts';
-import { transposeOf } from '../../spectrum/transpose.ts';
-
-/** Rows of a small matrix that knows the singular values of an update. */
-export interface UpdateRows extends RowSource {
-  /** Of a Kronecker product: the singular values of its other factor; every value of the update is a product of one of each. */
-  readonly spread?: (signal: AbortSignal | undefined) => Promise<Float64Array>;
-}
+} from '../spectrum/thinFactors.ts';
+import { finiteFactors, type ThinProduct, thinProductRows } from '../spectrum/thinProduct.ts';
+import { transposeOf } from '../spectrum/transpose.ts';
+import type { FactoredUpdate } from './comparison/compareUpdates.ts';
+import { isWhole, type Operand, sizesOf, type TwoFactors, widthOf } from './parts.ts';
+import type { Update } from './update.ts';
 
 /** The smaller factor of a Kronecker product is taken apart at once; real ones have some ten rows. */
 const MOST_SPREAD = 512;
 /** Singular values of one update. */
 const MOST_VALUES = 2 ** 22;
 
-/** How an update's spectrum is taken from its factors alone. */
-export function updateRows(checkpoint: Checkpoint, name: string, update: AdapterUpdate): UpdateRows {
+/** Rows of a small matrix with the singular values of an update, but for zeros, made from its factors alone. */
+export function updateRows(name: string, update: Update): MatrixRows {
   const { stored, scale } = update;
   if (stored.kind !== 'lokr') {
     const parts = stored.kind === 'lora' ? [stored.product] : [stored.first, stored.second];
-    return thinProductRows(productOf(checkpoint, name, parts, scale));
+    return thinProductRows(productOf(name, parts, scale));
   }
   const [small, large] = [stored.first, stored.second].sort((one, other) => sizesOf(one).rank - sizesOf(other).rank);
-  const rows = isWhole(large!)
-    ? wholeRows(checkpoint, name, large.whole)
-    : thinProductRows(productOf(checkpoint, name, [large!], 1));
+  const rows = isWhole(large!) ? wholeRows(name, large.whole) : thinProductRows(productOf(name, [large!], 1));
   const ranks = [sizesOf(small!).rank, sizesOf(large!).rank] as const;
   return {
     ...rows,
@@ -54,7 +47,7 @@ export function updateRows(checkpoint: Checkpoint, name: string, update: Adapter
       await rows.read(row, out, signal);
     },
     async spread(signal) {
-      const factors = await sizedFactors(checkpoint, name, small!, signal);
+      const factors = await sizedFactors(name, small!, signal);
       const { values } = await svdOf(factors, yieldOrCancel(signal, name));
       return values.map((value) => Math.abs(scale) * value);
     },
@@ -63,19 +56,18 @@ export function updateRows(checkpoint: Checkpoint, name: string, update: Adapter
 
 /** The update as one pair of factors, in f64 or as it was read. @throws RankscopeError 'not-finite', 'too-large' */
 export async function updateFactors(
-  checkpoint: Checkpoint,
   name: string,
-  { stored, scale }: AdapterUpdate,
+  { stored, scale }: Update,
   signal: AbortSignal | undefined,
 ): Promise<FactoredUpdate> {
   if (stored.kind === 'lokr') {
-    const one = await sizedFactors(checkpoint, name, stored.first, signal);
-    const other = await sizedFactors(checkpoint, name, stored.second, signal);
+    const one = await sizedFactors(name, stored.first, signal);
+    const other = await sizedFactors(name, stored.second, signal);
     const product = kroneckerFactors(name, [one, other]);
     return { ...product, outputs: one.outputs * other.outputs, inputs: one.inputs * other.inputs, scale };
   }
   const parts = stored.kind === 'lora' ? [stored.product] : [stored.first, stored.second];
-  const product = productOf(checkpoint, name, parts, scale);
+  const product = productOf(name, parts, scale);
   const { outputs, inputs, ranks } = product;
   const factors = await thinFactors(
     name,
@@ -88,7 +80,7 @@ export async function updateFactors(
   return stored.kind === 'lora' && stored.embedding ? transposed(sized) : sized;
 }
 
-function productOf(checkpoint: Checkpoint, name: string, parts: readonly TwoFactors[], scale: number): ThinProduct {
+function productOf(name: string, parts: readonly TwoFactors[], scale: number): ThinProduct {
   const sizes = parts.map(sizesOf);
   const { outputs, inputs } = sizes[0]!;
   return {
@@ -97,40 +89,30 @@ function productOf(checkpoint: Checkpoint, name: string, parts: readonly TwoFact
     inputs,
     ranks: sizes.map(({ rank }) => rank),
     scale,
-    load: (signal) => Promise.all(parts.map((part) => loadFactors(checkpoint, name, part, signal))),
+    load: (signal) => Promise.all(parts.map((part) => loadFactors(name, part, signal))),
   };
 }
 
-async function loadFactors(
-  checkpoint: Checkpoint,
-  name: string,
-  part: TwoFactors,
-  signal: AbortSignal | undefined,
-): Promise<ThinFactors> {
+async function loadFactors(name: string, part: TwoFactors, signal: AbortSignal | undefined): Promise<ThinFactors> {
   const { outputs, rank } = sizesOf(part);
   const { core, singular } = part;
-  const stored = await valuesOf(checkpoint, part.up, signal);
+  const stored = await valuesOf(part.up, signal);
   const up = part.upIsTransposed ? transposeOf(stored, outputs) : stored;
   if (singular) {
-    const between = await valuesOf(checkpoint, singular, signal);
+    const between = await valuesOf(singular, signal);
     for (let i = 0; i < outputs; i++) for (let k = 0; k < rank; k++) up[i * rank + k]! *= between[k]!;
   }
-  const down = await valuesOf(checkpoint, part.down, signal);
+  const down = await valuesOf(part.down, signal);
   if (!core) return { up, down };
   const kernel = elementCount(core.shape.slice(2));
   const sizes = [rank, core.shape[1]!, widthOf(part.down), kernel] as const;
-  return { up, down: withCore(name, await valuesOf(checkpoint, core, signal), down, sizes) };
+  return { up, down: withCore(name, await valuesOf(core, signal), down, sizes) };
 }
 
-async function sizedFactors(
-  checkpoint: Checkpoint,
-  name: string,
-  operand: Operand,
-  signal: AbortSignal | undefined,
-): Promise<SizedFactors> {
+async function sizedFactors(name: string, operand: Operand, signal: AbortSignal | undefined): Promise<SizedFactors> {
   const { outputs, inputs, rank } = sizesOf(operand);
   if (isWhole(operand)) {
-    const values = await valuesOf(checkpoint, operand.whole, signal);
+    const values = await valuesOf(operand.whole, signal);
     const ranks = [inputs];
     // Checked as a factor is: what is not finite is named.
     await finiteFactors(
@@ -139,27 +121,23 @@ async function sizedFactors(
     );
     return factorsOfWhole(values, outputs, inputs);
   }
-  const product = productOf(checkpoint, name, [operand], 1);
+  const product = productOf(name, [operand], 1);
   return { ...(await finiteFactors(product, signal))[0]!, outputs, inputs, rank };
 }
 
-async function valuesOf(
-  checkpoint: Checkpoint,
-  tensor: TensorInfo,
-  signal: AbortSignal | undefined,
-): Promise<Float32Array> {
+async function valuesOf(tensor: Tensor, signal: AbortSignal | undefined): Promise<Float32Array> {
   const values = new Float32Array(elementCount(tensor.shape));
-  await checkpoint.read(tensor, 0, values, signal);
+  await tensor.read(0, values, signal);
   return values;
 }
 
-function wholeRows(checkpoint: Checkpoint, name: string, tensor: TensorInfo): RowSource {
+function wholeRows(name: string, tensor: Tensor): RowSource {
   const cols = widthOf(tensor);
   return {
     name,
     rows: tensor.shape[0]!,
     cols,
-    read: (row, out, signal) => checkpoint.read(tensor, row * cols, out, signal),
+    read: (row, out, signal) => tensor.read(row * cols, out, signal),
   };
 }
 

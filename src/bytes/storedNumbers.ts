@@ -1,43 +1,30 @@
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
-import { bitsOf, decoderOf, swapByteOrder } from '../bytes/decode.ts';
-import { CHUNK_BYTES } from '../bytes/limits.ts';
-import type { ByteSource } from '../bytes/source/byteSource.ts';
-import { readStrided } from '../bytes/strided.ts';
-import type { Checkpoint, TensorInfo } from './checkpoint.ts';
+import { bitsOf, decoderOf, swapByteOrder } from './decode.ts';
+import { CHUNK_BYTES } from './limits.ts';
+import type { ByteSource } from './source/byteSource.ts';
 
-/** A tensor that lies in its source as it is in memory: row-major and without gaps, unless it has strides. */
-export interface StoredTensor extends TensorInfo {
+/** Numbers that lie in a source as they do in memory: row-major and without gaps, unless they have strides. */
+export interface StoredNumbers {
+  /** The tensor they belong to, for errors. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  /** Their size in bytes. */
+  readonly bytes: number;
   readonly source: ByteSource;
-  /** Where its first byte is. */
+  /** Where the first byte is. */
   readonly offset: number;
-  readonly bigEndian?: boolean;
-  /** Steps in elements per dimension, where it does not lie row-major; never overlapping. */
-  readonly strides?: readonly number[];
+  readonly bigEndian?: boolean | undefined;
+  /** Steps in elements for each dimension where they do not lie row-major; never overlapping. */
+  readonly strides?: readonly number[] | undefined;
 }
 
-export type StoredCheckpoint = Omit<Checkpoint, 'read' | 'readStored' | 'close' | 'bytes'> & {
-  readonly tensors: readonly StoredTensor[];
-};
-
-/** A checkpoint all of whose tensors are plain ranges of bytes. It owns `sources`. */
-export function storedCheckpoint(directory: StoredCheckpoint, sources: readonly ByteSource[]): Checkpoint {
-  return {
-    ...directory,
-    bytes: directory.files.reduce((sum, file) => sum + file.size, 0),
-    read(tensor, start, out, signal) {
-      const { strides } = tensor as StoredTensor;
-      return (strides ? readStrided : readStoredTensor)(tensor as StoredTensor, start, out, signal);
-    },
-    readStored: (tensor, offset, out, signal) =>
-      (tensor as StoredTensor).strides ? undefined : readBytes(tensor as StoredTensor, offset, out, signal),
-    async close() {
-      await Promise.all(sources.map((source) => source.close()));
-    },
-  };
-}
-
-async function readBytes(
-  tensor: StoredTensor,
+/**
+ * Fills `out` with stored bytes from `offset` of contiguous numbers, in little-endian order, and returns it.
+ * @throws RankscopeError 'wrong-use' for a range that reaches beyond the numbers.
+ */
+export async function readStoredBytes(
+  tensor: StoredNumbers,
   offset: number,
   out: Uint8Array,
   signal: AbortSignal | undefined,
@@ -64,8 +51,8 @@ async function readBytes(
  * Decodes `out.length` elements from element `start`. F32 goes from the file straight into `out`; other types by chunks, the next
  * one being read while one is decoded.
  */
-export async function readStoredTensor(
-  tensor: StoredTensor,
+export async function readContiguous(
+  tensor: StoredNumbers,
   start: number,
   out: Float32Array,
   signal?: AbortSignal,
@@ -78,7 +65,7 @@ export async function readStoredTensor(
   if (!Number.isInteger(start * size)) {
     // It begins inside of a byte: so does what is read, one element earlier.
     const whole = new Float32Array(out.length + 1);
-    await readStoredTensor(tensor, start - 1, whole, signal);
+    await readContiguous(tensor, start - 1, whole, signal);
     out.set(whole.subarray(1));
     return;
   }

@@ -1,5 +1,4 @@
 import { type ErrorCode, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import { type AdapterUpdate, updateOf } from '../../model/adapters.ts';
 import type {
   AdapterComparison,
   ComparedAdapter,
@@ -8,86 +7,76 @@ import type {
   ComparedUpdate,
   ComparisonSkipped,
 } from '../../model/comparison.ts';
-import type { MatrixRef } from '../../model/names/anatomy.ts';
-import type { CallContext, StepProgress } from '../../protocol/service.ts';
-import { compareUpdates, type FactoredUpdate, type UpdatesComparison } from '../../spectrum/compareUpdates.ts';
-import { updateFactors } from '../analysis/updateRows.ts';
-import { byLayer } from '../analysis/workList.ts';
-import { type OpenCheckpoints, type Opened, refuseChanged } from '../checkpoints/opened.ts';
-import { adapterLabels, comparisonRemarks } from './compareTexts.ts';
-import { ComparisonTotals } from './compareTotals.ts';
+import { byLayer } from '../../model/matrix.ts';
+import type { RefusedUpdate, Update } from '../update.ts';
+import type { UpdateMatrix } from '../updateMatrix.ts';
+import { updateFactors } from '../updateRows.ts';
+import { compareUpdates, type FactoredUpdate, type UpdatesComparison } from './compareUpdates.ts';
+import { adapterLabels, comparisonRemarks } from './texts.ts';
+import { ComparisonTotals } from './totals.ts';
 
-/** Every pair is compared: some hundred layers of so many take minutes. */
+/** Every pair is compared: a few hundred layers of this many take minutes. */
 const MOST_ADAPTERS = 64;
 /** Columns of all factors of one layer side by side; the work grows with the square. */
 const MOST_COLUMNS = 512;
 /** What is wrong with one layer of one adapter alone: the rest goes on. */
 const SKIPPABLE: ReadonlySet<ErrorCode> = new Set(['not-finite', 'too-large', 'unsupported', 'malformed']);
 
-/**
- * Compares adapters of one base, layer by layer, from their factors alone: what each adds, how far two of them go the same way, and what rank
- * their sum needs. A file may hold several adapters.
- * @throws RankscopeError 'wrong-use' where a file holds no adapter, or there is but one in all.
- */
-export function compareAdapters(
-  checkpoints: OpenCheckpoints,
-  paths: readonly string[],
-  context: CallContext<StepProgress>,
-): Promise<AdapterComparison> {
-  const opened: Opened[] = [];
-  const openNext = (): Promise<AdapterComparison> => {
-    const path = paths[opened.length];
-    if (path === undefined) return compare(opened, paths, context);
-    return checkpoints.use(path, context.signal, (next) => {
-      opened.push(next);
-      return openNext();
-    });
-  };
-  return openNext();
-}
-
-/** One adapter, and where its layers are. */
-interface Source {
+/** One adapter of a file, with the layers that it adapts. */
+export interface ComparableAdapter {
   readonly path: string;
+  /** Its name where the file holds several. */
   readonly name: string | null;
-  readonly opened: Opened;
-  readonly matrices: readonly Adapted[];
+  /** How its library names its tensors. */
+  readonly naming: string;
+  /** The model it was trained on, where anything says it. */
+  readonly base: string | null;
+  readonly matrices: readonly UpdateMatrix[];
+  readonly refused: readonly RefusedUpdate[];
+  /** Doubts about its scales, one sentence each. */
+  readonly remarks: readonly string[];
 }
 
-type Adapted = MatrixRef & { readonly update: AdapterUpdate };
-
-async function compare(
-  opened: readonly Opened[],
-  paths: readonly string[],
-  { signal, progress }: CallContext<StepProgress>,
+/**
+ * Compares adapters of one base, layer by layer, from their factors alone: what each adds, how far two of them go the same way, and what
+ * rank their sum needs.
+ * @throws RankscopeError 'wrong-use' for fewer than two adapters or too many.
+ */
+export async function compareAdapters(
+  sources: readonly ComparableAdapter[],
+  {
+    signal,
+    progress,
+  }: {
+    readonly signal?: AbortSignal | undefined;
+    readonly progress?: ((done: number, total: number, layer: string) => void) | undefined;
+  },
 ): Promise<AdapterComparison> {
-  const sources = opened.flatMap((each, index) => adaptersIn(each, paths[index]!));
   refuseCount(sources);
   const labels = adapterLabels(sources);
-  const skipped: ComparisonSkipped[] = sources.flatMap(({ opened: { adapter } }, index) =>
-    adapter.refused.map(({ target, reason }) => ({ adapter: index, name: target, reason })),
+  const skipped: ComparisonSkipped[] = sources.flatMap(({ refused }, index) =>
+    refused.map(({ target, reason }) => ({ adapter: index, name: target, reason })),
   );
   const totals = new ComparisonTotals(sources.length);
   const layers: ComparedLayer[] = [];
   const places = layersOf(sources);
   for (const [first, matrices] of places) {
-    progress?.({ done: layers.length, total: places.size, message: first.update.target });
+    progress?.(layers.length, places.size, first.update.target);
     layers.push(await compareLayer(first, matrices, sources, { signal, skipped, totals }));
   }
-  for (const { checkpoint } of opened) await refuseChanged(checkpoint);
   const adapters = sources.map(
-    ({ path, name, matrices, opened: { adapter } }, index): ComparedAdapter => ({
+    ({ path, name, naming, base, matrices }, index): ComparedAdapter => ({
       path,
       name,
       label: labels[index]!,
-      naming: adapter.naming,
-      base: adapter.bases.get(name ?? undefined) ?? null,
+      naming,
+      base,
       layers: matrices.length,
       norm: Math.sqrt(totals.squares[index]!),
       dead: layers.filter(({ updates }) => updates[index]?.dead).length,
     }),
   );
-  const notes = [...new Set(opened.flatMap(({ adapter }) => adapter.remarks))];
+  const notes = [...new Set(sources.flatMap(({ remarks }) => remarks))];
   return {
     format: 'rankscope.comparison/1',
     adapters,
@@ -98,26 +87,7 @@ async function compare(
   };
 }
 
-function adaptersIn(opened: Opened, path: string): Source[] {
-  const byName = new Map<string | undefined, Adapted[]>();
-  for (const matrix of opened.anatomy.matrices) {
-    const update = updateOf(matrix.tensor);
-    if (!update) continue;
-    const matrices = byName.get(update.adapter) ?? [];
-    matrices.push({ ...matrix, update });
-    byName.set(update.adapter, matrices);
-  }
-  if (byName.size > 0) return [...byName].map(([name, matrices]) => ({ path, name: name ?? null, opened, matrices }));
-  const [refused] = opened.adapter.refused;
-  throw new RankscopeError(
-    'wrong-use',
-    path,
-    refused ? `its adapter cannot be compared: ${refused.target}: ${refused.reason}` : 'it holds no LoRA adapter',
-    'Name files or folders of adapters; for the ranks of a model use: rankscope analyze',
-  );
-}
-
-function refuseCount(sources: readonly Source[]): void {
+function refuseCount(sources: readonly ComparableAdapter[]): void {
   if (sources.length >= 2 && sources.length <= MOST_ADAPTERS) return;
   throw new RankscopeError(
     'wrong-use',
@@ -130,8 +100,8 @@ function refuseCount(sources: readonly Source[]): void {
 }
 
 /** The layers that any adapter touches, each by the matrix that was met first, with that of each adapter. */
-function layersOf(sources: readonly Source[]): Map<Adapted, (Adapted | null)[]> {
-  const byKey = new Map<string, (Adapted | null)[]>();
+function layersOf(sources: readonly ComparableAdapter[]): Map<UpdateMatrix, (UpdateMatrix | null)[]> {
+  const byKey = new Map<string, (UpdateMatrix | null)[]>();
   for (const [index, { matrices }] of sources.entries())
     for (const matrix of matrices) {
       const key = layerKey(matrix.update.target);
@@ -140,7 +110,9 @@ function layersOf(sources: readonly Source[]): Map<Adapted, (Adapted | null)[]> 
       byKey.set(key, all);
     }
   const byFirst = new Map([...byKey.values()].map((all) => [all.find((matrix) => matrix !== null)!, all]));
-  return new Map(byLayer([...byFirst.keys()]).map((first) => [first as Adapted, byFirst.get(first as Adapted)!]));
+  return new Map(
+    byLayer([...byFirst.keys()]).map((first) => [first as UpdateMatrix, byFirst.get(first as UpdateMatrix)!]),
+  );
 }
 
 /** kohya writes `te1_text_model_encoder_layers_0` where diffusers has `text_encoder.text_model.encoder.layers.0`. */
@@ -158,15 +130,15 @@ interface LayerContext {
 }
 
 async function compareLayer(
-  first: Adapted,
-  matrices: readonly (Adapted | null)[],
-  sources: readonly Source[],
+  first: UpdateMatrix,
+  matrices: readonly (UpdateMatrix | null)[],
+  sources: readonly ComparableAdapter[],
   { signal, skipped, totals }: LayerContext,
 ): Promise<ComparedLayer> {
   const updates: (ComparedUpdate | null)[] = sources.map(() => null);
   const pairs: ComparedPair[] = [];
   let merged: ComparedLayer['merged'] = null;
-  const groups = await loadGroups(matrices, sources, signal, skipped);
+  const groups = await loadGroups(matrices, signal, skipped);
   const remarks =
     groups.length > 1 ? [`its shapes differ: ${groups.map(({ shape }) => shape.join(' x ')).join(', ')}`] : [];
   for (const { members } of groups) {
@@ -214,14 +186,13 @@ function inTwos(members: readonly Member[]): Member[][] {
 
 interface Member {
   readonly index: number;
-  readonly matrix: Adapted;
+  readonly matrix: UpdateMatrix;
   readonly factors: FactoredUpdate;
 }
 
 /** The factors of each adapter that touches a layer, those of one shape together. */
 async function loadGroups(
-  matrices: readonly (Adapted | null)[],
-  sources: readonly Source[],
+  matrices: readonly (UpdateMatrix | null)[],
   signal: AbortSignal | undefined,
   skipped: ComparisonSkipped[],
 ): Promise<{ shape: readonly [number, number]; members: Member[] }[]> {
@@ -231,7 +202,7 @@ async function loadGroups(
     const { update } = matrix;
     try {
       refuseRank(update);
-      const factors = await updateFactors(sources[index]!.opened.checkpoint, update.target, update, signal);
+      const factors = await updateFactors(update.target, update, signal);
       const group = groups.get(String(update.shape)) ?? { shape: update.shape, members: [] };
       group.members.push({ index, matrix, factors });
       groups.set(String(update.shape), group);
@@ -243,13 +214,13 @@ async function loadGroups(
   return [...groups.values()];
 }
 
-function refuseRank({ target, rank }: AdapterUpdate): void {
+function refuseRank({ target, rank }: Update): void {
   if (rank <= MOST_COLUMNS) return;
   const found = `its rank ${rank} is above the ${MOST_COLUMNS} up to which updates are compared`;
   throw new RankscopeError('too-large', target, found, 'See its spectrum with: rankscope analyze');
 }
 
-function updateFinding({ name, update }: Adapted, { measures }: UpdatesComparison, place: number): ComparedUpdate {
+function updateFinding({ name, update }: UpdateMatrix, { measures }: UpdatesComparison, place: number): ComparedUpdate {
   const measured = measures[place]!;
   const { shape, rank, scale, dora } = update;
   return { matrix: name, shape, rank, scale, ...measured, dead: measured.norm === 0, ...(dora ? { dora } : {}) };

@@ -1,0 +1,63 @@
+import type { MatrixBase, MatrixRows, NetworkPlace } from '../model/matrixBase.ts';
+import type { Role } from '../model/names/roles.ts';
+import type { Update } from './update.ts';
+import { updateRows } from './updateRows.ts';
+
+/** Why the update of an adapter is not factorized. */
+export const ADAPTER_FIXED = 'the update of an adapter, held as its factors already';
+
+/** What an adapter adds to one layer, as a matrix that is never formed: its singular values come from its factors. */
+export class UpdateMatrix implements MatrixBase {
+  readonly kind = 'update';
+  readonly fixed = ADAPTER_FIXED;
+  readonly layer: number | null;
+  readonly module: string;
+  readonly role: Role;
+
+  constructor(
+    readonly name: string,
+    readonly update: Update,
+    { layer, module, role }: NetworkPlace,
+  ) {
+    this.layer = layer;
+    this.module = module;
+    this.role = role;
+  }
+
+  get tensorName(): string {
+    return this.name;
+  }
+
+  get dtype(): string {
+    return this.update.tensors[0]!.dtype;
+  }
+
+  get shape(): readonly [number, number] {
+    return this.update.shape;
+  }
+
+  get rows(): number {
+    return this.update.shape[0];
+  }
+
+  get cols(): number {
+    return this.update.shape[1];
+  }
+
+  get bytesPerElement(): number {
+    return this.update.tensors.reduce((sum, { bytes }) => sum + bytes, 0) / (this.rows * this.cols);
+  }
+
+  identity(): readonly unknown[] {
+    const { stored, scale, shape, tensors } = this.update;
+    return [stored.kind, scale, shape, ...tensors.map(({ file, storage, dtype }) => [file, storage, dtype])];
+  }
+
+  source(): MatrixRows {
+    return updateRows(this.name, this.update);
+  }
+
+  async deviation(): Promise<undefined> {
+    return undefined;
+  }
+}
