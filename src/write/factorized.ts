@@ -5,6 +5,7 @@ import type { SingularTriplets } from '../base/singularTriplets.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Tensor } from '../checkpoint/tensor.ts';
 import { countParameters, ties as findTies, untied } from '../checkpoint/ties.ts';
+import type { Matrix } from '../model/matrix.ts';
 import type { FactorizedReport, Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { carriedTensor } from './carried.ts';
@@ -16,7 +17,7 @@ import { type OutgoingTensor, writeSafetensors } from './safetensorsWriter.ts';
 export interface FactorizeRequest {
   readonly checkpoint: Checkpoint;
   /** As `anatomy` gives them. */
-  readonly matrices: readonly StoredMatrix[];
+  readonly matrices: readonly Matrix[];
   readonly plan: Plan;
   /** The `rank` leading triplets of a matrix in [out, in] terms, however it is stored. Asked for one matrix at a time. */
   readonly factorsOf: (matrix: StoredMatrix, rank: number, signal?: AbortSignal) => Promise<SingularTriplets>;
@@ -115,7 +116,7 @@ function chosenMatrices(
     if (!matrix) return refuse(name, 'the plan names this matrix, the checkpoint has none of this name');
     const [m, n] = matrix.shape;
     if (m !== shape[0] || n !== shape[1]) refuse(name, `it is ${m} x ${n}, in the plan ${shape.join(' x ')}`);
-    if (matrix.fixed) refuse(name, `it cannot be replaced by factors: ${matrix.fixed}`);
+    if (matrix.fixed !== null) return refuse(name, `it cannot be replaced by factors: ${matrix.fixed}`);
     if (!once.has(name)) refuse(name, 'it is tied to another tensor that stands for both');
     const limit = breakEvenRank(m, n, plan.request.factors);
     if (rank > limit) refuse(name, `rank ${rank} is above break-even (${limit}): the factors would be the larger`);

@@ -1,43 +1,16 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
-import { globalName, itemsOf, type Value } from '../../bytes/pickle/values.ts';
 import type { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
 import { exactNumbers } from './exactNumbers.ts';
-import type { PickledTensor } from './pickledTensor.ts';
-import { isCount } from './storageType.ts';
 
 /** How whole numbers stand for real ones: value = (q - zero) scale, for the tensor or for each index along `axis`. */
-export type PickledAffine =
-  | { readonly kind: 'tensor'; readonly scale: number; readonly zero: number }
-  | {
-      readonly kind: 'channel';
-      readonly scales: PickledTensor;
-      readonly zeros: PickledTensor;
-      readonly axis: number;
-    };
-
-/** The same with its tensors found in the file. */
 export type Affine =
-  | Extract<PickledAffine, { kind: 'tensor' }>
+  | { readonly kind: 'tensor'; readonly scale: number; readonly zero: number }
   | { readonly kind: 'channel'; readonly scales: StoredTensor; readonly zeros: StoredTensor; readonly axis: number };
 
 /** Channels whose scales are held while values are read. */
 const MAX_CHANNELS = 1 << 22;
-
-/** The parameters of torch._utils._rebuild_qtensor; undefined for a scheme that is not known. `tensorOf` reads a tensor among them. */
-export function pickledAffine(
-  value: Value | undefined,
-  tensorOf: (value: Value | undefined) => PickledTensor | undefined,
-): PickledAffine | undefined {
-  const [scheme, scale, zero, axis] = itemsOf(value) ?? [];
-  const name = globalName(scheme);
-  if (name === 'torch.per_tensor_affine' && typeof scale === 'number' && typeof zero === 'number')
-    return { kind: 'tensor', scale, zero };
-  if (name !== 'torch.per_channel_affine' && name !== 'torch.per_channel_affine_float_qparams') return undefined;
-  const [scales, zeros] = [tensorOf(scale), tensorOf(zero)];
-  return scales && zeros && isCount(axis) ? { kind: 'channel', scales, zeros, axis } : undefined;
-}
 
 /** The tensor `stored` of whole numbers as what they stand for. As in torch, one scale is rounded to f32 before it is used, several are not. */
 export function affineTensor(stored: StoredTensor, affine: Affine): Tensor {

@@ -2,8 +2,18 @@ import { MAX_DIMENSIONS } from '../../bytes/limits.ts';
 import { asKind, type CallValue, globalName, itemsOf, type Value } from '../../bytes/pickle/values.ts';
 import { rowMajor } from '../../bytes/strides.ts';
 import { type NumpyArray, numpyArray } from '../numpy/pickledArray.ts';
-import { type PickledAffine, pickledAffine } from './affine.ts';
+import type { Affine } from './affine.ts';
 import { isCount, type StorageReference, storageReference, torchType } from './storageType.ts';
+
+/** As `Affine`, with its tensors as the pickle describes them. */
+type PickledAffine =
+  | Extract<Affine, { kind: 'tensor' }>
+  | {
+      readonly kind: 'channel';
+      readonly scales: PickledTensor;
+      readonly zeros: PickledTensor;
+      readonly axis: number;
+    };
 
 /** A tensor as a view of a storage. */
 export interface PickledTensor {
@@ -115,4 +125,18 @@ function viewOf(args: readonly Value[], type: Value | undefined): PickledTensor 
     return { kind: 'odd', what: 'broken' };
   if (dtype === undefined) return { kind: 'odd', what: 'of an unknown type' };
   return { kind: 'tensor', storage, dtype, offset: storage.viewOffset + offset, shape, strides };
+}
+
+/** The parameters of torch._utils._rebuild_qtensor; undefined for a scheme that is not known. `tensorOf` reads a tensor among them. */
+function pickledAffine(
+  value: Value | undefined,
+  tensorOf: (value: Value | undefined) => PickledTensor | undefined,
+): PickledAffine | undefined {
+  const [scheme, scale, zero, axis] = itemsOf(value) ?? [];
+  const name = globalName(scheme);
+  if (name === 'torch.per_tensor_affine' && typeof scale === 'number' && typeof zero === 'number')
+    return { kind: 'tensor', scale, zero };
+  if (name !== 'torch.per_channel_affine' && name !== 'torch.per_channel_affine_float_qparams') return undefined;
+  const [scales, zeros] = [tensorOf(scale), tensorOf(zero)];
+  return scales && zeros && isCount(axis) ? { kind: 'channel', scales, zeros, axis } : undefined;
 }

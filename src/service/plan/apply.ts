@@ -3,6 +3,7 @@ import { basename, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { isStored } from '../../model/matrix.ts';
 import type { Plan } from '../../model/plan/plan.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { ApplyReport, ApplyRequest, CallContext, StepProgress } from '../../protocol/service.ts';
@@ -49,7 +50,13 @@ export async function apply(
     });
     if (codeTarget) {
       const text = new TextEncoder().encode(
-        pythonModule({ plan, matrices, weights: basename(out), remarks, ...ggufFileOf(checkpoint) }),
+        pythonModule({
+          plan,
+          matrices: matrices.filter(isStored),
+          weights: basename(out),
+          remarks,
+          ...ggufFileOf(checkpoint),
+        }),
       );
       await writeTarget({ ...codeTarget, bytes: text.length }, (append) => append(text));
     }

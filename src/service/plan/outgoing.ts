@@ -1,15 +1,14 @@
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import { isStored } from '../../model/matrix.ts';
+import type { Matrix } from '../../model/matrix.ts';
 import { anatomy } from '../../model/names/anatomy.ts';
 import type { Plan, PlannedMatrix } from '../../model/plan/plan.ts';
-import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import { type GgufForm, ggufForm } from '../../write/ggufForm.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 
 /** What leaves when a plan is applied: the checkpoint and the plan under the names that the model's code has. */
 export interface Outgoing {
   readonly checkpoint: Checkpoint;
-  readonly matrices: readonly StoredMatrix[];
+  readonly matrices: readonly Matrix[];
   readonly plan: Plan;
   readonly ties: readonly (readonly string[])[];
   readonly remarks: readonly string[];
@@ -22,10 +21,10 @@ export function outgoing(
   ties: readonly (readonly string[])[],
 ): Outgoing {
   const form = ggufForm(checkpoint);
-  if (!form) return { checkpoint, matrices: matrices.filter(isStored), plan, ties, remarks: [] };
+  if (!form) return { checkpoint, matrices, plan, ties, remarks: [] };
   return {
     checkpoint: form.checkpoint,
-    matrices: anatomy(form.checkpoint.tensors).matrices.filter(isStored),
+    matrices: anatomy(form.checkpoint.tensors).matrices,
     plan: planIn(form, plan),
     ties: withTiedHead(form, tiesIn(form, ties)),
     remarks: form.remarks,

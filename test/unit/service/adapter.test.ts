@@ -76,6 +76,15 @@ describe('an adapter', function () {
       }
     });
 
+  it('is named as one in the metadata, with the naming of its library', async () => {
+    const path = folder.write(
+      'named.safetensors',
+      f32File({ 'm.lora_A.weight': FACTORS.A, 'm.lora_B.weight': FACTORS.B }),
+    );
+    const { metadata } = await service.open({ path });
+    assert.equal(metadata.adapter, '1 low-rank pairs in the naming of peft');
+  });
+
   it('of a real training has one matrix per layer, in its place, with all its rank in use', async function () {
     const { matrices, skipped } = await analysisOf(checkpointPath(this, 'lora-gpt2-tigrinya'));
     assert.deepEqual([matrices.length, skipped.length], [36, 0]);
