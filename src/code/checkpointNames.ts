@@ -1,25 +1,25 @@
 import { pytorchNameOfGguf } from '../model/names/ggufNames.ts';
 import type { MatrixView } from '../protocol/service.ts';
 import type { ViewInCode } from './codeCalls.ts';
-import { type Places, placeClasses } from './placeClasses.ts';
+import { type ClassPlaces, placeClasses } from './placeClasses.ts';
 import type { CheckpointNames } from './resolveTarget.ts';
 import { TensorTrie } from './tensorTrie.ts';
 import type { Universe } from './universe.ts';
 
 export interface NamesInCode extends CheckpointNames {
-  /** Every matrix under the name that code has for it. */
+  /** Every matrix, with its name in the model's code. */
   readonly matrices: readonly { readonly name: string; readonly matrix: MatrixView }[];
 }
 
 const known = new WeakMap<ViewInCode, NamesInCode>();
 
-/** The names of a checkpoint as the model's code spells them, indexed once. */
+/** The names of a checkpoint as the model's code spells them; indexed once. */
 export function namesOf(view: ViewInCode): NamesInCode {
   let names = known.get(view);
   if (!names) {
     const inCode = (name: string) =>
       view.format === 'gguf' ? (pytorchNameOfGguf(name, view.metadata['general.architecture']) ?? name) : name;
-    // An adapter's update stands for the weight of the layer that it adapts; its factors are no modules of the model's code.
+    // An adapter's update represents the weight of the adapted layer; its factors are not modules in the model's code.
     const nameOf = ({ name, factors }: MatrixView) => (factors ? `${name}.weight` : inCode(name));
     const matrices = view.matrices.map((matrix) => ({ name: nameOf(matrix), matrix }));
     const updates = matrices.filter(({ matrix }) => matrix.factors);
@@ -35,11 +35,11 @@ export function namesOf(view: ViewInCode): NamesInCode {
   return names;
 }
 
-const places = new WeakMap<Universe, WeakMap<CheckpointNames, Places>>();
+const places = new WeakMap<Universe, WeakMap<CheckpointNames, ClassPlaces>>();
 
-/** Where the classes lie, found once for each state of the code. */
-export function placesOf(universe: Universe, names: CheckpointNames): Places {
-  const byCheckpoint = places.get(universe) ?? new WeakMap<CheckpointNames, Places>();
+/** Where the classes are in the checkpoint; computed once for each state of the code. */
+export function placesOf(universe: Universe, names: CheckpointNames): ClassPlaces {
+  const byCheckpoint = places.get(universe) ?? new WeakMap<CheckpointNames, ClassPlaces>();
   places.set(universe, byCheckpoint);
   const found = byCheckpoint.get(names) ?? placeClasses(universe, names.trie);
   byCheckpoint.set(names, found);

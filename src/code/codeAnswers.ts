@@ -13,13 +13,13 @@ import { hoverText } from './hoverText.ts';
 import { type CheckpointInCode, type ClassInsight, classInsights, insightsAt } from './insight.ts';
 import type { CodeText } from './program.ts';
 import type { PythonParser } from './pythonParser.ts';
-import { rangeOf } from './rankSummary.ts';
+import { summarize } from './rankSummary.ts';
 
 export type CodeAnswers = {
   [Name in keyof CodeCalls]: (params: CodeCalls[Name]['params']) => Promise<CodeCalls[Name]['result']>;
 };
 
-/** Answers questions about code from the texts and checkpoints that it was told of. */
+/** Answers questions about code from the texts and checkpoints it was told of. */
 export function codeAnswers(parser: PythonParser): CodeAnswers {
   const model = new CodeModel(parser);
   const texts = new Map<string, SourceText>();
@@ -92,7 +92,7 @@ function resolverOf(paths: ModulePaths): (module: string) => string | undefined 
   return (module) => byModule.get(module);
 }
 
-/** What stands above a class that lies in an analyzed checkpoint. */
+/** The line above a class that is found in an analyzed checkpoint. */
 export function classLine({ of, checkpoint, groups, places }: ClassInsight): ClassLine {
   const findings = groups.flatMap((group) => group.findings);
   const share =
@@ -107,13 +107,13 @@ export function classLine({ of, checkpoint, groups, places }: ClassInsight): Cla
   };
 }
 
-/** What stands behind a layer: the median effective rank and the largest there could be. */
+/** The hint after a layer: its median effective rank and its full rank. */
 export function layerHint({ span, group: { pattern, findings, matrices } }: ClassInsight['fields'][number]): LayerHint {
-  const median = rangeOf(findings.map(({ effectiveRank }) => effectiveRank))?.median ?? 0;
+  const median = summarize(findings.map(({ effectiveRank }) => effectiveRank))?.median ?? 0;
   const full = Math.max(...matrices.map(({ shape }) => Math.min(...shape)));
   return {
     span,
     label: ` rank ${median.toFixed(1)}/${full}`,
-    tooltip: `Median effective rank of ${pattern} and the largest it could be`,
+    tooltip: `Median effective rank and full rank of ${pattern}`,
   };
 }

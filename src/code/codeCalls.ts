@@ -4,19 +4,19 @@ import type { SourceText } from './codeModel.ts';
 import type { Span } from './moduleCode.ts';
 import type { TextEdit } from './pythonParser.ts';
 
-/** What code needs to know of a checkpoint. */
+/** What matching code needs of a checkpoint. */
 export type ViewInCode = Pick<CheckpointView, 'format' | 'tensors' | 'matrices' | 'metadata'>;
 
-/** What code shows of a finding. */
+/** What is shown of a finding in code. */
 export type FindingInCode = Pick<
   MatrixFinding,
   'name' | 'shape' | 'provenance' | 'effectiveRank' | 'energyRanks' | 'breakEvenRank'
 >;
 
-/** The files that imports mean, by the name of the module. */
+/** The files that imported modules resolve to. */
 export type ModulePaths = readonly (readonly [module: string, path: string])[];
 
-/** A text with what belongs to it, as in program.ts; the texts themselves are named by their keys, and were told before. */
+/** A `CodeText` (program.ts) in which texts are given by the keys under which they were told. */
 export interface TextReference {
   readonly language: string;
   readonly key: string;
@@ -25,14 +25,14 @@ export interface TextReference {
   readonly resolved: ModulePaths;
 }
 
-/** A question about a text: which other texts may make the model, and with which checkpoints it is compared, the likeliest first. */
+/** A question about a text: `others` may define the model that uses its classes, `paths` are the checkpoints to match, likeliest first. */
 export interface Question {
   readonly text: TextReference;
   readonly others: readonly TextReference[];
   readonly paths: readonly string[];
 }
 
-/** Markdown for a stretch of a line. */
+/** The Markdown of a hover, and the part of the line it is about. */
 export interface HoverAnswer {
   readonly span: Span;
   readonly texts: readonly string[];
@@ -43,29 +43,29 @@ export interface ClassLine {
   readonly span: Span;
   readonly title: string;
   readonly path: string;
-  /** The first of its matrices that has a finding. */
+  /** The first of its matrices with a finding. */
   readonly name?: string;
 }
 
-/** A word behind a layer. */
+/** A hint after a layer. */
 export interface LayerHint {
   readonly span: Span;
   readonly label: string;
   readonly tooltip: string;
 }
 
-/** What the extension host tells and asks the thread that understands code. */
+/** The calls of the extension host to the code thread. */
 export interface CodeCalls {
-  /** A text as it is now. */
+  /** Gives the current version of a text. */
   text: { params: SourceText; result: void };
-  /** The edits that lead to the next version of a text, which then follows. */
+  /** Gives the edits that lead to the next version of a text; `text` follows. */
   edit: { params: { key: string; version: number; edits: readonly TextEdit[] }; result: void };
   close: { params: { key: string }; result: void };
-  /** A checkpoint of which no findings are known yet. */
+  /** Gives a checkpoint, without findings. */
   checkpoint: { params: { path: string; view: ViewInCode }; result: void };
   findings: { params: { path: string; findings: readonly FindingInCode[] }; result: void };
   forget: { params: { path: string }; result: void };
-  /** The modules that texts import. */
+  /** The modules imported by these texts. */
   imports: { params: { keys: readonly string[] }; result: readonly string[] };
   hover: { params: Question & { at: { row: number; column: number; offset: number } }; result: HoverAnswer | null };
   lines: { params: Question; result: readonly ClassLine[] };

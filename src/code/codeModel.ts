@@ -3,7 +3,7 @@ import type { ModuleClass } from './moduleCode.ts';
 import type { PythonParser, TextEdit } from './pythonParser.ts';
 import { type ImportedName, readClasses, readImports } from './readClasses.ts';
 
-/** A text as it is at one version. */
+/** One version of a text. */
 export interface SourceText {
   readonly key: string;
   readonly version: number;
@@ -18,10 +18,10 @@ export interface ParsedText {
   readonly length: number;
 }
 
-/** Trees are kept for so many characters of text: some dozen files, or a large notebook. */
+/** Characters of text whose trees are kept: a few dozen files, or a large notebook. */
 const KEPT_CHARACTERS = 2_000_000;
 
-/** The parsed state of texts, brought up to date by their edits. */
+/** Parsed texts, updated incrementally by their edits. */
 export class CodeModel {
   private readonly texts = new Map<string, ParsedText & { readonly edited: number }>();
 
@@ -30,12 +30,12 @@ export class CodeModel {
   parse({ key, version, text }: SourceText): ParsedText {
     const known = this.texts.get(key);
     if (known?.version === version) {
-      // The one asked for last is dropped last.
+      // Moved to the end: the least recently used text is dropped first.
       this.texts.delete(key);
       this.texts.set(key, known);
       return known;
     }
-    // A tree whose edits were all seen is a start; any other would give a wrong tree.
+    // Incremental parsing needs a tree that has seen every edit; with any other the result would be wrong.
     const tree = this.parser(text, known?.edited === version ? known.tree : undefined);
     known?.tree.delete();
     const { rootNode } = tree;
@@ -58,7 +58,7 @@ export class CodeModel {
     return parsed;
   }
 
-  /** Notes the edits that lead to `version`, in the order in which they are to be applied. */
+  /** Applies the edits that lead to `version`, in order. */
   edit(key: string, version: number, edits: readonly TextEdit[]): void {
     const known = this.texts.get(key);
     if (!known) return;
@@ -72,7 +72,7 @@ export class CodeModel {
   }
 }
 
-/** The innermost class around a line. */
+/** The innermost class that contains a line. */
 export function enclosingClass(classes: readonly ModuleClass[], row: number): ModuleClass | undefined {
   return classes.filter(({ lines: [first, last] }) => first <= row && row <= last).at(-1);
 }

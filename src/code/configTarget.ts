@@ -1,12 +1,12 @@
 import { SELECTOR_KEYS, type Target } from './pythonTarget.ts';
 
-/** Files that are longer are no configurations. */
+/** Longer files, in characters, are not configurations. */
 const LENGTH_LIMIT = 1_000_000;
 
-/** What stands at `offset` of a JSON text: a string that may name a tensor, or an entry of `target_modules` and the like. */
+/** The target at `offset` in a JSON text: a string that may name a tensor, or an entry of `target_modules` and the like. */
 export function jsonTarget(text: string, offset: number): Target | undefined {
   if (text.length > LENGTH_LIMIT) return undefined;
-  /** The key under which each open bracket stands. */
+  /** The key of each open bracket. */
   const under: string[] = [];
   let key = '';
   for (const { 0: token, index } of text.matchAll(/"(?:[^"\\\n]|\\.)*"|[{}[\],:]|\/\/[^\n]*/g)) {
@@ -28,7 +28,7 @@ export function jsonTarget(text: string, offset: number): Target | undefined {
   return undefined;
 }
 
-/** The same for YAML, by lines and indentation: lists in block or flow style, and keys of a mapping. */
+/** The target at `offset` in a YAML text, found by lines and indentation: lists in block or flow style, and keys of a mapping. */
 export function yamlTarget(text: string, offset: number): Target | undefined {
   if (text.length > LENGTH_LIMIT) return undefined;
   const start = text.lastIndexOf('\n', offset - 1) + 1;
@@ -45,12 +45,12 @@ export function yamlTarget(text: string, offset: number): Target | undefined {
   return undefined;
 }
 
-/** The keys that contain a place on `line`: the one on the line itself, and those of the less indented lines before it. */
+/** The keys that enclose a column of `line`: the one on the line itself and those of less indented lines above. */
 function yamlKeys(before: string, line: string, column: number): string[] {
   const keys: string[] = [];
   const own = /^(\s*)(?:-\s+)?(["']?)([\w.]+)\2\s*:/.exec(line.slice(0, column));
   if (own) keys.push(own[3] ?? '');
-  // An item of a list may stand as far left as the key of the list.
+  // A list item may have the same indentation as the key of its list.
   let indent = (/^\s*/.exec(line)?.[0].length ?? 0) + (/^\s*-/.test(line) ? 1 : 0);
   for (const above of before.split('\n').reverse()) {
     const match = /^(\s*)(["']?)([\w.]+)\2\s*:/.exec(above);

@@ -2,16 +2,16 @@ import type { FindingInCode } from './codeCalls.ts';
 
 const WIDTH = 320;
 const HEIGHT = 52;
-/** Room for a dot at the edges. */
+/** Room for the dots at the edges. */
 const MARGIN = 5;
-// Readable on light and on dark ground, and apart for the colour-blind.
+// Readable on light and dark backgrounds, and distinguishable by the colour-blind.
 const LINE = '#2b8ae2';
 const BREAK_EVEN = '#d9822b';
 const AXIS = '#8888887f';
 
 /**
- * Effective rank over depth as an image address, the height being all ranks the matrix could have; the dashed line is break-even.
- * undefined for fewer than two layers: there is no depth to see.
+ * A chart of effective rank over depth as a data URL. The height is the full rank, the dashed line the break-even rank.
+ * undefined for fewer than two layers.
  */
 export function depthPicture(findings: readonly FindingInCode[]): string | undefined {
   if (findings.length < 2) return undefined;

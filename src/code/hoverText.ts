@@ -2,15 +2,15 @@ import { ENERGY_LEVELS } from '../base/energyLevels.ts';
 import { baseName } from '../base/paths.ts';
 import type { FindingInCode } from './codeCalls.ts';
 import { depthPicture } from './depthPicture.ts';
-import { type ModuleRanks, type Range, rangeOf } from './rankSummary.ts';
+import { type ModuleRanks, type Summary, summarize } from './rankSummary.ts';
 
-/** More lines than these are not read in a hover. */
+/** Rows of a table at most: nobody reads longer ones in a hover. */
 const ROWS = 12;
 
-/** The commands a hover links to; nothing else in it can be run. */
+/** The only commands that links in a hover can run. */
 export const HOVER_COMMANDS = ['rankscope.analyze', 'rankscope.reveal', 'rankscope.setRank'] as const;
 
-/** What is said about modules of one checkpoint, as Markdown. */
+/** The Markdown about modules of one checkpoint. */
 export function hoverText(path: string, groups: readonly ModuleRanks[]): string {
   const file = baseName(path);
   const [only] = groups;
@@ -30,15 +30,15 @@ function oneModule(path: string, file: string, { pattern, matrices, findings }: 
     `**\`${code(pattern)}\`** in ${escaped(file)}`,
     `${count}${shape}, full rank ${full}${measured}${preview}`,
     measuresTable(findings),
-    ...(picture ? [`![Effective rank over the layers; dashed: break-even](${picture})`] : []),
+    ...(picture ? [`![Effective rank over the layers; dashed: break-even rank](${picture})`] : []),
     [
       link('Open in the heatmap', 'rankscope.reveal', { path, name: first?.name }),
-      link('Set its rank', 'rankscope.setRank', { path, names: matrices.map(({ name }) => name) }),
+      link('Set the rank', 'rankscope.setRank', { path, names: matrices.map(({ name }) => name) }),
     ].join(' · '),
   ].join('\n\n');
 }
 
-/** One column for each measure: a table that is as low as can be, so that the picture below it is seen too. */
+/** A column for each measure keeps the table low, so that the picture below it is in view too. */
 function measuresTable(findings: readonly FindingInCode[]): string {
   const columns = [
     { title: 'effective', digits: 1, values: findings.map(({ effectiveRank }) => effectiveRank) },
@@ -48,7 +48,7 @@ function measuresTable(findings: readonly FindingInCode[]): string {
       values: findings.map(({ energyRanks }) => energyRanks[level]),
     })),
     { title: 'break-even', digits: 0, values: findings.map(({ breakEvenRank }) => breakEvenRank) },
-  ].map(({ title, digits, values }) => ({ title, digits, range: rangeOf(values)! }));
+  ].map(({ title, digits, values }) => ({ title, digits, range: summarize(values)! }));
   const row = (name: string, cells: readonly string[]) => `| ${[name, ...cells].join(' | ')} |`;
   return [
     row(
@@ -76,16 +76,16 @@ function measuresTable(findings: readonly FindingInCode[]): string {
 
 function severalModules(path: string, file: string, groups: readonly ModuleRanks[]): string {
   const rows = groups.slice(0, ROWS).map(({ pattern, findings }) => {
-    const effective = rangeOf(findings.map(({ effectiveRank }) => effectiveRank));
-    const energy = rangeOf(findings.map(({ energyRanks }) => energyRanks['0.95']));
-    const breakEven = rangeOf(findings.map(({ breakEvenRank }) => breakEvenRank));
+    const effective = summarize(findings.map(({ effectiveRank }) => effectiveRank));
+    const energy = summarize(findings.map(({ energyRanks }) => energyRanks['0.95']));
+    const breakEven = summarize(findings.map(({ breakEvenRank }) => breakEvenRank));
     const cells = [effective && ranks(effective, 1), energy && ranks(energy, 0), breakEven && ranks(breakEven, 0)];
     return `| \`${code(pattern)}\` | ${cells.map((cell) => cell ?? 'not yet').join(' | ')} |`;
   });
   const name = groups.find(({ findings }) => findings.length > 0)?.findings[0]?.name;
   return [
     `**${groups.length} modules** in ${escaped(file)}`,
-    ['| module | effective rank | 95 % of the energy | break-even |', '|---|---|---|---|', ...rows].join('\n'),
+    ['| module | effective rank | rank for 95 % energy | break-even rank |', '|---|---|---|---|', ...rows].join('\n'),
     ...(groups.length > ROWS ? [`and ${groups.length - ROWS} more`] : []),
     link('Open in the heatmap', 'rankscope.reveal', { path, name }),
   ].join('\n\n');
@@ -95,23 +95,23 @@ function unanalyzed(path: string, file: string, groups: readonly ModuleRanks[]):
   const names = groups.slice(0, 3).map(({ pattern }) => `\`${code(pattern)}\``);
   const more = groups.length > names.length ? ` and ${groups.length - names.length} more modules` : '';
   return [
-    `${names.join(', ')}${more} in ${escaped(file)}: ranks are not known yet.`,
+    `${names.join(', ')}${more} in ${escaped(file)}: not analyzed yet.`,
     link('Analyze Weight Ranks', 'rankscope.analyze', { path }),
   ].join('\n\n');
 }
 
-/** `43.1 (40.2 to 47.9)`, or the one value where all are equal as written. */
-function ranks(range: Range, digits: number): string {
+/** `43.1 (40.2 to 47.9)`, or one value if all are the same when rounded. */
+function ranks(range: Summary, digits: number): string {
   const text = ends(range, digits);
   return text.includes(' ') ? `${number(range.median, digits)} (${text})` : text;
 }
 
-function ends({ low, high }: Range, digits: number): string {
+function ends({ low, high }: Summary, digits: number): string {
   const [from, to] = [number(low, digits), number(high, digits)];
   return from === to ? from : `${from} to ${to}`;
 }
 
-/** A median of whole numbers may lie between two of them. */
+/** The median of whole numbers may lie halfway between two of them. */
 const number = (value: number, digits: number): string =>
   Number.isInteger(value) ? String(value) : value.toFixed(Math.max(digits, 1));
 
@@ -128,6 +128,6 @@ function link(text: string, command: (typeof HOVER_COMMANDS)[number], argument: 
   return `[${text}](command:${command}?${query})`;
 }
 
-// A checkpoint is a stranger's file: its names must not become links, images or table cells.
+// Checkpoints come from strangers: their names must not become links, images or table cells.
 const escaped = (text: string): string => text.replace(/[\\`*_{}[\]()#+\-.!|<>~&]/g, '\\$&');
 const code = (text: string): string => text.replace(/[`|\n\r]/g, '_');

@@ -3,31 +3,31 @@ import type { FindingInCode, ViewInCode } from './codeCalls.ts';
 import { type CodeModel, enclosingClass } from './codeModel.ts';
 import { jsonTarget, yamlTarget } from './configTarget.ts';
 import type { ModuleClass, Span } from './moduleCode.ts';
-import type { Place } from './placeClasses.ts';
+import type { ClassPlace } from './placeClasses.ts';
 import { type CodeText, type Program, programOf } from './program.ts';
 import { pythonTarget, type Target } from './pythonTarget.ts';
 import { type ModuleRanks, moduleRanks } from './rankSummary.ts';
 import { type CheckpointNames, type CodeAround, matricesUnder, resolveTarget } from './resolveTarget.ts';
 import { type TrieNode, walk } from './tensorTrie.ts';
 
-/** A checkpoint that code is compared with. */
+/** A checkpoint that code is matched with. */
 export interface CheckpointInCode {
   readonly path: string;
   readonly view: ViewInCode;
   finding(name: string): FindingInCode | undefined;
 }
 
-/** What one checkpoint says about a place in code. */
+/** What one checkpoint says about a position in code. */
 export interface Insight {
   readonly checkpoint: CheckpointInCode;
   readonly span: Span;
   readonly groups: readonly ModuleRanks[];
 }
 
-/** Two checkpoints of one model can be compared in a hover, three are a page. */
+/** Checkpoints in one hover at most: with three, it becomes a page. */
 const CHECKPOINTS = 2;
 
-/** The ranks of what stands at a place of a text, by checkpoint; none where nothing certain is known. */
+/** The ranks of the layers named at a position of a text, by checkpoint; empty unless the layers are certain. */
 export function insightsAt(
   model: CodeModel,
   text: CodeText,
@@ -48,18 +48,18 @@ export function insightsAt(
   return (analyzed.length > 0 ? analyzed : found.slice(0, 1)).slice(0, CHECKPOINTS);
 }
 
-/** A class of a text that lies in an analyzed checkpoint. */
+/** A class that is found in an analyzed checkpoint. */
 export interface ClassInsight {
   readonly of: ModuleClass;
   readonly checkpoint: CheckpointInCode;
   /** How often the class occurs in the checkpoint. */
   readonly places: number;
   readonly groups: readonly ModuleRanks[];
-  /** By field of the class: the ranks of the one module it makes. */
+  /** The fields that create a single module, with its ranks. */
   readonly fields: readonly { readonly span: Span; readonly group: ModuleRanks }[];
 }
 
-/** The classes of a text that lie in a checkpoint, each in the first checkpoint that has it. */
+/** The classes of a text that are found in a checkpoint, each in the first checkpoint that contains it. */
 export function classInsights(
   model: CodeModel,
   text: CodeText,
@@ -86,16 +86,16 @@ export function classInsights(
 }
 
 /**
- * Where a class lies: as its own file shows where that makes the whole checkpoint, else as another file of the workspace shows that
- * does, else by its structure alone, unless such a file has another class there.
+ * Where a class is in the checkpoint. In order: as its own file places it, if that file explains the whole checkpoint; as another
+ * file of the workspace places it that explains the whole checkpoint; by its structure alone, unless such a file places another class there.
  */
 function placeOf(
   model: CodeModel,
   of: ModuleClass,
-  own: Place | undefined,
+  own: ClassPlace | undefined,
   names: CheckpointNames,
   others: readonly CodeText[],
-): Place | undefined {
+): ClassPlace | undefined {
   if (own?.whole) return own;
   let refuted = false;
   for (const other of others) {

@@ -2,23 +2,23 @@ import { EMPTY, type Field, LEAVES, type ModuleClass, type ModuleExpression } fr
 import type { TrieNode } from './tensorTrie.ts';
 import type { OwnedField, Universe } from './universe.ts';
 
-/** A class found at a node of a checkpoint's names. */
+/** A class at a node of the checkpoint's names. */
 export interface Placement {
   readonly of: ModuleClass;
   readonly node: TrieNode;
 }
 
-/** A class that fits a node as a whole. */
+/** The match of a class with a node and everything below it. */
 export interface Fit {
-  /** Where the class itself and the classes in it lie. */
+  /** The nodes of the class itself and of the classes in it. */
   readonly placements: readonly Placement[];
-  /** Every node that the code explains; what is under modules of unknown content is not among them. */
+  /** Every node that the code explains, except those below modules of unknown content. */
   readonly explained: readonly TrieNode[];
 }
 
 /**
- * The placements of `of` and of everything it consists of, where the names at `node` are exactly those that the code makes: nothing
- * that the code asks for is missing, and nothing is there that it does not explain. undefined where they differ.
+ * Matches `of`, and everything it consists of, with the names at `node`. They match if the names are exactly those that the code would
+ * create: none is missing and none is unexplained. undefined if they differ.
  */
 export function matchClass(universe: Universe, of: ModuleClass, node: TrieNode): Fit | undefined {
   const match = new Match(universe);
@@ -27,7 +27,7 @@ export function matchClass(universe: Universe, of: ModuleClass, node: TrieNode):
   return match;
 }
 
-/** Fields without which a class is not what a checkpoint shows: where to look for it, and how much a match is worth. */
+/** Fields that a checkpoint must have where the class is. They say where to look for it, and how much a match proves. */
 export function requiredFields(universe: Universe, of: ModuleClass): OwnedField[] {
   return universe
     .fields(of)
@@ -59,7 +59,7 @@ function isRequired(universe: Universe, value: ModuleExpression, owner: ModuleCl
   }
 }
 
-/** Deeper nesting than this is a class that contains itself. */
+/** Deeper nesting means that a class contains itself. */
 const DEPTH_LIMIT = 30;
 
 class Match implements Fit {
@@ -69,7 +69,7 @@ class Match implements Fit {
 
   constructor(private readonly universe: Universe) {}
 
-  /** Whether `of` fits `node`; what is only missing is listed in `missing`, as a path from the class at which the match began. */
+  /** Whether `of` fits `node`. Missing names are collected in `missing`, as paths from the class where the match began. */
   class(of: ModuleClass, node: TrieNode | undefined, path: string, missing: string[]): boolean {
     if (this.depth > DEPTH_LIMIT) return false;
     this.depth++;
@@ -103,7 +103,7 @@ class Match implements Fit {
     return this.value(field.value, owner, node, join(path, field.name), missing);
   }
 
-  /** `owner` is the class in whose scope the expression stands. */
+  /** `owner` is the class in whose scope the expression is evaluated. */
   private value(
     value: ModuleExpression,
     owner: ModuleClass,
@@ -189,13 +189,13 @@ class Match implements Fit {
   }
 }
 
-/** A module whose tensors lie directly in it. */
+/** Whether the tensors of a module are its direct children; `plain` forbids anything below them. */
 function isLeafNode(node: TrieNode, plain: boolean): boolean {
   if (!node.children.has('weight')) return false;
   return !plain || [...node.children.values()].every((child) => child.children.size === 0);
 }
 
-/** Sizes that are written as numbers in the code must be those of the tensor. */
+/** Whether sizes written as numbers in the code agree with the tensor. */
 function hasSizes(
   shape: readonly number[] | undefined,
   order: 'out-in' | 'as-given' | 'free',

@@ -1,29 +1,29 @@
-/** What Python code says about the modules of a network, as plain data: no syntax tree, no editor. */
+/** What Python code says about the modules of a network, as plain data without syntax trees. */
 
-/** Zero-based line and UTF-16 column, the end exclusive; all on one line. */
+/** Part of one line: zero-based line and UTF-16 columns, the end exclusive. */
 export interface Span {
   readonly line: number;
   readonly start: number;
   readonly end: number;
 }
 
-/** What is assigned to an attribute of a module. */
+/** The value assigned to an attribute of a module. */
 export type ModuleExpression =
-  /** A constructor's call; `sizes` are its leading arguments where they are whole numbers. */
+  /** A constructor call; `sizes` are its leading arguments if they are whole numbers. */
   | { readonly kind: 'call'; readonly callee: string; readonly sizes: readonly (number | null)[] }
-  /** ModuleList and Sequential; of `repeated` there are any number. */
+  /** ModuleList and Sequential; with `repeated`, any number of the one item. */
   | { readonly kind: 'list'; readonly items: readonly ModuleExpression[]; readonly repeated: boolean }
   | { readonly kind: 'dict'; readonly entries: readonly Field[] }
   | { readonly kind: 'either'; readonly options: readonly ModuleExpression[] }
   | { readonly kind: 'parameter' }
-  /** Something that may be a module or not, and is then of unknown content. */
+  /** Possibly a module, whose content is then unknown. */
   | { readonly kind: 'unknown' };
 
 export interface Field {
   readonly name: string;
   readonly span: Span;
   readonly value: ModuleExpression;
-  /** Assigned only under a condition. */
+  /** Assigned conditionally. */
   readonly optional: boolean;
 }
 
@@ -32,20 +32,20 @@ export interface ModuleClass {
   readonly span: Span;
   /** First and last line of the whole definition. */
   readonly lines: readonly [number, number];
-  /** The last parts of the names of its base classes. */
+  /** The last components of the names of its base classes. */
   readonly bases: readonly string[];
   readonly fields: readonly Field[];
-  /** Modules are also added in ways that are not followed, such as `setattr`. */
+  /** Whether modules are also added in ways that are not followed, such as `setattr`. */
   readonly dynamic: boolean;
-  /** Its name also stands elsewhere in its file, not in quotes and not as a base class: something there makes use of it. */
+  /** Whether its name occurs elsewhere in its file, other than in quotes or as a base class: something uses it. */
   readonly mentioned: boolean;
-  /** Paths of tensors, without `.weight`, that are the same tensor as another and may be missing in a checkpoint. */
+  /** Paths, without `.weight`, of tensors tied to another, which a checkpoint may omit. */
   readonly tied: readonly string[];
 }
 
 export const UNKNOWN: ModuleExpression = { kind: 'unknown' };
 
-/** Modules whose tensors lie directly in them, and the argument order of the matrix's shape where it is (out, in) or (rows, columns). */
+/** Modules whose tensors are their direct children. `out-in`: the constructor takes (in, out) for a matrix of shape (out, in). */
 export const LEAVES: Readonly<Record<string, 'out-in' | 'as-given' | 'free'>> = {
   Linear: 'out-in',
   Conv1D: 'free',
@@ -77,7 +77,7 @@ export const EMPTY: ReadonlySet<string> = new Set([
   ...['CrossEntropyLoss', 'MSELoss', 'BCEWithLogitsLoss', 'NLLLoss', 'ZeroPad2d', 'PixelShuffle'],
 ]);
 
-/** Base classes that bring no modules of their own. */
+/** Base classes that add no modules. */
 export const PLAIN_BASES: ReadonlySet<string> = new Set([
   ...['Module', 'object', 'ABC', 'Generic', 'Protocol', 'LightningModule', 'PreTrainedModel', 'GenerationMixin'],
   ...['GradientCheckpointingLayer', 'PyTorchModelHubMixin', 'ModelMixin', 'ConfigMixin', 'ModuleUtilsMixin'],

@@ -3,23 +3,23 @@ import type { ModuleClass } from './moduleCode.ts';
 import type { TensorTrie, TrieNode } from './tensorTrie.ts';
 import type { Universe } from './universe.ts';
 
-/** Where in a checkpoint each class of some code is found. */
-export type Places = ReadonlyMap<ModuleClass, Place>;
+/** Where each class is in a checkpoint. */
+export type ClassPlaces = ReadonlyMap<ModuleClass, ClassPlace>;
 
-export interface Place {
+export interface ClassPlace {
   readonly nodes: ReadonlySet<TrieNode>;
-  /** Found through a class that makes the whole checkpoint; otherwise by the structure of a part alone. */
+  /** Whether it was found through a class that explains the whole checkpoint, and not by the structure of a part alone. */
   readonly whole: boolean;
 }
 
 /**
- * Finds the classes in the names of a checkpoint. A class is placed through the largest class that contains it and fits as a whole:
- * so `Attention` lies where the model says, and another class with the same attributes that the model does not use lies nowhere.
- * Where two unrelated classes would fit one place equally well, neither gets it.
+ * Finds the classes in the names of a checkpoint. A class is placed through the largest class that contains it and matches as a whole:
+ * `Attention` is where the model says, and a class with the same attributes that the model does not use is nowhere.
+ * If two unrelated classes match the same node equally well, neither is placed there.
  */
-export function placeClasses(universe: Universe, trie: TensorTrie): Places {
+export function placeClasses(universe: Universe, trie: TensorTrie): ClassPlaces {
   const places = new Map<ModuleClass, { nodes: Set<TrieNode>; whole: boolean }>();
-  /** Through which outermost class a class was placed. */
+  /** The outermost class through which a class was placed. */
   const through = new Map<ModuleClass, ModuleClass>();
   const claimed = new Set<TrieNode>();
   for (const group of byNode(candidates(universe, trie))) {
@@ -44,17 +44,17 @@ export function placeClasses(universe: Universe, trie: TensorTrie): Places {
 }
 
 /**
- * A part is recognized by its structure alone only in a file of nothing but such parts: where some class of the file is not in the
- * checkpoint, the file is about another model, and a likeness in it proves nothing.
+ * A class is recognized by its structure alone only if all classes of its file are. If some class of the file is not in the checkpoint,
+ * the file is about another model, and a resemblance proves nothing.
  */
-function withoutDoubt(universe: Universe, places: Places): Places {
+function withoutDoubt(universe: Universe, places: ClassPlaces): ClassPlaces {
   const isForeign = (of: ModuleClass) =>
     isTelling(universe, of) && !places.has(of) && ![...places.keys()].some((placed) => universe.areRelated(placed, of));
   if (!universe.classes.some(isForeign)) return places;
   return new Map([...places].filter(([, { whole }]) => whole));
 }
 
-/** A few names prove little: a class with a weight and a bias is like any Linear. */
+/** Whether a class has enough names to prove anything: one with a weight and a bias looks like any Linear. */
 const isTelling = (universe: Universe, of: ModuleClass): boolean =>
   requiredFields(universe, of).filter(({ value }) => value.kind !== 'parameter').length >= 2;
 
@@ -72,7 +72,7 @@ function candidates(universe: Universe, trie: TensorTrie): Candidate[] {
     const required = requiredFields(universe, of).filter(({ name }) => !tied.has(name));
     const [first, ...others] = required;
     if (!first) continue;
-    // What other classes consist of is found through them, unless it is all that the checkpoint has.
+    // A class used by others is found through them, unless it is the whole checkpoint.
     const telling = isTelling(universe, of);
     const mayBePart = telling && !universe.isUsed(of);
     if (!telling && universe.isOpen(of)) continue;
@@ -87,7 +87,7 @@ function candidates(universe: Universe, trie: TensorTrie): Candidate[] {
   return found;
 }
 
-/** The candidates of each node together, the nodes with the most tensors first. */
+/** The candidates grouped by node, nodes with the most tensors first. */
 function byNode(all: readonly Candidate[]): Candidate[][] {
   const groups = new Map<TrieNode, Candidate[]>();
   for (const candidate of all) {
@@ -98,6 +98,6 @@ function byNode(all: readonly Candidate[]): Candidate[][] {
   return [...groups.values()].sort((a, b) => b[0]!.node.tensors - a[0]!.node.tensors);
 }
 
-/** Whether a candidate already has `of` at its own node, as its base class or the like. */
+/** Whether a candidate already places `of` at its own node, for instance as its base class. */
 const contains = ({ fit }: Candidate, of: ModuleClass, node: TrieNode): boolean =>
   fit.placements.some((placed) => placed.of === of && placed.node === node);

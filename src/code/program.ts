@@ -3,15 +3,15 @@ import type { ModuleClass } from './moduleCode.ts';
 import type { ImportedName } from './readClasses.ts';
 import { type ModuleScope, Universe } from './universe.ts';
 
-/** A text with what belongs to it: the cells of its notebook, and the files that it imports. */
+/** A text with the cells of its notebook and the files it imports. */
 export interface CodeText {
   readonly language: string;
   readonly source: SourceText;
-  /** The texts that form one Python module with it: the cells of a notebook, or itself alone. */
+  /** The texts that form one Python module with it: the cells of a notebook, or the text alone. */
   readonly cells: readonly SourceText[];
-  /** Other files, by their path. */
+  /** Imported files by path. */
   readonly imported: ReadonlyMap<string, ImportedFile>;
-  /** The path of the file that an import in `cells` means. */
+  /** The path of the file that a module imported in `cells` resolves to. */
   readonly resolve: (module: string) => string | undefined;
 }
 
@@ -20,13 +20,13 @@ export interface ImportedFile {
   readonly resolve: (module: string) => string | undefined;
 }
 
-/** A text parsed, with all that its classes can name. */
+/** A parsed text, with all classes that it can name. */
 export interface Program {
   readonly parsed: ParsedText;
   readonly universe: Universe;
 }
 
-/** `from a import b`, where b comes from c, where it comes from d: further than this nobody goes. */
+/** Re-exports that are followed at most: `from a import b`, where a imports b from c, and so on. */
 const REEXPORTS = 5;
 
 const universes = new WeakMap<
@@ -37,7 +37,7 @@ const universes = new WeakMap<
 export function programOf(model: CodeModel, text: CodeText): Program {
   const cells = text.cells.map((cell) => model.parse(cell));
   const files = new Map([...text.imported].map(([path, { source }]) => [path, model.parse(source)]));
-  // Last, so that its tree is the one that is certainly still there.
+  // Parsed last, so that its tree is still in the model.
   const parsed = model.parse(text.source);
   const of = [...cells, ...files.values()].map(({ classes }) => classes);
   const known = universes.get(parsed.classes);

@@ -1,12 +1,12 @@
 import { Language, Parser, type Tree } from 'web-tree-sitter';
 
-/** Where the two WASM files are. */
+/** Paths of the two WASM files. */
 export interface GrammarFiles {
   readonly runtime: string;
   readonly python: string;
 }
 
-/** A change of a text, in the terms of the parser: UTF-16 offsets, and lines with columns. */
+/** A change of a text in the terms of the parser: UTF-16 offsets, and lines with columns. */
 export interface TextEdit {
   readonly startIndex: number;
   readonly oldEndIndex: number;
@@ -16,10 +16,10 @@ export interface TextEdit {
   readonly newEndPosition: { row: number; column: number };
 }
 
-/** Parses Python; given the old tree with its edits, only what changed. */
+/** Parses Python; with the edited old tree, only what changed. */
 export type PythonParser = (text: string, old?: Tree) => Tree;
 
-/** Loads the grammar, once for the life of the extension (20 ms). */
+/** Loads the grammar, which takes 20 ms. */
 export async function loadPythonParser(files: GrammarFiles): Promise<PythonParser> {
   await Parser.init({ locateFile: () => files.runtime });
   const parser = new Parser();

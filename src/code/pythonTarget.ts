@@ -3,9 +3,9 @@ import type { Span } from './moduleCode.ts';
 import { lastName, spanOf } from './readExpression.ts';
 import { EVERY, type Step } from './tensorTrie.ts';
 
-/** What a person points at in code, before anything is known of checkpoints. */
+/** What the pointer is on in code, before it is resolved in a checkpoint. */
 export type Target =
-  /** `self.layers[3].mlp`: a path of attributes from a variable. `line` is where it stands, to find the class around it. */
+  /** `self.layers[3].mlp`: a path of attributes from a variable. `line` tells the enclosing class. */
   | {
       readonly kind: 'path';
       readonly base: string;
@@ -13,12 +13,12 @@ export type Target =
       readonly line: number;
       readonly span: Span;
     }
-  /** A string that may be a tensor's or a module's name; `*` stands for what is computed. */
+  /** A string that may name a tensor or a module; `*` replaces interpolated parts. */
   | { readonly kind: 'name'; readonly text: string; readonly span: Span }
   /** An entry of `target_modules`, or a key of `rank_pattern` and the like. */
   | { readonly kind: 'selector'; readonly text: string; readonly span: Span };
 
-/** Keyword arguments and keys whose strings select modules, as PEFT reads them. */
+/** Keyword arguments and keys whose strings select modules in PEFT. */
 export const SELECTOR_KEYS: ReadonlySet<string> = new Set([
   'target_modules',
   'modules_to_save',
@@ -27,10 +27,10 @@ export const SELECTOR_KEYS: ReadonlySet<string> = new Set([
   'alpha_pattern',
 ]);
 
-/** No tensor's name is longer; longer strings are texts. */
+/** Longer strings are not names of tensors. */
 const NAME_LIMIT = 300;
 
-/** What stands at a position of a Python file; undefined where it cannot be a layer. */
+/** The target at a position in a Python file; undefined if it cannot be a layer. */
 export function pythonTarget(tree: Tree, row: number, column: number): Target | undefined {
   const node = tree.rootNode.descendantForPosition({ row, column });
   if (!node) return undefined;
@@ -49,7 +49,7 @@ function pathTarget(node: Node): Target | undefined {
   return path && { kind: 'path', ...path, line: node.startPosition.row, span: spanOf(node) };
 }
 
-/** The variable and the steps of `self.layers[3].mlp`; undefined with a call or anything else in between. */
+/** The variable and the steps of `self.layers[3].mlp`; undefined if a call or anything else is in between. */
 function flatten(node: Node): { base: string; steps: Step[] } | undefined {
   if (node.type === 'identifier') return { base: node.text, steps: [] };
   if (node.type !== 'attribute' && node.type !== 'subscript') return undefined;
@@ -65,7 +65,7 @@ function indexOf(node: Node): Step | undefined {
   if (!index) return undefined;
   if (/^-?\d+$/.test(index.text)) return Number(index.text);
   if (index.type === 'string') return /^(['"])(\w+)\1$/.exec(index.text)?.[2];
-  // A slice or a variable: any of them.
+  // A slice or a variable may mean any of them.
   return EVERY;
 }
 
@@ -93,7 +93,7 @@ function dictEntry(entry: Node, name: string, at: Node): Target | undefined {
   return { kind: 'path', base: 'self', steps: [...path.steps, name], line: at.startPosition.row, span: spanOf(at) };
 }
 
-/** Whether a string stands in the value of `target_modules` or is a key of `rank_pattern`, in a call, a dict or an assignment. */
+/** Whether a string is in the value of `target_modules`, or a key of `rank_pattern`, in a call, a dict or an assignment. */
 function isSelector(string: Node): boolean {
   let node: Node | null = string.parent;
   // A key selects; what it is mapped to does not.

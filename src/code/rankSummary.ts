@@ -1,23 +1,23 @@
 import type { MatrixView } from '../protocol/service.ts';
 import type { FindingInCode } from './codeCalls.ts';
 
-/** The matrices of one module over all layers it is in. */
+/** The matrices of one module in all layers. */
 export interface ModuleRanks {
   /** `model.layers.*.self_attn.q_proj`, or the full name of a single matrix. */
   readonly pattern: string;
   readonly matrices: readonly MatrixView[];
-  /** The findings there are so far, in the order of `matrices`. */
+  /** The findings known so far, in the order of `matrices`. */
   readonly findings: readonly FindingInCode[];
 }
 
-/** Middle value and both ends. */
-export interface Range {
+/** Median, minimum and maximum. */
+export interface Summary {
   readonly median: number;
   readonly low: number;
   readonly high: number;
 }
 
-/** Groups matrices by module, the layers of one module together, in the order of the checkpoint. */
+/** Groups matrices by module across layers, in the order of the checkpoint. */
 export function moduleRanks(
   matrices: readonly MatrixView[],
   finding: (name: string) => FindingInCode | undefined,
@@ -37,7 +37,7 @@ export function moduleRanks(
 }
 
 /** undefined without values. */
-export function rangeOf(values: readonly number[]): Range | undefined {
+export function summarize(values: readonly number[]): Summary | undefined {
   if (values.length === 0) return undefined;
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;
@@ -45,7 +45,7 @@ export function rangeOf(values: readonly number[]): Range | undefined {
   return { median, low: sorted[0]!, high: sorted.at(-1)! };
 }
 
-/** The name with its layer's index as `*`: experts and positions in a Sequential stay apart. */
+/** The name with `*` for the layer's index; experts and positions in a Sequential stay apart. */
 function patternOf({ name, layer }: MatrixView): string {
   if (layer === null) return name;
   const parts = name.split('.');

@@ -2,13 +2,13 @@ import type { Node } from 'web-tree-sitter';
 import { type Field, type ModuleClass, type ModuleExpression, UNKNOWN } from './moduleCode.ts';
 import { argumentsOf, type Locals, lastName, plainString, readExpression, spanOf } from './readExpression.ts';
 
-/** The classes of a Python file with the modules that their methods assign to `self`. */
+/** The classes of a Python file, with the modules that their methods assign to `self`. */
 export function readClasses(root: Node): ModuleClass[] {
   const mentions = mentionCounts(root.text);
   return root.descendantsOfType('class_definition').map((node) => readClass(node, mentions));
 }
 
-/** How often each capitalized name stands in a text, other than in quotes and in the heads of classes. */
+/** How often each capitalized name occurs in a text, other than in quotes and class headers. */
 function mentionCounts(text: string): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const line of text.split('\n')) {
@@ -19,7 +19,7 @@ function mentionCounts(text: string): ReadonlyMap<string, number> {
   return counts;
 }
 
-/** A name that a file takes from another: `from .attention import Attention as A` gives { local: A, module: .attention, name: Attention }. */
+/** An imported name: `from .attention import Attention as A` gives { local: A, module: .attention, name: Attention }. */
 export interface ImportedName {
   readonly local: string;
   readonly module: string;
@@ -37,7 +37,7 @@ export function readImports(root: Node): ImportedName[] {
   });
 }
 
-/** What is gathered while the methods of one class are read. */
+/** What has been found in the methods of a class so far. */
 interface Gathered {
   readonly fields: Map<string, Field>;
   readonly tied: string[];
@@ -90,7 +90,7 @@ function readStatement(node: Node, into: Gathered, locals: Locals, optional: boo
     case 'try_statement':
     case 'except_clause':
     case 'finally_clause':
-      // What is inside one branch may not be there at all.
+      // A branch may not be taken.
       for (const child of node.namedChildren) {
         if (child.type === 'block') readBlock(child, into, locals, true);
         else readStatement(child, into, locals, true);
@@ -115,7 +115,7 @@ function readAssignment(node: Node, into: Gathered, locals: Locals, optional: bo
     const attribute = left.childForFieldName('attribute');
     if (made && attribute) addField(into, { name: path[0]!, span: spanOf(attribute), value: made, optional });
   } else if (path?.at(-1) === 'weight') {
-    // Two names for one matrix: a checkpoint may hold either.
+    // Two names for one matrix: a checkpoint may contain either.
     const other = selfPath(right);
     into.tied.push(
       path.slice(0, -1).join('.'),
@@ -148,12 +148,12 @@ function readStatementCall(node: Node, into: Gathered, locals: Locals, optional:
   }
 }
 
-/** `self.layers.append(Block())` and the same of a local list; without an item the list's content is no longer known. */
+/** `self.layers.append(Block())`, or the same on a local list. Without `item`, the content of the list becomes unknown. */
 function append(list: Node | null, item: Node | undefined, into: Gathered, locals: Locals): void {
   const made = item ? (readExpression(item, locals) ?? UNKNOWN) : UNKNOWN;
   const grown = (before: ModuleExpression | undefined): ModuleExpression => {
     if (before?.kind !== 'list' || made === UNKNOWN) return UNKNOWN;
-    // Inside a loop one append makes many; lists that are appended to are not told apart further.
+    // One append in a loop adds many items, so a list that is appended to counts as repeated.
     if (before.items.length === 0) return { kind: 'list', items: [made], repeated: true };
     const options = [...before.items, made];
     return { kind: 'list', items: [{ kind: 'either', options }], repeated: true };
@@ -165,7 +165,7 @@ function append(list: Node | null, item: Node | undefined, into: Gathered, local
   if (field) into.fields.set(field.name, { ...field, value: grown(field.value) });
 }
 
-/** A second assignment is another possibility; where one of two branches makes it, it may be either. */
+/** Adds a field. A second assignment makes the value either of the two. */
 function addField(into: Gathered, field: Field): void {
   const before = into.fields.get(field.name);
   if (!before) {

@@ -1,14 +1,14 @@
 import type { Node } from 'web-tree-sitter';
 import { EMPTY, type Field, LEAVES, type ModuleExpression, type Span, UNKNOWN } from './moduleCode.ts';
 
-/** What local variables of a function hold so far. */
+/** Values of a function's local variables so far. */
 export type Locals = Map<string, ModuleExpression>;
 
-/** Methods that give back the module they are called on. */
+/** Methods that return the module they are called on. */
 const FLUENT = new Set(['to', 'cuda', 'cpu', 'half', 'float', 'bfloat16', 'double', 'eval', 'train', 'requires_grad_']);
 const LISTS = new Set(['ModuleList', 'Sequential']);
 
-/** The module that an expression makes; `undefined` for what is certainly none: a number, a string, a function. */
+/** The module that an expression evaluates to; undefined if it certainly is no module, like a number, a string or a function. */
 export function readExpression(node: Node, locals: Locals): ModuleExpression | undefined {
   switch (node.type) {
     case 'call':
@@ -41,13 +41,13 @@ export function readExpression(node: Node, locals: Locals): ModuleExpression | u
   }
 }
 
-/** The last part of a dotted name; empty for an expression that is no name. */
+/** The last component of a dotted name; empty for other expressions. */
 export function lastName(node: Node | null): string {
   if (node?.type === 'identifier') return node.text;
   return node?.type === 'attribute' ? (node.childForFieldName('attribute')?.text ?? '') : '';
 }
 
-/** A string's text without its quotes; undefined with parts that are computed. */
+/** The text of a string without its quotes; undefined if parts of it are interpolated. */
 export function plainString(node: Node | null): string | undefined {
   if (node?.type !== 'string') return undefined;
   const parts = node.namedChildren.filter((child) => child.type !== 'string_start' && child.type !== 'string_end');
@@ -70,9 +70,9 @@ function readCall(node: Node, locals: Locals): ModuleExpression | undefined {
   if (LISTS.has(name)) return readList(positional, locals);
   if (name === 'ModuleDict') return first ? readDict(first) : { kind: 'dict', entries: [] };
   if (/clones?$/.test(name) && first) return repeated(readExpression(first, locals) ?? UNKNOWN);
-  // Affine parameters can be switched off; then there is nothing to match, and nothing can be said.
+  // With affine parameters possibly switched off, the module may have no tensors.
   if (/affine\s*=\s*(?!True\b)/.test(node.childForFieldName('arguments')?.text ?? '')) return UNKNOWN;
-  // Functions are written small, and what they give back is not known: usually no module at all.
+  // Lower-case names are functions, which may return anything and usually no module.
   if (name === '' || !(name in LEAVES || EMPTY.has(name) || /^_*[A-Z]/.test(name))) return UNKNOWN;
   return { kind: 'call', callee: name, sizes: positional.slice(0, 2).map(wholeNumber) };
 }
@@ -96,7 +96,7 @@ function plainList(nodes: readonly Node[], locals: Locals): ModuleExpression {
   return { kind: 'list', items: nodes.map((node) => readExpression(node, locals) ?? UNKNOWN), repeated: false };
 }
 
-/** Python's own lists of modules, from which ModuleList and Sequential are made. */
+/** Python lists of modules, from which ModuleList and Sequential are made. */
 function readItems(node: Node, locals: Locals): ModuleExpression {
   if (node.type === 'list' || node.type === 'tuple') return plainList(node.namedChildren, locals);
   if (node.type !== 'binary_operator') {

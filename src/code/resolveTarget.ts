@@ -1,24 +1,24 @@
 import type { ModuleClass } from './moduleCode.ts';
-import type { Place } from './placeClasses.ts';
+import type { ClassPlace } from './placeClasses.ts';
 import type { Target } from './pythonTarget.ts';
 import { nameOf, type Step, type TensorTrie, type TrieNode, walk } from './tensorTrie.ts';
 import type { Universe } from './universe.ts';
 
-/** Everything a target is resolved against. */
+/** The names that targets are resolved against. */
 export interface CheckpointNames {
   readonly trie: TensorTrie;
-  /** Names of the modules that hold a matrix: its tensor's name without `.weight`. */
+  /** Modules that contain a matrix: the names of their tensors without `.weight`. */
   readonly modules: readonly string[];
 }
 
-/** The code around a target: the class that encloses its line, and where that lies in the checkpoint. */
+/** The code around a target: the class that encloses its line, and where that class is in the checkpoint. */
 export interface CodeAround {
   readonly universe: Universe;
   readonly enclosing: ModuleClass | undefined;
-  readonly place: Place | undefined;
+  readonly place: ClassPlace | undefined;
 }
 
-/** The modules a target names, as nodes of the checkpoint; empty where that is not certain. */
+/** The modules that a target names, as nodes of the checkpoint; empty unless certain. */
 export function resolveTarget(target: Target, names: CheckpointNames, code?: CodeAround): TrieNode[] {
   switch (target.kind) {
     case 'path':
@@ -34,17 +34,17 @@ function resolvePath(base: string, steps: readonly Step[], trie: TensorTrie, cod
   const enclosing = base === 'self' ? code?.enclosing : undefined;
   if (enclosing && code) {
     if (code.place) return [...code.place.nodes].flatMap((node) => walk(node, steps));
-    // The class has this attribute and does not lie in the checkpoint: its name alone proves nothing.
+    // The class has this attribute but is not in the checkpoint, so the attribute's name proves nothing.
     if (code.universe.fields(enclosing).some(({ name }) => name === steps[0])) return [];
   }
   return byIndexedName(steps, trie);
 }
 
-/** A path from an unknown variable is certain enough where it goes through an index: `model.layers[3].mlp.down_proj`. */
+/** A path from an unknown variable is certain enough if it contains an index: `model.layers[3].mlp.down_proj`. */
 function byIndexedName(steps: readonly Step[], trie: TensorTrie): TrieNode[] {
   const hasIndex = steps.some((step) => typeof step === 'number');
   if (!hasIndex) return [];
-  // The first attributes may only lead to the model: `self.model.layers[3]` of a trainer.
+  // The first attributes may lead to the model, as in `self.model.layers[3]` of a trainer.
   for (let skip = 0; skip < steps.length; skip++) {
     const rest = steps.slice(skip);
     if (typeof rest[0] === 'number' || !rest.some((step) => typeof step === 'number')) break;
@@ -61,7 +61,7 @@ function under(trie: TensorTrie, rest: readonly Step[]): TrieNode[] {
   return trie.withKey(String(rest[0])).flatMap((node) => walk(node, rest.slice(1)));
 }
 
-/** A name counts where it is a whole one, or where its end goes through an index and is found as it is. */
+/** A name resolves if it is complete, or if it is the end of names and contains an index. */
 function resolveName(text: string, trie: TensorTrie): TrieNode[] {
   const parts = text.split('.');
   if (parts.length < 2 || parts.some((part) => part === '' || /\s/.test(part))) return [];
@@ -71,7 +71,7 @@ function resolveName(text: string, trie: TensorTrie): TrieNode[] {
   return certain ? under(trie, parts) : [];
 }
 
-/** The names of the matrices at or below the nodes, in the order of `matrices`, each once. */
+/** The matrices at or below the nodes, in their order and without duplicates. */
 export function matricesUnder<M extends { readonly name: string }>(
   nodes: readonly TrieNode[],
   matrices: readonly M[],
@@ -85,15 +85,13 @@ export function matricesUnder<M extends { readonly name: string }>(
   });
 }
 
-/** How PEFT selects modules by the entries of `target_modules` and the keys of `rank_pattern`. */
-
-/** Regular expressions beyond these parts could take for ever on a hostile pattern; they are left alone. */
+/** Other regular expressions are ignored: a hostile pattern could take forever to match. */
 const SIMPLE = /^(?:[\w\\.|]|\.\*|\.\+|\[[\w-]+\]|\\d\+?|\\w\+?|\(\?:|[()^$])*$/;
 const META = /[\\^$*+?()[\]{}|]/;
 
 /**
- * The modules that `selector` means: those of this name and those whose name ends in it after a dot. A regular expression must
- * match the whole name, or its end after a dot, as in the keys of a pattern.
+ * The modules that `selector` selects in PEFT, as an entry of `target_modules` or a key of `rank_pattern`: those with this name and those
+ * whose name ends in a dot and this name. A regular expression must match the whole name, or its end after a dot.
  */
 export function selectorMatches(selector: string, modules: readonly string[]): string[] {
   if (selector === '' || selector.length > 200) return [];

@@ -1,15 +1,15 @@
-/** A dotted name's place among all names of a checkpoint. */
+/** A component of the dotted names of a checkpoint. */
 export interface TrieNode {
   readonly key: string;
   readonly parent: TrieNode | null;
   readonly children: Map<string, TrieNode>;
-  /** Shape of the tensor that has exactly this name. */
+  /** Shape of the tensor with exactly this name. */
   shape: readonly number[] | undefined;
-  /** Tensors at and below this node. */
+  /** Number of tensors at and below this node. */
   tensors: number;
 }
 
-/** The tensor names of a checkpoint as the tree of modules that they spell. */
+/** The tensor names of a checkpoint as a tree of modules. */
 export class TensorTrie {
   readonly root: TrieNode = newNode('', null);
   private readonly byKey = new Map<string, TrieNode[]>();
@@ -26,7 +26,7 @@ export class TensorTrie {
     }
   }
 
-  /** All nodes whose last part is `key`. */
+  /** All nodes whose last component is `key`. */
   withKey(key: string): readonly TrieNode[] {
     return this.byKey.get(key) ?? [];
   }
@@ -41,11 +41,11 @@ export class TensorTrie {
   }
 }
 
-/** One step of a path: a name, an index counted from the end where it is negative, or every child. */
+/** One step of a path: a name, an index (from the end if negative), or every child. */
 export type Step = string | number;
 export const EVERY: Step = '*';
 
-/** The nodes that a path leads to from `start`. */
+/** The nodes that `path` leads to from `start`. */
 export function walk(start: TrieNode, path: readonly Step[]): TrieNode[] {
   let nodes = [start];
   for (const step of path) nodes = nodes.flatMap((node) => stepInto(node, step));
@@ -66,7 +66,7 @@ function stepInto(node: TrieNode, step: Step): TrieNode[] {
   return child ? [child] : [];
 }
 
-// Children in a Map and not in an object: a tensor may be called __proto__.
+// A Map and not an object, because a tensor may be called __proto__.
 function newNode(key: string, parent: TrieNode | null): TrieNode {
   return { key, parent, children: new Map(), shape: undefined, tensors: 0 };
 }

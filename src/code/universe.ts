@@ -1,17 +1,17 @@
 import { type Field, LEAVES, type ModuleClass, type ModuleExpression, PLAIN_BASES } from './moduleCode.ts';
 
-/** What one Python module defines, and what it takes from others. */
+/** The classes that a Python module defines and imports. */
 export interface ModuleScope {
   readonly classes: readonly ModuleClass[];
   readonly imported: ReadonlyMap<string, ModuleClass>;
 }
 
-/** A field together with the class that assigns it, in whose scope its value is to be read. */
+/** A field with the class that assigns it, in whose scope its value is evaluated. */
 export interface OwnedField extends Field {
   readonly owner: ModuleClass;
 }
 
-/** The classes of some modules and how each can name the others. */
+/** The classes of several Python modules, and the names under which they can refer to each other. */
 export class Universe {
   readonly classes: readonly ModuleClass[];
   private readonly used = new Set<ModuleClass>();
@@ -23,26 +23,26 @@ export class Universe {
     this.classes = modules.flatMap(({ classes }) => classes);
     for (const { classes, imported } of modules) {
       const names = new Map(imported);
-      // Of two classes with one name the later counts, as in Python.
+      // The later of two classes with the same name wins, as in Python.
       for (const one of classes) names.set(one.name, one);
       for (const one of classes) this.scopes.set(one, names);
     }
     for (const one of this.classes) for (const { value } of one.fields) this.noteUses(value, one);
   }
 
-  /** The class that `name` means where `from` is defined. */
+  /** The class that `name` refers to in the module of `from`. */
   find(name: string, from: ModuleClass): ModuleClass | undefined {
     return this.scopes.get(from)?.get(name);
   }
 
-  /** The class with all its bases that are known here, itself first. */
+  /** The class itself, followed by all its known bases. */
   lineage(of: ModuleClass): readonly ModuleClass[] {
     const known = this.lineages.get(of) ?? this.ancestors(of);
     this.lineages.set(of, known);
     return known;
   }
 
-  /** All fields, inherited ones included; a class's own replace those of its bases. */
+  /** All fields, including inherited ones that are not overridden. */
   fields(of: ModuleClass): readonly OwnedField[] {
     const known = this.allFields.get(of) ?? this.gatherFields(of);
     this.allFields.set(of, known);
@@ -53,7 +53,7 @@ export class Universe {
     return this.lineage(of).flatMap(({ tied }) => tied);
   }
 
-  /** Whether modules may be there that the code read here does not show. */
+  /** Whether the class may have modules that the known code does not show. */
   isOpen(of: ModuleClass): boolean {
     const isPlain = (base: string) =>
       PLAIN_BASES.has(base) || /(?:PreTrainedModel|Mixin)$/.test(base) || base in LEAVES;
@@ -62,12 +62,12 @@ export class Universe {
     );
   }
 
-  /** Whether the class is itself a kind of Linear, Embedding or the like, with that one's tensors. */
+  /** Whether the class inherits from Linear, Embedding or the like, and has its tensors. */
   isLeaf(of: ModuleClass): boolean {
     return this.lineage(of).some((one) => one.bases.some((base) => base in LEAVES && !this.find(base, one)));
   }
 
-  /** Whether another class consists of it, or something else in its file makes use of it. */
+  /** Whether another class contains it, or something else in its file uses it. */
   isUsed(of: ModuleClass): boolean {
     return of.mentioned || this.used.has(of);
   }

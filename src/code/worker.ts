@@ -1,6 +1,6 @@
 /**
- * The thread that understands code, beside the extension host: to parse a file or to place its classes among the names of thousands of
- * tensors takes longer than an editor may be held up. Nothing here may import vscode, which other threads do not have.
+ * The code thread of the extension host: parsing a file, or matching its classes with the names of thousands of tensors, would hold the
+ * host for too long. Nothing here may import vscode, which exists only on the host's main thread.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { answerCalls, type Handlers } from '../protocol/calls.ts';
@@ -9,7 +9,7 @@ import { codeAnswers } from './codeAnswers.ts';
 import { type GrammarFiles, loadPythonParser } from './pythonParser.ts';
 import { threadPort } from './threadPort.ts';
 
-// What is asked meanwhile waits in the port.
+// Calls that arrive before the parser is loaded wait in the port.
 void loadPythonParser(workerData as GrammarFiles).then((parser) => {
   const connection = connectionOver(threadPort(parentPort!));
   answerCalls(connection, codeAnswers(parser) as unknown as Handlers, (fault) => console.error(fault));

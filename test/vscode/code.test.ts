@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import * as vscode from 'vscode';
-import { rangeOf } from '../../src/code/rankSummary.ts';
+import { summarize } from '../../src/code/rankSummary.ts';
 import type { Session } from '../../src/window/sessions/session.ts';
 import { analyzedSample, closeAllEditors, eventually, inWorkspace } from './rankscope.ts';
 
@@ -17,7 +17,7 @@ async function hoverOn(document: vscode.TextDocument, text: string): Promise<str
   return hovers
     .flatMap(({ contents }) => contents)
     .map((content) => (typeof content === 'string' ? content : content.value))
-    .filter((content) => /effective|ranks are not known/.test(content))
+    .filter((content) => /effective|not analyzed yet/.test(content))
     .join('\n');
 }
 
@@ -36,7 +36,7 @@ describe('ranks in code', () => {
   let model: vscode.TextDocument;
   const median = (module: string) => {
     const values = [...session.findings].filter(({ name }) => name.endsWith(`.${module}.weight`));
-    return rangeOf(values.map(({ effectiveRank }) => effectiveRank))?.median.toFixed(1) ?? assert.fail(module);
+    return summarize(values.map(({ effectiveRank }) => effectiveRank))?.median.toFixed(1) ?? assert.fail(module);
   };
 
   before(async () => {

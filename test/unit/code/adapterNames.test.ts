@@ -5,7 +5,7 @@ import { createService } from '../../../src/service/service.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 
 describe("the names of an adapter in its base model's code", () => {
-  it('are those of the layers that it adapts, not those of its factors', async function () {
+  it('are the names of the adapted layers, not of the factors', async function () {
     const service = createService({});
     try {
       const view = await service.open({ path: checkpointPath(this, 'lora-gpt2-tigrinya') });

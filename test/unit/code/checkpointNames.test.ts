@@ -12,7 +12,7 @@ const view = (format: string, ...names: string[]): CheckpointView => {
 };
 
 describe('the names of a checkpoint in code', () => {
-  it('GGUF is found under the names of the model’s code, and gives its own back', () => {
+  it('of a GGUF file are translated, and lead back to its own names', () => {
     const { trie, matrices, modules } = namesOf(view('gguf', 'blk.3.attn_q.weight', 'blk.3.attn_qkv.weight'));
     assert.deepEqual(modules, ['model.layers.3.self_attn.q_proj', 'blk.3.attn_qkv']);
     const found = matricesUnder(walk(trie.root, ['model', 'layers', 3, 'self_attn', 'q_proj']), matrices);
@@ -22,7 +22,7 @@ describe('the names of a checkpoint in code', () => {
     );
   });
 
-  it('the same names in another format stand for themselves', () => {
+  it('of another format are kept, even if they look like GGUF', () => {
     assert.deepEqual(namesOf(view('safetensors', 'blk.3.attn_q.weight')).modules, ['blk.3.attn_q']);
   });
 });

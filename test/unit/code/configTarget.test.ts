@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { jsonTarget, yamlTarget } from '../../../src/code/configTarget.ts';
 
-/** What stands at the sign `^`, as `kind text`. */
+/** The target at the mark `^`, as `kind text`. */
 function at(read: typeof jsonTarget, marked: string): string | undefined {
   const offset = marked.indexOf('^');
   const text = marked.replace('^', '');
@@ -12,7 +12,7 @@ function at(read: typeof jsonTarget, marked: string): string | undefined {
   return `${target.kind} ${target.text}`;
 }
 
-describe('a place in JSON', () => {
+describe('a position in JSON', () => {
   it('is an entry of target_modules or a key of rank_pattern', () => {
     assert.equal(at(jsonTarget, '{"r": 8, "target_modules": ["q_proj", "v_^proj"]}'), 'selector v_proj');
     assert.equal(at(jsonTarget, '{\n "rank_pattern": {"^down_proj": 4}, "x": 1}'), 'selector down_proj');
@@ -25,14 +25,14 @@ describe('a place in JSON', () => {
     assert.equal(at(jsonTarget, '{"a": {"target_modules": []}, "b": "^q"}'), 'name q');
   });
 
-  it('is nothing between strings, and in text that is no JSON', () => {
+  it('is nothing between strings or in invalid JSON', () => {
     assert.equal(at(jsonTarget, '{"a"^: 1}'), undefined);
     assert.equal(at(jsonTarget, '^'), undefined);
     assert.equal(at(jsonTarget, '{"a": "^unclosed'), undefined);
   });
 });
 
-describe('a place in YAML', () => {
+describe('a position in YAML', () => {
   it('is an entry of a list in block style, indented or not', () => {
     assert.equal(at(yamlTarget, 'peft:\n  target_modules:\n    - q_proj\n    - ^v_proj\n  r: 8'), 'selector v_proj');
     assert.equal(at(yamlTarget, 'target_modules:\n- ^v_proj # last'), 'selector v_proj');

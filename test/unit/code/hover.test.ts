@@ -55,23 +55,23 @@ describe('a hover in Python', () => {
     assert.deepEqual(await hovered(source, llama()), all('self_attn.q_proj'));
   });
 
-  it('finds it where the checkpoint has no prefix or another one', async () => {
+  it('finds it in a checkpoint with another prefix, or none', async () => {
     const source = mark(ATTENTION + MODEL, 'self.q_proj');
     assert.deepEqual(await hovered(source, llama(2, '')), all('self_attn.q_proj', 2, ''));
     const wrapped = llama(2, 'module._orig_mod.');
     assert.deepEqual(await hovered(source, wrapped), all('self_attn.q_proj', 2, 'module._orig_mod.'));
   });
 
-  it('finds it in the forward pass as well', async () => {
+  it('finds it in the forward pass too', async () => {
     const source = `${ATTENTION}    def forward(self, x):\n        return self.^o_proj(x)\n${MODEL}`;
     assert.deepEqual(await hovered(source, llama()), all('self_attn.o_proj'));
   });
 
-  it('finds a class by its structure alone where the file has nothing that contains it', async () => {
+  it('finds a class by its structure alone if nothing in the file contains it', async () => {
     assert.deepEqual(await hovered(mark(ATTENTION, 'self.v_proj'), llama()), all('self_attn.v_proj'));
   });
 
-  it('lists what is under a module', async () => {
+  it('lists the matrices below a module', async () => {
     const source = mark(ATTENTION + MODEL, 'self.mlp');
     const under = await hovered(source, llama(1));
     assert.deepEqual(
@@ -80,7 +80,7 @@ describe('a hover in Python', () => {
     );
   });
 
-  it('says nothing of a class that the model does not use', async () => {
+  it('does not show for a class that the model does not use', async () => {
     const unused = ATTENTION.replace('Attention', 'Unused').replace('self.q_proj', 'self.^q_proj');
     assert.deepEqual(await hovered(ATTENTION + unused + MODEL, llama()), []);
     const partial = 'class Foo(nn.Module):\n    def __init__(self):\n        self.^q_proj = nn.Linear(8, 8)\n';
@@ -88,12 +88,12 @@ describe('a hover in Python', () => {
     assert.deepEqual(await hovered(partial + ATTENTION + MODEL, llama()), []);
   });
 
-  it('says nothing where two classes fit equally well', async () => {
+  it('does not show if two classes match equally well', async () => {
     const source = mark(ATTENTION, 'self.q_proj') + ATTENTION.replace('Attention', 'Other');
     assert.deepEqual(await hovered(source, llama()), []);
   });
 
-  it('says nothing of a class with a module that the checkpoint lacks, or lacking one that it has', async () => {
+  it('does not show for a class with a module too many or too few', async () => {
     const more = `${ATTENTION}        self.gate = nn.Linear(c.size, 1)\n`;
     assert.deepEqual(await hovered(mark(more, 'self.q_proj'), llama()), []);
     const less = ATTENTION.split('\n')
@@ -102,13 +102,13 @@ describe('a hover in Python', () => {
     assert.deepEqual(await hovered(mark(less, 'self.q_proj'), llama()), []);
   });
 
-  it('says nothing where the sizes written in the code are not those of the tensor', async () => {
+  it('does not show if the sizes in the code differ from those of the tensor', async () => {
     const sized = (size: number) => ATTENTION.replaceAll('c.size', String(size));
     assert.deepEqual(await hovered(mark(sized(64), 'self.q_proj'), llama()), all('self_attn.q_proj'));
     assert.deepEqual(await hovered(mark(sized(65), 'self.q_proj'), llama()), []);
   });
 
-  it('says nothing of the weight of a class that is like any Linear', async () => {
+  it('does not show for the weight of a class that looks like any Linear', async () => {
     const linear = `
 class Linear8(nn.Module):
     def __init__(self, m, n):
@@ -124,7 +124,7 @@ class Linear8(nn.Module):
     );
   });
 
-  it('allows what is made under a condition to be missing', async () => {
+  it('accepts that conditional modules are missing', async () => {
     const source = `${ATTENTION}        if c.gate:\n            self.gate = nn.Linear(c.size, 1)\n${MODEL}`;
     assert.deepEqual(await hovered(mark(source, 'self.q_proj'), llama()), all('self_attn.q_proj'));
   });
@@ -193,7 +193,7 @@ class Net(nn.Module):
     assert.deepEqual(await hovered(source, [...tensors, { name: 'net.1.weight', shape: [2, 2] }]), []);
   });
 
-  it('takes an index for one layer, a negative one from the end', async () => {
+  it('resolves an index to one layer, counting a negative one from the end', async () => {
     assert.deepEqual(await hovered('x = self.layers[1].mlp.^down_proj', llama()), [
       'model.layers.1.mlp.down_proj.weight',
     ]);
@@ -204,7 +204,7 @@ class Net(nn.Module):
 });
 
 describe('a hover on a string', () => {
-  it('takes a whole name, with or without weight', async () => {
+  it('resolves a complete name, with or without .weight', async () => {
     const name = 'model.layers.1.self_attn.q_proj.weight';
     assert.deepEqual(await hovered(`x = "^${name}"`, llama()), [name]);
     assert.deepEqual(await hovered(`x = '^layers.1.self_attn.q_proj'`, llama()), [name]);
@@ -212,13 +212,13 @@ describe('a hover on a string', () => {
     assert.deepEqual(await hovered('f"^model.layers.{i}.self_attn.q_proj"', llama()), all('self_attn.q_proj'));
   });
 
-  it('says nothing of other texts', async () => {
+  it('does not show on other strings', async () => {
     for (const text of ['q_proj', 'layers', 'weight', 'self_attn.x_proj', 'the model.layers', '', '.', 'a.b.c']) {
       assert.deepEqual(await hovered(`x = "^${text}"`, llama()), [], text);
     }
   });
 
-  it('takes entries of target_modules as PEFT does', async () => {
+  it('resolves entries of target_modules as PEFT does', async () => {
     assert.deepEqual(
       await hovered('LoraConfig(target_modules=["k_proj", "^q_proj"])', llama()),
       all('self_attn.q_proj'),
@@ -232,13 +232,13 @@ describe('a hover on a string', () => {
     assert.deepEqual(await hovered('LoraConfig(task=["^q_proj"])', llama()), []);
   });
 
-  it('takes the keys of rank_pattern', async () => {
+  it('resolves keys of rank_pattern', async () => {
     assert.deepEqual(await hovered('LoraConfig(rank_pattern={"^down_proj": 8})', llama()), all('mlp.down_proj'));
     assert.deepEqual(await hovered('LoraConfig(rank_pattern={"^(a+)+b": 8})', llama()), []);
   });
 });
 
-describe('code as libraries write it', () => {
+describe('code in the style of libraries', () => {
   const library = `
 class LlamaRotaryEmbedding(nn.Module):
     def __init__(self, config, device=None):
@@ -325,7 +325,7 @@ class LlamaForTokenClassification(GenericForTokenClassification, LlamaPreTrained
     assert.deepEqual(await hovered(mark(library, 'self.score'), untied), []);
   });
 
-  it('knows the layers of the base class of a LoRA layer as those of a Linear', async () => {
+  it('treats a LoRA layer that inherits from Linear as a Linear', async () => {
     const source = `
 class MyLinear(nn.Linear):
     def __init__(self, m, n):
@@ -377,8 +377,8 @@ class Transformer(nn.Module):
   });
 });
 
-describe('a file that is about another model', () => {
-  it('has no hovers for a part that is alike', async () => {
+describe('a file about another model', () => {
+  it('has no hovers for parts that look alike', async () => {
     const vision = `${ATTENTION}
 class VisionLayer(nn.Module):
     def __init__(self, c):

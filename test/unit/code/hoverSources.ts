@@ -16,9 +16,7 @@ export interface Tensor {
   readonly shape: readonly number[];
 }
 
-/**
- * The names of the matrices that a hover speaks of in `source`, the cursor standing at the first letter after the sign `^`.
- */
+/** The names of the matrices that a hover shows at the mark `^` in `source`. */
 export async function hovered(source: string, tensors: readonly Tensor[]): Promise<string[]> {
   const at = source.indexOf('^');
   const text = source.replace('^', '');
@@ -37,7 +35,7 @@ export async function hovered(source: string, tensors: readonly Tensor[]): Promi
   return matricesUnder(nodes, matrices).map(({ name }) => name);
 }
 
-/** The names of a LLaMA of `layers` layers under `prefix`, its head tied to its embedding. */
+/** The tensors of a LLaMA with `layers` layers under `prefix`, its head tied to its embedding. */
 export function llama(layers = 2, prefix = 'model.'): Tensor[] {
   const square = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj'];
   const tall = ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'];

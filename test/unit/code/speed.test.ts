@@ -36,12 +36,12 @@ describe('a file of 3,000 lines', () => {
 
   it('is that long', () => assert.ok(text.split('\n').length > 3000));
 
-  it('answers a hover within 20 ms once it is parsed, also after an edit', async () => {
+  it('answers a hover within 20 ms once it is parsed, even after an edit', async () => {
     const code = new CodeModel(await parser);
     const hover = (source: { key: string; version: number; text: string }) => {
       const parsed = code.parse(source);
       const row = source.text.split('\n').findIndex((line) => line.includes('self.k_proj7 '));
-      // Processor time: how busy the machine is must not count.
+      // CPU time, which does not depend on how busy the machine is.
       const start = process.cpuUsage();
       const text = { language: 'python', source, cells: [source], imported: new Map(), resolve: () => undefined };
       const { universe } = programOf(code, text);
@@ -76,7 +76,7 @@ describe('a file of 3,000 lines', () => {
     assert.ok(Math.min(...edited) < 20, `${edited}`);
   });
 
-  it('gives the same tree after edits as when it is read anew', async () => {
+  it('has the same tree after edits as when it is parsed from scratch', async () => {
     const code = new CodeModel(await parser);
     code.parse({ key: 'a', version: 1, text });
     const at = text.indexOf('self.k_proj7');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { depthPicture } from '../../../src/code/depthPicture.ts';
 import { hoverText } from '../../../src/code/hoverText.ts';
 import { importCandidates } from '../../../src/code/importPaths.ts';
-import { moduleRanks, rangeOf } from '../../../src/code/rankSummary.ts';
+import { moduleRanks, summarize } from '../../../src/code/rankSummary.ts';
 import type { MatrixFinding } from '../../../src/model/findings.ts';
 import type { MatrixView } from '../../../src/protocol/service.ts';
 import { pageHtml } from '../../../src/window/pageHtml.ts';
@@ -25,7 +25,7 @@ describe('texts about ranks', () => {
   });
   after(() => parts.close());
 
-  it('group the layers of a module, in their order', () => {
+  it('group the layers of a module in order', () => {
     const queries = matrices.filter(({ name }) => name.includes('q_proj'));
     const [group, ...others] = moduleRanks(queries, finding);
     assert.equal(others.length, 0);
@@ -40,7 +40,7 @@ describe('texts about ranks', () => {
     assert.equal(moduleRanks([matrices[1]!], finding)[0]?.pattern, matrices[1]?.name.replace(/\.weight$/, ''));
   });
 
-  it('offer the analysis where nothing is known yet', () => {
+  it('offer the analysis of a checkpoint without findings', () => {
     const text = hoverText(
       '/a/model.safetensors',
       moduleRanks(matrices, () => undefined),
@@ -49,7 +49,7 @@ describe('texts about ranks', () => {
     assert.doesNotMatch(text, /effective/);
   });
 
-  it('say how much of a module is known while a run goes on', () => {
+  it('say how many layers of a module are known during a run', () => {
     const queries = matrices.filter(({ name }) => name.includes('q_proj'));
     const first = queries[0]?.name;
     const text = hoverText(
@@ -59,7 +59,7 @@ describe('texts about ranks', () => {
     assert.match(text, /1 analyzed so far/);
   });
 
-  it('cannot be made to hold links or images by a name in a checkpoint', () => {
+  it('contain no links or images made from names in a checkpoint', () => {
     const name = 'a`)[x](command:rankscope.applyPlan)![y](http://z)|\n.weight';
     const evil = { ...matrices[0]!, name };
     for (const known of [undefined, { ...findings[0]!, name }]) {
@@ -74,7 +74,7 @@ describe('texts about ranks', () => {
     }
   });
 
-  it('draw a picture over depth from two layers on', () => {
+  it('include a picture over depth for two layers and more', () => {
     assert.equal(depthPicture(findings.slice(0, 1)), undefined);
     const svg = Buffer.from(depthPicture(findings)?.split(',')[1] ?? '', 'base64').toString();
     const points = /points="([^"]+)" fill="none" stroke="#2b8ae2"/.exec(svg)?.[1]?.split(' ') ?? [];
@@ -82,13 +82,13 @@ describe('texts about ranks', () => {
     for (const point of points) assert.match(point, /^\d+\.\d,\d+\.\d$/);
   });
 
-  it('take the middle of an even number of values between two of them', () => {
-    assert.deepEqual(rangeOf([3, 1, 2, 10]), { median: 2.5, low: 1, high: 10 });
-    assert.deepEqual(rangeOf([7]), { median: 7, low: 7, high: 7 });
-    assert.equal(rangeOf([]), undefined);
+  it('take the median of an even number of values as the mean of the middle two', () => {
+    assert.deepEqual(summarize([3, 1, 2, 10]), { median: 2.5, low: 1, high: 10 });
+    assert.deepEqual(summarize([7]), { median: 7, low: 7, high: 7 });
+    assert.equal(summarize([]), undefined);
   });
 
-  it('make a tree of every matrix, in layers', async () => {
+  it('form a tree of all matrices by layer', async () => {
     const session = parts.store.get(SAMPLE);
     const layers = await childNodes(session, checkpointNode(session));
     assert.deepEqual(
@@ -100,19 +100,19 @@ describe('texts about ranks', () => {
   });
 });
 
-describe('the names of files', () => {
-  it('are beside the checkpoint, and never its own', () => {
+describe('suggested file names', () => {
+  it('are beside the checkpoint, and never the checkpoint itself', () => {
     assert.equal(suggestedTarget('/m/model.safetensors'), '/m/model.lowrank.safetensors');
     assert.equal(suggestedTarget('/m/model.safetensors.index.json'), '/m/model.lowrank.safetensors');
     assert.equal(suggestedPlanFile('/m/model.safetensors'), '/m/model.rankplan.json');
   });
 
-  it('of Python code can be imported', () => {
+  it('of Python code are valid module names', () => {
     assert.equal(codePathOf('/m/model.lowrank.safetensors'), '/m/model_lowrank.py');
     assert.equal(codePathOf('/m/7B-small.safetensors'), '/m/_7B_small.py');
   });
 
-  it('of imports follow dots, and look in the roots where there are none', () => {
+  it('of imports follow leading dots, and otherwise start at the roots', () => {
     assert.deepEqual(importCandidates('.attention', '/w/m', ['/w']), [
       '/w/m/attention.py',
       '/w/m/attention/__init__.py',
@@ -127,7 +127,7 @@ describe('the frame of a page', () => {
   const html = () =>
     pageHtml({ title: '<img src=x>', source: 'https://own', script: 'https://own/a.js', style: 'https://own/a.css' });
 
-  it('lets nothing run that does not carry the nonce of this load', () => {
+  it('runs nothing without the nonce of this load', () => {
     const [one, other] = [html(), html()];
     const nonce = /script-src 'nonce-([^']+)'/.exec(one)?.[1];
     assert.ok(nonce && nonce.length >= 22);

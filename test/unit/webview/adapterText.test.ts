@@ -8,7 +8,7 @@ const energyRanks = { '0.9': 2, '0.95': 3, '0.99': 3, '0.999': 4 };
 describe("an adapter's update", () => {
   const update = finding('x', { adapter: { rank: 4, scale: 2, dead: false }, effectiveRank: 3, energyRanks });
 
-  it('tells in a line how much of its rank is in use', () => {
+  it('is summed up in a line that says how much of its rank is used', () => {
     assert.match(adapterText(update), /rank 4, scale 2 · 75 % of its rank in use.* 95 % of the energy in 3$/);
     assert.match(adapterText({ ...update, adapter: { rank: 4, scale: 2, dead: true, dora: true } }), /DoRA · dead/);
     assert.match(
@@ -18,7 +18,7 @@ describe("an adapter's update", () => {
     assert.equal(adapterText(finding('x')), '');
   });
 
-  it('has its ranks set against the rank of its factors, not against the sides of the matrix', () => {
+  it('has ranks relative to the rank of its factors, not to the size of the matrix', () => {
     assert.equal(shownValue(measureById('effectiveRank'), 'full', update), 3 / 4);
     assert.equal(shownValue(measureById('effectiveRank'), 'full', finding('x', { effectiveRank: 3 })), 3 / 32);
   });

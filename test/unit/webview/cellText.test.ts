@@ -8,7 +8,7 @@ const matrix: MatrixView = { name: 'x', layer: 3, module: 'self_attn.q_proj', sh
 const effective = measureById('effectiveRank');
 
 describe('text of a cell', () => {
-  it('sets a rank beside what it is measured against', () => {
+  it('shows a rank with its reference', () => {
     assert.deepEqual(cellText(matrix, finding('x'), undefined, effective, 'full'), {
       place: 'Layer 3, self_attn.q_proj',
       value: '16 of 32 (50 %)',
@@ -21,7 +21,7 @@ describe('text of a cell', () => {
     assert.equal(cellText(matrix, finding('x'), undefined, effective, 'absolute').value, '16');
   });
 
-  it('gives a preview with the band it is said to lie in', () => {
+  it('shows a preview with its band', () => {
     const band = {
       effectiveRank: [15.5, 16.4],
       effectiveRankEnergy: [11, 13],
@@ -41,5 +41,5 @@ describe('text of a cell', () => {
     assert.equal(cellText(matrix, finding('x'), undefined, measureById('alpha'), 'full').value, '–');
   });
 
-  it('is two digits of percent in a cell', () => assert.equal(shortValue(effective, 'full', 0.6789), '68 %'));
+  it('is a percentage with two digits in a cell', () => assert.equal(shortValue(effective, 'full', 0.6789), '68 %'));
 });

@@ -32,7 +32,7 @@ describe('cells', () => {
     assert.deepEqual([...values.shares], [0, 1, 0.5, Number.NaN, Number.NaN]);
   });
 
-  it('are painted one pixel each, empty places left out', () => {
+  it('are painted as one pixel each, empty places left out', () => {
     const pixels = paintCells(Int32Array.of(1, -1, 0, 3, 4, 2), values, neutral);
     const pixel = (index: number) => [...pixels.subarray(index * 4, index * 4 + 4)];
     assert.deepEqual(pixel(0), [...COLOR_SCALE.slice(-3), 255]);
@@ -47,10 +47,10 @@ describe('cells', () => {
     assert.equal(cellValues(['waiting'], new Map(), new Map(), effective, 'full').domain, null));
 });
 
-describe('place on the scale', () => {
-  it('is the middle where all values are the same', () => assert.equal(shareOf(3, [3, 3], 'linear'), 0.5));
+describe('position on the colour scale', () => {
+  it('is the middle if all values are the same', () => assert.equal(shareOf(3, [3, 3], 'linear'), 0.5));
   it('follows the logarithm for norms', () => assert.ok(Math.abs(shareOf(10, [1, 100], 'log') - 0.5) < 1e-12));
-  it('puts a norm of zero at the lowest colour', () => {
+  it('gives a norm of zero the lowest colour', () => {
     assert.equal(shareOf(0, [0, 5], 'log'), 0);
     assert.equal(shareOf(5, [0, 5], 'log'), 1);
     assert.equal(shareOf(0, [0, 0], 'log'), 0.5);
@@ -68,7 +68,7 @@ describe('measures', () => {
     for (const number of [...numbers, ...Object.values(one.energyRanks)]) assert.ok(covered.has(number), `${number}`);
   });
 
-  it('set ranks against the full rank or the break-even rank, and leave other numbers alone', () => {
+  it('show ranks relative to the full rank or the break-even rank, and other numbers unchanged', () => {
     const one = finding('x');
     assert.deepEqual(
       BASES.map(({ id }) => shownValue(effective, id, one)),

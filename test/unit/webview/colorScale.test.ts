@@ -36,7 +36,7 @@ function lab(rgb: readonly number[]): number[] {
 const distance = (a: readonly number[], b: readonly number[]) => Math.hypot(...a.map((value, i) => value - b[i]!));
 
 describe('colour scale', () => {
-  it('grows lighter at every step, so that order is read without hue', () => {
+  it('grows lighter at every step, so that order shows without hue', () => {
     for (let step = 1; step < SCALE_SIZE; step++)
       assert.ok(luminance(colors[step]!) > luminance(colors[step - 1]!), `step ${step}`);
   });
@@ -53,7 +53,7 @@ describe('colour scale', () => {
         assert.ok(seen[step]![0]! > seen[step - 1]![0]! - 0.3, `step ${step}`);
     });
 
-  it('carries digits that can be read (WCAG 4.5 : 1) at every step', () => {
+  it('allows readable digits (WCAG 4.5 : 1) at every step', () => {
     for (let step = 0; step < SCALE_SIZE; step++) {
       const share = step / (SCALE_SIZE - 1);
       const ink = inkOn(share) === '#ffffff' ? 1 : 0;
@@ -61,7 +61,7 @@ describe('colour scale', () => {
     }
   });
 
-  it('gives what lies outside the scale the colour of its end', () => {
+  it('clamps values outside the scale to its ends', () => {
     assert.equal(scaleStep(-3), 0);
     assert.equal(scaleStep(7), SCALE_SIZE - 1);
     assert.equal(scaleColor(2), scaleColor(1));

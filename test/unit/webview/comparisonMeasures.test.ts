@@ -56,7 +56,7 @@ const comparison: AdapterComparison = {
 };
 
 describe('the columns of a comparison', () => {
-  it('of pairs are in the order of all pairs, also where a layer lacks some', () => {
+  it('of pairs keep the order of all pairs, even if a layer lacks some', () => {
     const columns = columnsOf(comparison, comparisonMeasure('cosine'));
     assert.deepEqual(
       columns.map(({ head, text, share }) => [head, text(layer), share(layer)]),
@@ -71,7 +71,7 @@ describe('the columns of a comparison', () => {
     );
   });
 
-  it('of adapters are coloured from zero to the highest; what is dead or not adapted has no colour', () => {
+  it('of adapters are coloured from zero to the highest value, except dead and missing updates', () => {
     const columns = columnsOf(comparison, comparisonMeasure('norm'));
     assert.deepEqual(
       columns.map(({ head, text, value, share }) => [head, text(layer), value(layer), share(layer)]),
@@ -85,12 +85,12 @@ describe('the columns of a comparison', () => {
     assert.equal(columnsOf(comparison, comparisonMeasure('utilisedRank'))[0]!.text(layer), '3 of 4');
   });
 
-  it('write a cosine without a sign on zero, and say what chance makes of an overlap', () => {
+  it('show zero cosines without a sign, and the overlap expected by chance', () => {
     assert.deepEqual([-0.001, 0.999, null].map(formatCosine), ['0.00', '1.00', '–']);
     assert.deepEqual([chanceOverlap(4, 2, 16), chanceOverlap(4, 2, 3)], [0.25, 1]);
   });
 
-  it('as CSV have a cell for each number, and run nothing in a spreadsheet', () => {
+  it('have a CSV cell for each number, none of which a spreadsheet would run', () => {
     const [head, line] = comparisonCsv(comparison).trimEnd().split('\r\n');
     assert.equal(head!.split(',').length, 3 + 4 * 6 + 6 * 3 + 3);
     assert.equal(line!.split(',').length, head!.split(',').length);
@@ -98,8 +98,8 @@ describe('the columns of a comparison', () => {
   });
 });
 
-describe('the view on the page of a comparison', () => {
-  it('are checked when they come back', () => {
+describe('the view state of a comparison', () => {
+  it('is validated when it is restored', () => {
     const first = { measure: 'cosine', layer: null, paths: [] };
     for (const kept of [undefined, null, 7, { measure: 'x', layer: 3, paths: 'a' }])
       assert.deepEqual(restoreComparisonView(kept), first);

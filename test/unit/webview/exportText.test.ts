@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { exportName, findingsCsv, spectrumCsv } from '../../../webview/inspector/exportText.ts';
 import { finding } from './findings.ts';
 
-/** A reader of RFC 4180, written apart from the writer. */
+/** A reader of RFC 4180, independent of the writer. */
 function readCsv(text: string): string[][] {
   const rows: string[][] = [];
   for (const line of text.split('\r\n').slice(0, -1))
@@ -33,7 +33,7 @@ describe('export', () => {
       assert.equal(row![0], `'${name}`);
     });
 
-  it('writes a spectrum with its indices', () =>
+  it('writes a spectrum with indices', () =>
     assert.equal(spectrumCsv([2, 0.5]), 'index,singularValue\r\n1,2\r\n2,0.5\r\n'));
 
   for (const [path, expected] of [

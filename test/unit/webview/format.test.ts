@@ -40,7 +40,7 @@ describe('format', () => {
       [1e-12, '1e−12'],
       [2e6, '2e6'],
     ]);
-    it('take five characters at most, from 1e−30 to 1e30', () => {
+    it('take at most five characters, from 1e−30 to 1e30', () => {
       for (let decade = -30; decade <= 30; decade++)
         for (const leading of [1, 2, 5, 9]) {
           const text = formatTick(leading * 10 ** decade);

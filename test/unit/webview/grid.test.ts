@@ -28,7 +28,7 @@ describe('grid', () => {
     );
   });
 
-  it('loses no matrix where two of a layer have the same module', () => {
+  it('loses no matrix if two in a layer have the same module', () => {
     const { main, matrices } = buildLayout([matrix(0, 'x', 'a'), matrix(0, 'x', 'b'), matrix(0, 'x', 'c')]);
     assert.deepEqual(main?.columns, ['x', 'x (2)', 'x (3)']);
     assert.deepEqual([...main.cells].map((index) => matrices[index]!.name).sort(), ['a', 'b', 'c']);
@@ -47,7 +47,7 @@ describe('grid', () => {
     assert.equal([...many.loose!.cells].filter((index) => index >= 0).length, 1000);
   });
 
-  it('finds a cell from its matrix and a matrix from its cell', () => {
+  it('maps matrices to cells and back', () => {
     const { main, indexOf } = buildLayout([matrix(0, 'q'), matrix(1, 'q'), matrix(1, 'k')]);
     const index = indexOf.get('1.k')!;
     const place = placeIn(main!, index)!;

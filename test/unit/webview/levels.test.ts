@@ -4,23 +4,23 @@ import { type Box, overlap, placeLevels } from '../../../webview/charts/levels.t
 
 const area: Box = { left: 60, top: 10, right: 400, bottom: 210 };
 const label = { width: 100, height: 16 };
-/** The label of a mark that stands upright at the top of the chart. */
+/** An upright label of a mark at the top of the chart. */
 const upright = (left: number): Box => ({ left, top: 10, right: left + 16, bottom: 90 });
 
 describe('the labels of levels', () => {
-  it('lie at the right end above their line where nothing is there', () => {
+  it('are at the right end above their line by default', () => {
     const [place] = placeLevels([{ ...label, y: 100 }], { area, labels: [], lines: [], curve: [] });
     assert.deepEqual(place, { left: 300, right: 400, top: 83, bottom: 99 });
   });
 
-  it('make room for the labels of marks, whichever end they are at', () => {
+  it('make room for the labels of marks at either end', () => {
     for (const labels of [[upright(62), upright(80)], [upright(380)], [upright(62), upright(384)]]) {
       const [place] = placeLevels([{ ...label, y: 60 }], { area, labels, lines: [], curve: [] });
       assert.ok(place && labels.every((other) => !overlap(place, other)), JSON.stringify(place));
     }
   });
 
-  it('are crossed by a line only where there is no other place', () => {
+  it('are crossed by a line only if there is no other place', () => {
     const line = (at: number): Box => ({ ...area, left: at, right: at + 1 });
     const [free] = placeLevels([{ ...label, y: 60 }], { area, labels: [], lines: [line(350)], curve: [] });
     assert.ok(free && free.right <= 350);
@@ -29,13 +29,13 @@ describe('the labels of levels', () => {
     assert.ok(crossed);
   });
 
-  it('stay off the curve where there is a place that no line crosses either', () => {
+  it('avoid the curve if there is a place without lines and curve', () => {
     const curve = [{ left: 200, top: 40, right: 400, bottom: 120 }];
     const [place] = placeLevels([{ ...label, y: 100 }], { area, labels: [], lines: [], curve });
     assert.ok(place && place.right <= 200, JSON.stringify(place));
   });
 
-  it('are left out where every place is taken', () => {
+  it('are left out if every place is taken', () => {
     const everywhere = [{ left: 60, top: 0, right: 400, bottom: 300 }];
     assert.deepEqual(placeLevels([{ ...label, y: 60 }], { area, labels: everywhere, lines: [], curve: [] }), [
       undefined,

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { type Mark, placeMarks, sampledIndices } from '../../../webview/charts/marks.ts';
 
 describe('sampled indices', () => {
-  it('are all of a short curve', () => assert.deepEqual(sampledIndices(5), [0, 1, 2, 3, 4]));
+  it('cover a short curve completely', () => assert.deepEqual(sampledIndices(5), [0, 1, 2, 3, 4]));
 
-  it('of a long curve are few, ascending, with both ends and the whole head', () => {
+  it('of a long curve are few and ascending, with both ends and the whole head', () => {
     const indices = sampledIndices(100_000);
     assert.ok(indices.length <= 1600);
     assert.equal(indices[0], 0);
@@ -26,7 +26,7 @@ describe('marks', () => {
   const labels = (marks: readonly Mark[], positions: readonly number[]) =>
     placeMarks(marks, positions, 50, 450).map(({ label }) => label);
 
-  it('far from each other have a line and a label each, on the left', () => {
+  it('far apart have a line and a label each, on the left', () => {
     const placed = placeMarks([mark('break-even', 40), mark('90 %', 20, 90)], [300, 200], 50, 450);
     assert.deepEqual(
       placed.map(({ line, label, shift }) => [line, label, shift < 0]),
@@ -37,7 +37,7 @@ describe('marks', () => {
     );
   });
 
-  it('of energy at one rank share one line and one label, which stays right of the axis', () => {
+  it('of energy at the same rank share a line and a label, which stays right of the axis', () => {
     const marks = [mark('95 %', 1, 95), mark('99 %', 1, 99), mark('90 %', 1, 90), mark('99.9 %', 3, 99.9)];
     const placed = placeMarks(marks, [51, 51, 51, 52], 50, 450);
     assert.deepEqual(placed.map(({ label }) => label).filter(Boolean), ['90–99.9 % 1–3']);
@@ -45,12 +45,12 @@ describe('marks', () => {
     assert.ok(placed.every(({ label, shift }) => label === '' || shift > 0));
   });
 
-  it('that collide stand on both sides, and the least important goes without a label', () => {
+  it('that collide have labels on both sides, and the least important has none', () => {
     const marks = [mark('break-even', 40), mark('95 %', 42, 95), mark('numerical', 41)];
     assert.deepEqual(labels(marks, [300, 306, 303]), ['break-even 40', '95 % 42', '']);
   });
 
-  it('never overlap, cross a line or leave the chart, wherever they stand', () => {
+  it('never overlap, cross a line or leave the chart', () => {
     for (let seed = 1; seed < 400; seed++) {
       const at = (k: number) => 50 + ((seed * 7919 * (k + 1) * (k + 3)) % 401);
       const energy = [0, 1, 2, 3].map(at).sort((a, b) => a - b);

@@ -39,7 +39,7 @@ describe('plan overrides', () => {
     assert.deepEqual(request.overrides, {}, 'the request itself is not touched');
   });
 
-  it('take __proto__ for a name', () => {
+  it('accept __proto__ as a name', () => {
     assert.equal(overrideOf(request, '__proto__'), undefined);
     assert.equal(overrideOf(withOverride(request, '__proto__', 4), '__proto__'), 4);
   });

@@ -11,7 +11,7 @@ describe('progress', () => {
     assert.equal(progressText(running(40), rate), '40 of 200 matrices · 6.0 per second · 1 min 30 s left');
   });
 
-  it('shows slow runs by the time of one matrix', () => {
+  it('shows slow runs as time per matrix', () => {
     const rate = followRate(followRate(null, running(0), 0), running(2), 40_000);
     assert.match(progressText(running(2), rate), /20 s each/);
   });
@@ -21,10 +21,10 @@ describe('progress', () => {
     assert.equal(rate?.perSecond, null);
   });
 
-  it('counts no matrices where the file could not be read', () =>
+  it('counts no matrices if the file could not be read', () =>
     assert.equal(progressText({ ...running(0), status: 'failed', total: 0 }, null), 'Failed'));
 
-  it('begins anew with every run', () => {
+  it('starts over with every run', () => {
     const first = followRate(followRate(null, running(0), 0), running(100), 10_000);
     assert.equal(followRate(first, running(1), 11_000)?.perSecond, null);
     assert.equal(followRate(first, { ...running(100), status: 'done' }, 11_000), null);

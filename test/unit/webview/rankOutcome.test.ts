@@ -5,7 +5,7 @@ import { firstRank, rankOutcomes } from '../../../webview/inspector/rankOutcome.
 describe('rank outcome', () => {
   const outcomes = rankOutcomes([100, 50], 2, [3, 2, 1, ...Array<number>(47).fill(0)]);
 
-  it('is the arithmetic of two factors', () => {
+  it('counts the parameters of two factors', () => {
     const { error, energy, ...rest } = outcomes.at(2);
     assert.ok(Math.abs(error - Math.sqrt(1 / 14)) < 1e-12);
     assert.ok(Math.abs(energy - 13 / 14) < 1e-12);
@@ -35,7 +35,7 @@ describe('rank outcome', () => {
     );
   });
 
-  it('loses error and gains energy with every rank', () => {
+  it('has less error and more energy with every rank', () => {
     const values = Array.from({ length: 40 }, (_, i) => 1 / (i + 1));
     const all = rankOutcomes([40, 60], 4, values);
     for (let rank = 2; rank <= 40; rank++) {
@@ -45,16 +45,16 @@ describe('rank outcome', () => {
     assert.equal(all.at(40).error, 0);
   });
 
-  it('says of a zero matrix that nothing is lost', () => {
+  it('loses nothing of a zero matrix', () => {
     const { error, energy } = rankOutcomes([4, 4], 4, [0, 0, 0, 0]).at(1);
     assert.deepEqual([error, energy], [0, 1]);
   });
 });
 
-describe('first place of the slider', () => {
+describe('the initial rank of the slider', () => {
   it('is the rank for 95 % energy', () =>
     assert.equal(firstRank(rankOutcomes([100, 100], 4, [10, 3, 2, ...Array<number>(97).fill(0.01)])), 2));
-  it('is break-even where that rank would not pay', () =>
+  it('is the break-even rank if that one saves nothing', () =>
     assert.equal(firstRank(rankOutcomes([100, 100], 4, Array<number>(100).fill(1))), 50));
   it('is at least 1', () => assert.equal(firstRank(rankOutcomes([1, 5], 4, [2])), 1));
 });

@@ -22,7 +22,7 @@ const checkpoint: CheckpointView = {
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('spectra on the page', () => {
-  it('are asked for once and then there', async () => {
+  it('are requested once and then kept', async () => {
     const asked: string[] = [];
     const changed: string[] = [];
     const spectra = createSpectra(
@@ -41,7 +41,7 @@ describe('spectra on the page', () => {
     assert.deepEqual([asked, changed], [['a'], ['a']]);
   });
 
-  it('that failed say why, and are asked for again once forgotten', async () => {
+  it('that failed say why, and are requested again once forgotten', async () => {
     let fail = true;
     const spectra = createSpectra(
       async (name) => {
@@ -61,7 +61,7 @@ describe('spectra on the page', () => {
     assert.equal(spectra.get(checkpoint, matrix('a')).kind, 'ready');
   });
 
-  it('of an older checkpoint come too late', async () => {
+  it('of an earlier checkpoint are ignored', async () => {
     const answers: ((spectrum: Spectrum) => void)[] = [];
     const changed: string[] = [];
     const spectra = createSpectra(
@@ -76,7 +76,7 @@ describe('spectra on the page', () => {
     assert.equal(spectra.get(checkpoint, matrix('a')).kind, 'loading');
   });
 
-  it('are kept for a bounded number of matrices, those last looked at', async () => {
+  it('are kept for a bounded number of matrices, the most recently shown', async () => {
     const asked: string[] = [];
     const spectra = createSpectra(
       async (name) => {
@@ -98,6 +98,6 @@ describe('spectra on the page', () => {
 
 describe('bytes per parameter', () => {
   it('are those of the stored tensor', () => assert.equal(bytesPerParameter(checkpoint, matrix('a')), 2));
-  it('are the average where the matrix is a part of a tensor', () =>
+  it('are the checkpoint’s average if the matrix is part of a tensor', () =>
     assert.equal(bytesPerParameter(checkpoint, matrix('experts[3]')), 4));
 });

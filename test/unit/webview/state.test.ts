@@ -31,7 +31,7 @@ const snapshot: InspectorSnapshot = {
 };
 
 describe('page state', () => {
-  it('knows what was left out at opening and in the run', () =>
+  it('knows what was skipped on opening and in the run', () =>
     assert.deepEqual(
       [...modelOf(snapshot).skipped],
       [
@@ -40,7 +40,7 @@ describe('page state', () => {
       ],
     ));
 
-  it('sharpens a preview to the exact value in place', () => {
+  it('replaces a preview by the exact finding in place', () => {
     const preview = finding('a', { provenance: 'preview', effectiveRank: 15 });
     const first = updated(modelOf(snapshot), { findings: [preview] });
     assert.equal(first.model.findings.get('a')?.provenance, 'preview');
@@ -56,7 +56,7 @@ describe('page state', () => {
     assert.equal(model.layout, before.layout);
   });
 
-  it('keeps what is known, and the layout, when the same checkpoint is read again', () => {
+  it('keeps findings and layout when the same checkpoint is read again', () => {
     const before = updated(modelOf(snapshot), { findings: [finding('a')] }).model;
     const { model, changed } = updated(before, { checkpoint: structuredClone(checkpoint), error: null });
     assert.equal(model.findings.get('a')?.provenance, 'exact');
@@ -65,7 +65,7 @@ describe('page state', () => {
     assert.ok(changed.has('checkpoint'));
   });
 
-  it('forgets the findings of matrices that are no longer the same', () => {
+  it('forgets the findings of matrices that changed', () => {
     const before = updated(modelOf(snapshot), { findings: [finding('a')] }).model;
     const [matrix] = checkpoint.matrices;
     const reshaped = { ...checkpoint, matrices: [{ ...matrix!, shape: [64, 16] as const }] };
@@ -81,7 +81,7 @@ describe('page state', () => {
     assert.equal(model.findings.size, 1);
   });
 
-  it('takes a tensor named __proto__ for a name', () => {
+  it('accepts a tensor named __proto__', () => {
     const odd = finding('__proto__');
     const { model } = updated(modelOf(snapshot), { findings: [odd] });
     assert.equal(model.findings.get('__proto__'), odd);
@@ -90,8 +90,8 @@ describe('page state', () => {
   });
 });
 
-describe('kept choices', () => {
-  it('come back as they were left', () => {
+describe('the view state', () => {
+  it('is restored as it was left', () => {
     const view = {
       ...withSlider(INITIAL_VIEW, 'a', 7),
       selected: 'a',
@@ -113,7 +113,7 @@ describe('kept choices', () => {
     it(`of an unknown kind are replaced: ${JSON.stringify(odd)}`, () =>
       assert.deepEqual(restoreView(odd), INITIAL_VIEW));
 
-  it('hold a bounded number of sliders, the latest ones', () => {
+  it('keeps the positions of a bounded number of sliders, the latest ones', () => {
     let view = INITIAL_VIEW;
     for (let i = 0; i < 500; i++) view = withSlider(view, `m${i}`, i);
     const names = Object.keys(view.sliders);
