@@ -42,8 +42,8 @@ export class RankscopeError extends Error implements ErrorData {
 }
 
 /**
- * The plain form of anything thrown. What is not a RankscopeError is a defect of Rankscope: `subject` says what it happened to, and
- * there is no remedy.
+ * The plain form of anything thrown. What is not a RankscopeError is a defect of Rankscope: `subject` says what it
+ * happened to, and there is no remedy.
  */
 export function errorData(error: unknown, subject = 'Rankscope'): ErrorData {
   if (error instanceof RankscopeError) {

@@ -25,7 +25,10 @@ export interface TextReference {
   readonly resolved: ModulePaths;
 }
 
-/** A question about a text: `others` may define the model that uses its classes, `paths` are the checkpoints to match, likeliest first. */
+/**
+ * A question about a text: `others` may define the model that uses its classes, `paths` are the checkpoints to match,
+ * likeliest first.
+ */
 export interface Question {
   readonly text: TextReference;
   readonly others: readonly TextReference[];

@@ -3,7 +3,9 @@ import { SELECTOR_KEYS, type Target } from './pythonTarget.ts';
 /** Longer files, in characters, are not configurations. */
 const LENGTH_LIMIT = 1_000_000;
 
-/** The target at `offset` in a JSON text: a string that may name a tensor, or an entry of `target_modules` and the like. */
+/**
+ * The target at `offset` in a JSON text: a string that may name a tensor, or an entry of `target_modules` and the like.
+ */
 export function jsonTarget(text: string, offset: number): Target | undefined {
   if (text.length > LENGTH_LIMIT) return undefined;
   /** The key of each open bracket. */
@@ -28,7 +30,10 @@ export function jsonTarget(text: string, offset: number): Target | undefined {
   return undefined;
 }
 
-/** The target at `offset` in a YAML text, found by lines and indentation: lists in block or flow style, and keys of a mapping. */
+/**
+ * The target at `offset` in a YAML text, found by lines and indentation: lists in block or flow style, and keys of a
+ * mapping.
+ */
 export function yamlTarget(text: string, offset: number): Target | undefined {
   if (text.length > LENGTH_LIMIT) return undefined;
   const start = text.lastIndexOf('\n', offset - 1) + 1;

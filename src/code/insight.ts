@@ -86,8 +86,9 @@ export function classInsights(
 }
 
 /**
- * Where a class is in the checkpoint. In order: as its own file places it, if that file explains the whole checkpoint; as another
- * file of the workspace places it that explains the whole checkpoint; by its structure alone, unless such a file places another class there.
+ * Where a class is in the checkpoint. In order: as its own file places it, if that file explains the whole checkpoint;
+ * as another file of the workspace places it that explains the whole checkpoint; by its structure alone, unless such a
+ * file places another class there.
  */
 function placeOf(
   model: CodeModel,

@@ -17,8 +17,8 @@ export interface Fit {
 }
 
 /**
- * Matches `of`, and everything it consists of, with the names at `node`. They match if the names are exactly those that the code would
- * create: none is missing and none is unexplained. undefined if they differ.
+ * Matches `of`, and everything it consists of, with the names at `node`. They match if the names are exactly those that
+ * the code would create: none is missing and none is unexplained. undefined if they differ.
  */
 export function matchClass(universe: Universe, of: ModuleClass, node: TrieNode): Fit | undefined {
   const match = new Match(universe);
@@ -27,7 +27,9 @@ export function matchClass(universe: Universe, of: ModuleClass, node: TrieNode):
   return match;
 }
 
-/** Fields that a checkpoint must have where the class is. They say where to look for it, and how much a match proves. */
+/**
+ * Fields that a checkpoint must have where the class is. They say where to look for it, and how much a match proves.
+ */
 export function requiredFields(universe: Universe, of: ModuleClass): OwnedField[] {
   return universe
     .fields(of)
@@ -69,7 +71,9 @@ class Match implements Fit {
 
   constructor(private readonly universe: Universe) {}
 
-  /** Whether `of` fits `node`. Missing names are collected in `missing`, as paths from the class where the match began. */
+  /**
+   * Whether `of` fits `node`. Missing names are collected in `missing`, as paths from the class where the match began.
+   */
   class(of: ModuleClass, node: TrieNode | undefined, path: string, missing: string[]): boolean {
     if (this.depth > DEPTH_LIMIT) return false;
     this.depth++;

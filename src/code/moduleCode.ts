@@ -45,7 +45,10 @@ export interface ModuleClass {
 
 export const UNKNOWN: ModuleExpression = { kind: 'unknown' };
 
-/** Modules whose tensors are their direct children. `out-in`: the constructor takes (in, out) for a matrix of shape (out, in). */
+/**
+ * Modules whose tensors are their direct children. `out-in`: the constructor takes (in, out) for a matrix of shape
+ * (out, in).
+ */
 export const LEAVES: Readonly<Record<string, 'out-in' | 'as-given' | 'free'>> = {
   Linear: 'out-in',
   Conv1D: 'free',

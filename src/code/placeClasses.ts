@@ -8,14 +8,16 @@ export type ClassPlaces = ReadonlyMap<ModuleClass, ClassPlace>;
 
 export interface ClassPlace {
   readonly nodes: ReadonlySet<TrieNode>;
-  /** Whether it was found through a class that explains the whole checkpoint, and not by the structure of a part alone. */
+  /**
+   * Whether it was found through a class that explains the whole checkpoint, and not by the structure of a part alone.
+   */
   readonly whole: boolean;
 }
 
 /**
- * Finds the classes in the names of a checkpoint. A class is placed through the largest class that contains it and matches as a whole:
- * `Attention` is where the model says, and a class with the same attributes that the model does not use is nowhere.
- * If two unrelated classes match the same node equally well, neither is placed there.
+ * Finds the classes in the names of a checkpoint. A class is placed through the largest class that contains it and
+ * matches as a whole: `Attention` is where the model says, and a class with the same attributes that the model does not
+ * use is nowhere. If two unrelated classes match the same node equally well, neither is placed there.
  */
 export function placeClasses(universe: Universe, trie: TensorTrie): ClassPlaces {
   const places = new Map<ModuleClass, { nodes: Set<TrieNode>; whole: boolean }>();
@@ -44,8 +46,8 @@ export function placeClasses(universe: Universe, trie: TensorTrie): ClassPlaces 
 }
 
 /**
- * A class is recognized by its structure alone only if all classes of its file are. If some class of the file is not in the checkpoint,
- * the file is about another model, and a resemblance proves nothing.
+ * A class is recognized by its structure alone only if all classes of its file are. If some class of the file is not in
+ * the checkpoint, the file is about another model, and a resemblance proves nothing.
  */
 function withoutDoubt(universe: Universe, places: ClassPlaces): ClassPlaces {
   const isForeign = (of: ModuleClass) =>

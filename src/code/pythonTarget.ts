@@ -93,7 +93,9 @@ function dictEntry(entry: Node, name: string, at: Node): Target | undefined {
   return { kind: 'path', base: 'self', steps: [...path.steps, name], line: at.startPosition.row, span: spanOf(at) };
 }
 
-/** Whether a string is in the value of `target_modules`, or a key of `rank_pattern`, in a call, a dict or an assignment. */
+/**
+ * Whether a string is in the value of `target_modules`, or a key of `rank_pattern`, in a call, a dict or an assignment.
+ */
 function isSelector(string: Node): boolean {
   let node: Node | null = string.parent;
   // A key selects; what it is mapped to does not.

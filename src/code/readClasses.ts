@@ -19,7 +19,9 @@ function mentionCounts(text: string): ReadonlyMap<string, number> {
   return counts;
 }
 
-/** An imported name: `from .attention import Attention as A` gives { local: A, module: .attention, name: Attention }. */
+/**
+ * An imported name: `from .attention import Attention as A` gives { local: A, module: .attention, name: Attention }.
+ */
 export interface ImportedName {
   readonly local: string;
   readonly module: string;
@@ -148,7 +150,9 @@ function readStatementCall(node: Node, into: Gathered, locals: Locals, optional:
   }
 }
 
-/** `self.layers.append(Block())`, or the same on a local list. Without `item`, the content of the list becomes unknown. */
+/**
+ * `self.layers.append(Block())`, or the same on a local list. Without `item`, the content of the list becomes unknown.
+ */
 function append(list: Node | null, item: Node | undefined, into: Gathered, locals: Locals): void {
   const made = item ? (readExpression(item, locals) ?? UNKNOWN) : UNKNOWN;
   const grown = (before: ModuleExpression | undefined): ModuleExpression => {

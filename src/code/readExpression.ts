@@ -8,7 +8,10 @@ export type Locals = Map<string, ModuleExpression>;
 const FLUENT = new Set(['to', 'cuda', 'cpu', 'half', 'float', 'bfloat16', 'double', 'eval', 'train', 'requires_grad_']);
 const LISTS = new Set(['ModuleList', 'Sequential']);
 
-/** The module that an expression evaluates to; undefined if it certainly is no module, like a number, a string or a function. */
+/**
+ * The module that an expression evaluates to; undefined if it certainly is no module, like a number, a string or a
+ * function.
+ */
 export function readExpression(node: Node, locals: Locals): ModuleExpression | undefined {
   switch (node.type) {
     case 'call':

@@ -90,8 +90,9 @@ const SIMPLE = /^(?:[\w\\.|]|\.\*|\.\+|\[[\w-]+\]|\\d\+?|\\w\+?|\(\?:|[()^$])*$/
 const META = /[\\^$*+?()[\]{}|]/;
 
 /**
- * The modules that `selector` selects in PEFT, as an entry of `target_modules` or a key of `rank_pattern`: those with this name and those
- * whose name ends in a dot and this name. A regular expression must match the whole name, or its end after a dot.
+ * The modules that `selector` selects in PEFT, as an entry of `target_modules` or a key of `rank_pattern`: those with
+ * this name and those whose name ends in a dot and this name. A regular expression must match the whole name, or its
+ * end after a dot.
  */
 export function selectorMatches(selector: string, modules: readonly string[]): string[] {
   if (selector === '' || selector.length > 200) return [];

@@ -1,6 +1,7 @@
 /**
- * The code thread of the extension host: parsing a file, or matching its classes with the names of thousands of tensors, would hold the
- * host for too long. Nothing here may import vscode, which exists only on the host's main thread.
+ * The code thread of the extension host: parsing a file, or matching its classes with the names of thousands of
+ * tensors, would hold the host for too long. Nothing here may import vscode, which exists only on the host's main
+ * thread.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { answerCalls, type Handlers } from '../protocol/calls.ts';

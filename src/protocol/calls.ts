@@ -115,7 +115,9 @@ function quietly(sent: Promise<void>): void {
   sent.catch(() => undefined);
 }
 
-/** How long a report may wait for others. One message for each of a thousand small matrices would keep both ends busy. */
+/**
+ * How long a report may wait for others. One message for each of a thousand small matrices would keep both ends busy.
+ */
 const GATHER_MS = 20;
 /** Reports in one message at most: a hundred findings are unpacked without a noticeable pause. */
 const GATHERED = 100;

@@ -4,9 +4,9 @@ import { connectionOver, type Port } from './port.ts';
 import type { CallContext, Calls, Service } from './service.ts';
 
 /**
- * Answers the calls that arrive at `port` with `service` until the port closes or `close` is called. Pending calls are then cancelled,
- * and `close` resolves once they have ended.
- * `log` receives every error that is not a RankscopeError: a defect of ours, whose stack does not reach the caller.
+ * Answers the calls that arrive at `port` with `service` until the port closes or `close` is called. Pending calls are
+ * then cancelled, and `close` resolves once they have ended. `log` receives every error that is not a RankscopeError: a
+ * defect of ours, whose stack does not reach the caller.
  */
 export function serve(
   port: Port,

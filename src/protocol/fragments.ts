@@ -1,6 +1,6 @@
 /**
- * A message with the findings of thousands of matrices blocks the thread that packs it and the one that unpacks it. In fragments it
- * takes the same time in total, and other work gets its turn in between.
+ * A message with the findings of thousands of matrices blocks the thread that packs it and the one that unpacks it. In
+ * fragments it takes the same time in total, and other work gets its turn in between.
  */
 
 /** Weight of a fragment at most: about 20 KB as JSON, which an extension host packs in a millisecond. */
@@ -18,8 +18,8 @@ export interface Fragment {
 }
 
 /**
- * The fragments of a plain value (JSON and undefined) in the order in which `Assembly` takes them; a single one if the value is small.
- * They are made on demand, so the value must not change until the last one is taken.
+ * The fragments of a plain value (JSON and undefined) in the order in which `Assembly` takes them; a single one if the
+ * value is small. They are made on demand, so the value must not change until the last one is taken.
  */
 export function* cutUp(value: unknown, at: Path = []): Generator<Fragment, void> {
   if (weigh(value, FRAGMENT_WEIGHT) <= FRAGMENT_WEIGHT) yield { at, value };

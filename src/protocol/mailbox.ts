@@ -4,7 +4,10 @@ import { Assembly, cutUp, type Fragment } from './fragments.ts';
 /** How long sending a large message may hold the thread at a time. */
 const SENDING_MS = 3;
 
-/** What crosses a port in place of a large message. The parts of one message follow each other without other messages in between. */
+/**
+ * What crosses a port in place of a large message. The parts of one message follow each other without other messages in
+ * between.
+ */
 interface Part {
   readonly fragment: Fragment;
   readonly last: boolean;

@@ -14,7 +14,9 @@ export type PageHandlers<Calls extends PageCalls<Calls>> = {
 
 /** The host's handle of a page. */
 export interface PageHost<Update> {
-  /** Tells the page what changed. Dropped while no page is loaded: the next one asks for the full state with `ready`. */
+  /**
+   * Tells the page what changed. Dropped while no page is loaded: the next one asks for the full state with `ready`.
+   */
   update(update: Update): void;
   close(): void;
 }
@@ -30,8 +32,8 @@ export interface PageLink<Calls extends PageCalls<Calls>, Update> {
 }
 
 /**
- * A message with the id of the page load it belongs to. A reloaded page reuses the request numbers of the old one; the id keeps late
- * answers to the old page from reaching the new one.
+ * A message with the id of the page load it belongs to. A reloaded page reuses the request numbers of the old one; the
+ * id keeps late answers to the old page from reaching the new one.
  */
 interface Stamped {
   readonly page: string;

@@ -10,7 +10,9 @@ import {
 } from 'vscode-jsonrpc';
 import { Inbox, Outbox } from './mailbox.ts';
 
-/** One end of a boundary that carries structured-clone messages in order: a child process, a webview or a MessagePort. */
+/**
+ * One end of a boundary that carries structured-clone messages in order: a child process, a webview or a MessagePort.
+ */
 export interface Port {
   /** Throws, or returns a promise that rejects, when the other end is gone. */
   postMessage(message: unknown): unknown;
@@ -20,9 +22,9 @@ export interface Port {
 }
 
 /**
- * JSON-RPC over `port`, not listening yet. Messages are passed as objects, not as text, and large ones in parts; a message must not
- * change after it was sent, because a large one leaves over several turns.
- * Node and browsers share this: the library's entry points for the two differ only in transports that are not used here.
+ * JSON-RPC over `port`, not listening yet. Messages are passed as objects, not as text, and large ones in parts; a
+ * message must not change after it was sent, because a large one leaves over several turns. Node and browsers share
+ * this: the library's entry points for the two differ only in transports that are not used here.
  */
 export function connectionOver(port: Port): MessageConnection {
   return createMessageConnection(new PortReader(port), new PortWriter(port));

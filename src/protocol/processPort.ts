@@ -30,8 +30,8 @@ export function processPort(process: ProcessLike): Port {
   };
 }
 
-// When a child exits, its last answers may still be in the pipe; when the pipe closes, the exit code may not be known yet. Hence the
-// short wait for both.
+// When a child exits, its last answers may still be in the pipe; when the pipe closes, the exit code may not be known
+// yet. Hence the short wait for both.
 function watchEnd(process: ProcessLike, listener: (reason?: string) => void) {
   let reason: string | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;

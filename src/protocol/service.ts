@@ -4,8 +4,8 @@ import type { Analysis, CheckpointSummary, MatrixFinding, Place, Skipped } from 
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 
 /**
- * The use cases of Rankscope, declared once: the service implements them, the engine process serves them, and the extension host and
- * the command line call them. None carries weights.
+ * The use cases of Rankscope, declared once: the service implements them, the engine process serves them, and the
+ * extension host and the command line call them. None carries weights.
  */
 export interface Calls {
   /** Reads only the directory of tensors: under a second at any size. */
@@ -47,7 +47,9 @@ export interface AnalyzeRequest extends DeviceRequest {
   readonly path: string;
   /** Globs over tensor names; all matrices by default. */
   readonly tensors?: readonly string[];
-  /** `preview`: estimates with a band. `exact` (the default): all singular values. `both`: a preview sweep, then exact. */
+  /**
+   * `preview`: estimates with a band. `exact` (the default): all singular values. `both`: a preview sweep, then exact.
+   */
   readonly mode?: 'preview' | 'exact' | 'both';
   /** Whether findings carry their singular values. */
   readonly values?: boolean;
@@ -83,7 +85,10 @@ export interface MatrixView extends Place {
   readonly name: string;
   readonly shape: readonly [number, number];
   readonly dtype: string;
-  /** For an adapter's update, which is named after the adapted layer and is not a tensor itself: the tensors it is computed from. */
+  /**
+   * For an adapter's update, which is named after the adapted layer and is not a tensor itself: the tensors it is
+   * computed from.
+   */
   readonly factors?: readonly string[];
 }
 

@@ -24,8 +24,8 @@ const TOLD_AT_ONCE = 500;
 const SLICE_MS = 4;
 
 /**
- * The code thread as the extension host sees it. The first call starts it; it is told of each text and checkpoint once. If it fails, the
- * next call starts a new one, which has to be told again.
+ * The code thread as the extension host sees it. The first call starts it; it is told of each text and checkpoint once.
+ * If it fails, the next call starts a new one, which has to be told again.
  */
 export class CodeThread {
   /** The thread has ended, and with it all it was told. */

@@ -8,7 +8,10 @@ export interface PageParts {
   readonly style: string;
 }
 
-/** The HTML frame of a page. It loads nothing from elsewhere, and no script or style runs without the nonce of this load. */
+/**
+ * The HTML frame of a page. It loads nothing from elsewhere, and no script or style runs without the nonce of this
+ * load.
+ */
 export function pageHtml({ title, source, script, style }: PageParts): string {
   const nonce = randomBytes(16).toString('base64');
   const policy = [

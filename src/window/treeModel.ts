@@ -47,7 +47,10 @@ export function checkpointNode(source: TreeSource): TreeNode {
 /** How long a tree of thousands of layers may hold the extension host at a time. */
 const SLICE_MS = 4;
 
-/** The lines below a line: the layers of a checkpoint or the modules of a layer. Empty if the directory could not be read. */
+/**
+ * The lines below a line: the layers of a checkpoint or the modules of a layer. Empty if the directory could not be
+ * read.
+ */
 export async function childNodes(source: TreeSource, node: TreeNode): Promise<TreeNode[]> {
   if (!source.view || node.kind === 'module') return [];
   const layers = layersOf(source.view);

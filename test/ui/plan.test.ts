@@ -70,7 +70,7 @@ function parametersOf(file: string): { names: string[]; parameters: number } {
   return { names: tensors.map(([name]) => name), parameters };
 }
 
-/** `395 K` stands for a count with three significant digits. */
+/** `395K` stands for a count with three significant digits. */
 function assertShown(text: string, count: number): void {
   const unit = text.endsWith('K') ? 1e3 : text.endsWith('M') ? 1e6 : 1;
   const shown = Number.parseFloat(text.replaceAll(',', '')) * unit;

@@ -22,17 +22,19 @@ interface Content {
   readonly levels: readonly Level[];
   /** The points of the curve, from left to right. */
   readonly points: readonly Point[];
-  /** Whether marks carry their labels. */
+  /** Whether marks have labels. */
   readonly labelled: boolean;
   readonly theme: Theme;
 }
 
 const FONT_SIZE = 10;
-/** Around the text of a label, in pixels. */
+/** Padding around a label's text, in pixels. */
 const PADDING = 2;
 const LABEL_HEIGHT = 1.2 * FONT_SIZE + 2 * PADDING;
 
-/** Marks as vertical lines and levels as horizontal ones, for the annotation plugin; a label that has no room is left out. */
+/**
+ * Marks as vertical lines and levels as horizontal ones, for the annotation plugin. Labels without room are left out.
+ */
 export function annotationsOf(content: Content): Record<string, AnnotationOptions> {
   const { marks, labelled, theme } = content;
   const levels = content.levels.filter(({ value }) => value > 0);
@@ -45,7 +47,7 @@ export function annotationsOf(content: Content): Record<string, AnnotationOption
       type: 'line',
       scaleID: 'x',
       value: mark.rank,
-      // Not by `display`, which is asked before the chart has a size.
+      // `display` is evaluated before the chart has a size, so a hidden line is drawn transparent.
       borderColor: ({ chart }) => (layout(chart).marks[index]!.line ? mark.color : 'transparent'),
       borderWidth: 1,
       borderDash: [...mark.dash],
@@ -84,14 +86,14 @@ export function annotationsOf(content: Content): Record<string, AnnotationOption
 
 const textOf = ({ label, value }: Level): string => `${label} ${formatValue(value)}`;
 
-interface Layout {
+interface LabelLayout {
   readonly marks: readonly Placed[];
   readonly levels: readonly (Box | undefined)[];
 }
 
-/** The places of all labels on a chart as large as it is when they are asked for, found once for each size. */
-function layoutOf(content: Content): (chart: Chart) => Layout {
-  let known: { readonly size: string; readonly layout: Layout } | undefined;
+/** The positions of all labels at the chart's current size, computed once for each size. */
+function layoutOf(content: Content): (chart: Chart) => LabelLayout {
+  let known: { readonly size: string; readonly layout: LabelLayout } | undefined;
   return (chart) => {
     const { left, top, right, bottom } = chart.chartArea;
     const { x, y } = chart.scales;
@@ -101,7 +103,10 @@ function layoutOf(content: Content): (chart: Chart) => Layout {
   };
 }
 
-function laidOut({ marks, levels, points, labelled, theme }: Content, { ctx, scales, chartArea: area }: Chart): Layout {
+function laidOut(
+  { marks, levels, points, labelled, theme }: Content,
+  { ctx, scales, chartArea: area }: Chart,
+): LabelLayout {
   const positions = marks.map(({ rank }) => scales.x!.getPixelForValue(rank));
   const placed = placeMarks(marks, positions, area.left, area.right);
   if (levels.length === 0) return { marks: placed, levels: [] };
@@ -128,7 +133,7 @@ function laidOut({ marks, levels, points, labelled, theme }: Content, { ctx, sca
   return { marks: placed, levels: placeLevels(sizes, { area, labels, lines, curve }) };
 }
 
-/** As many boxes around a curve as show where it goes. */
+/** Boxes that approximate a curve. */
 const CURVE_BOXES = 100;
 
 function boxesAlong(points: readonly Point[], scales: Chart['scales']): Box[] {
@@ -142,7 +147,7 @@ function boxesAlong(points: readonly Point[], scales: Chart['scales']): Box[] {
   });
 }
 
-/** From where the plugin would put the label's middle, on its line as far as that is in the chart, to where it belongs. */
+/** Moves a label from where the plugin would centre it, on its line within the chart, to its place. */
 function adjustY({ scales, chartArea: { top, bottom } }: Chart, { value }: Level, place: Box | undefined): number {
   if (!place) return 0;
   const inset = PADDING + LABEL_HEIGHT / 2;

@@ -1,24 +1,24 @@
 import { COLOR_SCALE, scaleStep } from '../ui/colorScale.ts';
 
-/** What a cell has to say, whatever the measure. */
+/** The state of a cell, independent of the measure. */
 export const CELL = { none: 0, pending: 1, skipped: 2, preview: 3, exact: 4 } as const;
 
-/** The values of all matrices under one measure, indexed like `Layout.matrices`. */
+/** The values of all matrices for one measure, indexed like `Layout.matrices`. */
 export interface CellValues {
   readonly states: Uint8Array;
-  /** The value shown; NaN where there is none (yet). */
+  /** The displayed value; NaN if there is none (yet). */
   readonly values: Float64Array;
-  /** Place on the colour scale, 0 to 1; NaN where there is no value. */
+  /** Position on the colour scale, 0 to 1; NaN without a value. */
   readonly shares: Float64Array;
-  /** Lowest and highest value: the ends of the legend. null while there is none. */
+  /** Lowest and highest value, which are the ends of the legend; null without values. */
   readonly domain: readonly [number, number] | null;
 }
 
-/** Place of `value` between the ends of `domain`; a domain of one point puts everything in the middle. */
+/** Position of `value` between the ends of `domain`, 0 to 1; the middle if the ends are equal. */
 export function shareOf(value: number, domain: readonly [number, number] | null, scale: 'linear' | 'log'): number {
   if (!domain || Number.isNaN(value)) return Number.NaN;
   const [low, high] = domain;
-  // Zero has no logarithm: norms of zero share the lowest colour.
+  // Zero has no logarithm; norms of zero get the lowest colour.
   if (scale === 'log' && low >= 0 && high > 0) {
     const floor = Math.max(low, high * 1e-12);
     if (high <= floor) return 0.5;
@@ -27,15 +27,15 @@ export function shareOf(value: number, domain: readonly [number, number] | null,
   return high > low ? (value - low) / (high - low) : 0.5;
 }
 
-/** The colours that do not come from the scale, as red, green, blue, alpha bytes. */
+/** Colours of cells without a value, as red, green, blue and alpha bytes. */
 export interface NeutralColors {
   readonly pending: readonly [number, number, number, number];
   readonly skipped: readonly [number, number, number, number];
 }
 
 /**
- * One pixel per cell, RGBA, row-major: the picture the heatmap stretches over its grid. Previewed cells are a little
- * transparent, so that they stand back even where a cell is too small for its hatching.
+ * One RGBA pixel per cell, row-major: the image that the heatmap stretches over its grid. Previewed cells are slightly
+ * transparent, so that they look weaker even where cells are too small for hatching.
  */
 export function paintCells(
   cells: Int32Array,

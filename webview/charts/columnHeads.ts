@@ -48,7 +48,7 @@ export function drawGroups(chart: Chart, groups: readonly Group[], theme: Theme)
   ctx.restore();
 }
 
-/** The end of `name` that fits: `mlp.experts.12`, `experts.12`, `12`. Empty where not even the last part does. */
+/** The longest end of `name` that fits: `mlp.experts.12`, `experts.12` or `12`. Empty if none fits. */
 function shortened(ctx: CanvasRenderingContext2D, name: string, width: number): string {
   const parts = name.split('.');
   for (let from = 0; from < parts.length; from++) {

@@ -4,10 +4,10 @@ import { Chart } from './chartSetup.ts';
 import type { Mark } from './marks.ts';
 import type { Theme } from './theme.ts';
 
-/** A curve over the rank, 1 to p, with marks and the place of the slider. */
+/** A curve over the rank, 1 to p, with marks and the slider's position. */
 export interface CurveChart {
   readonly canvas: HTMLCanvasElement;
-  /** Moves the line of the chosen rank; nothing but a redraw, so that it keeps up with the slider. */
+  /** Moves the line of the current rank. Only redraws, to keep up with the slider. */
   setRank(rank: number, pays: boolean): void;
   destroy(): void;
 }
@@ -28,7 +28,7 @@ export interface CurveOptions {
   readonly marks: readonly Mark[];
   /** Horizontal lines, such as the noise edge. */
   readonly levels?: readonly Level[];
-  /** Whether marks carry their labels: one of two stacked charts does. */
+  /** Whether marks have labels, as in one of two stacked charts. */
   readonly labelled: boolean;
   readonly rankAxis: boolean;
   readonly tooltip: (rank: number) => string;
@@ -43,12 +43,12 @@ export function createCurve(canvas: HTMLCanvasElement, options: CurveOptions): C
   const configuration = configure(options);
   configuration.plugins = [
     {
-      id: 'chosenRank',
+      id: 'currentRank',
       beforeDatasetsDraw: ({ ctx, chartArea: area, scales }) => {
         if (rank < 1) return;
         const at = scales.x!.getPixelForValue(Math.min(rank, fullRank));
         ctx.save();
-        // What would be cut away is veiled, so that "kept" and "lost" are seen as areas.
+        // A veil over what would be cut off shows "kept" and "lost" as areas.
         ctx.globalAlpha = theme.highContrast ? 0.28 : 0.1;
         ctx.fillStyle = pays ? theme.foreground : theme.error;
         ctx.fillRect(at, area.top, area.right - at, area.height);
@@ -121,7 +121,7 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
             autoSkipPadding: 16,
             callback: (value) => rankTick(Number(value), logRank, fullRank),
           },
-          // The same inset in both charts keeps their ranks one above the other.
+          // The same inset in both charts aligns their rank axes.
           afterFit: (scale) => {
             scale.paddingLeft = 4;
             scale.paddingRight = 18;
@@ -169,7 +169,7 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
 }
 
 function annotationsIn({ marks, levels = [], points, labelled, theme, fullRank }: CurveOptions) {
-  // An adapter's update has fewer values than its matrix has directions: a mark beyond them would stretch the axis.
+  // An adapter's update has fewer singular values than min(m, n); a mark beyond them would stretch the axis.
   const inside = marks.filter(({ rank }) => rank <= fullRank);
   return annotationsOf({ marks: inside, levels, points, labelled, theme });
 }
@@ -181,7 +181,10 @@ function rankTick(value: number, logRank: boolean, fullRank: number): string | n
   return [1, 2, 5].includes(Math.round(leading * 1e6) / 1e6) || value === fullRank ? String(value) : null;
 }
 
-/** Whether a logarithmic axis of so many decades names `value`: decades alone, or also what lies between them where they are few. */
+/**
+ * Whether a logarithmic axis over `decades` labels `value`: powers of ten, and values in between if the decades are
+ * few.
+ */
 function isRound(value: number, decades: number): boolean {
   const leading = Math.round((value / 10 ** Math.floor(Math.log10(value) + 1e-9)) * 1e6) / 1e6;
   if (decades >= 3) return leading === 1;

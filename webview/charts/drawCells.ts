@@ -4,13 +4,13 @@ import { CELL, type CellValues } from './cells.ts';
 import { cellAt, type Grid } from './grid.ts';
 import type { Theme } from './theme.ts';
 
-/** What one drawing of the heatmap shows. */
+/** What the heatmap shows. */
 export interface Scene {
   readonly grid: Grid;
   /** One pixel per cell. */
   readonly image: OffscreenCanvas;
   readonly values: CellValues;
-  /** The text of a value, as short as it can be. */
+  /** The shortest text of a value. */
   readonly label: (value: number) => string;
   readonly hasRank: (index: number) => boolean;
   /** Indices of matrices, -1 for none. */
@@ -18,7 +18,7 @@ export interface Scene {
   readonly focused: number;
 }
 
-/** The cells inside the chart's area: first row and column, and those after the last. */
+/** The cells inside the chart's area: first row and column, and the ones after the last. */
 export interface CellRange {
   readonly top: number;
   readonly bottom: number;
@@ -36,9 +36,9 @@ export function visibleRange(chart: Chart, grid: Grid): CellRange {
   };
 }
 
-/** Smallest cell, in CSS pixels, that gets a gap, a hatching or a cross: in smaller ones they would cover the colour. */
+/** Smallest cell, in CSS pixels, with a gap, hatching or a cross; in smaller ones they would cover the colour. */
 const DETAILED_CELL = 6;
-/** More labelled cells than this slow a frame down and cannot be read anyway. */
+/** Labelled cells at most: more slow a frame down and cannot be read anyway. */
 const LABELLED_LIMIT = 1500;
 
 export function drawCells(chart: Chart, scene: Scene, theme: Theme): void {
@@ -102,7 +102,7 @@ function forEachCell(
   }
 }
 
-/** Hatches what is previewed and crosses what was skipped: both are told apart without colour. */
+/** Hatches previewed cells and crosses skipped ones, so that they differ without colour. */
 function drawStates(geometry: Geometry, { grid, values }: Scene, theme: Theme): void {
   const { ctx, xAt, yAt, width, height } = geometry;
   const hatched = new Path2D();
@@ -125,7 +125,7 @@ function drawStates(geometry: Geometry, { grid, values }: Scene, theme: Theme): 
   ctx.stroke(crossed);
 }
 
-/** A dark and a light diagonal side by side: one of them stands out on any colour of the scale. */
+/** Dark and light diagonals side by side: one of them stands out on any colour of the scale. */
 function hatching(ctx: CanvasRenderingContext2D): CanvasPattern {
   const size = 8;
   const tile = new OffscreenCanvas(size, size);
@@ -169,7 +169,7 @@ function drawLabels(geometry: Geometry, { grid, values, label }: Scene, theme: T
   ctx.textBaseline = 'middle';
   forEachCell(geometry, grid, (index, row, column) => {
     const share = values.shares[index]!;
-    // Hatching and digits on top of each other are neither read.
+    // Digits on hatching are unreadable.
     if (Number.isNaN(share) || values.states[index] === CELL.preview) return;
     const text = label(values.values[index]!);
     if (ctx.measureText(text).width > width - 6) return;
@@ -178,7 +178,7 @@ function drawLabels(geometry: Geometry, { grid, values, label }: Scene, theme: T
   });
 }
 
-/** A small corner on the cells whose rank was picked. */
+/** Marks cells whose rank was set by hand with a small corner. */
 function drawRankMarks(geometry: Geometry, { grid, hasRank, values }: Scene, theme: Theme): void {
   const { ctx, xAt, yAt, width, height } = geometry;
   const size = Math.min(9, width / 2, height / 2);
@@ -207,7 +207,7 @@ function outline(
   if (cell < 0) return;
   const [row, column] = [Math.floor(cell / grid.width), cell % grid.width];
   const { ctx, chartArea: area } = chart;
-  // A cell too small to be framed is framed from outside.
+  // The outline of a small cell is drawn around it.
   const grow = Math.max(0, (DETAILED_CELL + 2 - Math.min(xAt(1) - xAt(0), yAt(1) - yAt(0))) / 2);
   const box = [
     xAt(column) - grow,

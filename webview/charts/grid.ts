@@ -1,16 +1,16 @@
-/** A table of cells: rows of layers by columns of modules, or many loose matrices wrapped into lines. */
+/** A table of cells: layers by modules, or many separate matrices wrapped into lines. */
 export interface Grid {
   readonly kind: 'layers' | 'wrapped';
-  /** One label per row. */
+  /** Row labels. */
   readonly rows: readonly string[];
-  /** One module name per column; empty for a wrapped grid, whose columns mean nothing. */
+  /** Module names, one per column; empty for a wrapped grid, whose columns have no meaning. */
   readonly columns: readonly string[];
   readonly width: number;
-  /** Index of the matrix at row * width + column, or -1 where there is none. */
+  /** Indices of matrices at row * width + column; -1 for none. */
   readonly cells: Int32Array;
 }
 
-/** Row and column of a matrix in `grid`; null where it is not in it. */
+/** Row and column of a matrix in `grid`; null if it is not there. */
 export function placeIn(grid: Grid, index: number): { row: number; column: number } | null {
   const cell = index < 0 ? -1 : grid.cells.indexOf(index);
   return cell < 0 ? null : { row: Math.floor(cell / grid.width), column: cell % grid.width };
@@ -23,8 +23,8 @@ export function cellAt(grid: Grid, row: number, column: number): number {
 }
 
 /**
- * The next cell with a matrix from (row, column) in the direction (down, right), or null at the edge. Empty places are
- * jumped over, so that a model whose layers differ can be walked through with the arrow keys.
+ * The next cell with a matrix from (row, column) in direction (down, right); null at the edge. Empty cells are skipped,
+ * so that the arrow keys work in models whose layers differ.
  */
 export function step(
   grid: Grid,
@@ -41,7 +41,7 @@ export function step(
   }
 }
 
-/** The module name split for a header: what many columns share, and what tells them apart. */
+/** A module name split for the column heads: the group that columns share, and their own label. */
 export function splitModule(module: string): { group: string; label: string } {
   const dot = module.lastIndexOf('.');
   return dot < 0 ? { group: '', label: module } : { group: module.slice(0, dot), label: module.slice(dot + 1) };

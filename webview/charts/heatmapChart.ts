@@ -12,7 +12,9 @@ export interface Zoom {
   readonly y: readonly [number, number];
 }
 
-/** A heatmap on a canvas. Cells are one stretched image under an empty scatter chart, which brings axes, zoom and pan. */
+/**
+ * A heatmap on a canvas: a stretched image of the cells below an empty scatter chart, which adds axes, zoom and pan.
+ */
 export interface HeatmapChart {
   readonly canvas: HTMLCanvasElement;
   /** Index of the matrix under a pixel of the canvas, or -1. */
@@ -20,16 +22,16 @@ export interface HeatmapChart {
   /** Centre of a cell in pixels of the canvas. */
   centre(row: number, column: number): { x: number; y: number };
   visible(): CellRange;
-  /** Shows other values, marks or labels; the picture is painted again only where the values changed. */
+  /** Changes values, marks or labels; the image is repainted only for new values. */
   show(change: Partial<Omit<Scene, 'grid' | 'image'>>): void;
   zoomBy(factor: number): void;
   zoomTo(zoom: Zoom | null): void;
-  /** Moves the visible part so that a cell is in it. */
+  /** Scrolls a cell into view. */
   reveal(row: number, column: number): void;
   destroy(): void;
 }
 
-/** Whether the panes stand one below the other: then the wheel scrolls the page, and zooms with Ctrl held. */
+/** Whether the panes are stacked. Then the wheel scrolls the page, and zooms only with Ctrl. */
 export const narrowPage = window.matchMedia('(max-width: 860px)');
 
 export interface HeatmapOptions {
@@ -120,7 +122,7 @@ function isFull(zoom: Zoom, full: Zoom): boolean {
   return spans(zoom.x, full.x) && spans(zoom.y, full.y);
 }
 
-/** `range` moved just so far that the cell at `index` lies in it, and not beyond `full`. */
+/** `range` moved just far enough to contain the cell at `index`, but not beyond `full`. */
 function shifted(range: readonly [number, number], index: number, full: readonly [number, number]): [number, number] {
   const under = Math.min(0, index - 0.5 - range[0]);
   const over = Math.max(0, index + 0.5 - range[1]);
@@ -128,10 +130,10 @@ function shifted(range: readonly [number, number], index: number, full: readonly
   return [range[0] + shift, range[1] + shift];
 }
 
-/** Width of the row labels, about; and the narrowest column whose upright label does not touch its neighbour's, in pixels. */
+/** Approximate width of the row labels, and the narrowest column with room for an upright label, in pixels. */
 const ROW_LABELS = 55;
 const NARROW_LABEL = 12;
-/** From so many columns on labels stand upright: a slanted one leans over its neighbours. */
+/** With more columns than this, labels are upright: slanted ones would cover their neighbours. */
 const UPRIGHT_FROM = 20;
 const FONT_SIZE = 11;
 
@@ -142,7 +144,7 @@ function configure(
   hasGroups: boolean,
   onZoom: () => void,
 ): ChartConfiguration<'scatter'> {
-  // One label of three under the name of their group would seem to name all three: then the group alone is named.
+  // Where only every third label has room, it would seem to name all three columns, so only the group is named.
   function columnLabel(this: Scale, value: number | string): string | null {
     const width = (this.chart.width - ROW_LABELS) / (this.max - this.min);
     return hasGroups && width < NARROW_LABEL ? null : splitModule(grid.columns[Number(value)] ?? '').label;
@@ -172,7 +174,7 @@ function configure(
             ...ticks,
             callback: columnLabel,
             minRotation: upright ? 90 : 0,
-            // The library puts the foot of an upright label beside its tick, by the height of a line.
+            // The library places upright labels one line height beside their ticks.
             labelOffset: upright ? FONT_SIZE * 1.2 : 0,
             maxRotation: 90,
             padding: 2,
@@ -208,7 +210,7 @@ function configure(
   };
 }
 
-/** One tick in the middle of each cell in sight; the library then leaves out those that have no room. */
+/** Puts a tick in the middle of each visible cell; the library then omits labels without room. */
 function wholeTicks(scale: Scale): void {
   const first = Math.ceil(scale.min);
   const last = Math.floor(scale.max);

@@ -6,18 +6,20 @@ export interface Box {
   readonly bottom: number;
 }
 
-/** A horizontal line with the size of its label, in pixels. */
+/** A horizontal line and the size of its label, in pixels. */
 export interface LevelSize {
   readonly y: number;
   readonly width: number;
   readonly height: number;
 }
 
-/** Steps in which the place of a label is looked for. */
+/** Distance between two tried positions of a label, in pixels. */
 const STEP = 6;
 
-/** What lies on a chart: its area, labels that must not be covered, and lines and a curve that had better not cross a label. */
-interface Scene {
+/**
+ * What else is on the chart: labels, which must not be covered, and lines and a curve, which should not cross a label.
+ */
+interface Surroundings {
   readonly area: Box;
   readonly labels: readonly Box[];
   readonly lines: readonly Box[];
@@ -25,11 +27,14 @@ interface Scene {
 }
 
 /**
- * Where the labels of `levels` go, one after the other: above or below their own line, where they cover no other label; where also no
- * line and not the curve crosses them, or at least no line, as long as there is such a place; at the right end first. undefined for one
- * that has no room.
+ * Places the labels of `levels` one after the other, above or below their line and as far right as possible. A label
+ * never covers another one. Positions crossed by no line and not by the curve come first, then those crossed by no
+ * line. undefined for a label without room.
  */
-export function placeLevels(levels: readonly LevelSize[], { area, labels, lines, curve }: Scene): (Box | undefined)[] {
+export function placeLevels(
+  levels: readonly LevelSize[],
+  { area, labels, lines, curve }: Surroundings,
+): (Box | undefined)[] {
   const taken = [...labels];
   return levels.map((level) => {
     const candidates = placesOf(level, area).filter((box) => taken.every((other) => !overlap(box, other)));
@@ -44,7 +49,7 @@ export function placeLevels(levels: readonly LevelSize[], { area, labels, lines,
 export const overlap = (a: Box, b: Box): boolean =>
   a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
-/** Every place beside the line that lies in the area: from the right to the left, above the line before below it. */
+/** The positions beside the line within the area: from right to left, and above the line before below it. */
 function placesOf({ y, width, height }: LevelSize, area: Box): Box[] {
   const rows = [y - 1 - height, y + 1].filter((top) => top >= area.top && top + height <= area.bottom);
   const boxes: Box[] = [];

@@ -1,7 +1,7 @@
-/** A rank that the curves point out. */
+/** A rank marked in the curves. */
 export interface Mark {
   readonly name: string;
-  /** Of a mark of energy: the percentage it keeps. Those that stand close together share one label. */
+  /** The percentage of energy kept at this rank. Such marks share a label where they are close together. */
   readonly percent?: number;
   readonly rank: number;
   readonly color: string;
@@ -10,23 +10,23 @@ export interface Mark {
 
 /** How a mark is drawn. */
 export interface Placed {
-  /** Whether it has a line of its own: one that touches another of its kind adds nothing. */
+  /** Whether the mark has a line; one that touches another line of its group adds nothing. */
   readonly line: boolean;
-  /** Empty where there is no room. */
+  /** Empty without room. */
   readonly label: string;
-  /** The label's centre from the line, in pixels. */
+  /** Distance of the label's centre from the line, in pixels. */
   readonly shift: number;
 }
 
-/** Half the width of a label that stands upright, and the distance of its centre from its line, in pixels. */
+/** Half the width of an upright label, and the distance of its centre from its line, in pixels. */
 const HALF = 6;
 const SHIFT = 7;
 const LINE_GAP = 4;
 
 /**
- * Places the labels of `marks` (the most important first) that stand at `positions` between `left` and `right` (pixels). Marks of
- * energy closer than a label is wide are told by one label (`90–99 % 1–3`); a label goes to the side of its line where no other label
- * and no other line is, and is left out where there is none.
+ * Places the labels of `marks` (most important first) at `positions` between `left` and `right` (pixels). Energy marks
+ * closer than the width of a label share one (`90–99 % 1–3`). A label goes to the side of its line that is free of
+ * other labels and lines, and is left out if neither is.
  */
 export function placeMarks(
   marks: readonly Mark[],
@@ -61,7 +61,9 @@ export function placeMarks(
   return placed;
 }
 
-/** Indices of marks that share a label, each group in ascending order of rank; a group stands where its most important mark stood. */
+/**
+ * Groups marks that share a label, each group by ascending rank; a group takes the place of its most important mark.
+ */
 function grouped(marks: readonly Mark[], positions: readonly number[]): number[][] {
   const energy = marks.flatMap(({ percent }, index) => (percent === undefined ? [] : [index]));
   energy.sort((a, b) => marks[a]!.percent! - marks[b]!.percent!);
@@ -77,7 +79,7 @@ function grouped(marks: readonly Mark[], positions: readonly number[]): number[]
   return groups.sort((a, b) => Math.min(...a) - Math.min(...b));
 }
 
-/** Those of `group` whose lines can be told apart; the first always can. */
+/** The marks of `group` whose lines can be told apart, the first included. */
 function thinned(group: readonly number[], positions: readonly number[]): number[] {
   const lines: number[] = [];
   for (const index of group) {
@@ -94,8 +96,8 @@ function labelOf(group: readonly Mark[]): string {
 }
 
 /**
- * Indices to draw of a curve of `count` points: all, or evenly spaced ones joined with geometrically spaced ones, so that the head of
- * the spectrum keeps its shape on a logarithmic axis. First and last are always among them.
+ * The points to draw of a curve of `count` points: all or, above `limit`, evenly and geometrically spaced ones, so that
+ * the head of the spectrum keeps its shape on a logarithmic axis. First and last are always included.
  */
 export function sampledIndices(count: number, limit = 1600): number[] {
   if (count <= limit) return Array.from({ length: count }, (_, index) => index);

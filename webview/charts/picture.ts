@@ -1,17 +1,17 @@
 import type { Theme } from './theme.ts';
 
-/** A chart as it goes onto a picture. */
+/** The content of a picture. */
 interface Figure {
   readonly title: string;
   readonly canvases: readonly HTMLCanvasElement[];
-  /** Drawn under the charts, with the values at its ends. */
+  /** A colour ramp below the charts, with the values at its ends. */
   readonly ramp?: { readonly canvas: HTMLCanvasElement; readonly low: string; readonly high: string };
 }
 
 const MARGIN = 16;
 const LINE = 28;
 
-/** A PNG of the charts one below the other, on the theme's background, with a title; Base64. */
+/** A Base64 PNG of the charts, stacked below a title on the theme's background. */
 export function pictureOf({ title, canvases, ramp }: Figure, theme: Theme): string {
   const scale = Math.max(1, window.devicePixelRatio);
   const width = Math.max(320, ...canvases.map((canvas) => canvas.clientWidth)) + 2 * MARGIN;

@@ -1,6 +1,6 @@
 import { perFrame } from '../ui/dom.ts';
 
-/** The editor's colours as a canvas needs them; a chart is made anew when they change. */
+/** The editor's colours for canvases; charts are rebuilt when they change. */
 export interface Theme {
   readonly foreground: string;
   readonly faint: string;
@@ -24,7 +24,7 @@ export interface Theme {
 
 export function readTheme(): Theme {
   const style = getComputedStyle(document.body);
-  // The charts' own colour arithmetic knows no `color-mix`.
+  // The chart library cannot parse `color-mix`.
   const read = (name: string) => plainColor(style.getPropertyValue(name).trim());
   return {
     foreground: read('--ink'),
@@ -49,8 +49,8 @@ export function readTheme(): Theme {
 }
 
 /**
- * Calls `listener` after the editor changed its theme: it rewrites the body's class and the colours on the root element. What
- * touches these without changing a colour goes unheard, since making the charts anew takes the focus away.
+ * Calls `listener` after the editor changed its theme, which shows in the body's class and the root element's style.
+ * Changes of these that change no colour are ignored, because rebuilding the charts takes the focus away.
  */
 export function onThemeChange(listener: () => void): void {
   let last = JSON.stringify(readTheme());

@@ -18,7 +18,7 @@ import { type ComparisonView, restoreComparisonView } from './viewState.ts';
 const link = connectHost<ComparisonCalls, Partial<ComparisonSnapshot>>();
 let view: ComparisonView = restoreComparisonView(kept());
 let snapshot: ComparisonSnapshot | null = null;
-/** Why the last call of this page failed; it goes when another one succeeds. */
+/** Why the last call of this page failed; cleared when the run's state changes. */
 let failure: ErrorData | null = null;
 let drawn: ComparisonSnapshot['comparison'] = null;
 const place = firstPlace();
@@ -29,9 +29,9 @@ const progress = element('progress', { attributes: { 'aria-label': 'Comparison p
 const progressText = element('span', { attributes: { role: 'status' } });
 const stop = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
 const again = button({ label: 'Compare again', appearance: 'primary', onClick: () => tell(link.call('run')) });
-const remarks = element('ul', { class: 'remarks', attributes: { tabindex: '0', 'aria-label': 'What to know' } });
+const remarks = element('ul', { class: 'remarks', attributes: { tabindex: '0', 'aria-label': 'Notes' } });
 const measure = select(
-  'Shown for each layer',
+  'Measure for each layer',
   COMPARISON_MEASURES.map(({ id, label }) => ({ id, label })),
   (id) => changeView({ measure: id }),
 );
@@ -55,7 +55,7 @@ const roots = {
     explanation,
     table,
   ),
-  layer: element('aside', { class: 'layer', attributes: { 'aria-label': 'Chosen layer' } }),
+  layer: element('aside', { class: 'layer', attributes: { 'aria-label': 'Selected layer' } }),
 };
 const summary = createComparisonSummary(roots.summary);
 const layer = createComparisonLayer(roots.layer, {
@@ -108,7 +108,7 @@ function draw(): void {
     drawn = comparison;
     summary.show(comparison);
     const left = comparison.skipped.map(
-      ({ adapter, name, reason }) => `Left out of ${comparison.adapters[adapter]?.label}: ${name}: ${reason}`,
+      ({ adapter, name, reason }) => `Skipped in ${comparison.adapters[adapter]?.label}: ${name}: ${reason}`,
     );
     fill(remarks, ...[...comparison.remarks, ...left].map((text) => element('li', { class: 'notice', text })));
     remarks.hidden = remarks.children.length === 0;
@@ -140,7 +140,7 @@ function drawRun({ status, done, total, message }: ComparisonSnapshot['run']): v
 }
 
 function changeView(change: Partial<ComparisonView>): void {
-  // Another measure has other columns.
+  // Another measure has other columns to sort by.
   if (change.measure !== undefined && change.measure !== view.measure) place.sort = null;
   view = { ...view, ...change };
   keep(view);

@@ -2,7 +2,7 @@ import type { AdapterComparison } from '../../src/model/comparison.ts';
 import { csvText } from '../ui/csv.ts';
 import { pairIn } from './measures.ts';
 
-/** A comparison as comma-separated values: one line per layer, with columns for each adapter and each two of them. */
+/** A comparison as comma-separated values: one line per layer, with columns for each adapter and each pair. */
 export function comparisonCsv({ adapters, pairs, layers }: AdapterComparison): string {
   const head = [
     ...['layer', 'index', 'module'],

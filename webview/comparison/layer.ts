@@ -5,11 +5,11 @@ import { firstPlace, showTable } from '../ui/table.ts';
 import { chanceOverlap, formatCosine, formatOverlap, updateText } from './measures.ts';
 
 interface LayerHooks {
-  /** Opens the inspector of one adapter at this matrix. */
+  /** Opens the inspector of one adapter and shows this matrix. */
   readonly reveal: (path: string, matrix: string) => void;
 }
 
-/** One layer in full: what each adapter adds, what each two have in common, what all of them together need. */
+/** One layer in detail: each adapter's update, the similarity of each pair, and the rank of their sum. */
 export function createComparisonLayer(
   root: HTMLElement,
   hooks: LayerHooks,
@@ -19,17 +19,17 @@ export function createComparisonLayer(
   const updates = element('div', { class: 'table-root' });
   const pairs = element('div', { class: 'table-root' });
   const merged = element('p');
-  const hint = element('p', { class: 'faint', text: 'Choose a layer to see its adapters and each two of them.' });
+  const hint = element('p', { class: 'faint', text: 'Select a layer to compare its adapters.' });
   const full = element(
     'div',
     { class: 'layer-full' },
     title,
     remark,
-    element('h3', { text: 'What each adds' }),
+    element('h3', { text: 'Updates' }),
     updates,
-    element('h3', { text: 'What each two have in common' }),
+    element('h3', { text: 'Pairs' }),
     pairs,
-    element('h3', { text: 'All together' }),
+    element('h3', { text: 'Sum of all updates' }),
     merged,
   );
   fill(root, hint, full);
@@ -45,8 +45,8 @@ export function createComparisonLayer(
       showUpdates(updates, comparison, layer, places[0], hooks);
       showPairs(pairs, comparison, layer, places[1]);
       merged.textContent = layer.merged
-        ? `The sum of all updates holds 99 % of its energy in rank ${layer.merged.rank}; kept side by side, they take rank ${layer.merged.concatenated}. Its norm is ${formatValue(layer.merged.norm)}.`
-        : 'Nothing to add up here.';
+        ? `Rank ${layer.merged.rank} holds 99 % of the energy of the sum. Concatenated, the updates have rank ${layer.merged.concatenated}. The norm of the sum is ${formatValue(layer.merged.norm)}.`
+        : 'The updates of this layer cannot be added.';
     },
   };
 }

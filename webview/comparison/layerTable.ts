@@ -2,7 +2,7 @@ import type { AdapterComparison, ComparedLayer } from '../../src/model/compariso
 import { showTable, type TablePlace } from '../ui/table.ts';
 import { type ComparisonMeasure, columnsOf, mergedText } from './measures.ts';
 
-/** The heatmap of layers by adapters, or by pairs of them: a table whose cells are coloured, to be read and sorted as well. */
+/** A heatmap of layers by adapters, or by pairs, in the form of a sortable table with coloured cells. */
 export function showComparisonTable(
   root: HTMLElement,
   comparison: AdapterComparison,

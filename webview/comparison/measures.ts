@@ -1,24 +1,24 @@
 import type { AdapterComparison, ComparedLayer, ComparedPair, ComparedUpdate } from '../../src/model/comparison.ts';
 import { formatPercent, formatValue, NONE } from '../ui/format.ts';
 
-/** One thing that a comparison says of each layer: of every adapter, or of every two of them. */
+/** A number that a comparison gives for each layer and each adapter, or each pair. */
 export interface ComparisonMeasure {
   readonly id: string;
   readonly label: string;
   readonly explanation: string;
   readonly of: 'adapter' | 'pair';
-  /** The ends of the colour scale; left out where it goes from zero to the highest value there is. */
+  /** The ends of the colour scale; by default zero and the highest value. */
   readonly domain?: readonly [number, number];
   readonly value: (layer: ComparedLayer, column: number) => number | null;
   readonly text: (layer: ComparedLayer, column: number) => string;
 }
 
-/** A column of the table of layers: an adapter, or two. */
+/** A column of the layer table: an adapter or a pair. */
 export interface ComparisonColumn {
   readonly head: string;
   readonly value: (layer: ComparedLayer) => number | null;
   readonly text: (layer: ComparedLayer) => string;
-  /** Place on the colour scale, 0 to 1; null where there is no value. */
+  /** Position on the colour scale, 0 to 1; null without a value. */
   readonly share: (layer: ComparedLayer) => number | null;
 }
 
@@ -26,33 +26,33 @@ export const COMPARISON_MEASURES: readonly ComparisonMeasure[] = [
   ofPairs(
     'cosine',
     'Cosine',
-    'How far two updates point the same way, entry by entry: 1 the same, 0 at right angles, −1 against each other.',
+    'The cosine of the angle between two updates: 1 for the same direction, 0 for orthogonal updates, −1 for opposite ones.',
     [-1, 1],
   ),
   ofPairs(
     'overlapLeft',
     'Output overlap',
-    'How far the spaces that two updates write into lie in each other, for as many directions as hold 99 % of each one’s energy (Hu et al. 2021).',
+    'How much the output spaces of two updates overlap, counting the directions that hold 99 % of the energy of each (Hu et al. 2021).',
     [0, 1],
   ),
   ofPairs(
     'overlapRight',
     'Input overlap',
-    'How far the spaces that two updates read from lie in each other, for as many directions as hold 99 % of each one’s energy (Hu et al. 2021).',
+    'How much the input spaces of two updates overlap, counting the directions that hold 99 % of the energy of each (Hu et al. 2021).',
     [0, 1],
   ),
-  ofAdapters('norm', 'Norm of the update', 'Frobenius norm of scale · B A.', ({ norm }) => norm),
+  ofAdapters('norm', 'Norm of the update', 'The Frobenius norm of scale · B A.', ({ norm }) => norm),
   ofAdapters(
     'utilisedRank',
     'Utilised rank',
-    'The rank that holds 99 % of the update’s energy, of the rank that its factors allow.',
+    'The rank that holds 99 % of the energy of the update, of the rank of its factors.',
     ({ utilisedRank }) => utilisedRank,
     ({ utilisedRank, rank }) => `${utilisedRank} of ${rank}`,
   ),
   ofAdapters(
     'effectiveRank',
     'Effective rank',
-    'exp of the entropy of the singular values.',
+    'exp of the entropy of the normalized singular values (Roy and Vetterli 2007).',
     ({ effectiveRank }) => effectiveRank,
   ),
   ofAdapters('scale', 'Scale', 'alpha / r, or alpha / √r with rsLoRA.', ({ scale }) => scale),
@@ -62,7 +62,7 @@ export function comparisonMeasure(id: string): ComparisonMeasure {
   return COMPARISON_MEASURES.find((measure) => measure.id === id) ?? COMPARISON_MEASURES[0]!;
 }
 
-/** The columns of the table of layers for one measure: every adapter, or every two. */
+/** The columns of the layer table for one measure: every adapter, or every pair. */
 export function columnsOf(
   { adapters, pairs, layers }: AdapterComparison,
   measure: ComparisonMeasure,
@@ -83,12 +83,12 @@ export function columnsOf(
   }));
 }
 
-/** What the sum of all updates of a layer needs, of what keeping all of them takes. */
+/** The rank of the sum of a layer's updates, of the rank of their concatenation. */
 export function mergedText({ merged }: ComparedLayer): string {
   return merged ? `${merged.rank} of ${merged.concatenated}` : NONE;
 }
 
-/** −1 to 1 with two digits after the point, and no sign on what is zero. */
+/** −1 to 1 with two decimals, and zero without a sign. */
 export function formatCosine(value: number | null): string {
   return value === null
     ? NONE
@@ -106,14 +106,14 @@ export const pairText = (id: PairMeasure, pair: ComparedPair | undefined): strin
   id === 'cosine' ? formatCosine(pair?.cosine ?? null) : formatOverlap(pair?.[id] ?? null);
 
 /**
- * What the overlap of two spaces of these dimensions would be, were one of them turned by chance: the mean of ||U^T V||_F^2 / min(i, j) is
- * max(i, j) / size.
+ * The expected overlap of two random subspaces of dimensions i and j: the mean of ||U^T V||_F^2 / min(i, j) is max(i,
+ * j) / size.
  */
 export function chanceOverlap(one: number, other: number, size: number): number {
   return Math.min(1, Math.max(one, other) / size);
 }
 
-/** One line for each adapter that cannot be seen in a number. */
+/** What the numbers of an update do not show. */
 export function updateText(update: ComparedUpdate | null): string {
   if (!update) return 'not adapted';
   if (update.dead) return 'dead: a factor is all zero';
@@ -122,7 +122,7 @@ export function updateText(update: ComparedUpdate | null): string {
 
 export type PairMeasure = 'cosine' | 'overlapLeft' | 'overlapRight';
 
-/** The pairs of a layer stand in the order of all pairs, some of them missing. */
+/** A layer's own comparison of a pair, which it may lack. */
 export function pairIn(layer: ComparedLayer, { first, second }: Pick<ComparedPair, 'first' | 'second'>) {
   return layer.pairs.find((pair) => pair.first === first && pair.second === second);
 }
@@ -168,7 +168,7 @@ function ofAdapters(
   };
 }
 
-/** The pair at a place in the order 0 1, 0 2 ... 1 2 ... */
+/** The pair at a position in the order 0 1, 0 2 ... 1 2 ... */
 function pairAt(count: number, place: number): { first: number; second: number } {
   let first = 0;
   let rest = place;

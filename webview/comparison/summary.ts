@@ -6,10 +6,10 @@ import { firstPlace, shaded, showTable } from '../ui/table.ts';
 import { comparisonMeasure, type PairMeasure, pairText } from './measures.ts';
 
 const PAIR_MEASURES: readonly PairMeasure[] = ['cosine', 'overlapLeft', 'overlapRight'];
-/** Of so many and more, squares of all with all say more than a list of pairs. */
+/** From this number of adapters on, pairs are shown as a matrix. */
 const SQUARE_FROM = 3;
 
-/** What the adapters are, and how alike each two of them are over all layers. */
+/** The adapters, and the similarity of each pair over all layers. */
 export function createComparisonSummary(root: HTMLElement): { show(comparison: AdapterComparison): void } {
   const adapters = element('div', { class: 'table-root' });
   const squares = element('div', { class: 'squares' });
@@ -24,11 +24,11 @@ export function createComparisonSummary(root: HTMLElement): { show(comparison: A
           rows: comparison.adapters,
           columns: [
             { head: 'Adapter', text: ({ label }) => label },
-            { head: 'Base', text: ({ base }) => base ?? 'not said' },
+            { head: 'Base', text: ({ base }) => base ?? 'unknown' },
             { head: 'Naming', text: ({ naming }) => naming },
             { head: 'Layers', numeric: true, text: ({ layers }) => formatWhole(layers), order: ({ layers }) => layers },
             { head: 'Dead', numeric: true, text: ({ dead }) => formatWhole(dead), order: ({ dead }) => dead },
-            { head: 'Norm of all', numeric: true, text: ({ norm }) => formatValue(norm), order: ({ norm }) => norm },
+            { head: 'Total norm', numeric: true, text: ({ norm }) => formatValue(norm), order: ({ norm }) => norm },
             { head: 'File', text: ({ path }) => path },
           ],
         },
@@ -39,7 +39,7 @@ export function createComparisonSummary(root: HTMLElement): { show(comparison: A
   };
 }
 
-/** All with all, or with two adapters the one number. */
+/** A matrix of all pairs or, for two adapters, a single number. */
 function square({ adapters, pairs }: AdapterComparison, id: PairMeasure): HTMLElement {
   const { label, explanation, domain = [0, 1] } = comparisonMeasure(id);
   const heading = element('h3', { text: `${label} over all layers`, attributes: { title: explanation } });
@@ -55,7 +55,7 @@ function square({ adapters, pairs }: AdapterComparison, id: PairMeasure): HTMLEl
   const table = element(
     'table',
     { class: 'table square' },
-    element('caption', { class: 'visually-hidden', text: `${label} of each two adapters, over all layers` }),
+    element('caption', { class: 'visually-hidden', text: `${label} of each pair of adapters, over all layers` }),
     element('thead', {}, element('tr', {}, element('td'), ...adapters.map(({ label: name }) => head(name, 'col')))),
     element(
       'tbody',
@@ -65,6 +65,6 @@ function square({ adapters, pairs }: AdapterComparison, id: PairMeasure): HTMLEl
       ),
     ),
   );
-  const scroll = { tabindex: '0', role: 'region', 'aria-label': `${label} of each two adapters` };
+  const scroll = { tabindex: '0', role: 'region', 'aria-label': `${label} of each pair of adapters` };
   return element('div', {}, heading, element('div', { class: 'table-scroll', attributes: scroll }, table));
 }

@@ -1,14 +1,14 @@
 import { COMPARISON_MEASURES } from './measures.ts';
 
-/** What the person chose on the page of a comparison: kept over reloads, with the adapters that it is of. */
+/** What the user set on the comparison page. Kept across reloads, together with the compared adapters. */
 export interface ComparisonView {
   readonly measure: string;
   readonly layer: string | null;
-  /** The window that is restored asks for them. */
+  /** Needed to restore the page in a restored window. */
   readonly paths: readonly string[];
 }
 
-/** ViewState as they were kept, each checked: an older version of the page, or nobody, may have written them. */
+/** Validates a restored state, which an older version of the page may have written. */
 export function restoreComparisonView(kept: unknown): ComparisonView {
   const old = (typeof kept === 'object' && kept !== null ? kept : {}) as Partial<Record<keyof ComparisonView, unknown>>;
   const paths = Array.isArray(old.paths) ? old.paths.filter((path) => typeof path === 'string') : [];

@@ -3,11 +3,11 @@ import type { MatrixView } from '../../src/protocol/service.ts';
 import { formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
 import { type Basis, fullRank, isShare, type Measure, shownValue } from './measures.ts';
 
-/** What is known of one matrix under one measure, in words: for the tooltip, the table and the screen reader. */
+/** One matrix under one measure in words, for tooltips, tables and screen readers. */
 export interface CellText {
   readonly place: string;
   readonly value: string;
-  /** Where the value comes from, or why there is none. */
+  /** The provenance of the value, or why there is none. */
   readonly status: string;
 }
 
@@ -19,8 +19,7 @@ export function cellText(
   basis: Basis,
 ): CellText {
   const place = `${matrix.layer === null ? '' : `Layer ${matrix.layer}, `}${matrix.module}`;
-  if (!finding)
-    return { place, value: NONE, status: skippedReason ? `Left out: ${skippedReason}` : 'Not analyzed yet' };
+  if (!finding) return { place, value: NONE, status: skippedReason ? `Skipped: ${skippedReason}` : 'Not analyzed yet' };
   const value = shownValue(measure, basis, finding);
   return {
     place,
@@ -29,12 +28,12 @@ export function cellText(
   };
 }
 
-/** The bare value, as short as a cell or a list needs it. */
+/** The bare value, short enough for a cell or a list. */
 export function shortValue(measure: Measure, basis: Basis, value: number): string {
   return isShare(measure, basis) ? formatPercent(Number(value.toPrecision(2))) : formatValue(value);
 }
 
-/** `exact`, or the estimate with the interval it is said to lie in. */
+/** `exact`, or `preview` with the band of the estimate. */
 export function provenanceText(finding: MatrixFinding, measure: Measure): string {
   if (finding.provenance === 'exact') return 'exact';
   const band = bandOf(finding, measure);
@@ -60,14 +59,14 @@ function bandOf({ band }: MatrixFinding, { id }: Measure): readonly [number, num
 
 const KINDS = { loha: 'LoHa', lokr: 'LoKr' } as const;
 
-/** What an adapter does with its rank, in one line; empty for a matrix of a model. */
+/** One line about an adapter's rank and how much of it is used; empty for a matrix of a model. */
 export function adapterText({ adapter, effectiveRank, energyRanks }: MatrixFinding): string {
   if (!adapter) return '';
   const { rank, scale, dead, dora, name, kind } = adapter;
   const subject = name === undefined ? 'Adapter' : `Adapter ${name}`;
   const kinds = [kind === undefined ? '' : KINDS[kind], dora ? 'DoRA' : ''].filter(Boolean).map((text) => `, ${text}`);
   const about = `${subject} of rank ${rank}, scale ${formatValue(scale)}${kinds.join('')}`;
-  if (dead) return `${about} · dead: a factor is all zero, nothing is added`;
+  if (dead) return `${about} · dead: a factor is all zero, so the update is zero`;
   const used = formatPercent(Number((effectiveRank / rank).toPrecision(2)));
   return `${about} · ${used} of its rank in use: effective rank ${formatValue(effectiveRank)}, 95 % of the energy in ${energyRanks['0.95']}`;
 }

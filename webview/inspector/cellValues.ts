@@ -2,7 +2,7 @@ import type { MatrixFinding } from '../../src/model/findings.ts';
 import { CELL, type CellValues, shareOf } from '../charts/cells.ts';
 import { type Basis, type Measure, shownValue } from './measures.ts';
 
-/** Values, states and places on the colour scale for matrices named `names`, of which `findings` and `skipped` are known. */
+/** Values, states and positions on the colour scale of the matrices `names`. */
 export function cellValues(
   names: readonly string[],
   findings: ReadonlyMap<string, MatrixFinding>,

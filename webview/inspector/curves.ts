@@ -23,10 +23,13 @@ export interface Curves {
   clear(): void;
 }
 
-/** Values below this share of the largest are cut off the logarithmic axis: rounding noise would take up most of it. */
+/**
+ * Singular values below this share of the largest are not drawn: rounding noise would take up most of the logarithmic
+ * axis.
+ */
 const DEEPEST = 1e-9;
 
-/** The spectrum above the energy curve, over the same rank axis. */
+/** The spectrum above the energy curve, with a common rank axis. */
 export function createCurves(onPick: (rank: number) => void): Curves {
   const spectrumRoot = element('div', { class: 'curve spectrum' });
   const energyRoot = element('div', { class: 'curve energy' });
@@ -54,8 +57,8 @@ export function createCurves(onPick: (rank: number) => void): Curves {
       const tooltip = (rank: number) =>
         `σ${subscript(rank)} = ${formatValue(singularValues[rank - 1] ?? 0)},  energy ${formatPercent(outcomes.at(rank).energy)}`;
       const shared = { marks, tooltip, logRank, fullRank: outcomes.fullRank, theme, onPick };
-      const spectrum = canvasIn(spectrumRoot, 'Spectrum: singular values over the rank, on a logarithmic scale');
-      const energy = canvasIn(energyRoot, 'Energy kept over the rank');
+      const spectrum = canvasIn(spectrumRoot, 'Singular values by rank, on a logarithmic scale');
+      const energy = canvasIn(energyRoot, 'Energy kept by rank');
       charts = [
         createCurve(spectrum, {
           ...shared,

@@ -26,7 +26,7 @@ export interface Detail {
   themeChanged(): void;
 }
 
-/** One matrix in full: its spectrum, what its measures mean, and what every rank would cost. */
+/** One matrix in detail: its spectrum, its measures, and the cost of every rank. */
 export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
   let name = '';
   const title = element('h2', { class: 'name', attributes: { 'aria-live': 'polite' } });
@@ -66,7 +66,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
     element('span', { class: 'spring' }),
     element(
       'span',
-      { class: 'group', attributes: { role: 'group', 'aria-label': 'Export of this matrix' } },
+      { class: 'group', attributes: { role: 'group', 'aria-label': 'Export this matrix' } },
       element('span', { class: 'faint', text: 'Export' }),
       png.element,
       csv.element,
@@ -91,12 +91,12 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
   );
   const empty = element('p', {
     class: 'empty',
-    text: 'Choose a cell to see its spectrum, its measures and what each rank would cost.',
+    text: 'Select a cell to see its spectrum, its measures and the cost of each rank.',
   });
   root.replaceChildren(empty, content);
 
   const place = firstPlace();
-  /** What the curves show now, so that they are made anew only when that changes. */
+  /** What the curves show, so that they are rebuilt only when it changes. */
   let drawn: readonly unknown[] = [];
   let shown = false;
   const drawSpectrum = (
@@ -147,7 +147,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
       asTable.set(view.spectrumAsTable);
       const ready = spectrum?.kind === 'ready' ? spectrum : null;
       bar.hidden = !ready;
-      // What is held as factors already has no rank to choose.
+      // An adapter's update is already stored as factors: there is no rank to choose.
       panel.element.hidden = !ready || finding?.adapter !== undefined;
       curves.element.hidden = !ready || view.spectrumAsTable;
       table.hidden = !ready || !view.spectrumAsTable;
@@ -156,7 +156,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
       if (ready) drawSpectrum(model, view, ready);
       else curves.clear();
       measures.show(finding);
-      // How far the matrix before was scrolled says nothing about this one.
+      // A new matrix is shown from its top.
       if (isNew) root.scrollTop = 0;
     },
     themeChanged() {
@@ -175,7 +175,7 @@ function showState(
   const kind = skipped ? 'skipped' : (spectrum?.kind ?? 'none');
   if (root.dataset.kind === kind && kind === 'loading') return;
   root.dataset.kind = kind;
-  if (skipped) fill(root, element('p', { class: 'notice', text: `This matrix was left out: ${skipped}` }));
+  if (skipped) fill(root, element('p', { class: 'notice', text: `This matrix was skipped: ${skipped}` }));
   else if (spectrum?.kind === 'loading') {
     fill(
       root,

@@ -4,7 +4,7 @@ import type { Analysis, MatrixFinding } from '../../src/model/findings.ts';
 import { type Cell, csvText } from '../ui/csv.ts';
 import type { Model } from './state.ts';
 
-/** The findings as the object that `rankscope analyze --json` prints; null before there is anything to say. */
+/** The findings as the object that `rankscope analyze --json` prints; null without findings. */
 export function analysisOf(model: Model): Analysis | null {
   const { checkpoint, engine, layout, findings } = model;
   if (!checkpoint || !engine || findings.size === 0) return null;
@@ -52,7 +52,7 @@ const COLUMNS: readonly (readonly [string, (finding: MatrixFinding) => Cell])[] 
   ['seconds', (finding) => finding.seconds],
 ];
 
-/** The findings as comma-separated values (RFC 4180), one line per matrix. */
+/** The findings as comma-separated values, one line per matrix. */
 export function findingsCsv(findings: readonly MatrixFinding[]): string {
   const lines = [COLUMNS.map(([head]) => head), ...findings.map((finding) => COLUMNS.map(([, cell]) => cell(finding)))];
   return csvText(lines);
@@ -63,7 +63,7 @@ export function spectrumCsv(singularValues: readonly number[]): string {
   return `index,singularValue\r\n${singularValues.map((value, index) => `${index + 1},${value}\r\n`).join('')}`;
 }
 
-/** `model.safetensors` and `ranks.csv` give `model.ranks.csv`: a file name that says where it came from. */
+/** A file name that shows its source: `model.safetensors` and `ranks.csv` give `model.ranks.csv`. */
 export function exportName(path: string, ending: string): string {
   const base = baseName(path);
   return `${base.replace(/\.[a-z0-9]+$/i, '').replace(/[^\w.-]+/g, '_') || 'checkpoint'}.${ending}`;

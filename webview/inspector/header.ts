@@ -7,12 +7,12 @@ import { element, fill, setText } from '../ui/dom.ts';
 import { errorNotice } from '../ui/errorNotice.ts';
 import { formatShape } from '../ui/format.ts';
 
-/** What the file is, before anything is computed: facts in one line, and what needs attention behind disclosures. */
+/** What is known of a checkpoint without computing: a line of facts, and disclosures for warnings and lists. */
 export function createHeader(
   root: HTMLElement,
   retry: () => void,
 ): {
-  /** `canRetry`: nothing else on the page offers to try again. */
+  /** `canRetry` shows the button that tries again, where nothing else on the page offers it. */
   show(checkpoint: CheckpointView | null, error: ErrorData | null, canRetry: boolean): void;
 } {
   const title = element('h1');
@@ -27,7 +27,8 @@ export function createHeader(
       again.set({ hidden: !canRetry });
       setText(title, baseName(checkpoint?.path ?? error?.subject ?? ''));
       title.title = checkpoint?.path ?? error?.subject ?? '';
-      // Each only where it changed: what is made anew closes the lists that a person opened, and is read out once more.
+      // Rebuilt only on a change: rebuilding closes disclosures that the user opened, and a screen reader reads the
+      // error again.
       if (drawn?.[1] !== error) fill(errorRoot, error ? errorNotice(error) : null);
       if (drawn?.[0] !== checkpoint) {
         fill(factsRoot, checkpoint ? facts(checkpoint) : null);
@@ -50,15 +51,11 @@ function facts(checkpoint: CheckpointView): HTMLElement {
       ),
     );
   add('Format', checkpoint.format);
-  add(
-    'Family',
-    checkpoint.family ?? 'unknown',
-    checkpoint.family ? '' : 'No table of known networks explains these names',
-  );
+  add('Family', checkpoint.family ?? 'unknown', checkpoint.family ? '' : 'Unknown naming scheme');
   add(
     'Parameters',
     formatCount(checkpoint.parameters),
-    `${formatWhole(checkpoint.parameters)}, tied tensors counted once`,
+    `${formatWhole(checkpoint.parameters)}, with tied tensors counted once`,
   );
   add('Size', formatBytes(checkpoint.bytes), `${formatWhole(checkpoint.bytes)} bytes`);
   add('Types', dtypes(checkpoint));
@@ -67,7 +64,7 @@ function facts(checkpoint: CheckpointView): HTMLElement {
   return list;
 }
 
-/** Stored types by the bytes they take: `BF16, F32`. */
+/** The stored types, by decreasing size: `BF16, F32`. */
 function dtypes({ tensors }: CheckpointView): string {
   const bytes = new Map<string, number>();
   for (const tensor of tensors) bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + tensor.bytes);
@@ -87,7 +84,7 @@ function notices(checkpoint: CheckpointView): HTMLElement {
     { class: 'notices' },
     security.length > 0
       ? disclosure(
-          `Security: ${counted(security.length, 'finding')}, worst ${worst(security)}`,
+          `Security: ${counted(security.length, 'finding')}, worst: ${worst(security)}`,
           security.map(({ grade, subject, explanation }) => [`${grade}: ${subject}`, explanation]),
           security.some(({ grade }) => grade === 'dangerous') ? 'error' : 'warning',
           true,
@@ -106,24 +103,24 @@ function notices(checkpoint: CheckpointView): HTMLElement {
     ),
     skipped.length > 0
       ? disclosure(
-          `${formatWhole(skipped.length)} left out`,
+          `${formatWhole(skipped.length)} skipped`,
           skipped.map(({ name, reason }) => [name, reason]),
         )
       : null,
     ties.length > 0
       ? disclosure(
           `${formatWhole(ties.length)} tied`,
-          ties.map((names) => [names.join(' = '), 'the same values, analyzed and counted once']),
+          ties.map((names) => [names.join(' = '), 'same values, analyzed and counted once']),
         )
       : null,
     entries.length > 0 ? disclosure(counted(entries.length, 'metadata entry', 'metadata entries'), entries) : null,
   );
 }
 
-/** How many lines a list shows at first: a file of 100,000 tensors must not make 100,000 elements nobody reads. */
+/** Lines that a list shows at a time: 100,000 tensors must not become 100,000 elements. */
 const LINES = 200;
 
-/** A summary that opens to a list; the list is built when it is first opened. */
+/** A disclosure with a list, which is built when it is first opened. */
 function disclosure(
   summary: string,
   lines: readonly (readonly string[])[],

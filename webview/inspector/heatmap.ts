@@ -4,13 +4,13 @@ import { createHeatmap, type HeatmapChart, type Zoom } from '../charts/heatmapCh
 import type { Theme } from '../charts/theme.ts';
 import { element, setText } from '../ui/dom.ts';
 
-/** A heatmap that can be pointed at, clicked, walked through with the arrow keys, and listened to. */
+/** A heatmap for pointer, keyboard and screen readers. */
 export interface HeatmapView {
   readonly canvas: HTMLCanvasElement;
   show(change: HeatmapContent): void;
   zoomTo(zoom: Zoom | null): void;
   zoomBy(factor: number): void;
-  /** Indices of the matrices in sight, in reading order, at most `limit`. */
+  /** Indices of the visible matrices in reading order, at most `limit`. */
   visible(limit: number): number[];
   destroy(): void;
 }
@@ -25,11 +25,11 @@ export interface HeatmapContent {
 export interface HeatmapHooks {
   readonly select: (index: number) => void;
   readonly zoomed: (zoom: Zoom | null) => void;
-  /** Lines of text about a matrix: the first is its name. */
+  /** Lines of text about a matrix, its name first. */
   readonly describe: (index: number) => readonly string[];
 }
 
-/** No cell grows beyond this, so that a model of three layers does not become three walls of colour. */
+/** Largest cell, in pixels, so that a model with three layers does not become three walls of colour. */
 const LARGEST_CELL = { width: 132, height: 38 };
 const AXES = { width: 70, height: 64 };
 
@@ -52,7 +52,7 @@ export function createHeatmapView(
         tabindex: '0',
         role: 'application',
         'aria-roledescription': 'heatmap',
-        'aria-label': `${name}. Arrow keys move from cell to cell, Enter selects, plus and minus zoom, 0 shows all.`,
+        'aria-label': `${name}. Arrow keys move between cells, Enter selects, plus and minus zoom, 0 shows all.`,
       },
     },
     element('div', { class: 'map-canvas' }, canvas),
@@ -106,7 +106,7 @@ export function createHeatmapView(
     event.preventDefault();
   });
   map.addEventListener('focus', () => {
-    // A click brings the focus as well, and has its own cell.
+    // A click also sets the focus, but selects its own cell.
     if (map.matches(':focus-visible')) moveFocus(focus ?? startOf(grid, current.selected));
   });
   map.addEventListener('blur', () => {
@@ -123,7 +123,7 @@ export function createHeatmapView(
   };
 }
 
-/** How far a pointer may move between press and release and still be a click, in pixels. */
+/** How far the pointer may move during a click, in pixels. */
 const CLICK_SLACK = 5;
 
 function pointer(
@@ -154,7 +154,7 @@ function pointer(
 function showTip(map: HTMLElement, tip: HTMLElement, lines: readonly string[], x: number, y: number): void {
   tip.replaceChildren(...lines.map((text) => element('div', { text })));
   tip.hidden = false;
-  // On the side where there is room: a tooltip that is cut off, or under the pointer, hides what it explains.
+  // Placed on the side with room, so that it is neither clipped nor under the pointer.
   const left = x + 16 + tip.offsetWidth > map.clientWidth ? x - 12 - tip.offsetWidth : x + 16;
   const top = y + 16 + tip.offsetHeight > map.clientHeight ? y - 12 - tip.offsetHeight : y + 16;
   tip.style.left = `${Math.max(0, left)}px`;

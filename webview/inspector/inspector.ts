@@ -15,15 +15,15 @@ import { createSpectra } from './spectra.ts';
 import { type Model, modelOf, restoreView, updated, type ViewState, withSlider } from './state.ts';
 import { createToolbar } from './toolbar.ts';
 
-/** Matrices asked to be computed first: what a person can look at in a glance, not a whole file. */
+/** Visible matrices at most that are requested first: what fits into a glance, not a whole file. */
 const WANTED = 300;
 
 const link = connectHost<InspectorCalls, InspectorUpdate>();
 let view: ViewState = restoreView(kept());
 let model: Model | null = null;
-/** A matrix was chosen and its detail has not come into view whole. */
+/** A matrix was selected, and its detail is not completely in view yet. */
 let isDetailWanted = false;
-/** Why the last call of this page failed; it goes when the state changes or another call succeeds. */
+/** Why the last call of this page failed; cleared when the state changes or another call succeeds. */
 let failure: ErrorData | null = null;
 
 const roots = {
@@ -93,7 +93,7 @@ const wantSoon = throttled<void>(400, () => {
   const names = map.wanted(WANTED);
   const selected = view.selected && model.findings.get(view.selected)?.provenance !== 'exact' ? [view.selected] : [];
   if (names.length + selected.length === 0) return;
-  // Asked by nobody: its success takes no fault away.
+  // Not a user's action, so its success does not clear a failure.
   link.call('visible', { names: [...selected, ...names] }).catch(fault);
 });
 
@@ -121,7 +121,7 @@ function announce(): void {
   tell(
     link.call('ready').then((snapshot) => {
       model = modelOf(snapshot);
-      // What the person asked for in the editor comes before what the page showed last.
+      // The matrix requested in the editor takes precedence over the one that the page showed last.
       if (snapshot.selected) {
         view = { ...view, selected: snapshot.selected };
         isDetailWanted = true;
@@ -134,7 +134,7 @@ function announce(): void {
 function draw(): void {
   const error = failure ?? model?.error ?? null;
   const isRunning = model?.run.status === 'running';
-  // Without a checkpoint there is nothing to set, to see or to resume: the fault stands alone.
+  // Without a checkpoint there is nothing to show but the error.
   const isStuck = !model?.checkpoint && error !== null;
   header.show(model?.checkpoint ?? null, error, isStuck && !isRunning);
   roots.run.hidden = isStuck && !isRunning;
@@ -151,12 +151,12 @@ function draw(): void {
   const spectrum = isWaiting ? spectra.get(model.checkpoint!, matrix) : null;
   detail.show(model, view, spectrum);
   if (isDetailWanted) showDetail();
-  // Until the spectrum is there, what is below the map is too short to be scrolled to.
+  // Until the spectrum is loaded, the detail below the map is too short to scroll to.
   if (spectrum?.kind !== 'loading') isDetailWanted = false;
   wantSoon();
 }
 
-/** Scrolls to the detail where it stands below the map; beside it, it is in view. */
+/** Scrolls to the detail if it is below the map; beside the map it is always in view. */
 function showDetail(): void {
   const [map, own] = [roots.map, roots.detail].map((root) => root.getBoundingClientRect());
   if (!map || !own || own.top < map.bottom) return;
@@ -172,7 +172,7 @@ function changeView(change: Partial<ViewState>): void {
 
 function select(name: string): void {
   changeView({ selected: name });
-  // Asked by nobody, as what is visible is.
+  // Like `visible`, not worth clearing a failure for.
   link.call('select', { name }).catch(fault);
 }
 
@@ -204,7 +204,7 @@ function save(suggestedName: string, content: string, encoding: 'base64' | 'utf8
   tell(link.call('save', { suggestedName, content, encoding }));
 }
 
-/** Awaits a call; what goes wrong is shown at the top of the page. */
+/** Awaits a call and shows its failure at the top of the page. */
 function tell(call: Promise<unknown>): void {
   call.then(() => {
     if (!failure) return;

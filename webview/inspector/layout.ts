@@ -2,19 +2,21 @@ import type { MatrixView } from '../../src/protocol/service.ts';
 import type { Grid } from '../charts/grid.ts';
 import { orderModules } from './moduleOrder.ts';
 
-/** Where the matrices of a checkpoint are shown. */
+/** How the matrices of a checkpoint are arranged. */
 export interface Layout {
-  /** All matrices in reading order: the layer grid row by row, then those apart. Cells index this list. */
+  /** All matrices in reading order: the layer grid row by row, then the others. Cells are indices into this list. */
   readonly matrices: readonly MatrixView[];
   readonly indexOf: ReadonlyMap<string, number>;
   readonly main: Grid | null;
-  /** Indices of the matrices outside the layer stack, while they are few enough to be listed by name. */
+  /** Matrices outside the layers, if they are few enough to be listed by name. */
   readonly listed: readonly number[];
-  /** The same as a grid where they are many. */
+  /** A grid of them otherwise. */
   readonly loose: Grid | null;
 }
 
-/** More loose matrices than this are drawn as a grid, since a list would fill the page. */
+/**
+ * Matrices outside the layers that are listed at most: a longer list would fill the page, so more are drawn as a grid.
+ */
 const LISTED_LIMIT = 24;
 
 export function buildLayout(matrices: readonly MatrixView[]): Layout {
@@ -49,7 +51,10 @@ function layerGrid(matrices: readonly MatrixView[]): { grid: Grid | null; ordere
   return { grid: { kind: 'layers', rows: layers.map(String), columns, width: columns.length, cells }, ordered };
 }
 
-/** Column name of each matrix; two of one layer with the same module (an unknown naming) get columns of their own. */
+/**
+ * The column of each matrix. Two matrices of a layer with the same module, as in unknown naming schemes, get separate
+ * columns.
+ */
 function distinctColumns(matrices: readonly MatrixView[]): string[] {
   const seen = new Map<string, number>();
   return matrices.map(({ layer, module }) => {

@@ -2,7 +2,7 @@ import type { CellValues } from '../charts/cells.ts';
 import { COLOR_SCALE, SCALE_SIZE } from '../ui/colorScale.ts';
 import { element, setText } from '../ui/dom.ts';
 
-/** The colour scale with the values at its ends, and the marks a cell can carry. */
+/** The colour scale with the values at its ends, and the marks of cells. */
 export function createLegend(root: HTMLElement): { show(values: CellValues, label: (value: number) => string): void } {
   const low = element('span');
   const high = element('span');
@@ -13,8 +13,8 @@ export function createLegend(root: HTMLElement): { show(values: CellValues, labe
     none,
     key('pending', 'pending'),
     key('preview', 'preview'),
-    key('skipped', 'left out'),
-    key('picked', 'rank picked'),
+    key('skipped', 'skipped'),
+    key('picked', 'rank set by hand'),
   );
   return {
     show({ domain }, label) {
@@ -27,7 +27,7 @@ export function createLegend(root: HTMLElement): { show(values: CellValues, labe
   };
 }
 
-/** The scale as a picture, one pixel per step; CSS stretches it. */
+/** The colour scale as an image, one pixel per step; CSS stretches it. */
 export function rampCanvas(): HTMLCanvasElement {
   const canvas = element('canvas', { attributes: { width: String(SCALE_SIZE), height: '1', 'aria-hidden': 'true' } });
   const image = new ImageData(SCALE_SIZE, 1);

@@ -8,7 +8,7 @@ interface ListedHooks {
   readonly describe: (index: number) => readonly string[];
 }
 
-/** The few matrices outside the layers (embeddings, head), each by name with its colour and value. */
+/** The matrices outside the layers (embeddings, head), each with its name, colour and value. */
 export function createListed(
   root: HTMLElement,
   hooks: ListedHooks,

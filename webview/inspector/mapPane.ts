@@ -23,16 +23,16 @@ interface MapPaneHooks {
 
 export interface MapPane {
   show(model: Model, view: ViewState): void;
-  /** Builds the charts anew: their colours are fixed when they are made. */
+  /** Rebuilds the charts, whose colours are fixed. */
   themeChanged(): void;
   zoomBy(factor: number): void;
   showAll(): void;
-  /** Names of matrices in sight that have no exact value yet. */
+  /** Names of visible matrices without an exact value. */
   wanted(limit: number): string[];
   picture(): string | null;
 }
 
-/** Everything that shows all matrices at once: the layer grid, what lies apart, the legend, or all of it as a table. */
+/** The overview of all matrices: the layer grid, the matrices outside the layers and the legend, or a table. */
 export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
   const mainRoot = element('div', { class: 'map-main' });
   const listedRoot = element('div', {
@@ -72,7 +72,7 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
       target.hidden = grid === null;
       return grid ? [createHeatmapView(target, name, grid, theme, content(), { select, zoomed, describe })] : [];
     };
-    const main = made(mainRoot, 'Heatmap, rows are layers and columns are modules', layout.main, hooks.zoomed);
+    const main = made(mainRoot, 'Heatmap with layers as rows and modules as columns', layout.main, hooks.zoomed);
     const loose = made(looseRoot, 'Heatmap of the matrices outside the layers', layout.loose, () => undefined);
     if (view?.zoom) main[0]?.zoomTo(view.zoom);
     built = { layout, heatmaps: [...main, ...loose] };
@@ -90,7 +90,7 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
     built = null;
     if (!view!.asTable) draw();
   };
-  // What the wheel does is fixed when a chart is made.
+  // What the wheel does is fixed when a chart is created.
   narrowPage.addEventListener('change', rebuild);
   return {
     show(nextModel, nextView) {
@@ -136,6 +136,6 @@ function linesOf(model: Model, view: ViewState, index: number): string[] {
   const matrix = model.layout.matrices[index]!;
   const measure = measureById(view.measure);
   const text = cellText(matrix, model.findings.get(matrix.name), model.skipped.get(matrix.name), measure, view.basis);
-  const rank = Object.hasOwn(model.ranks, matrix.name) ? [`Rank picked: ${model.ranks[matrix.name]}`] : [];
+  const rank = Object.hasOwn(model.ranks, matrix.name) ? [`Rank set by hand: ${model.ranks[matrix.name]}`] : [];
   return [matrix.name, shapeText(matrix), `${measure.label}: ${text.value}`, text.status, ...rank];
 }

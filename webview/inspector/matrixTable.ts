@@ -5,7 +5,7 @@ import { cellText, shapeText } from './cellText.ts';
 import { measureById, shownValue } from './measures.ts';
 import type { Model, ViewState } from './state.ts';
 
-/** The heatmap's data as a table, for those who cannot see it and those who want to sort it. */
+/** The data of the heatmap as a sortable table, also for those who cannot see the heatmap. */
 export function showMatrixTable(
   root: HTMLElement,
   model: Model,
@@ -41,7 +41,7 @@ export function showMatrixTable(
         rank('Effective', ({ effectiveRank }) => effectiveRank),
         rank('Break-even', ({ breakEvenRank }) => breakEvenRank),
         {
-          head: 'Picked',
+          head: 'Set by hand',
           numeric: true,
           text: ({ name }) => (Object.hasOwn(model.ranks, name) ? String(model.ranks[name]) : ''),
         },

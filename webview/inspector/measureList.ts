@@ -3,7 +3,7 @@ import { element } from '../ui/dom.ts';
 import { formatPercent, formatValue, NONE } from '../ui/format.ts';
 import { fullRank, MEASURES, type Measure } from './measures.ts';
 
-/** Every measure of one matrix; pointing at one, or reaching it by Tab, tells what it means. */
+/** All measures of one matrix; hovering or focusing one explains it. */
 export function createMeasureList(): { readonly element: HTMLElement; show(finding: MatrixFinding | undefined): void } {
   const meaning = element('div', {
     class: 'meaning',

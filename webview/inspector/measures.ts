@@ -1,23 +1,23 @@
 import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
 import type { MatrixFinding } from '../../src/model/findings.ts';
 
-/** What a heatmap cell can show. */
+/** A number that heatmap cells can show. */
 export interface Measure {
   readonly id: string;
   readonly label: string;
-  /** One or two sentences for a person who meets the measure for the first time. */
+  /** One or two sentences for users who are new to the measure. */
   readonly explanation: string;
-  /** `rank`: a count of directions, which can be set against the full rank or the break-even rank. */
+  /** `rank`: a number of directions, which can be shown relative to the full rank or the break-even rank. */
   readonly kind: 'rank' | 'number';
-  /** Norms spread over decades: their colours follow the logarithm. */
+  /** Norms range over decades, so their colours follow the logarithm. */
   readonly scale: 'linear' | 'log';
-  /** Only a matrix that is stored quantized has it; the list of others passes over it. */
+  /** Whether only quantized matrices have the measure; it is hidden for others. */
   readonly quantizedOnly?: boolean;
-  /** null where the matrix has no such value. */
+  /** null if the matrix has no such value. */
   readonly value: (finding: MatrixFinding) => number | null;
 }
 
-/** What a rank is set against: nothing, the full rank p = min(m, n), or the rank above which factors are larger than the matrix. */
+/** What a rank is shown relative to: nothing, the full rank p = min(m, n), or the break-even rank. */
 export type Basis = 'absolute' | 'full' | 'breakEven';
 
 export const BASES: readonly { readonly id: Basis; readonly label: string }[] = [
@@ -30,8 +30,8 @@ const energyMeasures: readonly Measure[] = ENERGY_LEVELS.map((level) => ({
   id: `energyRank${level}`,
   label: `Rank for ${Number(level) * 100} % energy`,
   explanation:
-    `The smallest rank that keeps ${Number(level) * 100} % of the energy (the summed squared singular values). ` +
-    `The best approximation of that rank is off by ${percentText(Math.sqrt(1 - Number(level)))} of the matrix's norm.`,
+    `The smallest rank that keeps ${Number(level) * 100} % of the energy (the sum of the squared singular values). ` +
+    `The best approximation of that rank has a relative error of at most ${percentText(Math.sqrt(1 - Number(level)))}.`,
   kind: 'rank',
   scale: 'linear',
   value: (finding) => finding.energyRanks[level],
@@ -41,14 +41,14 @@ export const MEASURES: readonly Measure[] = [
   rank(
     'effectiveRank',
     'Effective rank',
-    'How many directions share the work, if all did an equal part: exp of the entropy of the singular values (Roy and Vetterli 2007).',
+    'How many equally strong directions the matrix amounts to: exp of the entropy of the normalized singular values (Roy and Vetterli 2007).',
     (finding) => finding.effectiveRank,
   ),
   ...energyMeasures,
   rank(
     'effectiveRankEnergy',
     'Effective rank (energy)',
-    'The same entropy over the squared singular values: strong directions weigh more, so it lies below the effective rank.',
+    'The effective rank computed from the squared singular values. Strong directions weigh more, so it is lower.',
     (finding) => finding.effectiveRankEnergy,
   ),
   rank(
@@ -60,26 +60,26 @@ export const MEASURES: readonly Measure[] = [
   rank(
     'participationRatio',
     'Participation ratio',
-    'Squared sum over sum of squares of the energies: the number of directions that hold most of the energy.',
+    'The squared sum of the energies over the sum of their squares: roughly the number of directions that hold most of the energy.',
     (finding) => finding.participationRatio,
   ),
   rank(
     'numericalRank',
     'Numerical rank',
-    'Singular values above rounding error, max(m, n) · eps · σ₁. Below min(m, n), some directions are exactly redundant.',
+    'The number of singular values above rounding error, max(m, n) · eps · σ₁. If it is below min(m, n), some directions are redundant.',
     (finding) => finding.numericalRank,
   ),
   rank(
     'noiseRank',
     'Rank above noise',
-    'Singular values above the Marchenko-Pastur edge s(√m + √n): what a random matrix with the same bulk would not have.',
+    'The number of singular values above the Marchenko-Pastur edge s(√m + √n), which a random matrix with the same noise would not exceed.',
     (finding) => finding.noiseRank,
   ),
   {
     ...rank(
       'quantizationRank',
       'Rank above quantization',
-      'Singular values above the quantization edge: the directions that survived the rounding of the weights. The others may be rounding alone.',
+      'The number of singular values above the quantization edge: directions that survived the rounding of the weights. The others may be mere rounding.',
       (finding) => finding.quantizationRank ?? null,
     ),
     quantizedOnly: true,
@@ -87,53 +87,53 @@ export const MEASURES: readonly Measure[] = [
   rank(
     'optimalThresholdRank',
     'Optimal threshold rank',
-    'Singular values worth keeping if the rest is noise of unknown size (Gavish and Donoho 2014).',
+    'The number of singular values to keep if the rest is noise of unknown level (Gavish and Donoho 2014).',
     (finding) => finding.optimalThresholdRank,
   ),
   rank(
     'breakEvenRank',
     'Break-even rank',
-    'mn / (m + n): two factors of a higher rank hold more parameters than the matrix itself.',
-    // An adapter is held as factors: it has nothing to break even with.
+    'mn / (m + n): two factors of a higher rank have more parameters than the matrix itself.',
+    // An adapter is stored as factors, so there is nothing to break even with.
     (finding) => (finding.adapter ? null : finding.breakEvenRank),
   ),
   number(
     'alpha',
     'Tail exponent α',
-    'Power-law exponent of the eigenvalue density (Clauset, Shalizi, Newman 2009). Well-trained layers are often between 2 and 6. Needs 50 values.',
+    'The power-law exponent of the eigenvalue density (Clauset, Shalizi and Newman 2009). Well-trained layers are often between 2 and 6. Needs at least 50 singular values.',
     (finding) => finding.alpha,
   ),
   number(
     'alphaDistance',
     'Tail fit distance',
-    'Kolmogorov-Smirnov distance of that power law from the data: above about 0.1 the exponent says little.',
+    'The Kolmogorov-Smirnov distance between that power law and the data. Above about 0.1, the exponent says little.',
     (finding) => finding.alphaDistance,
   ),
   number(
     'spectralNorm',
     'Spectral norm',
-    'The largest singular value σ₁: the most the matrix can stretch a vector.',
+    'The largest singular value σ₁: the most that the matrix can stretch a vector.',
     (finding) => finding.spectralNorm,
     'log',
   ),
   number(
     'frobeniusNorm',
     'Frobenius norm',
-    'Square root of the energy: the size of all entries together.',
+    'The square root of the energy, which is the root of the sum of all squared entries.',
     (finding) => finding.frobeniusNorm,
     'log',
   ),
   number(
     'noiseDeviation',
     'Noise deviation',
-    'Robust standard deviation s of the bulk of the entries.',
+    'A robust standard deviation s of the bulk of the entries.',
     (finding) => finding.noiseDeviation,
     'log',
   ),
   number(
     'noiseEdge',
     'Noise edge',
-    's(√m + √n): the largest singular value that pure noise of that deviation would have.',
+    's(√m + √n): the largest singular value of pure noise with the noise deviation s.',
     (finding) => finding.noiseEdge,
     'log',
   ),
@@ -141,7 +141,7 @@ export const MEASURES: readonly Measure[] = [
     ...number(
       'quantizationDeviation',
       'Rounding deviation',
-      'Standard deviation s of the error that rounding left in each entry, estimated from the widths d of the steps: s² is the mean of d² / 12.',
+      'The standard deviation s of the rounding error of an entry, estimated from the quantization step sizes d: s² is the mean of d² / 12.',
       (finding) => finding.quantizationDeviation ?? null,
       'log',
     ),
@@ -151,7 +151,7 @@ export const MEASURES: readonly Measure[] = [
     ...number(
       'quantizationEdge',
       'Quantization edge',
-      's(√m + √n): the largest singular value that the rounding errors alone would have. What lies below it may be rounding and not weights.',
+      's(√m + √n): the largest singular value of the rounding errors alone. Singular values below it may be rounding rather than weights.',
       (finding) => finding.quantizationEdge ?? null,
       'log',
     ),
@@ -163,7 +163,7 @@ export function measureById(id: string): Measure {
   return MEASURES.find((measure) => measure.id === id) ?? MEASURES[0]!;
 }
 
-/** The number that stands for `finding`: for a rank, set against `basis`; null where there is none. */
+/** The value to show for `finding`, a rank relative to `basis`; null if there is none. */
 export function shownValue(measure: Measure, basis: Basis, finding: MatrixFinding): number | null {
   const value = measure.value(finding);
   if (value === null || !Number.isFinite(value)) return null;
@@ -171,12 +171,12 @@ export function shownValue(measure: Measure, basis: Basis, finding: MatrixFindin
   return value / (basis === 'full' ? fullRank(finding) : Math.max(1, finding.breakEvenRank));
 }
 
-/** The highest rank there can be: of an adapter's update that of its factors. */
+/** The highest possible rank; for an adapter's update, the rank of its factors. */
 export function fullRank({ shape, adapter }: MatrixFinding): number {
   return Math.min(...shape, adapter?.rank ?? Number.POSITIVE_INFINITY);
 }
 
-/** Whether `shownValue` is a share, to be written as percent. */
+/** Whether `shownValue` is a share, to be shown as a percentage. */
 export function isShare(measure: Measure, basis: Basis): boolean {
   return measure.kind === 'rank' && basis !== 'absolute';
 }

@@ -1,6 +1,7 @@
 /**
- * The order in which a forward pass meets the modules of a layer, as patterns tried in turn. Files are sorted by name, which would
- * put down before gate and k before q; a person reads a layer the way data flows through it. Unknown modules come last.
+ * The modules of a layer in the order of the forward pass, as patterns that are tried in turn. Files are often sorted
+ * by name, which puts down before gate and k before q, but people read a layer along the data flow. Unknown modules
+ * come last.
  */
 const FLOW: readonly RegExp[] = [
   /c_attn|qkv|query_key_value|in_proj|Wqkv/i,
@@ -16,14 +17,14 @@ const FLOW: readonly RegExp[] = [
   /(^|[._])(down_proj|w2|down|fc2|lin2|c_proj|fc_out|dense_4h_to_h|output)([._]|$)/i,
 ];
 
-/** What the factors of one matrix are called behind its module: they stand where it stood. */
+/** The suffix of a matrix's factors, which take the place of the matrix. */
 const FACTOR = /\.(?:lowrank_[ab]|svd_[usv]|lora_(?:embedding_)?[AB](?:\.[^.]+)?)$/;
 
 const natural = new Intl.Collator('en', { numeric: true });
 
 /**
- * Sorts module names as data flows. Modules of one parent stay together, at the place of their first; experts and other numbered
- * parents follow their number.
+ * Sorts module names along the data flow. Modules of one parent stay together at the place of the first; experts and
+ * other numbered parents are sorted by number.
  */
 export function orderModules(modules: readonly string[]): string[] {
   const wholes = new Map(modules.map((module) => [module, module.replace(FACTOR, '')]));

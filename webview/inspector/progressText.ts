@@ -3,27 +3,27 @@ import { formatWhole } from '../../src/base/quantities.ts';
 import type { RunState } from '../../src/protocol/page.ts';
 import { formatDuration } from '../ui/format.ts';
 
-/** Matrices per second over the run so far, as the page saw it go by. */
+/** The rate of the current run, as observed by the page. */
 export interface Rate {
-  /** Milliseconds and count at the first sight of the run that is under way. */
+  /** Time (milliseconds) and count when the current run was first seen. */
   readonly since: number;
   readonly from: number;
-  /** The latest count: a lower one means that a new run has begun. */
+  /** The latest count; a lower one means that a new run has started. */
   readonly last: number;
   readonly perSecond: number | null;
 }
 
-/** The rate after seeing `run` at `now` (milliseconds); a run that starts anew, or stands, begins afresh. */
+/** The rate after seeing `run` at `now` (milliseconds); a new run starts over. */
 export function followRate(rate: Rate | null, run: RunState, now: number): Rate | null {
   if (run.status !== 'running') return null;
   if (!rate || run.done < rate.last) return { since: now, from: run.done, last: run.done, perSecond: null };
   const seconds = (now - rate.since) / 1000;
-  // Before half a second the first results, often from the cache, would promise too much.
+  // In the first half second results often come from the cache, and the rate would promise too much.
   const perSecond = seconds >= 0.5 && run.done > rate.from ? (run.done - rate.from) / seconds : rate.perSecond;
   return { ...rate, last: run.done, perSecond };
 }
 
-/** The one line that says how far the run is. */
+/** The progress of a run in one line. */
 export function progressText(run: RunState, rate: Rate | null): string {
   const count = `${formatWhole(run.done)} of ${formatWhole(run.total)} matrices`;
   if (run.status === 'idle') return run.total > 0 ? `${count} known` : 'Not analyzed yet';

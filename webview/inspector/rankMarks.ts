@@ -4,7 +4,7 @@ import type { Mark } from '../charts/marks.ts';
 import type { Theme } from '../charts/theme.ts';
 import type { rankOutcomes } from './rankOutcome.ts';
 
-/** The ranks worth pointing out, the most telling first: where two labels collide, the earlier one stays. */
+/** The ranks marked in the curves, most important first: where labels collide, the earlier one stays. */
 export function marksOf(
   outcomes: ReturnType<typeof rankOutcomes>,
   finding: MatrixFinding | undefined,

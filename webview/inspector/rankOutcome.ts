@@ -1,7 +1,7 @@
 import { breakEvenRank, factorParameters } from '../../src/base/shape.ts';
 import { lostShare, rankForLostShare, tailEnergies } from '../../src/model/plan/rankCost.ts';
 
-/** What cutting an m x n matrix to a rank would do, all of it from the spectrum alone. */
+/** The effect of truncating an m x n matrix to a rank, computed from its spectrum alone. */
 export interface RankOutcome {
   readonly rank: number;
   /** ||W - W_r|| / ||W|| in the Frobenius norm. */
@@ -16,7 +16,7 @@ export interface RankOutcome {
   readonly pays: boolean;
 }
 
-/** The outcomes of every rank of one matrix; made once per spectrum, asked at every movement of the slider. */
+/** The outcome of every rank of one matrix. Created once per spectrum and queried at every movement of the slider. */
 export function rankOutcomes(
   [m, n]: readonly [number, number],
   bytesPerParameter: number,
@@ -45,7 +45,7 @@ export function rankOutcomes(
   };
 }
 
-/** The slider's place for a matrix nobody touched yet: what keeps 95 % of the energy, unless that would not pay. */
+/** The slider's initial rank: the rank for 95 % of the energy, or break-even if that is lower. */
 export function firstRank(outcomes: ReturnType<typeof rankOutcomes>): number {
   const { breakEven } = outcomes.at(1);
   return Math.max(1, Math.min(outcomes.rankForEnergy(0.95), breakEven));

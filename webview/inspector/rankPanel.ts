@@ -17,7 +17,7 @@ export interface RankPanel {
   setRank(rank: number): void;
 }
 
-/** The rank slider, and what the rank it stands on would cost and keep. */
+/** The rank slider, with the cost and the error of the current rank. */
 export function createRankPanel(hooks: RankPanelHooks): RankPanel {
   const moveTo = (rank: number | null) => {
     if (rank !== null) draw(rank);
@@ -80,7 +80,7 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
       range.setRange(1, next.fullRank, 1);
       field.setRange(1, next.fullRank);
       const { breakEven } = next.at(1);
-      // The track turns red where the factors grow larger than the matrix.
+      // The track turns red where the factors become larger than the matrix.
       range.element.style.setProperty(
         '--break-even',
         `${(Math.max(0, breakEven - 1) / Math.max(1, next.fullRank - 1)) * 100}%`,
@@ -92,11 +92,11 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
   };
 }
 
-/** Whether the rank pays, in words. */
+/** Whether the rank saves parameters, in words. */
 function verdictText({ pays, parametersAfter, parametersBefore, breakEven }: RankOutcome): string {
   const ratio = parametersAfter / parametersBefore;
   if (pays) return `Saves ${formatPercent(1 - ratio)} of the parameters (${(1 / ratio).toPrecision(3)} × smaller)`;
   if (ratio === 1)
-    return `Does not pay: the factors are as large as the matrix. Break-even is rank ${formatWhole(breakEven)}`;
-  return `Does not pay: ${formatPercent(ratio - 1)} more parameters than the matrix. Break-even is rank ${formatWhole(breakEven)}`;
+    return `Saves nothing: the factors are as large as the matrix. The break-even rank is ${formatWhole(breakEven)}`;
+  return `Saves nothing: ${formatPercent(ratio - 1)} more parameters than the matrix. The break-even rank is ${formatWhole(breakEven)}`;
 }

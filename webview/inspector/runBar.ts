@@ -9,7 +9,7 @@ interface RunBarActions {
   readonly cancel: () => void;
 }
 
-/** Progress, rate, time left and the engine in use; starts, stops and resumes the analysis. */
+/** Progress, rate, time left and engine of the analysis, with buttons that start, cancel and resume it. */
 export function createRunBar(
   root: HTMLElement,
   actions: RunBarActions,
@@ -21,7 +21,7 @@ export function createRunBar(
   const message = element('span', { class: 'faint message' });
   const device = element('span', { class: 'faint engine' });
   const spoken = element('span', { class: 'visually-hidden', attributes: { role: 'status' } });
-  // A screen reader that reads every step of a long run is one that gets switched off.
+  // A screen reader must not read out every step of a long run.
   const speak = throttled(10_000, (line: string) => setText(spoken, line));
   fill(root, start.element, stop.element, bar, text, message, element('span', { class: 'spring' }), device, spoken);
   let rate: Rate | null = null;

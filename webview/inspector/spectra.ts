@@ -3,7 +3,7 @@ import { elementCount } from '../../src/base/shape.ts';
 import type { CheckpointView, MatrixView, Spectrum } from '../../src/protocol/service.ts';
 import { rankOutcomes } from './rankOutcome.ts';
 
-/** What the page has of the spectrum of one matrix. */
+/** The state of a matrix's spectrum on the page. */
 export type SpectrumState =
   | { readonly kind: 'loading' }
   | { readonly kind: 'failed'; readonly error: ErrorData }
@@ -13,18 +13,18 @@ export type SpectrumState =
       readonly outcomes: ReturnType<typeof rankOutcomes>;
     };
 
-/** Spectra kept on the page: walking back and forth between a few matrices must not ask again. */
+/** Spectra kept on the page, so that going back and forth between a few matrices requests none again. */
 const KEPT = 32;
 
 export interface Spectra {
-  /** The spectrum of `matrix`, asked for where it is not here yet; `changed` tells when it came. */
+  /** The spectrum of `matrix`, requested if it is not known; `changed` is called when it arrives. */
   get(checkpoint: CheckpointView, matrix: MatrixView): SpectrumState;
   forget(name?: string): void;
 }
 
 export function createSpectra(ask: (name: string) => Promise<Spectrum>, changed: (name: string) => void): Spectra {
   const states = new Map<string, SpectrumState>();
-  /** Which checkpoint the entries belong to: an answer for an older one is dropped. */
+  /** Counts the checkpoints shown; an answer for an earlier one is dropped. */
   let era = 0;
   const settle = (name: string, asked: number, state: SpectrumState) => {
     if (asked !== era) return;
@@ -36,7 +36,7 @@ export function createSpectra(ask: (name: string) => Promise<Spectrum>, changed:
       const { name, shape } = matrix;
       const known = states.get(name);
       if (known) {
-        // Last used goes last, so that the first is the one to drop.
+        // Moved to the end, so that the least recently used comes first.
         states.delete(name);
         states.set(name, known);
         return known;
@@ -66,7 +66,7 @@ export function createSpectra(ask: (name: string) => Promise<Spectrum>, changed:
   };
 }
 
-/** Stored bytes per element of the tensor a matrix came from; the checkpoint's average where the matrix is only a part of one. */
+/** Stored bytes per element of a matrix's tensor; the checkpoint's average if the matrix is part of a tensor. */
 export function bytesPerParameter(checkpoint: CheckpointView, { name }: MatrixView): number {
   const tensor = checkpoint.tensors.find((one) => one.name === name);
   const elements = tensor ? elementCount(tensor.shape) : 0;

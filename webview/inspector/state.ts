@@ -5,17 +5,17 @@ import type { Zoom } from '../charts/heatmapChart.ts';
 import { buildLayout, type Layout } from './layout.ts';
 import { BASES, type Basis, MEASURES } from './measures.ts';
 
-/** What the person chose on the page: small, plain, and kept over reloads. */
+/** What the user set on the page. Kept across reloads. */
 export interface ViewState {
   readonly selected: string | null;
   readonly measure: string;
   readonly basis: Basis;
   readonly asTable: boolean;
-  /** The visible part of the layer grid in cells; null shows all of it. */
+  /** The visible part of the layer grid; null shows all. */
   readonly zoom: Zoom | null;
   readonly logRank: boolean;
   readonly spectrumAsTable: boolean;
-  /** Slider positions by tensor name, for the last matrices that were looked at. */
+  /** Slider positions of recently shown matrices, by tensor name. */
   readonly sliders: Readonly<Record<string, number>>;
 }
 
@@ -30,14 +30,14 @@ export const INITIAL_VIEW: ViewState = {
   sliders: {},
 };
 
-/** Everything the page knows: what the host told it, and how that is laid out. */
+/** The host's state and its layout on the page. */
 export interface Model extends Omit<InspectorSnapshot, 'findings' | 'skipped'> {
   readonly layout: Layout;
   readonly findings: ReadonlyMap<string, MatrixFinding>;
   readonly skipped: ReadonlyMap<string, string>;
 }
 
-/** What a change touched, so that only the views of it are drawn again. */
+/** What an update changed, so that only the affected views are redrawn. */
 export type Part = 'checkpoint' | 'run' | 'findings' | 'ranks' | 'selected';
 
 export function modelOf(snapshot: InspectorSnapshot): Model {
@@ -53,8 +53,8 @@ export function modelOf(snapshot: InspectorSnapshot): Model {
 }
 
 /**
- * The model after `update`, and what changed. The maps of a running analysis are added to in place, since copying 100,000 findings for
- * each new one would take longer than drawing them.
+ * The model after `update`, and what changed. The maps are updated in place: copying 100,000 findings for each new one
+ * would take longer than drawing them.
  */
 export function updated(model: Model, update: InspectorUpdate): { model: Model; changed: ReadonlySet<Part> } {
   const changed = new Set<Part>();
@@ -73,8 +73,8 @@ export function updated(model: Model, update: InspectorUpdate): { model: Model; 
 }
 
 /**
- * The model of a checkpoint that was read again. What is known of its matrices holds as long as they are the same; a host that found
- * another content loads the page anew. The layout stays where no matrix came or went, so that nothing moves under the pointer.
+ * The model of a checkpoint that was read again. Findings of unchanged matrices are kept, because the host reloads the
+ * page if the content changed. The layout stays if the matrices are the same, so that nothing moves under the pointer.
  */
 function reopen(model: Model, checkpoint: InspectorSnapshot['checkpoint']): Model {
   const matrices = checkpoint?.matrices ?? [];
@@ -100,14 +100,14 @@ function isSame(a: MatrixView, b: MatrixView): boolean {
 
 const SLIDERS_KEPT = 200;
 
-/** `view` with the slider of `name` at `rank`; only the latest are kept. */
+/** `view` with the slider of `name` at `rank`; only the latest positions are kept. */
 export function withSlider(view: ViewState, name: string, rank: number): ViewState {
   const { [name]: _, ...others } = view.sliders;
   const entries = Object.entries(others).slice(-(SLIDERS_KEPT - 1));
   return { ...view, sliders: Object.fromEntries([...entries, [name, rank]]) };
 }
 
-/** ViewState as they were kept, each checked: an older version of the page, or nobody, may have written them. */
+/** Validates a restored state, which an older version of the page may have written. */
 export function restoreView(kept: unknown): ViewState {
   if (typeof kept !== 'object' || kept === null) return INITIAL_VIEW;
   const old = kept as Partial<Record<keyof ViewState, unknown>>;

@@ -10,13 +10,13 @@ interface ToolbarHooks {
   readonly exportAs: (kind: 'png' | 'csv' | 'json') => void;
 }
 
-/** What the heatmap shows, and what can be taken out of it. */
+/** Settings of the heatmap, zoom and export. */
 export function createToolbar(
   root: HTMLElement,
   hooks: ToolbarHooks,
 ): { show(view: ViewState, hasFindings: boolean): void } {
   const measure = select('Measure', MEASURES, (id) => hooks.changeView({ measure: id }));
-  const basis = select('Scale of ranks', BASES, (id) => hooks.changeView({ basis: id as Basis }));
+  const basis = select('Ranks relative to', BASES, (id) => hooks.changeView({ basis: id as Basis }));
   const asTable = checkbox('Table', false, (checked) => hooks.changeView({ asTable: checked }));
   const smaller = button({ label: '−', title: 'Zoom out', appearance: 'icon', onClick: () => hooks.zoomBy(1 / 1.4) });
   const larger = button({ label: '+', title: 'Zoom in', appearance: 'icon', onClick: () => hooks.zoomBy(1.4) });

@@ -3,13 +3,13 @@ import { linesField, numberField, select, slider } from '../ui/controls.ts';
 import { element, setText } from '../ui/dom.ts';
 import { BUDGETS, type BudgetKind, budgetKind, budgetOf, SPREADS, shownBudget, spreads } from './planState.ts';
 
-/** What the plan must meet, and how. */
+/** The form with the plan's budget and options. */
 export function createPlanForm(
   root: HTMLElement,
   change: (edit: (request: PlanRequest) => PlanRequest) => void,
 ): { show(request: PlanRequest, highestRank: number): void } {
   let request: PlanRequest | null = null;
-  /** The last value of each kind, so that going back to one finds it as it was left. */
+  /** The last value of each kind of budget, restored when the user returns to it. */
   const last = new Map<string, number>();
   const kindNow = () => budgetKind(request?.budget.kind ?? 'keep');
   const setBudget = (shown: number) => change((old) => ({ ...old, budget: budgetOf(kindNow(), shown) }));
@@ -45,8 +45,10 @@ export function createPlanForm(
     ],
     (id) => change((old) => ({ ...old, factors: id === '3' ? 3 : 2 })),
   );
-  const exclude = linesField('Matrices to keep dense, one pattern a line', '*.embed_tokens.*\n*.layers.0.*', (lines) =>
-    change((old) => ({ ...old, exclude: lines })),
+  const exclude = linesField(
+    'Matrices to keep dense, one pattern per line',
+    '*.embed_tokens.*\n*.layers.0.*',
+    (lines) => change((old) => ({ ...old, exclude: lines })),
   );
   const spreadRow = field('Spread', spread.element);
   root.replaceChildren(
@@ -83,7 +85,7 @@ export function createPlanForm(
   };
 }
 
-/** A control under its name. The name is for the eye: each control carries its own for screen readers. */
+/** A control with a visible name; for screen readers, each control has its own accessible name. */
 function field(name: string, control: HTMLElement): HTMLElement {
   return element(
     'div',

@@ -12,14 +12,14 @@ interface MatricesHooks {
 
 const PAGE = 60;
 
-/** The plan matrix by matrix, each with its rank, what that costs, and a place to set another by hand. */
+/** The matrices of the plan, each with its rank and cost, and a field to set the rank by hand. */
 export function createPlanMatrices(
   root: HTMLElement,
   hooks: MatricesHooks,
 ): { show(plan: Plan, request: PlanRequest): void } {
   const list = element('ul', { class: 'matrices' });
   const more = element('button', { class: 'link', attributes: { type: 'button' }, on: { click: () => showMore() } });
-  const none = element('p', { class: 'faint', text: 'No matrix has such a name.' });
+  const none = element('p', { class: 'faint', text: 'No matching matrices' });
   let filter = '';
   let limit = PAGE;
   let current: { plan: Plan; request: PlanRequest } | null = null;
@@ -37,7 +37,7 @@ export function createPlanMatrices(
     if (!current) return;
     const { plan, request } = current;
     const rows = filtered(plan, filter);
-    // A list that is built anew takes the focus away from whoever walks through its fields.
+    // Rebuilding the list takes the focus away from a user who moves through its fields.
     const active =
       document.activeElement instanceof HTMLElement && list.contains(document.activeElement)
         ? document.activeElement
@@ -74,7 +74,7 @@ function rowOf(matrix: PlannedMatrix, request: PlanRequest, hooks: MatricesHooks
       max: String(Math.min(...shape)),
       placeholder: rank === null ? 'dense' : String(rank),
       'aria-label': `Rank of ${name}`,
-      title: 'Rank set by hand; empty leaves it to the plan',
+      title: 'Rank set by hand; leave it empty to let the plan choose',
     },
   });
   field.dataset.role = 'rank';
@@ -93,7 +93,7 @@ function rowOf(matrix: PlannedMatrix, request: PlanRequest, hooks: MatricesHooks
   const link = element('button', {
     class: 'link name',
     text: name,
-    attributes: { type: 'button', title: `${name}\nShow it in the heatmap` },
+    attributes: { type: 'button', title: `${name}\nShow in the heatmap` },
     on: { click: () => hooks.reveal(name) },
   });
   link.dataset.role = 'name';

@@ -15,7 +15,7 @@ import { showTotals } from './totals.ts';
 
 const link = connectHost<PlanCalls, Partial<PlanSnapshot>>();
 let snapshot: PlanSnapshot | null = null;
-/** The last plan that was computed: it stays in view, pale, until the next one is there. */
+/** The last computed plan, which stays in view, dimmed, until the next one is there. */
 let lastPlan: Plan | null = null;
 
 const checkpoint = select('Checkpoint', [], (path) => tell(link.call('selectCheckpoint', { path })));
@@ -26,7 +26,7 @@ const busyText = element('span', { attributes: { role: 'status' } });
 const roots = {
   empty: element('p', {
     class: 'empty',
-    text: 'Open a checkpoint with “Analyze Weight Ranks” in the Explorer’s menu, and plan its ranks here.',
+    text: 'To plan ranks, right-click a checkpoint in the Explorer and choose “Analyze Weight Ranks”.',
   }),
   form: element('section', { class: 'form', attributes: { 'aria-label': 'Budget' } }),
   notice: element('div'),
@@ -35,12 +35,12 @@ const roots = {
   caution: element('p', {
     class: 'notice',
     text:
-      'This error is measured on the weights alone, and it can mislead: a small one may still change what the model says. ' +
+      'This error is measured on the weights alone and can be misleading: even a small error may change the output of the model. ' +
       'Check the perplexity of the result before you rely on it.',
   }),
   untrusted: element('p', {
     class: 'notice',
-    text: 'This workspace is not trusted: a plan can be looked at, and nothing is written.',
+    text: 'This workspace is not trusted: you can view plans, but Rankscope does not write files.',
   }),
   matrices: element('section', { attributes: { 'aria-label': 'Matrices of the plan' } }),
 };
@@ -72,7 +72,7 @@ link.onUpdate((update) => {
 });
 tell(link.call('ready').then(take));
 
-/** Another checkpoint's plan says nothing of this one; a new request makes the plan at hand an old one. */
+/** Drops the plan of another checkpoint; a new request outdates the current plan. */
 function staleWithout(update: Partial<PlanSnapshot>): Partial<PlanSnapshot> {
   if ('current' in update && update.current !== snapshot?.current) lastPlan = null;
   return update.request && !('plan' in update) ? { plan: null } : {};
@@ -108,7 +108,7 @@ function draw(): void {
   matrices.show(shown, request);
 }
 
-/** Sends the request as `edit` leaves it; shown at once, so that the next edit builds on it. */
+/** Applies `edit` to the request and sends it. The new request is used at once, so that the next edit builds on it. */
 function change(edit: (request: PlanRequest) => PlanRequest): void {
   if (!snapshot) return;
   const request = edit(snapshot.request);
@@ -117,7 +117,7 @@ function change(edit: (request: PlanRequest) => PlanRequest): void {
   tell(link.call('change', request));
 }
 
-/** The highest rank that any matrix could be cut to with a saving: the end of the slider for one rank everywhere. */
+/** The highest break-even rank of all matrices: the end of the slider for one rank everywhere. */
 function highestRank(plan: Plan | null): number {
   const limits = plan?.matrices.map(({ shape: [m, n] }) => breakEvenRank(m, n)) ?? [];
   return limits.reduce((most, limit) => Math.max(most, limit), 1);

@@ -1,6 +1,6 @@
 import type { Budget, Plan, PlannedMatrix, PlanRequest, Spread } from '../../src/model/plan/plan.ts';
 
-/** How one kind of budget is written and moved: `scale` times the request's value is what the person sees. */
+/** How a kind of budget is displayed and edited; the displayed value is `scale` times the value in the request. */
 export interface BudgetKind {
   readonly id: Budget['kind'];
   readonly label: string;
@@ -10,7 +10,7 @@ export interface BudgetKind {
   readonly min: number;
   readonly max: number;
   readonly step: number;
-  /** What the slider starts at when this kind is chosen for the first time. */
+  /** The value in the request when this kind is first selected. */
   readonly first: number;
 }
 
@@ -18,49 +18,50 @@ export const BUDGETS: readonly BudgetKind[] = [
   {
     id: 'keep',
     label: 'Parameters kept',
-    explanation: 'Share of the planned matrices’ parameters that stays.',
+    explanation: 'The share of the parameters of the planned matrices to keep.',
     ...{ unit: '%', scale: 100, min: 1, max: 100, step: 1, first: 0.6 },
   },
   {
     id: 'error',
     label: 'Error allowed',
-    explanation: 'Relative error of all planned weights together.',
+    explanation: 'The relative error allowed over all planned weights.',
     ...{ unit: '%', scale: 100, min: 0, max: 90, step: 0.5, first: 0.1 },
   },
   {
     id: 'energy',
     label: 'Energy kept',
-    explanation: 'Share of the squared singular values that each matrix keeps.',
+    explanation: 'The share of the squared singular values that each matrix keeps.',
     ...{ unit: '%', scale: 100, min: 10, max: 100, step: 0.1, first: 0.95 },
   },
   {
     id: 'rank',
     label: 'Same rank',
-    explanation: 'One rank for every matrix.',
+    explanation: 'One rank for all matrices.',
     ...{ unit: '', scale: 1, min: 1, max: 1024, step: 1, first: 64 },
   },
 ];
 
 export const SPREADS: readonly { readonly id: Spread; readonly label: string; readonly explanation: string }[] = [
-  { id: 'optimal', label: 'Optimal', explanation: 'Where each parameter removes the most error.' },
-  { id: 'uniform', label: 'Uniform', explanation: 'The same ratio of parameters everywhere.' },
-  { id: 'energy', label: 'By energy', explanation: 'The same share of energy everywhere.' },
+  { id: 'optimal', label: 'Optimal', explanation: 'Spends parameters where they reduce the error most.' },
+  { id: 'uniform', label: 'Uniform', explanation: 'Keeps the same share of parameters in every matrix.' },
+  { id: 'energy', label: 'By energy', explanation: 'Keeps the same share of energy in every matrix.' },
 ];
 
 export function budgetKind(id: Budget['kind']): BudgetKind {
   return BUDGETS.find((kind) => kind.id === id)!;
 }
 
-/** Whether the spread matters: with one rank, or one energy, everywhere there is nothing to spread. */
+/** Whether ranks are spread at all: with one rank or one share of energy everywhere, there is nothing to spread. */
 export function spreads({ kind }: Budget): boolean {
   return kind === 'keep' || kind === 'error';
 }
 
-/** The value the slider shows for `budget`, and back. */
+/** The displayed value of a budget. */
 export function shownBudget({ kind, value }: Budget): number {
   return Number((value * budgetKind(kind).scale).toPrecision(12));
 }
 
+/** The budget for a displayed value. */
 export function budgetOf(kind: BudgetKind, shown: number): Budget {
   const highest = kind.id === 'error' ? 0.999 : Number.POSITIVE_INFINITY;
   return { kind: kind.id, value: Math.min(highest, Number((shown / kind.scale).toPrecision(12))) };
@@ -73,7 +74,7 @@ export function withOverride(request: PlanRequest, name: string, rank: number | 
   return { ...request, overrides: Object.fromEntries(entries) };
 }
 
-/** The rank set by hand: null keeps the matrix dense, undefined leaves it to the plan. */
+/** The rank set by hand; null if the matrix is kept dense, undefined if the rank is left to the plan. */
 export function overrideOf(request: PlanRequest, name: string): number | null | undefined {
   return Object.hasOwn(request.overrides, name) ? request.overrides[name] : undefined;
 }

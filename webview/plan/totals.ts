@@ -3,7 +3,7 @@ import type { Plan } from '../../src/model/plan/plan.ts';
 import { element, fill } from '../ui/dom.ts';
 import { formatPercent } from '../ui/format.ts';
 
-/** What the plan comes to, before and after. */
+/** The totals of the plan, before and after. */
 export function showTotals(root: HTMLElement, plan: Plan): void {
   const { parametersBefore, parametersAfter, bytesBefore, bytesAfter, error } = plan.totals;
   const cut = plan.matrices.filter(({ rank }) => rank !== null).length;
@@ -37,7 +37,7 @@ export function showTotals(root: HTMLElement, plan: Plan): void {
     ),
     element('p', {
       class: 'faint',
-      text: `${formatWhole(cut)} of ${formatWhole(plan.matrices.length)} matrices are cut, the others stay dense.`,
+      text: `${formatWhole(cut)} of ${formatWhole(plan.matrices.length)} matrices are factorized; the others stay dense.`,
     }),
   );
 }

@@ -1,18 +1,18 @@
-/** The heatmap's colours: one scale for all themes, computed, readable without colour vision. */
+/** The colour scale of heatmaps and tables: computed, the same in all themes, and readable without colour vision. */
 
 export const SCALE_SIZE = 256;
 
-/** Hue (degrees) and chroma at fifths of the scale; between them they are interpolated. */
+/** Hue (degrees) and chroma at fifths of the scale, interpolated in between. */
 const HUES = [305, 277, 245, 195, 152, 108];
 const CHROMAS = [0.11, 0.125, 0.105, 0.1, 0.14, 0.17];
 const DARKEST = 0.28;
 const LIGHTEST = 0.93;
 
 /**
- * Red, green and blue of each of the 256 steps, from dark violet over teal to light yellow. Lightness in OKLab rises by the same
- * amount at every step, so that order can be read from lightness alone (also in grey), and the hue moves along blue to yellow, which
- * people with red-green colour blindness tell apart.
- * OKLab: Ottosson 2020, https://bottosson.github.io/posts/oklab/.
+ * Red, green and blue of each of the 256 steps, from dark violet over teal to light yellow. OKLab lightness rises by
+ * the same amount at every step, so that order can be read from lightness alone, even in greyscale. The hue moves from
+ * blue to yellow, which people with red-green colour blindness can tell apart. OKLab: Ottosson 2020,
+ * https://bottosson.github.io/posts/oklab/.
  */
 export const COLOR_SCALE: Uint8Array = computeScale();
 
@@ -28,7 +28,7 @@ export function inkOn(share: number): '#000000' | '#ffffff' {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? '#000000' : '#ffffff';
 }
 
-/** Index of the step that shows `share`; what lies outside 0 to 1 gets the end's colour. */
+/** The step of the scale for `share`, clamped to 0 to 1. */
 export function scaleStep(share: number): number {
   return Math.min(SCALE_SIZE - 1, Math.max(0, Math.round(share * (SCALE_SIZE - 1))));
 }
@@ -51,7 +51,7 @@ function computeScale(): Uint8Array {
 function between(stops: readonly number[], share: number): number {
   const at = Math.min(share * (stops.length - 1), stops.length - 1 - 1e-9);
   const left = Math.floor(at);
-  // A smooth step would slow the hue at every stop; Catmull-Rom keeps it moving evenly.
+  // A smooth step would slow the hue at every stop; Catmull-Rom interpolation keeps it moving evenly.
   const p0 = stops[Math.max(0, left - 1)]!;
   const p1 = stops[left]!;
   const p2 = stops[left + 1]!;
@@ -60,7 +60,7 @@ function between(stops: readonly number[], share: number): number {
   return p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)));
 }
 
-/** sRGB bytes of an OKLCH colour; chroma is lowered until the colour exists on a screen, lightness is kept. */
+/** sRGB bytes of an OKLCH colour. Chroma is reduced until the colour is in gamut; lightness is kept. */
 function fromOklch(lightness: number, chroma: number, hue: number): number[] {
   for (let c = chroma; ; c -= 0.004) {
     const angle = (hue * Math.PI) / 180;

@@ -8,15 +8,16 @@ import {
 } from '@vscode/webview-ui-toolkit';
 import { element } from './dom.ts';
 
-// The only file that knows the toolkit: it is archived upstream, so replacing it must stay a change of one file. Its dropdown is not
-// used: it writes style attributes, which the pages' content security policy refuses, and its list is cut off at the edge of a pane.
+// The only file that imports the toolkit, which is archived upstream: replacing it must be a change of one file. Its
+// dropdown is not used, because it writes style attributes, which the pages' content security policy forbids, and its
+// list is clipped at the edge of a pane.
 provideVSCodeDesignSystem().register(vsCodeButton(), vsCodeCheckbox(), vsCodeProgressRing());
 
 interface ButtonOptions {
   readonly label: string;
   readonly onClick: () => void;
   readonly appearance?: 'primary' | 'secondary' | 'icon';
-  /** What a screen reader says, and the tooltip, where the label is a symbol. */
+  /** Tooltip and accessible name, where the label is a symbol. */
   readonly title?: string;
 }
 
@@ -56,7 +57,7 @@ export function checkbox(label: string, checked: boolean, onChange: (checked: bo
   const made = document.createElement('vscode-checkbox') as Checkbox;
   made.textContent = label;
   made.checked = checked;
-  // The toolkit fires `change` for what a program sets as well.
+  // The toolkit also fires `change` when `checked` is set by code.
   let expected = checked;
   made.addEventListener('change', () => {
     if (made.checked === expected) return;
@@ -72,7 +73,7 @@ export function checkbox(label: string, checked: boolean, onChange: (checked: bo
   };
 }
 
-/** A line of text; `onCommit` hears it when the person presses Enter or leaves the field. */
+/** A text field; `onCommit` is called when the user presses Enter or leaves the field. */
 export function textField(label: string, placeholder: string, onCommit: (value: string) => void): HTMLInputElement {
   const made = element('input', { class: 'text', attributes: { type: 'text', 'aria-label': label, placeholder } });
   made.addEventListener('change', () => onCommit(made.value));
@@ -91,7 +92,7 @@ export interface SelectControl {
   setOptions(options: readonly { readonly id: string; readonly label: string }[]): void;
 }
 
-/** The browser's own list of choices. */
+/** A native select element. */
 export function select(
   label: string,
   options: readonly { readonly id: string; readonly label: string }[],
@@ -119,7 +120,9 @@ export interface NumberControl {
   setRange(min: number, max: number, step?: number): void;
 }
 
-/** A number field; `onChange` hears every number inside the range, as a multiple of `step`, and null for an emptied field. */
+/**
+ * A number field; `onChange` gets numbers in the range, rounded to a multiple of `step`, and null for an empty field.
+ */
 export function numberField(
   label: string,
   min: number,
@@ -130,7 +133,7 @@ export function numberField(
     class: 'number',
     attributes: { type: 'number', step: '1', min: String(min), max: String(max), 'aria-label': label },
   });
-  // What is being typed is not overwritten by what comes from elsewhere meanwhile.
+  // An update from elsewhere must not overwrite what the user is typing.
   let typing = false;
   made.addEventListener('input', () => {
     typing = true;
@@ -161,7 +164,7 @@ export function numberField(
   };
 }
 
-/** Several lines of text; `onCommit` hears them when the person leaves the field. */
+/** A field for several lines; `onCommit` gets the non-empty ones when the user leaves the field. */
 export function linesField(
   label: string,
   placeholder: string,
@@ -191,7 +194,7 @@ export function linesField(
 
 export interface LinesControl {
   readonly element: HTMLTextAreaElement;
-  /** Sets the lines, unless the person is typing in them. */
+  /** Sets the lines, unless the user is typing in the field. */
   set(lines: readonly string[]): void;
 }
 
@@ -199,11 +202,11 @@ export interface SliderControl {
   readonly element: HTMLInputElement;
   set(value: number): void;
   setRange(min: number, max: number, step: number): void;
-  /** What a screen reader says instead of the bare number. */
+  /** Sets the text that a screen reader says instead of the number. */
   describe(text: string): void;
 }
 
-/** A slider: arrow keys move by a step, Page Up and Page Down by a tenth; `onInput` hears every movement, `onCommit` its end. */
+/** A native slider; `onInput` is called for every movement, `onCommit` at its end. */
 export function slider(
   label: string,
   onInput: (value: number) => void,

@@ -1,13 +1,13 @@
 export type Cell = string | number | null;
 
-/** Lines of cells as comma-separated values. */
+/** Comma-separated values (RFC 4180). */
 export function csvText(lines: readonly (readonly Cell[])[]): string {
   return lines.map((line) => `${line.map(csvCell).join(',')}\r\n`).join('');
 }
 
 /**
- * Names come from a file nobody vouches for, and a spreadsheet runs what begins like a formula: such names get a leading
- * apostrophe, which spreadsheets take for "this is text".
+ * Names come from untrusted files, and a spreadsheet would run one that begins like a formula. Such names get a leading
+ * apostrophe, which spreadsheets read as "this is text".
  */
 function csvCell(cell: Cell): string {
   if (cell === null) return '';

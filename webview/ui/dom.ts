@@ -7,7 +7,7 @@ interface Properties {
   readonly on?: Readonly<Record<string, (event: Event) => void>>;
 }
 
-/** Makes an element. Text goes in as text only: names from a file can hold markup, and none of it is ever parsed. */
+/** Creates an element. Text is never parsed as HTML: names from a file may contain markup. */
 export function element<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   properties: Properties = {},
@@ -27,12 +27,12 @@ export function fill(parent: Element, ...children: readonly Child[]): void {
   parent.replaceChildren(...children.filter((child) => child !== null));
 }
 
-/** Sets the text only where it differs, so that live regions stay silent about what did not change. */
+/** Sets the text only if it differs, so that live regions do not announce unchanged text. */
 export function setText(target: Element, text: string): void {
   if (target.textContent !== text) target.textContent = text;
 }
 
-/** Calls `work` at most once per animation frame, however often it is asked for. */
+/** Returns a function that calls `work` at most once per animation frame. */
 export function perFrame(work: () => void): () => void {
   let asked = false;
   return () => {
@@ -45,7 +45,10 @@ export function perFrame(work: () => void): () => void {
   };
 }
 
-/** Calls `work` with the latest value, at most once per `milliseconds`; the last value always arrives. */
+/**
+ * Returns a function that calls `work` with the latest value, at most once per `milliseconds`; the last value is never
+ * lost.
+ */
 export function throttled<Value>(milliseconds: number, work: (value: Value) => void): (value: Value) => void {
   let waiting: { value: Value } | null = null;
   let timer: ReturnType<typeof setTimeout> | null = null;

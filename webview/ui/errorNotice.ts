@@ -1,7 +1,7 @@
 import type { ErrorData } from '../../src/base/errors.ts';
 import { element } from './dom.ts';
 
-/** What went wrong, and what to do. */
+/** An error: what it is about, what was found, and what to do. */
 export function errorNotice({ subject, found, remedy }: ErrorData): HTMLElement {
   return element(
     'div',

@@ -1,9 +1,9 @@
 import { formatWhole, significant } from '../../src/base/quantities.ts';
 
-/** Marks a number that is not there. */
+/** Stands for a missing number. */
 export const NONE = '–';
 
-/** A share as percent: `94.7 %`, `0.123 %`, and never `100 %` for what is not whole. */
+/** A share as a percentage: `94.7 %`, `0.123 %`. Never `100 %` for anything less. */
 export function formatPercent(share: number): string {
   const percent = share * 100;
   if (percent !== 100 && percent > 99.9 && percent < 100.05)
@@ -11,7 +11,7 @@ export function formatPercent(share: number): string {
   return `${significant(percent)} %`;
 }
 
-/** A measured value with three significant digits; whole numbers in full. */
+/** A measured value with three significant digits, whole numbers in full. */
 export function formatValue(value: number): string {
   if (!Number.isFinite(value)) return NONE;
   if (Number.isInteger(value)) return formatWhole(value);
@@ -20,7 +20,10 @@ export function formatValue(value: number): string {
   return significant(value);
 }
 
-/** A value at an axis, in five characters: `0.05`, `2000`, `1e−12`. Only for round values, whose leading digit says all. */
+/**
+ * An axis label of at most five characters: `0.05`, `2000`, `1e−12`. For round values only: it may keep just the
+ * leading digit.
+ */
 export function formatTick(value: number): string {
   const size = Math.abs(value);
   if (value === 0 || (size >= 9.99e-3 && size < 1e4)) return String(Number(value.toPrecision(3)));

@@ -17,7 +17,7 @@ export function connectHost<
   });
 }
 
-/** What the page wrote with `keep` before it was thrown away: it survives reload, tab moves and window restore. */
+/** The state that was last passed to `keep`; it survives reloads, tab moves and window restores. */
 export function kept(): unknown {
   return editor.getState();
 }

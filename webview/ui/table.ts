@@ -2,13 +2,13 @@ import { formatWhole } from '../../src/base/quantities.ts';
 import { inkOn, scaleColor } from './colorScale.ts';
 import { element, fill } from './dom.ts';
 
-/** One column of a table; `order` sorts by it. */
+/** A table column, sortable if it has an `order`. */
 export interface Column<Row> {
   readonly head: string;
   readonly text: (row: Row) => string;
   readonly order?: (row: Row) => number | string | null;
   readonly numeric?: boolean;
-  /** Colours the cell by its place on the colour scale, 0 to 1. */
+  /** Position on the colour scale, 0 to 1, for the cell's background. */
   readonly share?: (row: Row) => number | null;
 }
 
@@ -16,24 +16,24 @@ interface TableOptions<Row> {
   readonly caption: string;
   readonly columns: readonly Column<Row>[];
   readonly rows: readonly Row[];
-  /** Makes the first column a button. */
+  /** Turns the first column into buttons. */
   readonly onSelect?: (row: Row) => void;
   readonly isSelected?: (row: Row) => boolean;
 }
 
 const PAGE = 100;
 
-/** Where a table was left: it is built anew as results come, and must not jump. */
+/** Page and sorting of a table, which must survive its being rebuilt as results come. */
 export interface TablePlace {
   page: number;
-  /** Column to sort by; null keeps the given order. */
+  /** Index of the column to sort by; null keeps the given order. */
   sort: number | null;
   descending: boolean;
 }
 
 export const firstPlace = (): TablePlace => ({ page: 0, sort: null, descending: false });
 
-/** Shows `rows` as a real table, a hundred at a time, sortable by its heads. */
+/** Shows `rows` as an HTML table with pages of a hundred, sortable by its heads. */
 export function showTable<Row>(root: HTMLElement, options: TableOptions<Row>, place: TablePlace): void {
   const { columns, rows, caption } = options;
   const redraw = () => showTable(root, options, place);
@@ -63,7 +63,7 @@ export function showTable<Row>(root: HTMLElement, options: TableOptions<Row>, pl
   if (focused >= 0) root.querySelectorAll('button')[focused]?.focus({ preventScroll: true });
 }
 
-/** `rows` by `order`, rows without a value last; the given order where there is none. */
+/** `rows` sorted by `order`, rows without a value last; unchanged without an order. */
 export function sortRows<Row>(
   rows: readonly Row[],
   order: ((row: Row) => number | string | null) | undefined,
@@ -132,7 +132,7 @@ function bodyRow<Row>(row: Row, { columns, onSelect, isSelected }: TableOptions<
   );
 }
 
-/** The cell coloured by its place on the scale, with an ink that can be read on it. */
+/** Colours a cell by its position on the scale, with readable text. */
 export function shaded<Cell extends HTMLElement>(cell: Cell, share: number | null): Cell {
   if (share !== null) {
     cell.style.backgroundColor = scaleColor(share);

@@ -11,8 +11,8 @@ const LIMIT = 10;
 const PATIENCE_MS = 3000;
 
 /**
- * The checkpoints that code can belong to: those opened recently and, so that a hover can offer to analyze them, those in the workspace.
- * Their directories are read once, on the first question about code.
+ * The checkpoints that code can belong to: those opened recently and, so that a hover can offer to analyze them, those
+ * in the workspace. Their directories are read once, on the first question about code.
  */
 export class CheckpointsNearby {
   private reading: Promise<unknown> | undefined;

@@ -15,7 +15,10 @@ const IMPORT_LIMIT = 40;
 /** Other Python files of the workspace that are matched with checkpoints at most. */
 const OTHERS_LIMIT = 40;
 
-/** The text of Python files, from an editor if they are open there, else from disk. The thread is told of each text before a question names it. */
+/**
+ * The text of Python files, from an editor if they are open there, else from disk. The thread is told of each text
+ * before a question names it.
+ */
 export class SourceFiles {
   private readonly onDisk = new Map<string, SourceText>();
   private paths: Promise<string[]> | undefined;
@@ -124,7 +127,8 @@ export class SourceFiles {
       const { size, mtimeMs } = await stat(file);
       if (size > SIZE_LIMIT) return undefined;
       const known = this.onDisk.get(key);
-      // The modification time serves as the version. It never equals an editor's version, which is a small whole number.
+      // The modification time serves as the version. It never equals an editor's version, which is a small whole
+      // number.
       if (known?.version === mtimeMs) return known;
       const source = { key, version: mtimeMs, text: await readFile(file, 'utf8') };
       this.onDisk.set(key, source);

@@ -11,8 +11,8 @@ export type CheckpointArgument = vscode.Uri | { readonly path: string } | string
 const COLUMNS = 3;
 
 /**
- * "Analyze Weight Ranks": opens the inspector on a file or folder, which starts the analysis. Asks for a file if none is given. Several
- * are opened side by side, and a matrix selected in one is shown in all.
+ * "Analyze Weight Ranks": opens the inspector on a file or folder, which starts the analysis. Asks for a file if none
+ * is given. Several are opened side by side, and a matrix selected in one is shown in all.
  */
 export async function analyze(
   { store, sideBySide }: Workbench,

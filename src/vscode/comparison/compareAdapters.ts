@@ -4,7 +4,9 @@ import { checkpointPath } from '../inspector/checkpointFile.ts';
 import type { Workbench } from '../workbench.ts';
 import { openComparison } from './comparisonPanel.ts';
 
-/** "Compare Adapters": compares the selection of the Explorer, and asks for more files if fewer than two are selected. */
+/**
+ * "Compare Adapters": compares the selection of the Explorer, and asks for more files if fewer than two are selected.
+ */
 export async function compareAdapters(
   workbench: Workbench,
   target: CheckpointArgument,

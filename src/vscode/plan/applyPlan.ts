@@ -11,8 +11,8 @@ import { engineRequest } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
 
 /**
- * Writes the factorized checkpoint of the current plan, with its Python code beside it, and opens the result. Asks for the target unless
- * it is given, and before existing files are replaced.
+ * Writes the factorized checkpoint of the current plan, with its Python code beside it, and opens the result. Asks for
+ * the target unless it is given, and before existing files are replaced.
  */
 export async function applyPlan(workbench: Workbench, target?: vscode.Uri): Promise<ApplyReport | undefined> {
   requireTrust();

@@ -6,8 +6,8 @@ import type { EngineProcess } from './engineProcess.ts';
 export type StartEngine = () => Promise<EngineProcess>;
 
 /**
- * The engine as the rest of the extension sees it: always available. The first call starts the process. If it dies, the pending calls
- * fail with a clear error, and the next call starts a new process.
+ * The engine as the rest of the extension sees it: always available. The first call starts the process. If it dies, the
+ * pending calls fail with a clear error, and the next call starts a new process.
  */
 export class EngineClient {
   /** Number of pending calls. */

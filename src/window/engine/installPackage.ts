@@ -15,7 +15,8 @@ export interface InstallOptions {
 const KEPT_LINES = 5;
 
 /**
- * Installs `specification` with npm into `folder`, which is emptied first and removed if the installation fails or is cancelled.
+ * Installs `specification` with npm into `folder`, which is emptied first and removed if the installation fails or is
+ * cancelled.
  * @throws RankscopeError 'not-found' without npm, 'engine' with the last lines of npm's output, 'cancelled'
  */
 export async function installPackage(

@@ -27,8 +27,8 @@ export interface RuntimePlace {
 export const OLDEST_NODE = 22;
 
 /**
- * The runtimes to try, best first. Electron comes last: it forbids the external array buffers through which a GPU's results are read
- * back, which leaves the engine only the CPU.
+ * The runtimes to try, best first. Electron comes last: it forbids the external array buffers through which a GPU's
+ * results are read back, which leaves the engine only the CPU.
  */
 export function runtimes(place: RuntimePlace): Runtime[] {
   const carried = join(place.extensionPath, 'dist/node', place.platform === 'win32' ? 'node.exe' : 'bin/node');

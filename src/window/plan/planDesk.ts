@@ -27,8 +27,8 @@ export interface PlanDeskHost {
 }
 
 /**
- * The plans being edited, one per checkpoint: their requests with undo, and the plan of the current checkpoint, which is recomputed after
- * each change. Ranks set in the inspector and from code are overrides of this request.
+ * The plans being edited, one per checkpoint: their requests with undo, and the plan of the current checkpoint, which
+ * is recomputed after each change. Ranks set in the inspector and from code are overrides of this request.
  */
 export class PlanDesk {
   /** What changed in the snapshot. */

@@ -30,8 +30,9 @@ interface Archived {
 }
 
 /**
- * Keeps the findings of finished analyses in `folder`, so that a new window shows ranks in code and in the tree before a checkpoint is
- * opened. Findings are restored only if the file has not changed since. Failures are logged and have no other effect.
+ * Keeps the findings of finished analyses in `folder`, so that a new window shows ranks in code and in the tree before
+ * a checkpoint is opened. Findings are restored only if the file has not changed since. Failures are logged and have no
+ * other effect.
  */
 export class Archive {
   constructor(
@@ -100,7 +101,10 @@ async function readLines(file: string, expected: Head): Promise<unknown> {
   return assembly.value;
 }
 
-/** The same as long as the file was not written. Folders and indices have no identity: the files they name may have changed. */
+/**
+ * The same as long as the file was not written. Folders and indices have no identity: the files they name may have
+ * changed.
+ */
 async function identity(file: string): Promise<string> {
   const found = await stat(file);
   if (!found.isFile() || file.endsWith('.json')) throw new Error('not a single file');

@@ -13,8 +13,8 @@ export interface SessionHost {
 }
 
 /**
- * The state of one checkpoint, independent of the pages that show it: each page gets one snapshot, and then the changes. Findings
- * survive a cancelled or failed run, and the next run continues from them.
+ * The state of one checkpoint, independent of the pages that show it: each page gets one snapshot, and then the
+ * changes. Findings survive a cancelled or failed run, and the next run continues from them.
  */
 export class Session {
   /** Changes, batched over 50 ms: a snapshot plus its updates is the next snapshot. */

@@ -93,7 +93,7 @@ describe('comparison page', function () {
     await page.getByRole('heading', { name: '3 adapters, 12 layers' }).waitFor();
     await page.getByText(/different bases \(german: some\/base; austrian: some\/base; french: other\/base\)/).waitFor();
     assert.equal(await page.getByRole('table', { name: 'Adapters', exact: true }).locator('tbody tr').count(), 3);
-    const square = page.getByRole('table', { name: /^Cosine of each two/ });
+    const square = page.getByRole('table', { name: /^Cosine of each pair/ });
     const [pair] = comparison.pairs;
     assert.equal(await square.locator('tbody tr').first().locator('td').nth(1).innerText(), pair!.cosine!.toFixed(2));
     const layers = page.getByRole('table', { name: 'Layers with their cosine' });
@@ -108,7 +108,7 @@ describe('comparison page', function () {
 
   it('shows another measure, keeps it over a reload, and sorts by it', async () => {
     const { page, assertNoFaults, close } = await open();
-    await page.getByRole('combobox', { name: 'Shown for each layer' }).selectOption('norm');
+    await page.getByRole('combobox', { name: 'Measure for each layer' }).selectOption('norm');
     const table = page.getByRole('table', { name: 'Layers with their norm of the update' });
     await table.waitFor();
     assert.equal(await table.locator('tbody tr').first().locator('td').nth(2).innerText(), 'dead');
@@ -129,7 +129,7 @@ describe('comparison page', function () {
     const { page, assertNoFaults, close } = await open();
     const { name, updates } = comparison.layers[4]!;
     await page.getByRole('button', { name, exact: true }).click();
-    const aside = page.getByRole('complementary', { name: 'Chosen layer' });
+    const aside = page.getByRole('complementary', { name: 'Selected layer' });
     await aside.getByRole('heading', { name }).waitFor();
     const rank = `${updates[0]!.utilisedRank} of ${updates[0]!.rank}`;
     assert.ok((await aside.locator('tbody tr').first().innerText()).includes(rank));

@@ -182,7 +182,7 @@ describe('plan page', function () {
 
   it('says how to begin where nothing is open', async () => {
     const page = await open(null, { checkpoints: [], current: null });
-    await page.getByText(/Open a checkpoint with/).waitFor();
+    await page.getByText(/To plan ranks, right-click/).waitFor();
     assert.ok(await page.getByRole('button', { name: 'Apply…' }).isHidden());
   });
 });

@@ -1,4 +1,7 @@
-/** The forked process for the tests of the channel. Its answers are computed from the questions, so they cannot come from elsewhere. */
+/**
+ * The forked process for the tests of the channel. Its answers are computed from the questions, so they cannot come
+ * from elsewhere.
+ */
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RankscopeError, throwIfCancelled } from '../../../src/base/errors.ts';

@@ -37,7 +37,7 @@ describe('text of a cell', () => {
 
   it('says why there is no value', () => {
     assert.equal(cellText(matrix, undefined, undefined, effective, 'full').status, 'Not analyzed yet');
-    assert.equal(cellText(matrix, undefined, 'not finite', effective, 'full').status, 'Left out: not finite');
+    assert.equal(cellText(matrix, undefined, 'not finite', effective, 'full').status, 'Skipped: not finite');
     assert.equal(cellText(matrix, finding('x'), undefined, measureById('alpha'), 'full').value, '–');
   });
 
