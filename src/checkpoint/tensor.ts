@@ -43,6 +43,30 @@ export interface Tensor extends TensorDescription {
   deviation?(start: number, length: number, signal?: AbortSignal): Promise<number | undefined>;
 }
 
+/**
+ * Base of the classes of tensors. A checkpoint may have hundreds of thousands: they share their methods instead of having closures of their
+ * own.
+ */
+export abstract class DescribedTensor implements TensorDescription {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly bytes: number;
+  readonly file: FileIdentity;
+  readonly storage: string;
+  readonly transposed: boolean | undefined;
+
+  constructor(description: TensorDescription) {
+    this.name = description.name;
+    this.shape = description.shape;
+    this.dtype = description.dtype;
+    this.bytes = description.bytes;
+    this.file = description.file;
+    this.storage = description.storage;
+    this.transposed = description.transposed;
+  }
+}
+
 /** The description of `tensor` alone, for a tensor that is derived from it. */
 export function descriptionOf(tensor: TensorDescription): TensorDescription {
   const { name, shape, dtype, bytes, file, storage, transposed } = tensor;

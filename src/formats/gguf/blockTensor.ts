@@ -1,20 +1,13 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
-import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { spreadRanges } from '../../bytes/source/spreadRanges.ts';
-import type { Tensor, TensorDescription } from '../../checkpoint/tensor.ts';
+import { DescribedTensor, type Tensor, type TensorDescription } from '../../checkpoint/tensor.ts';
 import { BLOCK_VARIANCES } from './rounding.ts';
 import type { GgmlType } from './types.ts';
 
 /** A tensor that is quantized by blocks: `type` decodes each block on its own. */
-export class BlockTensor implements Tensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly dtype: string;
-  readonly bytes: number;
-  readonly file: FileIdentity;
-  readonly storage: string;
+export class BlockTensor extends DescribedTensor implements Tensor {
   readonly source: ByteSource;
   /** Where its first block begins in `source`. */
   readonly offset: number;
@@ -23,12 +16,7 @@ export class BlockTensor implements Tensor {
     stored: TensorDescription & { readonly source: ByteSource; readonly offset: number },
     readonly type: GgmlType,
   ) {
-    this.name = stored.name;
-    this.shape = stored.shape;
-    this.dtype = stored.dtype;
-    this.bytes = stored.bytes;
-    this.file = stored.file;
-    this.storage = stored.storage;
+    super(stored);
     this.source = stored.source;
     this.offset = stored.offset;
   }
