@@ -8,22 +8,38 @@
 //
 // Suites: check (types, lint, format, unused code, layers), unit, numeric, pages (webview pages in a browser), package (the .vsix),
 // integration (mocha inside the extension host), ui (the installed .vsix, driven through a browser), oldest (integration and the
-// first UI test on the oldest VS Code that package.json promises). The logs lie in test-output/logs, pictures in test-output/screenshots.
+// first UI test on the oldest VS Code that package.json promises). Two run side by side; the output of each stays in one piece.
+// The logs are in test-output/logs, pictures in test-output/screenshots.
 //
-// RANKSCOPE_PYTHON names a Python with torch and numpy: the tests that compare with it must then run; otherwise they are skipped and
-// counted as such. RANKSCOPE_CHECKPOINTS names the folder of real checkpoints (default ../shared/checkpoints). CHROMIUM names a browser.
+// RANKSCOPE_PYTHON names a Python with the libraries of test/python/requirements.txt, as `npm run reference` prints it: a test that
+// needs Python and is skipped then fails the run. Without it, those tests are skipped and counted as such. RANKSCOPE_CHECKPOINTS names
+// the folder of real checkpoints (default ../shared/checkpoints). CHROMIUM names a browser.
 import { execFileSync, spawn } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { resolve as absolute, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { orderedOutput } from './host/output.mjs';
+import { warmPython } from './host/warmPython.mjs';
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const OUTPUT = 'test-output';
 const TSX = ['--import', 'tsx'];
 const bin = (name, file) => [process.execPath, join('node_modules', name, file)];
 
-/** No suite takes half of this; one that hangs must not hang the whole run. */
-const LIMIT_MINUTES = 12;
+/** No suite takes half of this on a busy machine; one that hangs must not hang the whole run. */
+const LIMIT_MINUTES = 20;
+
+/**
+ * What runs side by side, stage after stage. Whatever writes to dist/ comes first. Then the suites of plain Node run beside those in a
+ * browser, which wait for pages and timers much of the time.
+ */
+const STAGES = [
+  [['check'], ['build', 'package']],
+  [
+    ['unit', 'numeric'],
+    ['pages', 'integration', 'ui', 'oldest'],
+  ],
+];
 
 /** Each check is one test. */
 const CHECKS = {
@@ -34,6 +50,7 @@ const CHECKS = {
 };
 
 const SUITES = {
+  build: async () => single('build', await run('build', [process.execPath, 'src/build/build.mjs'])),
   check: async () => {
     const results = Object.entries(CHECKS).map(async ([name, command]) => single(name, await run('check', command)));
     return sum([...(await Promise.all(results)), await mocha('check', ['test/layers.test.ts'])]);
@@ -54,48 +71,53 @@ const SUITES = {
   },
 };
 const IN_VSCODE = ['integration', 'ui', 'oldest'];
-/** What needs Chromium: a page, or the software GPU that it brings. */
+/** What needs Chromium: a page, or the GPU emulation that comes with it. */
 const WITH_BROWSER = [...IN_VSCODE, 'pages', 'numeric'];
-/** TensorFlow's library cannot be had everywhere: RANKSCOPE_TENSORFLOW names the folder where it is installed. */
+const WITH_PYTHON = ['unit', 'numeric'];
+/** TensorFlow's library is not available everywhere: RANKSCOPE_TENSORFLOW names the folder where it is installed. */
 const ENGINES = `reference,cpu,webgpu${process.env.RANKSCOPE_TENSORFLOW ? ',tensorflow' : ''}`;
 
 const children = new Set();
 const failures = [];
-const { suites, build, extra } = readArguments(process.argv.slice(2));
+const { suites, extra } = readArguments(process.argv.slice(2));
 mkdirSync(`${OUTPUT}/logs`, { recursive: true });
 rmSync(`${OUTPUT}/screenshots`, { recursive: true, force: true });
 for (const signal of ['SIGINT', 'SIGTERM'])
   process.once(signal, () => {
     for (const child of children) endGroup(child);
+    python?.stop();
     process.exit(130);
   });
-const python = findPython();
+const started = Date.now();
+const output = orderedOutput(
+  STAGES.flat(2).filter((name) => suites.includes(name)),
+  `${OUTPUT}/logs`,
+);
+const python = startPython();
 const hosts = suites.some((suite) => WITH_BROWSER.includes(suite)) ? setUpHosts() : undefined;
 const rows = [];
-if (build)
-  rows.push(
-    await timed('build', async () => single('build', await run('build', [process.execPath, 'src/build/build.mjs']))),
+for (const lanes of STAGES)
+  await Promise.all(
+    lanes.map(async (lane) => {
+      for (const suite of lane) if (suites.includes(suite)) rows.push(await timed(suite));
+    }),
   );
-for (const suite of suites) rows.push(await timed(suite, SUITES[suite]));
+python?.stop();
 report();
 
 /** Runs one command in a process group of its own, its output to the terminal and to the suite's log. */
 function run(suite, [command, ...parameters], environment = {}) {
   const child = spawn(command, parameters, {
-    env: { ...process.env, ...(python && { RANKSCOPE_PYTHON: python }), ...environment },
+    env: { ...process.env, ...(python && { RANKSCOPE_PYTHON: python.command }), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
   children.add(child);
   const late = setTimeout(() => {
-    console.error(`${suite} is ended: it ran longer than ${LIMIT_MINUTES} minutes`);
+    output.write(suite, `${suite} is ended: it ran longer than ${LIMIT_MINUTES} minutes\n`);
     endGroup(child);
   }, LIMIT_MINUTES * 60_000);
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (text) => {
-      process.stdout.write(text);
-      appendFileSync(`${OUTPUT}/logs/${suite}.log`, text);
-    });
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => output.write(suite, text));
   return new Promise((resolve) => {
     child.once('error', (error) => resolve(String(error)));
     child.once('close', (code, signal) => {
@@ -128,7 +150,7 @@ function counted(suite, results, problem) {
   const of = (outcome) => tests.filter((test) => test.outcome === outcome);
   const missed = python === undefined ? [] : of('skipped').filter(needsPython);
   const failed = of('failed').map((test) => `${suite}: ${test.title}`);
-  failed.push(...missed.map((test) => `${suite}: skipped though Python is there: ${test.title}`));
+  failed.push(...missed.map((test) => `${suite}: skipped though RANKSCOPE_PYTHON is set: ${test.title}`));
   if (tests.length === of('skipped').length && extra.length === 0)
     failed.push(`${suite}: no test was executed (${problem ?? 'none found'})`);
   else if (problem !== undefined && failed.length === 0) failed.push(`${suite}: ${problem}`);
@@ -137,10 +159,9 @@ function counted(suite, results, problem) {
   return { passed: of('passed').length, failed: failed.length, skipped: skipped.map((test) => test.title) };
 }
 
-/** Where the real checkpoints are there too, nothing excuses a test that compares with Python from running. */
-function needsPython(test) {
-  const checkpoints = process.env.RANKSCOPE_CHECKPOINTS ?? '../shared/checkpoints';
-  return existsSync(checkpoints) && test.file && readFileSync(test.file, 'utf8').includes('RANKSCOPE_PYTHON');
+/** A test that is skipped for want of Python names the variable in its title, wherever it found that out. */
+function needsPython({ title }) {
+  return title.includes('RANKSCOPE_PYTHON');
 }
 
 function single(name, problem) {
@@ -153,15 +174,16 @@ function sum(parts) {
   return { passed: add('passed'), failed: add('failed'), skipped: parts.flatMap((part) => part.skipped) };
 }
 
-async function timed(name, suite) {
-  console.log(`\n=== ${name}`);
-  rmSync(`${OUTPUT}/logs/${name}.log`, { force: true });
+async function timed(name) {
+  output.start(name);
   if (IN_VSCODE.includes(name)) await hosts;
   const start = Date.now();
-  return { name, ...(await suite()), seconds: (Date.now() - start) / 1000 };
+  const result = await SUITES[name]();
+  output.end(name);
+  return { name, ...result, seconds: (Date.now() - start) / 1000 };
 }
 
-/** Downloads go on while the first suites run. */
+/** Downloads continue while the first suites run. */
 function setUpHosts() {
   rmSync(`${OUTPUT}/logs/setup.log`, { force: true });
   return run('setup', [
@@ -172,22 +194,25 @@ function setUpHosts() {
   ]);
 }
 
-/** A Python that can stand as the reference. */
-function findPython() {
-  const candidate = process.env.RANKSCOPE_PYTHON ?? 'python3';
+/** The Python to compare with; one that is named and does not start is a failure, and the tests that need it are skipped. */
+function startPython() {
+  const named = process.env.RANKSCOPE_PYTHON;
+  delete process.env.RANKSCOPE_PYTHON;
+  if (!named) return undefined;
   try {
-    execFileSync(candidate, ['-c', 'import torch, numpy, safetensors'], { stdio: 'ignore' });
-    return candidate;
-  } catch {
+    execFileSync(named, ['-c', ''], { stdio: 'ignore' });
+  } catch (error) {
+    failures.push(`RANKSCOPE_PYTHON names ${named}, which does not start: ${error.message}`);
     return undefined;
   }
+  return suites.some((suite) => WITH_PYTHON.includes(suite)) ? warmPython(named) : undefined;
 }
 
 function endGroup(child) {
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch {
-    // Nothing of it is left.
+    // It has ended.
   }
 }
 
@@ -203,32 +228,34 @@ function readArguments(given) {
     console.error(`unknown: ${unknown.join(', ')}\nsuites: ${Object.keys(SUITES).join(', ')}`);
     process.exit(2);
   }
-  const chosen = named.length > 0 ? named : Object.keys(SUITES);
-  return {
-    suites: chosen,
-    build: !words.includes('--no-build') && chosen.some((suite) => suite !== 'check'),
-    extra: grep < 0 ? [] : given.slice(grep),
-  };
+  const chosen = named.length > 0 ? named : Object.keys(SUITES).filter((name) => name !== 'build');
+  if (!words.includes('--no-build') && chosen.some((suite) => suite !== 'check')) chosen.push('build');
+  return { suites: chosen, extra: grep < 0 ? [] : given.slice(grep) };
 }
 
 function report() {
   console.log('\n=== summary');
+  const order = STAGES.flat(2);
+  rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
   for (const { name, passed, failed, skipped, seconds } of rows)
     console.log(
       `${name.padEnd(12)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed ${String(skipped.length).padStart(4)} skipped ${seconds.toFixed(1).padStart(7)} s`,
     );
+  const minutes = ((Date.now() - started) / 60_000).toFixed(1);
+  console.log(`${minutes} minutes in all; two suites run at a time`);
   const total = sum(rows);
-  if (python === undefined && total.skipped.length > 0)
+  if (total.skipped.some((title) => needsPython({ title })))
     console.log(
-      '\nNo Python with torch, numpy and safetensors was found (RANKSCOPE_PYTHON names one): tests that compare with it are skipped.',
+      '\nTests that compare with Python are skipped: RANKSCOPE_PYTHON is not set (npm run reference makes one).',
     );
   for (const title of total.skipped) console.log(`skipped: ${title}`);
   for (const failure of failures) console.log(`FAILED: ${failure}`);
   const pictures = existsSync(`${OUTPUT}/screenshots`) ? readdirSync(`${OUTPUT}/screenshots`).length : 0;
   if (pictures > 0) console.log(`${pictures} screenshots in ${OUTPUT}/screenshots`);
-  console.log(
-    `\n${total.passed} passed, ${total.failed} failed${total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : ''}`,
-  );
+  // What belongs to no suite counts as well.
+  const failed = failures.length;
+  const skipped = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : '';
+  console.log(`\n${total.passed} passed, ${failed} failed${skipped}`);
   const executed = sum(rows.filter(({ name }) => name !== 'build'));
-  process.exit(total.failed > 0 || executed.passed === 0 ? 1 : 0);
+  process.exit(failed > 0 || executed.passed === 0 ? 1 : 0);
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { installOnce } from './installOnce.ts';
 
 /** The Node line that runs the engine process, as the npm packages `node-<platform>-<arch>` carry it. */
 const NODE_LINE = '24';
@@ -34,25 +35,12 @@ export function nodeRuntime(target = thisTarget): string {
   return join(home, 'node_modules', name);
 }
 
-/** Fills `folder` once: what is half done is thrown away, and two processes at it do not see each other's half. */
-export function installOnce(folder: string, fill: (folder: string) => void): void {
-  if (existsSync(folder)) return;
-  const partial = `${folder}.partial-${process.pid}`;
-  mkdirSync(partial, { recursive: true });
-  // The name keeps npm from walking up to the project's own package.json.
-  writeFileSync(join(partial, 'package.json'), '{ "name": "rankscope-host", "private": true }\n');
-  try {
-    fill(partial);
-    renameSync(partial, folder);
-  } catch (error) {
-    rmSync(partial, { recursive: true, force: true });
-    if (!existsSync(folder)) throw error;
-  }
-}
-
-/** Runs npm in `folder`, quietly, without telling what the machine's registry is. */
+/** Runs npm in `folder`, quietly and without naming the machine's registry. */
 export function npm(parameters: readonly string[], folder: string, environment: NodeJS.ProcessEnv = {}): void {
   const start = Date.now();
+  // Without one of its own, npm would walk up to the project's package.json.
+  const own = join(folder, 'package.json');
+  if (!existsSync(own)) writeFileSync(own, '{ "name": "rankscope-host", "private": true }\n');
   execFileSync('npm', [...parameters, '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: folder,
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -22,7 +22,7 @@ export interface Fragment {
  * value is small. They are made on demand, so the value must not change until the last one is taken.
  */
 export function* cutUp(value: unknown, at: Path = []): Generator<Fragment, void> {
-  if (weigh(value, FRAGMENT_WEIGHT) <= FRAGMENT_WEIGHT) yield { at, value };
+  if (weigh(value) <= FRAGMENT_WEIGHT) yield { at, value };
   else if (typeof value === 'string') yield* cutText(value, at);
   else if (Array.isArray(value)) {
     yield { at, value: [] };
@@ -55,7 +55,7 @@ type Container = Record<string | number, unknown>;
 type Entry = readonly [key: string | number, value: unknown];
 
 /** The number of values in `value`, text counted by `CHARACTERS`; counting stops above `limit`. */
-function weigh(value: unknown, limit: number): number {
+export function weigh(value: unknown, limit: number = FRAGMENT_WEIGHT): number {
   if (typeof value === 'string') return 1 + Math.floor(value.length / CHARACTERS);
   if (typeof value !== 'object' || value === null) return 1;
   let weight = 1;
@@ -83,7 +83,7 @@ function* cutEntries(
   let light: Entry[] = [];
   let sum = 0;
   for (const entry of entries) {
-    const weight = weigh(entry[1], FRAGMENT_WEIGHT);
+    const weight = weigh(entry[1]);
     if (sum + weight > FRAGMENT_WEIGHT && light.length > 0) {
       yield { at, value: together(light), joined: true };
       light = [];

@@ -4,7 +4,7 @@ import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { analyzed } from './commandLine.ts';
 import { chooseInContextMenu, eventually, hoverText, openAtLine, webviewPage } from './workbench.ts';
 
-describe("the model's code, in the installed extension", function () {
+describe('model code, in the installed extension', function () {
   this.timeout(120_000);
   let vscode: Vscode;
 
@@ -16,7 +16,7 @@ describe("the model's code, in the installed extension", function () {
     if (this.currentTest?.state === 'failed') await vscode?.screenshot(`failed-${this.currentTest.title.slice(0, 40)}`);
   });
 
-  it('shows the ranks of a layer where its name is hovered', async () => {
+  it('shows the ranks of a layer when its name is hovered', async () => {
     const { page } = vscode;
     await chooseInContextMenu(page, 'model.safetensors', 'Analyze Weight Ranks');
     const inspector = await webviewPage(page, 'inspector', 'model.safetensors');

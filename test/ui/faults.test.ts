@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { chooseInContextMenu, eventually, webviewPage } from './workbench.ts';
 
-describe('what cannot be read, in the installed extension', function () {
+describe('an unreadable file, in the installed extension', function () {
   this.timeout(90_000);
   let vscode: Vscode;
 
@@ -20,7 +20,7 @@ describe('what cannot be read, in the installed extension', function () {
     assert.deepEqual(vscode.pageErrors, []);
   });
 
-  it('is named on the page, with what was found and what to do', async () => {
+  it('is named on the page with what was found and what to do', async () => {
     await chooseInContextMenu(vscode.page, 'broken.safetensors', 'Analyze Weight Ranks');
     const inspector = await webviewPage(vscode.page, 'inspector', 'broken.safetensors');
     const notice = inspector.getByRole('alert');
@@ -31,7 +31,7 @@ describe('what cannot be read, in the installed extension', function () {
     await vscode.screenshot('malformed-file');
   });
 
-  it('becomes readable once the file was replaced by a whole one', async () => {
+  it('opens after it was replaced by a sound one', async () => {
     const bytes = Buffer.alloc(8 + 72 + 16);
     const header = JSON.stringify({ weight: { dtype: 'F32', shape: [2, 2], data_offsets: [0, 16] } }).padEnd(72);
     bytes.writeBigUInt64LE(72n);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import { type AnalyzedMatrix, analyzed } from './commandLine.ts';
-import { answerPath, chooseInContextMenu, eventually, runCommand, webviewPage } from './workbench.ts';
+import { chooseInContextMenu, choosePath, eventually, runCommand, showTable, webviewPage } from './workbench.ts';
 
 const CHECKPOINT = 'model.safetensors';
 const CHOSEN = 'model.layers.1.mlp.gate_proj.weight';
@@ -34,12 +34,12 @@ describe('the inspector, in the installed extension', function () {
     await inspector.locator('dl.facts', { hasText: 'safetensors' }).waitFor();
   });
 
-  it('fills the heatmap with every matrix, and has the numbers of the command line', async () => {
+  it('fills the heatmap with every matrix and shows the numbers that the command line prints', async () => {
     await inspector
       .getByRole('application', { name: /Heatmap/ })
       .first()
       .waitFor();
-    await showTable(inspector);
+    await showTable(inspector, true);
     const rows = await eventually(async () => {
       const found = await tableRows(inspector);
       assert.deepEqual(
@@ -55,11 +55,11 @@ describe('the inspector, in the installed extension', function () {
       assert.equal(Number(row?.['Break-even']), matrix.breakEvenRank, matrix.name);
     }
     await vscode.screenshot('inspector-table');
-    await showTable(inspector);
+    await showTable(inspector, false);
     await vscode.screenshot('inspector-heatmap');
   });
 
-  it('computes in the Node that the extension carries', function () {
+  it('computes in the Node that comes with the extension', function () {
     if (!existsSync('/proc')) this.skip();
     const carried = join(vscode.extension, 'dist/node/bin/node');
     assert.match(execFileSync(carried, ['--version'], { encoding: 'utf8' }), /^v2\d\./);
@@ -67,13 +67,15 @@ describe('the inspector, in the installed extension', function () {
   });
 
   it('shows the spectrum of a clicked cell', async () => {
-    await clickCell(inspector, CHOSEN);
+    await eventually(async () => {
+      await clickCell(inspector, CHOSEN);
+      await inspector.locator('h2', { hasText: CHOSEN }).waitFor({ timeout: 5000 });
+    });
     await inspector.getByRole('region', { name: 'Rank', exact: true }).waitFor();
-    await inspector.locator('h2', { hasText: CHOSEN }).waitFor();
     await vscode.screenshot('inspector-spectrum');
   });
 
-  it('says at once, and rightly, what the rank of the slider means', async () => {
+  it('computes what the rank on the slider means', async () => {
     const matrix = matrices.find(({ name }) => name === CHOSEN);
     assert.ok(matrix);
     const [rows, columns] = matrix.shape;
@@ -92,11 +94,10 @@ describe('the inspector, in the installed extension', function () {
     await vscode.screenshot('inspector-above-break-even');
   });
 
-  it('saves the numbers as CSV and JSON where it is told to', async () => {
+  it('saves the numbers as CSV and JSON under the chosen path', async () => {
     for (const kind of ['CSV', 'JSON']) {
       const target = join(vscode.folder, `exported.${kind.toLowerCase()}`);
-      await inspector.getByRole('button', { name: `Save the numbers as ${kind}` }).click();
-      await answerPath(vscode.page, target);
+      await choosePath(vscode.page, inspector.getByRole('button', { name: `Save the numbers as ${kind}` }), target);
       await eventually(async () => assert.ok(existsSync(target), `${target} is not there`));
       const text = readFileSync(target, 'utf8');
       for (const { name } of matrices) assert.ok(text.includes(name), `${kind} lacks ${name}`);
@@ -105,21 +106,20 @@ describe('the inspector, in the installed extension', function () {
 
   it('saves the heatmap as a picture', async () => {
     const target = join(vscode.folder, 'exported.png');
-    await inspector.getByRole('button', { name: 'Save the heatmap as PNG' }).click();
-    await answerPath(vscode.page, target);
+    await choosePath(vscode.page, inspector.getByRole('button', { name: 'Save the heatmap as PNG' }), target);
     await eventually(async () => assert.ok(existsSync(target), `${target} is not there`));
     const picture = readFileSync(target);
     assert.deepEqual([...picture.subarray(1, 4)], [...Buffer.from('PNG')]);
     assert.ok(picture.length > 5000, `${picture.length} bytes are no heatmap`);
   });
 
-  it('is the same again after its page was thrown away', async () => {
+  it('shows the same after its page was discarded', async () => {
     await runCommand(vscode.page, 'Developer: Reload Webviews');
     await eventually(async () => assert.ok(inspector.isDetached()));
     inspector = await webviewPage(vscode.page, 'inspector', CHECKPOINT);
-    await showTable(inspector);
+    await showTable(inspector, true);
     await eventually(async () => assert.equal((await tableRows(inspector)).length, matrices.length));
-    await showTable(inspector);
+    await showTable(inspector, false);
   });
 });
 
@@ -149,11 +149,6 @@ async function tableRows(inspector: Frame): Promise<Record<string, string>[]> {
       ),
     );
   });
-}
-
-/** Checks or unchecks the box that shows the heatmap's data as a table. */
-async function showTable(inspector: Frame): Promise<void> {
-  await inspector.getByRole('region', { name: 'All matrices' }).getByRole('checkbox', { name: 'Table' }).click();
 }
 
 /** Moves over the heatmap as a person looking for a cell would: down to the layer, along to the module; and clicks there. */

@@ -11,55 +11,77 @@ export function explorerItem(page: Page, name: string): Locator {
 
 /** Right-clicks a file in the Explorer and chooses `label`. */
 export async function chooseInContextMenu(page: Page, file: string, label: string): Promise<void> {
-  const entry = page.locator('.monaco-menu').getByRole('menuitem', { name: label });
-  // A menu is filled when it opens: one opened before the extension's contributions have arrived lacks them.
+  const menu = page.locator('.monaco-menu');
+  const entry = menu.getByRole('menuitem', { name: label });
+  // A menu is filled when it opens: one opened before the extension's contributions have arrived lacks them. And a menu ignores a
+  // click that comes too soon after it opened: it stays open with the entry marked, and the entry must be chosen again.
   await eventually(async () => {
     await page.keyboard.press('Escape');
+    await menu.first().waitFor({ state: 'hidden', timeout: 1500 });
     // A mouse that rests on an item brings up its path, which lies over the items below.
     await page.mouse.move(0, 0);
     await explorerItem(page, file).click({ button: 'right', timeout: 3000 });
     await entry.waitFor({ timeout: 1500 });
+    await entry.click({ timeout: 3000 });
+    await menu.first().waitFor({ state: 'hidden', timeout: 3000 });
   });
-  await entry.click();
 }
 
 /** Runs a command through the palette. */
 export async function runCommand(page: Page, command: string): Promise<void> {
-  const input = page.locator('.quick-input-widget:visible input').first();
+  const input = quickInput(page);
   await eventually(async () => {
     await page.keyboard.press('Escape');
     await page.keyboard.press('F1');
     await input.waitFor({ timeout: 2000 });
     await input.fill(`>${command}`);
     await page.locator('.quick-input-list').getByRole('option', { name: command }).first().click({ timeout: 3000 });
+    await input.waitFor({ state: 'hidden', timeout: 3000 });
   });
 }
 
-/** Answers the question for a file's path that VS Code shows in a browser. */
-export async function answerPath(page: Page, file: string): Promise<void> {
-  const input = page.locator('.quick-input-widget:visible input').first();
-  await input.waitFor({ timeout: WAIT_MS });
-  // The dialog writes its own suggestion when it is ready, over what was typed until then.
+/** Clicks a button that asks for a file's path, and answers in the dialog that VS Code shows in a browser. */
+export async function choosePath(page: Page, button: Locator, file: string): Promise<void> {
+  const input = quickInput(page);
   await eventually(async () => {
+    if (!(await input.isVisible())) await button.click({ timeout: 3000 });
+    await input.waitFor({ timeout: 10_000 });
+  });
+  await eventually(async () => {
+    if (!(await input.isVisible())) return;
+    // The dialog writes its own suggestion when it is ready, over what was typed until then.
     if ((await input.inputValue()) !== file) await input.fill(file);
     await page.waitForTimeout(700);
-    if ((await input.inputValue()) !== file) throw new Error(`the dialog shows ${await input.inputValue()}`);
+    const shown = await input.inputValue();
+    if (shown !== file) throw new Error(`the dialog shows ${shown}`);
+    const accept = { name: /^(OK|Save)$/ };
+    await page.locator('.quick-input-widget:visible').getByRole('button', accept).click({ timeout: 3000 });
+    await input.waitFor({ state: 'hidden', timeout: 5000 });
   });
-  await page
-    .locator('.quick-input-widget:visible')
-    .getByRole('button', { name: /^(OK|Save)$/ })
-    .click();
-  await input.waitFor({ state: 'hidden' });
 }
 
 /** Opens one of the containers of the activity bar. */
 export async function openSideBar(page: Page, title: string): Promise<void> {
   const tab = page.locator('.activitybar').getByRole('tab', { name: title });
   await tab.waitFor({ timeout: WAIT_MS });
-  if ((await tab.getAttribute('aria-expanded')) !== 'true') await tab.click();
+  await eventually(async () => {
+    // A click on the tab of an open container would close it.
+    if ((await tab.getAttribute('aria-expanded')) !== 'true') await tab.click({ timeout: 3000 });
+    await page
+      .locator(`.activitybar [role=tab][aria-expanded=true][aria-label^="${title}"]`)
+      .waitFor({ timeout: 2000 });
+  });
 }
 
-/** The page of a webview that shows `heading`, or whichever there is of its kind. */
+/** Shows the inspector's heatmap as a table, or the table as a heatmap again. */
+export async function showTable(inspector: Frame, shown: boolean): Promise<void> {
+  const box = inspector.getByRole('region', { name: 'All matrices' }).getByRole('checkbox', { name: 'Table' });
+  await eventually(() => box.setChecked(shown, { timeout: 3000 }));
+}
+
+const quickInput = (page: Page): Locator => page.locator('.quick-input-widget:visible input').first();
+
+/** The page of the webview that shows `heading`; any of its kind where that is left out. */
 export function webviewPage(page: Page, kind: 'inspector' | 'plan', heading?: string): Promise<Frame> {
   return eventually(async () => {
     for (const frame of page.frames()) {
@@ -79,7 +101,7 @@ export function webviewPage(page: Page, kind: 'inspector' | 'plan', heading?: st
   });
 }
 
-/** Opens a file of the workspace with the line that holds `text` in sight. */
+/** Opens a file of the workspace and scrolls to the line with `text`. */
 export async function openAtLine(page: Page, file: string, text: string): Promise<void> {
   const line =
     readFileSync(file, 'utf8')
@@ -88,7 +110,7 @@ export async function openAtLine(page: Page, file: string, text: string): Promis
   await eventually(async () => {
     await page.keyboard.press('Escape');
     await page.keyboard.press('Control+P');
-    const input = page.locator('.quick-input-widget:visible input').first();
+    const input = quickInput(page);
     await input.waitFor({ timeout: 2000 });
     await input.fill(`${basename(file)}:${line}`);
     await page
@@ -104,7 +126,7 @@ export async function openAtLine(page: Page, file: string, text: string): Promis
   });
 }
 
-/** Rests the pointer on `word` in the line of the editor that holds `line`, until a hover with `text` is there; returns its text. */
+/** Rests the pointer on `word` in the editor's line with `line` until a hover with `text` appears; returns the hover's text. */
 export async function hoverText(
   page: Page,
   line: string,
@@ -123,7 +145,7 @@ export async function hoverText(
 }
 
 /** The middle of `word` on the screen. */
-export async function wordBox(page: Page, line: string, word: string): Promise<{ x: number; y: number }> {
+async function wordBox(page: Page, line: string, word: string): Promise<{ x: number; y: number }> {
   const row = page.locator('.view-line', { hasText: asShown(line) }).first();
   return row.evaluate((element, target) => {
     const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
@@ -140,7 +162,7 @@ export async function wordBox(page: Page, line: string, word: string): Promise<{
   }, word);
 }
 
-/** Tries until it works; throws the last failure after half a minute. */
+/** Repeats `attempt` until it succeeds; throws its last error after half a minute. */
 export async function eventually<Value>(attempt: () => Promise<Value>, limitMs = WAIT_MS): Promise<Value> {
   const end = Date.now() + limitMs;
   for (;;) {
@@ -153,7 +175,7 @@ export async function eventually<Value>(attempt: () => Promise<Value>, limitMs =
   }
 }
 
-/** The editor writes spaces as non-breaking ones, and inlay hints stand between the words. */
+/** The editor renders spaces as non-breaking ones, and inlay hints stand between the words. */
 function asShown(text: string): RegExp {
   return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll(' ', '.*'));
 }

@@ -80,7 +80,7 @@ describe('the engine process', () => {
       assert.ok(engine.pid);
       if (process.platform !== 'linux') return;
       const words = readFileSync(`/proc/${engine.pid}/cmdline`, 'utf8').split('\0');
-      assert.equal(words[words.indexOf('--cache-bytes') + 1], String(64 * 2 ** 20));
+      assert.equal(words[words.indexOf('--cache-bytes') + 1], String(64e6));
     } finally {
       await settings.update('cache.megabytes', undefined, vscode.ConfigurationTarget.Global);
     }

@@ -1,19 +1,21 @@
 import { Session as Inspector, type Profiler, type Runtime } from 'node:inspector';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { promisify } from 'node:util';
+import { recordTraffic, type Traffic } from './hostTraffic.ts';
 
-/** What held the event loop of this extension host while it was recorded; times in milliseconds. */
+/** What this extension host did while it was recorded; times in milliseconds. */
 export interface HostRecord {
-  /** Delays of a timer: whoever held the loop, this extension, VS Code or another process that had the processor. */
+  /** Delays of a timer, whatever held the loop: this extension, VS Code, or another process that had the processor. */
   readonly usual: number;
   readonly rare: number;
   readonly longest: number;
-  /** The stretches in which this extension held it without a pause, the longest first. */
+  /** The stretches for which this extension held the loop without a pause, the longest first. */
   readonly own: readonly Stretch[];
+  readonly traffic: Traffic;
 }
 
 export interface Stretch {
-  /** Time on the processor. */
+  /** Processor time. */
   readonly ms: number;
   /** The stack that took most of it, the outermost function first. */
   readonly where: string;
@@ -22,7 +24,8 @@ export interface Stretch {
 const INTERVAL_US = 250;
 /** A sample that is later than this came late because another process had the processor. */
 const LATE_US = 3 * INTERVAL_US;
-const TICK_MS = 5;
+/** How often a timer notes that the loop turned, where nothing holds it. */
+const TICK_MS = 2;
 
 /** Records this extension host until `stop` is called. */
 export async function recordHost(): Promise<{ stop(): Promise<HostRecord> }> {
@@ -36,15 +39,17 @@ export async function recordHost(): Promise<{ stop(): Promise<HostRecord> }> {
   const timer = setInterval(() => ticks.push(tick()), TICK_MS);
   const delay = monitorEventLoopDelay({ resolution: TICK_MS });
   delay.enable();
+  const messages = recordTraffic();
   return {
     async stop() {
       delay.disable();
+      const traffic = messages.stop();
       clearInterval(timer);
       ticks.push(tick());
       const { profile } = (await post('Profiler.stop')) as { profile: Profiler.Profile };
       inspector.disconnect();
       const [usual, rare, longest] = [delay.percentile(50), delay.percentile(99), delay.max].map((ns) => ns / 1e6);
-      return { usual: usual!, rare: rare!, longest: longest!, own: ownStretches(profile, ticks) };
+      return { usual: usual!, rare: rare!, longest: longest!, own: ownStretches(profile, ticks), traffic };
     },
   };
 }
@@ -66,10 +71,10 @@ function tick(): Tick {
 }
 
 /**
- * Consecutive samples with something of this extension on the stack: its own functions, or Node's for what its engine process and its
- * thread send. What VS Code does by itself, also with what it was given, is not in them, and no collection of garbage, which comes when
- * it comes. A thread that waits for a lock or for its turn is sampled too: no stretch is longer than the processor time between the
- * turns of the loop around it.
+ * Consecutive samples with something of this extension on the stack: its own functions, or Node's for messages from its engine process
+ * and its thread. VS Code's own work is left out, also on this extension's data, and so is garbage collection, whose time nobody
+ * chooses. A tick ends a stretch: the loop turned there, even if no sample fell between two turns. A thread that waits for a lock or
+ * for the processor is sampled too: no stretch is longer than the processor time between the ticks around it.
  */
 function ownStretches(profile: Profiler.Profile, ticks: readonly Tick[]): Stretch[] {
   const { nodes, samples = [], timeDeltas = [], startTime } = profile;
@@ -77,6 +82,7 @@ function ownStretches(profile: Profiler.Profile, ticks: readonly Tick[]): Stretc
   const stretches: Stretch[] = [];
   let current: { from: number; us: number; byStack: Map<string, number> } | undefined;
   let at = startTime;
+  let tick = 0;
   const end = () => {
     if (!current) return;
     const [where = ''] = [...current.byStack].sort((a, b) => b[1] - a[1])[0] ?? [];
@@ -85,6 +91,7 @@ function ownStretches(profile: Profiler.Profile, ticks: readonly Tick[]): Stretc
   };
   for (const [index, id] of samples.entries()) {
     at += timeDeltas[index] ?? 0;
+    for (; (ticks[tick]?.at ?? Infinity) <= at; tick++) end();
     const stack = stacks.get(id) ?? [];
     if (stack[0]?.functionName === '(garbage collector)') continue;
     if (!stack.some(isOwn)) {

@@ -5,7 +5,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { installOnce, nodeRuntime, npm } from '../nodeRuntime.ts';
+import { installOnce } from '../installOnce.ts';
+import { nodeRuntime, npm } from '../nodeRuntime.ts';
 
 /** The `code-server` releases whose VS Code is tested: the newest, and the oldest that `engines.vscode` promises. */
 export const RELEASES = {

@@ -12,7 +12,8 @@ export function python(context: Mocha.Context, modules: readonly string[], scrip
   };
   if (!executable) return skip(`RANKSCOPE_PYTHON names no Python with ${modules.join(', ')}`);
   const result = spawnSync(executable, ['-c', script, ...args], { encoding: 'utf8', maxBuffer: 1 << 28 });
-  if (/ModuleNotFoundError/.test(result.stderr)) return skip(`${executable} lacks one of ${modules.join(', ')}`);
+  if (/ModuleNotFoundError/.test(result.stderr))
+    return skip(`the Python of RANKSCOPE_PYTHON lacks one of ${modules.join(', ')}`);
   if (result.status !== 0) throw new Error(result.stderr);
   return result.stdout.trim() === '' ? undefined : JSON.parse(result.stdout);
 }

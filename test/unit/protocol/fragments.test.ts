@@ -67,19 +67,41 @@ describe('large messages', () => {
     assert.deepEqual(arrived, messages);
   });
 
-  it('leave room for other work while they are sent', async () => {
-    let posted = 0;
-    const seen = new Set<number>();
-    const outbox = new Outbox(() => {
-      posted++;
-      const end = performance.now() + 1;
-      while (performance.now() < end);
+  /** The messages that were posted in each turn of the event loop in which any was. */
+  async function turnsOf(send: (outbox: Outbox) => Promise<unknown>): Promise<unknown[][]> {
+    const turns = new Map<number, unknown[]>();
+    let turn = 0;
+    const count = () => {
+      turn++;
+      timer = setImmediate(count);
+    };
+    let timer = setImmediate(count);
+    const outbox = new Outbox((message) => {
+      turns.set(turn, [...(turns.get(turn) ?? []), message]);
     });
-    const timer = setInterval(() => seen.add(posted), 1);
-    await outbox.send(large);
-    clearInterval(timer);
-    assert.ok(posted > 20, `${posted} parts`);
-    assert.ok(seen.size > posted / 10, `others had ${seen.size} turns during ${posted} parts`);
+    await send(outbox);
+    clearImmediate(timer);
+    return [...turns.values()];
+  }
+
+  it('are posted one in each turn of the event loop', async () => {
+    const turns = await turnsOf((outbox) => outbox.send(large));
+    assert.ok(turns.length > 20, `${turns.length} parts`);
+    assert.deepEqual(
+      turns.map(({ length }) => length),
+      turns.map(() => 1),
+    );
+  });
+
+  it('are followed by the messages behind them, in each turn no more than a part holds', async () => {
+    const small = Array.from({ length: 3000 }, (_, index) => finding(index));
+    const turns = await turnsOf((outbox) => Promise.all([large, ...small].map((message) => outbox.send(message))));
+    const posted = turns.flat().filter((message) => !('fragment' in (message as object)));
+    assert.deepEqual(posted, small);
+    for (const messages of turns) {
+      const sum = messages.reduce((total: number, message) => total + weight(message), 0);
+      assert.ok(sum <= FRAGMENT_WEIGHT + 50, `${sum} in ${messages.length} messages`);
+    }
   });
 
   it('report a part that could not be posted to the sender, and continue with the next message', async () => {
