@@ -5,39 +5,39 @@ import type { AdapterPair } from './pairs.ts';
 import { sizesOf } from './parts.ts';
 import { type NameTest, namePattern } from './patterns.ts';
 
-/** What a configuration says of an adapter, as far as the updates' scales depend on it. */
+/** What a configuration says about an adapter, as far as the scales of its updates depend on it. */
 export interface AdapterConfiguration {
-  /** Where it stands, for people. */
+  /** Where it was found, for messages. */
   readonly source: string;
-  /** It speaks of the modules whose names begin so; they are matched without it. */
+  /** The configuration applies to modules with this prefix; patterns are matched against names without it. */
   readonly prefix: string;
   readonly rank: number | undefined;
   readonly alpha: number;
-  /** Of convolutions, where it is another one (LyCORIS). */
+  /** The alpha of convolutions where it differs (LyCORIS). */
   readonly convolutionAlpha: number | undefined;
-  /** rsLoRA: alpha / sqrt r in place of alpha / r. */
+  /** rsLoRA: alpha / sqrt r instead of alpha / r. */
   readonly rankStabilized: boolean;
   /** ABBA: alpha / sqrt r before each of the two products of LoHa. */
   readonly scalesEach: boolean;
-  /** It adapts bare parameters too, such as the experts of a layer that are one tensor. */
+  /** Whether bare parameters are adapted too, such as the experts of a layer stored as one tensor. */
   readonly parameters: boolean;
-  /** By pattern of the module's name: another rank, another alpha. */
+  /** Ranks and alphas of the modules whose names match a pattern. */
   readonly rankPattern: readonly (readonly [NameTest, number])[];
   readonly alphaPattern: readonly (readonly [NameTest, number])[];
-  /** Patterns that say something of ranks or alphas and are not understood: these scales may be wrong. */
+  /** Patterns for ranks or alphas that are not supported: the scales of matching modules may be wrong. */
   readonly unread: readonly string[];
 }
 
-/** The configurations of an adapter, the one that counts first; the base it says it was made for. */
+/** The configurations of an adapter, in order of precedence, and the base it says it was trained on. */
 export interface AdapterConfigurations {
   readonly all: readonly AdapterConfiguration[];
   readonly baseModel: string | undefined;
 }
 
 /**
- * What stands in the file itself (diffusers' `lora_adapter_metadata`, kohya's `ss_network_alpha`), and PEFT's adapter_config.json beside it or,
- * of one of several adapters, in the folder of its name.
- * @param peft whether the tensors are named as PEFT does: the configuration beside others belongs to another file.
+ * The configuration in the file itself (diffusers' `lora_adapter_metadata`, kohya's `ss_network_alpha`), and PEFT's adapter_config.json
+ * beside the file or, for one of several adapters, in the folder of its name.
+ * @param peft whether the tensors are named as PEFT names them; otherwise an adapter_config.json beside the file belongs to another file.
  */
 export async function adapterConfigurations(
   checkpoint: Checkpoint,
@@ -46,7 +46,7 @@ export async function adapterConfigurations(
 ): Promise<AdapterConfigurations> {
   const { metadata } = checkpoint;
   const folder = dirname(checkpoint.files[0]!.path);
-  // A name from the file is not to lead out of the folder.
+  // A name from the file must not lead out of the folder.
   const own = adapter !== undefined && /^[\w-]+$/.test(adapter) ? [join(folder, adapter)] : [];
   let beside: JsonObject | undefined;
   for (const place of peft ? [...own, folder] : [])
@@ -65,8 +65,8 @@ export async function adapterConfigurations(
 }
 
 /**
- * The factor of a pair's product in the update: alpha / r, or alpha / sqrt r with rsLoRA. `ownAlpha` is the alpha that stands beside the
- * pair itself (kohya) and counts before any configuration; without either the factor is 1.
+ * The scale of a pair's product in the update: alpha / r, or alpha / sqrt r with rsLoRA. `ownAlpha` is the alpha stored beside the pair
+ * itself (kohya) and takes precedence over any configuration; without either the scale is 1.
  */
 export function adapterScale(
   pair: Pick<AdapterPair, 'target' | 'factorRank' | 'stored'>,
@@ -74,7 +74,7 @@ export function adapterScale(
   ownAlpha?: number,
 ): number {
   const { target, factorRank, stored } = pair;
-  // Of a whole Kronecker product LyCORIS takes alpha for the rank, whatever it is.
+  // For a Kronecker product of whole matrices, LyCORIS sets alpha to the rank.
   if (ownAlpha !== undefined) return factorRank === undefined ? 1 : ownAlpha / factorRank;
   const configuration = configurations.find(({ prefix }) => target.startsWith(prefix));
   if (!configuration) return 1;
@@ -85,7 +85,7 @@ export function adapterScale(
     alphaPattern.find(([fits]) => fits(name))?.[1] ?? (isKernel ? convolutionAlpha : undefined) ?? configuration.alpha;
   const rank = factorRank ?? rankPattern.find(([fits]) => fits(name))?.[1] ?? configuration.rank;
   if (rank === undefined) return 1;
-  // AdaLoRA keeps the division away from zero so.
+  // AdaLoRA avoids a division by zero this way.
   if (stored.kind === 'lora' && stored.product.singular) return (alpha > 0 ? alpha : rank) / (rank + 1e-5);
   if (configuration.scalesEach && stored.kind === 'loha' && !stored.first.core)
     return alpha ** 2 / Math.sqrt(sizesOf(stored.first).rank * sizesOf(stored.second).rank);
@@ -93,8 +93,8 @@ export function adapterScale(
 }
 
 /**
- * How many experts share a pair of factors: PEFT puts those of all experts of one tensor side by side, r for each, where their product would
- * be a sum over experts that is nobody's update. 1 for any other pair.
+ * How many experts share a pair of factors. PEFT concatenates the factors of all experts of one tensor, rank r each; their product would be
+ * a sum over experts, which is no expert's update. 1 for any other pair.
  */
 export function expertsOf(
   { target, rank, stored }: Pick<AdapterPair, 'target' | 'rank' | 'stored'>,
@@ -108,7 +108,7 @@ export function expertsOf(
 
 function configurationOf(json: JsonObject, source: string, prefix: string): AdapterConfiguration[] {
   const { r, lora_alpha: loraAlpha, alpha: otherAlpha } = json;
-  // LoHa and LoKr call it `alpha`.
+  // LoHa and LoKr name it `alpha`.
   const alpha = loraAlpha ?? otherAlpha;
   if (typeof alpha !== 'number') return [];
   const unread: string[] = [];
@@ -129,7 +129,7 @@ function configurationOf(json: JsonObject, source: string, prefix: string): Adap
   ];
 }
 
-/** Of AdaLoRA the rank pattern is lists of truth values, which say nothing that the shapes do not. */
+/** AdaLoRA's rank pattern consists of lists of booleans, which add nothing to what the shapes say. */
 function patternsOf(value: unknown, unread: string[]): (readonly [NameTest, number])[] {
   return Object.entries(isObject(value) ? value : {}).flatMap(([pattern, number]) => {
     if (typeof number !== 'number') return [];
@@ -139,7 +139,7 @@ function patternsOf(value: unknown, unread: string[]): (readonly [NameTest, numb
   });
 }
 
-/** The configuration of each part of the pipeline: its keys are written `unet.lora_alpha`. */
+/** The configuration of each part of the pipeline, whose keys are prefixed: `unet.lora_alpha`. */
 function diffusersMetadata(metadata: ReadonlyMap<string, string>): (readonly [prefix: string, JsonObject])[] {
   const json = parsed(metadata.get('lora_adapter_metadata'));
   const parts = new Map<string, Record<string, unknown>>();
@@ -150,7 +150,7 @@ function diffusersMetadata(metadata: ReadonlyMap<string, string>): (readonly [pr
     part[key.slice(dot + 1)] = value;
     parts.set(prefix, part);
   }
-  // The longest first: `text_encoder_2.` is no `text_encoder`.
+  // Longest first, so that `text_encoder_2.` is not taken for `text_encoder`.
   return [...parts].sort(([one], [other]) => other.length - one.length);
 }
 

@@ -15,34 +15,34 @@ type KroneckerPart =
 export type AdapterNaming = 'peft' | 'kohya' | 'diffusers' | 'cloneofsimo';
 
 export interface AdapterName {
-  /** The adapted module, without what the adapter's own library puts before and after. */
+  /** The adapted module, without the prefix and suffix of the adapter's library. */
   readonly target: string;
-  /** Of several adapters in one file, which one; undefined where the file does not name it. */
+  /** The adapter's name if the file holds several; undefined if the file does not name it. */
   readonly adapter: string | undefined;
   readonly part: AdapterPart;
   readonly naming: AdapterNaming;
 }
 
-/** Most names of most checkpoints are passed over by this alone. */
+/** A quick test that rules out most names of most checkpoints. */
 const HINT = /lora|hada_|lokr_|\.alpha$|\.dora_scale$|:(?:down|up)$/;
 
-/** What the name of a tensor says it is in an adapter; undefined for any other name. */
+/** The part of an adapter that a tensor's name denotes; undefined for any other name. */
 export function adapterName(name: string): AdapterName | undefined {
   if (!HINT.test(name)) return undefined;
   for (const { naming, pattern, parts } of NAMINGS) {
     const [, path, word, adapter] = pattern.exec(name) ?? [];
     const part = word === undefined ? undefined : parts[word];
-    // `lora_B.bias` is no factor: it is added whatever the rank.
+    // `lora_B.bias` is not a factor: it is added whatever the rank.
     if (path === undefined || part === undefined || adapter === 'bias') continue;
-    // `lora_A.weight`: the parameter's word, not an adapter's name.
+    // In `lora_A.weight` the last word is the parameter, not an adapter's name.
     return { target: path, adapter: adapter === 'weight' ? undefined : adapter, part, naming };
   }
   return undefined;
 }
 
 /**
- * Adapters of other kinds that people have, by what their parts are called: they change a layer in another way than by adding a product of
- * small factors, so they have no spectrum of their own.
+ * Other kinds of adapters, by the names of their parts. They change a layer in other ways than by adding a product of small factors, so
+ * they have no spectrum of their own.
  */
 export function otherKind(name: string): string | undefined {
   const word = /\.(oft_|boft_|vera_|ia3_|fourierft_|glora_|hra_|bone_|shira_)\w+(\.[^.]+)?(\.weight)?$/.exec(name)?.[1];
@@ -50,20 +50,20 @@ export function otherKind(name: string): string | undefined {
 }
 
 const OTHER_KINDS: Readonly<Record<string, string>> = {
-  oft_: 'OFT, which turns the weights',
-  boft_: 'BOFT, which turns the weights',
+  oft_: 'OFT, which rotates the weights',
+  boft_: 'BOFT, which rotates the weights',
   hra_: 'HRA, which reflects the weights',
   vera_: 'VeRA, whose random factors are not in the file',
   ia3_: 'IA3, which scales activations',
   fourierft_: 'FourierFT, which stores frequencies',
   glora_: 'GLoRA, which depends on the weights of the base',
   bone_: 'Bone, which depends on the weights of the base',
-  shira_: 'SHiRA, which changes single entries',
+  shira_: 'SHiRA, which changes individual entries',
 };
 
 interface Naming {
   readonly naming: AdapterNaming;
-  /** Groups: the module, the word for the part, the adapter's name where the naming has one. */
+  /** Capture groups: the module, the word for the part, and the adapter's name if the naming has one. */
   readonly pattern: RegExp;
   readonly parts: Readonly<Record<string, AdapterPart>>;
 }
@@ -82,7 +82,7 @@ const LYCORIS_PARTS = Object.fromEntries(LYCORIS.map((part) => [part, part]));
 
 const NAMINGS: readonly Naming[] = [
   {
-    // An adapter's own name may stand between: lora_A.default.weight.
+    // The adapter's name may come in between: lora_A.default.weight.
     naming: 'peft',
     pattern:
       /^(?:base_model\.model\.)?(.+)\.(lora_(?:embedding_)?[ABE]|lora_magnitude_vector)(?:\.([^.]+))?(?:\.weight)?$/,
@@ -97,7 +97,7 @@ const NAMINGS: readonly Naming[] = [
     },
   },
   {
-    // PEFT and LyCORIS call these alike. LyCORIS has flat module names, of which it says where they come from.
+    // PEFT and LyCORIS use the same words. LyCORIS has flat module names with a prefix that says where they come from.
     naming: 'peft',
     pattern:
       /^(?:base_model\.model\.)?((?!lora_|lycoris_).+)\.(hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t[12]))(?:\.([^.]+))?$/,
@@ -121,6 +121,6 @@ const NAMINGS: readonly Naming[] = [
     parts: { down: 'down', up: 'up' },
   },
   { naming: 'cloneofsimo', pattern: /^(.+:\d+):(down|up)$/, parts: { down: 'down', up: 'up' } },
-  // Stands beside factors of any naming.
+  // Occurs beside factors of any naming.
   { naming: 'kohya', pattern: /^(?:base_model\.model\.|lora_|lycoris_)?(.+)\.(alpha)$/, parts: { alpha: 'alpha' } },
 ];

@@ -5,24 +5,24 @@ import { isWhole, type Operand, type StoredUpdate, sizesOf, type TwoFactors } fr
 
 /** What an adapter adds to one matrix: W + scale (the stored product). */
 export interface AdapterPair {
-  /** The adapted module as the adapter names it, without what its own library puts before and after. */
+  /** The adapted module as the adapter names it, without the prefix and suffix of its library. */
   readonly target: string;
-  /** Of several adapters in one file, which one. */
+  /** The adapter's name if the file holds several. */
   readonly adapter?: string;
   readonly stored: StoredUpdate;
   /** [m, n] of the product. */
   readonly shape: readonly [number, number];
-  /** The rank that the product cannot be above. */
+  /** The rank that the product cannot exceed. */
   readonly rank: number;
-  /** What alpha is divided by: r of the factors; undefined where nothing but whole matrices is stored. */
+  /** The r by which alpha is divided; undefined if only whole matrices are stored. */
   readonly factorRank: number | undefined;
-  /** kohya's alpha of this pair, a scalar. */
+  /** The alpha stored beside this pair (kohya), a scalar. */
   readonly alpha?: Tensor;
-  /** DoRA's magnitude of each output. */
+  /** DoRA's magnitudes, one for each output. */
   readonly magnitude?: Tensor;
 }
 
-/** A layer whose parts make no product, and why. */
+/** A layer whose parts do not form a product, with the reason. */
 export interface RefusedPair {
   readonly target: string;
   readonly tensors: readonly Tensor[];
@@ -35,7 +35,7 @@ export interface AdapterPairs {
   readonly refused: readonly RefusedPair[];
 }
 
-/** The low-rank updates among `tensors`, by the names that the usual libraries give them; undefined where there are none. */
+/** The low-rank updates among `tensors`, recognized by the names that common libraries use; undefined if there are none. */
 export function findAdapterPairs(tensors: readonly Tensor[]): AdapterPairs | undefined {
   const modules = modulesOf(tensors);
   const pairs: AdapterPair[] = [];
@@ -44,7 +44,7 @@ export function findAdapterPairs(tensors: readonly Tensor[]): AdapterPairs | und
   for (const { target, adapter, parts } of modules.values()) {
     const { alpha, magnitude, ...factors } = parts;
     const involved = Object.values(factors);
-    // An alpha or a magnitude alone is no adapter's: other models have such names too.
+    // An alpha or a magnitude alone does not make an adapter: other models have such names too.
     if (involved.length === 0) continue;
     const found = storedUpdate(parts);
     if (typeof found === 'string') {
@@ -53,7 +53,7 @@ export function findAdapterPairs(tensors: readonly Tensor[]): AdapterPairs | und
     }
     pairs.push({
       target,
-      // PEFT calls the only one `default`.
+      // PEFT calls a lone adapter `default`.
       ...(adapter !== undefined && (severalNames || adapter !== 'default') ? { adapter } : {}),
       stored: found,
       ...measured(found),
@@ -75,7 +75,7 @@ type Parts = Partial<Record<AdapterPart, Tensor>>;
 interface Module {
   readonly target: string;
   readonly adapter: string | undefined;
-  /** Of its factors; an alpha stands beside any. */
+  /** The naming of its factors; an alpha occurs in any naming. */
   naming: AdapterNaming | undefined;
   readonly parts: Parts;
 }
@@ -95,7 +95,7 @@ function modulesOf(tensors: readonly Tensor[]): Map<string, Module> {
   return modules;
 }
 
-/** What the parts of one layer make together, or why they make nothing. */
+/** The update that the parts of one layer form, or the reason why they form none. */
 function storedUpdate(parts: Parts): StoredUpdate | string {
   const { up, down, mid, singular, embeddingUp, embeddingDown } = parts;
   if (up || down || mid || singular) {
@@ -135,7 +135,7 @@ function operand(
 ): Operand | string {
   if (!whole) return twoFactors(up, down, core, true, [`${name}_a`, `${name}_b`]);
   return whole.shape.length < 2 || whole.shape.includes(0)
-    ? `its ${name} is no matrix: ${shapeText(whole)}`
+    ? `its ${name} is not a matrix: ${shapeText(whole)}`
     : { whole };
 }
 
@@ -148,9 +148,9 @@ function twoFactors(
   names: readonly [up: string, down: string],
   singular?: Tensor,
 ): TwoFactors | string {
-  if (!up || !down) return `half of its pair is missing: there is no ${!up ? names[0] : names[1]}`;
+  if (!up || !down) return `half of the pair is missing: there is no ${!up ? names[0] : names[1]}`;
   for (const [name, tensor] of [[names[0], up] as const, [names[1], down] as const])
-    if (tensor.shape.length < 2 || tensor.shape.includes(0)) return `its ${name} is no matrix: ${shapeText(tensor)}`;
+    if (tensor.shape.length < 2 || tensor.shape.includes(0)) return `its ${name} is not a matrix: ${shapeText(tensor)}`;
   const upIsTransposed = core !== undefined && transposedWithCore;
   const rank = up.shape[upIsTransposed ? 0 : 1]!;
   const product = {
@@ -161,7 +161,7 @@ function twoFactors(
     ...(singular ? { singular } : {}),
   };
   if (up.shape.slice(2).some((size) => size !== 1))
-    return `its ${names[0]} is a kernel (${shapeText(up)}): the update is no product of two matrices`;
+    return `its ${names[0]} is a kernel (${shapeText(up)}): the update is not a product of two matrices`;
   const [coreUp, coreDown, ...kernel] = core?.shape ?? [rank, rank];
   if (core && (kernel.length === 0 || kernel.includes(0) || down.shape.slice(2).some((size) => size !== 1)))
     return `its core ${shapeText(core)} does not fit between ${shapeText(up)} and ${shapeText(down)}`;
@@ -176,7 +176,7 @@ const shapeText = ({ shape }: Tensor) => shape.join(' x ') || 'a single number';
 function measured(stored: StoredUpdate): Pick<AdapterPair, 'shape' | 'rank' | 'factorRank'> {
   if (stored.kind === 'lora') {
     const { outputs, inputs, rank } = sizesOf(stored.product);
-    // The table of an embedding is the transpose: a row for each word.
+    // An embedding table is the transpose: it has a row for each token.
     return { shape: stored.embedding ? [inputs, outputs] : [outputs, inputs], rank, factorRank: rank };
   }
   const [first, second] = [sizesOf(stored.first), sizesOf(stored.second)];
@@ -185,7 +185,7 @@ function measured(stored: StoredUpdate): Pick<AdapterPair, 'shape' | 'rank' | 'f
     const { outputs, inputs } = first;
     return { shape: [outputs, inputs], rank: Math.min(rank, outputs, inputs), factorRank: first.rank };
   }
-  // The second's rank counts before the first's, as LyCORIS and those who load its files have it.
+  // The second operand's rank takes precedence over the first's, as in LyCORIS and the loaders of its files.
   const factored = !isWhole(stored.second) ? second.rank : isWhole(stored.first) ? undefined : first.rank;
   return { shape: [first.outputs * second.outputs, first.inputs * second.inputs], rank, factorRank: factored };
 }

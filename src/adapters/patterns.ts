@@ -1,13 +1,13 @@
-/** Sequences that the groups of one pattern may unfold to. */
+/** The number of sequences to which the groups of one pattern may expand. */
 const MOST_SEQUENCES = 256;
 
-/** Whether a module's name fits a pattern of PEFT's `rank_pattern` or `alpha_pattern`. */
+/** Whether a module's name matches a pattern of PEFT's `rank_pattern` or `alpha_pattern`. */
 export type NameTest = (name: string) => boolean;
 
 /**
- * PEFT reads a pattern as a regular expression that must fit the end of the name, from its beginning or from a dot on. A hostile one could
- * keep a regular expression engine busy for ever; this one takes time proportional to name and pattern. It knows literals, `.`, classes,
- * `\d \w \s`, groups of alternatives, `* + ?` behind one character, `^` and `$`. undefined for a pattern of more than that.
+ * PEFT reads a pattern as a regular expression that must match the end of the name, starting at its beginning or after a dot. A hostile
+ * pattern could keep a backtracking engine busy forever; this matcher takes time proportional to name and pattern. It supports literals, `.`,
+ * classes, `\d \w \s`, groups of alternatives, `* + ?` after a single character, `^` and `$`. Returns undefined for any other pattern.
  */
 export function namePattern(pattern: string): NameTest | undefined {
   const parser = new Parser(pattern);
@@ -23,10 +23,10 @@ interface Token {
   /** `*` and `+`. */
   readonly repeats: boolean;
 }
-/** `^`: only from the name's beginning on. */
+/** `^`: matches only at the beginning of the name. */
 const BEGIN: Token = { accepts: () => false, optional: false, repeats: false };
 
-/** All positions that may be reached are followed at once (Thompson 1968). */
+/** Follows all reachable positions at once (Thompson 1968). */
 function fits(tokens: readonly Token[], name: string): boolean {
   const anchored = tokens[0] === BEGIN;
   const sequence = anchored ? tokens.slice(1) : tokens;
@@ -34,7 +34,7 @@ function fits(tokens: readonly Token[], name: string): boolean {
   let reached = new Set<number>();
   for (let at = 0; at <= name.length; at++) {
     if (at === 0 || (!anchored && name[at - 1] === '.')) reached.add(0);
-    // What is optional may be passed over; a position that is added meanwhile is met later in the same pass.
+    // An optional token may be skipped; a position added here is visited later in the same pass.
     for (const place of reached) if (sequence[place]?.optional) reached.add(place + 1);
     if (at === name.length) break;
     const next = new Set<number>();
@@ -89,7 +89,7 @@ class Parser {
     if (this.take('?') && !this.take(':')) return undefined;
     const inner = this.alternatives();
     if (!inner || !this.take(')')) return undefined;
-    // A repeated group is more than is followed here.
+    // Repeated groups are not supported.
     return '*+{'.includes(this.peek() || ' ') ? undefined : this.take('?') ? [...inner, []] : inner;
   }
 
@@ -99,7 +99,7 @@ class Parser {
     const accepts = this.letter();
     if (!accepts) return undefined;
     const sign = '*+?'.includes(this.peek() || ' ') ? this.text[this.at++] : '';
-    // A lazy quantifier fits the same names.
+    // A lazy quantifier matches the same names.
     if (sign) this.take('?');
     if (this.peek() === '{' || '*+'.includes(this.peek() || ' ')) return undefined;
     return [[{ accepts, optional: sign === '*' || sign === '?', repeats: sign === '*' || sign === '+' }]];

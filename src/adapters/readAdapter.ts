@@ -5,21 +5,21 @@ import { type AdapterPair, findAdapterPairs } from './pairs.ts';
 import { tensorsOf } from './parts.ts';
 import type { RefusedUpdate, Update } from './update.ts';
 
-/** What of a checkpoint is an adapter; all empty for any other. */
+/** The adapters in a checkpoint; all empty for any other checkpoint. */
 export interface AdapterReading {
   /** `peft`, `kohya`, `diffusers` or `cloneofsimo`; empty where there is no adapter. */
   readonly naming: string;
-  /** Low-rank pairs, those among them that are refused included. */
+  /** The number of low-rank pairs, including refused ones. */
   readonly pairs: number;
   readonly updates: readonly Update[];
   readonly refused: readonly RefusedUpdate[];
-  /** What each adapter of the file was trained on, by its name (`undefined` where there is but one), where anything says it. */
+  /** The base model of each adapter, by the adapter's name (`undefined` for a lone one), as far as it is stated anywhere. */
   readonly bases: ReadonlyMap<string | undefined, string>;
   /** Doubts about the scales, one sentence each. */
   readonly remarks: readonly string[];
 }
 
-/** What an adapter adds to its layers, with the scale that is written in it or beside it. */
+/** Reads what an adapter adds to its layers, with the scales stated in the file or beside it. */
 export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal): Promise<AdapterReading> {
   const found = findAdapterPairs(checkpoint.tensors) ?? findListedPairs(checkpoint.tensors);
   const updates: Update[] = [];
@@ -37,14 +37,14 @@ export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal):
       if (said.baseModel !== undefined) bases.set(adapter, said.baseModel);
       for (const { source, unread } of said.all)
         if (unread.length > 0)
-          remarks.add(`patterns in ${source} are not understood, which leaves scales in doubt: ${listed(unread)}`);
+          remarks.add(`patterns in ${source} are not supported, so scales may be wrong: ${listed(unread)}`);
     }
     const experts = expertsOf(pair, said.all);
     if (experts > 1) {
       refused.push({
         target,
         tensors,
-        reason: `it holds the factors of ${experts} experts side by side, which are not told apart`,
+        reason: `it concatenates the factors of ${experts} experts, which are not separated yet`,
       });
       continue;
     }
@@ -86,7 +86,7 @@ async function alphaOf({ alpha }: AdapterPair, signal: AbortSignal | undefined):
   return value[0];
 }
 
-/** The first few, each short enough for a line. */
+/** The first few, each shortened to fit on a line. */
 function listed(texts: readonly string[]): string {
   const some = texts.slice(0, 3).map((text) => (text.length > 60 ? `${text.slice(0, 59)}…` : text));
   return some.join(', ') + (texts.length > 3 ? ` and ${texts.length - 3} more` : '');

@@ -1,25 +1,25 @@
 import type { Tensor } from '../checkpoint/tensor.ts';
 import type { StoredUpdate } from './parts.ts';
 
-/** What an adapter adds to one matrix: scale times a product that is held as its factors. */
+/** What an adapter adds to one matrix: scale times a product that is kept as its factors. */
 export interface Update {
   /** The adapted layer. */
   readonly target: string;
-  /** Of several adapters in one file, which one. */
+  /** The adapter's name if the file holds several. */
   readonly adapter?: string;
   readonly stored: StoredUpdate;
-  /** The tensors that it is stored in. */
+  /** The tensors in which it is stored. */
   readonly tensors: readonly Tensor[];
   /** [m, n], as the adapted weight has them. */
   readonly shape: readonly [number, number];
   /** The rank that the product cannot exceed, given its factors. */
   readonly rank: number;
   readonly scale: number;
-  /** DoRA: the adapted matrix is scaled to learned magnitudes afterwards, which the update alone does not show. */
+  /** DoRA: the adapted matrix is rescaled to learned magnitudes afterwards, which the update alone does not show. */
   readonly dora: boolean;
 }
 
-/** Tensors of an adapter that make no update, and why. */
+/** Tensors of an adapter that do not form an update, with the reason. */
 export interface RefusedUpdate {
   readonly target: string;
   readonly tensors: readonly Tensor[];

@@ -4,7 +4,7 @@ import type { Update } from './update.ts';
 import { updateRows } from './updateRows.ts';
 
 /** Why the update of an adapter is not factorized. */
-export const ADAPTER_FIXED = 'the update of an adapter, held as its factors already';
+export const ADAPTER_FIXED = 'the update of an adapter, already stored as factors';
 
 /** What an adapter adds to one layer, as a matrix that is never formed: its singular values come from its factors. */
 export class UpdateMatrix implements MatrixBase {

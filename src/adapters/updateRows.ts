@@ -19,12 +19,12 @@ import type { FactoredUpdate } from './comparison/compareUpdates.ts';
 import { isWhole, type Operand, sizesOf, type TwoFactors, widthOf } from './parts.ts';
 import type { Update } from './update.ts';
 
-/** The smaller factor of a Kronecker product is taken apart at once; real ones have some ten rows. */
+/** Bound on the smaller factor of a Kronecker product, which is decomposed in one step; real ones have about ten rows. */
 const MOST_SPREAD = 512;
-/** Singular values of one update. */
+/** Bound on the singular values of one update. */
 const MOST_VALUES = 2 ** 22;
 
-/** Rows of a small matrix with the singular values of an update, but for zeros, made from its factors alone. */
+/** Rows of a small matrix with the nonzero singular values of an update, computed from its factors alone. */
 export function updateRows(name: string, update: Update): MatrixRows {
   const { stored, scale } = update;
   if (stored.kind !== 'lokr') {
@@ -41,8 +41,8 @@ export function updateRows(name: string, update: Update): MatrixRows {
         throw new RankscopeError(
           'too-large',
           name,
-          `its Kronecker factors have ${ranks[0]} and ${ranks[1]} singular values, more than can be multiplied`,
-          'Real adapters stay far below: the file may be damaged',
+          `its Kronecker factors have ${ranks[0]} and ${ranks[1]} singular values, too many to multiply`,
+          'Real adapters have far fewer: the file may be damaged',
         );
       await rows.read(row, out, signal);
     },
@@ -54,7 +54,7 @@ export function updateRows(name: string, update: Update): MatrixRows {
   };
 }
 
-/** The update as one pair of factors, in f64 or as it was read. @throws RankscopeError 'not-finite', 'too-large' */
+/** The update as one pair of factors. @throws RankscopeError 'not-finite', 'too-large' */
 export async function updateFactors(
   name: string,
   { stored, scale }: Update,
@@ -114,7 +114,7 @@ async function sizedFactors(name: string, operand: Operand, signal: AbortSignal 
   if (isWhole(operand)) {
     const values = await valuesOf(operand.whole, signal);
     const ranks = [inputs];
-    // Checked as a factor is: what is not finite is named.
+    // Checked like a factor, so that an error names the entry that is not finite.
     await finiteFactors(
       { name, inputs, ranks, load: async () => [{ up: values, down: values.subarray(0, 0) }] },
       signal,

@@ -4,8 +4,8 @@ import type { Update } from './update.ts';
 import { UpdateMatrix } from './updateMatrix.ts';
 
 /**
- * What is to be placed in the network: the tensors of a checkpoint, but one matrix [out, in], named after the layer, in place of the
- * factors of each update. It stands where its first factor stands.
+ * The tensors of a checkpoint with the factors of each update replaced by one matrix [out, in], named after the layer. It takes the place of
+ * its first factor.
  */
 export function withUpdates(tensors: readonly Tensor[], updates: readonly Update[]): readonly (Tensor | Placeable)[] {
   if (updates.length === 0) return tensors;

@@ -12,8 +12,8 @@ export interface Detection {
 }
 
 /**
- * Which format a file is of: by its content first, by its name where the content does not say.
- * @throws RankscopeError 'not-a-checkpoint' that names what the file is instead, where that is known.
+ * Detects the format of a file: from its content if possible, otherwise from its name.
+ * @throws RankscopeError 'not-a-checkpoint' that says what the file is instead, if that is known.
  */
 export async function detect(
   source: ByteSource,
@@ -23,7 +23,7 @@ export async function detect(
   refuseFolders(source.name, [basename(source.name)]);
   const head = await source.read(0, Math.min(HEAD_BYTES, source.size), signal);
   const named = formats.find((format) => extensionOf(source.name, format) !== undefined);
-  // The named format is asked first: where two could recognize a file, its name decides.
+  // The format of the name is tried first: where two recognize a file, the name decides.
   const candidates = [...(named ? [named] : []), ...formats];
   const entries = isZip(head) ? [...(await openZip(source, signal, allowance)).entries.keys()] : undefined;
   const format = entries
@@ -34,8 +34,8 @@ export async function detect(
     throw new RankscopeError(
       'not-a-checkpoint',
       source.name,
-      `this zip archive of ${entries.length} entries (${entries.slice(0, 3).join(', ')} ...) holds no checkpoint of a known kind`,
-      'Unpack it and open what is in it',
+      `this zip archive of ${entries.length} entries (${entries.slice(0, 3).join(', ')} ...) holds no known kind of checkpoint`,
+      'Unpack it and open its contents',
     );
   refuseOthers(source, head, named);
   if (named) return { format: named, remarks: [] };
@@ -44,13 +44,13 @@ export async function detect(
     'not-a-checkpoint',
     source.name,
     `no known format begins with the bytes ${start}`,
-    `Known are ${formats.map((each) => each.name).join(', ')}`,
+    `Supported formats: ${formats.map((each) => each.name).join(', ')}`,
   );
 }
 
 function remarksOn(name: string, format: Format, named: Format | undefined): string[] {
   if (!named || extensionOf(name, format) !== undefined) return [];
-  return [`Its name ends in ${extensionOf(name, named)}, but its content is ${format.name}; it was opened as that.`];
+  return [`Its name ends in ${extensionOf(name, named)}, but its content is ${format.name}; it was opened as such.`];
 }
 
 function extensionOf(name: string, format: Format): string | undefined {

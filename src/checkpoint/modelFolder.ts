@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import type { Checkpoint } from './checkpoint.ts';
 import { companionJson, type JsonObject } from './companion.ts';
 
-/** What of a configuration says which model this is. */
+/** The keys of a configuration that identify the model. */
 const KEYS = {
   'config.json': [
     'model_type',
@@ -16,7 +16,7 @@ const KEYS = {
   'adapter_config.json': ['peft_type', 'base_model_name_or_path', 'r', 'lora_alpha', 'use_rslora', 'use_dora'],
 } as const;
 
-/** The checkpoint with what the configurations beside its file say of it in its metadata. */
+/** Adds what the configurations beside the file say about the model to the checkpoint's metadata. */
 export async function withModelFolder(base: Checkpoint, signal?: AbortSignal): Promise<Checkpoint> {
   const folder = dirname(base.files[0]!.path);
   const metadata = new Map(base.metadata);

@@ -14,7 +14,7 @@ import { refuseFolders } from './refusals.ts';
 import { shardIndex } from './shards/shardIndex.ts';
 import { firstOfSet, openShardSet, shardRemark, shardSetOf } from './shards/shardSet.ts';
 
-/** All that may be opened by name: an index stands for the files that it names. */
+/** What the user may name: besides the formats, an index, which stands for the files it lists. */
 const ENTRIES: readonly Format[] = [shardIndex, ...FORMATS];
 
 export interface OpenOptions {
@@ -22,8 +22,8 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a checkpoint file, a shard index, any shard of a set without an index (as the whole set), or the folder of a model (its index
- * before its single file). Reads directories only, no values. The caller closes what it gets.
+ * Opens a checkpoint file, a shard index, any shard of a set without an index (as the whole set), or a model folder (its index rather than a
+ * single file). Reads directories only, no values. The caller closes the result.
  * @throws RankscopeError that names the file, what was found and what to do.
  */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
@@ -44,7 +44,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   }
 }
 
-/** Opens the file `file` of a checkpoint. */
+/** Opens one file of a checkpoint. */
 async function openFile(
   file: string,
   formats: readonly Format[],
@@ -65,7 +65,7 @@ async function openFile(
 
 async function entryOf(folder: string): Promise<string> {
   const all = (await attempt(folder, () => readdir(folder))).slice(0, MAX_FOLDER_ENTRIES);
-  // macOS leaves `._name` beside each file that it copies to a foreign disk.
+  // macOS writes a `._name` beside each file that it copies to a foreign disk.
   const names = all.filter((name) => !name.startsWith('._')).sort();
   for (const format of ENTRIES) {
     const name = format.entryOf?.(names);
@@ -80,7 +80,7 @@ async function entryOf(folder: string): Promise<string> {
     'not-a-checkpoint',
     await realpath(folder),
     known.length
-      ? `this folder holds ${known.length} checkpoints (${known.slice(0, 3).join(', ')} ...) and no index over them`
+      ? `this folder holds ${known.length} checkpoints (${known.slice(0, 3).join(', ')} ...) and no index`
       : 'no checkpoint was found in this folder',
     'Name the file to open',
   );

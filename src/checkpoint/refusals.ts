@@ -4,7 +4,7 @@ import type { ByteSource } from '../bytes/source/byteSource.ts';
 import type { Format } from '../formats/format.ts';
 
 /**
- * Refuses a file that is known to be something else than a checkpoint, by what it is. `named` is the format that its name promises.
+ * Refuses a file that is known not to be a checkpoint, and says what it is. `named` is the format that the file's name suggests.
  * @throws RankscopeError 'not-a-checkpoint'
  */
 export function refuseOthers(source: ByteSource, head: Uint8Array, named: Format | undefined): void {
@@ -21,15 +21,16 @@ export function refuseOthers(source: ByteSource, head: Uint8Array, named: Format
     );
   }
   if (/^\s*(<!doctype html|<html|<\?xml|<head|<body)/i.test(text))
-    fail('this is a web page, not a checkpoint', 'The download gave an error page or a login page: download it again');
+    fail('this is a web page, not a checkpoint', 'The download returned an error or login page: download it again');
   for (const [magic, what, remedy] of OTHERS) if (text.startsWith(magic)) fail(`this is ${what}`, remedy);
-  if (source.size < 8) fail(`the file has only ${source.size} bytes`, 'It is cut off: copy or download it again');
-  if (head.every((byte) => byte === 0)) fail('the file begins with nothing but zeros', 'The download was not finished');
+  if (source.size < 8) fail(`the file has only ${source.size} bytes`, 'It is truncated: copy or download it again');
+  if (head.every((byte) => byte === 0))
+    fail('the file begins with zeros only', 'The download was not completed: download it again');
   if (/^\s*[{[]\s*["{[\d]/.test(text) && !named?.extensions.some((extension) => extension.endsWith('.json')))
-    fail('this is a JSON file, not a checkpoint', 'If it is the configuration of a model, open its folder');
+    fail('this is a JSON file, not a checkpoint', 'If it is the configuration of a model, open the folder');
   if (/group\d+-shard\d+of\d+(\.bin)?$/.test(source.name))
     fail('these are weights of a TensorFlow.js model without its description', 'Open model.json beside it');
-  // The head may end inside a character.
+  // The head may end in the middle of a character.
   const isText =
     /^[\t\n\r\x20-\x7e\x80-\xff]+$/.test(text) &&
     [0, 1, 2, 3].some((cut) => isUtf8(head.subarray(0, head.length - cut)));
@@ -37,7 +38,7 @@ export function refuseOthers(source: ByteSource, head: Uint8Array, named: Format
 }
 
 /**
- * Refuses the checkpoints of other libraries that are whole folders, by the names in the folder, or by the one file of it that was named.
+ * Refuses checkpoints of other libraries that consist of a folder, recognized by the names in the folder or by the file that was named.
  * @throws RankscopeError 'unsupported'
  */
 export function refuseFolders(path: string, names: readonly string[]): void {
@@ -49,18 +50,18 @@ const TO_ARRAYS = 'Load it with JAX and write its arrays with safetensors.flax.s
 const FOLDERS: readonly { readonly is: RegExp; readonly what: string; readonly remedy: string }[] = [
   {
     is: /^(manifest\.ocdbt|ocdbt\.process_\d+|_CHECKPOINT_METADATA|_sharding)$/,
-    what: 'an Orbax checkpoint, whose arrays are in an OCDBT database, which is not read',
+    what: 'an Orbax checkpoint, whose arrays are in an OCDBT database, which is not supported',
     remedy: TO_ARRAYS,
   },
-  { is: /^(\.zarray|\.zgroup|zarr\.json)$/, what: 'a Zarr array or group, which is not read', remedy: TO_ARRAYS },
+  { is: /^(\.zarray|\.zgroup|zarr\.json)$/, what: 'a Zarr array or group, which is not supported', remedy: TO_ARRAYS },
   {
     is: /\.distcp$/,
     what: 'a checkpoint of torch.distributed, whose tensors are in pieces',
-    remedy: 'Put it together with: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER model.pt',
+    remedy: 'Join it with: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER model.pt',
   },
 ];
 
-const UNPACK = 'Unpack it and open what is in it';
+const UNPACK = 'Unpack it and open its contents';
 const OTHERS: readonly (readonly [magic: string, what: string, remedy: string])[] = [
   ['\x1f\x8b', 'a gzip archive', UNPACK],
   ['(\xb5\x2f\xfd', 'a zstd archive', UNPACK],

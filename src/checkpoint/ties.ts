@@ -5,8 +5,8 @@ import type { FileIdentity } from '../bytes/source/fileSource.ts';
 import type { Tensor, TensorDescription } from './tensor.ts';
 
 /**
- * Groups of tensors that are one and the same: equal `storage` in one file, or equal content as found by `equalContent`. Each group is
- * in the checkpoint's order and its first name stands for all; groups are disjoint.
+ * Groups of tensors that are tied: by equal `storage` in one file, or by equal content as found by `equalContent`. Each group is in the
+ * checkpoint's order, and its first name represents it; groups are disjoint.
  * @param equal groups of names with equal content, joined with those of equal storage.
  */
 export function ties(
@@ -19,7 +19,7 @@ export function ties(
     for (const name of names) for (const other of groupOf.get(name) ?? [name]) whole.add(other);
     for (const name of whole) groupOf.set(name, whole);
   };
-  // Empty tensors lie at one offset without sharing anything.
+  // Empty tensors may have the same offset without sharing anything.
   const byStorage = groupByStorage(tensors.filter(({ bytes }) => bytes > 0));
   for (const group of byStorage) if (group.length > 1) join(group.map(({ name }) => name));
   for (const names of equal) join(names);
@@ -40,15 +40,15 @@ export function untied<Described extends TensorDescription>(
   return repeated.size === 0 ? tensors : tensors.filter(({ name }) => !repeated.has(name));
 }
 
-/** Elements in all, tied tensors once. */
+/** The number of elements, counting tied tensors once. */
 export function countParameters(tensors: readonly TensorDescription[], groups: readonly (readonly string[])[]): number {
   return untied(tensors, groups).reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
 /**
- * Groups, of two or more, of matrices that are the same: by shared storage or by equal bytes. Matrices of one repeated value (fresh
- * zeros or ones) are equal without being tied and are left apart. Reads 256 bytes of every matrix that has an equal in dtype and
- * shape, and the whole of those that agree there.
+ * Groups of two or more equal matrices: by shared storage or by equal bytes. Matrices of one repeated value (freshly initialized zeros or
+ * ones) are equal without being tied and are kept apart. Reads 256 bytes of every matrix that shares its dtype and shape with another, and
+ * the whole of those that agree there.
  */
 export async function equalContent(tensors: readonly Tensor[], signal?: AbortSignal): Promise<string[][]> {
   const byStorage = groupByStorage(tensors);
@@ -63,17 +63,17 @@ export async function equalContent(tensors: readonly Tensor[], signal?: AbortSig
 }
 
 /**
- * SHA-256 (hex) of a tensor's stored bytes with its dtype and shape: the same for the same values wherever they are stored. Where the
- * format cannot give stored bytes, of its decoded values.
+ * SHA-256 (hex) of a tensor's stored bytes with its dtype and shape: the same for the same values wherever they are stored. If there are no
+ * stored bytes to be had, of its decoded values.
  */
 export async function contentKey(tensor: Tensor, signal?: AbortSignal): Promise<string> {
   return (await digest(tensor, signal)).key;
 }
 
-/** Small reads that hide one another's latency. */
+/** Concurrent small reads, to hide their latency. */
 const SAMPLES_AT_ONCE = 32;
 
-/** Splits groups of tied tensors by a property of their content; a single group is not even looked at. */
+/** Splits groups of tied tensors by a property of their content; a single group is returned unread. */
 async function splitBy(
   groups: readonly Tensor[][],
   atOnce: number,
@@ -102,7 +102,7 @@ async function wholeContent(tensor: Tensor, signal: AbortSignal | undefined): Pr
   return constant ? `constant ${tensor.name}` : key;
 }
 
-/** `constant`: every element has the same bytes. */
+/** `constant` tells whether all elements have the same bytes. */
 async function digest(tensor: Tensor, signal: AbortSignal | undefined) {
   const hash = createHash('sha256').update(`${tensor.dtype} ${tensor.shape.join('x')}\n`);
   const count = elementCount(tensor.shape);
@@ -113,7 +113,7 @@ async function digest(tensor: Tensor, signal: AbortSignal | undefined) {
     hash.update(bytes);
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     first ??= Buffer.from(chunk.subarray(0, size));
-    // Shifted by one element against itself: equal there means equal throughout.
+    // Equal to itself shifted by one element means constant.
     constant &&=
       first.equals(chunk.subarray(0, size)) && chunk.subarray(size).equals(chunk.subarray(0, chunk.length - size));
   };
@@ -139,7 +139,7 @@ function middle(length: number, wanted: number): [start: number, length: number]
   return [Math.floor((length - taken) / 2), taken];
 }
 
-/** Tensors that share storage in one group, in the order of their first. */
+/** Groups tensors that share storage, in the order of their first members. */
 function groupByStorage<Described extends TensorDescription>(tensors: readonly Described[]): Described[][] {
   const byFile = new Map<FileIdentity, Map<string, Described[]>>();
   const groups: Described[][] = [];

@@ -93,7 +93,7 @@ function* adapterLines(matrices: readonly MatrixFinding[]): Generator<string> {
   const subject =
     names.length === 0 ? 'Adapter' : `Adapters ${names.slice(0, 8).join(', ')}${names.length > 8 ? ' ...' : ''}`;
   yield `${subject}: ${updates.length} updates scale B A from their factors, of rank ${ranks} and scale ${scales}`;
-  yield updates.some(({ adapter }) => adapter!.dora) ? '; DoRA scales the adapted matrices besides\n' : '\n';
+  yield updates.some(({ adapter }) => adapter!.dora) ? '; DoRA also rescales the adapted matrices\n' : '\n';
   const dead = updates.filter(({ adapter }) => adapter!.dead).map(({ name }) => name);
   if (dead.length > 0)
     yield `Dead (a factor is all zero): ${dead.length} of them: ${dead.slice(0, 4).join(', ')}${dead.length > 4 ? ' ...' : ''}\n`;

@@ -1,12 +1,11 @@
 import { elementCount } from '../base/shape.ts';
 import type { TensorDescription } from '../checkpoint/tensor.ts';
 
-/** Why a tensor is no matrix to analyze; undefined where it is one. */
+/** The reason why a tensor is not analyzed as a matrix; undefined if it is. */
 export function notAMatrix(tensor: TensorDescription): string | undefined {
   const { dtype } = tensor;
   const shape = sizes(tensor);
-  if (/^(BOOL|[IU]\d+)$/.test(dtype))
-    return `${dtype === 'BOOL' ? 'truth values' : `integers (${dtype})`}, not weights`;
+  if (/^(BOOL|[IU]\d+)$/.test(dtype)) return `${dtype === 'BOOL' ? 'booleans' : `integers (${dtype})`}, not weights`;
   if (/^C\d+$/.test(dtype)) return `complex numbers (${dtype})`;
   if (shape.includes(0)) return 'empty';
   if (shape.length === 0) return 'a single number';
@@ -14,14 +13,14 @@ export function notAMatrix(tensor: TensorDescription): string | undefined {
   return undefined;
 }
 
-/** Experts of one layer stored as one 3-D tensor: each slice is a matrix of its own, where a convolution is one matrix in all. */
+/** Whether a 3-D tensor stacks the experts of a layer: each slice is then a matrix, whereas a convolution is a single one. */
 export function isStack({ name, shape }: TensorDescription): boolean {
   return shape.length === 3 && /experts|_exps\b/.test(name);
 }
 
 /**
- * Rows and columns as stored: a convolution (out, in, kernel ...) is (out, in * kernel), one that is stored with its outputs last
- * (kernel * in, out), a slice of a stack its last two sizes.
+ * Rows and columns as stored. A convolution (out, in, kernel ...) is (out, in * kernel); one that is stored with its outputs last is
+ * (kernel * in, out); a slice of a stack has the last two sizes of the tensor.
  */
 export function matrixShape(tensor: TensorDescription): [rows: number, cols: number] {
   if (tensor.transposed) {
@@ -34,8 +33,8 @@ export function matrixShape(tensor: TensorDescription): [rows: number, cols: num
 }
 
 /**
- * The sizes without ones, for a bare parameter: a position table (1, n, d) is n x d and a scale (1, c, 1, 1) a vector. The weight of
- * a layer keeps them: one output channel is one row.
+ * The sizes of a bare parameter without ones: a position table (1, n, d) is n x d, and a scale (1, c, 1, 1) is a vector. The weight of a
+ * layer keeps them, since one output channel is one row.
  */
 function sizes(tensor: TensorDescription): readonly number[] {
   const { name, shape } = tensor;
@@ -46,7 +45,7 @@ function isLayer(name: string): boolean {
   return name.endsWith('.weight');
 }
 
-/** Why a PyTorch layer that holds this tensor cannot be replaced by a factored one; null where it can. */
+/** The reason why the PyTorch layer of this tensor cannot be replaced by a factored one; null if it can. */
 export function fixedBecause(tensor: TensorDescription): string | null {
   if (isStack(tensor)) return 'a slice of a stacked tensor, not a layer of its own';
   if (tensor.name.includes('.lora_')) return 'already a factor of an adapter';

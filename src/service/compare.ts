@@ -6,8 +6,8 @@ import type { CallContext, StepProgress } from '../protocol/service.ts';
 import { type OpenCheckpoints, type Opened, refuseChanged } from './checkpoints/opened.ts';
 
 /**
- * Compares the adapters in these files, all of which stay open meanwhile. A file may hold several.
- * @throws RankscopeError 'wrong-use' where a file holds no adapter, or there is only one in all.
+ * Compares the adapters in these files, which all stay open meanwhile. A file may hold several.
+ * @throws RankscopeError 'wrong-use' if a file holds no adapter, or there is only one in total.
  */
 export function compare(
   checkpoints: OpenCheckpoints,

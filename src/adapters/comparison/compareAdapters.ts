@@ -19,17 +19,17 @@ import { ComparisonTotals } from './totals.ts';
 const MOST_ADAPTERS = 64;
 /** Columns of all factors of one layer side by side; the work grows with the square. */
 const MOST_COLUMNS = 512;
-/** What is wrong with one layer of one adapter alone: the rest goes on. */
+/** Errors that concern one layer of one adapter; the comparison continues with the rest. */
 const SKIPPABLE: ReadonlySet<ErrorCode> = new Set(['not-finite', 'too-large', 'unsupported', 'malformed']);
 
 /** One adapter of a file, with the layers that it adapts. */
 export interface ComparableAdapter {
   readonly path: string;
-  /** Its name where the file holds several. */
+  /** Its name if the file holds several. */
   readonly name: string | null;
   /** How its library names its tensors. */
   readonly naming: string;
-  /** The model it was trained on, where anything says it. */
+  /** The model it was trained on, if stated anywhere. */
   readonly base: string | null;
   readonly matrices: readonly UpdateMatrix[];
   readonly refused: readonly RefusedUpdate[];
@@ -38,8 +38,8 @@ export interface ComparableAdapter {
 }
 
 /**
- * Compares adapters of one base, layer by layer, from their factors alone: what each adds, how far two of them go the same way, and what
- * rank their sum needs.
+ * Compares adapters of one base, layer by layer, from their factors alone: what each adds, how similar any two are, and what rank their sum
+ * needs.
  * @throws RankscopeError 'wrong-use' for fewer than two adapters or too many.
  */
 export async function compareAdapters(
@@ -93,13 +93,13 @@ function refuseCount(sources: readonly ComparableAdapter[]): void {
     'wrong-use',
     sources[0]?.path ?? 'adapters',
     sources.length < 2
-      ? 'it is one adapter alone'
-      : `${sources.length} adapters are more than the ${MOST_ADAPTERS} that are compared`,
-    'Name two adapters or more of one base',
+      ? 'it is the only adapter'
+      : `${sources.length} adapters are more than the supported ${MOST_ADAPTERS}`,
+    'Name two or more adapters of one base',
   );
 }
 
-/** The layers that any adapter touches, each by the matrix that was met first, with that of each adapter. */
+/** The layers that any adapter changes: by the first matrix found for the layer, the matrices of all adapters. */
 function layersOf(sources: readonly ComparableAdapter[]): Map<UpdateMatrix, (UpdateMatrix | null)[]> {
   const byKey = new Map<string, (UpdateMatrix | null)[]>();
   for (const [index, { matrices }] of sources.entries())
@@ -144,7 +144,8 @@ async function compareLayer(
   for (const { members } of groups) {
     const columns = members.reduce((sum, { factors }) => sum + factors.rank, 0);
     const together = columns <= MOST_COLUMNS;
-    if (!together) remarks.push(`its ranks add up to ${columns}: adapters are compared two by two, and not added up`);
+    if (!together)
+      remarks.push(`its ranks add up to ${columns}: adapters are compared in pairs, and their sum is left out`);
     for (const part of together ? [members] : inTwos(members)) {
       throwIfCancelled(signal, first.name);
       const found = await compareUpdates(
@@ -177,7 +178,7 @@ async function compareLayer(
   };
 }
 
-/** Each alone, and each two whose ranks together are not too many. */
+/** Each member alone, and every pair whose ranks together are within the bound. */
 function inTwos(members: readonly Member[]): Member[][] {
   const pairs = members.flatMap((one, place) => members.slice(place + 1).map((other) => [one, other]));
   const few = pairs.filter((pair) => pair.reduce((sum, { factors }) => sum + factors.rank, 0) <= MOST_COLUMNS);
@@ -190,7 +191,7 @@ interface Member {
   readonly factors: FactoredUpdate;
 }
 
-/** The factors of each adapter that touches a layer, those of one shape together. */
+/** The factors of each adapter that changes a layer, grouped by shape. */
 async function loadGroups(
   matrices: readonly (UpdateMatrix | null)[],
   signal: AbortSignal | undefined,
@@ -216,8 +217,8 @@ async function loadGroups(
 
 function refuseRank({ target, rank }: Update): void {
   if (rank <= MOST_COLUMNS) return;
-  const found = `its rank ${rank} is above the ${MOST_COLUMNS} up to which updates are compared`;
-  throw new RankscopeError('too-large', target, found, 'See its spectrum with: rankscope analyze');
+  const found = `its rank ${rank} exceeds the supported ${MOST_COLUMNS}`;
+  throw new RankscopeError('too-large', target, found, 'Show its spectrum with: rankscope analyze');
 }
 
 function updateFinding({ name, update }: UpdateMatrix, { measures }: UpdatesComparison, place: number): ComparedUpdate {

@@ -5,12 +5,12 @@ interface PairSums {
   readonly first: number;
   readonly second: number;
   inner: number;
-  /** Overlaps of the layers in which both add something. */
+  /** Overlaps in the layers to which both add something. */
   readonly left: number[];
   readonly right: number[];
 }
 
-/** What a comparison comes to over all layers. */
+/** The totals of a comparison over all layers. */
 export class ComparisonTotals {
   /** Squared norms, by adapter. */
   readonly squares: number[];
@@ -34,7 +34,7 @@ export class ComparisonTotals {
     if (overlapRight !== null) pair.right.push(overlapRight);
   }
 
-  /** The cosine of all weights together and the mean overlaps; null for two that have no layer in common. */
+  /** For each pair, the cosine over all weights and the mean overlaps; null for adapters without a common layer. */
   pairs(): ComparedPair[] {
     return [...this.sums.values()].map(({ first, second, inner, left, right }) => {
       const norms = Math.sqrt(this.squares[first]! * this.squares[second]!);

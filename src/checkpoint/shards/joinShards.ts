@@ -4,7 +4,7 @@ import type { OpenContext } from '../../formats/format.ts';
 import { type Checkpoint, checkpointOver } from '../checkpoint.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** Shards opened at once: enough to hide a disk's latency. */
+/** Shards opened concurrently, enough to hide a disk's latency. */
 const AT_ONCE = 8;
 
 export interface ShardIndex {
@@ -12,18 +12,18 @@ export interface ShardIndex {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-/** The files that one checkpoint is spread over. */
+/** The files of a sharded checkpoint. */
 export interface Shards {
-  /** What errors call them together: the index, or what the user named. */
+  /** The name used in errors: the index, or the path that the user named. */
   readonly name: string;
-  /** Where they are, and what the index calls them. */
+  /** Their paths, and their names in the index. */
   readonly paths: readonly string[];
   readonly shards: readonly string[];
-  /** Which tensor is in which; without it, each shard is believed. */
+  /** Says which tensor is in which shard; without it, every tensor of every shard is taken. */
   readonly index?: ShardIndex & { readonly identity: FileIdentity };
 }
 
-/** The checkpoint whose tensors lie in these shards. */
+/** Opens the shards and joins them into one checkpoint. */
 export async function joinShards(
   { name, paths, shards, index }: Shards,
   { path, remarks, openPart }: Pick<OpenContext, 'path' | 'remarks' | 'openPart'>,
@@ -47,7 +47,7 @@ export async function joinShards(
         warnings: [
           ...remarks,
           ...new Set(parts.flatMap((part) => part.warnings)),
-          ...(left ? [`The shards hold ${left} more tensors than the index assigns to them; these are left out.`] : []),
+          ...(left ? [`The shards hold ${left} tensors that the index does not list; these are left out.`] : []),
         ],
         security: parts.flatMap((part) => part.security),
       },
@@ -76,7 +76,7 @@ function joinTensors(
           'malformed',
           name,
           `two of its shards hold the tensor ${JSON.stringify(tensor.name)}`,
-          'They do not belong together: open them one by one, each in a folder of its own',
+          'They do not belong together: put each into a folder of its own and open it there',
         );
       taken.add(tensor.name);
       tensors.push(tensor);

@@ -53,11 +53,11 @@ async function readIndex(source: FileSource, { signal, allowance }: OpenContext)
   }
 }
 
-/** Undefined where it names no shards. */
+/** Undefined if there is no weight map. */
 function parseIndex(json: JsonCursor, allowance: Allowance): ShardIndex | undefined {
   let shardOf: Map<string, string> | undefined;
   const metadata = new Map<string, string>();
-  // A hundred thousand tensors are in a few hundred files: each name is kept once.
+  // A hundred thousand tensors lie in a few hundred files: each file name is kept once.
   const shards = new Map<string, string>();
   json.object((key) => {
     if (key === 'weight_map') {
@@ -79,7 +79,7 @@ function parseIndex(json: JsonCursor, allowance: Allowance): ShardIndex | undefi
   return shardOf && { shardOf, metadata };
 }
 
-/** What a tensor takes in the map of shards besides its name. */
+/** Memory of a tensor's entry in the map of shards, besides its name. */
 const ENTRY_BYTES = 100;
 
 function latin1(bytes: Uint8Array): string {

@@ -6,23 +6,23 @@ import type { OpenContext } from '../../formats/format.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { joinShards } from './joinShards.ts';
 
-/** How transformers names shards; llama.cpp names its own alike, which the reader of GGUF puts together. */
+/** How transformers names shards. llama.cpp names its own likewise, but the GGUF reader joins those. */
 const SHARD = /^(.+)-(\d{5})-of-(\d{5})(\.(?:safetensors|bin|pt|pth))$/;
 
-/** The shards of one model by their names. */
+/** The shards of one model, recognized by their names. */
 export interface ShardSet {
-  /** The number of the shard that was asked for, from 1 on, and how many there should be. */
+  /** The number of the requested shard, counted from 1, and how many there should be. */
   readonly number: number;
   readonly count: number;
-  /** Paths of those that are there. */
+  /** Paths of the shards that exist. */
   readonly paths: readonly string[];
-  /** Names of those that are not. */
+  /** Names of the shards that do not. */
   readonly missing: readonly string[];
-  /** Whether an index of the set stands beside it. */
+  /** Whether the set has an index. */
   readonly indexed: boolean;
 }
 
-/** The set that the file at `path` is a shard of, as the names beside it say; undefined for any other file. */
+/** The set to which the file at `path` belongs, judged by the names beside it; undefined for any other file. */
 export async function shardSetOf(path: string): Promise<ShardSet | undefined> {
   const [, stem, number = 0, digits = '', extension] = SHARD.exec(basename(path)) ?? [];
   const count = Number(digits);
@@ -42,7 +42,7 @@ export async function shardSetOf(path: string): Promise<ShardSet | undefined> {
   };
 }
 
-/** Of a folder's sorted names, the first of the only set of shards among them; safetensors are taken before pickles of the same. */
+/** The first shard of the only set among a folder's sorted names; safetensors are preferred to pickles of the same model. */
 export function firstOfSet(names: readonly string[]): string | undefined {
   const firsts = new Map<string, string>();
   for (const name of names) {
@@ -56,7 +56,7 @@ export function firstOfSet(names: readonly string[]): string | undefined {
   return second === undefined ? first : undefined;
 }
 
-/** A set without an index as one checkpoint; what is missing is named. */
+/** Opens a set without an index as one checkpoint and names missing shards. */
 export async function openShardSet(
   { paths, missing, count }: ShardSet,
   context: Pick<OpenContext, 'path' | 'openPart'>,
@@ -64,11 +64,11 @@ export async function openShardSet(
   const joined = await joinShards({ name: context.path, shards: paths, paths }, { ...context, remarks: [] });
   if (missing.length === 0) return joined;
   const some = missing.slice(0, 3).join(', ') + (missing.length > 3 ? ' ...' : '');
-  const remark = `${missing.length} of ${count} shards are missing (${some}); what they hold is not shown.`;
+  const remark = `${missing.length} of ${count} shards are missing (${some}); their tensors are not shown.`;
   return { ...joined, warnings: [remark, ...joined.warnings] };
 }
 
-/** What is said of a shard that was opened by itself although an index stands beside it. */
+/** The warning for a shard that was opened by itself although there is an index. */
 export function shardRemark({ number, count }: ShardSet): string {
   return `This is shard ${number} of ${count}; open its folder or index to see the whole model.`;
 }

@@ -10,27 +10,27 @@ import { recognize, roleOfPath } from './recognize.ts';
 import { type Role, roleOfWord } from './roles.ts';
 import { newTemplate, type Split, seen, split, stackLabels, type Template } from './template.ts';
 
-/** What makes one matrix by itself once its place is known, as the update of an adapter does. */
+/** Something that becomes a matrix once its place in the network is known, such as the update of an adapter. */
 export interface Placeable {
   readonly name: string;
   readonly shape: readonly [number, number];
   matrixAt(place: NetworkPlace): Matrix;
 }
 
-/** What a checkpoint's tensors are in a network. */
+/** The roles of a checkpoint's tensors in a network. */
 export interface Anatomy {
-  /** e.g. `LLaMA`; null where no table knows the names. */
+  /** e.g. `LLaMA`; null if no table knows the names. */
   readonly family: string | null;
-  /** Highest layer index + 1 over all stacks; 0 without one. */
+  /** Highest layer index + 1 over all stacks; 0 without layers. */
   readonly layers: number;
   readonly matrices: readonly Matrix[];
   readonly skipped: readonly Skipped[];
 }
 
 /**
- * Reads names, shapes and types; no value. Tensors that share storage are not looked for here (`ties.ts`). Names that differ only
- * in numbers are understood once, so that 100,000 tensors take a fraction of a second.
- * @param refused tensors that are known to be no matrices, each with the reason.
+ * Places tensors in the network by their names, shapes and types, without reading values. Names that differ only in numbers are analyzed
+ * once, so that 100,000 tensors take a fraction of a second.
+ * @param refused tensors that are known not to be matrices, each with the reason.
  */
 export function anatomy(
   parts: readonly (Tensor | Placeable)[],
@@ -82,12 +82,12 @@ interface Entry {
   readonly part: Tensor | Placeable;
   readonly numbers: readonly number[];
   readonly template: Template;
-  /** Why it is no matrix. */
+  /** Why it is not a matrix. */
   readonly useless: string | undefined;
 }
 
 interface Meaning extends Split {
-  /** With the stack's label, other numbers than the layer as `#`. */
+  /** The module's path with the stack's label; numbers other than the layer are written `#`. */
   readonly module: string;
   readonly role: Role | undefined;
 }
@@ -135,7 +135,7 @@ function understand(templates: readonly Template[], family: Family | null): Map<
   );
 }
 
-/** The module with its other numbers; T5's `layer.0.SelfAttention` is `SelfAttention`: the number only repeats the name. */
+/** The module with its other numbers filled in. T5's `layer.0.SelfAttention` becomes `SelfAttention`: the number adds nothing. */
 function moduleName({ module, layerAt }: Meaning, numbers: readonly number[], family: Family | null): string {
   if (!module.includes('#')) return module;
   const filled = fillIn(module, numbers, layerAt);

@@ -14,13 +14,13 @@ import { compute, findingOf } from './results.ts';
 import { Buffers, noticeEnd, type ReadAhead, readAhead, type TimedRows } from './rows.ts';
 import { WorkList } from './workList.ts';
 
-/** The next matrix is read into memory, up to here, while this one is computed: a 4096 x 11008 matrix in f32 fits. */
+/** How much of the next matrix is read ahead while one is computed: a 4096 x 11008 matrix in f32 fits. */
 const READ_AHEAD_BYTES = 192 * 2 ** 20;
-/** Entries of the cache looked up at once. */
+/** Concurrent look-ups in the cache. */
 const LOOKUPS = 16;
-/** Between two reports from inside of one matrix. */
+/** Interval between progress reports within one matrix. */
 const WITHIN_MS = 250;
-/** What is wrong with one matrix alone: the rest goes on. */
+/** Errors that concern one matrix; the analysis continues with the rest. */
 const SKIPPABLE: ReadonlySet<ErrorCode> = new Set(['not-finite', 'too-large', 'unsupported', 'malformed']);
 
 export interface AnalysisParts {
@@ -53,7 +53,7 @@ export class AnalysisRun {
     this.wanted = request.tensors?.length ? nameMatcher(request.tensors) : () => true;
   }
 
-  /** These first, of what is left. */
+  /** Computes these next, as far as they are pending. */
   prioritize(names: readonly string[]): void {
     this.wished = names;
     this.work?.prioritize(names);
@@ -86,14 +86,14 @@ export class AnalysisRun {
     this.report({ message: `Engine: ${engine.device}`, engine });
   }
 
-  /** The matrices asked for, each tied group by its first. */
+  /** The requested matrices, each tied group represented by its first. */
   private async chosen(): Promise<readonly Matrix[]> {
     const known = new Set(distinctMatrices(this.opened));
     await this.opened.tiesByContent(this.context.signal);
     const distinct = distinctMatrices(this.opened);
     for (const matrix of distinct) known.delete(matrix);
     for (const { name } of known) {
-      this.report({ message: name, skipped: { name, reason: 'equal to another tensor: counted once, with it' } });
+      this.report({ message: name, skipped: { name, reason: 'equal to another tensor, with which it is counted' } });
     }
     const matrices = distinct.filter(({ name, tensorName }) => this.wanted(name) || this.wanted(tensorName));
     if (matrices.length > 0 || !this.request.tensors?.length) return matrices;
@@ -105,7 +105,7 @@ export class AnalysisRun {
     );
   }
 
-  /** Reports what the cache knows; gives what each sweep has still to find out. An exact result needs no preview. */
+  /** Reports results from the cache and returns what each sweep has to compute. An exact result needs no preview. */
   private async recall(matrices: readonly Matrix[], sweeps: readonly Provenance[], engine: string) {
     const unknown: Record<Provenance, Matrix[]> = { preview: [], exact: [] };
     const { checkpoint } = this.opened;
@@ -124,7 +124,7 @@ export class AnalysisRun {
         const { exact, preview } = entries[index] ?? {};
         if (exact) this.found(matrix, exact, 'exact', sweeps.length);
         else if (preview) this.found(matrix, preview, 'preview');
-        // What is exact from the first sweep on needs no second one.
+        // An update is exact in the first sweep and needs no second one.
         for (const sweep of matrix.kind === 'update' ? sweeps.slice(0, 1) : sweeps)
           if (!exact && !(preview && sweep === 'preview')) unknown[sweep].push(matrix);
       }
@@ -145,7 +145,7 @@ export class AnalysisRun {
       const { matrix, ahead } = current;
       throwIfCancelled(signal, checkpoint.path);
       let next: Started | undefined;
-      // Once this matrix is read, reading the next overlaps computing this one.
+      // Once this matrix has been read, reading the next overlaps with computing this one.
       const advance = () => {
         ahead?.release();
         next ??= startOf(work.next(), (following) => readAhead(following.source(), READ_AHEAD_BYTES, buffers, signal));
@@ -187,7 +187,7 @@ export class AnalysisRun {
     }
   }
 
-  /** Tells how far a large matrix is, now and then: it may take minutes. */
+  /** Reports progress within a large matrix, which may take minutes. */
   private within(matrix: Matrix, provenance: Provenance): (share: number) => void {
     let last = performance.now();
     return (share) => {
@@ -229,7 +229,7 @@ export class AnalysisRun {
   }
 }
 
-/** An adapter's update is computed exactly at once: it has few values, and an estimate would cost more. */
+/** An adapter's update is always computed exactly: it has few values, and an estimate would cost more. */
 function provenanceIn(sweep: Provenance, { kind }: Matrix): Provenance {
   return kind === 'update' ? 'exact' : sweep;
 }

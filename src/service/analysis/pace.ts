@@ -1,17 +1,17 @@
 import type { Provenance } from '../../model/findings.ts';
 import type { Matrix } from '../../model/matrix.ts';
 
-/** Work that a matrix costs beside its arithmetic (reading, dispatch), in multiplications of the arithmetic. */
+/** Overhead per matrix (reading, dispatch), in equivalent multiplications. */
 const OVERHEAD = 5e6;
-/** Products with a block of vectors that a preview makes, about. */
+/** Approximate number of matrix-vector products of a preview. */
 const PREVIEW_PRODUCTS = 256;
 
-/** Estimates the time left from the work done so far: a matrix's share of the work is known beforehand, the machine's speed is not. */
+/** Estimates the remaining time from the work done so far: the work of each matrix is known in advance, the machine's speed is not. */
 export class Pace {
   private readonly started = performance.now();
   private left = 0;
   private done = 0;
-  // Of the matrix that is being computed.
+  // Work done on the current matrix.
   private part = 0;
 
   expect(matrix: Matrix, provenance: Provenance): void {
@@ -25,17 +25,17 @@ export class Pace {
     this.part = 0;
   }
 
-  /** So much of the current matrix is done, a share in [0, 1]. */
+  /** Sets how much of the current matrix is done, from 0 to 1. */
   reach(matrix: Matrix, provenance: Provenance, share: number): void {
     this.part = share * workOf(matrix, provenance);
   }
 
-  /** Takes back what was expected: it will not be done. */
+  /** Removes expected work that will not be done. */
   drop(matrix: Matrix, provenance: Provenance): void {
     this.left -= workOf(matrix, provenance);
   }
 
-  /** undefined until something was done. */
+  /** Undefined until some work has been done. */
   secondsLeft(): number | undefined {
     const done = this.done + this.part;
     if (done === 0) return undefined;

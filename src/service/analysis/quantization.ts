@@ -4,8 +4,8 @@ import { noiseEdge } from '../../spectrum/measures.ts';
 import type { CacheEntry } from '../cache/cache.ts';
 
 /**
- * The entry with what quantization did to the matrix, where that can be told. Rounding errors are taken for independent noise of one
- * deviation, so that what they alone could make of a singular value ends at the Marchenko-Pastur edge.
+ * Adds to the entry what quantization did to the matrix, if that can be told. Rounding errors are modelled as independent noise of one
+ * standard deviation, whose singular values end at the Marchenko-Pastur edge.
  */
 export async function withQuantization(
   matrix: Matrix,
@@ -16,7 +16,7 @@ export async function withQuantization(
   if (deviation === undefined || !Number.isFinite(deviation)) return entry;
   const edge = noiseEdge(matrix.shape, deviation);
   const { singularValues, measures } = entry;
-  // What is only rounding of the arithmetic does not stand out of any noise.
+  // Values at the level of floating-point rounding never count as above the noise.
   const rank = Math.min(measures.numericalRank, singularValues.filter((value) => value > edge).length);
   const quantization: QuantizationFinding = {
     quantizationDeviation: deviation,

@@ -10,8 +10,8 @@ import type { CacheEntry } from '../cache/cache.ts';
 
 /**
  * Computes one matrix: all singular values, or an estimate of the measures with its band. An adapter's update is always `exact`: its at
- * most r values cost less than an estimate. The others are zeros and not among them; measures count them, and as such a product has no bulk
- * of entries that could be noise, its noise deviation is 0.
+ * most r nonzero values cost less than an estimate. The result holds only these, while the measures also count the zeros. Such a product has
+ * no bulk of entries that could be noise, so its noise deviation is 0.
  */
 export async function compute(
   backend: Backend,
@@ -77,7 +77,7 @@ export function findingOf(
   };
 }
 
-/** Nothing but a factor of zeros makes every singular value of the product zero in practice: training has not begun, or died. */
+/** In practice all singular values are zero only if a factor is zero: training has not begun, or died. */
 function adapterFinding({ rank, scale, dora, adapter, stored }: Update, { spectralNorm }: Measures): AdapterFinding {
   return {
     rank,

@@ -3,28 +3,28 @@ import { throwIfCancelled } from '../../base/errors.ts';
 import type { StoredRows } from '../../devices/backend.ts';
 import type { MatrixRows } from '../../model/matrixBase.ts';
 
-/** Bytes filled at a time when reading ahead: a few milliseconds, so that whoever computes meanwhile gets its turns. */
+/** Bytes read ahead in one step: a few milliseconds, so that the computation gets its turns. */
 const PIECE_BYTES = 2 ** 21;
 
-/** A source whose reading may have begun before anyone asked. */
+/** A source that may have been read ahead. */
 export interface TimedRows extends MatrixRows {
   /** Seconds spent on reading ahead. */
   readonly seconds: number;
 }
 
 export interface ReadAhead extends TimedRows {
-  /** Gives the memory back: rows come from the source from then on. */
+  /** Returns the memory; further rows are read from the source. */
   release(): void;
 }
 
-/** Memory for reading ahead, used again and again: a fresh array for every matrix would pile up until it is collected. */
+/** Reusable memory for reading ahead: a new array for every matrix would pile up until it is collected. */
 export class Buffers {
   private readonly free: Uint8Array[] = [];
 
-  /** At least so many bytes, with any content. */
+  /** A buffer of at least `length` bytes with arbitrary content. */
   take(length: number): Uint8Array {
     const index = this.free.findIndex((buffer) => buffer.length >= length);
-    // What is too small is of no use to the next matrix either.
+    // A buffer that is too small is dropped: the next matrix could not use it either.
     const [buffer] = this.free.splice(Math.max(0, index), 1);
     return index < 0 || !buffer ? new Uint8Array(length) : buffer;
   }
@@ -35,8 +35,8 @@ export class Buffers {
 }
 
 /**
- * Begins to read the leading rows of `source`, at most `bytes`, and serves them from memory from then on; later rows come from the source
- * itself. They are held as they are stored where the device decodes them, in f32 otherwise. A failure is kept for the first read.
+ * Starts reading the leading rows of `source`, at most `bytes`, and serves them from memory; later rows are read from the source. Rows are
+ * kept in their stored form if the device decodes them, otherwise in f32. A failure is reported by the first read.
  */
 export function readAhead(
   source: MatrixRows,
@@ -55,7 +55,7 @@ export function readAhead(
   const filled = fill().finally(() => {
     seconds = (performance.now() - started) / 1000;
   });
-  // Whoever reads meets the failure; until then it must not count as unhandled.
+  // The reader gets the failure; until then it must not count as unhandled.
   filled.catch(() => undefined);
 
   async function fill(): Promise<void> {
@@ -88,14 +88,14 @@ export function readAhead(
     release() {
       if (memory.length === 0) return;
       memory = memory.subarray(0, 0);
-      // Not before the last of it is written: another matrix would get it.
+      // Not before it is completely written: another matrix would get the rest.
       if (seconds !== undefined) buffers.give(buffer);
       else void filled.catch(() => undefined).finally(() => buffers.give(buffer));
     },
   };
 }
 
-/** `source`, and a call of `onEnd` when its last row has been read. */
+/** The same rows; calls `onEnd` when the last has been read. */
 export function noticeEnd(source: MatrixRows & { readonly seconds?: number }, onEnd: () => void): TimedRows {
   const { name, rows, cols, stored } = source;
   return {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { AnalysisRun } from './analyze.ts';
 
-/** The analyses under way, by checkpoint, so that they can be told what is looked at. */
+/** The running analyses by checkpoint, so that they can be told which matrices the user is looking at. */
 export class Runs {
   private readonly byPath = new Map<string, Set<AnalysisRun>>();
 

@@ -14,7 +14,7 @@ export interface SpectraParts {
   readonly cache: Cache;
 }
 
-/** The exact result of one matrix: from the cache, or computed and put there. */
+/** The exact result of one matrix, from the cache or computed and cached. */
 export async function exactResult(
   { engines, cache }: SpectraParts,
   matrix: Matrix,
@@ -26,7 +26,7 @@ export async function exactResult(
     if (known) return known;
     return engines.run(engine, matrix.name, options, async (backend) => {
       const key = cacheKey(matrix, backend.info.name, 'exact');
-      // While this waited for its turn an analysis may have come by.
+      // An analysis may have computed it while this call waited for its turn.
       const meanwhile = await cache.get(key);
       if (meanwhile) return meanwhile;
       const { signal } = options;
@@ -70,7 +70,7 @@ export async function exactResults(
   });
 }
 
-/** The matrix called `name`; the name of a tied tensor finds the one it is tied to. */
+/** The matrix called `name`, or for a tied tensor the matrix that represents its group. */
 export function matrixNamed(opened: Opened, name: string): Matrix {
   const group = opened.ties().find((names) => names.includes(name));
   const matrix = distinctMatrices(opened).find((each) => each.name === name || each.tensorName === group?.[0]);

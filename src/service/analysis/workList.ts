@@ -1,9 +1,9 @@
 import type { Matrix } from '../../model/matrix.ts';
 
-/** What is left to do, in the checkpoint's order by layers, with what somebody looks at first. */
+/** The pending matrices: those that the user is looking at first, then the others in their order. */
 export class WorkList {
   private readonly pending: Map<string, Matrix>;
-  // Names asked for, the latest wish first; those that are done already are passed over.
+  // Prioritized names; finished ones are skipped.
   private wished: string[] = [];
 
   constructor(matrices: Iterable<Matrix>) {
@@ -18,7 +18,7 @@ export class WorkList {
     this.wished = names.filter((name) => this.pending.has(name));
   }
 
-  /** Takes the next matrix out. */
+  /** Removes and returns the next matrix. */
   next(): Matrix | undefined {
     let matrix: Matrix | undefined;
     while (!matrix && this.wished.length > 0) matrix = this.pending.get(this.wished.shift() ?? '');

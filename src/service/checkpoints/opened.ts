@@ -12,26 +12,26 @@ import { type Anatomy, anatomy } from '../../model/names/anatomy.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
 import { Pool } from './pool.ts';
 
-/** An open checkpoint and what its directory says about the network. */
+/** An open checkpoint with what its directory says about the network. */
 export interface Opened {
   readonly checkpoint: Checkpoint;
   readonly anatomy: Anatomy;
-  /** What of it is an adapter. */
+  /** The adapters in it. */
   readonly adapter: AdapterReading;
-  /** Tied groups: by storage, and by content once `tiesByContent` has been asked for them. */
+  /** Tied groups: by storage, and after `tiesByContent` also by content. */
   ties(): readonly (readonly string[])[];
-  /** Looks for tensors of equal content as well, once. */
+  /** Also finds tensors of equal content; the search is made once. */
   tiesByContent(signal: AbortSignal | undefined): Promise<readonly (readonly string[])[]>;
 }
 
-/** Opened checkpoints kept for the next call; each costs its directory and a file descriptor per shard. */
+/** Unused checkpoints kept open for the next call; each costs its directory and a file descriptor per shard. */
 const KEPT = 4;
 const IDLE_MS = 120_000;
-/** Up to here the content is compared while opening: it takes some tens of milliseconds. */
+/** Up to this size, contents are compared on opening, which takes tens of milliseconds. */
 const SMALL_BYTES = 64 * 2 ** 20;
 const SMALL_TENSORS = 2000;
 
-/** The checkpoints in use, by path. A file that changed since it was opened is opened anew for the next caller. */
+/** The open checkpoints by path. A file that has changed since is reopened for the next caller. */
 export class OpenCheckpoints {
   private readonly pool = new Pool<Opened>({
     close: ({ checkpoint }) => checkpoint.close(),
@@ -82,11 +82,11 @@ async function open(file: string): Promise<Opened> {
           return groups;
         } catch (error) {
           byContent = undefined;
-          // Another caller's cancellation is not this one's.
+          // Another caller's cancellation does not cancel this call.
           const othersCancelled = isCode(error, 'cancelled') && !signal?.aborted;
           if (othersCancelled) continue;
           if (isCode(error, 'cancelled') || isCode(error, 'changed')) throw error;
-          // A tensor that cannot be read is no reason to give up the others; its analysis will name it.
+          // One unreadable tensor does not prevent the rest; its analysis will report it.
           return groups;
         }
       }
@@ -107,7 +107,7 @@ async function closingOnFailure<Result>(checkpoint: Checkpoint, job: () => Promi
   }
 }
 
-/** The matrices to work on: each tied group by its first. */
+/** The matrices to work on, each tied group represented by its first. */
 export function distinctMatrices({ anatomy: { matrices }, ties: groups }: Opened): readonly Matrix[] {
   const repeated = new Set(groups().flatMap((group) => group.slice(1)));
   return repeated.size === 0 ? matrices : matrices.filter(({ tensorName }) => !repeated.has(tensorName));
@@ -135,7 +135,7 @@ export function viewOf(opened: Opened): CheckpointView {
   };
 }
 
-/** The metadata of the file, and whether it is an adapter. */
+/** The metadata of the file, with a note if it is an adapter. */
 function metadataOf({ checkpoint: { metadata }, adapter: { naming, pairs } }: Opened): ReadonlyMap<string, string> {
   if (pairs === 0) return metadata;
   return new Map([...metadata, ['adapter', `${pairs} low-rank pairs in the naming of ${naming}`]]);
@@ -145,7 +145,7 @@ function factorsOf(matrix: Matrix): { readonly factors?: readonly string[] } {
   return isStored(matrix) ? {} : { factors: matrix.update.tensors.map(({ name }) => name) };
 }
 
-/** @throws RankscopeError 'changed' when a file is not the one that was opened any more. */
+/** @throws RankscopeError 'changed' if a file is no longer the one that was opened. */
 export async function refuseChanged({ files }: Checkpoint): Promise<void> {
   const changed = await firstChanged(files);
   if (!changed) return;
@@ -153,7 +153,7 @@ export async function refuseChanged({ files }: Checkpoint): Promise<void> {
     'changed',
     changed.path,
     'the file was replaced, rewritten or deleted while it was being read',
-    'Open it again once it is whole',
+    'Open it again once it is complete',
   );
 }
 
@@ -173,7 +173,7 @@ function isCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof RankscopeError && error.code === code;
 }
 
-/** Keys may be anything, `__proto__` too. */
+/** Safe for any key, `__proto__` included. */
 function plainObject(map: ReadonlyMap<string, string>): Record<string, string> {
   const object: Record<string, string> = {};
   for (const [key, value] of map) {

@@ -68,13 +68,13 @@ describe('adapters', () => {
 
   it('that do not fit together are refused with what is wrong', () => {
     const refusals: readonly (readonly [RegExp, Record<string, readonly number[]>])[] = [
-      [/half of its pair is missing: there is no B/, { 'x.lora_A.weight': [2, 5] }],
-      [/half of its pair is missing: there is no A/, { 'x.lora_B.weight': [5, 2] }],
+      [/half of the pair is missing: there is no B/, { 'x.lora_A.weight': [2, 5] }],
+      [/half of the pair is missing: there is no A/, { 'x.lora_B.weight': [5, 2] }],
       [
         /ranks of its factors differ: B \(up\) is 6 x 3, A \(down\) 2 x 5/,
         { 'x.lora_A.weight': [2, 5], 'x.lora_B.weight': [6, 3] },
       ],
-      [/its A \(down\) is no matrix: 5/, { 'x.lora_A.weight': [5], 'x.lora_B.weight': [6, 3] }],
+      [/its A \(down\) is not a matrix: 5/, { 'x.lora_A.weight': [5], 'x.lora_B.weight': [6, 3] }],
       [
         /its B \(up\) is a kernel \(4 x 2 x 3 x 3\)/,
         { 'x.lora_down.weight': [2, 5, 1, 1], 'x.lora_up.weight': [4, 2, 3, 3] },
@@ -89,7 +89,7 @@ describe('adapters', () => {
         { 'x.hada_w1_a': [4, 2], 'x.hada_w1_b': [2, 5], 'x.hada_w2_a': [4, 2], 'x.hada_w2_b': [2, 6] },
       ],
       [/there is no lokr_w2_a/, { 'x.lokr_w1': [4, 2] }],
-      [/its lokr_w1 is no matrix: 4/, { 'x.lokr_w1': [4], 'x.lokr_w2': [2, 2] }],
+      [/its lokr_w1 is not a matrix: 4/, { 'x.lokr_w1': [4], 'x.lokr_w2': [2, 2] }],
       [/its E is 3 x 1 for rank 2/, { 'x.lora_A': [2, 5], 'x.lora_B': [4, 2], 'x.lora_E': [3, 1] }],
       [/OFT/, { 'x.oft_R.weight': [4, 2] }],
       [/IA3/, { 'x.ia3_l': [4, 1] }],

@@ -32,7 +32,7 @@ describe('rankscope compare', function () {
     assert.deepEqual(lines[8], ['0.q', '10', '1/1', '10', '1/1', '0.000', '0.0 %', '100.0 %', '1/2']);
     assert.deepEqual(lines[9], ['1.q', '10', '1/1', 'x', '-', '-', '-', '-']);
     assert.match(stdout, /Note: The adapters name different bases \(de: gpt2; en: opt\)/);
-    assert.match(stdout, /Note: 1 of 2 layers are not adapted by all of them/);
+    assert.match(stdout, /Note: 1 of 2 layers are not adapted by all adapters/);
   });
 
   it('prints each pair of three on a line of its own', async () => {

@@ -300,7 +300,7 @@ describe('what shape a matrix has', () => {
       ['norm.weight', [8], 'F32', /vector/],
       ['step', [], 'F32', /single number/],
       ['ids', [4, 4], 'I64', /integers \(I64\)/],
-      ['mask', [4, 4], 'BOOL', /truth/],
+      ['mask', [4, 4], 'BOOL', /booleans/],
       ['none', [4, 0], 'F32', /empty/],
     ];
     for (const [name, shape, dtype, reason] of cases) {

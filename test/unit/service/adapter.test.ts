@@ -186,7 +186,7 @@ describe('an adapter', function () {
     const request = requestFor({ kind: 'keep', value: 0.5 });
     await assert.rejects(service.plan({ path: write(PEFT), request, engine: 'cpu' }), {
       code: 'wrong-use',
-      found: /adapter.*as its factors already/,
+      found: /adapter.*already stored as factors/,
     });
   });
 
@@ -195,7 +195,7 @@ describe('an adapter', function () {
     const path = write(PEFT, { 'w.weight': { shape: [8, 8], values: square } });
     const request = requestFor({ kind: 'rank', value: 1 });
     const plan = await service.plan({ path, request, engine: 'cpu' });
-    const reason = 'the update of an adapter, held as its factors already';
+    const reason = 'the update of an adapter, already stored as factors';
     assert.deepEqual(
       plan.matrices.map(({ name, rank, reason: why }) => [name, rank, why]),
       [

@@ -143,7 +143,7 @@ describe('the kinds of adapters', function () {
     );
     folder.write('adapter_config.json', JSON.stringify({ r: 1, lora_alpha: 2, alpha_pattern: { '(x+)+': 3 } }));
     const { warnings } = await service.open({ path });
-    const doubt = 'patterns in adapter_config.json are not understood, which leaves scales in doubt: (x+)+';
+    const doubt = 'patterns in adapter_config.json are not supported, so scales may be wrong: (x+)+';
     assert.deepEqual(warnings, [doubt]);
     assert.deepEqual((await service.compare({ paths: [path, path] })).remarks.at(-1), doubt);
   });
@@ -161,7 +161,7 @@ describe('the kinds of adapters', function () {
     const { matrices, skipped } = await analysisOf(path);
     assert.deepEqual(
       [matrices.map(({ name }) => name), skipped.map(({ reason }) => reason)],
-      [['q_proj'], Array(2).fill('it holds the factors of 2 experts side by side, which are not told apart')],
+      [['q_proj'], Array(2).fill('it concatenates the factors of 2 experts, which are not separated yet')],
     );
   });
 
@@ -199,13 +199,13 @@ describe('the kinds of adapters', function () {
       skipped.filter(({ name }) => name !== 'doubt.alpha').map(({ name, reason }) => [name.split('.')[0], reason]),
     );
     for (const [name, reason] of Object.entries({
-      half: /half of its pair is missing/,
+      half: /half of the pair is missing/,
       unequal: /the ranks of its factors differ/,
       nan: /entry \[1, 0\] of its factor B is NaN/,
       infinite: /entry \[0, 1\] of its factor A2 is Infinity/,
       doubt: /alpha is NaN/,
       turned: /OFT/,
-      wide: /1024 and 1024 singular values, more than can be multiplied/,
+      wide: /1024 and 1024 singular values, too many to multiply/,
     }))
       assert.match(reasons.get(name) ?? '', reason, name);
   });

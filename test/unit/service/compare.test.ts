@@ -248,7 +248,7 @@ describe('a comparison of adapters', function () {
       adapters.map(({ naming }) => naming),
       ['kohya', 'peft'],
     );
-    assert.match(remarks.join(), /No base is named by/);
+    assert.match(remarks.join(), /These adapters do not name their base:/);
   });
 
   it('takes several adapters out of one file', async () => {
@@ -302,7 +302,7 @@ describe('a comparison of adapters', function () {
     assert.deepEqual([layers[0]!.pairs, layers[0]!.merged], [[], null]);
     assert.equal(layers[0]!.remark, 'its shapes differ: 4 x 5, 4 x 6');
     assert.ok(layers[0]!.updates.every((update) => update!.norm > 0));
-    assert.match(remarks.join('\n'), /In 1 of 2 layers their shapes differ/);
+    assert.match(remarks.join('\n'), /In 1 of 2 layers the shapes differ/);
   });
 
   it('goes on in twos where all ranks together are too many', async () => {
@@ -316,7 +316,7 @@ describe('a comparison of adapters', function () {
     const many = folder.write('many.safetensors', f32File(Object.fromEntries(factors)));
     const two = folder.write('two.safetensors', f32File(Object.fromEntries(factors.slice(0, 4))));
     const [layer] = (await compare(many)).layers;
-    assert.equal(layer!.remark, 'its ranks add up to 528: adapters are compared two by two, and not added up');
+    assert.equal(layer!.remark, 'its ranks add up to 528: adapters are compared in pairs, and their sum is left out');
     assert.deepEqual([layer!.pairs.length, layer!.merged], [(33 * 32) / 2, null]);
     assert.deepEqual(layer!.pairs[0], (await compare(two)).layers[0]!.pairs[0]);
   });
@@ -329,7 +329,7 @@ describe('a comparison of adapters', function () {
     const high = folder.write('high.safetensors', f32File({ 'x.lora_A': ones(513, 600), 'x.lora_B': ones(600, 513) }));
     const { layers, skipped } = await compare(adapter('a', { x: [600, 600, 1, 1] }), high);
     assert.equal(layers[0]!.updates[1], null);
-    const reason = 'its rank 513 is above the 512 up to which updates are compared';
+    const reason = 'its rank 513 exceeds the supported 512';
     assert.deepEqual(skipped, [{ adapter: 1, name: 'x', reason }]);
   });
 
@@ -370,12 +370,12 @@ describe('a comparison of adapters', function () {
       'half.safetensors',
       f32File({ 'w.lora_A.weight': { shape: [2, 2], values: [1, 2, 3, 4] } }),
     );
-    await assert.rejects(compare(a), { code: 'wrong-use', subject: a, found: /one adapter alone/ });
+    await assert.rejects(compare(a), { code: 'wrong-use', subject: a, found: /the only adapter/ });
     await assert.rejects(compare(a, model), { code: 'wrong-use', subject: model, found: /holds no LoRA adapter/ });
     await assert.rejects(compare(a, half), {
       code: 'wrong-use',
       subject: half,
-      found: /w: half of its pair is missing/,
+      found: /w: half of the pair is missing/,
     });
     await assert.rejects(compare(a, folder.path('none')), { code: 'not-found' });
   });
