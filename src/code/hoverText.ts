@@ -4,7 +4,7 @@ import type { FindingInCode } from './codeCalls.ts';
 import { depthPicture } from './depthPicture.ts';
 import { type ModuleRanks, type Summary, summarize } from './rankSummary.ts';
 
-/** Rows of a table at most: nobody reads longer ones in a hover. */
+/** Rows of a table at most: longer tables do not suit a hover. */
 const ROWS = 12;
 
 /** The only commands that links in a hover can run. */

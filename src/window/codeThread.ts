@@ -28,7 +28,7 @@ const SLICE_MS = 4;
  * If it fails, the next call starts a new one, which has to be told again.
  */
 export class CodeThread {
-  /** The thread has ended, and with it all it was told. */
+  /** The thread has ended and lost its state. */
   readonly ended = new Emitter<void>();
   private running: { readonly worker: Worker; readonly connection: MessageConnection } | undefined;
   /** Versions of the texts that the thread has. */
