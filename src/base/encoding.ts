@@ -2,12 +2,12 @@ import { numbersIn } from './numbersIn.ts';
 import { bitsOfFloats, E4M3, lastCode, smallFloatDecoder } from './smallFloats.ts';
 
 /**
- * A float type that every engine decodes itself from the bytes as a checkpoint stores them (little-endian), by the names of safetensors.
- * E4M3 is the variant without infinities ("fn"), as there and in torch.
+ * The float types that devices decode themselves from the little-endian bytes of a checkpoint, by their safetensors
+ * names. As in safetensors and torch, E4M3 is the variant without infinities ("fn").
  */
 export type Encoding = 'F32' | 'BF16' | 'F16' | 'F8_E4M3' | 'F8_E5M2';
 
-/** Bytes of one number. */
+/** Bytes per number. */
 export const ENCODED_BYTES: Readonly<Record<Encoding, 1 | 2 | 4>> = {
   F32: 4,
   BF16: 2,
@@ -16,12 +16,12 @@ export const ENCODED_BYTES: Readonly<Record<Encoding, 1 | 2 | 4>> = {
   F8_E5M2: 1,
 };
 
-/** undefined for a stored type that is decoded before it goes to a device. */
+/** Returns undefined for a stored type that must be decoded before it goes to a device. */
 export function encodingOf(dtype: string): Encoding | undefined {
   return Object.hasOwn(ENCODED_BYTES, dtype) ? (dtype as Encoding) : undefined;
 }
 
-/** Fills `out` with `out.length` numbers from the start of `bytes`: what the kernels of all engines are held to, bit for bit. */
+/** Decodes the first `out.length` numbers of `bytes`. The kernels of every device must agree with it bit for bit. */
 export function decodeFloats(encoding: Encoding, bytes: Uint8Array, out: Float32Array): void {
   DECODERS[encoding](bytes, out);
 }

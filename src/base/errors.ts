@@ -1,4 +1,4 @@
-/** What kind of thing went wrong; a caller branches on this, never on the text. */
+/** What went wrong. Callers branch on this, never on the text. */
 export type ErrorCode =
   | 'not-found'
   | 'unreadable'
@@ -13,16 +13,16 @@ export type ErrorCode =
   | 'engine'
   | 'cancelled';
 
-/** The plain form of an error, as it crosses a process boundary. */
+/** The plain form of an error, in which it crosses a process boundary. */
 export interface ErrorData {
   readonly code: ErrorCode;
-  /** The file, tensor or option the error is about. */
+  /** The file, tensor or option that the error is about. */
   readonly subject: string;
   readonly found: string;
   readonly remedy: string;
 }
 
-/** Every error a person may see: which file or tensor, what was found, what to do. */
+/** Every error that a user may see: which file or tensor, what was found, what to do. */
 export class RankscopeError extends Error implements ErrorData {
   override readonly name = 'RankscopeError';
 
@@ -42,8 +42,8 @@ export class RankscopeError extends Error implements ErrorData {
 }
 
 /**
- * The plain form of anything thrown. What is not a RankscopeError is a defect of Rankscope: `subject` says what it
- * happened to, and there is no remedy.
+ * The plain form of anything thrown. Anything but a RankscopeError is a defect in Rankscope: `subject` says what was
+ * being worked on, and no remedy is offered.
  */
 export function errorData(error: unknown, subject = 'Rankscope'): ErrorData {
   if (error instanceof RankscopeError) {
@@ -54,12 +54,12 @@ export function errorData(error: unknown, subject = 'Rankscope'): ErrorData {
   return { code: 'engine', subject, found: `unexpected error: ${text}`, remedy: '' };
 }
 
-/** The error of a call that its caller cancelled. */
+/** The error with which a cancelled call ends. */
 export function cancelled(subject: string): RankscopeError {
   return new RankscopeError('cancelled', subject, 'cancelled');
 }
 
-/** Throws `cancelled` once `signal` is aborted; long loops call it between pieces of at most 100 ms. */
+/** Throws `cancelled` once `signal` is aborted. Long loops call it at least every 100 ms. */
 export function throwIfCancelled(signal: AbortSignal | undefined, subject: string): void {
   if (signal?.aborted) throw cancelled(subject);
 }

@@ -7,7 +7,7 @@ export function nextTurn(): Promise<void> {
   return new Promise((resolve) => later(resolve));
 }
 
-/** Awaited between the steps of long work on a shared thread: yields to the event loop when due, else returns nothing. */
+/** Awaited between the steps of long work on a shared thread: yields to the event loop if due, else returns nothing. */
 export type Pause = () => Promise<void> | undefined;
 
 /** A pause that yields once `sliceMs` have passed since it last did. */

@@ -1,4 +1,4 @@
-/** `bytes` seen as `count` numbers of `size` bytes: a view where they lie aligned, else over a copy. */
+/** `bytes` as `count` numbers of `size` bytes each: a view where the bytes are aligned, otherwise of a copy. */
 export function numbersIn<T extends ArrayLike<number>>(
   Numbers: new (buffer: ArrayBufferLike, offset: number, length: number) => T,
   size: number,

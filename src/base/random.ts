@@ -1,12 +1,12 @@
-/** Seeded random numbers: the same seed gives the same numbers on every machine and engine. */
+/** Seeded random numbers: a seed gives the same numbers on every machine. */
 export interface Random {
-  /** Uniform in [0, 1), 32 random bits. */
+  /** Uniform in [0, 1), with 32 random bits. */
   uniform(): number;
   /** Standard normal deviate. */
   normal(): number;
 }
 
-/** The generator sfc32 of Chris Doty-Humphrey's PractRand (128 bits of state), started from a 32-bit seed. */
+/** sfc32 of Chris Doty-Humphrey's PractRand (128 bits of state), seeded with 32 bits. */
 export function seededRandom(seed: number): Random {
   let a = 0x9e3779b9;
   let b = 0x243f6a88;
@@ -31,7 +31,7 @@ export function seededRandom(seed: number): Random {
         spare = undefined;
         return value;
       }
-      // Box and Muller; 1 - uniform is never zero, so the logarithm is finite.
+      // Box and Muller (1958). 1 - uniform is never zero, so the logarithm is finite.
       const radius = Math.sqrt(-2 * Math.log(1 - uniform()));
       const angle = 2 * Math.PI * uniform();
       spare = radius * Math.sin(angle);

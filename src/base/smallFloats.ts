@@ -1,24 +1,25 @@
 import { numbersIn } from './numbersIn.ts';
 
-/** A binary floating point format of at most 16 bits: one sign bit, then exponent, then mantissa. */
+/** A binary floating-point format of at most 16 bits: sign bit, exponent, mantissa. */
 export interface SmallFloat {
   readonly exponentBits: number;
   readonly mantissaBits: number;
   readonly bias: number;
   /**
-   * Where NaN and infinity are. `ieee`: at the highest exponent. `nan-at-top`: NaN at all ones, no infinity (OCP FP8 E4M3).
-   * `nan-at-minus-zero`: NaN where minus zero would be, no infinity (the "fnuz" types). `none`: numbers only (4 bits).
+   * Which codes are NaN and infinity. `ieee`: those of the highest exponent. `nan-at-top`: all ones is NaN, no infinity
+   * (OCP FP8 E4M3). `nan-at-minus-zero`: NaN takes the code of minus zero, no infinity (the "fnuz" types). `none`:
+   * every code is a number (4 bits).
    */
   readonly special: 'ieee' | 'nan-at-top' | 'nan-at-minus-zero' | 'none';
 }
 
-/** The 4-bit floats of OCP MX, E2M1. */
+/** The 4-bit floats of OCP MX. */
 export const E2M1: SmallFloat = { exponentBits: 2, mantissaBits: 1, bias: 1, special: 'none' };
 
-/** The 8-bit floats of OCP with one NaN and no infinity, E4M3. */
+/** The 8-bit floats of OCP without infinity. */
 export const E4M3: SmallFloat = { exponentBits: 4, mantissaBits: 3, bias: 7, special: 'nan-at-top' };
 
-/** The value of every code: 65,536 entries for 16 bits, 256 for 8. */
+/** The value of each code: 65,536 entries for 16 bits, 256 for 8. */
 export function smallFloatTable(float: SmallFloat): Float32Array {
   const half = 1 << (float.exponentBits + float.mantissaBits);
   const table = new Float32Array(2 * half);
@@ -41,7 +42,7 @@ function magnitude({ exponentBits, mantissaBits, bias, special }: SmallFloat, co
   return exponent === 0 ? (mantissa / steps) * 2 ** (1 - bias) : (1 + mantissa / steps) * 2 ** (exponent - bias);
 }
 
-/** Fills `out` with the values of `out.length` codes at the start of `bytes`, of one byte each or of two, little-endian. */
+/** A function that decodes the first `out.length` codes of `bytes`, each one byte or two little-endian bytes. */
 export function smallFloatDecoder(float: SmallFloat): (bytes: Uint8Array, out: Float32Array) => void {
   const lookUp = 1 + float.exponentBits + float.mantissaBits === 16 ? lookUp16 : lookUp8;
   let table: Int32Array | undefined;
@@ -51,7 +52,7 @@ export function smallFloatDecoder(float: SmallFloat): (bytes: Uint8Array, out: F
   };
 }
 
-/** The f32 bits of a list of numbers: moving them as whole numbers is faster than as floats, and keeps every NaN. */
+/** A view of the bits of f32 numbers: copying integers is faster than copying floats, and preserves every NaN. */
 export function bitsOfFloats(floats: Float32Array): Int32Array {
   return new Int32Array(floats.buffer, floats.byteOffset, floats.length);
 }
@@ -60,7 +61,7 @@ function lookUp8(table: Int32Array, codes: Uint8Array, bits: Int32Array): void {
   for (let i = 0; i < bits.length; i++) bits[i] = table[codes[i]!]!;
 }
 
-/** Two codes a step: one load in place of two makes this 1.4 times as fast. */
+/** Two codes per step: one load instead of two makes this 1.4 times as fast. */
 function lookUp16(table: Int32Array, bytes: Uint8Array, bits: Int32Array): void {
   const pairs = numbersIn(Uint32Array, 4, bytes, bits.length >> 1);
   for (let i = 0; i < pairs.length; i++) {
@@ -71,7 +72,7 @@ function lookUp16(table: Int32Array, bytes: Uint8Array, bits: Int32Array): void 
   if (bits.length % 2 === 1) bits[bits.length - 1] = table[lastCode(bytes, bits.length)]!;
 }
 
-/** The last of an odd count of 16-bit codes. */
+/** The last of an odd number of 16-bit codes. */
 export function lastCode(bytes: Uint8Array, count: number): number {
   return bytes[2 * count - 2]! | (bytes[2 * count - 1]! << 8);
 }

@@ -3,27 +3,28 @@ import type { DeviceRequest } from '../base/deviceInfo.ts';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import type { Backend } from './backend.ts';
 import { createCpuBackend } from './cpu/backend.ts';
-import { prove } from './prove.ts';
 import { createTensorFlowBackend } from './tensorflow/backend.ts';
-import { trialSeconds } from './trial.ts';
+import { proveCorrect, timeProduct } from './trials.ts';
 import { openWebgpu } from './webgpu/open.ts';
 
-/** How a device is chosen; what is aborted by `signal` rejects with 'cancelled'. */
 type CancellableRequest = DeviceRequest & { readonly signal?: AbortSignal | undefined };
 
 interface Candidate {
   readonly name: string;
-  /** What to do where it cannot be had, and the failure itself does not say. */
+  /** What to do if the device is unavailable and the failure itself does not say. */
   readonly remedy: string;
-  /** Makes the engine, unproven; `named` when it was asked for by name. @throws with the reason why it cannot be had here */
+  /**
+   * Opens the device, not yet proven; `named` if it was requested by name. @throws with the reason why it is
+   * unavailable
+   */
   open(threads: number, named: boolean): Promise<Backend> | Backend;
-  /** Whether `auto` takes it only where it beats the processor in a trial. */
+  /** Whether `auto` takes it only if it beats the processor in a trial. */
   readonly mustWin?: boolean;
 }
 
 const NEEDS = 'It needs a 64-bit processor with SIMD and Node 20 or newer';
 
-/** In the order in which `auto` tries them. */
+/** In the order that `auto` tries them. */
 const CANDIDATES: readonly Candidate[] = [
   {
     name: 'webgpu',
@@ -38,13 +39,15 @@ const CANDIDATES: readonly Candidate[] = [
     mustWin: true,
   },
   { name: 'cpu', remedy: NEEDS, open: (threads) => createCpuBackend(threads) },
-  // The widest kernels rest on an experimental part of V8: where they fail their proof, the others are taken.
+  // The widest kernels depend on an experimental feature of V8; if they fail their proof, the others are used.
   { name: 'cpu', remedy: NEEDS, open: (threads) => createCpuBackend(threads, ['relaxed', 'simd']) },
 ];
 
 /**
- * The engine asked for, proven by products read back; `info.reason` says in one sentence why it is this one.
- * @throws 'wrong-use' for an unknown name or a bad number of threads, 'engine' where the engine cannot be had, 'cancelled'
+ * Opens the requested device and proves it on a small product and spectrum; `info.reason` says in one sentence why it
+ * was chosen.
+ * @throws RankscopeError 'wrong-use' for an unknown name or an invalid number of threads, 'engine' if the device is
+ *   unavailable, 'cancelled'
  */
 export async function chooseDevice(request: CancellableRequest = {}): Promise<Backend> {
   const { engine = 'auto', signal } = request;
@@ -52,19 +55,19 @@ export async function chooseDevice(request: CancellableRequest = {}): Promise<Ba
   const wanted = engine === 'auto' ? CANDIDATES : CANDIDATES.filter(({ name }) => name === engine);
   if (wanted.length === 0) {
     const names = [...new Set(['auto', ...CANDIDATES.map(({ name }) => name)])].join(', ');
-    throw new RankscopeError('wrong-use', `engine "${engine}"`, 'is not known', `Choose one of ${names}`);
+    throw new RankscopeError('wrong-use', `engine "${engine}"`, 'is unknown', `Choose one of ${names}`);
   }
   const refused: string[] = [];
   const remedies = new Set<string>();
   for (const candidate of wanted) {
-    throwIfCancelled(signal, 'choosing an engine');
+    throwIfCancelled(signal, 'choosing a device');
     try {
       const backend = await open(candidate, threads, engine !== 'auto', signal);
       const won = engine === 'auto' && candidate.mustWin ? await beatsProcessor(backend, threads) : '';
       return Object.assign(backend, { info: { ...backend.info, reason: reason(engine, backend, refused, note, won) } });
     } catch (error) {
       if (error instanceof RankscopeError && error.code === 'cancelled') throw error;
-      // What nobody installed is no reason that a person must read.
+      // Users need not read about a package that they never installed.
       if (engine === 'auto' && error instanceof RankscopeError && error.code === 'not-found') continue;
       refused.push(`${candidate.name}: ${because(error)}`);
       remedies.add((error instanceof RankscopeError && error.remedy) || candidate.remedy);
@@ -86,7 +89,7 @@ async function open(
 ): Promise<Backend> {
   const backend = await candidate.open(threads, named);
   try {
-    await prove(backend, signal);
+    await proveCorrect(backend, signal);
   } catch (error) {
     await backend.close();
     throw error;
@@ -94,14 +97,14 @@ async function open(
   return backend;
 }
 
-/** A GPU that is hardly faster than the processor loses by its transfers. */
+/** A GPU that is only a little faster than the processor loses the gain to transfers. */
 const MUST_WIN_BY = 3;
 
-/** How much faster than the cpu engine a backend is, in words; closes it and throws where that is not enough. */
+/** Says in words how much faster a backend is than the processor; closes it and throws if that is too little. */
 async function beatsProcessor(backend: Backend, threads: number): Promise<string> {
   const cpu = createCpuBackend(threads);
   try {
-    const times = (await trialSeconds(cpu)) / (await trialSeconds(backend));
+    const times = (await timeProduct(cpu)) / (await timeProduct(backend));
     if (times >= MUST_WIN_BY) return `, ${Math.round(times)} times as fast as the processor in a trial product`;
     await backend.close();
     throw new RankscopeError('engine', backend.info.name, `${backend.info.device} is no faster than the processor`);
@@ -112,10 +115,10 @@ async function beatsProcessor(backend: Backend, threads: number): Promise<string
 
 function reason(asked: string, { info }: Backend, refused: readonly string[], note: string, won: string): string {
   const threads = `${info.threads} thread${info.threads === 1 ? '' : 's'}${note}`;
-  if (asked !== 'auto') return `${info.name} was asked for; it runs on ${threads}.`;
+  if (asked !== 'auto') return `${info.name}, as requested, on ${threads}.`;
   if (won) return `${info.name} on ${info.device}${won}.`;
   if (refused.length > 0) return `${info.name} on ${threads}, because ${refused.join('; ')}.`;
-  return `${info.name} on ${threads}, the fastest engine found here.`;
+  return `${info.name} on ${threads}, the fastest device found.`;
 }
 
 function countThreads(wanted: number | undefined): { threads: number; note: string } {
@@ -125,10 +128,10 @@ function countThreads(wanted: number | undefined): { threads: number; note: stri
     throw new RankscopeError(
       'wrong-use',
       `threads ${wanted}`,
-      'is not a positive whole number',
-      'Leave it out for one a core',
+      'is not a positive integer',
+      'Omit it to use one per core',
     );
   }
   if (wanted <= cores) return { threads: wanted, note: '' };
-  return { threads: cores, note: ` (${wanted} were asked for, there are only ${cores} cores)` };
+  return { threads: cores, note: ` (${wanted} were requested, but there are only ${cores} cores)` };
 }

@@ -1,7 +1,7 @@
 import { RankscopeError } from '../base/errors.ts';
 import type { Matrix, MultiplyOptions } from './backend.ts';
 
-/** @throws RankscopeError 'wrong-use' unless op(a) op(b) has the shape of `out` */
+/** @throws RankscopeError 'wrong-use' unless op(a) op(b) has the shape of `out`. */
 export function checkProductShapes(
   out: Matrix,
   a: Matrix,

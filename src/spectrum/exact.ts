@@ -1,5 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { Backend, Matrix, RoutineOptions, RowSource } from '../devices/backend.ts';
+import { type Backend, type Matrix, type RoutineOptions, type RowSource, TALL } from '../devices/backend.ts';
 import type { EntryStatistics } from './entries.ts';
 import { loadScaled, type ScaledRows, subProgress, uploadRows } from './load.ts';
 
@@ -9,8 +9,6 @@ export interface ExactSpectrum {
   readonly entries: EntryStatistics;
 }
 
-/** From this ratio of the sides on, a QR first is less work than a bidiagonalisation of the whole (Chan, ACM TOMS 1982). */
-const TALL = 1.6;
 /** Heights of the stack in multiples of its width, tried in turn: higher is less work, lower is less memory. */
 const STACK_HEIGHTS = [3, 2, 1.25];
 /** Where memory allows, a stack holds at least this many entries, so that a narrow matrix is not reduced in crumbs. */

@@ -1,29 +1,30 @@
-// Singular vectors of an upper bidiagonal B in f64 by twisted factorizations of B^T B - lambda (Dhillon and Parlett 2004).
+// Singular vectors of an upper bidiagonal B in f64 by twisted factorizations of B^T B - lambda (Dhillon and Parlett
+// 2004).
 //
-// The values come from dqds with high relative accuracy, the factorizations from differential qd transforms, so a vector's error is about
-// eps / (relative gap). The result is wanted in f32: a gap of 1e-9 is still good for that. Where values are closer than that only by an
-// accident of symmetry, a relative perturbation of 2^-30 of B, far below its own rounding in f32, sets them apart.
-import { bidiagonalValues } from './bidiagonal.ts';
+// The values come from dqds with high relative accuracy and the factorizations from differential qd transforms, so the
+// error of a vector is about eps / (relative gap): good enough for f32 down to gaps of 1e-9. Values that are closer
+// only because of a symmetry are separated by perturbing B by a relative 2^-30, far below its own rounding in f32.
+import { dqdsValues } from './dqds.ts';
 
 const NEGLIGIBLE = 2 ** -50;
 const PERTURBATION = 2 ** -30;
-/** Instead of a pivot that came out as zero. */
+/** Replaces a pivot of zero. */
 const TINY = 2 ** -500;
 
-/** A singular value of one unreduced block of B. */
+/** A singular value of one unreduced block of B, from which its vectors can be computed. */
 export interface Triplet {
   readonly value: number;
   readonly block: DiagonalBlock;
 }
 
 interface DiagonalBlock {
-  /** Its place in B. */
+  /** Index of its first row in B. */
   readonly from: number;
   readonly diagonal: Float64Array;
   readonly superdiagonal: Float64Array;
 }
 
-/** The `rank` largest values, descending, each with what `vectors` needs; B as scaled and perturbed here stands behind all of them. */
+/** The `rank` largest values, descending, of B as perturbed here; each with its block for `VectorSolver`. */
 export function leadingTriplets(diagonal: Float64Array, superdiagonal: Float64Array, rank: number): Triplet[] {
   const scale = Math.max(
     ...[diagonal, superdiagonal].map((x) => x.reduce((most, y) => Math.max(most, Math.abs(y)), 0)),
@@ -34,20 +35,20 @@ export function leadingTriplets(diagonal: Float64Array, superdiagonal: Float64Ar
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return x * (1 + PERTURBATION * (state / 2 ** 32));
   };
-  // A zero on the diagonal becomes negligible instead: it moves no value, and every block is invertible.
+  // A zero on the diagonal becomes negligible but nonzero: that moves no value and makes every block invertible.
   const d = diagonal.map((x) => perturbed(Math.abs(x) < NEGLIGIBLE * scale ? NEGLIGIBLE * scale : x));
   const e = superdiagonal.map((x) => (Math.abs(x) < NEGLIGIBLE * scale ? 0 : perturbed(x)));
   const triplets: Triplet[] = [];
   for (let from = 0, i = 0; i < d.length; i++) {
     if (i < e.length && e[i] !== 0) continue;
     const block = { from, diagonal: d.subarray(from, i + 1), superdiagonal: e.subarray(from, i) };
-    for (const value of bidiagonalValues(block.diagonal, block.superdiagonal, 0)) triplets.push({ value, block });
+    for (const value of dqdsValues(block.diagonal, block.superdiagonal, 0)) triplets.push({ value, block });
     from = i + 1;
   }
   return triplets.sort((a, b) => b.value - a.value).slice(0, rank);
 }
 
-/** Room for one vector's factorizations, of n numbers each. */
+/** Computes vectors one at a time, in workspace of n numbers per factor. */
 export class VectorSolver {
   private readonly upper: Float64Array;
   private readonly lower: Float64Array;
@@ -63,7 +64,7 @@ export class VectorSolver {
     ) as [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array, Float64Array];
   }
 
-  /** Fills `left` and `right` with unit vectors; outside the block they are zero. */
+  /** Sets `left` and `right` to the unit vectors of a value, which are zero outside its block. */
   solve({ value, block }: Triplet): void {
     const { from, diagonal, superdiagonal } = block;
     const n = diagonal.length;
@@ -75,7 +76,7 @@ export class VectorSolver {
       const { twist, gamma } = this.factor(diagonal, superdiagonal, scale, shift);
       const squares = this.twisted(right, twist, n);
       const correction = gamma / squares;
-      // A large correction leads to another value: it only arises from the cancellation that a value of nearly zero means.
+      // A large correction would lead to another value; it arises only from cancellation at values near zero.
       if (!(Math.abs(correction) <= 1e-9 * shift) || Math.abs(correction) <= 8 * Number.EPSILON * shift) break;
       shift += correction;
     }
@@ -85,7 +86,10 @@ export class VectorSolver {
     normalizeVector(left);
   }
 
-  /** L+ D+ L+^T from the top and U- D- U-^T from the bottom, of B^T B - shift, and the row where they fit best together. */
+  /**
+   * Factors B^T B - shift as L+ D+ L+^T from the top and as U- D- U-^T from the bottom; returns the best row to join
+   * them.
+   */
   private factor(d: Float64Array, e: Float64Array, scale: number, shift: number): { twist: number; gamma: number } {
     const { upper, lower, below, above } = this;
     const n = d.length;
@@ -119,7 +123,7 @@ export class VectorSolver {
     return { twist, gamma };
   }
 
-  /** Solves for the vector that is 1 at the twist; gives its squared norm. */
+  /** Solves for the vector that is 1 at the twist; returns its squared norm. */
   private twisted(z: Float64Array, twist: number, n: number): number {
     z[twist] = 1;
     let squares = 1;

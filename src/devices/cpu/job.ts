@@ -5,7 +5,7 @@ import type { Product } from './routines/product.ts';
 import type { SingularValuesArgs } from './routines/singularValues.ts';
 import type { SvdArgs } from './routines/svd.ts';
 
-/** What the main thread sends to every worker alike. */
+/** What the main thread sends to every worker. */
 export type Job = { readonly id: number } & Work;
 
 export type Work =
@@ -17,14 +17,14 @@ export type Work =
   | { readonly routine: 'bidiagonalValues'; readonly args: Bidiagonal }
   | { readonly routine: 'bidiagonalTriplets'; readonly args: BidiagonalTripletsArgs };
 
-/** What a worker sends back. Every worker ends each job with one of the last three. */
+/** What a worker sends back. Each worker ends a job with one of the last three. */
 export type Reply =
   | { readonly id: number; readonly kind: 'progress'; readonly share: number }
   | { readonly id: number; readonly kind: 'done'; readonly result: unknown }
   | { readonly id: number; readonly kind: 'stopped' }
   | { readonly id: number; readonly kind: 'failed'; readonly message: string };
 
-/** What a worker starts with. */
+/** The data that a worker starts with. */
 export interface Start {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;

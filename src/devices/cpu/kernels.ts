@@ -3,7 +3,7 @@ import { endianness } from 'node:os';
 import v8 from 'node:v8';
 import { asset } from '../assets.ts';
 
-/** What the WASM kernels export; addresses are byte offsets, leading dimensions counts of f32. */
+/** The exports of the WASM kernels. Addresses are byte offsets; leading dimensions count f32 numbers. */
 export interface Kernels {
   gemmScratch(): number;
   gemm(
@@ -73,20 +73,20 @@ export interface Kernels {
 
 export type KernelSet = 'wide' | 'relaxed' | 'simd';
 
-/** From the fastest on; each is tried, because only the runtime knows what it accepts. */
+/** Fastest first. Each is tried, because only the runtime knows which it accepts. */
 export const KERNEL_SETS: readonly KernelSet[] = ['wide', 'relaxed', 'simd'];
 
 /**
- * The first of `sets` that this runtime compiles. Flags must be set before the first compilation of the process: relaxed SIMD is behind a
- * flag on Node 20, the 256-bit revectorizer on all versions that have it (Node >= 22, x64).
+ * The first of `sets` that this runtime compiles. Flags must be set before the first compilation in the process:
+ * relaxed SIMD needs a flag on Node 20, the 256-bit revectorizer on every version that has it (Node >= 22, x64).
  */
 export function compileKernels(sets = KERNEL_SETS): { module: WebAssembly.Module; set: KernelSet } {
   if (endianness() !== 'LE') throw new Error('the kernels need a little-endian processor');
   const canWiden = Number(process.versions.node.split('.')[0]) >= 22 && process.arch === 'x64';
   v8.setFlagsFromString(canWiden ? '--experimental-wasm-revectorize' : '--experimental-wasm-relaxed-simd');
-  let refused: unknown = new Error(`this runtime has none of the kernels ${sets.join(', ')}`);
+  let refused: unknown = new Error(`this runtime supports none of the kernel sets ${sets.join(', ')}`);
   for (const set of sets) {
-    // Without the revectorizer the wide tiles do not fit the registers.
+    // Without the revectorizer the wide tiles would not fit in the registers.
     if (set === 'wide' && !canWiden) continue;
     try {
       return { module: new WebAssembly.Module(new Uint8Array(readFileSync(asset(`kernels.${set}.wasm`)))), set };

@@ -1,12 +1,12 @@
 import { RankscopeError } from '../../base/errors.ts';
 
 const PAGE = 65536;
-/** What 32-bit addresses reach; some systems grant less. */
+/** The reach of 32-bit addresses; some systems grant less. */
 const MAX_PAGES = 65536;
-/** The first addresses hold the words of `kernels/sync.ts`; 0 stays unused, so that it can mean "none". */
+/** Address of the words of `kernels/sync.ts`. Address 0 stays unused, so that it can mean "none". */
 export const SYNC = 4096;
 const FIRST = PAGE;
-/** Blocks start on cache lines, so that threads do not share one by accident. */
+/** Blocks start on cache lines, so that no two share one. */
 const ALIGN = 64;
 
 interface Block {
@@ -14,11 +14,11 @@ interface Block {
   readonly bytes: number;
 }
 
-/** One shared WebAssembly memory and a first-fit allocator over it, which lives on the main thread of the engine alone. */
+/** One shared WebAssembly memory and a first-fit allocator over it, which only the main thread uses. */
 export class Heap {
   readonly memory: WebAssembly.Memory;
   readonly limit: number;
-  /** Free blocks by address; neighbours are always merged. */
+  /** Free blocks, ordered by address; adjacent blocks are merged. */
   private free: Block[] = [];
   private readonly taken = new Map<number, number>();
   private end = FIRST;
@@ -28,7 +28,7 @@ export class Heap {
     this.limit = maximumPages * PAGE - FIRST;
   }
 
-  /** @throws 'too-large' where the block cannot be had, before anything is taken */
+  /** @throws RankscopeError 'too-large' before anything is taken. */
   allocate(bytes: number, subject: string): number {
     const size = Math.max(ALIGN, Math.ceil(bytes / ALIGN) * ALIGN);
     const index = this.free.findIndex((block) => block.bytes >= size);
@@ -62,7 +62,7 @@ export class Heap {
     this.free = merged;
   }
 
-  /** Bytes handed out at present. */
+  /** Bytes in use. */
   get used(): number {
     return [...this.taken.values()].reduce((sum, bytes) => sum + bytes, 0);
   }
@@ -91,7 +91,7 @@ export class Heap {
     return new RankscopeError(
       'too-large',
       subject,
-      `needs ${mebibytes(bytes)}, of at most ${mebibytes(this.limit)} of the cpu engine ${mebibytes(this.used)} are in use`,
+      `needs ${mebibytes(bytes)}; ${mebibytes(this.used)} of the ${mebibytes(this.limit)} that the cpu engine can address are in use`,
       'Choose a GPU engine, or leave this matrix out',
     );
   }

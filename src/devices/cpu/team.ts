@@ -1,35 +1,35 @@
 import type { Kernels } from './kernels.ts';
 import { SYNC } from './memory.ts';
 
-/** Thrown on every thread of a team at the same barrier once the caller has cancelled. */
+/** Thrown on every thread of a team at the same barrier after the caller has cancelled. */
 export class Stopped extends Error {}
 
-/** A piece of work that one thread does alone; it must take well under 100 ms. */
+/** Work that one thread does alone, in well under 100 ms. */
 export type Task = () => void;
 
 /**
- * One thread's view of the threads that run the same routine in step. Every thread runs the same code over the same addresses; they
- * share the tasks of a phase out among themselves, first come, first served, and meet at barriers.
+ * The worker threads, as one of them sees them. All run the same routine on the same addresses: they take the tasks of
+ * a phase first come, first served, and meet at barriers.
  */
 export class Team {
   constructor(
     readonly kernels: Kernels,
     readonly memory: WebAssembly.Memory,
-    /** 0 leads: it does what only one may do, and returns the result. */
+    /** Thread 0 leads: it does what only one thread may do, and returns the result. */
     readonly id: number,
     readonly threads: number,
-    /** This thread's own room for packed panels. */
+    /** Address of this thread's buffer for packed panels. */
     readonly scratch: number,
     readonly report: (share: number) => void,
   ) {}
 
-  /** @throws Stopped on all threads alike */
+  /** Waits for all threads. @throws Stopped on all of them, or on none. */
   barrier(): void {
     this.kernels.barrier(SYNC, this.threads);
     if (this.kernels.agreedToStop(SYNC)) throw new Stopped();
   }
 
-  /** Does the tasks, in any order and each once, and meets. All threads must give the same list. */
+  /** Performs each task once, in any order, and waits for all threads. Every thread must pass the same list. */
   perform(tasks: readonly Task[]): void {
     while (!this.kernels.askedToStop(SYNC)) {
       const task = tasks[this.kernels.nextTask(SYNC)];
@@ -39,7 +39,7 @@ export class Team {
     this.barrier();
   }
 
-  /** Lets the leader alone do something, and meets. */
+  /** Has the leader alone perform a task, and waits for it. */
   lead(task: Task): void {
     if (this.id === 0) task();
     this.barrier();
@@ -54,7 +54,7 @@ export class Team {
   }
 }
 
-/** Splits [0, count) into ranges of about `size`, a multiple of `unit` each but the last. */
+/** Splits [0, count) into ranges of about `size`; all but the last are multiples of `unit`. */
 export function ranges(count: number, size: number, unit = 1): { from: number; to: number }[] {
   const step = Math.max(unit, Math.ceil(size / unit) * unit);
   return Array.from({ length: Math.ceil(count / step) }, (_, i) => ({
@@ -63,7 +63,7 @@ export function ranges(count: number, size: number, unit = 1): { from: number; t
   }));
 }
 
-/** Hands out the addresses of a routine's workspace in order: every thread carves the same ones. */
+/** Assigns addresses in a routine's workspace one after another, so that every thread arrives at the same layout. */
 export class Arena {
   constructor(private next: number) {}
 

@@ -1,4 +1,4 @@
-// Entry of a kernel worker thread.
+// Entry point of a worker thread.
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Job, Reply, Start } from './job.ts';
 import { instantiate } from './kernels.ts';
@@ -33,7 +33,7 @@ function perform(team: Team, job: Job): unknown {
   }
 }
 
-/** Only the leader reports, at most ten times a second. */
+/** Only the leader reports, at most ten times per second. */
 function reporter(job: number): (share: number) => void {
   let last = 0;
   return (share) => {

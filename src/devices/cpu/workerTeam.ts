@@ -15,13 +15,15 @@ interface Pending {
   stopped: boolean;
 }
 
-/** Words from SYNC on, as `kernels/sync.ts` names them. */
+/** Indices of the words from SYNC on; see `kernels/sync.ts`. */
 const ARRIVED = 0;
 const TASK = 2;
 const CANCEL = 3;
 const AGREED = 4;
 
-/** Worker threads that do one routine after another, all of them together on each. */
+/**
+ * The worker threads, as the main thread sees them: they run one routine after another, all of them together on each.
+ */
 export class WorkerTeam {
   private readonly workers: Worker[];
   private readonly words: Int32Array;
@@ -39,13 +41,15 @@ export class WorkerTeam {
       worker.on('message', (reply: Reply) => this.onReply(reply));
       worker.on('error', (error) => this.fail(`a kernel thread failed: ${error.message}`));
       worker.on('exit', (code) => this.fail(`a kernel thread ended with code ${code}`));
-      // An idle pool keeps no process alive.
+      // Idle workers must not keep the process alive.
       worker.unref();
       return worker;
     });
   }
 
-  /** Does one routine after those asked for before. @throws 'cancelled', and 'engine' when a thread dies */
+  /**
+   * Runs a routine after those requested earlier. @throws RankscopeError 'cancelled', or 'engine' when a thread dies.
+   */
   run(work: Work, subject: string, signal?: AbortSignal, progress?: (share: number) => void): Promise<unknown> {
     const turn = this.last.then(() => this.start(work, subject, signal, progress));
     this.last = turn.catch(() => {});
@@ -53,7 +57,7 @@ export class WorkerTeam {
   }
 
   async close(): Promise<void> {
-    this.fail('the cpu engine was closed');
+    this.fail('the device was closed');
     await Promise.all(this.workers.map((worker) => worker.terminate()));
   }
 
@@ -91,7 +95,7 @@ export class WorkerTeam {
       current.progress?.(reply.share);
       return;
     }
-    // A thread that failed leaves the others waiting for it: nothing but a new pool helps.
+    // The others wait for a thread that failed: only a new team helps.
     if (reply.kind === 'failed') this.fail(`a kernel failed: ${reply.message}`);
     if (reply.kind === 'stopped') current.stopped = true;
     if (reply.kind === 'done' && reply.result !== undefined) current.result = reply.result;
@@ -102,7 +106,7 @@ export class WorkerTeam {
 
   private fail(found: string): void {
     if (this.broken) return;
-    this.broken = new RankscopeError('engine', 'cpu engine', found, 'Run the analysis again; it starts a new engine');
+    this.broken = new RankscopeError('engine', 'cpu', found, 'Run the analysis again: new threads are started');
     this.current?.reject(this.broken);
     for (const worker of this.workers) void worker.terminate();
   }
@@ -110,7 +114,7 @@ export class WorkerTeam {
 
 function startWorker(data: Start): Worker {
   if (!fromSource) return new Worker(asset('kernelWorker.js'), { workerData: data });
-  // Run from source: Node 20 does not hand tsx on to workers, so each registers it for itself.
+  // Node 20 does not pass tsx on to workers, so each registers it itself when run from source.
   const file = new URL('./worker.ts', import.meta.url).href;
   const code = `import('tsx/esm/api').then(({ register }) => { register(); return import(${JSON.stringify(file)}); })`;
   return new Worker(code, { workerData: data, eval: true, execArgv: [] });

@@ -2,7 +2,7 @@ import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { nextTurn } from '../../base/eventLoop.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import type { Backend, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
-import { decodeOnHost } from '../decodeOnHost.ts';
+import { decodeOnHost } from '../decoding.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { jacobiSvd } from './jacobi.ts';
 import { type Dense, dense, householderQr } from './qr.ts';

@@ -1,13 +1,10 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { nextTurn } from '../../base/eventLoop.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
-import type { Backend, Matrix, RoutineOptions } from '../backend.ts';
-import { decodeOnHost } from '../decodeOnHost.ts';
+import { type Backend, type Matrix, type RoutineOptions, TALL } from '../backend.ts';
+import { decodeOnHost } from '../decoding.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { loadTensorFlow, type Tensor } from './load.ts';
-
-/** From this shape on a QR first is cheaper than decomposing the tall matrix itself (Chan 1982). */
-const TALL = 1.6;
 
 /** A matrix; TensorFlow's tensors cannot be written in part, so that what is uploaded waits in `pending` until it is used. */
 interface TensorMatrix extends Matrix {

@@ -9,7 +9,7 @@ import type { Gpu } from './device.ts';
 import { type GpuMatrix, whole } from './gpuMatrix.ts';
 import { Kernels } from './kernels.ts';
 import { qr } from './qr.ts';
-import { fetch, type Processor, singularValues, svd } from './routines.ts';
+import { downloadMatrix, type Processor, singularValues, svd } from './routines.ts';
 
 export interface WebgpuOptions {
   /** The text of a WGSL file of this folder, by its name. */
@@ -105,7 +105,7 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
       return decodeRows(commands, goal, row, rows, encoding, bytes);
     },
 
-    download: async (matrix) => await fetch(context, open(matrix)),
+    download: async (matrix) => await downloadMatrix(context, open(matrix)),
 
     async multiply(out, a, b, multiplyOptions = {}) {
       checkProductShapes(out, a, b, multiplyOptions);

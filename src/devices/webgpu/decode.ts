@@ -1,16 +1,15 @@
 import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
 import type { EntrySums } from '../backend.ts';
+import { KERNEL_ENCODING } from '../decoding.ts';
 import type { Commands } from './commands.ts';
 import { bufferSlices, type GpuMatrix, part } from './gpuMatrix.ts';
 
-/** The encodings' numbers in `kernels/decode.wgsl`. */
-const NUMBERS: Readonly<Record<Encoding, number>> = { F32: 0, BF16: 1, F16: 2, F8_E4M3: 3, F8_E5M2: 4 };
-/** Numbers of one workgroup, as the kernel has it. */
+/** Numbers per workgroup, as in the kernel. */
 const GROUP = 2048;
-/** Numbers of one dispatch: its workgroups are few enough for every adapter, its bytes for every binding. */
+/** Numbers per dispatch: few enough workgroups for every adapter, and few enough bytes for every binding. */
 const MOST = 2 ** 24;
 
-/** Writes the bytes of `rows` whole rows from `row` on to the device, where f32 is made of them. */
+/** Writes the stored bytes of `rows` whole rows from `row` on to the device, which decodes them to f32. */
 export async function decodeRows(
   commands: Commands,
   matrix: GpuMatrix,
@@ -20,10 +19,10 @@ export async function decodeRows(
   bytes: Uint8Array,
 ): Promise<EntrySums> {
   const size = ENCODED_BYTES[encoding];
-  const shares = bufferSlices(part(matrix, row, 0, rows)).flatMap((piece) => split(piece, matrix.cols));
+  const shares = bufferSlices(part(matrix, row, 0, rows)).flatMap((slice) => split(slice, matrix.cols));
   const groups = shares.reduce((sum, { count }) => sum + Math.ceil(count / GROUP), 0);
   const sums = commands.allocate(2 * groups);
-  const kernel = { file: 'decode', constants: { encoding: NUMBERS[encoding] } };
+  const kernel = { file: 'decode', constants: { encoding: KERNEL_ENCODING[encoding] } };
   try {
     let first = 0;
     for (const { buffer, from, count, offset } of shares) {
@@ -40,7 +39,7 @@ export async function decodeRows(
   }
 }
 
-/** A piece as stretches of at most `MOST` numbers: `from` counts from the first of all rows, `offset` from the buffer's start. */
+/** Cuts a slice into ranges of at most `MOST` numbers; `from` counts from the first row, `offset` from the buffer's start. */
 function split({ buffer, row, rows, offset }: ReturnType<typeof bufferSlices>[number], cols: number) {
   const count = rows * cols;
   return Array.from({ length: Math.ceil(count / MOST) }, (_, i) => ({
@@ -51,7 +50,7 @@ function split({ buffer, row, rows, offset }: ReturnType<typeof bufferSlices>[nu
   }));
 }
 
-/** The queue takes whole words only; those of a stretch that begins or ends within one are copied. */
+/** The queue takes whole words only: bytes that do not begin and end on a word are copied. */
 function wholeWords(bytes: Uint8Array): Float32Array {
   const count = Math.ceil(bytes.length / 4);
   if (bytes.length % 4 === 0 && bytes.byteOffset % 4 === 0)

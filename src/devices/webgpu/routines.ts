@@ -1,5 +1,5 @@
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
-import type { RoutineOptions } from '../backend.ts';
+import { type RoutineOptions, TALL } from '../backend.ts';
 import type { Bidiagonal, BidiagonalTriplets } from '../cpu/routines/bidiagonal.ts';
 import { type Band, reduceToBand, releaseBand } from './bandReduction.ts';
 import { chaseBulges } from './chase.ts';
@@ -10,9 +10,6 @@ import { factorQr, qr } from './qr.ts';
 import { reflectAll, releaseReflectors } from './reflectors.ts';
 
 type Step = (share: number) => void;
-
-/** From this shape on a QR first is cheaper than reducing the tall matrix itself (Chan 1982). */
-const TALL = 1.6;
 
 /** The last steps of a decomposition, small and full of branches: they run on the processor. */
 export interface Processor {
@@ -94,7 +91,9 @@ export async function svd(
     await reflectAll(context, band.right, right, (share) => step(0.8 + 0.05 * share));
     if (first) await reflectAll(context, first.reflectors, left, (share) => step(0.85 + 0.05 * share));
     const finish = (factor: GpuMatrix, from: number) =>
-      triplets.doubtful ? straightened(context, factor, (share) => step(from + 0.05 * share)) : fetch(context, factor);
+      triplets.doubtful
+        ? straightened(context, factor, (share) => step(from + 0.05 * share))
+        : downloadMatrix(context, factor);
     const tallFactor = await finish(left, 0.9);
     const flatFactor = await finish(right, 0.95);
     const values = triplets.values.map((value) => value / scale);
@@ -110,8 +109,8 @@ export async function svd(
 async function straightened(context: Context, a: GpuMatrix, step: Step): Promise<Float32Array> {
   const r = await qr(context, a, true, step);
   try {
-    const triangle = await fetch(context, r);
-    const columns = await fetch(context, a);
+    const triangle = await downloadMatrix(context, r);
+    const columns = await downloadMatrix(context, a);
     return columns.map((x, i) => (triangle[(i % a.cols) * (a.cols + 1)]! < 0 ? -x : x));
   } finally {
     context.release(r);
@@ -139,7 +138,7 @@ async function prepare(context: Context, a: GpuMatrix): Promise<{ tall: GpuMatri
   return { tall: scaled, scale: 2 ** exponent };
 }
 
-export async function fetch(context: Context, { rows, cols, blocks }: GpuMatrix): Promise<Float32Array> {
+export async function downloadMatrix(context: Context, { rows, cols, blocks }: GpuMatrix): Promise<Float32Array> {
   const out = new Float32Array(rows * cols);
   for (const block of blocks) {
     out.set(new Float32Array(await context.commands.read(block.buffer, 0, block.rows * cols)), block.row * cols);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
-import { bidiagonalValues } from '../../../src/devices/cpu/bidiagonal.ts';
 import { leadingTriplets, VectorSolver } from '../../../src/devices/cpu/bidiagonalVectors.ts';
+import { dqdsValues } from '../../../src/devices/cpu/dqds.ts';
 
 const filled = (n: number, of: (i: number) => number) => Float64Array.from({ length: Math.max(0, n) }, (_, i) => of(i));
 
@@ -43,7 +43,7 @@ describe('singular values of a bidiagonal matrix', () => {
   it('are 2 cos(k pi / (2 n + 1)) for ones on both diagonals', () => {
     for (const n of [1, 2, 3, 50, 1000])
       near(
-        bidiagonalValues(
+        dqdsValues(
           filled(n, () => 1),
           filled(n - 1, () => 1),
         ),
@@ -54,7 +54,7 @@ describe('singular values of a bidiagonal matrix', () => {
 
   it('scale with the matrix, from 1e-30 to 1e30, and do not see signs', () => {
     for (const scale of [1e-30, 1e30]) {
-      const found = bidiagonalValues(
+      const found = dqdsValues(
         filled(40, (i) => (i % 2 ? -scale : scale)),
         filled(39, (i) => (i % 3 ? -scale : scale)),
       );
@@ -67,18 +67,18 @@ describe('singular values of a bidiagonal matrix', () => {
   });
 
   it('are zeros for zeros, and NaN where an entry is not finite', () => {
-    assert.deepEqual(bidiagonalValues(new Float64Array(5), new Float64Array(4)), new Float64Array(5));
+    assert.deepEqual(dqdsValues(new Float64Array(5), new Float64Array(4)), new Float64Array(5));
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
-      assert.ok(bidiagonalValues(Float64Array.of(1, bad, 1), Float64Array.of(1, 1)).every(Number.isNaN));
+      assert.ok(dqdsValues(Float64Array.of(1, bad, 1), Float64Array.of(1, 1)).every(Number.isNaN));
     }
   });
 
   for (const [name, [diagonal, superdiagonal]] of Object.entries(CASES)) {
     it(`are descending and keep the energy: ${name}`, () => {
-      const values = bidiagonalValues(diagonal, superdiagonal);
+      const values = dqdsValues(diagonal, superdiagonal);
       const total = energy(diagonal, superdiagonal);
       assert.ok(Math.abs(energy(values) - total) <= 1e-9 * total);
-      near(values, bidiagonalValues(diagonal, superdiagonal, 0), 1e-9 * values[0]!);
+      near(values, dqdsValues(diagonal, superdiagonal, 0), 1e-9 * values[0]!);
       assert.ok(values.every((x, i) => x >= 0 && (i === 0 || x <= values[i - 1]!)));
     });
   }

@@ -23,14 +23,14 @@ describe('choice of the engine', () => {
   it('takes the one asked for, with the threads asked for', async () => {
     const backend = await chooseDevice({ engine: 'cpu', threads: 1 });
     assert.deepEqual([backend.info.name, backend.info.threads], ['cpu', 1]);
-    assert.match(backend.info.reason, /asked for; it runs on 1 thread\./);
+    assert.match(backend.info.reason, /as requested, on 1 thread\./);
     await backend.close();
   });
 
   it('runs on no more threads than there are cores, and says so', async () => {
     const backend = await chooseDevice({ engine: 'cpu', threads: 1000 });
     assert.equal(backend.info.threads, availableParallelism());
-    assert.match(backend.info.reason, /1000 were asked for, there are only/);
+    assert.match(backend.info.reason, /1000 were requested, but there are only/);
     await backend.close();
   });
 

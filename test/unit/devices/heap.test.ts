@@ -42,7 +42,8 @@ describe('heap of the cpu engine', () => {
     assert.equal(heap.limit, 2 ** 32 - 2 ** 16);
     assert.throws(() => heap.allocate(2 ** 32, 'a 32768 x 32768 matrix'), {
       code: 'too-large',
-      message: /needs 4,096 MiB, of at most 4,096 MiB of the cpu engine 0 MiB are in use.*Choose a GPU engine/,
+      message:
+        /needs 4,096 MiB; 0 MiB of the 4,096 MiB that the cpu engine can address are in use.*Choose a GPU engine/,
     });
     assert.equal(heap.used, 0);
   });
@@ -53,7 +54,7 @@ describe('heap of the cpu engine', () => {
     assert.throws(() => heap.allocate(16 * 2 ** 20, 'a 2048 x 2048 matrix'), {
       code: 'too-large',
       subject: 'a 2048 x 2048 matrix',
-      message: /needs 16 MiB, of at most 10 MiB .* 1 MiB are in use/,
+      message: /needs 16 MiB; 1 MiB of the 10 MiB .* are in use/,
     });
     assert.equal(heap.used, 2 ** 20);
     heap.allocate(2 ** 20, 'second');

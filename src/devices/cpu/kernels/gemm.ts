@@ -1,9 +1,10 @@
-// C = alpha op(A) op(B) + beta C for one thread, row-major f32, leading dimensions in elements.
+// C <- alpha op(A) op(B) + beta C on one thread, row-major f32, leading dimensions in elements.
 //
-// Goto's scheme: op(B) is packed in panels of NR columns (a kc x NR panel stays in L1), op(A) in panels of MR rows (an MC x kc block
-// stays in L2), and a micro kernel keeps an MR x NR tile of C in registers. The wide build has NR = 16: V8's revectorizer turns its
-// pairs of 128-bit operations into 256-bit ones. Without that it would spill, so the other builds have NR = 8.
-import { fma } from './fma';
+// The scheme is Goto's (Goto and van de Geijn 2008): op(B) is packed into panels of NR columns (a kc x NR panel stays
+// in L1), op(A) into panels of MR rows (an MC x kc block stays in L2), and a micro-kernel keeps an MR x NR tile of C in
+// registers. In the wide build NR is 16, because V8's revectorizer fuses pairs of 128-bit operations into 256-bit ones.
+// Elsewhere such a tile would spill, and NR is 8.
+import { fma } from './vectors';
 
 const MR: i32 = 6;
 export const NR: i32 = WIDE ? 16 : 8;
@@ -12,16 +13,26 @@ const MC: i32 = 96;
 const NC: i32 = 512;
 const TILE_BYTES: i32 = 6 * 16 * 4;
 
-/** Bytes of scratch that one thread's `gemm` needs. */
+/** Bytes of scratch memory that a thread needs for `gemm`. */
 export function gemmScratch(): i32 {
   return TILE_BYTES + (MC * KC + (NC + 16) * KC) * 4 + 64;
 }
 
 export function gemm(
-  m: i32, n: i32, k: i32, alpha: f32,
-  a: usize, lda: i32, transposeA: i32,
-  b: usize, ldb: i32, transposeB: i32,
-  beta: f32, c: usize, ldc: i32, scratch: usize,
+  m: i32,
+  n: i32,
+  k: i32,
+  alpha: f32,
+  a: usize,
+  lda: i32,
+  transposeA: i32,
+  b: usize,
+  ldb: i32,
+  transposeB: i32,
+  beta: f32,
+  c: usize,
+  ldc: i32,
+  scratch: usize,
 ): void {
   if (m <= 0 || n <= 0) return;
   if (beta != 1) scale(m, n, beta, c, ldc);
@@ -29,9 +40,10 @@ export function gemm(
   const tile = scratch;
   const packedA = scratch + TILE_BYTES;
   const packedB = packedA + ((MC * KC) << 2);
-  // Few columns would not pay for packing A: its rows are read where they are.
+  // With few columns, packing A does not pay: its rows are read in place.
   const direct = !transposeA && alpha == 1 && n <= 6 * NR;
-  // One panel of B may be long: each row of A is then read in long runs. The rows left over of A fill the packed block just so.
+  // A single panel of B may be long, so that rows of A are read in long runs. The leftover rows of A still fit in the
+  // packed block.
   const depth = direct && n <= NR ? (MC / MR) * KC : KC;
   for (let jc = 0; jc < n; jc += NC) {
     const nc = min(n - jc, NC);
@@ -47,7 +59,7 @@ export function gemm(
         else if (whole < mc) {
           packTransposed(a + ((<usize>(ic + whole) * lda + pc) << 2), lda, mc - whole, kc, packedA, MR, alpha);
         }
-        // Along a row of tiles, so that C is read and written in long runs.
+        // Along rows of tiles, so that C is read and written in long runs.
         for (let i = 0; i < mc; i += MR) {
           const panelA = packedA + ((<usize>((i - whole) * kc)) << 2);
           const rowA = a + ((<usize>(ic + i) * lda + pc) << 2);
@@ -55,11 +67,11 @@ export function gemm(
           let panelB = packedB;
           for (let j = 0; j < nc; j += NR) {
             if (mc - i >= MR && nc - j >= NR) {
-              if (i < whole) microDirect(kc, rowA, <usize>lda << 2, panelB, out, <usize>ldc << 2);
-              else micro(kc, panelA, panelB, out, <usize>ldc << 2);
+              if (i < whole) microDirect(kc, rowA, (<usize>lda) << 2, panelB, out, (<usize>ldc) << 2);
+              else micro(kc, panelA, panelB, out, (<usize>ldc) << 2);
             } else {
               memory.fill(tile, 0, TILE_BYTES);
-              if (i < whole) microDirect(kc, rowA, <usize>lda << 2, panelB, tile, NR << 2);
+              if (i < whole) microDirect(kc, rowA, (<usize>lda) << 2, panelB, tile, NR << 2);
               else micro(kc, panelA, panelB, tile, NR << 2);
               addTile(min(mc - i, MR), min(nc - j, NR), tile, out, ldc);
             }
@@ -72,15 +84,11 @@ export function gemm(
   }
 }
 
-// @ts-ignore: decorator
-@inline
 function micro(kc: i32, a: usize, b: usize, c: usize, ldc: usize): void {
   if (WIDE) micro16(kc, a, b, c, ldc);
   else micro8(kc, a, b, c, ldc);
 }
 
-// @ts-ignore: decorator
-@inline
 function microDirect(kc: i32, a: usize, lda: usize, b: usize, c: usize, ldc: usize): void {
   if (WIDE) micro16Direct(kc, a, lda, b, c, ldc);
   else micro8Direct(kc, a, lda, b, c, ldc);
@@ -89,8 +97,8 @@ function microDirect(kc: i32, a: usize, lda: usize, b: usize, c: usize, ldc: usi
 function scale(m: i32, n: i32, beta: f32, c: usize, ldc: i32): void {
   for (let i = 0; i < m; i++) {
     const row = c + ((<usize>i * ldc) << 2);
-    if (beta == 0) memory.fill(row, 0, <usize>n << 2);
-    else for (let j = 0; j < n; j++) store<f32>(row + (<usize>j << 2), beta * load<f32>(row + (<usize>j << 2)));
+    if (beta == 0) memory.fill(row, 0, (<usize>n) << 2);
+    else for (let j = 0; j < n; j++) store<f32>(row + ((<usize>j) << 2), beta * load<f32>(row + ((<usize>j) << 2)));
   }
 }
 
@@ -104,11 +112,11 @@ function addTile(m: i32, n: i32, tile: usize, c: usize, ldc: i32): void {
 }
 
 /**
- * Panels of `width` columns of the k x n block at `source`, each panel k-major, padded with zeros. Eight rows at a time across all panels:
- * a panel at a time would touch a new page of memory with every row.
+ * Packs the k x n block at `source` into panels of `width` columns, each k-major and padded with zeros. It takes eight
+ * rows at a time across all panels; panel by panel, every row would touch a new page.
  */
 function packRows(source: usize, ld: i32, k: i32, n: i32, out: usize, width: i32, alpha: f32): void {
-  const step = <usize>ld << 2;
+  const step = (<usize>ld) << 2;
   const factor = f32x4.splat(alpha);
   const panelBytes = (<usize>(k * width)) << 2;
   for (let p = 0; p < k; p += 8) {
@@ -116,7 +124,7 @@ function packRows(source: usize, ld: i32, k: i32, n: i32, out: usize, width: i32
     let panel = out + ((<usize>(p * width)) << 2);
     for (let j = 0; j < n; j += width) {
       const w = min(n - j, width);
-      let from = source + <usize>p * step + (<usize>j << 2);
+      let from = source + <usize>p * step + ((<usize>j) << 2);
       let to = panel;
       if (w == 16 && width == 16) {
         for (let r = 0; r < rows; r++) {
@@ -144,7 +152,7 @@ function packRows(source: usize, ld: i32, k: i32, n: i32, out: usize, width: i32
       } else {
         for (let r = 0; r < rows; r++) {
           for (let i = 0; i < width; i++) {
-            store<f32>(to, i < w ? alpha * load<f32>(from + (<usize>i << 2)) : 0);
+            store<f32>(to, i < w ? alpha * load<f32>(from + ((<usize>i) << 2)) : 0);
             to += 4;
           }
           from += step;
@@ -155,10 +163,10 @@ function packRows(source: usize, ld: i32, k: i32, n: i32, out: usize, width: i32
   }
 }
 
-/** Panels of `width` rows of the n x k block at `source`, each panel k-major, padded with zeros. */
+/** Packs the n x k block at `source` into panels of `width` rows, each k-major and padded with zeros. */
 function packTransposed(source: usize, ld: i32, n: i32, k: i32, out: usize, width: i32, alpha: f32): void {
-  const step = <usize>ld << 2;
-  const stride = <usize>width << 2;
+  const step = (<usize>ld) << 2;
+  const stride = (<usize>width) << 2;
   const factor = f32x4.splat(alpha);
   for (let i = 0; i < n; i += width) {
     const rows = min(n - i, width);
@@ -166,7 +174,7 @@ function packTransposed(source: usize, ld: i32, n: i32, k: i32, out: usize, widt
     let r = 0;
     for (; r + 4 <= rows; r += 4) {
       let x = from + <usize>r * step;
-      let y = out + (<usize>r << 2);
+      let y = out + ((<usize>r) << 2);
       let p = 0;
       for (; p + 4 <= k; p += 4) {
         const r0 = f32x4.mul(factor, v128.load(x));
@@ -195,7 +203,7 @@ function packTransposed(source: usize, ld: i32, n: i32, k: i32, out: usize, widt
     }
     for (; r < width; r++) {
       let x = from + <usize>r * step;
-      let y = out + (<usize>r << 2);
+      let y = out + ((<usize>r) << 2);
       if (r < rows) {
         for (let p = 0; p < k; p++) {
           store<f32>(y, alpha * load<f32>(x));
@@ -213,7 +221,8 @@ function packTransposed(source: usize, ld: i32, n: i32, k: i32, out: usize, widt
   }
 }
 
-/** Adds to a 6 x 16 tile of C over kc steps. */
+/** Adds kc outer products to a 6 x 16 tile of C. */
+// biome-ignore format: a line for each row of the tile
 function micro16(kc: i32, a: usize, b: usize, c: usize, ldc: usize): void {
   const p1 = c + ldc, p2 = p1 + ldc, p3 = p2 + ldc, p4 = p3 + ldc, p5 = p4 + ldc;
   let c00 = v128.load(c); let c01 = v128.load(c, 16); let c02 = v128.load(c, 32); let c03 = v128.load(c, 48);
@@ -242,7 +251,8 @@ function micro16(kc: i32, a: usize, b: usize, c: usize, ldc: usize): void {
   v128.store(p5, c50); v128.store(p5, c51, 16); v128.store(p5, c52, 32); v128.store(p5, c53, 48);
 }
 
-/** Adds to a 6 x 16 tile of C over kc steps, with the rows of A read in place. */
+/** The same with the rows of A read in place. */
+// biome-ignore format: a line for each row of the tile
 function micro16Direct(kc: i32, a: usize, lda: usize, b: usize, c: usize, ldc: usize): void {
   const p1 = c + ldc, p2 = p1 + ldc, p3 = p2 + ldc, p4 = p3 + ldc, p5 = p4 + ldc;
   let c00 = v128.load(c); let c01 = v128.load(c, 16); let c02 = v128.load(c, 32); let c03 = v128.load(c, 48);
@@ -272,7 +282,8 @@ function micro16Direct(kc: i32, a: usize, lda: usize, b: usize, c: usize, ldc: u
   v128.store(p5, c50); v128.store(p5, c51, 16); v128.store(p5, c52, 32); v128.store(p5, c53, 48);
 }
 
-/** Adds to a 6 x 8 tile of C over kc steps. */
+/** Adds kc outer products to a 6 x 8 tile of C. */
+// biome-ignore format: a line for each row of the tile
 function micro8(kc: i32, a: usize, b: usize, c: usize, ldc: usize): void {
   const p1 = c + ldc, p2 = p1 + ldc, p3 = p2 + ldc, p4 = p3 + ldc, p5 = p4 + ldc;
   let c00 = v128.load(c); let c01 = v128.load(c, 16);
@@ -301,7 +312,8 @@ function micro8(kc: i32, a: usize, b: usize, c: usize, ldc: usize): void {
   v128.store(p5, c50); v128.store(p5, c51, 16);
 }
 
-/** Adds to a 6 x 8 tile of C over kc steps, with the rows of A read in place. */
+/** The same with the rows of A read in place. */
+// biome-ignore format: a line for each row of the tile
 function micro8Direct(kc: i32, a: usize, lda: usize, b: usize, c: usize, ldc: usize): void {
   const p1 = c + ldc, p2 = p1 + ldc, p3 = p2 + ldc, p4 = p3 + ldc, p5 = p4 + ldc;
   let c00 = v128.load(c); let c01 = v128.load(c, 16);

@@ -1,6 +1,6 @@
-export * from './sync';
+export * from './chase';
+export { decode } from './decode';
 export { gemm, gemmScratch } from './gemm';
 export * from './move';
 export * from './panel';
-export * from './chase';
-export { decode } from './decode';
+export * from './sync';

@@ -1,7 +1,8 @@
-// How the threads of one routine meet. The words, each an i32 from `sync` on:
-//   0 arrived, 4 generation, 8 next task, 12 cancel asked for (written by the main thread), 16 cancel agreed on by all.
+// How the threads of a routine meet. The i32 words from `sync` on, by byte offset:
+//   0 threads arrived, 4 generation, 8 next task, 12 cancellation requested (set by the main thread), 16 cancellation
+//   agreed.
 
-/** Waits until `threads` have come; the last one deals the tasks anew and fixes, for all alike, whether the work goes on. */
+/** Waits until all `threads` have arrived. The last resets the tasks and decides, for all, whether the work goes on. */
 export function barrier(sync: usize, threads: i32): void {
   if (threads == 1) {
     store<i32>(sync, 0, 8);
@@ -17,21 +18,23 @@ export function barrier(sync: usize, threads: i32): void {
     atomic.notify(sync + 4, -1);
     return;
   }
-  // A short spin hides the wake-up of a waiting thread (about 50 microseconds); a longer one would starve a busy machine.
+  // A short spin avoids the wake-up of a sleeping thread (about 50 microseconds); a longer one would starve a busy
+  // machine.
   for (let i = 0; i < 4000; i++) if (atomic.load<i32>(sync, 4) != generation) return;
   while (atomic.load<i32>(sync, 4) == generation) atomic.wait<i32>(sync + 4, generation, -1);
 }
 
-/** Whether all threads stop here: the same answer for all of them between two barriers. */
+/** Whether all threads stop here. Between two barriers, all get the same answer. */
 export function agreedToStop(sync: usize): i32 {
   return atomic.load<i32>(sync, 16);
 }
 
+/** Whether the caller has cancelled. */
 export function askedToStop(sync: usize): i32 {
   return atomic.load<i32>(sync, 12);
 }
 
-/** The number of the next task since the last barrier. */
+/** Takes the next task since the last barrier; returns its number. */
 export function nextTask(sync: usize): i32 {
   return atomic.add<i32>(sync, 1, 8);
 }

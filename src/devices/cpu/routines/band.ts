@@ -1,5 +1,6 @@
-// Full to upper band by blocked Householder transforms (Grosser and Lang 1999): a QR of some columns, an LQ of as many rows, and one
-// merged update of the rest, A <- A - V1 Y^T - X V2^T, so that the rest is read twice and written once for each step.
+// Reduction of a full matrix to an upper band by blocked Householder transforms (Grosser and Lang 1999). Each step
+// takes a QR of some columns, an LQ of as many rows and one merged update of the trailing matrix, A <- A - V1 Y^T - X
+// V2^T, which is thus read twice and written once per step.
 import { type Arena, ranges, type Team } from '../team.ts';
 import {
   completePanel,
@@ -21,12 +22,13 @@ export interface BandRoom extends PanelRoom {
   /** [V1; X]^T, 2 width x m, and [Y; V2]^T, 2 width x n: the merged update is their product. */
   readonly left: number;
   readonly right: number;
-  /** V1^T A (width x n), and later A V2 (m x width) and its transpose. */
+  /** V1^T A (width x n), later A V2 (m x width). */
   readonly product: number;
-  readonly turned: number;
+  /** (A V2)^T. */
+  readonly productTransposed: number;
   readonly t: number;
   readonly cross: number;
-  /** The panels of both sides, kept where vectors are wanted: those of step i begin at row i width, and (i + 1) width. */
+  /** The panels of both sides, if vectors are wanted; those of step i begin at row i width and at row (i + 1) width. */
   readonly kept: { readonly left: readonly Panel[]; readonly right: readonly Panel[] } | undefined;
 }
 
@@ -39,14 +41,14 @@ export function bandRoom(arena: Arena, m: number, n: number, threads: number, ke
     left: arena.floats(2 * width * m),
     right: arena.floats(2 * width * n),
     product: arena.floats(width * Math.max(m, n)),
-    turned: arena.floats(width * m),
+    productTransposed: arena.floats(width * m),
     t: arena.floats(width * width),
     cross: arena.floats(width * width),
     kept: keep ? { left: panels(arena, m, n, width, 0), right: panels(arena, n, n, width, width) } : undefined,
   };
 }
 
-/** Room for the panel of each step, which begins `offset` rows below the step. */
+/** Allocates the panel of each step, which begins `offset` rows below the step. */
 function panels(arena: Arena, rows: number, n: number, width: number, offset: number): Panel[] {
   return ranges(n - offset, width).map(({ from }) => {
     const length = rows - offset - from;
@@ -60,7 +62,7 @@ function panels(arena: Arena, rows: number, n: number, width: number, offset: nu
   });
 }
 
-/** Reduces `a` (m x n, m >= n) to an upper band with `width` superdiagonals; outside it, `a` is undefined. */
+/** Reduces `a` (m x n, m >= n) to an upper band with `width` superdiagonals; outside the band, `a` is undefined. */
 export function reduceToBand(team: Team, room: BandRoom, a: Block, progress: (share: number) => void): void {
   const { n, width } = room;
   for (let j = 0; j < n; j += width) {
@@ -86,7 +88,7 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
     return;
   }
 
-  // Y^T = T^T V1^T A, and the row panel with V1 Y^T taken away, ready to be factored.
+  // Y^T = T^T V1^T A, and the row panel less V1 Y^T, ready to be factored.
   const y = block(room.right, cols);
   const right: Panel = { v: block(room.right + count * cols * 4, cols), count, length: cols, t };
   const product = block(room.product, cols);
@@ -118,7 +120,7 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
   const rest = within(a, j + count, j + count);
   const v1 = within(columns.v, 0, count);
   const raw = block(room.product, count);
-  const rawTransposed = block(room.turned, below);
+  const rawTransposed = block(room.productTransposed, below);
   const x = within(block(room.left, rows), count, count);
   const cross = block(room.cross, count);
   team.perform([

@@ -1,7 +1,7 @@
-// The last step of a decomposition whose other steps another device does.
+// The last step of a decomposition whose other steps run on another device.
 import type { SingularTriplets } from '../../../base/singularTriplets.ts';
-import { bidiagonalValues as valuesOf } from '../bidiagonal.ts';
 import { leadingTriplets } from '../bidiagonalVectors.ts';
+import { dqdsValues } from '../dqds.ts';
 import { Arena, type Team } from '../team.ts';
 import { block } from './product.ts';
 import { areDoubtful, storeVectors } from './svd.ts';
@@ -20,24 +20,24 @@ export interface BidiagonalTripletsArgs extends Bidiagonal {
   readonly room: number;
 }
 
-/** `doubtful` vectors may be less orthogonal than f32 can tell, or be missing and left zero. */
+/** `doubtful` vectors may be less orthogonal than f32 resolves, or missing and left zero. */
 export interface BidiagonalTriplets extends SingularTriplets {
   readonly doubtful: boolean;
 }
 
-/** All singular values, descending; the leader's result counts. */
+/** All singular values, descending, on the leader. */
 export const bidiagonalValues = (team: Team, { diagonal, superdiagonal }: Bidiagonal): Float64Array =>
-  team.id === 0 ? valuesOf(diagonal, superdiagonal) : new Float64Array(0);
+  team.id === 0 ? dqdsValues(diagonal, superdiagonal) : new Float64Array(0);
 
 const layout = (n: number, rank: number, base: number) => {
   const arena = new Arena(base);
   return { tall: block(arena.floats(n * rank), rank), flat: block(arena.floats(n * rank), rank), end: arena.end };
 };
 
-/** Bytes of workspace that the `rank` leading triplets of n rows take. */
+/** Bytes of workspace for the `rank` leading triplets of n rows. */
 export const bidiagonalTripletsRoom = (n: number, rank: number): number => layout(n, rank, 0).end;
 
-/** The `rank` leading triplets; the leader's result counts. */
+/** The `rank` leading triplets, on the leader. */
 export function bidiagonalTriplets(team: Team, args: BidiagonalTripletsArgs): BidiagonalTriplets {
   const { diagonal, superdiagonal, rank, room } = args;
   const n = diagonal.length;

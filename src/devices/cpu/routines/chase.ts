@@ -8,13 +8,13 @@ export interface ChaseRoom {
   readonly stride: number;
   readonly band: number;
   readonly progress: number;
-  /** Each thread's room for the reflectors of one step. */
+  /** Each thread's buffer for the reflectors of one step. */
   readonly scratch: readonly number[];
-  /** All reflectors, where vectors are wanted. */
+  /** All reflectors, if vectors are wanted. */
   readonly kept: KeptReflectors | undefined;
 }
 
-/** The reflectors of all sweeps, as `kernels/chase.ts` lays them out. */
+/** The reflectors of all sweeps, in the layout of `kernels/chase.ts`. */
 export interface KeptReflectors {
   readonly right: number;
   readonly left: number;
@@ -23,7 +23,7 @@ export interface KeptReflectors {
   readonly steps: number;
 }
 
-/** Sweeps between two meetings of all threads, where progress is reported. */
+/** Sweeps between two barriers, at which progress is reported. */
 const SLICE = 1024;
 
 export function chaseRoom(arena: Arena, n: number, bandwidth: number, threads: number, keep: boolean): ChaseRoom {
@@ -49,7 +49,7 @@ export function chaseRoom(arena: Arena, n: number, bandwidth: number, threads: n
   };
 }
 
-/** Copies the upper band of `a` into band storage, `kernels/chase.ts` says how. */
+/** Copies the upper band of `a` into the band storage of `kernels/chase.ts`. */
 export function storeBand(team: Team, { n, bandwidth, stride, band }: ChaseRoom, a: Block): void {
   const { kernels } = team;
   team.lead(() => {
@@ -61,11 +61,12 @@ export function storeBand(team: Team, { n, bandwidth, stride, band }: ChaseRoom,
   });
 }
 
-/** Band to upper bidiagonal; gives diagonal and superdiagonal. */
+/** Reduces the band to upper bidiagonal form; returns its diagonal and superdiagonal. */
 export function chaseBulges(team: Team, room: ChaseRoom, progress: (share: number) => void) {
   const { n, bandwidth, stride, band, scratch, kept } = room;
   const { kernels, threads } = team;
-  // A group keeps 2 group + 1 steps of distance to the next: all threads must fit into the length of the band.
+  // A group stays 2 group + 1 steps behind the one before it, and the groups of all threads must fit into the length of
+  // the band.
   const group = Math.max(1, Math.min(8, Math.floor(n / bandwidth / threads / 4)));
   for (let first = 0; first < n - 1; first += SLICE) {
     const last = Math.min(n - 1, first + SLICE);

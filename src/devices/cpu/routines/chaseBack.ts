@@ -1,25 +1,28 @@
-// Brings vectors of the bidiagonal matrix back to the band: C <- H_1 H_2 ... C for the reflectors that the chase kept.
+// Takes vectors of the bidiagonal matrix back to the band: C <- H_1 H_2 ... C for the reflectors that the chase kept.
 //
-// Reflectors of one step t of `GROUP` sweeps in a row overlap in a window of b + GROUP - 1 rows: they become one block I - V T V^T. Within a
-// group of sweeps the blocks go by step, since reflector (s, t) comes before (s + 1, t - 1), and all others of different steps commute
-// (Haidar, Luszczek, Dongarra 2014).
+// The reflectors of step t in `GROUP` consecutive sweeps overlap in a window of b + GROUP - 1 rows and are applied as
+// one block I - V T V^T. Within a group the blocks are applied step by step: reflector (s, t) comes before (s + 1, t -
+// 1), and all others of different steps commute (Haidar, Luszczek, Dongarra 2014).
 import { SYNC } from '../memory.ts';
 import { type Arena, ranges, type Team } from '../team.ts';
 import type { ChaseRoom, KeptReflectors } from './chase.ts';
 import { type Block, block, multiplyHere, within } from './product.ts';
 
-/** Sweeps of a block: a multiple of the rows of a register tile. */
+/** Sweeps per block: a multiple of the rows of a register tile. */
 const GROUP = 36;
-/** Columns of C that one thread takes through all blocks, in a dense copy: enough for good products, few enough to stay in its cache. */
+/**
+ * Columns of C that a thread takes through all blocks, as a dense copy: enough for efficient products, few enough for
+ * its cache.
+ */
 const STRIP = 192;
 
-/** Rows of C that one block touches, in whole register tiles: the strip has as many rows of zeros behind its last. */
+/** Rows of C that a block touches, in whole register tiles. A strip is padded with as many rows of zeros. */
 const windowRows = (bandwidth: number): number => Math.ceil((bandwidth + GROUP) / 6) * 6;
 
 export interface ChaseBackRoom {
   /** T V^T of every block. */
   readonly scaled: number;
-  /** Each thread's V^T, its Gram products, T, tau, the products T V^T C and the strip of C. */
+  /** Each thread's V^T, V^T V, T, tau, T V^T C and strip of C. */
   readonly own: readonly { v: number; gram: number; t: number; tau: number; product: number; strip: number }[];
 }
 
@@ -38,7 +41,7 @@ export function chaseBackRoom(arena: Arena, { n, bandwidth, kept }: ChaseRoom, t
   };
 }
 
-/** @param side which of the reflectors: those of the left vectors or of the right ones */
+/** @param side whether to apply the reflectors of the left or of the right vectors */
 export function applyChase(
   team: Team,
   chase: ChaseRoom,
@@ -96,7 +99,7 @@ export function applyChase(
   );
 }
 
-/** V^T of a block, dense: row i is the reflector of the group's sweep i, from row `top` of C on. */
+/** Loads V^T of a block, dense: row i is the reflector of sweep i of the group, which acts from row `top` of C on. */
 function loadBlock(
   { kernels }: Team,
   { n, bandwidth }: ChaseRoom,

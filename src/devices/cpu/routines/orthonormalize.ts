@@ -7,7 +7,7 @@ export interface OrthonormalizeArgs {
   readonly at: number;
   readonly rows: number;
   readonly cols: number;
-  /** Where R (cols x cols) goes. */
+  /** Address for R (cols x cols). */
   readonly triangle: number;
   readonly keepQ: boolean;
   readonly room: number;
@@ -18,10 +18,11 @@ function layout(rows: number, cols: number, keepQ: boolean, threads: number, bas
   return { board: arena.doubles(threads), qr: qrRoom(arena, rows, cols, threads, keepQ), end: arena.end };
 }
 
+/** Bytes of workspace for the QR of such a matrix. */
 export const orthonormalizeRoom = (rows: number, cols: number, keepQ: boolean, threads: number): number =>
   layout(rows, cols, keepQ, threads, 0).end;
 
-/** Thin QR of the matrix at `at`: R alone, or Q in its place as well. */
+/** Thin QR of the matrix at `at`; with `keepQ`, Q overwrites the matrix. */
 export function orthonormalize(team: Team, args: OrthonormalizeArgs): void {
   const { at, rows, cols, triangle, keepQ, room } = args;
   const { board, qr } = layout(rows, cols, keepQ, team.threads, room);
@@ -33,7 +34,7 @@ export function orthonormalize(team: Team, args: OrthonormalizeArgs): void {
   if (keepQ) formQ(team, qr, a, (share) => team.report(0.5 + share / 2));
 }
 
-/** R was made from a scaled matrix: back, in two steps where one factor would be beyond f32. */
+/** Undoes the scaling of the matrix in R, in two steps because one factor might be outside the range of f32. */
 function rescale(team: Team, count: number, at: number, scale: number): void {
   const half = 2 ** Math.trunc(Math.log2(scale) / 2);
   for (const factor of [half, scale / half]) {

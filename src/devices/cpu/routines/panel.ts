@@ -3,17 +3,17 @@ import { type Arena, ranges, type Task, type Team } from '../team.ts';
 import { type Block, block, productTasks } from './product.ts';
 
 /**
- * Columns of a panel, and the bandwidth of the reduced matrix: a multiple of 16. Wider panels make better products, a wider band more
- * work for the chase.
+ * Columns of a panel, and the bandwidth of the reduced matrix: a multiple of 16. Wider panels make products more
+ * efficient; a wider band makes the chase longer.
  */
 export const panelWidth = (n: number): number => (n < 1280 ? 32 : 48);
 
-/** Columns of a panel where no chase follows, so that only the products count. */
+/** Columns of a panel if no chase follows, so that only the products matter. */
 export const qrPanelWidth = (n: number): number => (n < 2048 ? panelWidth(n) : 96);
 
-/** `count` reflectors of `length` entries, I - V T V^T as a whole. */
+/** `count` reflectors of `length` entries: the block reflector I - V T V^T (Schreiber and Van Loan 1989). */
 export interface Panel {
-  /** V^T: count x length, a reflector in each row. */
+  /** V^T, count x length: one reflector per row. */
   readonly v: Block;
   readonly count: number;
   readonly length: number;
@@ -21,7 +21,7 @@ export interface Panel {
   readonly t: Block;
 }
 
-/** Room that factoring panels needs once for all of them. */
+/** Workspace that all panels share. */
 export interface PanelRoom {
   readonly width: number;
   readonly tau: number;
@@ -39,8 +39,8 @@ export function panelRoom(arena: Arena, width: number, threads: number): PanelRo
 }
 
 /**
- * QR of the panel whose columns lie in the rows of `v`; these become the reflectors.
- * @param keep gets R before it is cleared away: `row(r)` holds R(0..r, r)
+ * QR of the panel whose columns are the rows of `v`, which become the reflectors.
+ * @param keep is given R before it is cleared: `row(r)` holds R(0..r, r)
  */
 export function factorPanel(
   team: Team,
@@ -56,13 +56,13 @@ export function factorPanel(
   });
 }
 
-/** Forms T of a panel whose reflectors are there. */
+/** Forms T of a factored panel. */
 export function completePanel(team: Team, room: PanelRoom, panel: Panel): void {
   team.perform(gramTasks(team, room, panel));
   team.lead(() => formT(team, room, panel));
 }
 
-/** The products V^T V that `formT` needs, as tasks that may run beside others. */
+/** Tasks that compute the V^T V of `formT`; they may run alongside others. */
 export function gramTasks(team: Team, room: PanelRoom, { v, count, length }: Panel): Task[] {
   const gram = block(room.gram, count);
   return productTasks(team, { m: count, n: count, k: length, a: v, b: v, transposeB: true, c: gram });

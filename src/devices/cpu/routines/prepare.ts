@@ -1,14 +1,13 @@
+import { TALL } from '../../backend.ts';
 import { ranges, type Team } from '../team.ts';
 import { transposeTasks } from './panel.ts';
 import type { Block } from './product.ts';
 
-/** A tall matrix is worth a QR first from this height on: the square rest is then reduced from both sides. */
-const TALL = 1.6;
-
+/** Whether an m x n matrix, m >= n, is worth a QR first. */
 export const isTall = (m: number, n: number): boolean => m >= TALL * n && m > n + 8;
 
-/** The largest magnitude in a packed m x n matrix, for all threads alike. `room`: one f64 for each thread. */
-export function largestEntry(team: Team, count: number, at: number, room: number): number {
+/** The largest magnitude of `count` numbers, on every thread. `room` holds one f64 per thread. */
+function largestEntry(team: Team, count: number, at: number, room: number): number {
   const board = team.doubles(room, team.threads);
   board[team.id] = 0;
   let best = 0;
@@ -25,14 +24,15 @@ export function largestEntry(team: Team, count: number, at: number, room: number
 }
 
 /**
- * Multiplies by a power of two, exactly, so that the largest magnitude is in [0.5, 1): squares can then neither overflow nor vanish.
- * @returns what the singular values are to be multiplied with; 0 for a matrix of zeros; NaN where an entry is not finite
+ * Scales by a power of two, which is exact, so that the largest magnitude is in [0.5, 1) and squares neither overflow
+ * nor vanish.
+ * @returns the factor that undoes it in the singular values; 0 for a zero matrix; NaN if an entry is not finite
  */
 export function normalize(team: Team, count: number, at: number, room: number): number {
   let largest = largestEntry(team, count, at, room);
   if (!Number.isFinite(largest)) return Number.NaN;
   let scale = 1;
-  // Twice for denormal numbers, whose inverse is beyond f32.
+  // Subnormal numbers take two passes, because their inverse exceeds f32.
   while (largest > 0 && (largest >= 1 || largest < 0.5)) {
     const exponent = Math.max(-126, Math.min(126, -(Math.floor(Math.log2(largest)) + 1)));
     const factor = 2 ** exponent;

@@ -1,13 +1,13 @@
 import { ranges, type Task, type Team } from '../team.ts';
 
-/** An r x c block in memory: its address and its row stride, in floats. */
+/** A block of a row-major matrix in memory: its address in bytes and its row stride in floats. */
 export interface Block {
   readonly at: number;
   readonly ld: number;
 }
 
 export const block = (at: number, ld: number): Block => ({ at, ld });
-/** The block that begins `row` rows down and `col` columns to the right. */
+/** The sub-block from (row, col) on. */
 export const within = ({ at, ld }: Block, row: number, col: number): Block => ({ at: at + (row * ld + col) * 4, ld });
 
 export interface Product {
@@ -23,16 +23,16 @@ export interface Product {
   readonly beta?: number;
 }
 
-/** C = alpha op(A) op(B) + beta C by this thread alone. */
+/** C <- alpha op(A) op(B) + beta C on this thread. */
 export function multiplyHere({ kernels, scratch }: Team, p: Product): void {
   const { m, n, k, a, b, c, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = p;
   kernels.gemm(m, n, k, alpha, a.at, a.ld, +transposeA, b.at, b.ld, +transposeB, beta, c.at, c.ld, scratch);
 }
 
-/** Multiplications of one task: at 20 GFLOP/s it takes about 10 ms, so that a cancellation is quick and no thread waits long. */
+/** Multiplications per task: about 10 ms at 20 GFLOP/s, so that cancelling is quick and no thread waits long. */
 const TASK = 1e8;
 
-/** The same product as tasks over tiles of C. */
+/** That product as tasks over tiles of C. */
 export function productTasks(team: Team, p: Product): Task[] {
   const { m, n, k, a, b, c, transposeA = false, transposeB = false } = p;
   const { rows, cols } = tile(m, n, k, team.threads);
@@ -50,7 +50,7 @@ export function productTasks(team: Team, p: Product): Task[] {
   );
 }
 
-/** Tiles are as square as packing wants them (both operands are packed anew for each), small enough for a few to each thread. */
+/** Nearly square tiles, because both operands are packed for each, and small enough for several per thread. */
 function tile(m: number, n: number, k: number, threads: number): { rows: number; cols: number } {
   let rows = Math.min(m, 384);
   let cols = Math.min(n, m <= 192 ? 2048 : 512);

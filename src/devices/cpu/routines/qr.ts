@@ -14,11 +14,11 @@ import { type ReflectRoom, reflect, reflectRoom } from './reflect.ts';
 export interface QrRoom extends PanelRoom, ReflectRoom {
   readonly m: number;
   readonly n: number;
-  /** Each panel's reflectors and T; without Q they all lie in the same place. */
+  /** Each panel's reflectors and T. If Q is not wanted, all panels share one buffer. */
   readonly panels: readonly Panel[];
 }
 
-/** @param keepQ whether the reflectors are kept, as `formQ` needs them */
+/** @param keepQ whether to keep the reflectors for `formQ` */
 export function qrRoom(arena: Arena, m: number, n: number, threads: number, keepQ: boolean): QrRoom {
   const width = qrPanelWidth(n);
   const shared = keepQ ? undefined : { v: arena.floats(width * m), t: arena.floats(width * width) };
@@ -37,7 +37,7 @@ export function qrRoom(arena: Arena, m: number, n: number, threads: number, keep
   };
 }
 
-/** Householder QR by panels: the upper triangle of `a` (m x n, m >= n) becomes R, what is below it is undefined. */
+/** Householder QR by panels: the upper triangle of `a` (m x n, m >= n) becomes R; below it, `a` is undefined. */
 export function factorQr(team: Team, room: QrRoom, a: Block, progress: (share: number) => void): void {
   const { m, n, panels } = room;
   for (const [i, panel] of panels.entries()) {
@@ -52,7 +52,7 @@ export function factorQr(team: Team, room: QrRoom, a: Block, progress: (share: n
   }
 }
 
-/** Writes R(0..r, r) of a panel back as the columns from (row, col) on. */
+/** Writes the columns R(0..r, r) of a panel to `a` from (row, col) on. */
 export function keepColumns(
   team: Team,
   a: Block,
@@ -72,7 +72,7 @@ export function keepColumns(
 export function formQ(team: Team, room: QrRoom, a: Block, progress: (share: number) => void): void {
   const { m, n, panels } = room;
   setIdentity(team, m, n, a);
-  // Columns left of a panel are still unit vectors that its reflectors do not touch.
+  // Columns to the left of a panel are still unit vectors, which its reflectors do not change.
   for (const [i, panel] of [...panels.entries()].reverse()) {
     const j = i * room.width;
     reflect(team, room, panel, within(a, j, j), n - j, false);
@@ -90,7 +90,7 @@ export function setIdentity(team: Team, m: number, n: number, a: Block): void {
   );
 }
 
-/** Copies the n x n upper triangle of `a` to `out`, with zeros below it. */
+/** Copies the n x n upper triangle of `a` to `out` and clears what is below it. */
 export function copyTriangle(team: Team, n: number, a: Block, out: Block): void {
   const { kernels } = team;
   team.perform(

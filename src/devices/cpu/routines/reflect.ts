@@ -2,18 +2,18 @@ import type { Arena, Team } from '../team.ts';
 import type { Panel } from './panel.ts';
 import { type Block, block, productTasks, within } from './product.ts';
 
-/** V^T C and T V^T C: one row for each reflector of a panel. */
+/** V^T C and T V^T C: one row per reflector of a panel. */
 export interface ReflectRoom {
   readonly product: Block;
   readonly scaled: Block;
 }
 
-/** For panels of `width` and matrices of at most `cols` columns. */
+/** For panels of at most `width` and matrices of at most `cols` columns. */
 export function reflectRoom(arena: Arena, width: number, cols: number): ReflectRoom {
   return { product: block(arena.floats(width * cols), cols), scaled: block(arena.floats(width * cols), cols) };
 }
 
-/** c <- (I - V T V^T) c for a c of `cols` columns, or its transpose times c: the reflectors in their order. */
+/** c <- (I - V T V^T) c for a c of `cols` columns; with `transposed`, c <- (I - V T^T V^T) c. */
 export function reflect(
   team: Team,
   { product, scaled }: ReflectRoom,
@@ -31,7 +31,7 @@ export function reflect(
   );
 }
 
-/** c <- Q c, where Q is the product of all panels; panel i begins at row `offset` + the lengths of those before it. */
+/** c <- Q c, where Q is the product of all panels. `row(i)` is the first row on which panel i acts. */
 export function reflectAll(
   team: Team,
   room: ReflectRoom,

@@ -1,4 +1,4 @@
-import { bidiagonalValues } from '../bidiagonal.ts';
+import { dqdsValues } from '../dqds.ts';
 import { Arena, type Team } from '../team.ts';
 import { bandRoom, reduceToBand } from './band.ts';
 import { chaseBulges, chaseRoom, storeBand } from './chase.ts';
@@ -33,11 +33,11 @@ function layout(rows: number, cols: number, threads: number, base: number) {
   };
 }
 
-/** Bytes of workspace that `singularValues` of such a matrix takes. */
+/** Bytes of workspace for the singular values of such a matrix. */
 export const singularValuesRoom = (rows: number, cols: number, threads: number): number =>
   layout(rows, cols, threads, 0).end;
 
-/** All singular values by QR (if tall), band, bidiagonal and dqds; the leader's result counts. */
+/** All singular values, on the leader: QR if tall, reduction to a band and to bidiagonal form, dqds. */
 export function singularValues(team: Team, { at, rows, cols, room }: SingularValuesArgs): Float64Array {
   const { m, n, board, transposed, qr, triangle, band, chase } = layout(rows, cols, team.threads, room);
   const scale = normalize(team, rows * cols, at, board);
@@ -48,7 +48,7 @@ export function singularValues(team: Team, { at, rows, cols, room }: SingularVal
     transposeAll(team, rows, cols, a, transposed);
     a = transposed;
   }
-  // Shares of the time, by the counts of operations: QR 2 m n^2, band 8/3 n^3, the rest small beside them.
+  // Progress by operation counts: QR 2 m n^2, band 8/3 n^3; the rest is small.
   const first = qr ? (2 * m) / (2 * m + 2.7 * n) : 0;
   if (qr && triangle) {
     factorQr(team, qr, a, (share) => team.report(first * share));
@@ -62,5 +62,5 @@ export function singularValues(team: Team, { at, rows, cols, room }: SingularVal
     team.report(second + (0.98 - second) * share),
   );
   if (team.id !== 0) return new Float64Array(0);
-  return bidiagonalValues(diagonal, superdiagonal).map((value) => value * scale);
+  return dqdsValues(diagonal, superdiagonal).map((value) => value * scale);
 }

@@ -1,6 +1,6 @@
-// Singular triplets by the two-stage route: QR (if tall), band, bidiagonal, vectors of that, and all transforms applied backwards to them.
-// Where values are too close or too small for that, both factors are made orthonormal once more at the end, which also completes them where the
-// matrix has no rank for it.
+// Singular triplets by the two-stage route: QR if tall, reduction to a band and to bidiagonal form, the vectors of that
+// form, and all transforms applied to them in reverse. If values are too close or too small for accurate vectors, both
+// factors are orthonormalized at the end, which also completes them beyond the rank of the matrix.
 import type { SingularTriplets } from '../../../base/singularTriplets.ts';
 import { leadingTriplets, type Triplet, VectorSolver } from '../bidiagonalVectors.ts';
 import { Arena, ranges, type Team } from '../team.ts';
@@ -22,7 +22,7 @@ export interface SvdArgs {
   readonly room: number;
 }
 
-/** Vectors that a thread finds before it writes them: a whole cache line of columns. */
+/** Vectors that a thread computes before it writes them: a cache line of columns. */
 const CHUNK = 16;
 
 function layout({ rows, cols, rank }: Omit<SvdArgs, 'at' | 'room'>, threads: number, base: number) {
@@ -50,11 +50,11 @@ function layout({ rows, cols, rank }: Omit<SvdArgs, 'at' | 'room'>, threads: num
   };
 }
 
-/** Bytes of workspace that `svd` of such a matrix takes. */
+/** Bytes of workspace for the SVD of such a matrix. */
 export const svdRoom = (rows: number, cols: number, rank: number, threads: number): number =>
   layout({ rows, cols, rank }, threads, 0).end;
 
-/** The `rank` leading triplets; the leader's result counts. */
+/** The `rank` leading triplets, on the leader. */
 export function svd(team: Team, args: SvdArgs): SingularTriplets {
   const { at, rows, cols, rank } = args;
   const room = layout(args, team.threads, args.room);
@@ -94,7 +94,9 @@ export function svd(team: Team, args: SvdArgs): SingularTriplets {
   return transposed ? { left: right!, values, right: left! } : { left: left!, values, right: right! };
 }
 
-/** Writes the vectors of the bidiagonal matrix as columns of `tall` (m x rank, zero below row n) and `flat` (n x rank). */
+/**
+ * Writes the vectors of the bidiagonal matrix as columns of `tall` (m x rank, zero below row n) and `flat` (n x rank).
+ */
 export function storeVectors(
   team: Team,
   triplets: readonly Triplet[],
@@ -127,12 +129,14 @@ export function storeVectors(
   );
 }
 
-/** Bidiagonal vectors fall off into numbers that are subnormal in f32, and these are some ten times slower to multiply: to zero with them. */
+/**
+ * Entries of bidiagonal vectors decay to f32 subnormals, which multiply some ten times slower: they are set to zero.
+ */
 const normal = (x: number) => (Math.abs(x) < 2 ** -60 ? 0 : x);
 
 /**
- * Whether the vectors may be less orthogonal than f32 can tell: values closer to each other than this, or so small beside the first that left
- * vectors are not determined by them.
+ * Whether the vectors may be less orthogonal than f32 resolves: values are missing, too close to each other, or so far
+ * below the first that they do not determine the left vectors.
  */
 export function areDoubtful(triplets: readonly Triplet[], rank: number): boolean {
   const top = triplets[0]?.value ?? 0;
@@ -142,7 +146,7 @@ export function areDoubtful(triplets: readonly Triplet[], rank: number): boolean
   );
 }
 
-/** Nearly orthonormal columns made orthonormal to working precision, with their signs kept; zero columns are filled in. */
+/** Makes nearly orthonormal columns orthonormal to working precision, keeping their signs; replaces zero columns. */
 function straighten(team: Team, room: QrRoom, a: Block): void {
   const { m, n } = room;
   factorQr(team, room, a, () => {});

@@ -1,23 +1,20 @@
-// Singular values of an upper bidiagonal matrix in f64 by dqds (Fernando and Parlett 1994), with bisection where its shifts fail.
+// Singular values of an upper bidiagonal matrix B in f64 by dqds (Fernando and Parlett 1994), falling back to bisection
+// if its shifts fail.
 
-/** Entries below this share of the largest are replaced: their loss moves no value by more (Weyl), and no 0 / 0 can occur. */
+/** Entries below this fraction of the largest are replaced: that moves no value by more (Weyl), and rules out 0 / 0. */
 const NEGLIGIBLE = 2 ** -50;
-/** An off-diagonal square this small beside the diagonal is dropped. */
+/** An off-diagonal square below this fraction of the diagonal is dropped. */
 const SPLIT = 2 ** -80;
-/** Relative error of a squared value that is far below what entries in f32 determine. */
+/** A relative error of squared values far below what f32 entries determine. */
 const ENOUGH = 2 ** -32;
 
 /**
  * @param diagonal n entries
  * @param superdiagonal n - 1 entries
- * @param looseness relative error that the square of a value may have; 0 for as little as f64 allows
- * @returns n values, descending; not finite where an entry is not
+ * @param looseness relative error allowed in a squared value; 0 for the least that f64 allows
+ * @returns n values, descending; all NaN if an entry is not finite
  */
-export function bidiagonalValues(
-  diagonal: Float64Array,
-  superdiagonal: Float64Array,
-  looseness = ENOUGH,
-): Float64Array {
+export function dqdsValues(diagonal: Float64Array, superdiagonal: Float64Array, looseness = ENOUGH): Float64Array {
   const n = diagonal.length;
   let scale = 0;
   for (const x of diagonal) scale = Math.max(scale, Math.abs(x));
@@ -40,7 +37,7 @@ export function bidiagonalValues(
     .reverse();
 }
 
-/** Eigenvalues of B^T B for an unreduced B with squared entries q and e, into `out` in any order. */
+/** Writes the eigenvalues of B^T B, for an unreduced B with squared entries q and e, to `out` in any order. */
 function segment(q: Float64Array, e: Float64Array, out: Float64Array, looseness: number): void {
   const work = {
     q: Float64Array.from(q),
@@ -75,11 +72,10 @@ function segment(q: Float64Array, e: Float64Array, out: Float64Array, looseness:
       bisect(q, e, out);
       return;
     }
-    // Everything below `low` waits: it takes part again, with the same shift, once the lower part is done.
     let low = high - 1;
     while (low > 0 && work.e[low - 1]! > SPLIT * (shifted + work.q[low]!)) low--;
     if (low > 0) {
-      // Independent from here on; the shift so far is part of both.
+      // The matrix splits; the accumulated shift applies to both parts.
       const rest = new Float64Array(high - low + 1);
       segment(work.q.slice(low, high + 1), work.e.slice(low, high), rest, looseness);
       for (const value of rest) out[found++] = shifted + value;
@@ -92,19 +88,20 @@ function segment(q: Float64Array, e: Float64Array, out: Float64Array, looseness:
 }
 
 /**
- * Takes the smaller eigenvalue of the trailing pair out of B B^T where it hardly couples to the rest, a pass before the last off-diagonal
- * entry itself is negligible.
+ * Deflates the smaller eigenvalue of the trailing 2 x 2 block of B B^T if it hardly couples to the rest, one pass
+ * before the last off-diagonal entry itself becomes negligible. Returns undefined if it couples.
  */
 function detach({ q, e }: Work, high: number, shifted: number, looseness: number): number | undefined {
   const [before, last] = [q[high - 1]!, q[high]!];
-  // Were the last row the larger one, the smaller eigenvalue would belong to the row that the rest holds on to.
+  // If the last row were the larger, the smaller eigenvalue would belong to the row that stays.
   if (before < last) return undefined;
   const [large, small] = pair(before, e[high - 1]!, last);
-  // All eigenvalues that are left are at least `shifted`: the accuracy is relative, for each of them.
+  // Every remaining eigenvalue is at least `shifted`, so this is a relative accuracy for each.
   const allowed = looseness * shifted;
   const gap = large - small;
   const coupling = ((before * e[high - 2]!) / gap) * ((last * e[high - 1]!) / gap);
-  // The row that stays gets `large` on its diagonal; that its entry beside it stays the same costs the row above it what is bounded here.
+  // The row that stays gets `large` on its diagonal; keeping its off-diagonal entry perturbs the row above by what is
+  // bounded here.
   if (!(coupling <= allowed * allowed && ((large - before) / before) * e[high - 2]! <= allowed)) return undefined;
   e[high - 2]! *= before / large;
   q[high - 1] = large;
@@ -118,13 +115,13 @@ interface Work {
   nextE: Float64Array;
 }
 
-/** Graded the other way round, the same matrix converges at once instead of slowly. */
+/** A matrix graded the wrong way converges slowly; its flip converges at once. */
 function reverse({ q, e }: Work, high: number): void {
   q.subarray(0, high + 1).reverse();
   e.subarray(0, high).reverse();
 }
 
-/** One transform with the largest shift found safe; swaps the arrays and returns that shift. */
+/** One transform with the largest shift found to be safe, which it returns; swaps the arrays. */
 function pass(work: Work, high: number): number {
   let shift = guess(work, high);
   for (let tries = 0; ; tries++) {
@@ -136,7 +133,10 @@ function pass(work: Work, high: number): number {
   }
 }
 
-/** A value a little below the smallest eigenvalue, from the last rows of B B^T; its error is of third order once they decouple. */
+/**
+ * A value just below the smallest eigenvalue, from the last rows of B B^T; its error is of third order once these
+ * decouple.
+ */
 function guess({ q, e }: Work, high: number): number {
   const last = q[high]!;
   const before = e[high - 1]!;
@@ -144,12 +144,13 @@ function guess({ q, e }: Work, high: number): number {
   const coupling = high > 1 ? e[high - 2]! : 0;
   const gap = q[high - 1]! - last;
   if (gap <= 0 || before > 0.25 * last) return 0.25 * small;
-  // B B^T without its last row and column couples to the trailing pair through sqrt(q e): what that can take from the eigenvalue.
+  // The leading part of B B^T couples to the trailing 2 x 2 block through sqrt(q e): the most that this can take from
+  // the eigenvalue.
   const loss = ((before * last) / (gap * gap)) * coupling;
   return Math.max(0, small - 2 * loss - 4 * Number.EPSILON * last);
 }
 
-/** dqds by `shift`, into nextQ and nextE; false where it would not stay positive. */
+/** dqds transform by `shift` into nextQ and nextE; false if it does not stay positive. */
 function transform({ q, e, nextQ, nextE }: Work, high: number, shift: number): boolean {
   let d = q[0]! - shift;
   if (!(d >= 0)) return shift === 0;
@@ -165,7 +166,9 @@ function transform({ q, e, nextQ, nextE }: Work, high: number, shift: number): b
   return true;
 }
 
-/** Eigenvalues of the 2 x 2 matrix B^T B with squared entries a, b (off the diagonal) and c, larger first. */
+/**
+ * Eigenvalues, larger first, of the 2 x 2 matrix B^T B whose B has the squared entries a, b (off the diagonal) and c.
+ */
 function pair(a: number, b: number, c: number): [number, number] {
   const sum = a + b + c;
   const root = Math.sqrt(Math.max(0, (a - c + b) ** 2 + 4 * b * c));
@@ -173,7 +176,7 @@ function pair(a: number, b: number, c: number): [number, number] {
   return large === 0 ? [0, 0] : [large, (a / large) * c];
 }
 
-/** Every eigenvalue by bisection on the count of negative pivots of B^T B - x: slow, sure. */
+/** Every eigenvalue by bisection on the number of negative pivots of B^T B - x: slow but certain. */
 function bisect(q: Float64Array, e: Float64Array, out: Float64Array): void {
   const n = q.length;
   let bound = 0;
@@ -191,7 +194,7 @@ function bisect(q: Float64Array, e: Float64Array, out: Float64Array): void {
   }
 }
 
-/** How many eigenvalues of B^T B lie below x: the negative pivots of one dqds transform by x. */
+/** The number of eigenvalues of B^T B below x: the negative pivots of one dqds transform by x. */
 function below(q: Float64Array, e: Float64Array, x: number): number {
   const tiny = Number.MIN_VALUE * 2 ** 52;
   let count = 0;
