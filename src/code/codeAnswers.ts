@@ -93,7 +93,7 @@ function resolverOf(paths: ModulePaths): (module: string) => string | undefined 
 }
 
 /** The line above a class that is found in an analyzed checkpoint. */
-export function classLine({ of, checkpoint, groups, places }: ClassInsight): ClassLine {
+function classLine({ of, checkpoint, groups, places }: ClassInsight): ClassLine {
   const findings = groups.flatMap((group) => group.findings);
   const share =
     findings.reduce((sum, { effectiveRank, shape }) => sum + effectiveRank / Math.min(...shape), 0) / findings.length;
@@ -108,7 +108,7 @@ export function classLine({ of, checkpoint, groups, places }: ClassInsight): Cla
 }
 
 /** The hint after a layer: its median effective rank and its full rank. */
-export function layerHint({ span, group: { pattern, findings, matrices } }: ClassInsight['fields'][number]): LayerHint {
+function layerHint({ span, group: { pattern, findings, matrices } }: ClassInsight['fields'][number]): LayerHint {
   const median = summarize(findings.map(({ effectiveRank }) => effectiveRank))?.median ?? 0;
   const full = Math.max(...matrices.map(({ shape }) => Math.min(...shape)));
   return {

@@ -94,7 +94,7 @@ const META = /[\\^$*+?()[\]{}|]/;
  * this name and those whose name ends in a dot and this name. A regular expression must match the whole name, or its
  * end after a dot.
  */
-export function selectorMatches(selector: string, modules: readonly string[]): string[] {
+function selectorMatches(selector: string, modules: readonly string[]): string[] {
   if (selector === '' || selector.length > 200) return [];
   if (!META.test(selector)) return modules.filter((name) => name === selector || name.endsWith(`.${selector}`));
   if (!SIMPLE.test(selector) || (selector.match(/[*+]/g) ?? []).length > 3) return [];

@@ -123,7 +123,7 @@ const GATHER_MS = 20;
 const GATHERED = 100;
 
 /** Batches progress reports; their order is kept. */
-export class Reports {
+class Reports {
   private gathered: unknown[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
 

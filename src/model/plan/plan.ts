@@ -1,4 +1,4 @@
-/** A rank plan as plain data: the file that the side panel edits, that git keeps and that `rankscope apply` takes. */
+/** A rank plan as plain data: the file that the side bar edits, that git keeps and that `rankscope apply` reads. */
 
 export type Spread = 'optimal' | 'uniform' | 'energy';
 

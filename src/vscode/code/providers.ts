@@ -35,7 +35,7 @@ export function registerCode(workbench: Workbench): void {
 }
 
 /** Shows the ranks of the layer under the pointer, unless it is uncertain which layer that is. */
-export class RankHover implements vscode.HoverProvider {
+class RankHover implements vscode.HoverProvider {
   constructor(private readonly texts: CodeTexts) {}
 
   async provideHover(document: vscode.TextDocument, position: vscode.Position): Promise<vscode.Hover | undefined> {
@@ -54,10 +54,10 @@ export class RankHover implements vscode.HoverProvider {
   }
 }
 
-export const rangeOf = ({ line, start, end }: Span): vscode.Range => new vscode.Range(line, start, line, end);
+const rangeOf = ({ line, start, end }: Span): vscode.Range => new vscode.Range(line, start, line, end);
 
 /** A line above each class that is found in an analyzed checkpoint. */
-export class RankLens implements vscode.CodeLensProvider {
+class RankLens implements vscode.CodeLensProvider {
   constructor(
     private readonly texts: CodeTexts,
     readonly onDidChangeCodeLenses: vscode.Event<void>,
@@ -75,7 +75,7 @@ export class RankLens implements vscode.CodeLensProvider {
 }
 
 /** The median effective rank after the name of each layer that is found in an analyzed checkpoint. */
-export class RankHints implements vscode.InlayHintsProvider {
+class RankHints implements vscode.InlayHintsProvider {
   constructor(
     private readonly texts: CodeTexts,
     readonly onDidChangeInlayHints: vscode.Event<void>,
