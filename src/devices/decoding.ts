@@ -4,7 +4,7 @@ import type { Backend, EntrySums, Matrix } from './backend.ts';
 /** The number by which kernels know an encoding (`cpu/kernels/decode.ts`, `webgpu/kernels/decode.wgsl`). */
 export const KERNEL_ENCODING: Readonly<Record<Encoding, number>> = { F32: 0, BF16: 1, F16: 2, F8_E4M3: 3, F8_E5M2: 4 };
 
-/** `Backend.uploadStored` for devices without decoding kernels: the processor decodes to f32, which is then uploaded. */
+/** `Backend.uploadStored` for devices without decoding kernels: the processor decodes to f32 and uploads that. */
 export async function decodeOnHost(
   { upload }: Pick<Backend, 'upload'>,
   matrix: Matrix,

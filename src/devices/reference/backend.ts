@@ -8,13 +8,13 @@ import { jacobiSvd } from './jacobi.ts';
 import { type Dense, dense, householderQr } from './qr.ts';
 
 export interface ReferenceOptions {
-  /** Bytes that matrices may take together; tests force the small-memory paths with it. */
+  /** Bytes for all matrices together; tests use it to force the small-memory paths. */
   readonly memoryLimit?: number;
 }
 
 /**
- * The contract of `backend.ts` in plain f64 TypeScript: the truth that tests hold the other engines to. Small sizes only. Fresh memory is
- * NaN, so that whoever relies on its content is found out.
+ * `Backend` in plain f64 TypeScript, the truth against which tests check the other devices. For small sizes only. Fresh
+ * memory is filled with NaN, to expose code that relies on its content.
  */
 export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptions = {}): Backend {
   let used = 0;
@@ -22,9 +22,9 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
   const live = new Set<Matrix>();
 
   const open = (matrix?: Matrix): Dense => {
-    if (closed) throw new RankscopeError('engine', 'reference', 'the engine is closed');
+    if (closed) throw new RankscopeError('engine', 'reference', 'the device is closed');
     if (matrix && !live.has(matrix)) {
-      throw new RankscopeError('wrong-use', 'reference', 'a matrix that was freed or belongs to another engine');
+      throw new RankscopeError('wrong-use', 'reference', 'a matrix that was freed or belongs to another device');
     }
     return matrix as Dense;
   };
@@ -33,7 +33,7 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
     const bytes = rows * cols * 8;
     if (used + bytes > memoryLimit) {
       const found = `a ${rows} x ${cols} matrix needs ${bytes} bytes, ${memoryLimit - used} of ${memoryLimit} are left`;
-      throw new RankscopeError('too-large', 'reference', found, 'Use another engine');
+      throw new RankscopeError('too-large', 'reference', found, 'Choose another engine');
     }
     used += bytes;
     const matrix = dense(rows, cols);

@@ -14,9 +14,9 @@ export interface Svd {
 }
 
 /**
- * Full SVD in f64 by one-sided Jacobi rotations of R^T of a QR (Hestenes 1958; Drmac and Veselic 2008 for the preconditioning). The
- * error of each value is some eps times sigma_1 at most, which makes this the truth for engines that compute in f32. Written to be
- * plainly right, for small matrices; `afterSweep` is awaited after each sweep and may throw.
+ * Full SVD in f64 by one-sided Jacobi rotations of R^T from a QR (Hestenes 1958; Drmac and Veselic 2008 for the
+ * preconditioning). Each value is accurate to a few eps sigma_1, which makes this the truth for devices that compute in
+ * f32. Written for clarity and small matrices. `afterSweep` is awaited after each sweep and may throw.
  */
 export async function jacobiSvd(a: Dense, afterSweep: (share: number) => Promise<void> = async () => {}): Promise<Svd> {
   if (a.rows < a.cols) {
@@ -25,7 +25,8 @@ export async function jacobiSvd(a: Dense, afterSweep: (share: number) => Promise
   }
   const n = a.cols;
   const { q, r } = householderQr(a);
-  // Rows of `x` are the columns of R^T, so that a rotation runs along memory. The rotations J gather in the rows of `j`: x J = y.
+  // The rows of `x` are the columns of R^T, so that rotations run along memory. The rows of `j` accumulate the
+  // rotations.
   const x = dense(n, n, r.data.slice());
   const j = dense(n, n);
   for (let i = 0; i < n; i++) j.data[i * n + i] = 1;
@@ -36,7 +37,7 @@ export async function jacobiSvd(a: Dense, afterSweep: (share: number) => Promise
   return assemble(q, x, j);
 }
 
-/** One sweep over all pairs of rows; false once all are orthogonal to working precision. */
+/** One sweep over all pairs of rows. Returns false once all are orthogonal to working precision. */
 function rotateAll(x: Dense, j: Dense): boolean {
   const n = x.cols;
   let largest = 0;
@@ -47,7 +48,7 @@ function rotateAll(x: Dense, j: Dense): boolean {
       const alpha = dot(x, p, p);
       const beta = dot(x, q, q);
       const gamma = dot(x, p, q);
-      // The second bound leaves alone what is rounding beside sigma_1: such rows would be turned for ever.
+      // The second bound skips rows that are mere rounding relative to sigma_1, which would be rotated forever.
       if (Math.abs(gamma) <= EPSILON * Math.max(Math.sqrt(alpha * beta), EPSILON * largest)) continue;
       rotated = true;
       const zeta = (beta - alpha) / (2 * gamma);
@@ -71,7 +72,7 @@ function assemble(q: Dense, x: Dense, j: Dense): Svd {
   for (const [k, i] of order.entries()) {
     for (let c = 0; c < n; c++) scaled.data[c * n + k] = norms[i]! > floor ? x.data[i * n + c]! / norms[i]! : 0;
   }
-  // Directions of no value are any that complete the basis, which is what QR puts there; signs of the others are put back.
+  // QR completes the basis with directions for the zero values; the signs that it flips in the others are restored.
   const { q: right, r } = householderQr(scaled);
   for (let k = 0; k < n; k++) {
     if (r.data[k * n + k]! < 0) for (let c = 0; c < n; c++) right.data[c * n + k]! *= -1;

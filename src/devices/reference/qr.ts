@@ -16,8 +16,8 @@ export function transposed({ rows, cols, data }: Dense): Dense {
 }
 
 /**
- * Thin QR of a (m x n, m >= n) by Householder reflections (Golub and Van Loan, algorithms 5.2.1 and 5.1.6): Q is orthonormal whatever
- * the rank. `a` is overwritten.
+ * Thin QR of `a` (m x n, m >= n) by Householder reflections (Golub and Van Loan, algorithms 5.2.1 and 5.1.6): Q is
+ * orthonormal whatever the rank. Destroys `a`.
  */
 export function householderQr(a: Dense): { q: Dense; r: Dense } {
   const { rows: m, cols: n } = a;
@@ -31,8 +31,8 @@ export function householderQr(a: Dense): { q: Dense; r: Dense } {
 }
 
 /**
- * Reflects column j below its diagonal away and applies the reflection to the columns on its right. The vector stays below the diagonal,
- * its first entry being 1. Gives the factor tau of I - tau v v^T.
+ * Eliminates column j below its diagonal and applies the reflection to the columns on its right. The vector v, whose
+ * first entry is 1, is stored below the diagonal. Returns tau of I - tau v v^T.
  */
 function reflect(a: Dense, j: number): number {
   const { rows: m, cols: n, data } = a;
@@ -48,7 +48,7 @@ function reflect(a: Dense, j: number): number {
   return scale;
 }
 
-/** Applies the reflection kept in column j of `vectors` to the columns of `to` from `first` on. */
+/** Applies the reflection stored in column j of `vectors` to the columns of `to` from `first` on. */
 function applyReflection(vectors: Dense, j: number, scale: number, to: Dense, first: number): void {
   const { rows: m, cols: n, data: v } = vectors;
   const { cols: width, data } = to;

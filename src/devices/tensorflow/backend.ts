@@ -6,13 +6,15 @@ import { decodeOnHost } from '../decoding.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { loadTensorFlow, type Tensor } from './load.ts';
 
-/** A matrix; TensorFlow's tensors cannot be written in part, so that what is uploaded waits in `pending` until it is used. */
+/** TensorFlow's tensors cannot be written in part, so uploaded rows wait in `pending` until they are used. */
 interface TensorMatrix extends Matrix {
   tensor: Tensor | undefined;
   pending: Float32Array | undefined;
 }
 
-/** The contract of `backend.ts` by TensorFlow's native operators, on CUDA where the gpu package finds it. @throws 'engine' */
+/**
+ * `Backend` with TensorFlow's native operators, on CUDA if the gpu package finds it. @throws RankscopeError 'engine'
+ */
 export function createTensorFlowBackend(): Backend {
   const loaded = loadTensorFlow();
   const { tf } = loaded;
@@ -26,7 +28,7 @@ export function createTensorFlowBackend(): Backend {
   };
   const own = (matrix: Matrix): TensorMatrix => {
     if (!live.has(matrix))
-      throw new RankscopeError('wrong-use', 'tensorflow', 'a matrix that was freed or belongs to another engine');
+      throw new RankscopeError('wrong-use', 'tensorflow', 'a matrix that was freed or belongs to another device');
     return matrix as TensorMatrix;
   };
   const put = (matrix: TensorMatrix, tensor: Tensor | undefined) => {
@@ -58,7 +60,7 @@ export function createTensorFlowBackend(): Backend {
       );
     }
   };
-  /** A native operator cannot be stopped and holds its thread: a cancellation takes effect once it is over. */
+  /** A native operator holds its thread and cannot be stopped: a cancellation takes effect once it is done. */
   const routine = async <T>(
     name: string,
     { signal, progress }: RoutineOptions,
@@ -75,13 +77,13 @@ export function createTensorFlowBackend(): Backend {
   const factor = (a: Matrix, keepQ: boolean): Matrix => {
     const held = own(a);
     if (held.rows < held.cols)
-      throw new RankscopeError('wrong-use', 'tensorflow', `a QR of ${held.rows} x ${held.cols}, which is not tall`);
+      throw new RankscopeError('wrong-use', 'tensorflow', `a QR of a wide ${held.rows} x ${held.cols} matrix`);
     const [q, r] = execute('Qr', { full_matrices: false }, value(held), 2);
     if (keepQ) put(held, q);
     else q!.dispose();
     return take(held.cols, held.cols, r);
   };
-  /** R where the matrix, or its transpose, is tall; the matrix otherwise. */
+  /** R of a QR if the matrix or its transpose is tall, otherwise the matrix. */
   const squared = (a: Matrix): Tensor => {
     const tensor = value(a);
     const [rows, cols] = tensor.shape as [number, number];
@@ -99,7 +101,7 @@ export function createTensorFlowBackend(): Backend {
 
     allocate: async (rows, cols) => {
       if (4 * rows * cols > 2 ** 34) {
-        const found = `a ${rows} x ${cols} matrix needs ${4 * rows * cols} bytes; at most ${2 ** 34} go into one tensor here`;
+        const found = `a ${rows} x ${cols} matrix needs ${4 * rows * cols} bytes; a tensor holds at most ${2 ** 34} here`;
         throw new RankscopeError('too-large', 'tensorflow', found, 'Choose the cpu engine');
       }
       return take(rows, cols);
@@ -184,7 +186,7 @@ export function createTensorFlowBackend(): Backend {
   return backend;
 }
 
-/** Two turns, because what arrived while an operator held the thread may be read only in the second: timers, messages, aborts. */
+/** Lets timers and messages run. Those that arrived while an operator held the thread may need a second turn. */
 async function settle(): Promise<void> {
   await nextTurn();
   await nextTurn();

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import util from 'node:util';
 import { RankscopeError } from '../../base/errors.ts';
 
-/** The part of TensorFlow.js that this engine uses; the package is not there to take its types from. */
+/** The part of TensorFlow.js that this backend uses, declared here because the package is optional. */
 export interface TensorFlow {
   readonly version: { readonly tfjs: string };
   tensor2d(values: Float32Array, shape: [number, number]): Tensor;
@@ -43,7 +43,7 @@ export interface Attribute {
 export interface Loaded {
   readonly tf: TensorFlow;
   readonly packageName: string;
-  /** The attribute that tells an operator the type of its inputs. */
+  /** The attribute that declares the type of an operator's inputs. */
   typeAttribute(): Attribute;
 }
 
@@ -52,7 +52,8 @@ const INSTALL =
   'Run the command "Install the TensorFlow (CUDA) Engine", or install @tensorflow/tfjs-node-gpu and name its folder in RANKSCOPE_TENSORFLOW';
 
 /**
- * Loads TensorFlow.js from the folder that RANKSCOPE_TENSORFLOW names, from beside Rankscope or from the current folder.
+ * Loads TensorFlow.js from the folder named by RANKSCOPE_TENSORFLOW, from next to Rankscope, or from the current
+ * folder.
  * @throws RankscopeError 'not-found' without the package, 'engine' without its native library or CUDA
  */
 export function loadTensorFlow(): Loaded {
@@ -80,7 +81,7 @@ interface NativeModule {
   createTensorsTypeOpAttr(name: string, type: 'float32'): Attribute;
 }
 
-/** Version 4.22 calls two functions that Node 23 took away. */
+/** TensorFlow.js 4.22 calls two functions that Node 23 removed. */
 function shim(): void {
   const old = util as { isNullOrUndefined?: (value: unknown) => boolean; isArray?: (value: unknown) => boolean };
   old.isNullOrUndefined ??= (value) => value === null || value === undefined;
@@ -99,7 +100,7 @@ function resolves(load: NodeJS.Require, name: string): boolean {
 function explain(packageName: string, error: unknown): string {
   const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
   if (/libcudart|libcublas|libcudnn|libcusolver|CUDA/i.test(message))
-    return `${packageName} found no CUDA: it wants CUDA 11.2 and cuDNN 8.1 (${message})`;
+    return `${packageName} found no CUDA: it needs CUDA 11.2 and cuDNN 8.1 (${message})`;
   if (/tfjs_binding|napi-v|libtensorflow/i.test(message))
     return `${packageName} is installed without its native library (${message})`;
   return `${packageName} could not be loaded (${message})`;

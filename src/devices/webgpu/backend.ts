@@ -12,15 +12,15 @@ import { qr } from './qr.ts';
 import { downloadMatrix, type Processor, singularValues, svd } from './routines.ts';
 
 export interface WebgpuOptions {
-  /** The text of a WGSL file of this folder, by its name. */
+  /** The text of a WGSL file, by its name without the extension. */
   readonly source: (file: string) => Promise<string>;
   readonly processor: Processor;
-  /** Bytes a binding may have; tests force matrices over several buffers with it. */
+  /** Bytes per binding; tests use it to split matrices over several buffers. */
   readonly bindingBytes?: number;
   readonly reason: string;
 }
 
-/** The contract of `backend.ts` on any vendor's GPU, by kernels of our own through WebGPU. */
+/** `Backend` on the GPU of any vendor, with our own WebGPU kernels. */
 export function createWebgpuBackend({ device, description }: Gpu, options: WebgpuOptions): Backend {
   const commands = new Commands(device, new Kernels(device, options.source));
   const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
@@ -33,14 +33,14 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
   const open = (matrix: Matrix): GpuMatrix => {
     commands.throwIfFailed();
     if (!live.has(matrix))
-      throw new RankscopeError('wrong-use', 'webgpu', 'a matrix that was freed or belongs to another engine');
+      throw new RankscopeError('wrong-use', 'webgpu', 'a matrix that was freed or belongs to another device');
     return matrix as GpuMatrix;
   };
   const adopt = (matrix: GpuMatrix): Matrix => {
     live.add(matrix);
     return matrix;
   };
-  /** Runs a routine that may be cancelled between kernels; what was recorded and not submitted is dropped then. */
+  /** Runs a routine that may be cancelled between kernels, which drops whatever was recorded but not submitted. */
   const routine = async <T>(
     name: string,
     { signal, progress }: RoutineOptions,

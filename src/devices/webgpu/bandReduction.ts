@@ -3,7 +3,7 @@ import type { Context } from './context.ts';
 import { type GpuMatrix, part, type View, whole } from './gpuMatrix.ts';
 import { factorPanel, PANEL, type PlacedReflector, releaseReflectors } from './reflectors.ts';
 
-/** A band as kernels/chase.wgsl holds it, and the reflectors of the panels that led to it. */
+/** A band in the storage of kernels/chase.wgsl, and the reflectors of the panels that produced it. */
 export interface Band {
   readonly band: GPUBuffer;
   readonly left: readonly PlacedReflector[];
@@ -11,10 +11,11 @@ export interface Band {
 }
 
 /**
- * Reduces an m x n matrix, m >= n, by orthogonal transforms from both sides to an upper band of width PANEL (stage one of Grosser and
- * Lang 1999). For each panel of columns: its QR, the LQ of the row panel beside it, and the two updates of the rest,
+ * Reduces an m x n matrix, m >= n, by orthogonal transforms from both sides to an upper band of width PANEL (stage one
+ * of Grosser and Lang 1999). For each panel of columns it takes the QR, the LQ of the row panel beside it, and updates
+ * the trailing matrix,
  *   A <- (I - V1 T1^T V1^T) A (I - V2 T2 V2^T) = A - V1 W1 - Y V2^T,  W1 = T1^T V1^T A,  Y = (A V2 - V1 W1 V2) T2.
- * @param keep whether the reflectors are wanted, for vectors
+ * @param keep whether to keep the reflectors, for vectors
  */
 export async function reduceToBand(
   context: Context,
@@ -47,7 +48,7 @@ export async function reduceToBand(
   };
   try {
     for (let at = 0; at < n; at += PANEL) {
-      // Work left goes with the cube of what is left.
+      // The remaining work is cubic in the remaining size.
       step(1 - ((n - at) / n) ** 3);
       const w = Math.min(PANEL, n - at);
       const left = await factorPanel(context, part(a, at, at, m - at, w), 'columns');
@@ -87,7 +88,7 @@ export function releaseBand(context: Context, { band, left, right }: Band): void
   releaseReflectors(context, right);
 }
 
-/** A <- A - V1 W1 - Y V2^T below and beside the two panels. */
+/** A <- A - V1 W1 - Y V2^T on the trailing matrix. */
 async function update(context: Context, a: View, v1: View, w1: GpuMatrix, v2: GpuMatrix, t2: GpuMatrix): Promise<void> {
   const w = v2.rows;
   const x = context.matrix(a.rows, w);

@@ -3,22 +3,26 @@ import type { KeptReflectors } from './chaseBack.ts';
 import type { Context } from './context.ts';
 import { PANEL } from './reflectors.ts';
 
-/** Steps that a sweep stays behind the one before it: fewer, and their rows and columns would overlap (kernels/chase.wgsl). */
+/**
+ * Steps by which a sweep stays behind the one before it. With fewer, their rows and columns would overlap
+ * (kernels/chase.wgsl).
+ */
 const BEHIND = 3;
-/** Operations of one step: two reflectors of PANEL numbers, each applied to 2 PANEL rows or columns. */
+/** Operations per step: two reflectors of PANEL numbers, each applied to 2 PANEL rows or columns. */
 const STEP_WORK = 16 * PANEL ** 2;
-/** Ticks between two looks at the signal. */
+/** Ticks between two checks of the signal. */
 const TICKS = 64;
 
-/** Numbers that the band of n rows takes, with the room that bulges need: kernels/chase.wgsl says where each is. */
+/** Numbers in the storage of a band of n rows, with room for the bulges; kernels/chase.wgsl has the layout. */
 export const bandRoom = (n: number): number => (n + PANEL) * 3 * PANEL;
 
 /**
- * Band to bidiagonal form by chasing bulges in a wavefront (Haidar, Ltaief, Luszczek, Dongarra 2012; on GPUs arXiv 2510.12705): with tick
- * tau, every sweep s under way does its step tau - 3 s, all of them in one dispatch. Its 3 n dispatches of up to n / (3 PANEL) workgroups
- * take a few microseconds each, so what they cost grows with n only, where the products before them grow with n^3: narrowing the band
- * in several steps first (Bischof, Lang, Sun 2000) would add dispatches and save none.
- * @param kept where the reflectors go that bring vectors back; none are kept without
+ * Reduces a band to bidiagonal form by chasing bulges in a wavefront (Haidar, Ltaief, Luszczek, Dongarra 2012; on GPUs
+ * arXiv 2510.12705): at tick tau, one dispatch performs step tau - 3 s of every active sweep s. The 3 n dispatches of
+ * up to n / (3 PANEL) workgroups take a few microseconds each, so that their cost is linear in n where that of the
+ * products before is cubic. Narrowing the band in several steps first (Bischof, Lang, Sun 2000) would only add
+ * dispatches.
+ * @param kept receives the reflectors that take vectors back, if given
  */
 export async function chaseBulges(
   context: Context,
@@ -51,7 +55,9 @@ export async function chaseBulges(
   }
 }
 
-/** The sweeps that have a step to do: those that began, and have not chased their bulge over the edge, s + 1 + (tick - 3 s) PANEL < n. */
+/**
+ * The active sweeps: those that have begun and whose bulge is not yet past the edge, s + 1 + (tick - 3 s) PANEL < n.
+ */
 function sweepsAt(tick: number, n: number): { first: number; end: number } {
   return {
     first: Math.max(0, Math.floor((tick * PANEL + 1 - n) / (BEHIND * PANEL - 1)) + 1),

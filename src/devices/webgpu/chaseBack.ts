@@ -2,11 +2,11 @@ import type { Context } from './context.ts';
 import type { GpuMatrix } from './gpuMatrix.ts';
 import { PANEL } from './reflectors.ts';
 
-/** Sweeps that kernels/chaseBack.wgsl applies at once, and columns of its workgroups. */
+/** Sweeps that a dispatch of kernels/chaseBack.wgsl applies, and columns per workgroup. */
 const GROUP = 16;
 const COLUMNS = 64;
 
-/** The reflectors of all sweeps of a chase, of as many sweeps in each buffer as a binding has room for. */
+/** The reflectors of all sweeps of a chase, with as many sweeps per buffer as fit in a binding. */
 export interface KeptReflectors {
   readonly n: number;
   readonly chunks: readonly Chunk[];
@@ -16,12 +16,12 @@ interface Chunk {
   /** Sweeps `first` .. `end` - 1. */
   readonly first: number;
   readonly end: number;
-  /** The number of the buffer's first reflector. */
+  /** Number of the first reflector in the buffer. */
   readonly firstReflector: number;
   readonly buffer: GPUBuffer;
 }
 
-/** Room for the reflectors of a band of n rows: n^2 numbers for both sides together. */
+/** Allocates the reflectors of a band of n rows: n^2 numbers for both sides together. */
 export function allocateReflectors(context: Context, n: number): KeptReflectors {
   const chunks: Chunk[] = [];
   const reflectors = (first: number, end: number) => reflectorsFrom(n - 1 - first) - reflectorsFrom(n - 1 - end);
@@ -36,13 +36,19 @@ export function allocateReflectors(context: Context, n: number): KeptReflectors 
   return { n, chunks };
 }
 
-/** Steps of the last `sweeps` sweeps, counted with the one behind the last that does anything: the sum of floor(i / PANEL) + 1, i < sweeps. */
+/**
+ * Reflectors of the last `sweeps` sweeps, including a final one that does nothing: sum over i < sweeps of floor(i /
+ * PANEL) + 1.
+ */
 function reflectorsFrom(sweeps: number): number {
   const whole = Math.floor(sweeps / PANEL);
   return ((whole * (whole + 1)) / 2) * PANEL + (sweeps % PANEL) * (whole + 1);
 }
 
-/** Vectors of the bidiagonal matrix become those of the band: C <- H_1 H_2 ... C, on the first n rows of `c`, which has one buffer. */
+/**
+ * Takes vectors of the bidiagonal matrix back to the band: C <- H_1 H_2 ... C on the first n rows of `c`, a single
+ * buffer.
+ */
 export async function applyChase(
   { commands }: Context,
   { n, chunks }: KeptReflectors,

@@ -10,8 +10,8 @@ export interface Real {
 export const real = (value: number): Real => ({ real: value });
 
 /**
- * Runs a kernel once, in order with all that was recorded before.
- * @param work what it costs, in operations on numbers
+ * Runs a kernel once, after everything recorded before.
+ * @param work its cost in arithmetic operations
  */
 export type Call = (
   parameters: readonly Parameter[],
@@ -21,14 +21,14 @@ export type Call = (
 
 /** The offset of a uniform binding must be a multiple of 256 bytes on every adapter. */
 const SLOT = 256;
-/** Dispatches in one submission at most: what is recorded and cannot be stopped any more. */
+/** Dispatches per submission at most, since a submission cannot be stopped. */
 const SLOTS = 256;
-/** What a workgroup costs where the caller does not say: some operations of 256 threads. */
+/** The default cost of a workgroup: a few operations by 256 threads. */
 const GROUP_WORK = 4096;
 
 /**
- * Records kernel calls and submits them in batches that are short for the device at hand. Parameters go through one ring of uniform
- * slots, rewritten for each batch: the queue orders the write after the batch before it.
+ * Records kernel calls and submits them in batches that the device at hand completes quickly. Parameters go through one
+ * ring of uniform slots, rewritten for each batch: the queue orders that write after the batch before it.
  */
 export class Commands {
   private readonly uniforms: GPUBuffer;
@@ -53,20 +53,20 @@ export class Commands {
       size: SLOT * SLOTS,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
-    const remedy = 'Run again: another engine is taken when this one keeps failing';
+    const remedy = 'Run again: another engine is used if this one keeps failing';
     device.addEventListener('uncapturederror', ({ error }) => {
       if (error instanceof GPUOutOfMemoryError)
-        this.fail('too-large', 'the GPU has no memory left for what the matrix becomes', 'Choose the cpu engine');
+        this.fail('too-large', 'the GPU ran out of memory while it worked on the matrix', 'Choose the cpu engine');
       else this.fail('engine', error.message, remedy);
     });
     void device.lost.then(({ message }) => {
-      // Also where memory ran out before: this time there is no way back.
+      // Replaces a shortage of memory, because a lost device cannot recover.
       this.failure = undefined;
       this.fail('engine', `the device was lost${message && ` (${message})`}`, remedy);
     });
   }
 
-  /** A buffer of `floats` f32 values that `release` or the device's end gives back. */
+  /** A buffer of `floats` f32 values, freed by `release` or with the device. */
   allocate(floats: number): GPUBuffer {
     return this.device.createBuffer({
       size: Math.max(4 * floats, 4),
@@ -74,13 +74,13 @@ export class Commands {
     });
   }
 
-  /** Gives a buffer back once the recorded commands that use it are on their way. */
+  /** Frees buffers once the recorded commands that use them are submitted. */
   release(...buffers: readonly GPUBuffer[]): void {
     this.garbage.push(...buffers);
     if (this.encoder === undefined) this.sweep();
   }
 
-  /** Operations that one dispatch should not exceed: a driver takes a device that does not answer for long for a dead one. */
+  /** Operations that a dispatch should not exceed: drivers reset a device that does not respond for long. */
   get dispatchWork(): number {
     return this.budget.most;
   }
@@ -96,7 +96,7 @@ export class Commands {
     await call(parameters, groups, work);
   }
 
-  /** A kernel with its buffers, for thousands of short dispatches: what each would have to make anew is kept. */
+  /** Binds a kernel to its buffers, so that thousands of short dispatches share a pipeline and bind groups. */
   async bind(kernel: Kernel, buffers: readonly GPUBuffer[]): Promise<Call> {
     this.throwIfFailed();
     const pipeline = await this.kernels.pipeline(kernel);
@@ -121,18 +121,21 @@ export class Commands {
     this.record({ outsidePass: true }).copyBufferToBuffer(source, 4 * sourceAt, target, 4 * targetAt, 4 * floats);
   }
 
-  /** Sets a whole buffer to zero. */
+  /** Fills a buffer with zeros. */
   clear(buffer: GPUBuffer): void {
     this.record({ outsidePass: true }).clearBuffer(buffer);
   }
 
-  /** Writes host data, in order with the kernels recorded before. */
+  /** Writes host data, after the kernels recorded before. */
   async write(buffer: GPUBuffer, at: number, data: Float32Array): Promise<void> {
     await this.submit();
     this.device.queue.writeBuffer(buffer, 4 * at, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
   }
 
-  /** `floats` values from `at` on, after everything that was recorded. @throws 'engine' when the device failed. */
+  /**
+   * Reads `floats` values from `at` on, after everything recorded. @throws RankscopeError 'engine' if the device
+   * failed.
+   */
   async read(buffer: GPUBuffer, at: number, floats: number): Promise<ArrayBuffer> {
     const staging = this.device.createBuffer({
       size: 4 * floats,
@@ -148,7 +151,7 @@ export class Commands {
     }
   }
 
-  /** Submits what is recorded; waits while more than one earlier batch is still running. */
+  /** Submits what is recorded; waits while more than one earlier batch is running. */
   async submit(): Promise<void> {
     this.throwIfFailed();
     if (this.encoder === undefined) return;
@@ -167,17 +170,20 @@ export class Commands {
     if (this.inFlight.length > 1) await this.orFailure(this.inFlight.shift());
   }
 
-  /** Waits until the device has done all that was asked of it. */
+  /** Submits what is recorded and waits until the device is idle. */
   async settle(): Promise<void> {
     await this.submit();
     while (this.inFlight.length > 0) await this.orFailure(this.inFlight.shift());
   }
 
-  /** Forgets what is recorded and not yet submitted, after a cancellation; a device whose memory ran out can go on after that. */
+  /**
+   * Drops what is recorded but not submitted, after an error. A device that ran out of memory is usable again
+   * afterwards.
+   */
   async abandon(): Promise<void> {
     this.forget();
     if (this.failure?.code !== 'too-large') return;
-    // Whatever was to use the buffers that could not be had fails as well, until here.
+    // Until here, whatever uses a buffer that could not be allocated fails as well.
     await this.device.queue.onSubmittedWorkDone();
     if (this.failure.code !== 'too-large') return;
     this.failure = undefined;

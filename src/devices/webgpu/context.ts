@@ -3,22 +3,22 @@ import type { Commands } from './commands.ts';
 import { type GpuMatrix, rowBlocks } from './gpuMatrix.ts';
 import { Operations } from './operations.ts';
 
-/** What every routine of this engine works with. */
+/** What every routine of this backend works with. */
 export interface Context {
   readonly commands: Commands;
   readonly operations: Operations;
-  /** A matrix with undefined content. @throws 'too-large' when one row of it exceeds a binding. */
+  /** A matrix with undefined content. @throws RankscopeError 'too-large' if one row exceeds a binding. */
   matrix(rows: number, cols: number): GpuMatrix;
-  /** The same in one buffer, whole. @throws 'too-large' when it exceeds a binding. */
+  /** A matrix in a single buffer. @throws RankscopeError 'too-large' if it exceeds a binding. */
   single(rows: number, cols: number): GpuMatrix;
-  /** So many f32 numbers in one binding. @throws 'too-large' when they exceed it; `what` they are is said then. */
+  /** A buffer of f32 numbers that fits in a binding. @throws RankscopeError 'too-large', naming `what` it was for. */
   buffer(floats: number, what: string): GPUBuffer;
-  /** What a binding has room for. */
+  /** Bytes that fit in a binding. */
   readonly bindingBytes: number;
   release(...matrices: readonly GpuMatrix[]): void;
 }
 
-/** Buffers of one matrix: more than any GPU has memory for, few enough to be counted. */
+/** Buffers per matrix: more than fill the memory of any GPU, few enough to allocate in a moment. */
 const MOST_BINDINGS = 4096;
 
 export function createContext(commands: Commands, bindingBytes: number): Context {

@@ -39,7 +39,7 @@ export async function decodeRows(
   }
 }
 
-/** Cuts a slice into ranges of at most `MOST` numbers; `from` counts from the first row, `offset` from the buffer's start. */
+/** Ranges of at most `MOST` numbers of a slice; `from` counts from the first row, `offset` from the buffer's start. */
 function split({ buffer, row, rows, offset }: ReturnType<typeof bufferSlices>[number], cols: number) {
   const count = rows * cols;
   return Array.from({ length: Math.ceil(count / MOST) }, (_, i) => ({

@@ -1,20 +1,20 @@
 import { RankscopeError } from '../../base/errors.ts';
 
-/** An opened GPU. `software` is one that a processor imitates: right, but slower than the cpu engine. */
+/** An opened GPU. One in `software` is emulated by the processor: correct, but slower than the cpu backend. */
 export interface Gpu {
   readonly device: GPUDevice;
   readonly description: string;
   readonly software: boolean;
 }
 
-/** Dawn must stay referenced for the life of the process: when it is collected, Node aborts. */
+/** Must stay referenced for the life of the process: Node aborts if Dawn is collected. */
 let dawn: GPU | undefined;
 
 const INSTALL = 'Install the npm package webgpu beside Rankscope, or choose the cpu engine';
 
 /**
- * Opens the fastest adapter with all the limits it offers.
- * @throws RankscopeError 'engine' without the webgpu package, without an adapter, or when its driver refuses.
+ * Opens the fastest adapter with the highest limits it offers.
+ * @throws RankscopeError 'engine' without the webgpu package or an adapter, or if its driver refuses.
  */
 export async function openGpu(): Promise<Gpu> {
   const instance = await loadDawn();
@@ -25,7 +25,7 @@ export async function openGpu(): Promise<Gpu> {
     throw new RankscopeError(
       'engine',
       'webgpu',
-      'no GPU adapter found',
+      'no GPU adapter was found',
       'Install the vendor’s Vulkan, Metal or D3D12 driver, or choose the cpu engine',
     );
   }
@@ -60,8 +60,8 @@ async function loadDawn(): Promise<GPU> {
     throw new RankscopeError(
       'engine',
       'webgpu',
-      'not possible inside Electron',
-      'Name a Node 22 or newer in the setting rankscope.node.path',
+      'unavailable inside Electron',
+      'Set rankscope.node.path to Node 22 or newer',
     );
   }
   const { create, globals } = await import('webgpu').catch((error: unknown) => {

@@ -7,7 +7,7 @@ export interface RowBlock {
   readonly rows: number;
 }
 
-/** A row-major f32 matrix over as many buffers as the adapter's binding size asks for. */
+/** A row-major f32 matrix, split by rows over as many buffers as the adapter's binding size requires. */
 export interface GpuMatrix extends Matrix {
   readonly blocks: readonly RowBlock[];
 }
@@ -61,7 +61,7 @@ export function bufferSlices({ matrix, row, column, rows }: View): BufferSlice[]
   });
 }
 
-/** How the rows of a matrix are dealt to buffers of at most `bindingBytes`. */
+/** Splits the rows of a matrix over buffers of at most `bindingBytes`. */
 export function rowBlocks(rows: number, cols: number, bindingBytes: number): { row: number; rows: number }[] {
   const most = Math.max(1, Math.floor(bindingBytes / (4 * Math.max(cols, 1))));
   return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({

@@ -1,12 +1,12 @@
 import { RankscopeError } from '../../base/errors.ts';
 
-/** A WGSL file of this folder, and the values of its `override` constants. */
+/** A WGSL file of `kernels/`, without its extension, and the values of its `override` constants. */
 export interface Kernel {
   readonly file: string;
   readonly constants?: Readonly<Record<string, number>>;
 }
 
-/** Compiled pipelines, each made once for a device. */
+/** The compiled pipelines of a device, each compiled once. */
 export class Kernels {
   private readonly modules = new Map<string, Promise<GPUShaderModule>>();
   private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
@@ -38,7 +38,7 @@ export class Kernels {
     });
   }
 
-  /** @throws RankscopeError 'engine' with the line of the source under each message of the shader compiler. */
+  /** @throws RankscopeError 'engine' with each message of the shader compiler and its source line. */
   private async load(file: string): Promise<GPUShaderModule> {
     const code = await this.source(file);
     this.device.pushErrorScope('validation');

@@ -8,21 +8,21 @@ import { createWebgpuBackend } from './backend.ts';
 import { openGpu } from './device.ts';
 
 export interface WebgpuRequest {
-  /** Threads for the last steps, which run on the processor. */
+  /** Threads for the steps that run on the processor. */
   readonly threads: number;
-  /** Whether a GPU that the processor imitates will do: right, but slower than the cpu engine. */
+  /** Whether to accept a GPU that the processor emulates: correct, but slower than the cpu backend. */
   readonly software: boolean;
-  /** Bytes a binding may have; tests force matrices over several buffers with it. */
+  /** Bytes per binding; tests use it to split matrices over several buffers. */
   readonly bindingBytes?: number;
 }
 
-/** The webgpu engine on the fastest adapter. @throws RankscopeError 'engine' with the reason why there is none */
+/** The webgpu backend on the fastest adapter. @throws RankscopeError 'engine' with the reason if there is none. */
 export async function openWebgpu({ threads, software, bindingBytes }: WebgpuRequest): Promise<Backend> {
   refuseWithoutDevice(software);
   const gpu = await openGpu();
   if (gpu.software && !software) {
     gpu.device.destroy();
-    throw new RankscopeError('engine', 'webgpu', `the only adapter, ${gpu.description}, is imitated by the processor`);
+    throw new RankscopeError('engine', 'webgpu', `the only adapter, ${gpu.description}, is emulated by the processor`);
   }
   const cpu = createCpuBackend(threads);
   const backend = createWebgpuBackend(gpu, {
@@ -43,10 +43,10 @@ export async function openWebgpu({ threads, software, bindingBytes }: WebgpuRequ
 }
 
 const DEVICES = ['/dev/dri', '/dev/nvidiactl', '/dev/dxg', '/dev/kfd', '/dev/mali0'];
-/** Where Vulkan drivers are listed, those of GPUs that a processor imitates among them. */
+/** Folders in which Vulkan drivers are registered, including those of emulated GPUs. */
 const DRIVER_LISTS = ['/usr/share/vulkan/icd.d', '/etc/vulkan/icd.d', '/usr/local/share/vulkan/icd.d'];
 
-/** Dawn writes warnings to the terminal where Linux has no GPU; a look at what is there spares people these. */
+/** Dawn prints warnings to the terminal on a Linux without a GPU; checking first avoids them. */
 function refuseWithoutDevice(software: boolean): void {
   if (process.platform !== 'linux' || DEVICES.some((device) => existsSync(device))) return;
   const named = process.env.VK_ICD_FILENAMES ?? process.env.VK_DRIVER_FILES;
@@ -55,5 +55,5 @@ function refuseWithoutDevice(software: boolean): void {
     (named !== undefined || DRIVER_LISTS.some((folder) => existsSync(folder) && readdirSync(folder).length > 0))
   )
     return;
-  throw new RankscopeError('engine', 'webgpu', 'this machine shows no GPU device');
+  throw new RankscopeError('engine', 'webgpu', 'this machine has no GPU device');
 }

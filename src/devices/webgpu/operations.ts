@@ -1,16 +1,16 @@
 import { type Commands, real } from './commands.ts';
 import { bufferSlices, type View, whole } from './gpuMatrix.ts';
 
-/** Rows and columns of the product that one workgroup of multiply.wgsl computes. */
+/** Rows and columns of C that a workgroup of multiply.wgsl computes. */
 const TILE = 64;
-/** Smaller products leave most of a GPU idle. */
+/** Products with smaller sides leave most of a GPU idle. */
 const LEAST_SIDE = 1024;
 
-/** Products and copies on views; every other routine of this engine is made of these and of the panel kernels. */
+/** Products and copies of views. All other routines are built from these and the panel kernels. */
 export class Operations {
   constructor(private readonly commands: Commands) {}
 
-  /** C = alpha op(A) op(B) + beta C. The pieces of A and B along the summed dimension are added one after the other. */
+  /** C <- alpha op(A) op(B) + beta C. Slices of A and B along the summed dimension are added one after another. */
   async multiply(
     c: View,
     a: View,
@@ -37,7 +37,7 @@ export class Operations {
       const started = new Set<number>();
       for (const left of slicesA) {
         for (const right of slicesB) {
-          // Rows of C, columns of C and summed range that this pair of pieces covers.
+          // The rows of C, columns of C and summed range that this pair of slices covers.
           const m = transposeA ? span(target.row, target.rows) : overlap(target, left);
           const n = transposeB ? span(right.row, right.rows) : span(0, c.columns);
           const deepA = transposeA ? span(left.row, left.rows) : span(0, depth);
@@ -68,7 +68,7 @@ export class Operations {
     }
   }
 
-  /** target = scale * op(source). */
+  /** target <- scale op(source). */
   async copy(target: View, source: View, { transposed = false, scale = 1 } = {}): Promise<void> {
     const kernel = {
       file: 'copy',
@@ -93,7 +93,10 @@ export class Operations {
     }
   }
 
-  /** Makes a view the unit matrix. `other` is any buffer of another matrix: the kernel has a source that it does not read. */
+  /**
+   * Sets a view to the identity. `other` is a buffer of any other matrix: the kernel binds a source but does not read
+   * it.
+   */
   async setIdentity(target: View, other: GPUBuffer): Promise<void> {
     for (const to of bufferSlices(target)) {
       await this.commands.dispatch(
@@ -109,11 +112,11 @@ export class Operations {
   async largest(view: View): Promise<number> {
     const result = this.commands.allocate(1);
     this.commands.clear(result);
-    for (const piece of bufferSlices(whole(view.matrix))) {
-      const count = piece.rows * view.matrix.cols;
+    for (const slice of bufferSlices(whole(view.matrix))) {
+      const count = slice.rows * view.matrix.cols;
       await this.commands.dispatch(
         { file: 'largest' },
-        [piece.buffer, result],
+        [slice.buffer, result],
         [count],
         [Math.min(1024, Math.ceil(count / 256)), 1],
       );
@@ -124,7 +127,10 @@ export class Operations {
   }
 }
 
-/** Parts of a product of at most `work` operations each where that leaves them of a size; those of one tile in the order of k. */
+/**
+ * Splits a product into parts of at most `work` operations, unless they would be too small; those of a tile come in
+ * order of k.
+ */
 function shortBlocks(m: Span, n: Span, k: Span, work: number): { m: Span; n: Span; k: Span }[] {
   let [rows, columns, depth] = [m.size, n.size, k.size];
   const halved = (size: number) => Math.ceil(size / 2 / TILE) * TILE;

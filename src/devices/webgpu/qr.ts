@@ -3,8 +3,8 @@ import { type GpuMatrix, part, whole } from './gpuMatrix.ts';
 import { factorPanel, PANEL, type PlacedReflector, reflectLeft, releaseReflectors } from './reflectors.ts';
 
 /**
- * Blocked Householder QR of an m x n matrix, m >= n (LAPACK's geqrf and, with `makeQ`, orgqr): R as a new n x n matrix, `a` becomes Q
- * or anything. `step` is called between panels with the share done and may throw to stop.
+ * Blocked Householder QR of an m x n matrix, m >= n (LAPACK's geqrf and, with `makeQ`, orgqr). Returns R as a new n x n
+ * matrix; `a` becomes Q or undefined. `step` is called between panels with the share done and may throw to stop.
  */
 export async function qr(
   context: Context,
@@ -18,7 +18,7 @@ export async function qr(
       await context.operations.setIdentity(whole(a), r.blocks[0]!.buffer);
       for (const { at, reflector } of [...reflectors].reverse()) {
         step(1 - (at / a.cols) * 0.5);
-        // Columns left of a panel are still unit vectors that its reflectors do not touch.
+        // Columns to the left of a panel are still unit vectors, which its reflectors do not change.
         await reflectLeft(context, reflector, part(a, at, at), { transpose: false });
       }
     }
@@ -31,7 +31,7 @@ export async function qr(
   }
 }
 
-/** The factorization alone: R as a new n x n matrix, and with `keep` the reflectors whose product is Q; `a` becomes anything. */
+/** Returns R as a new n x n matrix and, with `keep`, the reflectors whose product is Q. Destroys `a`. */
 export async function factorQr(
   context: Context,
   a: GpuMatrix,

@@ -1,15 +1,17 @@
 import type { Context } from './context.ts';
 import { type GpuMatrix, part, type View, whole } from './gpuMatrix.ts';
 
-/** Columns of a panel; the panel kernel is written for no more. */
+/** Columns of a panel: the most that the panel kernel supports. */
 export const PANEL = 32;
 
-/** One workgroup has so small a part of a device: it takes so much longer than the same work spread over it. */
+/** How much longer work takes on one workgroup than spread over the device. */
 const PANEL_SHARE = 16;
 
-/** The block reflector I - V T V^T of one panel, and the triangle R the panel became. Schreiber and Van Loan 1989. */
+/**
+ * The block reflector I - V T V^T of a panel (Schreiber and Van Loan 1989), and the triangle R that the panel became.
+ */
 export interface BlockReflector {
-  /** w x m: V by columns, each contiguous. */
+  /** w x m: V by columns, each of them contiguous. */
   readonly v: GpuMatrix;
   /** w x w, upper triangular. */
   readonly t: GpuMatrix;
@@ -17,15 +19,15 @@ export interface BlockReflector {
   readonly r: GpuMatrix;
 }
 
-/** A block reflector of the rows from `at` on. */
+/** A block reflector that acts on the rows from `at` on. */
 export interface PlacedReflector {
   readonly at: number;
   readonly reflector: BlockReflector;
 }
 
 /**
- * Factors a panel by Householder reflectors. `columns` reads the m x w panel from the columns of a view, otherwise the panel's
- * transpose is given: a w x m view whose rows are eliminated (an LQ of that view).
+ * Factors a panel by Householder reflectors. With 'columns', the view is the m x w panel; with 'rows', it is the
+ * transpose of the panel, w x m, and this is its LQ.
  */
 export async function factorPanel(context: Context, panel: View, side: 'columns' | 'rows'): Promise<BlockReflector> {
   const [m, w] = side === 'columns' ? [panel.rows, panel.columns] : [panel.columns, panel.rows];
@@ -53,7 +55,7 @@ export async function factorPanel(context: Context, panel: View, side: 'columns'
   return { v, t, r };
 }
 
-/** target = (I - V T V^T) target, or with the transpose of the reflector: (I - V T^T V^T) target. */
+/** target <- (I - V T V^T) target; with `transpose`, target <- (I - V T^T V^T) target. */
 export async function reflectLeft(
   context: Context,
   { v, t }: BlockReflector,
@@ -83,7 +85,7 @@ export async function reflectAll(
 ): Promise<void> {
   for (const [i, { at, reflector }] of [...reflectors].reverse().entries()) {
     step(i / reflectors.length);
-    // A reflector of the band ends with the triangle, however tall the matrix.
+    // The reflectors of the band end with the triangle, however tall the target is.
     await reflectLeft(context, reflector, part(target, at, 0, reflector.v.cols), { transpose: false });
   }
 }

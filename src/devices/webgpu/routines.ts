@@ -11,7 +11,7 @@ import { reflectAll, releaseReflectors } from './reflectors.ts';
 
 type Step = (share: number) => void;
 
-/** The last steps of a decomposition, small and full of branches: they run on the processor. */
+/** The last steps of a decomposition, which are small and full of branches and run on the processor. */
 export interface Processor {
   /** All singular values, descending. */
   bidiagonalValues(matrix: Bidiagonal, options: RoutineOptions): Promise<Float64Array>;
@@ -19,7 +19,7 @@ export interface Processor {
   bidiagonalTriplets(matrix: Bidiagonal, rank: number, options: RoutineOptions): Promise<BidiagonalTriplets>;
 }
 
-/** All singular values: QR where tall, reduction to a band and on to a bidiagonal matrix on the GPU, its values on the processor. */
+/** All singular values: QR if tall, reduction to a band and to bidiagonal form on the GPU; dqds on the processor. */
 export async function singularValues(
   context: Context,
   a: GpuMatrix,
@@ -48,8 +48,8 @@ export async function singularValues(
 const isTall = ({ rows, cols }: GpuMatrix): boolean => rows >= TALL * cols;
 
 /**
- * The `rank` leading triplets: QR where tall, band and bidiagonal matrix as for the values, with all reflectors kept; the vectors of the
- * bidiagonal matrix, which are cheap and need f64, by the processor; those of the matrix by applying the reflectors to them on the GPU.
+ * The `rank` leading triplets. The matrix is reduced as for the values, with all reflectors kept; the processor
+ * computes the vectors of the bidiagonal matrix, which are cheap and need f64; the GPU applies the reflectors to them.
  */
 export async function svd(
   context: Context,
@@ -65,7 +65,7 @@ export async function svd(
   const hold = (...matrices: readonly GpuMatrix[]) => held.push(() => context.release(...matrices));
   hold(tall);
   try {
-    // What may be too large for a binding is asked for before any work is done.
+    // What may exceed a binding is allocated before any work is done.
     const left = context.single(m, rank);
     hold(left);
     const right = context.single(n, rank);
@@ -105,7 +105,7 @@ export async function svd(
   }
 }
 
-/** Nearly orthonormal columns made orthonormal to working precision, with their signs kept; zero columns are filled in. */
+/** Makes nearly orthonormal columns orthonormal to working precision, keeping their signs; replaces zero columns. */
 async function straightened(context: Context, a: GpuMatrix, step: Step): Promise<Float32Array> {
   const r = await qr(context, a, true, step);
   try {
@@ -117,13 +117,16 @@ async function straightened(context: Context, a: GpuMatrix, step: Step): Promise
   }
 }
 
-/** A copy with at least as many rows as columns, scaled so that its largest magnitude is near 1 and no square overflows or vanishes. */
+/**
+ * A copy with at least as many rows as columns, scaled to a largest magnitude near 1, so that squares neither overflow
+ * nor vanish.
+ */
 async function prepare(context: Context, a: GpuMatrix): Promise<{ tall: GpuMatrix; scale: number }> {
   const largest = await context.operations.largest(whole(a));
   const exponent = largest > 0 && Number.isFinite(largest) ? -Math.floor(Math.log2(largest)) : 0;
   const transposed = a.rows < a.cols;
   const tall = transposed ? context.matrix(a.cols, a.rows) : context.matrix(a.rows, a.cols);
-  // In two steps, because 2^exponent alone may be no normal f32.
+  // In two steps, because 2^exponent alone may be outside the range of normal f32.
   const half = Math.trunc(exponent / 2);
   await context.operations.copy(whole(tall), whole(a), {
     transposed,

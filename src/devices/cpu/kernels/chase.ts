@@ -4,8 +4,8 @@
 // stride >= 3 b. b rows of zeros follow the last, so that every step has its full size and reflectors are zero past the
 // edge.
 // Sweep s brings row s to bidiagonal form. With c = s + 1 + t b, its step t
-//   1. reflects columns c .. c + b - 1, so that of these entries row r (s in the first step, later c - b) keeps the first;
-//   2. reflects rows c .. c + b - 1, so that of these entries column c keeps the first.
+//   1. reflects columns c .. c + b - 1, so that row r (s in the first step, then c - b) keeps only the first of them;
+//   2. reflects rows c .. c + b - 1, so that column c keeps only the first of them.
 // Only the first row and column of the bulge are cleared; later sweeps clear the rest.
 import { askedToStop, nextTask } from './sync';
 import { fma, sum } from './vectors';

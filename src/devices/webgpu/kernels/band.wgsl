@@ -1,5 +1,5 @@
-// Puts one w x w block into the band storage of chase.wgsl: the triangle R of a column panel on the diagonal, and the transposed triangle
-// of a row panel, a lower one, beside it.
+// Copies a w x w block into the band storage of chase.wgsl: the triangle R of a column panel goes on the diagonal, the
+// transposed (lower) triangle of a row panel beside it.
 
 struct Params { w: u32, start: u32, shift: u32, rows: u32, columns: u32 }
 

@@ -1,5 +1,5 @@
-// The triangular factor T of a block reflector I - V T V^T from S = V^T V and tau (LAPACK's larft, forward, columnwise).
-// Row i of T needs only itself, so a thread computes a row.
+// The triangular factor T of a block reflector I - V T V^T from S = V^T V and tau (LAPACK's larft, forward,
+// columnwise). Row i of T depends only on itself, so each thread computes a row.
 
 struct Params { w: u32, pad0: u32, pad1: u32, pad2: u32 }
 

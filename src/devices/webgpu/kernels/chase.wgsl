@@ -1,28 +1,33 @@
-// One step of every sweep that is under way in the reduction of a band to bidiagonal form: a workgroup chases one bulge.
+// One step of every active sweep in the reduction of a band to bidiagonal form. Each workgroup chases one bulge.
 //
-// The band of n rows and B superdiagonals is held by rows with room for the bulges on both sides: entry (i, j) at band[i * 3 B + j - i + B],
-// with B further rows of zeros behind the last, so that every step has its full size. Sweep s brings row s to bidiagonal form. Its step t
-//   1. takes row r (s itself, or s + 1 + (t - 1) B) and reflects columns c .. c + B - 1, c = s + 1 + t B, so that the row keeps only its first;
-//   2. reflects rows c .. c + B - 1, so that column c keeps only its first.
-// It touches rows c - B .. c + B - 1 and columns c .. c + 2 B - 1. Sweep s + 1 follows three steps behind: its rows and columns then all lie
-// before those, and nothing needs to be agreed between workgroups (arXiv 2510.12705; Haidar, Ltaief, Luszczek, Dongarra 2012).
+// The band of n rows and B superdiagonals is stored by rows, with room for the bulges on both sides: entry (i, j) is at
+// band[i * 3 B + j - i + B]. B rows of zeros follow the last, so that every step has its full size.
+// Sweep s brings row s to bidiagonal form. With c = s + 1 + t B, its step t
+//   1. reflects columns c .. c + B - 1, so that of these entries row r (s in the first step, later c - B) keeps the
+//      first;
+//   2. reflects rows c .. c + B - 1, so that of these entries column c keeps the first. It touches rows c - B .. c + B
+//      - 1 and columns c .. c + 2 B - 1. Sweep s + 1 follows three steps behind, where all its rows and columns come
+//      before these, so that workgroups need no synchronization (arXiv 2510.12705; Haidar, Ltaief, Luszczek, Dongarra
+//      2012).
 //
-// Each of the 64 threads has a row, then a column: with rows of 33 and 65 numbers no two of them meet in a memory bank. More threads would
-// halve the microsecond that is spent here, beside several that a dispatch takes; software GPUs pay for each thread.
+// Each of the 64 threads takes a row, then a column; rows of 33 and 65 numbers avoid bank conflicts. More threads would
+// halve the microsecond spent here, but a dispatch takes several anyway, and software GPUs pay for each thread.
 
 struct Params { n: u32, tick: u32, firstSweep: u32, firstReflector: u32 }
 
 override keep: bool = false;
 
 @group(0) @binding(0) var<storage, read_write> band: array<f32>;
-// With `keep`, 2 B numbers for step t of each sweep: its right reflector, then its left one, tau in place of the 1 that each begins with.
+// With `keep`, 2 B numbers per step of each sweep: the right reflector, then the left one, each with tau in place of
+// its leading 1.
 @group(0) @binding(1) var<storage, read_write> reflectors: array<f32>;
 @group(0) @binding(2) var<uniform> p: Params;
 
 const B = 32u;
 const STRIDE = 3u * B;
 const THREADS = 2u * B;
-// Below this sum of squares a reflector would be made of underflows. What is not cleared then is 1e-14 of the matrix's largest entry.
+// Below this sum of squares, a reflector would consist of underflows; what it leaves is 1e-14 of the largest entry of
+// the matrix.
 const NOTHING = 1e-28;
 
 // Rows c - B .. c - 1 of columns c .. c + B - 1, then rows c .. c + B - 1 of columns c .. c + 2 B - 1.
@@ -36,18 +41,20 @@ var<workgroup> beta: f32;
 
 fn place(row: u32, column: u32) -> u32 { return row * STRIDE + column + B - row; }
 
-// Reflectors are numbered from the last sweep's to the first one's: `later` sweeps have floor(i / B) + 1 of them, i = 0 .. later - 1.
+// Reflectors are numbered from the last sweep to the first: the `later` sweeps have floor(i / B) + 1 each, i = 0 ..
+// later - 1.
 fn reflectorOf(sweep: u32, t: u32) -> u32 {
   let later = p.n - 2u - sweep;
   let a = later / B;
   return a * (a + 1u) / 2u * B + later % B * (a + 1u) + t - p.firstReflector;
 }
 
-// As exact as a fused multiply-add makes them: WebGPU promises less, and the errors of 100,000 reflectors add up.
+// Refined with a fused multiply-add: WebGPU guarantees less, and the errors of 100,000 reflectors add up.
 fn quotient(a: f32, b: f32) -> f32 { let q = a / b; return q + fma(-q, b, a) / b; }
 fn root(a: f32) -> f32 { let r = sqrt(a); return r + 0.5 * fma(-r, r, a) / r; }
 
-// The reflector that clears B numbers `step` apart but for the first: v with its 1, tau and beta. The first B threads each make an entry.
+// The reflector that clears all but the first of B numbers `step` apart: v with its leading 1, tau and beta. One thread
+// per entry.
 fn reflect(thread: u32, at: u32, step: u32) {
   if (thread >= B) { return; }
   var sum = vec4f();
@@ -62,7 +69,7 @@ fn reflect(thread: u32, at: u32, step: u32) {
   var diagonal = alpha;
   var factor = 0.0;
   var x = 0.0;
-  // Not `below > NOTHING`: what is not a number must go on.
+  // Not `below > NOTHING`, so that NaN propagates.
   if (!(below <= NOTHING)) {
     let norm = root(fma(alpha, alpha, below));
     diagonal = select(norm, -norm, alpha >= 0.0);
@@ -92,7 +99,7 @@ fn apply(at: u32, step: u32) {
   for (var i = 0u; i < B; i++) { tile[at + i * step] = fma(w, v[i], tile[at + i * step]); }
 }
 
-// What the reflector makes of the numbers that it was made for.
+// Writes what the reflector makes of the numbers it was computed from.
 fn clear(at: u32, step: u32) {
   tile[at] = beta;
   for (var i = 1u; i < B; i++) { tile[at + i * step] = 0.0; }
@@ -103,7 +110,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let sweep = p.firstSweep + group.x;
   let t = p.tick - 3u * sweep;
   let c = sweep + 1u + t * B;
-  // The first step of a sweep has one row above the block, every other one B.
+  // The first step of a sweep has one row above the block, all others B.
   let firstRow = select(0u, B - 1u, t == 0u);
 
   for (var i = thread; i < B * B; i += THREADS) {

@@ -1,8 +1,10 @@
-// C <- H_1 H_2 ... H_G C for the reflectors that chase.wgsl kept of G sweeps in a row, on 64 columns of C by one workgroup.
+// C <- H_1 H_2 ... H_G C for the reflectors that chase.wgsl kept of G consecutive sweeps; one workgroup takes 64
+// columns of C.
 //
-// Reflectors of different steps t commute but for (s, t), which comes before (s + 1, t) and (s + 1, t - 1): with t going up and, for each
-// t, the sweeps going down, all of a group can be applied (Haidar, Luszczek, Dongarra 2014). Those of one t touch B + G - 1 rows, which stay in
-// workgroup memory meanwhile. Each thread has a column of its own, so nothing but the reflectors is shared.
+// Reflector (s, t) comes before (s + 1, t) and (s + 1, t - 1), and commutes with those of all other steps. A group can
+// thus be applied with t ascending and, for each t, the sweeps descending (Haidar, Luszczek, Dongarra 2014). The
+// reflectors of one t touch B + G - 1 rows, which stay in workgroup memory meanwhile. Each thread has a column of its
+// own, so only the reflectors are shared.
 
 struct Params { n: u32, columns: u32, firstSweep: u32, sweeps: u32, steps: u32, firstReflector: u32, side: u32 }
 
@@ -16,7 +18,7 @@ const ROWS = B + G - 1u;
 const COLUMNS = 64u;
 
 var<workgroup> rows: array<f32, 3008>; // ROWS x COLUMNS
-var<workgroup> v: array<f32, 512>; // G x B, tau in place of the 1 that each begins with
+var<workgroup> v: array<f32, 512>; // G x B, with tau in place of each leading 1
 
 // As in chase.wgsl.
 fn reflectorOf(sweep: u32, t: u32) -> u32 {

@@ -1,4 +1,4 @@
-// Target = scale * op(source) on views; `identity` writes the unit matrix instead, whatever the source holds.
+// Target <- scale op(source) on views. `identity` writes the identity matrix instead and ignores the source.
 
 struct Params {
   rows: u32, columns: u32, sourceOffset: u32, sourceStride: u32,

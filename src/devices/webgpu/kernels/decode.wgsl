@@ -1,14 +1,14 @@
-// Floats as checkpoints store them, to f32, by whole-number arithmetic on their bits (a GPU may flush subnormals and knows no NaN), and what
-// one pass over the results tells: for every workgroup the sum of squares, and the bits of the largest magnitude, which are ordered as the
-// values are with infinity and NaN above all of them.
+// Decoding of stored floats to f32 by integer arithmetic on their bits, because a GPU may flush subnormals and need not
+// honour NaN. The same pass computes, for each workgroup, the sum of squares and the bits of the largest magnitude,
+// which are ordered as the values, with infinity and NaN on top.
 
-// The encodings' numbers, as `decode.ts` has them.
+// `KERNEL_ENCODING` of decoding.ts.
 const F32 = 0u;
 const BF16 = 1u;
 const F16 = 2u;
 const F8_E4M3 = 3u;
 
-/** Numbers of one thread, a workgroup's threads side by side so that their accesses are. */
+// Numbers per thread. The threads of a workgroup take adjacent numbers, so that their accesses coalesce.
 const EACH = 8u;
 
 struct Params {
@@ -29,7 +29,8 @@ fn half(code: u32) -> u32 {
   return widen((code & 0x7fffu) << 13, 112u, 31u << 23, 224u << 23, 0.00006103515625) | ((code & 0x8000u) << 16);
 }
 
-/** `magnitude` with its exponent's bias moved; `least` is the least value with an exponent, (1 + m) least - least one without. */
+// `magnitude` with its exponent rebiased. `least` is the least normal value; a subnormal m least is (1 + m) least -
+// least.
 fn widen(magnitude: u32, bias: u32, special: u32, special_bias: u32, least: f32) -> u32 {
   if (magnitude >= special) { return magnitude + special_bias; }
   let moved = magnitude + (bias << 23);
@@ -44,7 +45,7 @@ fn entry(i: u32) -> u32 {
     case F32: { return source[i]; }
     default: {
       let code = (source[i >> 2] >> ((i & 3) << 3)) & 0xffu;
-      // E5M2 is a half without its lower byte; E4M3 has one NaN, all bits set.
+      // E5M2 is F16 without its lower byte; the only NaN of E4M3 has all bits set.
       if (encoding != F8_E4M3) { return half(code << 8); }
       let sign = (code & 0x80u) << 24;
       if ((code & 0x7fu) == 0x7fu) { return sign | 0x7fc00000u; }

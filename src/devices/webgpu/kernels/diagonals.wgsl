@@ -1,4 +1,4 @@
-// Takes the diagonal and the superdiagonal, n numbers each, out of the band storage of chase.wgsl.
+// Copies the diagonal and the superdiagonal, n numbers each, from the band storage of chase.wgsl.
 
 struct Params { n: u32 }
 

@@ -1,5 +1,5 @@
-// The largest magnitude of a block of rows, as the bits of a float: for non-negative floats the order of the bits is that of the
-// values, and NaN sorts above infinity.
+// The bits of the largest magnitude in a block of rows: non-negative floats are ordered as their bits, with NaN above
+// infinity.
 
 struct Params { count: u32, pad0: u32, pad1: u32, pad2: u32 }
 

@@ -1,6 +1,6 @@
-// C = alpha op(A) op(B) + beta C on views: an offset and a leading dimension into row-major buffers.
-// A workgroup computes a 64 x 64 tile of C, a thread 4 x 4 of it; tiles of A and B pass through workgroup memory 16 deep.
-// The two transposes only change how a tile is fetched, each time along the rows of the stored matrix.
+// C <- alpha op(A) op(B) + beta C on views, each an offset and a leading dimension into a row-major buffer. A workgroup
+// computes a 64 x 64 tile of C and each thread 4 x 4 of it; tiles of A and B pass through workgroup memory, 16 deep.
+// The transposes only change how a tile is fetched, always along the rows of the stored matrix.
 
 struct Params {
   m: u32, n: u32, k: u32, pad: u32,
@@ -63,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
       let column = column0 + thread.x * 4u + j;
       if (row < p.m && column < p.n) {
         let at = p.cOffset + row * p.ldc + column;
-        // beta = 0 overwrites: old content may be NaN.
+        // With beta = 0 the old content, which may be NaN, is not read.
         var old = 0.0;
         if (p.beta != 0.0) { old = p.beta * C[at]; }
         C[at] = fma(p.alpha, sum[i][j], old);

@@ -1,6 +1,7 @@
-// Householder QR of a panel of m rows and w columns, w <= 32, by one workgroup (LAPACK's geqr2 with the sign rule of larfg).
-// The panel is stored by columns, each contiguous: P[c * m + i]. On return P holds the reflectors with their unit diagonal and
-// zeros above it, R the triangle (w x w, row-major, zeros below), tau the w factors. Reflectors past the last row are zero.
+// Householder QR of a panel of m rows and w columns, w <= 32, by one workgroup (LAPACK's geqr2 with the sign rule of
+// larfg). The columns of the panel are contiguous: P[c * m + i]. On return P holds the reflectors with their unit
+// diagonal and zeros above it, R the triangle (w x w, row-major, zeros below), tau the w factors. Reflectors past the
+// last row are zero.
 
 struct Params { m: u32, w: u32, pad0: u32, pad1: u32 }
 
@@ -27,7 +28,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 
   for (var j = 0u; j < p.w; j++) {
     if (j < m) {
-      // The largest magnitude of the column: without it, squares of small numbers vanish and those of large ones overflow.
+      // Columns are scaled by their largest magnitude, so that squares neither vanish nor overflow.
       var most = 0.0;
       for (var i = j + thread; i < m; i += THREADS) { most = max(most, abs(P[j * m + i])); }
       partial[thread] = most;
@@ -40,7 +41,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
       let unit = select(1.0, 1.0 / largest, largest > 0.0);
       workgroupBarrier();
 
-      // The squared norm below the diagonal, in that unit.
+      // The squared norm below the diagonal, scaled.
       var sum = 0.0;
       for (var i = j + 1u + thread; i < m; i += THREADS) { let x = P[j * m + i] * unit; sum = fma(x, x, sum); }
       partial[thread] = sum;
@@ -55,7 +56,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
         diagonal[j] = P[j * m + j];
         factor = 0.0;
         scale = 0.0;
-        // Not `below > 0.0`: what is not a number must go on.
+        // Not `below > 0.0`, so that NaN propagates.
         if (!(below <= 0.0)) {
           let norm = sqrt(fma(alpha, alpha, below));
           let beta = select(norm, -norm, alpha >= 0.0);
@@ -71,7 +72,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
       storageBarrier();
       workgroupBarrier();
 
-      // Apply I - tau v v^T to the columns on the right: `lanes` threads a column.
+      // Applies I - tau v v^T to the columns on the right, with `lanes` threads per column.
       var dot = 0.0;
       if (column > j && column < p.w) {
         for (var i = j + 1u + lane; i < m; i += lanes) { dot = fma(P[j * m + i], P[column * m + i], dot); }
