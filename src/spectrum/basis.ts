@@ -3,16 +3,19 @@ import type { Backend, Matrix } from '../devices/backend.ts';
 import { transpose } from './transpose.ts';
 import { cholesky, triangularInverse, triangularProduct } from './triangular.ts';
 
-/** Orthogonalisations of one block at most. */
+/** Orthogonalisations per block at most. */
 const PASS_LIMIT = 5;
-/** Rows of the basis that are multiplied at a time. */
+/** Basis vectors multiplied at a time. */
 const CHUNK_ROWS = 128;
-/** A vector that orthogonalisation leaves less of than this share is orthogonalised again. */
+/** A vector is orthogonalised again if less than this fraction of its norm is left. */
 const LEFT_OVER = 0.5;
-/** Norm of what is added to each vector before: rounding, but in a random direction. */
+/** Norm of the random perturbation added before: the size of rounding. */
 const NOISE = 2 ** -21;
 
-/** Orthonormal vectors on the device: the newest block as columns, all of them as rows of matrices that are taken as they are needed. */
+/**
+ * Orthonormal vectors on the device. The newest block is held by columns, all blocks by rows in matrices allocated on
+ * demand.
+ */
 export class Basis {
   private readonly chunks: { readonly rows: Matrix; readonly shares: Matrix }[] = [];
   private blocks = 0;
@@ -25,7 +28,10 @@ export class Basis {
     private readonly random: Random,
   ) {}
 
-  /** Of blocks of `width` vectors of `length`; `random` supplies directions where a block has none left. @throws RankscopeError 'too-large', 'engine' */
+  /**
+   * A basis of blocks of `width` vectors of `length`. `random` supplies directions if those of a block are exhausted.
+   * @throws RankscopeError 'too-large', 'engine'
+   */
   static async allocate(backend: Backend, length: number, width: number, random: Random): Promise<Basis> {
     const taken: Matrix[] = [];
     try {
@@ -38,25 +44,27 @@ export class Basis {
     return new Basis(backend, newest, spare, gram, random);
   }
 
-  /** The newest block, length x width: no part of the basis before it is appended, and its last block afterwards. */
+  /** The newest block, length x width, which becomes part of the basis when it is appended. */
   get block(): Matrix {
     return this.newest;
   }
 
-  /** Sets the newest block. */
+  /** Overwrites the newest block. */
   fill(by: (out: Float32Array) => void): Promise<void> {
     return this.backend.upload(this.newest, 0, this.newest.rows, by);
   }
 
   /**
-   * Makes the newest block orthonormal and orthogonal to all before it, and keeps it; gives its R (width x width).
-   * @param known what is known to lie along the block before it: that times the transpose of this triangle
+   * Makes the newest block orthonormal and orthogonal to the basis, adds it to the basis and returns its R (width x
+   * width).
+   * @param known a triangle whose transpose, times the previous block, is a known part of the newest block
    */
   async append(known?: Float32Array): Promise<Float32Array> {
     const { cols: width } = this.newest;
     let factor: Float32Array | undefined;
-    // Twice is enough (Giraud, Langou, Rozloznik and van den Eshof 2005), and taking out what is known is the first time. More is needed where
-    // little is left over, as when the Krylov space is exhausted: the QR completes the block by any vectors, which may lie in the basis.
+    // Twice is enough (Giraud, Langou, Rozloznik and van den Eshof 2005), and subtracting the known part counts once.
+    // More passes are needed if little is left, as when the Krylov space is exhausted: the QR completes the block with
+    // vectors that may lie in the basis.
     if (known) await this.takeOut(known);
     for (let pass = 1; ; pass++) {
       if (pass > 1) await this.perturb();
@@ -69,7 +77,7 @@ export class Basis {
     return factor;
   }
 
-  /** The combinations of the basis' vectors by `coefficients` (as many rows as vectors, `cols` columns): length x cols, row-major. */
+  /** Basis times `coefficients` (a row per basis vector, `cols` columns): length x cols, row-major. */
   async combined(coefficients: Float32Array, cols: number): Promise<Float32Array> {
     const { backend } = this;
     const out = await backend.allocate(this.newest.rows, cols);
@@ -117,7 +125,7 @@ export class Basis {
     });
   }
 
-  /** Takes the parts along the basis out of the block; gives the squared norms of what it took out of each vector. */
+  /** Projects the basis out of the block; returns the squared norm of what was removed from each vector. */
   private async project(): Promise<Float64Array> {
     const { cols: width } = this.newest;
     const taken = new Float64Array(width);
@@ -131,8 +139,8 @@ export class Basis {
   }
 
   /**
-   * QR of the block in its place; gives R. By the Cholesky factor of its Gram matrix, which is two products, where that is well conditioned
-   * (Yamamoto, Nakatsukasa, Yanagisawa and Fukaya 2015), else by reflections.
+   * QR of the block in place; returns R. Uses the Cholesky factor of the Gram matrix, which takes two products, if that
+   * is well conditioned (Yamamoto, Nakatsukasa, Yanagisawa and Fukaya 2015), otherwise reflections.
    */
   private async normalize(): Promise<Float32Array> {
     const { backend, gram } = this;
@@ -152,7 +160,7 @@ export class Basis {
     }
   }
 
-  /** Copies the block to the rows. */
+  /** Adds the block to the basis. */
   private async keep(): Promise<void> {
     const { rows: length, cols: width } = this.newest;
     const blocks = Math.max(1, Math.floor(CHUNK_ROWS / width));
@@ -175,7 +183,10 @@ export class Basis {
   }
 }
 
-/** The least share of a vector's norm that projecting (which took `taken`, squared) and the QR with this triangle left of its own. */
+/**
+ * The smallest fraction of a vector's norm that was left by the projection, which removed `taken` (squared), and the
+ * QR.
+ */
 function leftOver(triangle: Float32Array, taken: Float64Array): number {
   const size = taken.length;
   let least = Number.POSITIVE_INFINITY;

@@ -4,15 +4,16 @@ import type { Backend, Matrix } from '../devices/backend.ts';
 import { Basis } from './basis.ts';
 import { transpose } from './transpose.ts';
 
-/** Vectors in a block from which on W^T times a block is as fast as the block's transpose times W. */
+/** Block width from which W^T times a block is as fast as the transpose of the block times W. */
 const WIDE = 64;
 
 /**
- * Block Golub-Kahan-Lanczos bidiagonalisation of W (on the device) from a random orthonormal block on its shorter side, with full
- * reorthogonalisation (Golub, Luk and Overton 1981). With W or W^T, whichever is not wide, for A:
+ * Block Golub-Kahan-Lanczos bidiagonalisation of W (on the device), started with a random orthonormal block on its
+ * shorter side, with full reorthogonalisation (Golub, Luk and Overton 1981). With A = W or W^T, whichever is not wide:
  *
  * 1. U_j A_j = A V_j - U U^T A V_j;  2. V_(j+1) R_j = A^T U_j - V V^T A^T U_j;
- * 3. U^T A [V, V_(s+1)] is block bidiagonal: A_j on its diagonal, R_j^T above it; since both are triangular, it is an upper band.
+ * 3. U^T A [V, V_(s+1)] is block bidiagonal, with A_j on the diagonal and R_j^T above; as both are triangular, it is an
+ *    upper band.
  */
 export class Bidiagonalization {
   /** A_j and R_j, width x width each, row-major and upper triangular. */
@@ -23,7 +24,7 @@ export class Bidiagonalization {
     private readonly backend: Backend,
     private readonly matrix: Matrix,
     readonly width: number,
-    /** U has the rows of A, V its columns. */
+    /** U, on the side of the rows of A; `short` is V, on that of the columns. */
     private readonly long: Basis,
     private readonly short: Basis,
   ) {}
@@ -57,7 +58,7 @@ export class Bidiagonalization {
     return this.diagonal.length * this.width;
   }
 
-  /** Whether the space has room for one more step. */
+  /** Whether the dimensions allow another step. */
   get hasRoom(): boolean {
     return this.size + 2 * this.width <= Math.min(this.matrix.rows, this.matrix.cols);
   }
@@ -87,7 +88,10 @@ export class Bidiagonalization {
     return out;
   }
 
-  /** Vectors on the side of W's rows and of its columns, from their coordinates (row-major, `cols` columns) along U and [V, V_(s+1)]. */
+  /**
+   * Vectors on the side of the rows and of the columns of W, from `cols` columns of coordinates along U and [V,
+   * V_(s+1)].
+   */
   async vectors(
     alongU: Float32Array,
     alongV: Float32Array,
@@ -103,13 +107,14 @@ export class Bidiagonalization {
     this.short.free();
   }
 
-  /** The newest block of `to` = W or W^T times that of `from`. */
+  /** Sets the newest block of `to` to W or W^T times that of `from`. */
   private async multiply(transposed: boolean, from: Basis, to: Basis): Promise<void> {
     const { backend, matrix } = this;
     if (!transposed || this.width >= WIDE) {
       return backend.multiply(to.block, matrix, from.block, { transposeA: transposed });
     }
-    // (from^T W)^T: with few vectors engines are up to three times as fast when they read W along its rows; turning a narrow block costs nothing.
+    // (from^T W)^T: with few vectors, devices are up to three times as fast if they read W by rows, and transposing a
+    // narrow block is cheap.
     const turned = await backend.allocate(to.block.cols, to.block.rows);
     try {
       await backend.multiply(turned, from.block, matrix, { transposeA: true });

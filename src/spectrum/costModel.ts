@@ -1,15 +1,15 @@
-/** The work of a truncated SVD by each route, in multiplications that count as much as those of a matrix product. */
+/** The cost of a truncated SVD by each route, in multiplications of a large matrix product. */
 export interface SvdCost {
   readonly exact: number;
   readonly sketch: number;
 }
 
-/** Columns beyond the rank that a sketch carries along (Halko, Martinsson and Tropp 2011, section 4.2). */
+/** Columns of a sketch beyond the rank (Halko, Martinsson and Tropp 2011, section 4.2). */
 export const OVERSAMPLING = 10;
 
 /**
- * Columns of a sketch's blocks, and of its basis when it is first looked at: blocks as wide as products are efficient at, and a basis that
- * suffices on spectra without a gap (Gaussian matrices settled at 2.6 times the rank).
+ * Columns of a sketch's blocks, and of its basis when it is first checked. Blocks are wide enough for efficient
+ * products; the basis suffices for spectra without a gap (Gaussian matrices settled at 2.6 times the rank).
  */
 export function sketchSize(rank: number): { readonly width: number; readonly size: number } {
   const width = Math.min(96, Math.max(16, 16 * Math.ceil(rank / 48)));
@@ -17,15 +17,15 @@ export function sketchSize(rank: number): { readonly width: number; readonly siz
 }
 
 /**
- * How much dearer than in a large product a multiplication is in a QR, in the reduction to a band with its way back to vectors, and in
- * orthogonalising blocks. They are fitted to the cpu engine, and `test/numeric/costModel.bench.ts` shows how well.
+ * Cost of a multiplication in a QR, in the reduction to a band with its back-transformation, and in orthogonalising
+ * blocks, relative to a large product. Fitted to the cpu backend; `test/numeric/costModel.bench.ts` shows how well.
  */
 const [QR, REDUCTION, BASES] = [3, 2, 1.5];
 
 /**
- * Exact: a QR where one side is longer, the reduction of the p x p rest, and `rank` vectors taken back through both. Sketch: products with W
- * and W^T, orthogonalisation of both bases, the exact route for what W is on them, and `rank` vectors taken back. A sketch for which there
- * is no room costs infinitely much.
+ * Exact: a QR if the matrix is not square, the reduction of the p x p triangle, and `rank` vectors taken back through
+ * both. Sketch: products with W and W^T, orthogonalisation of both bases, the exact route for the projection of W on
+ * them, and `rank` vectors taken back. The cost is infinite if the matrix is too small for a sketch.
  */
 export function svdCost(rows: number, cols: number, rank: number): SvdCost {
   const [long, short] = [Math.max(rows, cols), Math.min(rows, cols)];

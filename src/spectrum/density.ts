@@ -1,14 +1,14 @@
 import type { Quadrature } from './lanczos.ts';
 
-/** What is known exactly of the spectrum that a quadrature estimates. */
+/** What is known exactly about the spectrum that a quadrature estimates. */
 export interface SpectrumFacts {
-  /** p: how many singular values there are. */
+  /** p, the number of singular values. */
   readonly count: number;
-  /** Their summed squares. */
+  /** The sum of their squares. */
   readonly energy: number;
 }
 
-/** Some neighbouring nodes of one kind, and the positions in the spectrum (from 0 to p) that they stand for. */
+/** Neighbouring nodes of one kind, and the positions in the spectrum (from 0 to p) that they represent. */
 interface Run {
   readonly nodes: readonly Node[];
   readonly from: number;
@@ -19,30 +19,33 @@ interface Run {
 
 interface Node {
   readonly value: number;
-  /** How many singular values the node stands for. */
+  /** The number of singular values that the node represents. */
   count: number;
-  /** At a singular value, or at a cluster of them, and not somewhere in a continuum. */
+  /** Whether it lies at a singular value or a cluster of them, rather than in a continuum. */
   readonly atom: boolean;
-  /** One singular value and no more. */
+  /** Whether it represents exactly one singular value. */
   readonly single: boolean;
 }
 
-/** Relative to the value, to sigma_1 (rounding of f32) and to the bulk: a node nearer than this to a singular value lies on it. */
+/**
+ * A node this near to a singular value lies on it: relative to the value, to sigma_1 (f32 rounding) and to the bulk.
+ */
 const [NEAR_VALUE, NEAR_ROUNDING, NEAR_BULK] = [1e-3, 1e-6, 1e-3];
-/** Nodes nearer to each other than this, relative to their value, are one cluster. */
+/** Nodes this near to each other, relative to their value, form a cluster. */
 const NEAR_CLUSTER = 1e-5;
-/** Shares of the energy below this are lost in the rounding of what was subtracted from it. */
+/** Remainders of the energy below this fraction are lost to the rounding of the subtraction. */
 const LEAST_ENERGY = 1e-4;
 
 /**
- * All p singular values, descending, as a quadrature suggests them: the estimated distribution function read at (i - 1/2) / p.
+ * Estimates all p singular values, descending, from a quadrature: its distribution function is read at (i - 1/2) / p.
  *
- * 1. A converged node with the weight of one value is that value. What is left of the count is shared out by the weights of the others.
- * 2. Those weights are tilted so that the energy comes out as it is known to be (a control variate).
- * 3. Converged nodes are steps. In a continuum the distribution function passes each node at the middle of its weight; the nodes of one
- *    family (one of every probe) stand close together at its lower end and are averaged there.
+ * 1. A converged node with the weight of one value is that value. The other nodes share the remaining count in
+ *    proportion to their weights.
+ * 2. Their weights are tilted so that the energy takes its known value (a control variate).
+ * 3. Converged nodes are steps of the distribution function. In a continuum it passes each node at the middle of its
+ *    weight; the nodes of a family (one per probe) lie close together at its lower end and are averaged there.
  *
- * `probes` names the probes to use: leaving one out in turn shows how far the estimate depends on chance.
+ * `probes` selects the probes to use: leaving out each in turn shows how far the estimate depends on chance.
  */
 export function estimateValues(
   quadrature: Quadrature,
@@ -56,10 +59,10 @@ export function estimateValues(
   const runs = runsOf(nodes, count);
   for (const [i, run] of runs.entries()) {
     const ceiling = runs[i - 1]?.least ?? quadrature.values[0]!;
-    // Below the last node nothing is known: the values there are not said to vanish.
+    // Nothing is known below the last node, so its values are kept away from zero.
     const floor = runs[i + 1]?.greatest ?? run.least / 20;
     const valueAt = run.nodes[0]!.atom ? () => run.greatest : continuum(run, quadrature.probes);
-    // The last position of a run that ends between two belongs to the next run, except at the very end.
+    // If a run ends between two positions, the last one belongs to the next run, except at the very end.
     const end = i === runs.length - 1 ? count : Math.min(count, Math.ceil(run.to - 0.5));
     for (let k = Math.max(0, Math.ceil(run.from - 0.5)); k < end; k++) {
       out[k] = Math.min(ceiling, Math.max(floor, valueAt(k + 0.5)));
@@ -92,9 +95,10 @@ function weightedNodes(quadrature: Quadrature, count: number, probes: readonly n
 }
 
 /**
- * Which nodes stand for one singular value each. The weight of c values is chi-squared with c degrees per probe over the number of probes: more
- * than its 99.9 % quantile for the c nodes of a cluster means that more values lie there than nodes. A cluster is looked at as a whole, because
- * within it the weights are shared out at will.
+ * Decides which nodes represent one singular value each. The weight of c values is chi-squared with c degrees of
+ * freedom per probe, divided by the number of probes; if the c nodes of a cluster exceed its 99.9 % quantile, more
+ * values than nodes lie there. A cluster is tested as a whole, because the distribution of weights within it is
+ * arbitrary.
  */
 function singles(
   values: Float64Array,
@@ -115,7 +119,7 @@ function singles(
   return out;
 }
 
-/** Root mean square of the values that are not converged. */
+/** Root mean square of the unconverged values. */
 function bulkScale(values: Float64Array, weight: readonly number[], converged: readonly boolean[]): number {
   let energy = 0;
   let count = 0;
@@ -127,6 +131,7 @@ function bulkScale(values: Float64Array, weight: readonly number[], converged: r
   return count > 0 ? Math.sqrt(energy / count) : 0;
 }
 
+/** Sets single nodes to one value each and tilts the others so that the total energy is exact. */
 function tiltToEnergy(nodes: readonly Node[], energy: number, count: number): void {
   let left = energy;
   let rest = count;
@@ -147,13 +152,13 @@ function tiltToEnergy(nodes: readonly Node[], energy: number, count: number): vo
   share(others, rest);
 }
 
-/** Scales the counts so that they sum up to `rest`. */
+/** Scales the counts to a sum of `rest`. */
 function share(nodes: readonly Node[], rest: number): void {
   const sum = nodes.reduce((total, node) => total + node.count, 0);
   for (const node of nodes) node.count *= sum > 0 ? Math.max(0, rest) / sum : 0;
 }
 
-/** Atoms one by one, and continua in one piece between them. */
+/** Each atom is a run of its own; the nodes between two atoms are one run. */
 function runsOf(nodes: readonly Node[], count: number): Run[] {
   const runs: Run[] = [];
   let from = 0;
@@ -169,7 +174,10 @@ function runsOf(nodes: readonly Node[], count: number): Run[] {
   return runs;
 }
 
-/** The values of a continuum by position, through averages of neighbouring nodes: of one at its top, of a whole family at its end. */
+/**
+ * The values of a continuum by position, from averages of neighbouring nodes: one node at the top, a whole family at
+ * the end.
+ */
 function continuum({ nodes, from }: Run, family: number): (position: number) => number {
   const size = nodes.length;
   const counts = new Float64Array(size + 1);
@@ -192,7 +200,10 @@ function continuum({ nodes, from }: Run, family: number): (position: number) => 
   return piecewise(positions, values, width);
 }
 
-/** Linear interpolation; beyond both ends on along the line to the point `reach` further in. Asked in ascending order. */
+/**
+ * Linear interpolation, extrapolated along the line through an end point and the point `reach` further in. The
+ * positions asked for must ascend.
+ */
 function piecewise(
   positions: readonly number[],
   values: readonly number[],
@@ -214,6 +225,7 @@ function piecewise(
   };
 }
 
+/** Scales the values of the bulk so that the total energy is exact. */
 function scaleToEnergy(values: Float64Array, bulk: Uint8Array, energy: number): void {
   let left = energy;
   let found = 0;

@@ -4,22 +4,22 @@ import { numbersIn } from '../base/numbersIn.ts';
 import { seededRandom } from '../base/random.ts';
 import type { EntrySums } from '../devices/backend.ts';
 
-/** What one pass over the entries of a matrix tells. */
+/** Statistics of the entries of a matrix, from one pass. */
 export interface EntryStatistics {
   readonly count: number;
-  /** Summed in f64, unlike the norm of the singular values, so the two check each other. */
+  /** Summed in f64 from the entries, as a check on the norm from the singular values. */
   readonly frobeniusNorm: number;
   readonly maximum: number;
-  /** Robust standard deviation of the entries' bulk: median |w| / 0.6745, which a few outliers and low-rank structure hardly move. */
+  /** Robust standard deviation of the bulk: median |w| / 0.6745, hardly affected by outliers and low-rank structure. */
   readonly noiseDeviation: number;
 }
 
 /** The quartile of the standard normal distribution: the median of |x| for x of deviation 1 (Hampel 1974). */
 const NORMAL_QUARTILE = 0.674489750196082;
-/** Entries the median is taken of. Its standard error is then 0.2 %, and finding it takes some milliseconds. */
+/** Entries sampled for the median: its standard error is then 0.2 %, and it takes a few milliseconds. */
 const SAMPLE_LIMIT = 2 ** 18;
 
-/** Whole numbers of so many bytes. */
+/** Arrays for codes of 1, 2 and 4 bytes. */
 const CODES: Readonly<Record<1 | 2 | 4, new (buffer: ArrayBufferLike, offset: number, length: number) => Codes>> = {
   1: Uint8Array,
   2: Uint16Array,
@@ -27,13 +27,13 @@ const CODES: Readonly<Record<1 | 2 | 4, new (buffer: ArrayBufferLike, offset: nu
 };
 type Codes = Uint8Array | Uint16Array | Uint32Array;
 
-/** Gathers the statistics of a matrix from its entries in row-major order, piece by piece. */
+/** Gathers the statistics of a matrix from consecutive parts of its entries in row-major order. */
 export class EntryScan {
   private readonly name: string;
   private readonly cols: number;
   private readonly stride: number;
   private readonly sample: Float32Array;
-  // One entry of every `stride` is sampled, at a seeded random place: a fixed place would follow the columns.
+  // One of every `stride` entries is sampled, at a seeded random offset: a fixed offset could follow the columns.
   private readonly random = seededRandom(1);
   private sampled = 0;
   private nextSample = 0;
@@ -59,7 +59,7 @@ export class EntryScan {
     return this.sumOfSquares;
   }
 
-  /** @throws RankscopeError 'not-finite' that names the first such entry's row and column. */
+  /** Adds the next entries. @throws RankscopeError 'not-finite' with the row and column of the first such entry. */
   add(entries: Float32Array): void {
     let squares = 0;
     let maximum = 0;
@@ -69,14 +69,14 @@ export class EntryScan {
       squares += entry * entry;
       if (size > maximum) maximum = size;
     }
-    // NaN and infinity both make the f64 sum of squares of f32 numbers non-finite, and nothing else does.
+    // The f64 sum of squares of f32 numbers is not finite if and only if one of them is not.
     if (!Number.isFinite(squares)) this.refuse(entries);
     const picked = this.pick(entries, this.sample.subarray(this.sampled));
     for (let i = 0; i < picked.length; i++) picked[i] = Math.abs(picked[i]!);
     this.addSums({ squares, largest: maximum }, entries.length);
   }
 
-  /** The entries that a device will tell the sums of, as they are stored: some are looked at here. */
+  /** Samples the next entries as stored; `addSums` must follow with their sums from the device. */
   sampleStored(encoding: Encoding, bytes: Uint8Array): void {
     const size = ENCODED_BYTES[encoding];
     const codes = numbersIn<Codes>(CODES[size], size, bytes, bytes.length / size);
@@ -90,7 +90,7 @@ export class EntryScan {
     for (let i = 0; i < values.length; i++) values[i] = Math.abs(values[i]!);
   }
 
-  /** What a device found in the next `count` entries, which were sampled before and are finite. */
+  /** Adds the sums of the next `count` entries, which have been sampled and are finite. */
   addSums({ squares, largest }: EntrySums, count: number): void {
     this.sumOfSquares += squares;
     this.largest = Math.max(this.largest, largest);
@@ -107,7 +107,7 @@ export class EntryScan {
     };
   }
 
-  /** Those of the next entries that are sampled, in the first places of `goal`. */
+  /** Copies the sampled ones of the next entries to the start of `goal`. */
   private pick<Numbers extends Codes | Float32Array>(entries: Numbers, goal: Numbers): Numbers {
     const first = this.sampled;
     const end = this.count + entries.length;
@@ -134,18 +134,18 @@ export class EntryScan {
   }
 }
 
-/** The order of the values changes. */
+/** The median. Reorders the values. */
 function medianOf(values: Float32Array): number {
   const middle = values.length >> 1;
   const upper = quickselect(values, middle);
   if (values.length % 2 === 1) return upper;
-  // What is left of the middle is no larger than it.
+  // Everything to the left of the middle is at most as large.
   let lower = 0;
   for (let i = 0; i < middle; i++) lower = Math.max(lower, values[i]!);
   return (lower + upper) / 2;
 }
 
-/** The value that would be at `index` were the values sorted; their order changes (Hoare 1961). */
+/** The value at `index` in sorted order (Hoare 1961). Reorders the values. */
 function quickselect(values: Float32Array, index: number): number {
   let low = 0;
   let high = values.length - 1;

@@ -3,36 +3,39 @@ import { Bidiagonalization } from './bidiagonalization.ts';
 import { symmetricEigen } from './symmetricEigen.ts';
 import { triangularProduct } from './triangular.ts';
 
-/** The nodes and weights of a quadrature for the distribution of singular values. */
+/** Nodes and weights of a quadrature for the distribution of singular values. */
 export interface Quadrature {
   /** Ritz values, descending. */
   readonly values: Float64Array;
-  /** weights[k * probes + i]: squared share of node k in probe i; over all nodes each probe's shares sum up to 1. */
+  /** weights[k * probes + i] is the squared component of probe i along node k; the weights of a probe sum to 1. */
   readonly weights: Float64Array;
   readonly probes: number;
-  /** A singular value lies within this distance of each node. */
+  /** For each node, a bound on the distance to the nearest singular value. */
   readonly residuals: Float64Array;
 }
 
 export interface LanczosOptions extends RoutineOptions {
   readonly seed: number;
   readonly probes: number;
-  /** At most so many steps. */
+  /** Maximum number of steps. */
   readonly steps: number;
-  /** Asked now and then whether these quadratures will do; the first is the finer one. */
+  /** Called now and then to decide whether these quadratures suffice. */
   readonly enough?: (rules: Quadratures) => boolean;
 }
 
-/** The quadrature of all steps made, and that of three quarters of them: their difference tells how far the first has converged. */
+/**
+ * The quadratures of all steps and of the first three quarters; their difference shows how far the former has
+ * converged.
+ */
 export type Quadratures = readonly [Quadrature, Quadrature];
 
-/** Steps before the first time that `enough` is asked, and between the times. */
+/** Steps before the first call of `enough`, and between calls. */
 const [FIRST_STEPS, MORE_STEPS] = [8, 4];
 
 /**
- * The block Gauss quadrature of W^T W from the projected matrix of a bidiagonalisation that starts with `probes` random vectors (Golub and
- * Meurant 2010, chapter 6): its singular values are the nodes, the first blocks of its right vectors the weights. Working on W and not on
- * W^T W keeps the small values, which squares lose in f32.
+ * Block Gauss quadrature of W^T W from the projected matrix of a bidiagonalisation that starts with `probes` random
+ * vectors (Golub and Meurant 2010, chapter 6): the nodes are its singular values, the weights come from the first
+ * blocks of its right vectors. Working with W instead of W^T W preserves the small values, whose squares f32 loses.
  */
 export async function blockLanczos(
   backend: Backend,
@@ -56,7 +59,10 @@ export async function blockLanczos(
   }
 }
 
-/** The nodes and weights from the blocks A_j and R_j. Small, and done in f64, where squaring the projected matrix loses nothing of it. */
+/**
+ * Nodes and weights from the blocks A_j and R_j. In f64, squaring the projected matrix loses nothing that f32
+ * determined.
+ */
 function quadrature(diagonal: readonly Float32Array[], above: readonly Float32Array[], width: number): Quadrature {
   const size = diagonal.length * width;
   const gram = squared(diagonal, above, width);
@@ -68,8 +74,8 @@ function quadrature(diagonal: readonly Float32Array[], above: readonly Float32Ar
   for (const [place, k] of order.entries()) {
     for (let i = 0; i < width; i++) weights[place * width + i] = eigen.rows[i]![k]! ** 2;
   }
-  // |W^T W v - sigma^2 v| = |R_s A_s y_s| with the last block y_s of the node's right vector; divided by sigma it bounds the error of sigma,
-  // and its root does where sigma vanishes.
+  // ||W^T W v - sigma^2 v|| = ||R_s A_s y_s|| with the last block y_s of the right vector. Divided by sigma, it bounds
+  // the error of sigma; so does its square root, which is the smaller bound where sigma vanishes.
   const last = triangularProduct(above.at(-1)!, diagonal.at(-1)!, width);
   const residuals = values.map((value, place) => {
     let squares = 0;
@@ -83,7 +89,7 @@ function quadrature(diagonal: readonly Float32Array[], above: readonly Float32Ar
   return { values, weights, probes: width, residuals };
 }
 
-/** B^T B of the block bidiagonal B with A_j on its diagonal and R_j^T above it. */
+/** B^T B of the block bidiagonal B with A_j on the diagonal and R_j^T above. */
 function squared(diagonal: readonly Float32Array[], above: readonly Float32Array[], width: number): Float64Array {
   const size = diagonal.length * width;
   const out = new Float64Array(size * size);

@@ -2,46 +2,49 @@ import { throwIfCancelled } from '../base/errors.ts';
 import type { Backend, Matrix, RoutineOptions, RowSource, StoredRows } from '../devices/backend.ts';
 import { EntryScan, type EntryStatistics } from './entries.ts';
 
-/** Entries uploaded at a time: some 10 ms of reading and decoding, so that a cancellation is seen in time. Devices decode faster. */
-const [PIECE, STORED_PIECE] = [2 ** 20, 2 ** 22];
 /**
- * The largest magnitude may lie in this range as it is. Below 2^40 the squares of a whole matrix still sum up in f32, above 2^-30 the square
- * of a value 2^-24 below the largest is still a normal f32 number. Outside, the matrix is scaled by a power of two, which changes no digit.
+ * Entries per upload, decoded here or by the device: some 10 ms of reading and decoding, so that cancelling is quick.
+ */
+const [DECODED_STEP, STORED_STEP] = [2 ** 20, 2 ** 22];
+/**
+ * A matrix whose largest magnitude is in this range is not scaled. Below 2^40, the squares of a whole matrix can be
+ * summed in f32; above 2^-30, the square of a value 2^-24 of the largest is a normal f32 number. Any other matrix is
+ * scaled by a power of two, which is exact.
  */
 const [SMALLEST, LARGEST] = [2 ** -30, 2 ** 40];
 
-/** Thrown inside a pass whose scale turned out wrong; never leaves this file. */
+/** Thrown within a pass that needs another scale; never leaves this file. */
 class Rescale {
   constructor(readonly maximum: number) {}
 }
 
-/** The rows of a source, checked, counted and scaled to a magnitude that f32 arithmetic can square. */
+/** The rows of a source, checked, scanned and scaled to magnitudes that f32 can square. */
 export interface ScaledRows {
   readonly rows: number;
   readonly cols: number;
   read(row: number, out: Float32Array): Promise<void>;
   /**
-   * The same rows, `count` from `row` on, decoded by `backend` into `matrix` from row `to` on; undefined where they are to be scaled, or where
-   * only the source knows their values.
+   * Has `backend` decode `count` rows from `row` on into `matrix` from row `to` on; undefined if the rows must be
+   * scaled, or if only the source can compute their values.
    */
   readonly upload:
     | ((backend: Backend, row: number, count: number, matrix: Matrix, to: number) => Promise<void>)
     | undefined;
-  /** The summed squares of the scaled entries read so far. */
+  /** Sum of squares of the scaled entries read so far. */
   energy(): number;
 }
 
 export interface Loaded<Result> {
   readonly result: Result;
   readonly entries: EntryStatistics;
-  /** What the entries were multiplied by: divide singular values by it. */
+  /** The factor applied to the entries, by which singular values must be divided. */
   readonly scale: number;
 }
 
 /**
- * Runs `pass` over the source's rows, which it must read in order, from the first to the last, before it computes; it may read them again
- * afterwards. `pass` is run once more from the start where the magnitudes need another scale than 1.
- * @throws RankscopeError 'not-finite', 'cancelled', and whatever the source and `pass` throw.
+ * Runs `pass`, which must read all rows of the source in order before it computes, and may then read them again. If the
+ * magnitudes need scaling, `pass` is run again from the start.
+ * @throws RankscopeError 'not-finite', 'cancelled', and whatever the source and `pass` throw
  */
 export async function loadScaled<Result>(
   source: RowSource,
@@ -69,7 +72,7 @@ function scaledRows(source: RowSource, scan: EntryScan, scale: number, signal: A
     const maximum = scan.maximum * scale;
     if (maximum > LARGEST || (scanned === rows && maximum > 0 && maximum < SMALLEST)) throw new Rescale(scan.maximum);
   };
-  // Rows that are read again, with another height of the pieces perhaps, are counted once.
+  // Rows that are read again, perhaps in other steps, are scanned once.
   const read = async (row: number, out: Float32Array) => {
     throwIfCancelled(signal, name);
     await source.read(row, out, signal);
@@ -85,7 +88,7 @@ function scaledRows(source: RowSource, scan: EntryScan, scale: number, signal: A
     async (backend, row, count, matrix, to) => {
       throwIfCancelled(signal, name);
       const [fresh, end] = [row === scanned, row + count];
-      // A device tells the sums of all that it decodes: of rows that are partly counted already, they are not to be had.
+      // A device returns the sums of all rows that it decodes, which is too much if some have been scanned before.
       if (row < scanned && scanned < end) return backend.upload(matrix, to, count, (out) => read(row, out));
       const sums = await backend.uploadStored(matrix, to, count, encoding, async (bytes) => {
         await readStored(row, bytes, signal);
@@ -96,7 +99,7 @@ function scaledRows(source: RowSource, scan: EntryScan, scale: number, signal: A
       scan.addSums(sums, count * cols);
       advance(end);
     };
-  /** Names the first entry that is not finite. */
+  /** Throws the error that names the first non-finite entry. */
   const refuse = async (row: number, count: number) => {
     const entries = new Float32Array(count * cols);
     await source.read(row, entries, signal);
@@ -111,7 +114,7 @@ function scaledRows(source: RowSource, scan: EntryScan, scale: number, signal: A
   };
 }
 
-/** Uploads `count` rows from `from` on into `matrix` from row `to` on, piece by piece. */
+/** Uploads `count` rows from `from` on into `matrix` from row `to` on, step by step. */
 export async function uploadRows(
   backend: Backend,
   rows: ScaledRows,
@@ -121,7 +124,7 @@ export async function uploadRows(
   to: number,
   { progress }: RoutineOptions = {},
 ): Promise<void> {
-  const step = Math.max(1, Math.floor((rows.upload ? STORED_PIECE : PIECE) / rows.cols));
+  const step = Math.max(1, Math.floor((rows.upload ? STORED_STEP : DECODED_STEP) / rows.cols));
   for (let done = 0; done < count; done += step) {
     const height = Math.min(step, count - done);
     if (rows.upload) await rows.upload(backend, from + done, height, matrix, to + done);
@@ -130,7 +133,7 @@ export async function uploadRows(
   }
 }
 
-/** The part [from, to] of a progress report. */
+/** Options whose progress fills the part [from, to] of the whole. */
 export function subProgress(options: RoutineOptions, from: number, to: number): RoutineOptions {
   const { signal, progress } = options;
   return { signal, progress: progress && ((share) => progress(from + share * (to - from))) };

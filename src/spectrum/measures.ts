@@ -4,15 +4,17 @@ import type { Measures } from '../model/findings.ts';
 import { powerLawFit } from './powerLaw.ts';
 
 /**
- * eps of the arithmetic that values are computed in. Engines compute in f32 whatever the stored type: weights of 32 bits and fewer lose
- * nothing by it, F64 tensors are rounded to f32 first, so what lies below this is rounding and not information for them either.
+ * eps of the arithmetic in which values are computed. Devices compute in f32 whatever the stored type. Types of up to
+ * 32 bits lose nothing by that; F64 tensors are rounded to f32 first, so that anything below this is rounding for them
+ * too.
  */
 export const WORKING_EPSILON = 2 ** -23;
 
 /**
- * All rank measures of an m x n matrix from its singular values (min(m, n) of them, descending, none negative).
- * `noiseDeviation` is the robust standard deviation of its entries (`entries.ts`). An all-zero matrix has every rank 0. A value that is
- * only rounding (see `numericalRank`) is never counted by a threshold, so a rank-deficient matrix has no noise rank above its numerical rank.
+ * All rank measures of an m x n matrix from its min(m, n) singular values, which descend and are not negative.
+ * `noiseDeviation` is the robust standard deviation of its entries (`entries.ts`). Every rank of a zero matrix is 0. No
+ * threshold counts values that are mere rounding (see `numericalFloor`), so the noise rank of a rank-deficient matrix
+ * never exceeds its numerical rank.
  */
 export function measures(
   singularValues: ArrayLike<number>,
@@ -20,7 +22,7 @@ export function measures(
   noiseDeviation: number,
 ): Measures {
   const spectralNorm = singularValues[0] ?? 0;
-  // Everything below is relative to sigma_1, so that squares neither overflow nor vanish.
+  // From here on relative to sigma_1, so that squares neither overflow nor vanish.
   const values = Float64Array.from(singularValues, (value) => (spectralNorm > 0 ? value / spectralNorm : 0));
   const energies = values.map((value) => value * value);
   const energy = sum(energies);
@@ -47,8 +49,8 @@ export function measures(
 }
 
 /**
- * For each level e the smallest k with sum_{i<=k} lambda_i >= e sum lambda, from descending lambda_i = sigma_i^2. By Eckart and Young
- * (1936) the relative Frobenius error of the best rank-k approximation is sqrt(1 - e) or less.
+ * For each level e, the smallest k with sum_{i<=k} lambda_i >= e sum lambda, from descending lambda_i = sigma_i^2. The
+ * best rank-k approximation then has a relative Frobenius error of at most sqrt(1 - e) (Eckart and Young 1936).
  */
 export function energyRanks(energies: ArrayLike<number>): Record<EnergyLevel, number> {
   const total = sum(energies);
@@ -62,8 +64,9 @@ export function energyRanks(energies: ArrayLike<number>): Record<EnergyLevel, nu
 }
 
 /**
- * exp(-sum q_i ln q_i) with q_i = weights_i / sum weights (Roy and Vetterli, "The effective rank", EUSIPCO 2007). With the singular values as
- * weights it is theirs; with their squares it is a smaller number, named `effectiveRankEnergy` here.
+ * exp(-sum q_i ln q_i) with q_i = weights_i / sum weights (Roy and Vetterli, "The effective rank", EUSIPCO 2007). The
+ * weights of the paper are the singular values; with their squares, the result is smaller and is called
+ * `effectiveRankEnergy` here.
  */
 export function effectiveRank(weights: ArrayLike<number>): number {
   const total = sum(weights);
@@ -77,21 +80,24 @@ export function effectiveRank(weights: ArrayLike<number>): number {
 }
 
 /**
- * s (sqrt m + sqrt n): the largest singular value of an m x n matrix of independent noise of deviation s tends to it (Marchenko and Pastur
- * 1967; Bai and Yin 1993).
+ * s (sqrt m + sqrt n), the limit of the largest singular value of an m x n matrix of independent noise with standard
+ * deviation s (Marchenko and Pastur 1967; Bai and Yin 1993).
  */
 export function noiseEdge([m, n]: readonly [number, number], noiseDeviation: number): number {
   return noiseDeviation * (Math.sqrt(m) + Math.sqrt(n));
 }
 
-/** Values at or below max(m, n) eps sigma_1 are rounding: LAPACK's convention for the rank. Relative to sigma_1. */
+/**
+ * max(m, n) eps, relative to sigma_1: values at or below it are rounding, by the usual convention for the numerical
+ * rank.
+ */
 export function numericalFloor([m, n]: readonly [number, number]): number {
   return Math.max(m, n) * WORKING_EPSILON;
 }
 
 /**
- * omega(beta), by which the median singular value is multiplied to give the threshold of the least mean squared error under noise of unknown
- * level (Gavish and Donoho, "The optimal hard threshold for singular values is 4/sqrt(3)", 2014, equation 5).
+ * omega(beta), which times the median singular value is the threshold of least mean squared error under noise of
+ * unknown level (Gavish and Donoho, "The optimal hard threshold for singular values is 4/sqrt(3)", 2014, equation 5).
  */
 export function optimalThreshold([m, n]: readonly [number, number]): number {
   const beta = Math.min(m, n) / Math.max(m, n, 1);

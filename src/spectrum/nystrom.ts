@@ -10,16 +10,18 @@ export interface NystromOptions extends RoutineOptions {
   readonly seed?: number;
 }
 
-/** How far a symmetric matrix's sketch may be from symmetric, relative to its largest entry: f32 rounding and some room. */
+/** Asymmetry allowed in the sketch of a symmetric matrix, relative to its largest entry: f32 rounding with a margin. */
 const ASYMMETRY = 1e-4;
 const EPSILON = 2 ** -23;
 
 /**
- * Leading eigenpairs of a symmetric positive semidefinite matrix (a covariance, a Gram matrix) from one product with it: W is near
- * Y (Omega^T Y)^-1 Y^T with Y = W Omega, stabilised by a shift of the size of rounding (Tropp, Yurtsever, Udell and Cevher, "Fixed-rank
- * approximation of a positive-semidefinite matrix from streaming data", 2017, algorithm 3). `left` and `right` are the same vectors.
+ * Leading eigenpairs of a symmetric positive semidefinite matrix (a covariance, a Gram matrix) from a single product
+ * with it: W ~ Y (Omega^T Y)^-1 Y^T with Y = W Omega, stabilised by a shift of the size of rounding (Tropp, Yurtsever,
+ * Udell and Cevher, "Fixed-rank approximation of a positive-semidefinite matrix from streaming data", 2017, algorithm
+ * 3). `left` and `right` are the same vectors.
  *
- * @throws RankscopeError 'wrong-use' where the matrix is not square, symmetric or positive semidefinite, or the rank does not fit it.
+ * @throws RankscopeError 'wrong-use' if the matrix is not square, symmetric and positive semidefinite, or the rank is
+ *   out of range
  */
 export async function nystromSvd(
   backend: Backend,
@@ -33,7 +35,7 @@ export async function nystromSvd(
   if (source.cols !== n) throw refuse(`is ${n} x ${source.cols}`);
   checkRank(source, rank);
   const { signal, seed = 1 } = options;
-  // One product alone is forgiving only with twice the columns (their section 5.3).
+  // A single product needs twice the columns (section 5.3 of the paper).
   const width = Math.min(n, 2 * rank + OVERSAMPLING);
   return Scope.run(backend, async (scope) => {
     const matrix = await scope.allocate(n, n);
@@ -54,7 +56,8 @@ export async function nystromSvd(
     const core = await scope.allocate(width, width);
     await backend.multiply(core, omega, sketch, { transposeA: true });
     const inverse = inverseCholesky(await backend.download(core), width, shift, refuse);
-    // Y + shift Omega, times the inverse of the core's triangular factor, has W's eigenvectors on its left and roots of eigenvalues.
+    // The left singular vectors of Y + shift Omega, times the inverse of the core's triangular factor, are the
+    // eigenvectors of W; the values are the roots of its shifted eigenvalues.
     const identity = await scope.upload(width, width, (out) => {
       out.fill(0);
       for (let i = 0; i < width; i++) out[i * width + i] = shift;
@@ -67,23 +70,24 @@ export async function nystromSvd(
   });
 }
 
-/** W near C (C^+ W R^+) R from some of its own columns C and rows R. */
+/** W ~ C (C^+ W R^+) R with some columns C and rows R of W. */
 export interface ColumnRow {
-  /** The approximation, cut to the rank asked for, as singular triplets. */
+  /** The approximation, truncated to the requested rank, as singular triplets. */
   readonly factors: SingularTriplets;
-  /** Which columns and rows were taken, ascending; rank + 10 of them, where there are so many. */
+  /** Indices of the columns taken, ascending: rank + 10 of them, or as many as there are. */
   readonly columns: readonly number[];
+  /** Likewise of the rows. */
   readonly rows: readonly number[];
-  /** |W - approximation|_F / |W|_F, measured. */
+  /** ||W - approximation||_F / ||W||_F, measured. */
   readonly error: number;
 }
 
 /**
- * Column/row approximation of any matrix (Drineas, Kannan and Mahoney 2006, part III): columns and rows are sampled, without repetition, with
- * probabilities like their squared norms; the core is the best one for them, C^+ W R^+. With orthonormal bases of both this is a projection
- * of W on either side, so that its error follows from norms alone.
+ * Column/row approximation of any matrix (Drineas, Kannan and Mahoney 2006, part III). Columns and rows are sampled
+ * without replacement, with probabilities proportional to their squared norms; the core C^+ W R^+ is optimal for them.
+ * In orthonormal bases of both, this projects W from either side, so that its error follows from norms alone.
  *
- * @throws RankscopeError 'wrong-use' for a rank outside 1 .. min(m, n), and what reading and computing throw.
+ * @throws RankscopeError 'wrong-use' for a rank outside 1 .. min(m, n), and what reading and computing throw
  */
 export async function columnRowSvd(
   backend: Backend,
@@ -147,7 +151,7 @@ function checkRank({ name, rows, cols }: RowSource, rank: number): void {
   throw new RankscopeError('wrong-use', name, `rank ${rank} of a ${rows} x ${cols} matrix`, `Ask for 1 to ${most}`);
 }
 
-/** The inverse of L^T for L L^T = core + shift I, in f64; width x width, row-major, upper triangular. */
+/** L^-T of the Cholesky factor L L^T = core + shift I, in f64: width x width, row-major, upper triangular. */
 function inverseCholesky(
   core: Float32Array,
   width: number,
@@ -171,7 +175,7 @@ function inverseCholesky(
       else throw refuse('has a negative eigenvalue');
     }
   }
-  // Columns of L^-1 by forward substitution, stored transposed.
+  // The columns of L^-1 by forward substitution, stored as rows.
   for (let j = 0; j < width; j++) {
     const column = new Float64Array(width);
     for (let i = j; i < width; i++) {
@@ -184,6 +188,7 @@ function inverseCholesky(
   return out;
 }
 
+/** Adds the squares of whole rows of entries, from `row` on, to the squared norms. */
 function addSquares(
   entries: Float32Array,
   row: number,
@@ -202,8 +207,8 @@ function addSquares(
 }
 
 /**
- * `count` different indices with probabilities like the weights, ascending: those of the least -ln(u) / weight (Efraimidis and Spirakis 2006).
- * Indices of no weight come last.
+ * `count` distinct indices, ascending, with probabilities proportional to the weights: those with the smallest -ln(u) /
+ * weight (Efraimidis and Spirakis 2006). Indices of weight zero are taken last.
  */
 function sample(weights: Float64Array, count: number, uniform: () => number): number[] {
   const keys = weights.map((weight) => -Math.log(1 - uniform()) / weight);

@@ -10,39 +10,42 @@ import { effectiveRank, energyRanks, measures } from './measures.ts';
 
 export interface PreviewOptions extends RoutineOptions {
   readonly seed?: number;
-  /** Random starting vectors, multiplied together: more of them lessen the part of chance. */
+  /** Random starting vectors, multiplied at once; more of them reduce the statistical error. */
   readonly probes?: number;
-  /** Products with W and W^T for each. Default: until the energy ranks' bands are narrow, 32 at most. */
+  /** Products with W and W^T for each. Default: until the bands of the energy ranks are narrow, at most 32. */
   readonly steps?: number;
 }
 
 export interface Preview {
-  /** Estimates, from a spectrum that the quadrature suggests; the Frobenius norm and the noise deviation are exact. */
+  /** Estimated from the spectrum that the quadrature suggests; the Frobenius norm and the noise deviation are exact. */
   readonly measures: Measures;
   readonly band: PreviewBand;
 }
 
 const MOST_STEPS = 32;
-/** Half the width of an energy rank's band, as a share of p, at which no more steps are made; the error is a fraction of it. */
+/** Steps stop when the half-width of every energy rank's band is this fraction of p; the error is only part of it. */
 const NARROW = 0.02;
-/** Below this size all values are found about as fast as a preview. */
+/** Below this size, computing all values is about as fast as a preview. */
 const LEAST_SIZE = 768;
-/** As many as a kernel's tile has columns: fewer take as long. Chance then moves the share of values above a threshold by a per cent at most. */
+/**
+ * As many as a kernel's tile has columns, because fewer take as long. Shares of values above a threshold then vary by
+ * at most 1 %.
+ */
 const PROBES = 16;
-/** The band is this many standard errors, as the probes tell them, wide to each side. */
+/** Standard errors, estimated from the probes, by which the band extends to each side. */
 const ERRORS = 2.5;
-/** And this many times what the last quarter of the steps changed. */
+/** Multiple of the change in the last quarter of the steps that is added to that. */
 const CHANGES = 2;
 
 /**
- * Rank measures by stochastic Lanczos quadrature (Chen, Trogdon and Ubaru, arXiv 2105.06595 and 2204.01941) in its block form, with a band
- * that is said to hold each true number: chance is measured by leaving out each probe in turn (the jackknife), resolution by the change
- * that the last quarter of the steps made. Deterministic for a seed.
+ * Rank measures by block stochastic Lanczos quadrature (Chen, Trogdon and Ubaru, arXiv 2105.06595 and 2204.01941), each
+ * with a band that should contain the true value. The statistical error is estimated by leaving out each probe in turn
+ * (the jackknife), the resolution by the change in the last quarter of the steps. Deterministic for a seed.
  *
- * A matrix so small that this would span half its space, or so large that the device cannot hold it, is computed exactly; its band has no
- * width.
+ * If the Krylov space would span half the matrix, or if the device cannot hold the matrix, the values are exact and the
+ * band has no width.
  *
- * @throws RankscopeError as `exactSpectrum` does.
+ * @throws RankscopeError as `exactSpectrum`
  */
 export async function previewSpectrum(
   backend: Backend,
@@ -62,7 +65,7 @@ export async function previewSpectrum(
   }
 }
 
-/** All `steps` are made where they are `fixed`; otherwise as many as it takes until the band is narrow. */
+/** Makes all `steps` if they are `fixed`, otherwise as many as the band needs to become narrow. */
 async function quadraturePreview(
   backend: Backend,
   source: RowSource,
@@ -110,7 +113,7 @@ async function exactPreview(backend: Backend, source: RowSource, options: Routin
   return settled(measures(singularValues, shapeOf(source), entries.noiseDeviation));
 }
 
-/** A preview that is exact. */
+/** A preview of exact measures. */
 function settled(found: Measures): Preview {
   const point = (value: number) => [value, value] as const;
   const { effectiveRank: byValue, effectiveRankEnergy: byEnergy, stableRank } = found;
@@ -127,7 +130,7 @@ function settled(found: Measures): Preview {
 
 const shapeOf = ({ rows, cols }: RowSource) => [rows, cols] as const;
 
-/** The banded numbers of one estimate. */
+/** The measures of one estimate that get a band. */
 interface Sketch {
   readonly energyRanks: Readonly<Record<EnergyLevel, number>>;
   readonly effectiveRank: number;
@@ -157,14 +160,14 @@ function bandOf([last, before]: Quadratures, facts: SpectrumFacts): PreviewBand 
   const [sigma1, residual] = [last.values[0]!, last.residuals[0]!];
   const reached = Math.max(0, sigma1 - before.values[0]!);
   return {
-    // A rank is a whole number read off a curve of finite resolution: never said to be nearer than one and a thousandth of p.
+    // A rank is an integer read off a curve of finite resolution: the band is at least 1 + p / 1000 to each side.
     energyRanks: forEachLevel((level) => {
       const [low, high] = band((of) => of.energyRanks[level], 1 + p / 1000);
       return [Math.floor(low), Math.ceil(high)];
     }),
     effectiveRank: widened(band((of) => of.effectiveRank, 0.005 * whole.effectiveRank)),
     effectiveRankEnergy: widened(band((of) => of.effectiveRankEnergy, 0.005 * whole.effectiveRankEnergy)),
-    // A Ritz value never exceeds sigma_1, so the stable rank is at most what it says (but for rounding).
+    // A Ritz value never exceeds sigma_1, so it gives an upper bound of the stable rank (but for rounding).
     stableRank: widened([
       Math.max(1, facts.energy / (sigma1 + residual + CHANGES * reached) ** 2),
       Math.max(1, facts.energy / sigma1 ** 2),
@@ -172,14 +175,14 @@ function bandOf([last, before]: Quadratures, facts: SpectrumFacts): PreviewBand 
   };
 }
 
-/** By the rounding of f32: ends that a theorem gives, such as p, are not to exclude a number that rounding moved. */
+/** Widens by f32 rounding, so that exact bounds such as p do not exclude a rounded value. */
 const widened = ([low, high]: readonly [number, number]) => [low * (1 - 1e-5), high * (1 + 1e-5)] as const;
 
 function isNarrow({ energyRanks: bands }: PreviewBand, p: number): boolean {
   return Object.values(bands).every(([low, high]) => high - low <= 2 * NARROW * p);
 }
 
-/** Standard error from the estimates that leave out one probe each (Tukey 1958). */
+/** Standard error from estimates that each leave out one probe (Tukey 1958). */
 function jackknife(estimates: readonly number[]): number {
   const count = estimates.length;
   const mean = estimates.reduce((sum, value) => sum + value, 0) / count;

@@ -1,6 +1,6 @@
 import type { Backend, Matrix } from '../devices/backend.ts';
 
-/** Device matrices that are all freed at the end, whatever happens. */
+/** Device matrices that are all freed at the end, also after an error. */
 export class Scope {
   private readonly live = new Set<Matrix>();
 
@@ -19,13 +19,14 @@ export class Scope {
     return this.keep(await this.backend.allocate(rows, cols));
   }
 
-  /** A matrix with this content. */
+  /** Allocates a matrix and fills it. */
   async upload(rows: number, cols: number, fill: (out: Float32Array) => void): Promise<Matrix> {
     const matrix = await this.allocate(rows, cols);
     await this.backend.upload(matrix, 0, rows, fill);
     return matrix;
   }
 
+  /** Adds a matrix that was allocated elsewhere. */
   keep(matrix: Matrix): Matrix {
     this.live.add(matrix);
     return matrix;
@@ -36,7 +37,7 @@ export class Scope {
     this.backend.free(matrix);
   }
 
-  /** The product of a matrix and a host array with `cols` columns, as a host array. */
+  /** basis times vectors (host array with `cols` columns), as a host array. */
   async turned(basis: Matrix, vectors: Float32Array, cols: number): Promise<Float32Array> {
     const by = await this.upload(basis.cols, cols, (out) => out.set(vectors));
     const out = await this.allocate(basis.rows, cols);

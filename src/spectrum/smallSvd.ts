@@ -1,10 +1,10 @@
 import { RankscopeError } from '../base/errors.ts';
 import type { Pause } from '../base/eventLoop.ts';
 
-/** Columns of a matrix, all of one length. */
+/** The columns of a matrix. */
 export type Columns = readonly Float64Array[];
 
-/** M = left diag(values) right^T; vectors as columns, of values that are zero none. */
+/** M = left diag(values) right^T without zero values. */
 export interface SmallSvd {
   readonly left: Columns;
   /** Descending, above zero. */
@@ -16,14 +16,15 @@ const EPSILON = 2 ** -52;
 const SWEEP_LIMIT = 60;
 
 /**
- * The singular triplets of up down^T, both m x r and n x r given by their columns, in f64: both are made orthonormal, and the r x r product
- * of what is left is taken apart by one-sided rotations (Hestenes 1958), which find small values as well as large ones.
+ * The singular triplets of up down^T in f64, from the columns of up (m x r) and down (n x r). Both are orthogonalised,
+ * and the r x r product of their triangles is decomposed by one-sided Jacobi rotations (Hestenes 1958), which resolve
+ * small values as well as large ones.
  */
 export async function productSvd(up: Columns, down: Columns, pause: Pause): Promise<SmallSvd> {
   const left = await orthonormalBasis(up, pause);
   const right = await orthonormalBasis(down, pause);
   const rank = up.length;
-  // Columns of R1 R2^T; the rows of what was dependent are zero.
+  // The columns of R1 R2^T, without the rows of dependent columns.
   const turned = right.basis.map((_, j) =>
     Float64Array.from({ length: left.basis.length }, (_, i) => {
       let sum = 0;
@@ -53,8 +54,9 @@ export function dot(a: Float64Array, b: Float64Array): number {
 }
 
 /**
- * An orthonormal basis of the columns, and each column's shares of its vectors. Gram and Schmidt's way, each column twice, which is enough
- * (Giraud, Langou and Rozloznik 2005); what depends on the columns before it adds no vector.
+ * An orthonormal basis of the columns, and the coefficients of each column in it, by Gram-Schmidt with one
+ * reorthogonalisation, which is enough (Giraud, Langou and Rozloznik 2005). A column that depends on those before it
+ * adds no vector.
  */
 async function orthonormalBasis(columns: Columns, pause: Pause) {
   const basis: Float64Array[] = [];
@@ -80,11 +82,11 @@ async function orthonormalBasis(columns: Columns, pause: Pause) {
   return { basis, shares };
 }
 
-/** One sweep over all pairs of columns; false once all are orthogonal to working precision. */
+/** One sweep over all pairs of columns. Returns false once all are orthogonal to working precision. */
 async function rotateAll(x: Columns, j: Columns, pause: Pause): Promise<boolean> {
   const squares = x.map((column) => dot(column, column));
   const largest = Math.max(0, ...squares);
-  // What the rounding of so long a sum may leave of an inner product that is zero.
+  // The rounding that such a sum may leave in an inner product of zero.
   const rounding = EPSILON * x.length;
   let rotated = false;
   for (let p = 0; p < x.length - 1; p++) {
@@ -92,7 +94,7 @@ async function rotateAll(x: Columns, j: Columns, pause: Pause): Promise<boolean>
     for (let q = p + 1; q < x.length; q++) {
       const [alpha, beta] = [squares[p]!, squares[q]!];
       const gamma = dot(x[p]!, x[q]!);
-      // The second bound leaves alone what is rounding beside the largest: such columns would be turned for ever.
+      // The second bound skips columns that are mere rounding relative to the largest, which would be rotated forever.
       if (Math.abs(gamma) <= rounding * Math.max(Math.sqrt(alpha * beta), rounding * largest)) continue;
       rotated = true;
       const zeta = (beta - alpha) / (2 * gamma);

@@ -3,16 +3,17 @@ import { RankscopeError } from '../base/errors.ts';
 export interface SymmetricEigen {
   /** In no order. */
   readonly values: Float64Array;
-  /** rows[i][k]: the component of eigenvector k along the i-th row asked for. */
+  /** rows[i][k] is the i-th requested component of eigenvector k. */
   readonly rows: readonly Float64Array[];
 }
 
 const ITERATION_LIMIT = 60;
 
 /**
- * Eigenvalues of a symmetric n x n matrix (row-major, overwritten) in f64, and of its eigenvectors only the components asked for, which makes
- * it n^2 work for each of them: Householder tridiagonalisation, then implicit QL with Wilkinson's shift (Golub and Van Loan, 8.3; Golub and
- * Welsch 1969 for the components alone). For the small projected matrices of Krylov methods.
+ * Eigenvalues of a symmetric n x n matrix (row-major, overwritten) in f64, and the requested components of its
+ * eigenvectors, each of which costs O(n^2): Householder tridiagonalisation, then implicit QL with Wilkinson's shift
+ * (Golub and Van Loan, 8.3; Golub and Welsch 1969 for single components). For the small projected matrices of Krylov
+ * methods.
  */
 export function symmetricEigen(matrix: Float64Array, size: number, components: readonly number[]): SymmetricEigen {
   const rows = components.map((component) => {
@@ -21,7 +22,7 @@ export function symmetricEigen(matrix: Float64Array, size: number, components: r
     return row;
   });
   const { values, off } = tridiagonalize(matrix, size, rows);
-  // Beside values that are rounding of the largest, what is off the diagonal is rounding as well and need not become any smaller.
+  // Off-diagonal entries at the rounding level of the largest value are negligible, even beside smaller values.
   const rounding = 2 ** -53 * values.reduce((norm, value, i) => Math.max(norm, Math.abs(value) + Math.abs(off[i]!)), 0);
   for (let l = 0; l < size; l++) {
     for (let iteration = 0; ; iteration++) {
@@ -38,7 +39,7 @@ export function symmetricEigen(matrix: Float64Array, size: number, components: r
 const negligible = (off: number, one: number, other: number, rounding: number) =>
   Math.abs(off) <= Math.max(rounding, 2 ** -52 * (Math.abs(one) + Math.abs(other)));
 
-/** One QL sweep over the block [l, m] that rotates the rows along. */
+/** One QL sweep over the block [l, m], which also rotates the rows. */
 function implicitStep(
   values: Float64Array,
   off: Float64Array,
@@ -78,7 +79,7 @@ function implicitStep(
   off[m] = 0;
 }
 
-/** Diagonal and what stands beside it (off[i] between i and i + 1); the rows are multiplied by the same reflections. */
+/** Returns the diagonal and off-diagonal (off[i] is between i and i + 1); applies the same reflections to the rows. */
 function tridiagonalize(
   a: Float64Array,
   n: number,

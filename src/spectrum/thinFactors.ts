@@ -9,13 +9,14 @@ export interface ThinFactors {
   readonly down: Float32Array | Float64Array;
 }
 
-/** Numbers that the factors of a product of products may have, 1 GiB in f64. Those of real adapters have some millions. */
+/** Numbers allowed in the factors of a product of products: 1 GiB in f64. Real adapters have a few million. */
 const MOST_NUMBERS = 2 ** 27;
 
 /**
- * The one pair of factors of (B1 A1) o (B2 A2), entry by entry: a column of B for each pair of columns of B1 and B2, their product by
- * entries, and a row of A likewise (Khatri and Rao 1968; as used for LoHa by Hyeon-Woo, Ye-Bin and Oh, "FedPara", 2022). Its rank is r1 r2.
- * @throws RankscopeError 'too-large' before memory is taken.
+ * Factors B A of the Hadamard product (B1 A1) o (B2 A2) o ...: for two, each column of B is the Hadamard product of a
+ * column of B1 and one of B2, and each row of A likewise (Khatri and Rao 1968; used for LoHa by Hyeon-Woo, Ye-Bin and
+ * Oh, "FedPara", 2022). The rank is r1 r2.
+ * @throws RankscopeError 'too-large' before memory is taken
  */
 export async function thinFactors(
   name: string,
@@ -44,7 +45,10 @@ export async function thinFactors(
   return { up, down };
 }
 
-/** The factors of a Kronecker product (B1 A1) (x) (B2 A2) = (B1 (x) B2) (A1 (x) A2), of rank r1 r2. @throws RankscopeError 'too-large' */
+/**
+ * Factors of the Kronecker product (B1 A1) (x) (B2 A2) = (B1 (x) B2) (A1 (x) A2), of rank r1 r2.
+ * @throws RankscopeError 'too-large'
+ */
 export function kroneckerFactors(
   name: string,
   [one, other]: readonly [SizedFactors, SizedFactors],
@@ -64,7 +68,7 @@ export interface SizedFactors extends ThinFactors {
   readonly rank: number;
 }
 
-/** A matrix as a product with the identity on its smaller side. */
+/** Factors of a matrix with the identity on its shorter side. */
 export function factorsOfWhole(values: ThinFactors['up'], outputs: number, inputs: number): SizedFactors {
   const rank = Math.min(outputs, inputs);
   const identity = new Float64Array(rank * rank);
@@ -74,7 +78,7 @@ export function factorsOfWhole(values: ThinFactors['up'], outputs: number, input
 }
 
 /**
- * The A of a convolution in three factors, r x (n h w): A[i, (c, h, w)] = sum_j core[i, j, h, w] down[j, c].
+ * The A of a convolution in three factors, r x (n h w): A[i, (c, h, w)] = sum_j core[i, j, h, w] down[j, c]
  * @throws RankscopeError 'too-large'
  */
 export function withCore(
@@ -114,6 +118,6 @@ function refuseTooLarge(name: string, numbers: number): void {
     'too-large',
     name,
     `the factors of its product would have ${numbers} numbers, more than the ${MOST_NUMBERS} allowed`,
-    'Real adapters stay far below: the file may be damaged',
+    'Real adapters are far smaller: the file may be damaged',
   );
 }

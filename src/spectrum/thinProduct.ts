@@ -4,7 +4,7 @@ import type { RowSource } from '../devices/backend.ts';
 import { type ThinFactors, thinFactors } from './thinFactors.ts';
 import { triangle } from './triangle.ts';
 
-/** scale (B1 A1) o (B2 A2) o ..., entry by entry, with each B m x r and each A r x n; mostly there is but one of them. */
+/** The Hadamard product scale (B1 A1) o (B2 A2) o ..., with each B m x r and each A r x n; usually of one factor. */
 export interface ThinProduct {
   readonly name: string;
   readonly outputs: number;
@@ -17,24 +17,24 @@ export interface ThinProduct {
 }
 
 /**
- * A matrix with the singular values of the product but for zeros, as small as can be had cheaply: r x r from the factors alone, or, where the
- * rank is too near to the sizes for that to pay, the product itself by rows.
- * @throws RankscopeError 'not-finite' for NaN or infinity in a factor.
+ * A matrix with the nonzero singular values of the product: r x r from the factors alone, or the product itself by rows
+ * if the rank is too near the sizes for that to pay.
+ * @throws RankscopeError 'not-finite' for NaN or infinity in a factor
  */
 export function thinProductRows(product: ThinProduct): RowSource {
   const { outputs: m, inputs: n, ranks } = product;
   const rank = ranks.reduce((all, each) => all * each, 1);
   const all = ranks.reduce((sum, each) => sum + each, 0);
-  // The triangles are made here, in plain JavaScript; an engine reduces the formed product some ten times as fast.
+  // The triangles are computed here, in plain JavaScript; a device reduces the formed product about ten times as fast.
   const forming = m * n * (all + Math.min(m, n) / 10);
   return rank < Math.min(m, n) && (m + n) * rank ** 2 < forming ? core(product, rank) : formed(product);
 }
 
 /**
- * An r x r matrix with the singular values of scale B A, which is never formed: with B = Q1 R1 and A^T = Q2 R2 the product is
- * Q1 (scale R1 R2^T) Q2^T, and orthonormal columns change no singular value (Bebendorf, "Hierarchical Matrices", 2008, section 1.1.4).
- * Costs 2 (m + n) r^2 multiplications. Both triangles are taken in f64: the rounding of a product is relative to ||B|| ||A||, which may be
- * far above ||B A||.
+ * An r x r matrix with the singular values of scale B A, which is never formed: with B = Q1 R1 and A^T = Q2 R2 the
+ * product is Q1 (scale R1 R2^T) Q2^T, and orthonormal columns change no singular value (Bebendorf, "Hierarchical
+ * Matrices", 2008, section 1.1.4). Costs 2 (m + n) r^2 multiplications. Both triangles are computed in f64, because
+ * rounding is relative to ||B|| ||A||, which may be far above ||B A||.
  */
 function core(product: ThinProduct, rank: number): RowSource {
   const { name, scale } = product;
@@ -68,7 +68,7 @@ async function trianglesOf(product: ThinProduct, rank: number, signal: AbortSign
   return [left, right] as const;
 }
 
-/** The product itself, each row when it is asked for, summed in f64. */
+/** The product itself, row by row on demand, summed in f64. */
 function formed(product: ThinProduct): RowSource {
   const { name, outputs, inputs, ranks, scale } = product;
   let loaded: Promise<readonly ThinFactors[]> | undefined;

@@ -1,7 +1,7 @@
-/** Columns at a time: so many streams are written to, which a processor's cache can follow even where they lie a power of two apart. */
+/** Columns at a time: few enough output streams for a processor's cache, even if they lie a power of two apart. */
 const STREAMS = 8;
 
-/** out (cols x rows) = the transpose of `values` (rows x cols), both row-major. */
+/** out (cols x rows) <- transpose of `values` (rows x cols), both row-major. */
 export function transpose<Values extends Float32Array | Float64Array>(values: Values, cols: number, out: Values): void {
   const rows = values.length / cols;
   for (let from = 0; from < cols; from += STREAMS) {

@@ -1,11 +1,12 @@
 import type { Pause } from '../base/eventLoop.ts';
 
-/** Multiplications of one piece of work. */
-const PIECE = 2 ** 23;
+/** Multiplications per step, which bounds the rows added at a time. */
+const STEP = 2 ** 23;
 
 /**
- * R (width x width, column-major) of the QR of a tall matrix, by Householder reflections of some rows at a time under the R so far (the
- * sequential TSQR of Demmel, Grigori, Hoemmen and Langou 2012). A reflection touches one row of R and the new rows only.
+ * R (width x width, column-major) of the QR of a tall matrix, by Householder reflections of a few rows at a time below
+ * the R so far (the sequential TSQR of Demmel, Grigori, Hoemmen and Langou 2012). Each reflection touches only one row
+ * of R and the new rows.
  */
 export async function triangle(
   height: number,
@@ -14,7 +15,7 @@ export async function triangle(
   pause: Pause,
 ): Promise<Float64Array> {
   const r = new Float64Array(width * width);
-  const most = Math.max(1, Math.min(height, Math.floor(PIECE / width ** 2)));
+  const most = Math.max(1, Math.min(height, Math.floor(STEP / width ** 2)));
   const fresh = new Float64Array(width * most);
   for (let done = 0; done < height; done += most) {
     const count = Math.min(most, height - done);
@@ -27,7 +28,7 @@ export async function triangle(
   return r;
 }
 
-/** Moves the new rows of column j into R's diagonal, and applies the reflection to the columns on its right. */
+/** Reflects the new rows of column j into the diagonal of R, and applies the reflection to the columns on its right. */
 function reflect(r: Float64Array, fresh: Float64Array, width: number, stride: number, count: number, j: number): void {
   const v = j * stride;
   let tail = 0;

@@ -1,9 +1,9 @@
 // Small upper triangular matrices, row-major, size x size, on the host.
 
-/** A pivot below this share of its diagonal entry is not trusted: the squared condition number would show in f32. */
+/** Pivots below this fraction of their diagonal entry are rejected: the squared condition number would show in f32. */
 const LEAST_PIVOT = 1 / 16;
 
-/** R with R^T R = `gram` (symmetric) in f64, or nothing where that is too ill conditioned for a Gram matrix formed in f32. */
+/** R with R^T R = `gram` in f64, or undefined if it is too ill-conditioned for a Gram matrix formed in f32. */
 export function cholesky(gram: Float32Array, size: number): Float64Array | undefined {
   const r = new Float64Array(size * size);
   for (let i = 0; i < size; i++) {
@@ -18,7 +18,7 @@ export function cholesky(gram: Float32Array, size: number): Float64Array | undef
   return r;
 }
 
-/** out = r^-1, by its columns. */
+/** out <- r^-1. */
 export function triangularInverse(r: Float64Array, size: number, out: Float32Array): void {
   out.fill(0);
   const column = new Float64Array(size);

@@ -7,31 +7,36 @@ import { loadScaled, subProgress, uploadRows } from './load.ts';
 
 export interface TruncatedOptions extends RoutineOptions {
   readonly seed?: number;
-  /** Default: the cheaper by the cost model. A sketch that does not settle within the space that the matrix has ends on the exact route. */
+  /**
+   * Default: the cheaper by the cost model. A sketch that does not settle in the available space falls back to the
+   * exact route.
+   */
   readonly route?: 'exact' | 'sketch';
 }
 
 /**
- * A sketch has settled when what its last half step added to the squares that it keeps is at most this share of the squared error. Where the
- * spectrum has no gap, what is still to come is then two to three times as much (measured on Gaussian matrices), half of which counts in the
- * error itself: it is within 1 % of the least.
+ * A sketch has settled when its last half step added at most this fraction of the squared error to the squared values
+ * that it keeps. In a spectrum without a gap, two to three times as much is then still missing (measured on Gaussian
+ * matrices), and half of that counts in the error itself, which is thus within 1 % of the minimum.
  */
 const SETTLED_ERROR = 0.008;
-/** And this share of what it keeps, so that a few triplets of many are right as well. */
+/** And at most this fraction of what it keeps, so that a few triplets of many are accurate too. */
 const SETTLED_VALUES = 0.02;
-/** After a look that found a sketch unsettled, it grows by so much before the next. */
+/** Growth of an unsettled sketch before the next check. */
 const PATIENCE = 1.2;
-/** Relative rounding of squared values in f32, with some room. */
+/** Relative rounding of squared values in f32, with a margin. */
 const ROUNDING = 1e-6;
 
 /**
- * The `rank` leading singular triplets of a source's matrix.
+ * The `rank` leading singular triplets of a source.
  *
- * The sketch is a block Krylov space (Musco and Musco 2015), built by bidiagonalisation: for the same error it takes about half the products
- * of a subspace iteration with as many vectors as triplets. With U its left basis, U^T W is small, the triplets of U U^T W are W's to within
- * the space, and |W - (U U^T W)_r|_F^2 = |W|_F^2 - sum of its leading values^2. It stops by what it measures: see `SETTLED_ERROR`.
+ * The sketch is a block Krylov space (Musco and Musco 2015) built by bidiagonalisation, which needs about half the
+ * products of a subspace iteration with `rank` vectors for the same error. With its left basis U, the triplets of U U^T
+ * W approximate those of W, U^T W is small, and ||W - (U U^T W)_r||_F^2 = ||W||_F^2 - sum_{i<=r} sigma_i(U^T W)^2. It
+ * stops by measuring its error: see `SETTLED_ERROR`.
  *
- * @throws RankscopeError 'wrong-use' for a rank outside 1 .. min(m, n), 'not-finite', 'too-large', 'cancelled', 'engine'.
+ * @throws RankscopeError 'wrong-use' for a rank outside 1 .. min(m, n), 'not-finite', 'too-large', 'cancelled',
+ *   'engine'
  */
 export async function truncatedSvd(
   backend: Backend,
@@ -62,7 +67,7 @@ export async function truncatedSvd(
   }
 }
 
-/** Nothing where the sketch did not settle; `matrix` is as it was then. */
+/** Returns undefined if the sketch did not settle. Leaves `matrix` unchanged. */
 async function sketchedSvd(
   backend: Backend,
   matrix: Matrix,
@@ -88,7 +93,7 @@ async function sketchedSvd(
   }
 }
 
-/** Whether all that the next step could bring is little beside what the space has left out, or beside rounding. */
+/** Whether all that the next step could add is small compared with what the space leaves out, or with rounding. */
 function isExhausted({ diagonal, above }: Bidiagonalization, energy: number): boolean {
   const within = [...diagonal, ...above].reduce((sum, block) => sum + squares(block), 0);
   return squares(above.at(-1)!) <= Math.max(SETTLED_ERROR * (energy - within), ROUNDING * energy);
@@ -98,7 +103,7 @@ interface ProjectedTriplets extends SingularTriplets {
   readonly settled: boolean;
 }
 
-/** Those of the projected matrix, a few more than `rank`. */
+/** The triplets of the projected matrix, a few more than `rank`. */
 async function triplets(
   backend: Backend,
   krylov: Bidiagonalization,
@@ -112,7 +117,7 @@ async function triplets(
     await backend.upload(projected, 0, size, (out) => out.set(krylov.projected()));
     const inner = await backend.svd(projected, Math.min(size, rank + OVERSAMPLING), { signal });
     const kept = squares(inner.values.subarray(0, rank));
-    // Where f32 cannot tell the difference, the error is at least the values behind the rank, which are there.
+    // If f32 cannot resolve the difference, the values beyond the rank still give a lower bound of the error.
     const left = energy - kept;
     const error = Math.max(left > ROUNDING * energy ? left : 0, squares(inner.values.subarray(rank)));
     return {
@@ -124,7 +129,10 @@ async function triplets(
   }
 }
 
-/** What the last half step, A^T U_s, added to the squares of the leading values: |R_s y|^2 with y a left vector's part along U_s. */
+/**
+ * What the last half step, A^T U_s, added to the squared leading values: ||R_s y||^2 with y the part of a left vector
+ * along U_s.
+ */
 function lastGain({ above, size, width }: Bidiagonalization, { left, values }: SingularTriplets, rank: number): number {
   const r = above.at(-1)!;
   const cols = values.length;
