@@ -30,7 +30,7 @@ function gaussian(count: number, seed: number): Float32Array {
   return Float32Array.from({ length: count }, () => random.normal());
 }
 
-/** One, a third and all; a third alone where checking takes seconds. */
+/** One, a third and all; only a third if checking takes seconds. */
 function ranksOf(one: Case): Set<number> {
   const p = Math.min(one.rows, one.cols);
   const third = Math.ceil(p / 3);
@@ -41,7 +41,7 @@ const matrices = new Map<Case, Float32Array>();
 const matrix = (one: Case) => matrices.get(one) ?? matrices.set(one, matrixOf(one)).get(one)!;
 const truths = new Map<Case, Float64Array>();
 
-/** The true singular values: by f64 Jacobi where that is quick, otherwise as LAPACK found them in f64. */
+/** The true singular values: by f64 Jacobi if that is quick, otherwise by LAPACK in f64. */
 async function truth(one: Case): Promise<Float64Array> {
   const known = truths.get(one);
   if (known) return known;
@@ -77,12 +77,12 @@ describe('the truth', () => {
     });
   }
 
-  it('is not met by a tail of zeros, by noise of 1e-3, or by values out of order', async () => {
+  it('rejects a tail of zeros, noise of 1e-3 and values out of order', async () => {
     for (const one of LARGE_CASES.filter(({ spectrum }) => spectrum !== 'deficient')) {
       const right = await truth(one);
       checkValues(right, right, one);
       const half = Math.ceil(right.length / 2);
-      // A tail that is rounding beside sigma_1 may be zero; every other may not.
+      // A tail at the rounding level of sigma_1 may be zero; no other may.
       if (right[half]! > 2 * tolerance(one.rows, one.cols, right[0]!)) {
         const cut = right.map((value, i) => (i < half ? value : 0));
         assert.throws(() => checkValues(cut, right, one), /is right/, one.name);
@@ -97,7 +97,7 @@ describe('the truth', () => {
 });
 
 for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
-  describe(`engine ${name}`, function () {
+  describe(`device ${name}`, function () {
     this.timeout(120_000);
     let backend: Backend;
     before(async () => {
@@ -116,7 +116,7 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
         });
       }
 
-      it('do not depend on what memory held before', async () => {
+      it('do not depend on the previous content of memory', async () => {
         const one = fitting.findLast((candidate) => work(candidate) < 1e8)!;
         const garbage = new Float32Array(one.rows * one.cols).fill(Number.NaN);
         for (let i = 0; i < 3; i++) backend.free(await onDevice(backend, garbage, one.rows, one.cols));
@@ -124,7 +124,7 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
         checkValues(values, await truth(one), one);
       });
 
-      it('are the same when computed again', async () => {
+      it('are reproducible', async () => {
         const one = fitting.at(-1)!;
         const run = () => withMatrix(backend, matrix(one), one.rows, one.cols, (on) => backend.singularValues(on));
         assert.deepEqual(await run(), await run());
@@ -152,7 +152,7 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
 
     describe('QR', () => {
       for (const one of fitting.filter((candidate) => candidate.rows >= candidate.cols && work(candidate) <= 3e7)) {
-        it(`of ${one.name}: orthonormal, upper triangular, and their product is the matrix`, async () => {
+        it(`of ${one.name} has orthonormal Q, upper triangular R, and Q R is the matrix`, async () => {
           const { rows, cols } = one;
           const data = matrix(one);
           const on = await onDevice(backend, data, rows, cols);
@@ -165,7 +165,7 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
           for (const [i, entry] of product.entries()) assert.ok(Math.abs(entry - data[i]!) <= bound, `entry ${i}`);
         });
 
-        it(`R alone of ${one.name}: upper triangular with the matrix's Gram product`, async () => {
+        it(`R alone of ${one.name} is upper triangular and has the Gram matrix of the matrix`, async () => {
           const { rows, cols } = one;
           const data = matrix(one);
           const r = await withMatrix(backend, data, rows, cols, async (on) =>
@@ -195,7 +195,7 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
         [16, 5000, 64],
       ] as const;
       for (const [m, depth, n] of sizes) {
-        it(`of ${m} x ${depth} and ${depth} x ${n}, each as it is and transposed`, async () => {
+        it(`of ${m} x ${depth} and ${depth} x ${n}, each plain and transposed`, async () => {
           const a = gaussian(m * depth, 1);
           const b = gaussian(depth * n, 2);
           const old = gaussian(m * n, 3);
@@ -224,7 +224,8 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
                 const got = await taken(backend, out);
                 for (const [i, entry] of got.entries()) {
                   const right = alpha * exact[i]! + (beta === 0 ? 0 : beta * old[i]!);
-                  // Entries are standard normal: a sum of `depth` products has a rounding error of about eps sqrt(depth) sqrt(depth).
+                  // For standard normal entries, a sum of `depth` products has a rounding error of about eps
+                  // sqrt(depth) sqrt(depth).
                   const bound = C * EPSILON * (Math.abs(alpha) * (depth + 8) + 8 * Math.abs(beta));
                   assert.ok(Math.abs(entry - right) <= bound, `entry ${i} is ${entry}, not ${right}`);
                 }
@@ -236,7 +237,7 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
         });
       }
 
-      it('of shapes that do not fit is refused', async () => {
+      it('of shapes that do not match is rejected', async () => {
         const [a, b, out] = [await backend.allocate(3, 4), await backend.allocate(3, 4), await backend.allocate(3, 4)];
         await assert.rejects(backend.multiply(out, a, b), {
           code: 'wrong-use',
@@ -246,7 +247,7 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
     });
 
     describe('memory and cancellation', () => {
-      it('rows uploaded in any order and pieces come back as they were', async () => {
+      it('downloads rows that were uploaded in any order and in parts', async () => {
         const data = gaussian(37 * 5, 4);
         const on = await backend.allocate(37, 5);
         for (const [row, rows] of [
@@ -262,13 +263,13 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
         assert.deepEqual(await taken(backend, on), data);
       });
 
-      it('a matrix beyond all memory is refused before it is taken', async () => {
+      it('rejects a matrix beyond all memory before allocating it', async () => {
         await assert.rejects(backend.allocate(2 ** 26, 2 ** 22), {
           code: 'too-large',
         });
       });
 
-      it('a signal that is aborted already stops every routine', async () => {
+      it('rejects every routine if the signal is already aborted', async () => {
         const signal = AbortSignal.abort();
         const data = gaussian(64 * 64, 5);
         for (const routine of [
@@ -281,7 +282,7 @@ for (const { name, workLimit, longSide, vectorSlack, open } of BACKENDS) {
         }
       });
 
-      it('an SVD is cancelled in the middle, and the engine stays usable', async () => {
+      it('cancels an SVD in the middle and stays usable', async () => {
         const data = gaussian(longSide * longSide, 6);
         const shares: number[] = [];
         const controller = new AbortController();

@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import type { Backend } from '../../src/devices/backend.ts';
 import { createReferenceBackend } from '../../src/devices/reference/backend.ts';
 
-/** An engine the case table runs over. */
+/** A device that the case table runs on. */
 export interface BackendUnderTest {
   readonly name: string;
-  /** Multiplications of f64 numbers that one case may cost; larger cases are left to the engines made for them. */
+  /** f64 multiplications that a case may cost; larger cases are left to the faster devices. */
   readonly workLimit: number;
-  /** Side of a square matrix whose SVD takes long enough to be cancelled in the middle. */
+  /** Side of a square matrix whose SVD takes long enough to be cancelled midway. */
   readonly longSide: number;
-  /** Times the tolerance that its singular vectors may be off; 1 where left out. */
+  /** Error allowed in singular vectors, in tolerances. Default 1. */
   readonly vectorSlack?: number;
   open(): Promise<Backend>;
 }
@@ -19,7 +19,7 @@ const chosen = (engine: string) => async () => {
   return chooseDevice({ engine });
 };
 
-/** Chromium brings a GPU that the processor imitates; a test machine has no other. */
+/** Chromium brings a GPU emulated by the processor, the only one on a test machine. */
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 export function useSoftwareGpu(): void {
@@ -44,11 +44,11 @@ const KNOWN: readonly BackendUnderTest[] = [
     longSide: 2000,
     open: chosen('cpu'),
   },
-  // On a GPU that the processor imitates, which is what a test machine has. Vulkan lets a division be 2.5 units off.
+  // On a GPU emulated by the processor, as on a test machine. Vulkan allows a division to be off by 2.5 ulp.
   { name: 'webgpu', workLimit: 6e6, longSide: 400, vectorSlack: 2, open: onSoftwareGpu },
   {
     name: 'tensorflow',
-    // The vectors are Eigen's, and a little further off than ours.
+    // Eigen's vectors are a little less accurate than ours.
     vectorSlack: 2,
     workLimit: Number.POSITIVE_INFINITY,
     longSide: 2000,
@@ -57,8 +57,8 @@ const KNOWN: readonly BackendUnderTest[] = [
 ];
 
 /**
- * The engines that RANKSCOPE_TEST_ENGINES names (comma-separated); the two that run everywhere where it is not set. One that is named and
- * cannot be opened fails the run.
+ * The devices named in RANKSCOPE_TEST_ENGINES (comma-separated), by default the two that run everywhere. A named device
+ * that cannot be opened fails the run.
  */
 export const BACKENDS: readonly BackendUnderTest[] = (process.env.RANKSCOPE_TEST_ENGINES ?? 'reference,cpu')
   .split(',')

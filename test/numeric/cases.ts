@@ -1,6 +1,6 @@
 import { seededRandom } from '../../src/base/random.ts';
 
-/** A matrix whose singular values were chosen, cast to f32: what every engine is measured by. */
+/** A matrix with chosen singular values, cast to f32, on which every device is tested. */
 export interface Case {
   readonly name: string;
   readonly rows: number;
@@ -10,7 +10,7 @@ export interface Case {
 
 export type SpectrumName = keyof typeof SPECTRA;
 
-/** The chosen singular values by position i of p, descending. */
+/** Chosen singular values by position i of p, descending. */
 export const SPECTRA = {
   flat: () => 1,
   powerLaw: (i: number) => 3 * (i + 1) ** -0.6,
@@ -57,11 +57,11 @@ const named = (spectrum: SpectrumName, rows: number, cols: number): Case => ({
   spectrum,
 });
 
-/** Truth by the reference engine, computed in the test. */
+/** Cases whose truth the test computes with the reference backend. */
 export const SMALL_CASES: readonly Case[] = SMALL_SHAPES.flatMap(([rows, cols]) =>
   (Object.keys(SPECTRA) as SpectrumName[]).map((spectrum) => named(spectrum, rows, cols)),
 );
-/** Truth by LAPACK in f64, kept in `test/fixtures/spectra`. */
+/** Cases whose truth by LAPACK in f64 is in `test/fixtures/spectra`. */
 export const LARGE_CASES: readonly Case[] = LARGE.map(([spectrum, rows, cols]) => named(spectrum, rows, cols));
 
 const SEED = 20250;
@@ -95,8 +95,9 @@ interface Vectors {
 }
 
 /**
- * Multiplies the vectors, as a column of `size` pieces, by a dense random orthogonal matrix: rounds of plane rotations by random angles on
- * random pairs. After 2 log2(size) rounds every piece has met every other; a Haar factor would cost a QR of the matrix.
+ * Multiplies the vectors, seen as a block column, by a dense random orthogonal matrix: rounds of plane rotations of
+ * random pairs by random angles. After 2 log2(size) rounds every vector has mixed with every other; a Haar factor would
+ * cost a QR of the matrix.
  */
 function mix(data: Float64Array, vectors: Vectors, uniform: () => number): void {
   const { size, stride } = vectors;

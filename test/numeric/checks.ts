@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import type { SingularTriplets } from '../../src/base/singularTriplets.ts';
 
-/** eps of the arithmetic that engines compute in. */
+/** eps of the arithmetic in which devices compute. */
 export const EPSILON = 2 ** -23;
-/** The one constant of every bound here, fixed once for all engines. */
+/** The constant in every bound here, the same for all devices. */
 export const C = 2;
 
-/** How far singular values of a rows x cols matrix may be off: c eps sqrt(max(m, n)) sigma_1. */
+/** Error allowed in the singular values of a rows x cols matrix: c eps sqrt(max(m, n)) sigma_1. */
 export function tolerance(rows: number, cols: number, sigma1: number): number {
   return C * EPSILON * Math.sqrt(Math.max(rows, cols)) * sigma1;
 }
 
-/** Every value descending, not negative, and within the tolerance of the truth. */
+/** Checks that values descend, are not negative and are within the tolerance of the truth. */
 export function checkValues(
   values: ArrayLike<number>,
   truth: ArrayLike<number>,
@@ -28,11 +28,15 @@ export function checkValues(
 }
 
 /**
- * The constant for orthonormality: a product of reflectors rounds twice where a value rounds once. LAPACK's own tests allow 30 eps n.
+ * The constant for orthonormality: a product of reflectors rounds twice as often as a value. LAPACK's own tests allow
+ * 30 eps n.
  */
 const ORTHONORMAL_C = 2 * C;
 
-/** Columns of a row-major rows x cols matrix are orthonormal: |Q^T Q - I| <= 2 c eps sqrt(max(rows, cols)) for every entry. */
+/**
+ * Checks that the columns of a rows x cols matrix are orthonormal: |Q^T Q - I| <= 2 c eps sqrt(max(rows, cols))
+ * entrywise.
+ */
 export function checkOrthonormal(q: Float32Array, rows: number, cols: number): void {
   const bound = ORTHONORMAL_C * EPSILON * Math.sqrt(Math.max(rows, cols));
   const gram = gramOf(q, rows, cols);
@@ -44,7 +48,9 @@ export function checkOrthonormal(q: Float32Array, rows: number, cols: number): v
   }
 }
 
-/** |A v_i - sigma_i u_i| and |A^T u_i - sigma_i v_i| are within `slack` times the tolerance of the values, for every triplet. */
+/**
+ * Checks that ||A v_i - sigma_i u_i|| and ||A^T u_i - sigma_i v_i|| are within `slack` tolerances for every triplet.
+ */
 export function checkTriplets(
   { left, values, right }: SingularTriplets,
   matrix: Float32Array,

@@ -1,6 +1,7 @@
 /**
- * Prints, for some shapes and ranks on the cpu engine, how much longer the exact route takes than the sketch, beside what the cost model
- * says, and the error of each over the least possible: `node --import tsx test/numeric/costModel.bench.ts [SIZE ...]`
+ * Prints for some shapes and ranks how much longer the exact route takes than the sketch on the cpu backend, next to
+ * the prediction of the cost model, and the error of each relative to the least possible: `node --import tsx
+ * test/numeric/costModel.bench.ts [SIZE ...]`
  */
 import { chooseDevice } from '../../src/devices/choose.ts';
 import { svdCost } from '../../src/spectrum/costModel.ts';
@@ -42,7 +43,7 @@ for (const [rows, cols] of sizes.flatMap((size) => [
 }
 await backend.close();
 
-/** The truncation's error over the least possible, both from the energy that the values keep. */
+/** The error of a truncation relative to the least possible, both from the energy that the values keep. */
 function excess(found: Float64Array, truth: Float64Array): number {
   const energy = (values: Float64Array) => values.reduce((sum, value) => sum + value * value, 0);
   return Math.sqrt((energy(truth) - energy(found)) / energy(truth.subarray(found.length)));

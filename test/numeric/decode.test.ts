@@ -7,11 +7,11 @@ import { BACKENDS } from './backends.ts';
 import { taken } from './device.ts';
 
 const ENCODINGS = Object.keys(ENCODED_BYTES) as Encoding[];
-/** Of a sum of squares on a GPU; see `EntrySums`. */
+/** Relative error of a sum of squares on a GPU; see `EntrySums`. */
 const SQUARES_TOLERANCE = 1e-6;
 
 for (const { name, open } of BACKENDS) {
-  describe(`stored numbers on ${name}`, function () {
+  describe(`decoding on ${name}`, function () {
     this.timeout(120_000);
     let backend: Backend;
     before(async () => {
@@ -20,15 +20,15 @@ for (const { name, open } of BACKENDS) {
     after(() => backend.close());
 
     for (const encoding of ENCODINGS) {
-      it(`${encoding}: every code becomes the f32 that it stands for, bit for bit`, async () => {
+      it(`decodes every ${encoding} code to the right f32, bit for bit`, async () => {
         const bytes = everyCode(encoding);
         const { values, sums } = await decoded(encoding, bytes, 256);
         assertSameBits(values, expected(encoding, bytes));
-        // Each of these types has NaN.
+        // Each of these types has a NaN.
         assert.ok(Number.isNaN(sums.largest));
       });
 
-      it(`${encoding}: odd counts, odd rows and every piece of a matrix`, async () => {
+      it(`decodes ${encoding} in odd counts, odd rows and every part of a matrix`, async () => {
         const [rows, cols] = [23, 37];
         const bytes = randomBytes(encoding, rows * cols);
         const matrix = await backend.allocate(rows, cols);
@@ -47,8 +47,8 @@ for (const { name, open } of BACKENDS) {
         assertSameBits(await taken(backend, matrix), expected(encoding, bytes));
       });
 
-      it(`${encoding}: the sums are those of the entries`, async () => {
-        // More numbers than one task of any engine has, and not a multiple of any block.
+      it(`sums the entries of ${encoding}`, async () => {
+        // More numbers than a task of any device, and not a multiple of any block.
         const [rows, cols] = [311, 1877];
         const bytes = randomBytes(encoding, rows * cols);
         const { values, sums } = await decoded(encoding, bytes, cols);
@@ -63,7 +63,7 @@ for (const { name, open } of BACKENDS) {
       });
     }
 
-    it('one NaN or infinity among many numbers shows', async () => {
+    it('reports a single NaN or infinity among many numbers', async () => {
       for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
         const entries = new Float32Array(100 * 700).fill(0.5);
         entries[54_321] = bad;
@@ -72,7 +72,7 @@ for (const { name, open } of BACKENDS) {
       }
     });
 
-    it('what fails or is cancelled while it is read reaches the caller, and the engine goes on', async () => {
+    it('passes on a failed or cancelled read and stays usable', async () => {
       const matrix = await backend.allocate(300, 400);
       for (let i = 0; i < 3; i++) {
         const failing = backend.uploadStored(matrix, 0, 300, 'BF16', async (out) => {
@@ -96,13 +96,13 @@ for (const { name, open } of BACKENDS) {
 }
 
 if (BACKENDS.some(({ name }) => name === 'webgpu')) {
-  describe('stored numbers on webgpu, over several buffers', function () {
+  describe('decoding on webgpu over several buffers', function () {
     this.timeout(120_000);
 
     for (const encoding of ENCODINGS) {
-      it(`${encoding}: pieces that end within a word and within a buffer`, async () => {
+      it(`decodes ${encoding} in parts that end within a word and within a buffer`, async () => {
         const [rows, cols] = [41, 37];
-        // Five rows to a buffer, so that most begin at an odd place in the bytes.
+        // Five rows per buffer, so that most buffers begin at an odd byte.
         const backend = await openWebgpu({ threads: 1, software: true, bindingBytes: 5 * 4 * cols });
         const bytes = randomBytes(encoding, rows * cols);
         const matrix = await backend.allocate(rows, cols);
@@ -128,19 +128,19 @@ if (BACKENDS.some(({ name }) => name === 'webgpu')) {
   });
 }
 
-/** All codes of 8 or 16 bits; of F32 some of every exponent, subnormal ones, infinities and NaNs among them. */
+/** All codes of 8 or 16 bits; for F32 some of every exponent, including subnormals, infinities and NaNs. */
 function everyCode(encoding: Encoding): Uint8Array {
   if (ENCODED_BYTES[encoding] === 1) return Uint8Array.from({ length: 256 }, (_, code) => code);
   if (ENCODED_BYTES[encoding] === 2) return bytesOf(Uint16Array.from({ length: 65536 }, (_, code) => code));
   return bytesOf(Uint32Array.from({ length: 65536 }, (_, high) => high * 65536 + ((high * 40503) & 0xffff)));
 }
 
-/** Finite numbers of about 1, as a trained matrix has them. */
+/** Finite numbers of magnitudes as in a trained matrix. */
 function randomBytes(encoding: Encoding, count: number): Uint8Array {
   const { uniform } = seededRandom(count);
   const size = ENCODED_BYTES[encoding];
   const bytes = Uint8Array.from({ length: count * size }, () => Math.floor(256 * uniform()));
-  // The byte of sign and exponent is the last: magnitudes from 2^-8 to 1 or so in each of these types.
+  // The last byte holds sign and exponent: magnitudes from 2^-8 to about 1 in each of these types.
   const top = { F32: 0x3b, BF16: 0x3b, F16: 0x1c, F8_E4M3: 0x10, F8_E5M2: 0x1c }[encoding];
   for (let i = size - 1; i < bytes.length; i += size) bytes[i] = (bytes[i]! & 0x83) | top;
   return bytes;
@@ -156,7 +156,7 @@ function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Arra
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-/** Minus zero and subnormal numbers count; of a NaN only that it is one. */
+/** Distinguishes minus zero and subnormals, but not NaN payloads. */
 function assertSameBits(found: Float32Array, right: Float32Array): void {
   assert.equal(found.length, right.length);
   for (const [i, value] of right.entries()) {

@@ -1,13 +1,13 @@
 import type { Backend, Matrix, RowSource } from '../../src/devices/backend.ts';
 
-/** A matrix on the device with this content. */
+/** Uploads a matrix. */
 export async function onDevice(backend: Backend, data: Float32Array, rows: number, cols: number): Promise<Matrix> {
   const matrix = await backend.allocate(rows, cols);
   await backend.upload(matrix, 0, rows, (out) => out.set(data));
   return matrix;
 }
 
-/** Runs `use` with the matrix and frees it. */
+/** Runs `use` with an uploaded matrix, then frees it. */
 export async function withMatrix<Result>(
   backend: Backend,
   data: Float32Array,
@@ -23,7 +23,7 @@ export async function withMatrix<Result>(
   }
 }
 
-/** A result's content, after which it is freed. */
+/** Downloads a matrix and frees it. */
 export async function taken(backend: Backend, matrix: Matrix): Promise<Float32Array> {
   try {
     return await backend.download(matrix);
@@ -32,7 +32,7 @@ export async function taken(backend: Backend, matrix: Matrix): Promise<Float32Ar
   }
 }
 
-/** A row source over an array, as a checkpoint would give it. */
+/** A row source over an array. */
 export function sourceOf(data: Float32Array, rows: number, cols: number, name = 'matrix'): RowSource {
   return {
     name,

@@ -20,7 +20,7 @@ function known(spectrum: SpectrumName, rows: number, cols: number): { truth: Mea
   };
 }
 
-/** Whether each banded number lies in its band, by name. */
+/** For each measure with a band, whether it lies in the band. */
 function held(band: PreviewBand, truth: Measures): [string, boolean][] {
   const inside = ([low, high]: readonly [number, number], value: number) => low <= value && value <= high;
   return [
@@ -35,7 +35,7 @@ function held(band: PreviewBand, truth: Measures): [string, boolean][] {
 }
 
 describe('preview of a spectrum', () => {
-  describe('on the reference engine, in half the space at most', function () {
+  describe('on the reference backend, in at most half the space', function () {
     this.timeout(60_000);
     const counts = { held: 0, asked: 0 };
     for (const name of NAMES) {
@@ -43,7 +43,7 @@ describe('preview of a spectrum', () => {
         [180, 150],
         [140, 260],
       ] as const) {
-        it(`of ${name} ${rows} x ${cols}: every estimate lies in its own band`, async () => {
+        it(`of ${name} ${rows} x ${cols} has every estimate within its band`, async () => {
           const { truth, source } = known(name, rows, cols);
           for (let seed = 1; seed <= 4; seed++) {
             const preview = await previewSpectrum(createReferenceBackend(), source, { seed, probes: 8, steps: 8 });
@@ -58,20 +58,20 @@ describe('preview of a spectrum', () => {
       }
     }
 
-    it('the bands hold the truth in at least 95 % of the cases above', () => {
+    it('has bands that contain the truth in at least 95 % of the cases above', () => {
       assert.ok(counts.asked >= NAMES.length * 2 * 4 * 7);
       assert.ok(counts.held >= 0.95 * counts.asked, `${counts.held} of ${counts.asked}`);
     });
   });
 
-  it('is the same for the same seed', async () => {
+  it('is deterministic for a seed', async () => {
     const { source } = known('weight', 150, 140);
     const run = (seed: number) => previewSpectrum(createReferenceBackend(), source, { seed, probes: 4, steps: 6 });
     assert.deepEqual(await run(2), await run(2));
     assert.notDeepEqual((await run(2)).measures, (await run(3)).measures);
   });
 
-  it('of a small matrix is exact, with a band of no width', async () => {
+  it('of a small matrix is exact, with bands of zero width', async () => {
     const { truth, source } = known('weight', 60, 50);
     const { measures: found, band } = await previewSpectrum(createReferenceBackend(), source);
     assert.deepEqual(found.energyRanks, truth.energyRanks);
@@ -85,7 +85,7 @@ describe('preview of a spectrum', () => {
     assert.deepEqual(found.energyRanks, truth.energyRanks);
   });
 
-  it('keeps to its seed and its numbers at magnitudes that f32 cannot square', async () => {
+  it('scales with the matrix to magnitudes that f32 cannot square', async () => {
     const rows = 150;
     const data = matrixWith(
       Float64Array.from({ length: rows }, (_, i) => SPECTRA.weight(i, rows)),
@@ -106,7 +106,7 @@ describe('preview of a spectrum', () => {
     assert.ok(Math.abs(tiny.measures.spectralNorm / 2 ** -110 / usual.measures.spectralNorm - 1) < 1e-6);
   });
 
-  it('names NaN, stops at a cancellation, and leaves nothing on the device', async () => {
+  it('reports NaN, stops when cancelled, and leaves nothing on the device', async () => {
     const { source } = known('weight', 150, 140);
     const backend = createReferenceBackend({ memoryLimit: 2 ** 20 });
     const broken: RowSource = {
@@ -131,7 +131,7 @@ describe('preview of a spectrum', () => {
   });
 
   for (const { name: engine, open, workLimit } of BACKENDS.filter(({ workLimit: limit }) => limit > 1e9)) {
-    describe(`on the engine ${engine}, as it is used`, function () {
+    describe(`on ${engine} with default options`, function () {
       this.timeout(120_000);
       let backend: Backend;
       before(async () => {
@@ -142,7 +142,7 @@ describe('preview of a spectrum', () => {
 
       const counts = { held: 0, asked: 0 };
       for (const name of NAMES) {
-        it(`of ${name} 1200 x 1100: energy ranks within 2 % of p`, async () => {
+        it(`of ${name} 1200 x 1100 has energy ranks within 2 % of p`, async () => {
           const { truth, source } = known(name, 1200, 1100);
           for (let seed = 1; seed <= 3; seed++) {
             const { measures: found, band } = await previewSpectrum(backend, source, { seed });
@@ -158,7 +158,7 @@ describe('preview of a spectrum', () => {
         });
       }
 
-      it('the bands hold the truth in at least 95 % of the cases above', () => {
+      it('has bands that contain the truth in at least 95 % of the cases above', () => {
         assert.ok(counts.asked >= NAMES.length * 3 * 7);
         assert.ok(counts.held >= 0.95 * counts.asked, `${counts.held} of ${counts.asked}`);
       });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Case } from './cases.ts';
 
-/** Where a case's values lie in `spectra.f64`, and two sums that tell its matrix from any other. */
+/** Where the values of a case are in `spectra.f64`, and two sums that identify its matrix. */
 export interface TableEntry {
   readonly name: string;
   readonly first: number;
@@ -15,7 +15,7 @@ export interface TableEntry {
 
 export const TABLE = new URL('../fixtures/spectra/', import.meta.url);
 
-/** The kept f64 LAPACK singular values of a case, after making sure that they are those of this very matrix. */
+/** The stored f64 LAPACK singular values of a case, after checking that they belong to this matrix. */
 export function tableTruth({ name }: Case, matrix: Float32Array): Float64Array {
   const entries = JSON.parse(readFileSync(new URL('spectra.json', TABLE), 'utf8')) as TableEntry[];
   const entry = entries.find((candidate) => candidate.name === name);
@@ -27,7 +27,7 @@ export function tableTruth({ name }: Case, matrix: Float32Array): Float64Array {
   return readValues(readFileSync(new URL('spectra.f64', TABLE))).slice(entry.first, entry.first + entry.count);
 }
 
-/** Sums that one wrong entry changes; not a hash of the bytes, because sin and cos may differ in the last digit between machines. */
+/** Sums that any wrong entry changes. Not a hash, because the last digit of sin and cos differs between machines. */
 export function fingerprint(matrix: Float32Array): [number, number] {
   let plain = 0;
   let weighted = 0;

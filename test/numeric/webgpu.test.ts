@@ -43,7 +43,7 @@ else {
     const valuesBy = (by: Backend, data: Float32Array, rows: number, cols: number) =>
       withMatrix(by, data, rows, cols, (on) => by.singularValues(on));
 
-    it('matrices around the width of the band keep their values and vectors', async () => {
+    it('decomposes matrices about as wide as the band', async () => {
       for (const [rows, cols] of [
         [1, 1],
         [2, 2],
@@ -69,13 +69,13 @@ else {
       }
     });
 
-    it('a rank that a matrix cannot have is refused', async () => {
+    it('rejects an impossible rank', async () => {
       await withMatrix(backend, new Float32Array(12).fill(1), 3, 4, async (on) => {
         for (const rank of [0, 1.5, 4]) await assert.rejects(backend.svd(on, rank), { code: 'wrong-use' });
       });
     });
 
-    it('columns too small for their squares disturb no other', async () => {
+    it('computes columns whose squares underflow without disturbing others', async () => {
       const [rows, cols] = [80, 60];
       const data = matrixOf({ name: '', rows, cols, spectrum: 'weight' });
       for (let i = 0; i < rows; i++) for (let j = 0; j < 30; j++) data[i * cols + j]! *= 10 ** -(18 + (j % 10));
@@ -83,7 +83,7 @@ else {
       checkValues(values, await truthOf(data, rows, cols), { rows, cols });
     });
 
-    it('the QR of a matrix of tiny or huge numbers is as accurate as any', async () => {
+    it('computes an accurate QR of tiny and huge numbers', async () => {
       const [rows, cols] = [70, 40];
       for (const scale of [2 ** -90, 2 ** 90]) {
         const plain = matrixOf({ name: '', rows, cols, spectrum: 'powerLaw' });
@@ -102,7 +102,7 @@ else {
       }
     });
 
-    it('matrices and reflectors over several bindings give what those in one give', async () => {
+    it('computes the same over several bindings as in one', async () => {
       const [rows, cols, rank] = [200, 128, 40];
       // The band takes 61,440 bytes; the matrix 102,400, the reflectors of the chase 80,896.
       const narrow = open(gpu, { bindingBytes: 62_000 });
@@ -115,12 +115,12 @@ else {
       checkOrthonormal(factors.left, rows, rank);
       checkOrthonormal(factors.right, cols, rank);
       checkTriplets(factors, data, one, 2);
-      // All left vectors together are one matrix of 102,400 bytes, which no binding takes.
+      // All left vectors together are a matrix of 102,400 bytes, more than a binding.
       const all = withMatrix(narrow, data, rows, cols, (on) => narrow.svd(on, cols));
       await assert.rejects(all, { code: 'too-large', message: /102400 bytes, a binding has 62000/ });
     });
 
-    it('a product that takes long is split, by rows and by depth, and stays right', async () => {
+    it('splits a long product by rows and by depth', async () => {
       const submissions = countSubmissions(gpu.device);
       for (const [m, k, n] of [
         [2100, 1100, 64],
@@ -136,7 +136,7 @@ else {
         const got = await taken(backend, out);
         for (const matrix of [left, right]) backend.free(matrix);
         const exact = multiply(a, b, m, k, n);
-        // Rows and columns have norms of at most 1, and so have their products and what is summed up to them.
+        // Rows and columns have norms of at most 1, and so have their products and all partial sums.
         const bound = C * EPSILON * Math.sqrt(k) * 3;
         for (const [i, x] of got.entries()) assert.ok(Math.abs(x - exact[i]! - 2) <= bound, `entry ${i}: ${x}`);
       }
@@ -145,14 +145,14 @@ else {
     type Routine = (backend: Backend, on: Matrix, options: RoutineOptions) => Promise<unknown>;
     const singularValues: Routine = (backend, on, options) => backend.singularValues(on, options);
     const svd: Routine = (backend, on, options) => backend.svd(on, 60, options);
-    /** Where the bulges are chased, and where their reflectors are applied. */
+    /** Shares of the progress at which bulges are chased and their reflectors applied. */
     const MIDDLES = [
       ['singular values', 0.85, singularValues],
       ['SVD', 0.67, svd],
     ] as const;
 
     for (const [name, share, routine] of MIDDLES) {
-      it(`a device lost at ${share} of the ${name} is said to be lost, there and from then on`, async () => {
+      it(`reports a device lost at ${share} of the ${name}, then and in later calls`, async () => {
         const own = await openGpu();
         const losing = open(own);
         const data = matrixOf({ name: '', rows: 150, cols: 150, spectrum: 'weight' });
@@ -162,7 +162,7 @@ else {
         await assert.rejects(losing.allocate(2, 2), { code: 'engine', message: /the device was lost/ });
       });
 
-      it(`the ${name} cancelled at ${share} stop there, and the engine stays usable`, async () => {
+      it(`stops the ${name} when cancelled at ${share} and stays usable`, async () => {
         const data = matrixOf({ name: '', rows: 150, cols: 150, spectrum: 'weight' });
         const controller = new AbortController();
         const progress = (now: number) => void (now >= share && controller.abort());
@@ -174,10 +174,10 @@ else {
       });
     }
 
-    it('memory that runs out in a routine is too little for that matrix, and the engine stays usable', async () => {
+    it('reports memory that runs out within a routine as too large a matrix, and stays usable', async () => {
       const data = matrixOf({ name: '', rows: 150, cols: 150, spectrum: 'weight' });
       const error = new GPUOutOfMemoryError('no memory');
-      // A GPU of a known size is not to be had here: the event is the one that it would send.
+      // No GPU of known size is available here, so the test dispatches the event that one would send.
       const progress = (now: number) =>
         void (now >= 0.5 && gpu.device.dispatchEvent(Object.assign(new Event('uncapturederror'), { error })));
       const run = withMatrix(backend, data, 150, 150, (on) => backend.singularValues(on, { progress }));
@@ -186,7 +186,7 @@ else {
       checkValues(await valuesBy(backend, small, 20, 150), await truthOf(small, 20, 150), { rows: 20, cols: 150 });
     });
 
-    it('a shader that does not compile is shown with its line and the place in it', async () => {
+    it('shows the line and column of a shader error', async () => {
       const kernels = new Kernels(gpu.device, async () => '@compute @workgroup_size(1)\nfn main() { let x = y; }\n');
       await assert.rejects(kernels.pipeline({ file: 'broken' }), (error: Error) => {
         assert.match(error.message, /broken.*does not compile\n2:21 .*\n {2}fn main\(\) \{ let x = y; \}\n {22}\^/);

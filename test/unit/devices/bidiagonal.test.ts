@@ -15,7 +15,7 @@ function near(found: Float64Array, right: Float64Array, tolerance: number): void
   }
 }
 
-/** Sum of squares, which every spectrum must keep. */
+/** The sum of squares, which singular values preserve. */
 const energy = (...parts: Float64Array[]) => parts.reduce((sum, x) => sum + x.reduce((s, y) => s + y * y, 0), 0);
 
 const random = seededRandom(3);
@@ -40,7 +40,7 @@ const CASES: Record<string, [Float64Array, Float64Array]> = {
 };
 
 describe('singular values of a bidiagonal matrix', () => {
-  it('are 2 cos(k pi / (2 n + 1)) for ones on both diagonals', () => {
+  it('are 2 cos(k pi / (2 n + 1)) if both diagonals are ones', () => {
     for (const n of [1, 2, 3, 50, 1000])
       near(
         dqdsValues(
@@ -52,7 +52,7 @@ describe('singular values of a bidiagonal matrix', () => {
       );
   });
 
-  it('scale with the matrix, from 1e-30 to 1e30, and do not see signs', () => {
+  it('scale with the matrix from 1e-30 to 1e30 and ignore signs', () => {
     for (const scale of [1e-30, 1e30]) {
       const found = dqdsValues(
         filled(40, (i) => (i % 2 ? -scale : scale)),
@@ -66,7 +66,7 @@ describe('singular values of a bidiagonal matrix', () => {
     }
   });
 
-  it('are zeros for zeros, and NaN where an entry is not finite', () => {
+  it('are zero for a zero matrix, and NaN if an entry is not finite', () => {
     assert.deepEqual(dqdsValues(new Float64Array(5), new Float64Array(4)), new Float64Array(5));
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
       assert.ok(dqdsValues(Float64Array.of(1, bad, 1), Float64Array.of(1, 1)).every(Number.isNaN));
@@ -74,7 +74,7 @@ describe('singular values of a bidiagonal matrix', () => {
   });
 
   for (const [name, [diagonal, superdiagonal]] of Object.entries(CASES)) {
-    it(`are descending and keep the energy: ${name}`, () => {
+    it(`descend and preserve the energy: ${name}`, () => {
       const values = dqdsValues(diagonal, superdiagonal);
       const total = energy(diagonal, superdiagonal);
       assert.ok(Math.abs(energy(values) - total) <= 1e-9 * total);
@@ -86,7 +86,7 @@ describe('singular values of a bidiagonal matrix', () => {
 
 describe('singular vectors of a bidiagonal matrix', () => {
   for (const [name, [diagonal, superdiagonal]] of Object.entries(CASES)) {
-    it(`fit their values and are orthogonal as far as f32 can tell: ${name}`, () => {
+    it(`satisfy their equations and are orthogonal to f32 precision: ${name}`, () => {
       const n = diagonal.length;
       const triplets = leadingTriplets(diagonal, superdiagonal, n);
       assert.equal(triplets.length, n);
@@ -100,7 +100,7 @@ describe('singular vectors of a bidiagonal matrix', () => {
           const image = diagonal[i]! * right[i]! + (i + 1 < n ? superdiagonal[i]! * right[i + 1]! : 0);
           assert.ok(Math.abs(image - triplet.value * left[i]!) <= 2 ** -24 * top, `value ${triplet.value}`);
         }
-        // A left vector of a value that is nothing beside the first is free; the caller completes it.
+        // The left vector of a negligible value is undetermined; callers complete it.
         for (const other of seen) {
           const dot = (a: Float64Array, b: Float64Array) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
           assert.ok(Math.abs(dot(right, other.right)) <= 1e-4, `right vectors of ${triplet.value} and ${other.value}`);

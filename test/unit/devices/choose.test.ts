@@ -11,8 +11,8 @@ function isInstalled(name: string): boolean {
   }
 }
 
-describe('choice of the engine', () => {
-  it('takes one by itself, and says which and why in one sentence', async () => {
+describe('choosing a device', () => {
+  it('picks a device and says in one sentence which and why', async () => {
     const backend = await chooseDevice();
     assert.equal(backend.info.threads, availableParallelism());
     assert.match(backend.info.reason, new RegExp(`^${backend.info.name} .*\\.$`));
@@ -20,28 +20,28 @@ describe('choice of the engine', () => {
     await backend.close();
   });
 
-  it('takes the one asked for, with the threads asked for', async () => {
+  it('opens the requested device with the requested number of threads', async () => {
     const backend = await chooseDevice({ engine: 'cpu', threads: 1 });
     assert.deepEqual([backend.info.name, backend.info.threads], ['cpu', 1]);
     assert.match(backend.info.reason, /as requested, on 1 thread\./);
     await backend.close();
   });
 
-  it('runs on no more threads than there are cores, and says so', async () => {
+  it('uses at most one thread per core, and says so', async () => {
     const backend = await chooseDevice({ engine: 'cpu', threads: 1000 });
     assert.equal(backend.info.threads, availableParallelism());
     assert.match(backend.info.reason, /1000 were requested, but there are only/);
     await backend.close();
   });
 
-  it('refuses an unknown name with the names there are', async () => {
+  it('rejects an unknown name and lists the known ones', async () => {
     await assert.rejects(chooseDevice({ engine: 'abacus' }), {
       code: 'wrong-use',
       message: /Choose one of auto, .*cpu/,
     });
   });
 
-  it('says how to get the one asked for where it is not there', async function () {
+  it('says how to install a requested device that is missing', async function () {
     for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
       if (process.env.RANKSCOPE_TENSORFLOW === undefined && !isInstalled(name)) continue;
       this.test!.title += ` [skipped: ${name} is installed]`;
@@ -55,13 +55,13 @@ describe('choice of the engine', () => {
     });
   });
 
-  it('refuses a number of threads that is none', async () => {
+  it('rejects an invalid number of threads', async () => {
     for (const threads of [0, -1, 1.5, Number.NaN]) {
       await assert.rejects(chooseDevice({ threads }), { code: 'wrong-use', message: /threads/ });
     }
   });
 
-  it('stops when it is cancelled', async () => {
+  it('rejects when it is cancelled', async () => {
     await assert.rejects(chooseDevice({ signal: AbortSignal.abort() }), { code: 'cancelled' });
   });
 });

@@ -20,11 +20,11 @@ async function filled(backend: Backend, rows: number, cols: number, seed = 5): P
   return matrix;
 }
 
-describe('cpu engine', function () {
+describe('the cpu backend', function () {
   this.timeout(120_000);
 
   for (const threads of [1, 2, 3, 5]) {
-    it(`gives the same values on ${threads} threads as on one, up to rounding`, async () => {
+    it(`computes the same values on ${threads} threads as on one, up to rounding`, async () => {
       const found: Float64Array[] = [];
       for (const backend of [createCpuBackend(1), createCpuBackend(threads)]) {
         found.push(await backend.singularValues(await filled(backend, 420, 300)));
@@ -36,7 +36,7 @@ describe('cpu engine', function () {
     });
   }
 
-  it('keeps values to the last digit of f32 from 1e-37 to 1e37', async () => {
+  it('is accurate to f32 precision for magnitudes from 1e-37 to 1e37', async () => {
     const backend = createCpuBackend(2);
     const { uniform } = seededRandom(8);
     const data = Float32Array.from({ length: 50 * 40 }, () => uniform() - 0.5);
@@ -56,7 +56,7 @@ describe('cpu engine', function () {
     await backend.close();
   });
 
-  it('answers NaN, and does not hang, where an entry is not finite', async () => {
+  it('returns NaN, and does not hang, if an entry is not finite', async () => {
     const backend = createCpuBackend(2);
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
       const matrix = await filled(backend, 60, 60);
@@ -70,9 +70,9 @@ describe('cpu engine', function () {
   });
 
   for (const routine of ['singularValues', 'svd', 'orthonormalize', 'triangularize'] as const) {
-    it(`stops ${routine} within 200 ms of a cancellation, and goes on as before`, async () => {
+    it(`stops ${routine} within 200 ms of a cancellation and stays usable`, async () => {
       const backend = createCpuBackend(2);
-      // Once its threads have started, as they have in every engine that was proven.
+      // After the threads have started, as in every device that has been proven.
       await backend.singularValues(await filled(backend, 4, 4));
       const matrix = await filled(backend, SIDE, SIDE);
       const controller = new AbortController();
@@ -87,7 +87,7 @@ describe('cpu engine', function () {
       const asked = performance.now();
       controller.abort();
       await ended;
-      // Twice the promise: this machine has other work too.
+      // Twice the promise, because the machine has other work.
       assert.ok(performance.now() - asked < 400, `${performance.now() - asked} ms`);
 
       const small = await filled(backend, 40, 30);
@@ -97,17 +97,17 @@ describe('cpu engine', function () {
     });
   }
 
-  it('leaves the thread that asks free', async () => {
+  it('does not block the calling thread', async () => {
     const backend = createCpuBackend(2);
     const matrix = await filled(backend, 1000, 1000);
     const start = performance.eventLoopUtilization();
     await backend.singularValues(matrix);
-    // 1 would be a thread that computes itself.
+    // 1 would mean that this thread computes.
     assert.ok(performance.eventLoopUtilization(start).utilization < 0.3);
     await backend.close();
   });
 
-  it('gives memory back, also after failures and cancellations', async () => {
+  it('frees memory, also after failures and cancellations', async () => {
     const backend = createCpuBackend(1);
     const before = process.memoryUsage().rss;
     for (let i = 0; i < 30; i++) {
@@ -121,7 +121,7 @@ describe('cpu engine', function () {
     await backend.close();
   });
 
-  it('refuses a matrix of another engine, a freed one and shapes that do not fit', async () => {
+  it('rejects a matrix of another device, a freed matrix and shapes that do not match', async () => {
     const [backend, other] = [createCpuBackend(1), createCpuBackend(1)];
     const matrix = await filled(backend, 4, 3);
     await assert.rejects(other.singularValues(matrix), { code: 'wrong-use' });
@@ -132,7 +132,7 @@ describe('cpu engine', function () {
     await Promise.all([backend.close(), other.close()]);
   });
 
-  it('fails what is pending, and what comes later, once it is closed', async () => {
+  it('fails pending and later calls once it is closed', async () => {
     const backend = createCpuBackend(2);
     const matrix = await filled(backend, SIDE, SIDE);
     const pending = assert.rejects(backend.singularValues(matrix), { code: 'engine' });
@@ -144,13 +144,13 @@ describe('cpu engine', function () {
   });
 });
 
-describe('kernel threads', () => {
-  it('that meet a fault fail all calls, and none of them waits for ever', async () => {
+describe('worker threads', () => {
+  it('fail all calls after a fault, and leave none waiting', async () => {
     const heap = new Heap();
     const { module } = compileKernels();
     const scratch = instantiate(module, heap.memory).gemmScratch();
     const team = new WorkerTeam(module, heap.memory, [heap.allocate(scratch, ''), heap.allocate(scratch, '')]);
-    // An address behind the memory, which no caller of the engine can produce: the processor faults.
+    // An address past the end of memory, which no caller of the backend can produce, traps.
     const beyond = block(heap.memory.buffer.byteLength, 500);
     const product = { m: 500, n: 500, k: 500, a: beyond, b: beyond, c: beyond };
     const first = team.run({ routine: 'multiply', args: product }, 'multiply');

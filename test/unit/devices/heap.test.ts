@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Heap } from '../../../src/devices/cpu/memory.ts';
 
-describe('heap of the cpu engine', () => {
-  it('never hands out memory twice, and gets all of it back', () => {
+describe('the heap of the cpu backend', () => {
+  it('never allocates memory twice, and recovers all of it', () => {
     const step = fc.oneof(fc.integer({ min: 1, max: 300_000 }), fc.integer({ min: -20, max: -1 }));
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -30,14 +30,14 @@ describe('heap of the cpu engine', () => {
         for (const { at } of taken) heap.release(at);
         taken = [];
         assert.equal(heap.used, 0);
-        // One block again, not pieces.
+        // Free blocks are merged into one.
         assert.ok(heap.allocate(heap.limit, 'all') > 0);
       }),
       { numRuns: 40 },
     );
   });
 
-  it('reaches all that 32 bits address, and says what is beyond', () => {
+  it('grows to all that 32 bits address, and rejects more', () => {
     const heap = new Heap();
     assert.equal(heap.limit, 2 ** 32 - 2 ** 16);
     assert.throws(() => heap.allocate(2 ** 32, 'a 32768 x 32768 matrix'), {
@@ -48,7 +48,7 @@ describe('heap of the cpu engine', () => {
     assert.equal(heap.used, 0);
   });
 
-  it('refuses what does not fit, with the numbers, and takes nothing', () => {
+  it('rejects a block that does not fit, with the numbers, and allocates nothing', () => {
     const heap = new Heap(160);
     heap.allocate(2 ** 20, 'first');
     assert.throws(() => heap.allocate(16 * 2 ** 20, 'a 2048 x 2048 matrix'), {

@@ -4,7 +4,9 @@ import { compileKernels, instantiate, KERNEL_SETS, type Kernels } from '../../..
 import { Heap } from '../../../src/devices/cpu/memory.ts';
 
 const { uniform } = seededRandom(11);
-/** Every sum of k products of numbers in [-0.5, 0.5): rounded k times at most, each time by half an eps of at most k / 4. */
+/**
+ * Error bound for a sum of k products of numbers in [-0.5, 0.5): at most k roundings by half an eps of at most k / 4.
+ */
 const bound = (k: number) => (k * k + 1) * 2 ** -26 + 2 ** -22;
 
 for (const set of KERNEL_SETS) {
@@ -19,7 +21,7 @@ for (const set of KERNEL_SETS) {
       try {
         ({ module } = compileKernels([set]));
       } catch (error) {
-        // The plain kernels run everywhere; of the others, each runtime has some.
+        // The plain kernels run everywhere, the others only on some runtimes.
         if (set === 'simd') throw error;
         return this.skip();
       }
@@ -33,7 +35,7 @@ for (const set of KERNEL_SETS) {
       return { at, values: heap.floats(at, count).map(() => uniform() - 0.5) };
     }
 
-    /** Checks one product in rows that are `pad` longer than needed, and that nothing beside it is touched. */
+    /** Checks a product whose rows are `pad` longer than needed, and that it leaves the padding alone. */
     function check(m: number, n: number, k: number, flags: number, alpha: number, beta: number, old = 0.25): void {
       const [transposeA, transposeB, pad] = [flags & 1, (flags >> 1) & 1, 3];
       const [lda, ldb, ldc] = [(transposeA ? m : k) + pad, (transposeB ? k : n) + pad, n + pad];
@@ -63,14 +65,14 @@ for (const set of KERNEL_SETS) {
       for (const block of [a.at, b.at, at]) heap.release(block);
     }
 
-    it('multiplies every odd shape from 1 to 17, each operand as it is and transposed', () => {
+    it('multiplies all odd shapes from 1 to 17, with each operand plain and transposed', () => {
       const odd = [1, 3, 5, 7, 9, 11, 13, 15, 17];
       for (const m of odd) {
         for (const n of odd) for (const k of odd) for (let flags = 0; flags < 4; flags++) check(m, n, k, flags, 1, 0);
       }
     });
 
-    it('multiplies across the borders of its blocks', () => {
+    it('multiplies matrices that span several blocks', () => {
       for (const [m, n, k] of [
         [97, 31, 257],
         [48, 530, 40],
@@ -81,11 +83,11 @@ for (const set of KERNEL_SETS) {
       }
     });
 
-    it('scales and adds to what is there', () => {
+    it('scales the product and adds it to the old content', () => {
       for (const beta of [1, -0.5]) for (let flags = 0; flags < 4; flags++) check(23, 37, 19, flags, -2, beta);
     });
 
-    it('ignores NaN in memory that beta 0 overwrites', () => {
+    it('overwrites NaN if beta is 0', () => {
       for (const [m, n, k] of [
         [6, 16, 8],
         [7, 17, 9],
@@ -95,7 +97,7 @@ for (const set of KERNEL_SETS) {
       }
     });
 
-    it('transposes, whatever the shape', () => {
+    it('transposes matrices of any shape', () => {
       for (const [rows, cols] of [
         [1, 9],
         [4, 4],

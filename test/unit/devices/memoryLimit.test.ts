@@ -6,10 +6,10 @@ import { KERNEL_SETS } from '../../../src/devices/cpu/kernels.ts';
 import { exactSpectrum } from '../../../src/spectrum/exact.ts';
 import { previewSpectrum } from '../../../src/spectrum/preview.ts';
 
-/** 12 MiB, in place of the 4 GiB that 32 bits address. */
+/** 12 MiB instead of the 4 GiB that 32 bits address. */
 const PAGES = 192;
 
-describe('the cpu engine, where a matrix is larger than its memory', function () {
+describe('the cpu backend with a matrix larger than its memory', function () {
   this.timeout(60_000);
   const backend = createCpuBackend(2, KERNEL_SETS, PAGES);
   const roomy = createCpuBackend(2);
@@ -30,7 +30,7 @@ describe('the cpu engine, where a matrix is larger than its memory', function ()
     [9000, 400],
     [400, 9000],
   ] as const) {
-    it(`${rows} x ${cols} streams through it by panels, exactly`, async () => {
+    it(`streams a ${rows} x ${cols} matrix through it in panels`, async () => {
       assert.ok(4 * rows * cols > 64 * 1024 * PAGES);
       const { singularValues, entries } = await exactSpectrum(backend, source(rows, cols));
       assert.equal(entries.count, rows * cols);
@@ -40,7 +40,7 @@ describe('the cpu engine, where a matrix is larger than its memory', function ()
     });
   }
 
-  it('a square one is refused with the numbers, also by a preview, and the engine goes on', async () => {
+  it('rejects a square matrix with the numbers, also for a preview, and stays usable', async () => {
     const refusal = { code: 'too-large', message: /2000 x 2000 matrix: needs 16 MiB; .* of the 12 MiB/ };
     await assert.rejects(exactSpectrum(backend, source(2000, 2000)), refusal);
     await assert.rejects(previewSpectrum(backend, source(2000, 2000)), refusal);
@@ -48,7 +48,7 @@ describe('the cpu engine, where a matrix is larger than its memory', function ()
     assert.equal(singularValues.length, 40);
   });
 
-  it('its rows are refused where the arithmetic has no room beside it, and it is given back', async () => {
+  it('rejects a matrix that leaves no room for workspace, and frees it', async () => {
     await assert.rejects(exactSpectrum(backend, source(1600, 1600)), {
       code: 'too-large',
       message: /of the 12 MiB/,

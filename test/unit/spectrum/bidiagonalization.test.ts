@@ -28,7 +28,7 @@ describe('block bidiagonalisation', () => {
       [90, 70],
       [64, 100],
     ] as const) {
-      it(`of ${spectrum} ${rows} x ${cols}: orthonormal bases on which the matrix is the projected one`, async () => {
+      it(`of ${spectrum} ${rows} x ${cols} has orthonormal bases and projects the matrix on them`, async () => {
         const p = Math.min(rows, cols);
         const data = matrixWith(
           Float64Array.from({ length: p }, (_, i) => SPECTRA[spectrum](i, p)),
@@ -50,7 +50,7 @@ describe('block bidiagonalisation', () => {
         );
         checkOrthonormal(left, rows, size);
         checkOrthonormal(right, cols, size);
-        // The projected matrix is that of W or W^T, whichever is not wide, without V's first block.
+        // The projected matrix is that of W or W^T, whichever is not wide, without the first block of V.
         const [long, short] = rows >= cols ? [left, right] : [right, left];
         const tall = rows >= cols ? data : transpose(data, rows, cols);
         const inner = gram(gram(tall, p, long, size), size, short, size);

@@ -11,7 +11,7 @@ function gaussian(count: number, scale = 1): Float32Array {
   return Float32Array.from({ length: count }, () => scale * random.normal());
 }
 
-/** The same backend, with a record of the largest matrix it was asked for and of what is still held. */
+/** A backend that records the largest matrix allocated and the matrices still held. */
 function watched(backend: Backend): { backend: Backend; largest(): number; held(): number } {
   const sizes = new Map<object, number>();
   let largest = 0;
@@ -50,7 +50,7 @@ describe('exact spectrum', () => {
     [1, 50],
     [50, 1],
   ] as const) {
-    it(`of ${rows} x ${cols} is that of the matrix, and nothing stays on the device`, async () => {
+    it(`of ${rows} x ${cols} is that of the matrix, and leaves nothing on the device`, async () => {
       const data = gaussian(rows * cols);
       const { backend, held } = watched(createReferenceBackend());
       const { singularValues, entries } = await exactSpectrum(backend, sourceOf(data, rows, cols));
@@ -65,7 +65,7 @@ describe('exact spectrum', () => {
     assert.equal(singularValues.length, 0);
   });
 
-  it('of a tall matrix never holds more than a stack of panels', async () => {
+  it('of a tall matrix holds at most a stack of panels', async () => {
     const [rows, cols] = [700_000, 8];
     const { backend, largest } = watched(createReferenceBackend());
     const data = gaussian(rows * cols);
@@ -73,12 +73,12 @@ describe('exact spectrum', () => {
     assert.ok(largest() <= 2 ** 22, `${largest()} entries at once`);
     const energy = singularValues.reduce((sum, value) => sum + value ** 2, 0);
     assert.ok(Math.abs(Math.sqrt(energy) / entries.frobeniusNorm - 1) < 1e-6);
-    // A Gaussian matrix's values lie between sqrt m - sqrt n and sqrt m + sqrt n.
+    // The values of a Gaussian matrix lie between sqrt m - sqrt n and sqrt m + sqrt n.
     assert.ok(singularValues[0]! < Math.sqrt(rows) + 2 * Math.sqrt(cols));
     assert.ok(singularValues.at(-1)! > Math.sqrt(rows) - 2 * Math.sqrt(cols));
   }).timeout(60_000);
 
-  it('of a wide matrix that the device cannot hold comes from panels of its columns', async () => {
+  it('of a wide matrix that the device cannot hold is computed from panels of columns', async () => {
     const [rows, cols] = [40, 2000];
     const data = gaussian(rows * cols);
     const small = createReferenceBackend({ memoryLimit: 100 * 1024 });
@@ -90,7 +90,7 @@ describe('exact spectrum', () => {
     assert.equal(held(), 0);
   });
 
-  it('that needs more memory than there is in any way is refused with the numbers', async () => {
+  it('of a matrix that cannot fit in any way is rejected with the numbers', async () => {
     const small = createReferenceBackend({ memoryLimit: 1000 });
     for (const [rows, cols] of [
       [40, 40],
@@ -103,7 +103,7 @@ describe('exact spectrum', () => {
   });
 
   for (const scale of [1e-38, 1e-30, 1e-12, 1e12, 1e30, 1e37]) {
-    it(`keeps its digits at a magnitude of ${scale}`, async () => {
+    it(`is accurate at a magnitude of ${scale}`, async () => {
       for (const [rows, cols] of [
         [12, 10],
         [70, 10],
@@ -117,14 +117,14 @@ describe('exact spectrum', () => {
     });
   }
 
-  it('keeps its digits where large entries come after small ones', async () => {
+  it('is accurate if large entries follow small ones', async () => {
     const data = Float32Array.from(gaussian(70 * 10), (entry, i) => entry * (i < 350 ? 1e-35 : 1e35));
     const { singularValues } = await exactSpectrum(inSinglePrecision(), sourceOf(data, 70, 10));
     checkValues(singularValues, await whole(data, 70, 10), { rows: 70, cols: 10 });
   });
 
   for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-    it(`refuses ${bad} by the tensor's name and the entry's place`, async () => {
+    it(`rejects ${bad} with the name of the tensor and the position of the entry`, async () => {
       const data = gaussian(60 * 7);
       data[41 * 7 + 3] = bad;
       await assert.rejects(exactSpectrum(createReferenceBackend(), sourceOf(data, 60, 7, 'model.norm')), {
@@ -135,7 +135,7 @@ describe('exact spectrum', () => {
     });
   }
 
-  it('stops at a cancellation while it reads', async () => {
+  it('stops reading when it is cancelled', async () => {
     const controller = new AbortController();
     const source: RowSource = {
       ...sourceOf(gaussian(100), 10, 10),
@@ -148,7 +148,7 @@ describe('exact spectrum', () => {
     await assert.rejects(exactSpectrum(createReferenceBackend(), source, { signal }), { code: 'cancelled' });
   });
 
-  it('reports progress that only rises', async () => {
+  it('reports increasing progress', async () => {
     const shares: number[] = [];
     const source = sourceOf(gaussian(300 * 20), 300, 20);
     await exactSpectrum(createReferenceBackend(), source, { progress: (share) => shares.push(share) });
@@ -158,7 +158,7 @@ describe('exact spectrum', () => {
 });
 
 describe('entry statistics', () => {
-  it('the noise deviation is that of the bulk, whatever a few outliers are', async () => {
+  it('estimate the noise deviation of the bulk despite outliers', async () => {
     const data = gaussian(1000 * 700, 0.02);
     for (let i = 0; i < data.length; i += 100) data[i] = 5;
     const backend = createReferenceBackend();
@@ -168,17 +168,20 @@ describe('entry statistics', () => {
     assert.equal(entries.maximum, 5);
   });
 
-  it('the sample does not follow the columns', async () => {
-    // 2^20 entries are sampled one in four: a fixed place would see only every fourth column.
+  it('sample entries independently of columns', async () => {
+    // One in four of 2^20 entries is sampled: a fixed offset would see only every fourth column.
     const data = gaussian(2 ** 20).map((entry, i) => (i % 4 === 0 ? 0 : entry));
     const backend = Object.assign({}, createReferenceBackend(), { singularValues: async () => new Float64Array(1024) });
     const { entries } = await exactSpectrum(backend, sourceOf(data, 1024, 1024));
-    // A quarter zeros: the median of |w| is where the normal's distribution of |w| reaches one third, 0.4307.
+    // With a quarter of zeros, the median of |w| is where the distribution of |w| for normal w reaches one third:
+    // 0.4307.
     assert.ok(Math.abs((entries.noiseDeviation * 0.6745) / 0.4307 - 1) < 0.02, `${entries.noiseDeviation}`);
   });
 });
 
-/** The reference with what it computes from rounded to f32 squares: overflow and underflow become visible as on a real engine. */
+/**
+ * The reference on entries whose squares are rounded to f32, so that overflow and underflow show as on a real device.
+ */
 function inSinglePrecision(): Backend {
   const backend = createReferenceBackend();
   const guard = async (matrix: { rows: number; cols: number }) => {

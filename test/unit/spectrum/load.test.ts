@@ -6,34 +6,34 @@ import { createReferenceBackend } from '../../../src/devices/reference/backend.t
 import { exactSpectrum } from '../../../src/spectrum/exact.ts';
 import { loadScaled, uploadRows } from '../../../src/spectrum/load.ts';
 
-/** More rows than one piece of either kind has. */
+/** More rows than a step of either kind. */
 const [ROWS, COLS] = [2600, 2048];
 
 describe('loading a matrix whose rows a device decodes', function () {
   this.timeout(60_000);
 
   for (const encoding of ['F32', 'BF16', 'F8_E4M3'] as const) {
-    it(`${encoding}: the content and the statistics are those of its values`, async () => {
+    it(`uploads ${encoding} with the content and statistics of its values`, async () => {
       const bytes = ordinary(encoding, ROWS * COLS);
       const stored = await loaded(sourceOf(encoding, bytes, ROWS, COLS));
       const plain = await loaded({ ...sourceOf(encoding, bytes, ROWS, COLS), stored: undefined });
       assert.deepEqual(stored.content, plain.content);
       const [found, right] = [stored.entries, plain.entries];
       assert.ok(Math.abs(found.frobeniusNorm / right.frobeniusNorm - 1) < 1e-12);
-      // The same places are sampled.
+      // The same entries are sampled.
       assert.deepEqual({ ...found, frobeniusNorm: 0 }, { ...right, frobeniusNorm: 0 });
     });
   }
 
-  it('only stored bytes are read where that is enough', async () => {
+  it('reads only stored bytes if these suffice', async () => {
     const source = sourceOf('BF16', ordinary('BF16', 60), 6, 10);
-    const never = async () => assert.fail('values were asked for');
+    const never = async () => assert.fail('decoded values were read');
     const { entries } = await loaded({ ...source, read: never });
     assert.equal(entries.count, 60);
   });
 
   for (const bad of [0x7fc0, 0x7f80, 0xff80]) {
-    it(`refuses the code ${bad.toString(16)} by the entry's place`, async () => {
+    it(`rejects the code ${bad.toString(16)} with the position of the entry`, async () => {
       const bytes = ordinary('BF16', 60 * 7);
       new Uint16Array(bytes.buffer)[41 * 7 + 3] = bad;
       await assert.rejects(loaded(sourceOf('BF16', bytes, 60, 7)), {
@@ -58,7 +58,7 @@ describe('loading a matrix whose rows a device decodes', function () {
     });
   }
 
-  it('counts rows once, however often and in which pieces they are read', async () => {
+  it('scans rows once, however often and in whatever steps they are read', async () => {
     const bytes = ordinary('F16', 50 * 8);
     const source = sourceOf('F16', bytes, 50, 8);
     const backend = createReferenceBackend();
@@ -80,7 +80,7 @@ describe('loading a matrix whose rows a device decodes', function () {
     assert.ok(Math.abs(entries.frobeniusNorm / Math.hypot(...values) - 1) < 1e-12);
   });
 
-  it('stops at a cancellation', async () => {
+  it('stops when it is cancelled', async () => {
     const controller = new AbortController();
     const source = sourceOf('BF16', ordinary('BF16', ROWS * COLS), ROWS, COLS);
     let reads = 0;
@@ -123,7 +123,7 @@ function ordinaryValues(count: number): Float32Array {
   return Float32Array.from({ length: count }, () => 0.05 * normal());
 }
 
-/** The upper bytes of f32 numbers are codes of BF16; any bytes below 0x70 are finite codes of the others. */
+/** The upper halves of f32 numbers are BF16 codes; bytes below 0x70 are finite codes of the other types. */
 function ordinary(encoding: Encoding, count: number): Uint8Array {
   const values = ordinaryValues(count);
   if (encoding === 'F32') return new Uint8Array(values.buffer);

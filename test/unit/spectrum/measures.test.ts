@@ -13,7 +13,7 @@ function close(actual: number, expected: number, relative = 1e-12): void {
 }
 
 describe('rank measures', () => {
-  it('of a flat spectrum are all its length', () => {
+  it('of a flat spectrum all equal its length', () => {
     const found = measures(new Float64Array(100).fill(3), [100, 200], 0);
     close(found.effectiveRank, 100);
     close(found.effectiveRankEnergy, 100);
@@ -26,7 +26,7 @@ describe('rank measures', () => {
     assert.equal(found.alpha, null);
   });
 
-  it('of the values 2, 1, 1 are those worked out by hand', () => {
+  it('of the values 2, 1, 1 match those computed by hand', () => {
     const found = measures([2, 1, 1], [3, 3], 0);
     // q = 1/2, 1/4, 1/4 by value, 2/3, 1/6, 1/6 by energy.
     close(found.effectiveRank, 2 ** 1.5);
@@ -37,7 +37,7 @@ describe('rank measures', () => {
     assert.deepEqual(found.energyRanks, { '0.9': 3, '0.95': 3, '0.99': 3, '0.999': 3 });
   });
 
-  it('of an all-zero matrix are zero, and nothing is NaN', () => {
+  it('of a zero matrix are zero, never NaN', () => {
     const { breakEvenRank: breakEven, alpha, alphaDistance, energyRanks, ...others } = measures([0, 0], [2, 6], 0);
     assert.equal(breakEven, 1);
     assert.deepEqual([alpha, alphaDistance], [null, null]);
@@ -45,7 +45,7 @@ describe('rank measures', () => {
     for (const [name, value] of Object.entries(others)) assert.equal(value, 0, name);
   });
 
-  it('of one row, one column and one number are one', () => {
+  it('of a row, a column and a number are one', () => {
     for (const shape of [
       [1, 9],
       [9, 1],
@@ -68,7 +68,7 @@ describe('rank measures', () => {
     assert.equal(found.breakEvenRank, 0);
   });
 
-  it('stay in the order of the Renyi entropies, between 1 and p', () => {
+  it('are ordered as the Renyi entropies, between 1 and p', () => {
     fc.assert(
       fc.property(descending, (values) => {
         const found = measures(values, [values.length, values.length], 0);
@@ -85,7 +85,7 @@ describe('rank measures', () => {
     );
   });
 
-  it('do not change with the scale of the matrix, from 1e-150 to 1e150', () => {
+  it('do not depend on the scale of the matrix, from 1e-150 to 1e150', () => {
     fc.assert(
       fc.property(descending, fc.integer({ min: -498, max: 498 }), (values, power) => {
         const factor = 2 ** power;
@@ -101,7 +101,7 @@ describe('rank measures', () => {
     );
   });
 
-  it('energy ranks are the least that keep the energy', () => {
+  it('include the smallest rank for each share of the energy', () => {
     fc.assert(
       fc.property(descending, (values) => {
         const total = values.reduce((sum, value) => sum + value ** 2, 0);
@@ -114,12 +114,12 @@ describe('rank measures', () => {
     );
   });
 
-  it('the numerical rank counts what is above max(m, n) eps sigma_1, eps being that of f32', () => {
+  it('count values above max(m, n) eps sigma_1, with the eps of f32, as the numerical rank', () => {
     const edge = 1000 * 2 ** -23;
     assert.equal(measures([1, edge * 1.01, edge * 0.99, 0], [1000, 4], 0).numericalRank, 2);
   });
 
-  it('the noise rank counts what stands out of s (sqrt m + sqrt n)', () => {
+  it('count values above s (sqrt m + sqrt n) as the noise rank', () => {
     assert.equal(noiseEdge([400, 100], 0.5), 15);
     const found = measures([100, 16, 14, 1], [400, 100], 0.5);
     assert.equal(found.noiseRank, 2);
@@ -127,22 +127,22 @@ describe('rank measures', () => {
     assert.equal(found.noiseDeviation, 0.5);
   });
 
-  it('rounding does not count as signal where there is no noise at all', () => {
+  it('do not count rounding as signal in a matrix without noise', () => {
     const values = Float64Array.from({ length: 10 }, (_, i) => (i < 3 ? 1 : 1e-9));
     const found = measures(values, [10, 10], 0);
     assert.equal(found.noiseRank, 3);
     assert.equal(found.optimalThresholdRank, 3);
   });
 
-  it('the optimal threshold has the published coefficients and finds planted directions', () => {
+  it('use the published optimal threshold, which finds planted directions', () => {
     close(optimalThreshold([5, 5]), 2.86);
     close(optimalThreshold([100, 50]), 0.56 / 8 - 0.95 / 4 + 0.91 + 1.43);
     assert.equal(optimalThreshold([100, 50]), optimalThreshold([50, 100]));
-    // The middle one of 1 .. 9 is 5: 2.86 x 5 = 14.3.
+    // The median of these values is 5, and 2.86 x 5 = 14.3.
     assert.equal(measures([20, 14.4, 14.2, 7, 6, 5, 4, 3, 2, 1, 0.5], [11, 11], 0).optimalThresholdRank, 2);
   });
 
-  it('break-even is where the factors are as large as the matrix', () => {
+  it('break even where the factors are as large as the matrix', () => {
     assert.equal(breakEvenRank(4096, 4096), 2048);
     assert.equal(breakEvenRank(11008, 4096), Math.floor((11008 * 4096) / (11008 + 4096)));
     assert.equal(breakEvenRank(4096, 4096, 3), 2047);
@@ -154,15 +154,15 @@ describe('rank measures', () => {
     );
   });
 
-  it('a power law is recovered from its quantiles', () => {
-    // lambda has density ~ x^-3.5 above 1, so sigma = sqrt(lambda).
+  it('recover a power law from its quantiles', () => {
+    // lambda has the density ~ x^-3.5 above 1, and sigma = sqrt(lambda).
     const values = Float64Array.from({ length: 2000 }, (_, i) => ((i + 0.5) / 2000) ** (-1 / 2.5 / 2));
     const found = measures(values, [2000, 2000], 0);
     assert.ok(Math.abs(found.alpha! - 3.5) < 0.1, `alpha is ${found.alpha}`);
     assert.ok(found.alphaDistance! < 0.01, `distance is ${found.alphaDistance}`);
   });
 
-  it('the exponent is that of the search over every possible tail', () => {
+  it('fit the exponent that a search over all tails finds', () => {
     const random = seededRandom(9);
     for (const count of [50, 51, 300]) {
       const values = Float64Array.from({ length: count }, () => Math.abs(random.normal()) + 0.1)
@@ -177,7 +177,7 @@ describe('rank measures', () => {
   });
 });
 
-/** The fit as its paper states it: ascending data, each x_i as the tail's start. */
+/** The fit as in the paper: ascending data, with each x_i as the start of the tail. */
 function everyTail(descendingValues: Float64Array): { alpha: number; distance: number } {
   const x = descendingValues.toReversed();
   let best = { alpha: 0, distance: 2 };

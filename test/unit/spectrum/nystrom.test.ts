@@ -17,31 +17,31 @@ function covariance(spectrum: SpectrumName, size: number): { values: Float64Arra
 
 describe('Nystrom approximation', () => {
   for (const spectrum of ['powerLaw', 'graded', 'weight', 'deficient', 'outlier', 'zero'] as const) {
-    it(`of a covariance with the spectrum ${spectrum} comes near the least error`, async () => {
+    it(`of a covariance with a ${spectrum} spectrum is near the least error`, async () => {
       const [size, rank] = [90, 15];
       const { values, data } = covariance(spectrum, size);
       const factors = await nystromSvd(createReferenceBackend(), sourceOf(data, size, size), rank);
       checkOrthonormal(factors.left, size, rank);
       const least = Math.hypot(...values.subarray(rank));
       const error = residual(factors, data, size, size);
-      // 1 + r / (k - r - 1) is the expected factor to the least error for k columns (2 r + 10 here).
+      // With k columns (2 r + 10 here), the expected error is 1 + r / (k - r - 1) times the least.
       const bound = (1 + rank / (rank + 9)) * least + 3e-5 * values[0]!;
       assert.ok(error <= bound, `error ${error}, ${least} is the least`);
       for (const [i, value] of factors.values.entries()) {
-        // Nystrom never exceeds the matrix it approximates.
+        // A Nystrom approximation never exceeds the matrix.
         assert.ok(value >= 0 && value <= values[i]! + 1e-5 * values[0]!, `eigenvalue ${i}`);
       }
     });
   }
 
-  it('is exact where the matrix has no more than that rank', async () => {
+  it('is exact for a matrix of at most that rank', async () => {
     const values = Float64Array.from({ length: 60 }, (_, i) => (i < 8 ? 3 - i / 8 : 0));
     const data = Float32Array.from(gramOf(matrixWith(values, 60, 60, 4), 60, 60));
     const factors = await nystromSvd(createReferenceBackend(), sourceOf(data, 60, 60), 8);
     assert.ok(residual(factors, data, 60, 60) <= 1e-5 * values[0]! ** 2 * Math.sqrt(60));
   });
 
-  it('refuses what is not square, not symmetric or not positive', async () => {
+  it('rejects a matrix that is not square, symmetric and positive', async () => {
     const backend = createReferenceBackend();
     const values = valuesOf('weight', 40);
     const lopsided = matrixWith(values, 40, 40, 4);
@@ -66,7 +66,7 @@ describe('column/row approximation', () => {
       [80, 110],
       [120, 70],
     ] as const) {
-      it(`of ${spectrum} ${rows} x ${cols}: its error is as it says, and of the order of the least`, async () => {
+      it(`of ${spectrum} ${rows} x ${cols} reports its error, which is of the order of the least`, async () => {
         const values = valuesOf(spectrum, Math.min(rows, cols));
         const data = matrixWith(values, rows, cols, 6);
         const rank = 14;
@@ -87,14 +87,14 @@ describe('column/row approximation', () => {
     }
   }
 
-  it('is exact where the matrix has no more than that rank', async () => {
+  it('is exact for a matrix of at most that rank', async () => {
     const values = Float64Array.from({ length: 50 }, (_, i) => (i < 9 ? 2 : 0));
     const data = matrixWith(values, 70, 50, 6);
     const found = await columnRowSvd(createReferenceBackend(), sourceOf(data, 70, 50), 9);
     assert.ok(residual(found.factors, data, 70, 50) <= 1e-5 * Math.hypot(...values));
   });
 
-  it('takes the columns that matter and is the same for the same seed', async () => {
+  it('takes the columns that matter and is deterministic for a seed', async () => {
     const data = matrixWith(valuesOf('flat', 40), 40, 40, 6).map((entry, i) => (i % 40 === 7 ? 1000 * entry : entry));
     const run = (seed: number) => columnRowSvd(createReferenceBackend(), sourceOf(data, 40, 40), 2, { seed });
     for (let seed = 1; seed <= 5; seed++) assert.ok((await run(seed)).columns.includes(7));

@@ -9,7 +9,7 @@ import { withMatrix } from '../../numeric/device.ts';
 describe('symmetric eigenvalues', () => {
   for (const spectrum of Object.keys(SPECTRA) as SpectrumName[]) {
     for (const size of [1, 2, 3, 31]) {
-      it(`of a ${size} x ${size} Gram matrix (${spectrum}) are squared singular values, with the vectors' components`, async () => {
+      it(`of a ${size} x ${size} Gram matrix (${spectrum}) are squared singular values; components match`, async () => {
         const data = matrixWith(
           Float64Array.from({ length: size }, (_, i) => SPECTRA[spectrum](i, size)),
           size,
@@ -44,7 +44,7 @@ describe('symmetric eigenvalues', () => {
     }
   }
 
-  it('of a matrix of rank one with the rounding of f64 in it are 1 and nothing', () => {
+  it('of a rank-one matrix with f64 rounding are 1 and zeros', () => {
     const size = 60;
     for (const seed of [1, 2, 3]) {
       const { normal } = seededRandom(seed);

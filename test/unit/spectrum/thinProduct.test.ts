@@ -35,7 +35,7 @@ describe('the product of thin factors', () => {
     [30, 1, 20],
     [9, 12, 6],
   ] as const)
-    it(`${sizes.join(' x ')}: has the values of the matrix that it is never made into`, async () => {
+    it(`of ${sizes.join(' x ')} has the singular values of the product without forming it`, async () => {
       const [m, r, n] = sizes;
       const [up, down] = [gaussian(m * r, 1), gaussian(r * n, 2)];
       const product = multiply(up, down, m, r, n);
@@ -53,15 +53,16 @@ describe('the product of thin factors', () => {
       for (const rest of values.subarray(least)) assert.ok(rest <= 2 ** -22 * values[0]!);
     });
 
-  it('is exact where the factors are large and their product is small: B and A look past each other', async () => {
-    // B's large column meets A's tiny row. In f32 the rounding of the large part alone, 1e8 * 2^-24, would cover both values.
+  it('is accurate if large factors nearly cancel in a small product', async () => {
+    // The large column of B meets the tiny row of A. In f32 the rounding of the large part, 1e8 * 2^-24, would cover
+    // both values.
     const up = Float32Array.from([1e8, 0, 1e8, 1]);
     const down = Float32Array.from([1e-8, 0, 0, 2]);
     const truth = await exactSpectrum(createReferenceBackend(), sourceOf(Float32Array.from([1, 0, 1, 2]), 2, 2));
     checkValues(await valuesOf(up, down, [2, 2, 2]), truth.singularValues, { rows: 2, cols: 2 });
   });
 
-  it('is read by rows where its rank is too near to its sizes: no r x r is made of factors that are wider than the product', () => {
+  it('is formed by rows if its rank is too near its sizes for the factors to pay', () => {
     const of = (outputs: number, inputs: number, ranks: readonly number[]) => {
       const { rows, cols } = thinProductRows({ name: 'x', outputs, inputs, ranks, scale: 1, load: async () => [] });
       return [rows, cols];
@@ -72,7 +73,7 @@ describe('the product of thin factors', () => {
     assert.deepEqual(of(1280, 1280, [32, 32]), [1280, 1280]);
   });
 
-  it('of two products, entry by entry, has the values of the matrix they make', async () => {
+  it('has the singular values of a Hadamard product', async () => {
     for (const [m, n, r1, r2] of [
       [40, 60, 2, 3],
       [12, 10, 4, 3],
@@ -98,7 +99,7 @@ describe('the product of thin factors', () => {
     }
   });
 
-  it('stops when it is told to', async () => {
+  it('stops when it is cancelled', async () => {
     const stop = new AbortController();
     const core = thinProductRows({
       name: 'x',

@@ -18,7 +18,7 @@ describe('truncated SVD', () => {
       [90, 120],
       [150, 60],
     ] as const) {
-      it(`by sketch of ${spectrum} ${rows} x ${cols}: orthonormal, and within 1 % of the least error`, async () => {
+      it(`by sketch of ${spectrum} ${rows} x ${cols} is orthonormal and within 1 % of the least error`, async () => {
         const { values, data } = known(spectrum, rows, cols);
         const rank = 12;
         const factors = await truncatedSvd(createReferenceBackend(), sourceOf(data, rows, cols), rank, {
@@ -27,7 +27,7 @@ describe('truncated SVD', () => {
         checkOrthonormal(factors.left, rows, rank);
         checkOrthonormal(factors.right, cols, rank);
         const least = Math.hypot(...values.subarray(rank));
-        // What the f32 factors themselves round off adds to an error of nothing.
+        // The rounding of the f32 factors adds to an error of zero.
         const rounding = 1e-6 * Math.hypot(...values);
         const error = residual(factors, data, rows, cols);
         assert.ok(error <= 1.01 * least + rounding, `error ${error}, ${least} is the least`);
@@ -38,13 +38,13 @@ describe('truncated SVD', () => {
     }
   }
 
-  it('by the exact route has triplets to working precision', async () => {
+  it('by the exact route is accurate to working precision', async () => {
     const { data } = known('weight', 80, 50);
     const factors = await truncatedSvd(createReferenceBackend(), sourceOf(data, 80, 50), 9, { route: 'exact' });
     checkTriplets(factors, data, { rows: 80, cols: 50 });
   });
 
-  it('keeps its digits at magnitudes that f32 cannot square', async () => {
+  it('is accurate at magnitudes that f32 cannot square', async () => {
     const { data } = known('powerLaw', 80, 50);
     const tiny = data.map((entry) => entry * 2 ** -110);
     for (const route of ['exact', 'sketch'] as const) {
@@ -56,7 +56,7 @@ describe('truncated SVD', () => {
     }
   });
 
-  it('is the same for the same seed', async () => {
+  it('is deterministic for a seed', async () => {
     const { data } = known('weight', 160, 170);
     const run = (seed: number) =>
       truncatedSvd(createReferenceBackend(), sourceOf(data, 160, 170), 4, { route: 'sketch', seed });
@@ -64,14 +64,14 @@ describe('truncated SVD', () => {
     assert.notDeepEqual((await run(3)).left, (await run(4)).left);
   });
 
-  it('of an impossible rank is refused', async () => {
+  it('of an impossible rank is rejected', async () => {
     for (const rank of [0, -1, 1.5, 31, Number.NaN]) {
       const source = sourceOf(new Float32Array(30 * 40), 30, 40, 'w');
       await assert.rejects(truncatedSvd(createReferenceBackend(), source, rank), { code: 'wrong-use', subject: 'w' });
     }
   });
 
-  it('frees what it took when it is cancelled', async () => {
+  it('frees its matrices when it is cancelled', async () => {
     const { data } = known('weight', 60, 70);
     const backend = createReferenceBackend();
     let live = 0;
@@ -98,7 +98,7 @@ describe('truncated SVD', () => {
     assert.equal(live, 0);
   });
 
-  it('is sketched where the rank is a small part of the matrix, and exact where it is not', () => {
+  it('is sketched if the rank is small compared with the matrix, otherwise exact', () => {
     const sketched = (m: number, n: number, rank: number) => svdCost(m, n, rank).sketch < svdCost(m, n, rank).exact;
     assert.ok(sketched(4096, 4096, 256));
     assert.ok(sketched(32000, 4096, 64));
