@@ -1,17 +1,17 @@
-// Our side of a whole checkpoint, in a process of its own so that its memory can be told: PATH ENGINE THREADS NAME...
-// Prints one line of JSON, a `CheckpointAnswer`.
+// Our side of a whole checkpoint, in a process of its own so that its memory can be measured: PATH ENGINE THREADS
+// NAME... Prints one line of JSON, a `CheckpointAnswer`.
 import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
 import { createService } from '../../src/service/service.ts';
 
 export interface CheckpointAnswer {
-  /** Until every matrix has its first values. */
+  /** Seconds until every matrix has its first values. */
   readonly previewSeconds: number;
-  /** All singular values of every matrix. */
+  /** Seconds for all singular values of every matrix. */
   readonly seconds: number;
   readonly cpu: number;
-  /** The most memory that the process held, in bytes. */
+  /** Peak memory of the process, in bytes. */
   readonly peak: number;
-  /** Of the named matrices. */
+  /** Singular values of the named matrices. */
   readonly values: Readonly<Record<string, readonly number[]>>;
   /** Their previewed energy ranks, in the order of `ENERGY_LEVELS`. */
   readonly ranks: Readonly<Record<string, readonly number[]>>;
@@ -28,7 +28,7 @@ const timed = async (mode: 'preview' | 'exact') => {
   return { seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6, named };
 };
 
-// The engine starts and proves itself once, as torch is loaded once.
+// The device starts and proves itself once, as torch is loaded once.
 await service.analyze({ ...request, mode: 'preview', tensors: names.slice(0, 1) });
 const preview = await timed('preview');
 const exact = await timed('exact');

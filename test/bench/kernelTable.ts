@@ -1,4 +1,4 @@
-// Every case of `kernels.ts` beside torch, as the rows of a table.
+// Every case of `kernels.ts` compared with torch, as the rows of a table.
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { seededRandom } from '../../src/base/random.ts';
@@ -7,7 +7,7 @@ import { encode } from '../../src/write/encode.ts';
 import { FULL, type KernelCase, type KernelResult, type MatrixData, runCase } from './kernels.ts';
 import type { TorchSide } from './torchSide.ts';
 
-/** @param largest cases of more than its square in entries are left out */
+/** @param largest omits cases with more than its square in entries */
 export async function kernelTable(
   backend: Backend,
   torch: TorchSide | undefined,
@@ -19,7 +19,7 @@ export async function kernelTable(
   let values: Float32Array = new Float32Array(0);
   let truth: number[] | undefined;
   let last = '';
-  // By shape, so that each matrix is made, and solved in f64, once.
+  // Grouped by shape, so that each matrix is generated, and solved in f64, once.
   for (const one of chosen.toSorted((a, b) => a.rows * a.cols - b.rows * b.cols)) {
     const { rows, cols, encoding } = one;
     const file = join(folder, `matrix.${rows}x${cols}`);
@@ -49,9 +49,9 @@ const NAMES: Readonly<Record<KernelCase['routine'], string>> = {
   vectors: 'all triplets',
   product: 'product A A^T',
   triangle: 'R of a QR',
-  rank: 'rank 256 with vectors, beside svd_lowrank(q=266, niter=4)',
-  preview: 'preview, beside exact values',
-  decode: 'to f32, with its sums, beside .float(), from',
+  rank: 'rank 256 with vectors, against svd_lowrank(q=266, niter=4)',
+  preview: 'preview, against exact values',
+  decode: 'decoding with sums, against .float(), from',
 };
 
 function row(result: KernelResult): string {
@@ -66,7 +66,7 @@ function row(result: KernelResult): string {
   return `| ${[NAMES[routine], encoding].filter(Boolean).join(' ')}, ${rows} x ${cols} | ${cells.join(' | ')} |`;
 }
 
-/** The numbers as a checkpoint stores them; of the 8-bit type, which nothing here writes, finite codes of any value. */
+/** The numbers as stored in a checkpoint. For the 8-bit type, which nothing here encodes, arbitrary finite codes. */
 function storedIn(encoding: KernelCase['encoding'], values: Float32Array): MatrixData['stored'] {
   if (encoding === 'BF16' || encoding === 'F16') return encode(values, encoding);
   if (encoding === 'F8_E4M3') return Uint8Array.from(values, (value) => Math.abs(value * 1e4) % 0x7e);

@@ -1,4 +1,4 @@
-// The routines of the engines beside torch: both sides in turn on the same matrix, the best of each counts.
+// The routines of a device compared with torch: both sides take turns on the same matrix, and the best of each counts.
 import { performance } from 'node:perf_hooks';
 import type { Encoding } from '../../src/base/encoding.ts';
 import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
@@ -12,21 +12,22 @@ export interface KernelCase {
   readonly routine: Routine;
   readonly rows: number;
   readonly cols: number;
-  /** Turns of each side. */
+  /** Runs of each side. */
   readonly turns: number;
-  /** Of 'decode': what the matrix is stored in. */
+  /** For 'decode': the encoding of the matrix. */
   readonly encoding?: Encoding;
 }
 
 export interface KernelResult extends KernelCase {
-  /** Seconds by the clock, and of processor time of all threads together: the best of each. */
+  /** Best wall-clock seconds and, in `oursCpu`, best processor seconds of all threads together. */
   readonly ours: number;
   readonly oursCpu: number;
   readonly torch: number | undefined;
   readonly torchCpu: number | undefined;
   /**
-   * Largest error of a value in units of eps sqrt(max(m, n)) sigma_1, the contract's; of a rank, its approximation's error over the
-   * least possible; of a preview, the largest error of an energy rank over p. None without a truth.
+   * Largest error of a value in units of eps sqrt(max(m, n)) sigma_1; for a rank, the error of the approximation
+   * relative to the least possible; for a preview, the largest error of an energy rank divided by p. Undefined without
+   * a truth.
    */
   readonly error: number | undefined;
   readonly torchError: number | undefined;
@@ -52,7 +53,7 @@ export const FULL: readonly KernelCase[] = [
   { routine: 'decode', encoding: 'F8_E4M3', rows: 4096, cols: 4096, turns: 12 },
 ];
 
-/** The content of a matrix, as f32 and as it is stored where that is something else. */
+/** The content of a matrix, as f32 and, if it has another encoding, as stored. */
 export interface MatrixData {
   readonly values: Float32Array;
   readonly stored: Uint8Array;
@@ -91,7 +92,7 @@ export async function runCase(
     torch: torch ? theirs : undefined,
     torchCpu: torch ? theirsCpu : undefined,
     error: checked(values),
-    // A preview stands beside torch's exact values, which have no error of its kind.
+    // A preview is compared with torch's exact values, which have no such error.
     torchError: one.routine === 'preview' ? undefined : checked(theirValues),
   };
 }
@@ -104,7 +105,7 @@ async function ourTurn(
   if (routine === 'rank' || routine === 'preview') return onSource(backend, routine, source(rows, cols, data));
   const a = await backend.allocate(rows, cols);
   const out = routine === 'product' ? await backend.allocate(rows, rows) : undefined;
-  // Before its memory is first touched, a matrix costs what the system takes to clear it.
+  // The first access to a matrix would include the time in which the system clears its memory.
   await backend.upload(a, 0, rows, (into) => into.set(data));
   const start = performance.now();
   const cpu = process.cpuUsage();
@@ -121,7 +122,7 @@ async function ourTurn(
   return { seconds, cpu: (user + system) / 1e6, values };
 }
 
-/** The algorithms that read a matrix themselves: their time includes that. */
+/** Algorithms that read the matrix themselves, which is included in their time. */
 async function onSource(backend: Backend, routine: 'rank' | 'preview', matrix: RowSource) {
   const start = performance.now();
   const cpu = process.cpuUsage();
@@ -135,7 +136,7 @@ async function onSource(backend: Backend, routine: 'rank' | 'preview', matrix: R
   return { seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6, values };
 }
 
-/** Rows that lie in memory as a checkpoint in f32 stores them. */
+/** Rows in memory, stored as F32. */
 function source(rows: number, cols: number, data: Float32Array): RowSource {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   const rowBytes = 4 * cols;
@@ -151,7 +152,7 @@ function source(rows: number, cols: number, data: Float32Array): RowSource {
   };
 }
 
-/** The rank that the truncated decomposition is asked for; torch_side.py has the same. */
+/** The rank of the truncated SVD, as in torch_side.py. */
 const RANK = 256;
 
 function errorOf({ routine, rows, cols }: KernelCase, found: ArrayLike<number>, truth: readonly number[]): number {

@@ -1,10 +1,10 @@
 // npm run bench [-- --largest 1024] [--checkpoint 2048x3] [--engine NAME] [--threads N]
 //
-// `--largest N` leaves out matrices of more than N^2 entries, 0 leaves out all kernels. `--checkpoint WxL` gives the whole checkpoint L layers
-// of width W, `none` leaves it out. What is left out keeps its place in RESULTS.md.
+// `--largest N` omits matrices with more than N^2 entries; 0 omits all kernels. `--checkpoint WxL` gives the whole
+// checkpoint L layers of width W; `none` omits it. What is omitted keeps its section in RESULTS.md.
 //
-// Times the engines beside torch in one run, where RANKSCOPE_PYTHON names a Python that has it, with the accuracy against LAPACK in f64
-// beside each time, and writes RESULTS.md. Matrices look like weights: a Gaussian with a few strong directions.
+// Times a device and, if RANKSCOPE_PYTHON names a Python with it, torch in one run, with the accuracy against LAPACK in
+// f64, and writes RESULTS.md. Matrices resemble weights: Gaussian, with a few strong directions.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -14,12 +14,14 @@ import { kernelTable } from './kernelTable.ts';
 import { TorchSide } from './torchSide.ts';
 import { checkpointTable, parseShape, runCheckpoint } from './wholeCheckpoint.ts';
 
-const HEAD = `# Beside torch
+const HEAD = `# Compared with torch
 
-Written by \`npm run bench\`. Both sides take turns in one run and the best of each counts: on a machine with other work, the ratios mean more
-than the times, and beyond a load of about one a core even they are unfair (threads that wait for each other suffer first): then trust processor
-seconds on one thread. Errors are the largest |sigma_i - truth_i| in units of eps32 sqrt(max(m, n)) sigma_1, the truth being LAPACK in float64;
-of a rank, the approximation's error over the least possible one; of a preview, the largest error of an energy rank as a share of all ranks.
+Written by \`npm run bench\`. Both sides take turns in one run, and the best of each counts. On a machine with other
+work the ratios mean more than the times; above a load of about one per core even they are unfair, because threads
+that wait for each other suffer first, and only processor seconds on one thread can be trusted. An error is the
+largest |sigma_i - truth_i| in units of eps32 sqrt(max(m, n)) sigma_1, against LAPACK in float64; for a rank, the
+error of the approximation relative to the least possible; for a preview, the largest error of an energy rank as a
+fraction of min(m, n).
 `;
 
 const { values: options } = parseArgs({
@@ -43,7 +45,8 @@ try {
   );
   if (Number(options.largest) > 0) write('Kernels', `${machine(load, torch?.version)}\n\n${table}`);
   await backend.close();
-  if (shape && !python) process.stderr.write('No whole checkpoint: RANKSCOPE_PYTHON names no Python with torch.\n');
+  if (shape && !python)
+    process.stderr.write('The whole checkpoint was skipped: RANKSCOPE_PYTHON does not name a Python with torch.\n');
   if (shape && python) {
     const before = loadavg()[0]!;
     const whole = await runCheckpoint(python, folder, shape, {
@@ -66,7 +69,7 @@ function machine(load: number, torch: string | undefined): string {
 - theirs: ${theirs}`;
 }
 
-/** Puts a section in the place of the one that has its title. */
+/** Replaces the section of the same title. */
 function write(title: string, text: string): void {
   const file = new URL('./RESULTS.md', import.meta.url);
   const [, ...old] = existsSync(file) ? readFileSync(file, 'utf8').split(/^## /m) : [];

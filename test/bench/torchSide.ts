@@ -5,7 +5,7 @@ import type { Encoding } from '../../src/base/encoding.ts';
 
 export type Routine = 'values' | 'vectors' | 'product' | 'triangle' | 'rank' | 'preview' | 'decode';
 
-/** A raw matrix in a file, as both sides read it: f32, or what `encoding` names. */
+/** A raw matrix in a file that both sides read, in f32 or `encoding`. */
 export interface MatrixFile {
   readonly file: string;
   readonly rows: number;
@@ -15,12 +15,12 @@ export interface MatrixFile {
 
 export interface TorchAnswer {
   readonly seconds: number;
-  /** Seconds of processor time, of all threads together. */
+  /** Processor seconds of all threads together. */
   readonly cpu: number;
   readonly values: number[];
 }
 
-/** torch in a process of its own, with as many threads as our side has. */
+/** torch in a process of its own, with as many threads as our side. */
 export class TorchSide {
   private readonly child: ChildProcessWithoutNullStreams;
   private readonly lines: AsyncIterator<string>;
@@ -57,7 +57,7 @@ export class TorchSide {
 
   private async next(): Promise<unknown> {
     const line = await this.lines.next();
-    if (line.done) throw new Error('the Python side ended; its message is above');
+    if (line.done) throw new Error('the Python process ended; its message is above');
     return JSON.parse(line.value);
   }
 }

@@ -1,6 +1,6 @@
-"""A whole checkpoint on torch's side of `npm run bench`.
+"""The torch side of `npm run bench` for a whole checkpoint.
 
-make FOLDER HIDDEN LAYERS      writes a LLaMA-shaped checkpoint of seeded random bf16 weights, one shard for each layer
+make FOLDER HIDDEN LAYERS      writes a LLaMA-shaped checkpoint of seeded random bf16 weights, one shard per layer
 run FOLDER THREADS NAME...     all singular values of every matrix, read one at a time, as one line of JSON
 truth FOLDER NAME...           those of the named matrices by LAPACK in float64
 """
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 
 def weight(rows, cols):
-    """Noise and a few strong directions, as in a trained matrix."""
+    """Noise with a few strong directions, as in a trained matrix."""
     strong = torch.randn(rows, 8) * 0.5 ** torch.arange(8)
     return (0.02 * (torch.randn(rows, cols) + 0.3 * strong @ torch.randn(8, cols))).bfloat16()
 
@@ -62,7 +62,7 @@ def run(folder, threads, names):
         if name in names:
             kept[name] = values.tolist()
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    # Kilobytes, but bytes on macOS.
+    # In kilobytes, on macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return {"seconds": seconds, "cpu": cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "values": kept}
 

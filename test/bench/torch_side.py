@@ -1,4 +1,4 @@
-"""The other side of `npm run bench`: does one routine after another, as lines of JSON on stdin ask for, and answers each with its time.
+"""The torch side of `npm run bench`: runs the routines that lines of JSON on stdin name, and answers each with its time.
 
 {"routine": "values" | "vectors" | "product" | "triangle" | "rank" | "preview", "file": raw float32, "rows": m, "cols": n}  ->  {"seconds": s, "cpu": c, "values": [...]}
 {"routine": "decode", "encoding": "BF16" | "F16" | "F8_E4M3", "file": raw numbers of that type, ...}  ->  {"seconds": s, "cpu": c, "values": []}

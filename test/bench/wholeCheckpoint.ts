@@ -1,4 +1,5 @@
-// A whole checkpoint beside torch: a LLaMA-shaped one in bf16 is written, and each side does all of its matrices in a process of its own.
+// A whole checkpoint compared with torch: each side computes all matrices of a LLaMA-shaped bf16 checkpoint in a
+// process of its own.
 import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,25 +20,26 @@ export interface CheckpointResult {
   readonly shape: CheckpointShape;
   readonly bytes: number;
   readonly matrices: number;
-  /** What the promise allows: 4 of the largest matrix in f32 and 300 MB. */
+  /** The memory allowed: the largest matrix in f32 four times, and 300 MB. */
   readonly memoryBound: number;
   readonly ours: CheckpointAnswer;
   readonly torch: TorchAnswer;
-  /** Largest error of a value in units of eps sqrt(max(m, n)) sigma_1, over a sample of the matrices. */
+  /** Largest error of a value in a sample of the matrices, in units of eps sqrt(max(m, n)) sigma_1. */
   readonly error: number;
   readonly torchError: number;
-  /** Largest error of a previewed energy rank over p, over the same sample. */
+  /** Largest error of a previewed energy rank in that sample, divided by p. */
   readonly previewError: number;
 }
 
-/** `2048x3` is 3 layers of width 2048. @throws Error for anything else */
+/** Parses `2048x3`, 3 layers of width 2048. @throws Error for anything else */
 export function parseShape(text: string): CheckpointShape {
   const [, hidden, layers] = /^(\d+)x(\d+)$/.exec(text) ?? [];
-  if (!hidden || !layers) throw new Error(`--checkpoint ${text}: a width and a number of layers, such as 2048x3`);
+  if (!hidden || !layers)
+    throw new Error(`--checkpoint ${text}: expected a width and a number of layers, such as 2048x3`);
   return { hidden: Number(hidden), layers: Number(layers) };
 }
 
-/** Both sides in turn on a checkpoint that is written into `folder`. */
+/** Runs both sides, one after the other, on a checkpoint that it writes to `folder`. */
 export async function runCheckpoint(
   python: string,
   folder: string,
@@ -80,14 +82,14 @@ export function checkpointTable(result: CheckpointResult): string {
   const megabytes = (count: number) => `${(count / 1e6).toFixed(0)} MB`;
   const row = (side: string, answer: TorchAnswer, first: string, errors: string) =>
     `| ${side} | ${answer.seconds.toFixed(1)} | ${answer.cpu.toFixed(1)} | ${first} | ${megabytes(answer.peak)} | ${errors} |`;
-  return `${matrices} matrices in bf16 shaped as in LLaMA, ${shape.layers} layers of width ${shape.hidden} in shards, ${megabytes(bytes)} in all. Ours is the service's own
-analysis: reading, decoding and computing overlap, and memory is promised to stay below ${megabytes(memoryBound)} (four of the largest matrix in f32 and 300 MB).
-Theirs: each matrix through safetensors, \`.float()\` and \`torch.linalg.svdvals\`. First values: a preview of every matrix. Errors are those of a
-sample of two matrices.
+  return `${matrices} matrices in bf16 shaped as in LLaMA, ${shape.layers} layers of width ${shape.hidden} in shards, ${megabytes(bytes)} in all. Ours is the analysis of the service:
+reading, decoding and computing overlap, and memory must stay below ${megabytes(memoryBound)} (the largest matrix in f32 four times, and 300 MB).
+Theirs: each matrix through safetensors, \`.float()\` and \`torch.linalg.svdvals\`. First values: a preview of every matrix. Errors are for two of
+the matrices.
 
 | side | all singular values, s | processor s | first values of every matrix, s | peak memory | largest error |
 |---|---|---|---|---|---|
-${row('ours', ours, ours.previewSeconds.toFixed(1), `${error.toFixed(3)}; of a first energy rank ${result.previewError.toFixed(3)}`)}
+${row('ours', ours, ours.previewSeconds.toFixed(1), `${error.toFixed(3)}; of a previewed energy rank ${result.previewError.toFixed(3)}`)}
 ${row('torch', torch, '-', torchError.toFixed(3))}
 | ours / torch | ${(ours.seconds / torch.seconds).toFixed(2)} | ${(ours.cpu / torch.cpu).toFixed(2)} | ${(ours.previewSeconds / torch.seconds).toFixed(2)} | ${(ours.peak / torch.peak).toFixed(2)} | |
 `;
@@ -97,7 +99,7 @@ function script(python: string, words: readonly string[]): Promise<unknown> {
   return lineOf(python, [fileURLToPath(new URL('./torch_checkpoint.py', import.meta.url)), ...words]);
 }
 
-/** What a program prints as one line of JSON; undefined where it prints nothing. */
+/** Parses the line of JSON that a program prints; undefined if it prints nothing. */
 async function lineOf(program: string, words: readonly string[]): Promise<unknown> {
   const { stdout } = await promisify(execFile)(program, words, { maxBuffer: 2 ** 28 });
   return stdout === '' ? undefined : JSON.parse(stdout);

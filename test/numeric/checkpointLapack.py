@@ -1,4 +1,4 @@
-"""Singular values of every matrix of a safetensors file by LAPACK in f64, read by the reference implementation.
+"""Singular values of every matrix of a safetensors file by LAPACK in f64, read by the safetensors library.
 
 argv: the file; stdout: JSON {name: [values, descending]}.
 """

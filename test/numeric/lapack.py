@@ -1,6 +1,6 @@
 """Singular values of row-major f32 matrices by LAPACK in f64.
 
-stdin: lines "ROWS COLS PATH"; stdout: the values of all, descending, as little-endian f64.
+stdin: lines "ROWS COLS PATH"; stdout: the values of each, descending, as little-endian f64.
 """
 import sys
 import numpy

@@ -15,7 +15,7 @@ const KERNELS = new URL('../../src/devices/webgpu/kernels/', import.meta.url);
 const source = (file: string) => readFile(new URL(`${file}.wgsl`, KERNELS), 'utf8');
 
 const named = BACKENDS.some(({ name }) => name === 'webgpu');
-const title = 'engine webgpu, inside';
+const title = 'inside the webgpu backend';
 if (!named) describe.skip(`${title} (RANKSCOPE_TEST_ENGINES does not name webgpu)`, () => {});
 else {
   describe(title, function () {

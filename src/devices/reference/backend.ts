@@ -42,7 +42,7 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
   };
 
   const backend: Backend = {
-    info: { name: 'reference', device: 'plain f64', threads: 1, reason: 'asked for by name' },
+    info: { name: 'reference', device: 'plain f64', threads: 1, reason: 'requested by name' },
 
     async allocate(rows, cols) {
       const matrix = take(rows, cols);
