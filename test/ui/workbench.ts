@@ -67,9 +67,7 @@ export async function openSideBar(page: Page, title: string): Promise<void> {
   await eventually(async () => {
     // A click on the tab of an open container would close it.
     if ((await tab.getAttribute('aria-expanded')) !== 'true') await tab.click({ timeout: 3000 });
-    await page
-      .locator(`.activitybar [role=tab][aria-expanded=true][aria-label^="${title}"]`)
-      .waitFor({ timeout: 2000 });
+    await page.locator('.activitybar').getByRole('tab', { name: title, expanded: true }).waitFor({ timeout: 2000 });
   });
 }
 
