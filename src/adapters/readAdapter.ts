@@ -1,9 +1,12 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import type { Tensor } from '../checkpoint/tensor.ts';
+import type { Placeable } from '../model/names/anatomy.ts';
 import { type AdapterConfigurations, adapterConfigurations, adapterScale, expertsOf } from './configuration.ts';
 import { findListedPairs } from './listed.ts';
 import { type AdapterPair, findAdapterPairs } from './pairs.ts';
 import { tensorsOf } from './parts.ts';
 import type { RefusedUpdate, Update } from './update.ts';
+import { UpdateMatrix } from './updateMatrix.ts';
 
 /** The adapters in a checkpoint; all empty for any other checkpoint. */
 export interface AdapterReading {
@@ -77,6 +80,24 @@ export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal):
     bases,
     remarks: [...remarks],
   };
+}
+
+/**
+ * The tensors of a checkpoint with the factors of each update replaced by one matrix [out, in], named after the layer. It takes the place of
+ * its first factor.
+ */
+export function withUpdates(tensors: readonly Tensor[], updates: readonly Update[]): readonly (Tensor | Placeable)[] {
+  if (updates.length === 0) return tensors;
+  const taken = new Set(tensors.map(({ name }) => name));
+  const instead = new Map<Tensor, Placeable>();
+  for (const update of updates) {
+    const { target, adapter, shape } = update;
+    const own = adapter === undefined ? target : `${target} (${adapter})`;
+    const name = taken.has(own) ? `${own} (adapter)` : own;
+    const placeable: Placeable = { name, shape, matrixAt: (place) => new UpdateMatrix(name, update, place) };
+    for (const part of update.tensors) instead.set(part, placeable);
+  }
+  return [...new Set(tensors.map((tensor) => instead.get(tensor) ?? tensor))];
 }
 
 async function alphaOf({ alpha }: AdapterPair, signal: AbortSignal | undefined): Promise<number | undefined> {

@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type AdapterReading, readAdapter } from '../../adapters/readAdapter.ts';
-import { withUpdates } from '../../adapters/withUpdates.ts';
+import { type AdapterReading, readAdapter, withUpdates } from '../../adapters/readAdapter.ts';
 import { type ErrorCode, RankscopeError } from '../../base/errors.ts';
 import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
