@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { companionJson, isObject, type JsonObject } from '../checkpoint/companion.ts';
+import { loraScale } from '../model/plan/rankCost.ts';
 import type { AdapterPair } from './pairs.ts';
 import { sizesOf } from './parts.ts';
 import { type NameTest, namePattern } from './patterns.ts';
@@ -89,7 +90,7 @@ export function adapterScale(
   if (stored.kind === 'lora' && stored.product.singular) return (alpha > 0 ? alpha : rank) / (rank + 1e-5);
   if (configuration.scalesEach && stored.kind === 'loha' && !stored.first.core)
     return alpha ** 2 / Math.sqrt(sizesOf(stored.first).rank * sizesOf(stored.second).rank);
-  return alpha / (rankStabilized ? Math.sqrt(rank) : rank);
+  return loraScale(alpha, rank, rankStabilized);
 }
 
 /**

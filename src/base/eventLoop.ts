@@ -1,10 +1,13 @@
 import { throwIfCancelled } from './errors.ts';
 
+/** `setImmediate`, which browsers lack. */
+export const immediate = (globalThis as { readonly setImmediate?: (run: () => void) => unknown }).setImmediate;
+
 /** Resolves in the next turn of the event loop, after what is already waiting for this thread. */
 export function nextTurn(): Promise<void> {
-  // Browsers have no setImmediate; a timer comes closest.
-  const later = typeof setImmediate === 'function' ? setImmediate : (resolve: () => void) => setTimeout(resolve);
-  return new Promise((resolve) => later(resolve));
+  // In a browser, a timer comes closest.
+  const later = immediate ?? setTimeout;
+  return new Promise((resolve) => later(() => resolve()));
 }
 
 /** Awaited between the steps of long work on a shared thread: yields to the event loop if due, else returns nothing. */

@@ -23,7 +23,6 @@ await createVSIX({
   packagePath,
   target: values.target,
   dependencies: false,
-  allowMissingRepository: true,
   // Links stay relative: they hold in the repository, wherever it lies.
   rewriteRelativeLinks: false,
 });

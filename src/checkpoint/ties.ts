@@ -62,14 +62,6 @@ export async function equalContent(tensors: readonly Tensor[], signal?: AbortSig
   return joined.filter((group) => group.length > 1).map((group) => group.map((tensor) => tensor.name));
 }
 
-/**
- * SHA-256 (hex) of a tensor's stored bytes with its dtype and shape: the same for the same values wherever they are stored. If there are no
- * stored bytes to be had, of its decoded values.
- */
-export async function contentKey(tensor: Tensor, signal?: AbortSignal): Promise<string> {
-  return (await digest(tensor, signal)).key;
-}
-
 /** Concurrent small reads, to hide their latency. */
 const SAMPLES_AT_ONCE = 32;
 
@@ -102,7 +94,10 @@ async function wholeContent(tensor: Tensor, signal: AbortSignal | undefined): Pr
   return constant ? `constant ${tensor.name}` : key;
 }
 
-/** `constant` tells whether all elements have the same bytes. */
+/**
+ * SHA-256 (hex) of a tensor's stored bytes with its dtype and shape, or of its decoded values if there are no stored bytes to be had: the
+ * same for the same values wherever they are stored. `constant` tells whether all elements have the same bytes.
+ */
 async function digest(tensor: Tensor, signal: AbortSignal | undefined) {
   const hash = createHash('sha256').update(`${tensor.dtype} ${tensor.shape.join('x')}\n`);
   const count = elementCount(tensor.shape);

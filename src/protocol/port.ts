@@ -8,6 +8,7 @@ import {
   type MessageConnection,
   RAL,
 } from 'vscode-jsonrpc';
+import { immediate } from '../base/eventLoop.ts';
 import { Inbox, Outbox } from './mailbox.ts';
 
 /**
@@ -74,7 +75,7 @@ const runtime = {
     // The library handles one message in each of these. In Node that is a turn of the event loop: what piled up while the process had
     // to wait for the processor does not hold the loop all at once. A browser's timers would make messages wait for milliseconds.
     setImmediate: (callback: (...args: unknown[]) => void, ...args: unknown[]) =>
-      scheduled(typeof setImmediate === 'function' ? setImmediate : queueMicrotask, () => callback(...args)),
+      scheduled(immediate ?? queueMicrotask, () => callback(...args)),
     setTimeout: (callback: (...args: unknown[]) => void, ms: number, ...args: unknown[]) =>
       scheduled(
         (run) => setTimeout(run, ms),

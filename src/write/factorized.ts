@@ -10,7 +10,7 @@ import type { FactorizedReport, Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { carriedTensor } from './carried.ts';
 import { factorTensors } from './factorTensors.ts';
-import { factorizedMetadata } from './metadata.ts';
+import { type Chosen, factorizedMetadata } from './metadata.ts';
 import { measureResidual, type WrittenFactors } from './residual.ts';
 import { type OutgoingTensor, writeSafetensors } from './safetensorsWriter.ts';
 
@@ -88,13 +88,6 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
       measuredError: measured.get(matrix.name)!,
     })),
   };
-}
-
-/** A matrix with the rank it gets. */
-export interface Chosen {
-  readonly matrix: StoredMatrix;
-  readonly rank: number;
-  readonly predictedError: number;
 }
 
 function chosenMatrices(

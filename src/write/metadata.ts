@@ -1,7 +1,14 @@
 import { basename } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Plan } from '../model/plan/plan.ts';
-import type { Chosen } from './factorized.ts';
+import type { StoredMatrix } from '../model/storedMatrix.ts';
+
+/** A matrix with the rank it gets. */
+export interface Chosen {
+  readonly matrix: StoredMatrix;
+  readonly rank: number;
+  readonly predictedError: number;
+}
 
 /** Keys of the metadata that say what was done; the generated Python reads `ties`. */
 const KEYS = {

@@ -4,7 +4,10 @@
  */
 import { factorParameters } from '../../base/shape.ts';
 
-/** Parameters that LoRA of rank r trains beside an m x n matrix (Hu et al. 2021, section 4.1). */
+/**
+ * Parameters that LoRA of rank r trains beside an m x n matrix (Hu et al. 2021, section 4.1).
+ * @reserved for writing adapters
+ */
 export function loraParameters(m: number, n: number, rank: number): number {
   return factorParameters(m, n, rank);
 }
