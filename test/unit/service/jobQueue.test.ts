@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setImmediate as tick } from 'node:timers/promises';
 import { JobQueue } from '../../../src/service/engines/jobQueue.ts';
 
-describe('turns on one engine', () => {
+describe('the job queue of a device', () => {
   it('never runs two jobs at once', async () => {
     const queue = new JobQueue();
     let running = 0;
@@ -14,7 +14,7 @@ describe('turns on one engine', () => {
     await Promise.all(Array.from({ length: 20 }, () => queue.run('w', job)));
   });
 
-  it('lets two analyses alternate', async () => {
+  it('alternates between two analyses', async () => {
     const queue = new JobQueue();
     const order: string[] = [];
     const analysis = async (name: string) => {
@@ -24,7 +24,7 @@ describe('turns on one engine', () => {
     assert.deepEqual(order, ['a', 'b', 'a', 'b', 'a', 'b']);
   });
 
-  it('serves what a person waits for before what an analysis goes on with', async () => {
+  it('runs urgent jobs before patient ones', async () => {
     const queue = new JobQueue();
     const order: string[] = [];
     const first = queue.run('running', tick);
@@ -34,7 +34,7 @@ describe('turns on one engine', () => {
     assert.deepEqual(order, ['urgent', 'patient']);
   });
 
-  it('forgets a job that is cancelled while it waits, at once', async () => {
+  it('rejects a job that is cancelled while it waits, and never runs it', async () => {
     const queue = new JobQueue();
     let release: () => void = () => undefined;
     const blocking = queue.run('long', () => new Promise<void>((resolve) => (release = resolve)));
@@ -49,7 +49,7 @@ describe('turns on one engine', () => {
     assert.deepEqual(ran, []);
   });
 
-  it('goes on after a job that failed', async () => {
+  it('continues after a job fails', async () => {
     const queue = new JobQueue();
     await assert.rejects(
       queue.run('w', async () => {
