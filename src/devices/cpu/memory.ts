@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { formatBytes } from '../../base/quantities.ts';
 
 const PAGE = 65536;
 /** The reach of 32-bit addresses; some systems grant less. */
@@ -87,11 +88,10 @@ export class Heap {
   }
 
   private tooLarge(bytes: number, subject: string): RankscopeError {
-    const mebibytes = (count: number) => `${Math.ceil(count / 2 ** 20).toLocaleString('en')} MiB`;
     return new RankscopeError(
       'too-large',
       subject,
-      `needs ${mebibytes(bytes)}; ${mebibytes(this.used)} of the ${mebibytes(this.limit)} that the cpu engine can address are in use`,
+      `needs ${formatBytes(bytes)}; ${formatBytes(this.used)} of the ${formatBytes(this.limit)} that the cpu engine can address are in use`,
       'Choose a GPU engine, or leave this matrix out',
     );
   }

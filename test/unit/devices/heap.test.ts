@@ -42,8 +42,7 @@ describe('the heap of the cpu backend', () => {
     assert.equal(heap.limit, 2 ** 32 - 2 ** 16);
     assert.throws(() => heap.allocate(2 ** 32, 'a 32768 x 32768 matrix'), {
       code: 'too-large',
-      message:
-        /needs 4,096 MiB; 0 MiB of the 4,096 MiB that the cpu engine can address are in use.*Choose a GPU engine/,
+      message: /needs 4.29 GB; 0 bytes of the 4.29 GB that the cpu engine can address are in use.*Choose a GPU engine/,
     });
     assert.equal(heap.used, 0);
   });
@@ -54,7 +53,7 @@ describe('the heap of the cpu backend', () => {
     assert.throws(() => heap.allocate(16 * 2 ** 20, 'a 2048 x 2048 matrix'), {
       code: 'too-large',
       subject: 'a 2048 x 2048 matrix',
-      message: /needs 16 MiB; 1 MiB of the 10 MiB .* are in use/,
+      message: /needs 16.8 MB; 1.05 MB of the 10.4 MB .* are in use/,
     });
     assert.equal(heap.used, 2 ** 20);
     heap.allocate(2 ** 20, 'second');

@@ -41,7 +41,7 @@ describe('the cpu backend with a matrix larger than its memory', function () {
   }
 
   it('rejects a square matrix with the numbers, also for a preview, and stays usable', async () => {
-    const refusal = { code: 'too-large', message: /2000 x 2000 matrix: needs 16 MiB; .* of the 12 MiB/ };
+    const refusal = { code: 'too-large', message: /2000 x 2000 matrix: needs 16 MB; .* of the 12.5 MB/ };
     await assert.rejects(exactSpectrum(backend, source(2000, 2000)), refusal);
     await assert.rejects(previewSpectrum(backend, source(2000, 2000)), refusal);
     const { singularValues } = await exactSpectrum(backend, source(50, 40));
@@ -51,7 +51,7 @@ describe('the cpu backend with a matrix larger than its memory', function () {
   it('rejects a matrix that leaves no room for workspace, and frees it', async () => {
     await assert.rejects(exactSpectrum(backend, source(1600, 1600)), {
       code: 'too-large',
-      message: /of the 12 MiB/,
+      message: /of the 12.5 MB/,
     });
     const matrix = await backend.allocate(1600, 1600);
     backend.free(matrix);
