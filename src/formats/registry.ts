@@ -11,8 +11,8 @@ import { safetensors } from './safetensors/format.ts';
 import { tensorflow } from './tensorflow/format.ts';
 import { tfjs } from './tfjs/format.ts';
 
-/** Formats of single files, which an index may name as shards. */
+/** The formats of single files. Only these may be shards of an index. */
 export const FILE_FORMATS: readonly Format[] = [safetensors, gguf, onnx, hdf5, keras, pytorch, llama2c, npz, npy, flax];
 
-/** Every format; of a folder's files, the first format that finds its own is opened. */
+/** Every format. In a folder, the first format here that finds an entry file wins. */
 export const FORMATS: readonly Format[] = [tfjs, tensorflow, ...FILE_FORMATS];

@@ -9,7 +9,7 @@ import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { type MsgpackArray, MsgpackSearch } from './msgpack.ts';
 
-/** flax.serialization.to_bytes: nested maps of arrays in msgpack. */
+/** Flax checkpoints as flax.serialization.to_bytes writes them: nested msgpack maps of arrays. */
 export const flax: Format = {
   name: 'flax',
   extensions: ['.msgpack'],
@@ -18,7 +18,10 @@ export const flax: Format = {
   open: openFlax,
 };
 
-/** Msgpack has no magic number: a map whose first key is a short text, with a map or an array as its value, is all there is to see. */
+/**
+ * Msgpack has no magic number, so the content must start with a map whose first key is a short string and whose first
+ * value is a map or array.
+ */
 function beginsAsFlax(head: Uint8Array): boolean {
   const [code = 0] = head;
   const key = code > 0x80 && code < 0x90 ? 1 : code === 0xde ? 3 : code === 0xdf ? 5 : head.length;
@@ -35,14 +38,14 @@ function beginsAsFlax(head: Uint8Array): boolean {
 async function openFlax(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
   const arrays = await new MsgpackSearch(source, allowance, signal).run();
   const tensors: StoredTensor[] = [];
-  const odd: string[] = [];
+  const nonNumeric: string[] = [];
   for (const array of arrays) {
     const tensor = tensorOf(source, array);
     if (tensor) tensors.push(tensor);
-    else odd.push(array.name);
+    else nonNumeric.push(array.name);
   }
   if (tensors.length === 0)
-    throw new RankscopeError('not-a-checkpoint', source.name, 'this msgpack file holds no arrays');
+    throw new RankscopeError('not-a-checkpoint', source.name, 'this msgpack file contains no arrays');
   return checkpointOver(
     {
       path,
@@ -52,7 +55,7 @@ async function openFlax(source: FileSource, { path, remarks, signal, allowance }
       metadata: new Map(),
       warnings: [
         ...remarks,
-        ...(odd.length ? [`${odd.length} arrays of other than numbers are left out (${odd[0]}).`] : []),
+        ...(nonNumeric.length ? [`${nonNumeric.length} non-numeric arrays are left out (${nonNumeric[0]}).`] : []),
       ],
       security: [],
     },

@@ -3,32 +3,40 @@ import type { Allowance } from '../../bytes/allowance.ts';
 import { MAX_DIMENSIONS, MAX_NESTING, MAX_TENSORS } from '../../bytes/limits.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 
-/** An array in a msgpack file, as flax.serialization writes it: extension 1 holding (shape, type name, bytes). */
+/**
+ * An array in a msgpack file, as flax.serialization writes it: an extension of type 1 with (shape, type name, bytes).
+ */
 export interface MsgpackArray {
   readonly name: string;
   readonly shape: readonly number[];
-  /** numpy's name, e.g. `float32`. */
+  /** NumPy's name of the type, e.g. `float32`. */
   readonly type: string;
-  /** Where its bytes are, one piece behind the other; more than one where it is larger than a msgpack value may be. */
+  /**
+   * Where its bytes are, in order. Arrays larger than the 2^30 bytes that flax writes as one value have several pieces.
+   */
   readonly pieces: readonly { readonly offset: number; readonly bytes: number }[];
 }
 
+/** Bytes of the file held at a time. */
 const WINDOW = 1 << 18;
-/** Everything but arrays is short. */
+/** Everything except arrays is short. */
 const MAX_TEXT = 65_536;
-/** What the head of a value takes at most: a text, or the description of an array with a type's name. */
+/** The most bytes that a value takes, apart from the data of an array: a string, or an array's shape and type name. */
 const MAX_HEAD = MAX_TEXT + 1024;
 const MAX_VALUES = 4 * MAX_TENSORS;
 
-/** What flax marks arrays of more than 2^30 bytes with: a map of the shape and the chunks, each keyed by its number. */
+/**
+ * The key by which flax marks a chunked array (above 2^30 bytes): a map of its shape and its chunks, each keyed by its
+ * number.
+ */
 const CHUNKED = '__msgpack_chunked_array__';
 
-/** A map or list whose values are being read. */
+/** A map or list that is being read. */
 interface Level {
   readonly isMap: boolean;
-  /** Values still to come; of a map, keys and values. */
+  /** Values still to be read; keys count too in a map. */
   left: number;
-  /** Of the value that comes next. */
+  /** The key of the next value. */
   key: string;
   index: number;
   chunked?: { shape: number[]; chunks: Omit<MsgpackArray, 'name'>[] };
@@ -36,11 +44,11 @@ interface Level {
 
 type Scalar = string | number | undefined;
 
-/** Finds the arrays of a msgpack file of nested maps, reading their headers only. */
+/** Finds the arrays in a msgpack file of nested maps without reading their data. */
 export class MsgpackSearch {
   private readonly arrays: MsgpackArray[] = [];
   private readonly levels: Level[] = [];
-  /** Whether the last value was the begin of a map or list. */
+  /** Whether the last value opened a map or list. */
   private opened = false;
   private at = 0;
   private window: Uint8Array = new Uint8Array(0);
@@ -54,8 +62,8 @@ export class MsgpackSearch {
 
   async run(): Promise<readonly MsgpackArray[]> {
     for (let values = 0; ; values++) {
-      if (values > MAX_VALUES) throw this.malformed('it holds more values than any checkpoint');
-      // Asynchronous only where the window must move: most values are a few bytes.
+      if (values > MAX_VALUES) throw this.malformed(`it contains more than ${MAX_VALUES} values`);
+      // Most values take a few bytes, so the loop awaits only when the window has to move.
       if (!this.holds(Math.min(MAX_HEAD, this.source.size - this.at))) await this.move();
       const scalar = this.value();
       const level = this.levels.at(-1);
@@ -64,15 +72,16 @@ export class MsgpackSearch {
       this.leave();
       if (this.levels.length === 0) break;
     }
-    if (this.at !== this.source.size) throw this.malformed(`${this.source.size - this.at} bytes follow its content`);
+    if (this.at !== this.source.size)
+      throw this.malformed(`${this.source.size - this.at} extra bytes follow its content`);
     return this.arrays;
   }
 
-  /** Notes what a scalar means where it stands: a key, or a size of a chunked array. */
+  /** Records a scalar by its position: as a key, or as a dimension of a chunked array. */
   private place(level: Level, scalar: Scalar): void {
     level.left--;
     if (level.isMap && level.left % 2 === 1) {
-      if (scalar === undefined) throw this.malformed(`a key at ${this.at} is no text`);
+      if (scalar === undefined) throw this.malformed(`the key at byte ${this.at} is not a string`);
       level.key = String(scalar);
       if (level.key === CHUNKED) level.chunked = { shape: [], chunks: [] };
       return;
@@ -81,13 +90,13 @@ export class MsgpackSearch {
     if (around?.chunked && around.key === 'shape') {
       const { shape } = around.chunked;
       if (typeof scalar !== 'number' || level.key !== String(shape.length) || shape.length >= MAX_DIMENSIONS)
-        throw this.malformed('the shape of an array in pieces is broken');
+        throw this.malformed('the shape of a chunked array is invalid');
       shape.push(scalar);
     }
     level.key = String(++level.index);
   }
 
-  /** Leaves the maps and lists that are complete. */
+  /** Leaves every map and list that is complete. */
   private leave(): void {
     for (let level = this.levels.at(-1); level?.left === 0; level = this.levels.at(-1)) {
       this.levels.pop();
@@ -99,9 +108,9 @@ export class MsgpackSearch {
   }
 
   private enter(isMap: boolean, count: number): undefined {
-    if (this.levels.length > MAX_NESTING) throw this.malformed(`it nests deeper than ${MAX_NESTING} levels`);
+    if (this.levels.length > MAX_NESTING) throw this.malformed(`it is nested more than ${MAX_NESTING} levels deep`);
     const level = this.levels.at(-1);
-    if (level?.isMap && level.left % 2 === 0) throw this.malformed(`a key at ${this.at} is no text`);
+    if (level?.isMap && level.left % 2 === 0) throw this.malformed(`the key at byte ${this.at} is not a string`);
     this.levels.push({ isMap, left: isMap ? 2 * count : count, key: '0', index: 0 });
     this.opened = true;
     return undefined;
@@ -158,33 +167,33 @@ export class MsgpackSearch {
       case 0xdf:
         return this.enter(true, this.number(code === 0xde ? 2 : 4));
       default:
-        throw this.malformed(`0x${code.toString(16)} at ${this.at - 1} begins no value`);
+        throw this.malformed(`byte ${this.at - 1} has the invalid type code 0x${code.toString(16)}`);
     }
   }
 
-  /** The content of extension 1 is itself msgpack: a list of shape, type name and bytes. */
+  /** The payload of an extension of type 1 is msgpack too: a list of shape, type name and bytes. */
   private extension(length: number): undefined {
     const type = this.number(1);
     const end = this.at + length;
     if (type !== 1) return this.skip(length);
-    const broken = () => this.malformed(`the array ${this.name()} is broken`);
-    if (this.number(1) !== 0x93) throw broken();
+    const invalid = () => this.malformed(`the array ${this.name()} is invalid`);
+    if (this.number(1) !== 0x93) throw invalid();
     const dimensions = this.number(1) - 0x90;
-    if (dimensions < 0 || dimensions > 15) throw broken();
-    const shape = Array.from({ length: dimensions }, () => this.plain());
-    const dtype = this.plain();
+    if (dimensions < 0 || dimensions > 15) throw invalid();
+    const shape = Array.from({ length: dimensions }, () => this.scalar());
+    const dtype = this.scalar();
     const code = this.number(1);
-    if (!isShape(shape) || typeof dtype !== 'string' || code < 0xc4 || code > 0xc6) throw broken();
+    if (!isShape(shape) || typeof dtype !== 'string' || code < 0xc4 || code > 0xc6) throw invalid();
     const bytes = this.number(1 << (code - 0xc4));
-    if (this.at + bytes !== end) throw broken();
+    if (this.at + bytes !== end) throw invalid();
     this.add({ shape, type: dtype, pieces: [{ offset: this.at, bytes }] });
     return this.skip(bytes);
   }
 
-  /** A number or text; undefined for anything else. */
-  private plain(): Scalar {
+  /** A number or string; undefined for any other scalar. */
+  private scalar(): Scalar {
     const value = this.value();
-    if (this.opened) throw this.malformed(`the array ${this.name()} is broken`);
+    if (this.opened) throw this.malformed(`the array ${this.name()} is invalid`);
     return value;
   }
 
@@ -192,7 +201,7 @@ export class MsgpackSearch {
     const around = this.levels.at(-2);
     if (around?.chunked && around.key === 'chunks') {
       if (this.levels.at(-1)?.key !== String(around.chunked.chunks.length))
-        throw this.malformed('the pieces of an array are out of order');
+        throw this.malformed('the chunks of an array are out of order');
       this.allowance.spend(300);
       around.chunked.chunks.push(array);
       return;
@@ -206,7 +215,7 @@ export class MsgpackSearch {
     const [first] = chunks;
     if (!first) return;
     if (chunks.some(({ type }) => type !== first.type))
-      throw this.malformed(`the pieces of the array ${this.name()} differ in type`);
+      throw this.malformed(`the chunks of the array ${this.name()} differ in type`);
     this.add({ shape, type: first.type, pieces: chunks.flatMap(({ pieces }) => pieces) });
   }
 
@@ -215,7 +224,8 @@ export class MsgpackSearch {
   }
 
   private text(length: number): string {
-    if (length > MAX_TEXT) throw this.malformed(`it has a text of ${length} bytes`);
+    if (length > MAX_TEXT)
+      throw this.malformed(`it contains a string of ${length} bytes; at most ${MAX_TEXT} are allowed`);
     return Buffer.from(this.take(length)).toString('utf8');
   }
 
@@ -225,7 +235,7 @@ export class MsgpackSearch {
     return undefined;
   }
 
-  /** A big-endian number of 1, 2, 4 or 8 bytes. */
+  /** An unsigned big-endian integer of 1, 2, 4 or 8 bytes. */
   private number(length: number): number {
     let value = 0;
     for (const byte of this.take(length)) value = value * 256 + byte;
@@ -249,7 +259,7 @@ export class MsgpackSearch {
   }
 
   private malformed(found: string): RankscopeError {
-    return new RankscopeError('malformed', this.source.name, found, 'It is damaged, or no Flax checkpoint');
+    return new RankscopeError('malformed', this.source.name, found, 'It is damaged or not a Flax checkpoint');
   }
 }
 

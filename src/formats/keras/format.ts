@@ -7,15 +7,19 @@ import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { openHdf5 } from '../hdf5/format.ts';
 
-/** Where Keras 3 puts the weights in its archive. */
+/** The archive entry in which Keras 3 stores the weights. */
 const WEIGHTS = 'model.weights.h5';
 /**
- * Compressed bytes can be read forwards only, but HDF5 is read here and there: going back for each of 150 layers took minutes. Keras itself
- * does not compress; an archive that somebody packed again is unpacked into memory, up to this size.
+ * Compressed entries can be read only forwards, while HDF5 needs random access: starting over for each of 150 layers
+ * took minutes. Keras itself does not compress the entry; if it has been repacked with compression, it is unpacked into
+ * memory, up to this size in bytes.
  */
 const MAX_UNPACKED = 64 << 20;
 
-/** A `.keras` file: a zip archive with the weights as HDF5. Its configuration may name code, which nobody here runs. */
+/**
+ * A `.keras` file: a zip archive with the weights as HDF5. The configuration in it, which may refer to code, is not
+ * read.
+ */
 export const keras: Format = {
   name: 'keras',
   extensions: ['.keras'],
@@ -49,11 +53,11 @@ async function weightsIn(archive: ZipArchive, signal: AbortSignal | undefined): 
   const { name } = archive.source;
   const entry = archive.entries.get(WEIGHTS);
   if (!entry) {
-    const found = `the archive holds no ${WEIGHTS}`;
+    const found = `the archive has no entry ${WEIGHTS}`;
     throw new RankscopeError('malformed', name, found, 'It is damaged: save the model again');
   }
   if (entry.method === 'deflated' && entry.size > MAX_UNPACKED) {
-    const found = `its ${WEIGHTS} has ${entry.size} bytes and is compressed; at most ${MAX_UNPACKED} are unpacked`;
+    const found = `its ${WEIGHTS} is compressed and has ${entry.size} bytes; at most ${MAX_UNPACKED} are unpacked`;
     throw new RankscopeError('too-large', name, found, `Unpack the archive and open ${WEIGHTS}`);
   }
   const weights = await archive.open(WEIGHTS, signal);

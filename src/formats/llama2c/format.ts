@@ -8,9 +8,9 @@ import { groupedTensor } from './groups.ts';
 import { type Layout, type Llama2c, layoutOf, readLlama2c } from './layout.ts';
 
 /**
- * llama2.c's `.bin` (karpathy/llama2.c, export.py): a header of sizes, then matrices in a fixed order, without names, in f32 or (version 2)
- * in 8 bits. Names are those
- * of the original LLaMA.
+ * The `.bin` files of llama2.c (karpathy/llama2.c, export.py): a header of sizes, then unnamed matrices in a fixed
+ * order, as f32 or, in version 2, as 8-bit integers with scales. The tensors are shown under their names in the
+ * original LLaMA.
  */
 export const llama2c: Format = {
   name: 'llama2.c',
@@ -24,7 +24,7 @@ export const llama2c: Format = {
 
 async function openLlama2c(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
   const header = readLlama2c(await source.read(0, Math.min(256, source.size), signal));
-  if (!header) throw new RankscopeError('malformed', source.name, 'this is no llama2.c file');
+  if (!header) throw new RankscopeError('malformed', source.name, 'this is not a llama2.c file');
   const layout = layoutOf(header);
   for (const { name, shape } of layout.tensors) allowance.spendTensor(name.length, shape.length);
   const tensors = layout.tensors.map(({ name, shape, offset, bytes, grouped }): Tensor => {
@@ -32,10 +32,10 @@ async function openLlama2c(source: FileSource, { path, remarks, signal, allowanc
     const storage = `0:${offset}:${offset + bytes}`;
     if (!grouped) return new StoredTensor({ ...at, name, shape, dtype: 'F32', bytes, storage, offset });
     const groups = bytes / header.groupSize;
-    const numbers = new StoredTensor({ ...at, name, shape, dtype: 'I8', bytes, storage, offset });
+    const codes = new StoredTensor({ ...at, name, shape, dtype: 'I8', bytes, storage, offset });
     const place = { storage, offset: offset + bytes };
     const scales = new StoredTensor({ ...at, name, shape: [groups], dtype: 'F32', bytes: 4 * groups, ...place });
-    return groupedTensor(numbers, scales, header.groupSize);
+    return groupedTensor(codes, scales, header.groupSize);
   });
   return checkpointOver(
     {

@@ -1,7 +1,8 @@
 import { elementCount } from '../../base/shape.ts';
+
 /** The header of a llama2.c file. */
 export interface Llama2c {
-  /** 0: the first, without a magic number. 1: with a header of 256 bytes. 2: with matrices of 8 bits. */
+  /** 0: the original, without a magic number. 1: with a header of 256 bytes. 2: as 1, with matrices in 8 bits. */
   readonly version: 0 | 1 | 2;
   readonly dim: number;
   readonly hiddenDim: number;
@@ -10,9 +11,9 @@ export interface Llama2c {
   readonly kvHeads: number;
   readonly vocabulary: number;
   readonly maxLength: number;
-  /** Whether the head is the embedding. */
+  /** Whether the output matrix is tied to the embedding. */
   readonly sharedClassifier: boolean;
-  /** Of version 2: how many numbers have a scale together. */
+  /** How many consecutive values share a scale in version 2; 1 in the others. */
   readonly groupSize: number;
 }
 
@@ -22,16 +23,16 @@ export interface Layout {
     readonly shape: readonly number[];
     readonly offset: number;
     readonly bytes: number;
-    /** Whether these are whole numbers of 8 bits, with a scale for each group of them behind the last. */
+    /** Whether the values are 8-bit integers, followed by an f32 scale for each group of them. */
     readonly grouped: boolean;
   }[];
-  /** Where the file must end. */
+  /** The size that the file must have, in bytes. */
   readonly end: number;
 }
 
 const MAGIC = 0x616b3432;
 
-/** Undefined where the numbers cannot be those of a model. */
+/** Parses the header; undefined if its numbers cannot describe a model. */
 export function readLlama2c(head: Uint8Array): Llama2c | undefined {
   if (head.length < 64) return undefined;
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
@@ -48,7 +49,7 @@ export function readLlama2c(head: Uint8Array): Llama2c | undefined {
     number,
     number,
   ];
-  // The first version marks a head of its own by a negative vocabulary size.
+  // Version 0 marks an untied output matrix by a negative vocabulary size.
   const sharedClassifier = version > 0 ? head[36] === 1 : signedVocabulary > 0;
   const groupSize = version === 2 ? view.getInt32(37, true) : 1;
   const vocabulary = version === 0 ? Math.abs(signedVocabulary) : signedVocabulary;
@@ -65,52 +66,52 @@ export function readLlama2c(head: Uint8Array): Llama2c | undefined {
   return { version, dim, hiddenDim, layers, heads, kvHeads, vocabulary, maxLength, sharedClassifier, groupSize };
 }
 
-/** Where each matrix is: kinds one after the other, each with all its layers. */
+/** Where each matrix is. The file is ordered by kind, and within a kind by layer. */
 export function layoutOf(header: Llama2c): Layout {
   const { version, dim, hiddenDim, layers, heads, kvHeads, vocabulary, maxLength, sharedClassifier, groupSize } =
     header;
   const kvDim = (dim * kvHeads) / heads;
   const tensors: Layout['tensors'][number][] = [];
   let offset = version === 0 ? 28 : 256;
-  const one = (name: string, ...shape: number[]) => {
+  const add = (name: string, ...shape: number[]) => {
     const count = elementCount(shape);
     const grouped = version === 2 && shape.length > 1;
     const bytes = grouped ? count : 4 * count;
     tensors.push({ name, shape, offset, bytes, grouped });
     offset += grouped ? count + 4 * (count / groupSize) : bytes;
   };
-  const each = (name: string, ...shape: number[]) => {
-    for (let layer = 0; layer < layers; layer++) one(`layers.${layer}.${name}.weight`, ...shape);
+  const addLayers = (name: string, ...shape: number[]) => {
+    for (let layer = 0; layer < layers; layer++) add(`layers.${layer}.${name}.weight`, ...shape);
   };
-  const embedding = () => one('tok_embeddings.weight', vocabulary, dim);
+  const embedding = () => add('tok_embeddings.weight', vocabulary, dim);
   const attention = () => {
-    each('attention.wq', dim, dim);
-    each('attention.wk', kvDim, dim);
-    each('attention.wv', kvDim, dim);
-    each('attention.wo', dim, dim);
+    addLayers('attention.wq', dim, dim);
+    addLayers('attention.wk', kvDim, dim);
+    addLayers('attention.wv', kvDim, dim);
+    addLayers('attention.wo', dim, dim);
   };
   const feedForward = () => {
-    each('feed_forward.w1', hiddenDim, dim);
-    each('feed_forward.w2', dim, hiddenDim);
-    each('feed_forward.w3', hiddenDim, dim);
+    addLayers('feed_forward.w1', hiddenDim, dim);
+    addLayers('feed_forward.w2', dim, hiddenDim);
+    addLayers('feed_forward.w3', hiddenDim, dim);
   };
   if (version === 0) {
     embedding();
-    each('attention_norm', dim);
+    addLayers('attention_norm', dim);
     attention();
-    each('ffn_norm', dim);
+    addLayers('ffn_norm', dim);
     feedForward();
-    one('norm.weight', dim);
-    // Tables of the rotary embedding, which are no weights.
+    add('norm.weight', dim);
+    // The rotary embedding's tables of cosines and sines are not weights.
     offset += 4 * maxLength * (dim / heads);
   } else {
-    each('attention_norm', dim);
-    each('ffn_norm', dim);
-    one('norm.weight', dim);
+    addLayers('attention_norm', dim);
+    addLayers('ffn_norm', dim);
+    add('norm.weight', dim);
     embedding();
     attention();
     feedForward();
   }
-  if (!sharedClassifier) one('output.weight', vocabulary, dim);
+  if (!sharedClassifier) add('output.weight', vocabulary, dim);
   return { tensors, end: offset };
 }

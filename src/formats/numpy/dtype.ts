@@ -1,11 +1,11 @@
 export interface NumpyType {
-  /** By its safetensors name. */
+  /** Its safetensors name. */
   readonly dtype: string;
   readonly bytes: number;
   readonly bigEndian: boolean;
 }
 
-/** The type of a numpy type string such as `<f4`, `|u1` or `>i8`; undefined for texts, structures and objects. */
+/** Parses a NumPy type string such as `<f4`, `|u1` or `>i8`; undefined for strings, structures and objects. */
 export function numpyType(text: string): NumpyType | undefined {
   const [, order = '', kind = '', digits = ''] = /^([<>|=]?)([?a-zA-Z])(\d{0,2})$/.exec(text) ?? [];
   const bytes = kind === '?' ? 1 : Number(digits);

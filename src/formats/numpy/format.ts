@@ -11,7 +11,7 @@ import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { isNpy, type NpyHeader, readNpyHeader } from './header.ts';
 
-/** One array as numpy.save writes it. */
+/** A single array, as numpy.save writes it. */
 export const npy: Format = {
   name: 'npy',
   extensions: ['.npy'],
@@ -20,12 +20,16 @@ export const npy: Format = {
     const header = await readNpyHeader(source, 'the file', context.signal);
     const tensor = tensorOf(source.identity, 'array', header, source, source.size);
     if (!tensor)
-      throw new RankscopeError('unsupported', source.name, `an array of ${header.described}, not of numbers`);
+      throw new RankscopeError(
+        'unsupported',
+        source.name,
+        `it contains an array of type ${header.described}, which is not numeric`,
+      );
     return checkpointOf('npy', source, context, [tensor], []);
   },
 };
 
-/** Arrays by name as numpy.savez and savez_compressed write them: a zip archive of .npy files. */
+/** Named arrays, as numpy.savez and numpy.savez_compressed write them: a zip archive of .npy files. */
 export const npz: Format = {
   name: 'npz',
   extensions: ['.npz'],
@@ -34,21 +38,21 @@ export const npz: Format = {
   async open(source, context) {
     const archive = await openZip(source, context.signal, context.allowance);
     const tensors: StoredTensor[] = [];
-    const remarks: string[] = [];
+    const omissions: string[] = [];
     for (const [name, { size }] of archive.entries) {
       const { header, content } = await openArray(archive, name, context.signal);
       const tensor = tensorOf(source.identity, name.slice(0, -4), header, content, size);
       if (tensor) tensors.push(tensor);
-      else remarks.push(`${JSON.stringify(name)} holds ${header.described}, not numbers, and is left out.`);
+      else omissions.push(`${JSON.stringify(name)} has the non-numeric type ${header.described} and is left out.`);
     }
-    return checkpointOf('npz', source, context, tensors, remarks);
+    return checkpointOf('npz', source, context, tensors, omissions);
   },
 };
 
 async function openArray(archive: ZipArchive, name: string, signal: AbortSignal | undefined) {
   const what = `its entry ${name}`;
   const entry = archive.entries.get(name)!;
-  // A stored entry is read in place; a deflated one is decompressed from its begin when its values are wanted.
+  // A stored entry is read in place. A deflated one is decompressed from its start once its values are needed.
   if (entry.method === 'stored') {
     const content = await archive.open(name, signal);
     return { header: await readNpyHeader(content, what, signal), content };
@@ -72,7 +76,7 @@ function tensorOf(
     throw new RankscopeError(
       'malformed',
       source.name,
-      `the array ${JSON.stringify(name)} of shape [${shape.join(', ')}] needs ${bytes} bytes, but has ${size - dataOffset}`,
+      `the array ${JSON.stringify(name)} of shape [${shape.join(', ')}] needs ${bytes} bytes, but ${size - dataOffset} are stored`,
       'It is cut off: copy or download it again',
     );
   const strides = fortran ? columnMajor(shape) : undefined;
@@ -95,7 +99,7 @@ function checkpointOf(
   source: FileSource,
   { path, remarks }: OpenContext,
   tensors: readonly StoredTensor[],
-  more: readonly string[],
+  omissions: readonly string[],
 ): Checkpoint {
   return checkpointOver(
     {
@@ -104,7 +108,7 @@ function checkpointOf(
       files: [source.identity],
       tensors,
       metadata: new Map(),
-      warnings: [...remarks, ...more],
+      warnings: [...remarks, ...omissions],
       security: [],
     },
     [source],

@@ -2,7 +2,7 @@ import { elementCount } from '../../base/shape.ts';
 import { asKind, type CallValue, globalName, itemsOf, type Value } from '../../bytes/pickle/values.ts';
 import { type NumpyType, numpyType } from './dtype.ts';
 
-/** A numpy array whose bytes are in the pickle itself. */
+/** A NumPy array whose bytes are in the pickle itself. */
 export interface NumpyArray {
   readonly kind: 'array';
   readonly type: NumpyType;
@@ -11,10 +11,13 @@ export interface NumpyArray {
   readonly bytes: Uint8Array;
 }
 
-/** The numpy array or scalar that a call would make; undefined for any other call, and for arrays of objects or texts. */
+/**
+ * The NumPy array or scalar that a call would create; undefined for any other call and for arrays of objects or
+ * strings.
+ */
 export function numpyArray(call: CallValue, name: string, args: readonly Value[]): NumpyArray | undefined {
   if (/^numpy\._?core\.multiarray\._reconstruct$/.test(name)) {
-    // The state of numpy.ndarray.__setstate__: version, shape, type, order, bytes.
+    // The argument of numpy.ndarray.__setstate__: version, shape, type, order, bytes.
     const [, shape, type, fortran, data] = itemsOf(call.state) ?? [];
     return arrayOf(type, itemsOf(shape), fortran === true, bytesOf(data));
   }
@@ -37,7 +40,7 @@ function arrayOf(
   return count * numpy.bytes === bytes.length ? { kind: 'array', type: numpy, shape, fortran, bytes } : undefined;
 }
 
-/** numpy.dtype('f4', False, True) with the byte order in its state: (3, '<', ...). */
+/** A call such as numpy.dtype('f4', False, True), with the byte order in its state: (3, '<', ...). */
 function dtypeOf(value: Value | undefined): NumpyType | undefined {
   const call = asKind(value, 'call');
   const [text] = itemsOf(call?.args) ?? [];
@@ -46,7 +49,7 @@ function dtypeOf(value: Value | undefined): NumpyType | undefined {
   return numpyType((order === '>' ? '>' : '') + text);
 }
 
-/** Bytes, or what Python 2's protocols make of them: a text of Latin-1 characters, or a call that encodes one. */
+/** Bytes, or their form in protocols 0 to 2: a string of Latin-1 characters, or a call that encodes one. */
 function bytesOf(value: Value | undefined): Uint8Array | undefined {
   if (value instanceof Uint8Array) return value;
   if (typeof value === 'string') return Buffer.from(value, 'latin1');

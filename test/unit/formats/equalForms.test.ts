@@ -4,7 +4,10 @@ import { elementCount } from '../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { checkpointPath } from './checkpointFiles.ts';
 
-/** Prints of the matrices of a checkpoint by their values alone: formats store the same rows in another order, and name them otherwise. */
+/**
+ * Prints of the matrices of a checkpoint by their values alone: formats store the same rows in another order, and name
+ * them otherwise.
+ */
 async function prints(path: string): Promise<Set<string>> {
   const checkpoint = await openCheckpoint(path);
   const found = new Set<string>();

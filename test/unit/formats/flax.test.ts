@@ -5,10 +5,10 @@ import { testFolder } from './folder.ts';
 import { readAll, withCheckpoint } from './readAll.ts';
 import { rejectsWith } from './rejectsWith.ts';
 
-describe('a Flax msgpack file', () => {
+describe('Flax msgpack files', () => {
   const folder = testFolder();
 
-  it('gives its arrays by their path', async () => {
+  it('names arrays by their path', async () => {
     await withCheckpoint(folder.write('flax_model.msgpack', flaxBytes(SAMPLE)), async (checkpoint) => {
       assert.equal(checkpoint.format, 'flax');
       assert.deepEqual(await readAll(checkpoint), {
@@ -21,7 +21,7 @@ describe('a Flax msgpack file', () => {
     assert.equal(await withCheckpoint(folder.path(), ({ tensors }) => tensors.length), 3);
   });
 
-  it('is known by its content, whatever its name', async () => {
+  it('recognizes a Flax file by its content, whatever its name', async () => {
     for (const tree of [SAMPLE, { w: { shape: [2], type: 'float32', data: new Float32Array(2) } }])
       await withCheckpoint(folder.write('weights.onnx', flaxBytes(tree)), ({ format, warnings }) => {
         assert.equal(format, 'flax');
@@ -29,7 +29,7 @@ describe('a Flax msgpack file', () => {
       });
   });
 
-  it('gives an array that is in pieces as one', async () => {
+  it('joins the chunks of a chunked array', async () => {
     const w = chunked([3, 2], 'float32', new Float32Array([1, 2, 3, 4]), new Float32Array([5, 6]));
     const path = folder.write('a.msgpack', flaxBytes({ params: { w, step: 3, after: SAMPLE } }));
     await withCheckpoint(path, async (checkpoint) => {
@@ -43,7 +43,7 @@ describe('a Flax msgpack file', () => {
     });
   });
 
-  it('is refused when the pieces of an array differ in type, or miss some', async () => {
+  it('refuses chunked arrays with mixed types, missing chunks or misnumbered chunks', async () => {
     const two = chunked([6], 'float32', new Float32Array(4), new Float32Array(2));
     const other = { shape: [2], type: 'int32', data: new Int32Array(2) };
     const { chunks } = two as { chunks: FlaxTree };
@@ -55,16 +55,20 @@ describe('a Flax msgpack file', () => {
       await rejectsWith(openCheckpoint(folder.write('a.msgpack', flaxBytes({ w: bad }))), 'malformed', says);
   });
 
-  it('is refused when it is cut off anywhere', async () => {
+  it('refuses a Flax file cut off at any point', async () => {
     const bytes = flaxBytes(SAMPLE);
     for (let length = 8; length < bytes.length; length += 3)
       await rejectsWith(openCheckpoint(folder.write('a.msgpack', bytes.subarray(0, length))), 'malformed', /cut off/);
   });
 
-  it('is refused when it nests without end', () =>
-    rejectsWith(openCheckpoint(folder.write('a.msgpack', Buffer.alloc(100_000, 0x91))), 'malformed', /nests deeper/));
+  it('refuses a Flax file that is nested too deeply', () =>
+    rejectsWith(
+      openCheckpoint(folder.write('a.msgpack', Buffer.alloc(100_000, 0x91))),
+      'malformed',
+      /nested more than/,
+    ));
 
-  it('is refused when an array has other bytes than its shape needs', async () => {
+  it('refuses an array whose number of bytes does not match its shape', async () => {
     const bytes = flaxBytes({ w: { shape: [7], type: 'float32', data: new Float32Array(6) } });
     await rejectsWith(openCheckpoint(folder.write('a.msgpack', bytes)), 'malformed', /"w".*\[7\].*24 bytes/);
   });

@@ -1,4 +1,4 @@
-/** Nested maps with arrays as leaves, and marks and small numbers beside them. */
+/** Nested maps whose leaves are arrays, booleans and small numbers. */
 export type FlaxTree = { readonly [key: string]: FlaxTree | FlaxArray | true | number };
 export interface FlaxArray {
   readonly shape: readonly number[];
@@ -16,7 +16,7 @@ export const SAMPLE: FlaxTree = {
   },
 };
 
-/** What flax.serialization.to_bytes writes. */
+/** The bytes that flax.serialization.to_bytes writes for `tree`. */
 export function flaxBytes(tree: FlaxTree[string]): Buffer {
   if (typeof tree === 'number') return Buffer.from([tree]);
   if (tree === true) return Buffer.from([0xc3]);
@@ -47,7 +47,7 @@ function text(value: string): Buffer {
   return Buffer.concat([Buffer.from([0xa0 | value.length]), Buffer.from(value)]);
 }
 
-/** An array in pieces, as flax writes those above 2^30 bytes. */
+/** A chunked array, as flax writes arrays above 2^30 bytes. */
 export function chunked(shape: readonly number[], type: string, ...pieces: ArrayBufferView[]): FlaxTree {
   const chunks = pieces.map((data) => ({ shape: [(data as Float32Array).length], type, data }));
   return {

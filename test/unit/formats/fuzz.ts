@@ -12,9 +12,9 @@ const MAX_SECONDS = 1;
 const MAX_MEGABYTES = 200;
 
 /**
- * Declares a test: every mutation of the files that `seeds` makes (named, small) gives a checkpoint whose tensors can be read, or a
- * RankscopeError that names a file; within a second and without taking memory. `mend` makes checksums right again, so that the damage is
- * read and not only noticed; files are then not cut off.
+ * Declares a test: every mutation of the files that `seeds` makes (named, small) gives a checkpoint whose tensors can
+ * be read, or a RankscopeError that names a file; within a second and without taking memory. `mend` makes checksums
+ * right again, so that the damage is read and not only noticed; files are then not cut off.
  */
 export function fuzz(
   format: string,

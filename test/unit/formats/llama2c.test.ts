@@ -4,12 +4,12 @@ import { testFolder } from './folder.ts';
 import { llama2cBytes } from './llama2cBytes.ts';
 import { readAll, withCheckpoint } from './readAll.ts';
 
-describe('a llama2.c file', () => {
+describe('llama2.c files', () => {
   const folder = testFolder();
 
   for (const version of [0, 1] as const)
     for (const ownHead of [false, true])
-      it(`of version ${version} with ${ownHead ? 'its own' : 'a tied'} head is read to its last number`, async () => {
+      it(`reads version ${version} with ${ownHead ? 'an untied' : 'a tied'} head to its last value`, async () => {
         const path = folder.write('model.bin', llama2cBytes({ version, ownHead }));
         await withCheckpoint(path, async (checkpoint) => {
           assert.equal(checkpoint.format, 'llama2.c');
@@ -23,21 +23,22 @@ describe('a llama2.c file', () => {
           assert.deepEqual(shape('output.weight'), ownHead ? [5, 4] : undefined);
           const all = Object.values(values).flat();
           assert.equal(new Set(all).size, all.length);
-          // Version 0 has its rotary tables between the last norm and the head.
+          // Version 0 stores its rotary tables between the last norm and the head.
           const tables = version === 0 ? 6 : 0;
           assert.equal(Math.max(...all), all.length - 1 + (ownHead ? tables : 0));
         });
       });
 
   for (const ownHead of [false, true])
-    it(`of version 2, in groups of 8 bits, with ${ownHead ? 'its own' : 'a tied'} head, is read as what it stands for`, () =>
+    it(`dequantizes the 8-bit groups of version 2 with ${ownHead ? 'an untied' : 'a tied'} head`, () =>
       withCheckpoint(folder.write('model.bin', llama2cBytes({ version: 2, ownHead })), async (checkpoint) => {
         const values = await readAll(checkpoint);
-        const stands = (count: number) => Array.from({ length: count }, (_, i) => (i - 10) * (Math.floor(i / 2) + 1));
-        assert.deepEqual(values['tok_embeddings.weight'], stands(20));
-        assert.deepEqual(values['layers.1.feed_forward.w3.weight'], stands(24));
+        const dequantized = (count: number) =>
+          Array.from({ length: count }, (_, i) => (i - 10) * (Math.floor(i / 2) + 1));
+        assert.deepEqual(values['tok_embeddings.weight'], dequantized(20));
+        assert.deepEqual(values['layers.1.feed_forward.w3.weight'], dequantized(24));
         assert.deepEqual(values['norm.weight'], [1, 1, 1, 1]);
-        assert.deepEqual(values['output.weight'], ownHead ? stands(20) : undefined);
+        assert.deepEqual(values['output.weight'], ownHead ? dequantized(20) : undefined);
         const wk = checkpoint.tensors.find(({ name }) => name === 'layers.0.attention.wk.weight')!;
         assert.deepEqual([wk.dtype, wk.shape, wk.bytes], ['F32 (I8)', [2, 4], 8 + 16]);
         const out = new Float32Array(3);
@@ -48,7 +49,7 @@ describe('a llama2.c file', () => {
         assert.equal(checkpoint.metadata.get('groupSize'), '2');
       }));
 
-  it('of any version is known by its content, whatever its name', async () => {
+  it('recognizes every version of llama2.c by its content, whatever its name', async () => {
     for (const version of [0, 1, 2] as const)
       await withCheckpoint(folder.write('weights.gguf', llama2cBytes({ version, ownHead: true })), (checkpoint) => {
         assert.equal(checkpoint.format, 'llama2.c');
@@ -56,7 +57,7 @@ describe('a llama2.c file', () => {
       });
   });
 
-  it('of one byte more is none', async () => {
+  it('does not recognize a llama2.c file with one byte too many', async () => {
     const path = folder.write(
       'model.bin',
       Buffer.concat([llama2cBytes({ version: 0, ownHead: false }), Buffer.alloc(1)]),
@@ -67,7 +68,7 @@ describe('a llama2.c file', () => {
     );
   });
 
-  it('of stories260K, repaired, has the values of its Hugging Face form', async function () {
+  it('reads the same values from stories260K in llama2.c and in Hugging Face form', async function () {
     const bin = await withCheckpoint(checkpointPath(this, 'llama2c-stories260K/stories260K.repaired.bin'), readAll);
     const hf = await withCheckpoint(checkpointPath(this, 'stories260K-hf/model.safetensors'), readAll);
     assert.deepEqual(bin['tok_embeddings.weight'], hf['model.embed_tokens.weight']);

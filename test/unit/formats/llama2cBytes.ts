@@ -3,7 +3,10 @@ interface Sizes {
   readonly ownHead: boolean;
 }
 
-/** A model of dim 4, hidden 6, 2 layers, 2 heads of which 1 for keys, 5 words, length 3; each value is its own position. */
+/**
+ * A model of dim 4, hidden dim 6, 2 layers, 2 heads, 1 key/value head, 5 tokens and length 3. Each value is its own
+ * position.
+ */
 export function llama2cBytes({ version, ownHead }: Sizes): Buffer {
   const words = version === 0 && ownHead ? -5 : 5;
   const sizes = [4, 6, 2, 2, 1, words, 3];
@@ -21,7 +24,7 @@ export function llama2cBytes({ version, ownHead }: Sizes): Buffer {
   return Buffer.concat([header, new Uint8Array(Float32Array.from({ length: count }, (_, i) => i).buffer)]);
 }
 
-/** Norms of ones, then each matrix as q = its own position (from -10 on) in pairs that have the scales 1, 2, 3 ... */
+/** Norms of ones, then matrices whose code at position i is i - 10, in pairs with the scales 1, 2, 3 ... */
 function quantized(header: Buffer, ownHead: boolean): Buffer {
   header.writeInt32LE(2, 37);
   const perLayer = [16, 8, 8, 16, 24, 24, 24];

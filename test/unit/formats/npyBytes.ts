@@ -1,4 +1,4 @@
-/** An .npy file of version 1 with this header line and data. */
+/** An .npy file of version 1 with `header` and `data`. */
 export function npyBytes(header: string, data: ArrayBufferView): Buffer {
   const text = Buffer.from(`${header}\n`);
   const start = Buffer.alloc(10);

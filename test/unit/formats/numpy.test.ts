@@ -9,11 +9,11 @@ import { readAll, withCheckpoint } from './readAll.ts';
 import { rejectsWith } from './rejectsWith.ts';
 import { zipBytes } from './zipBytes.ts';
 
-describe('numpy files', () => {
+describe('NumPy files', () => {
   const folder = testFolder();
   const SIX = new Float32Array([1, 2, 3, 4, 5, 6]);
 
-  it('give arrays row-major, whatever order and byte order they are stored in', async () => {
+  it('reads arrays in row-major order, whatever their stored order and byte order', async () => {
     const swapped = Buffer.from(SIX.buffer.slice(0)).swap32();
     const arrays = {
       'c.npy': npyBytes(npyHeader('<f4', [2, 3]), SIX),
@@ -29,7 +29,7 @@ describe('numpy files', () => {
     assert.deepEqual(one, { array: expected.fortran });
   });
 
-  it('leave out what holds no numbers, and say so', async () => {
+  it('leaves out non-numeric arrays and says so', async () => {
     const path = folder.write(
       'a.npz',
       zipBytes({ 'w.npy': npyBytes(npyHeader('<f4', [6]), SIX), 'o.npy': npyBytes(npyHeader('|O', [1]), SIX) }),
@@ -44,18 +44,18 @@ describe('numpy files', () => {
   });
 
   const refused: Record<string, readonly [bytes: Uint8Array, says: RegExp]> = {
-    'more elements than bytes': [npyBytes(npyHeader('<f4', [7]), SIX), /needs 28 bytes, but has 24/],
+    'more elements than bytes': [npyBytes(npyHeader('<f4', [7]), SIX), /needs 28 bytes, but 24 are stored/],
     'a huge shape': [npyBytes(npyHeader('<f4', [2 ** 40, 2 ** 40]), SIX), /needs/],
     'a shape beyond 2^53': [
       npyBytes(npyHeader('<f4', []).replace('()', '(99999999999999999999,)'), SIX),
-      /has the shape/,
+      /has the invalid shape/,
     ],
-    'a negative size': [npyBytes(npyHeader('<f4', []).replace('()', '(-3,)'), SIX), /broken header/],
-    'no shape': [npyBytes("{'descr': '<f4', 'fortran_order': False}", SIX), /broken header/],
+    'a negative size': [npyBytes(npyHeader('<f4', []).replace('()', '(-3,)'), SIX), /invalid header/],
+    'no shape': [npyBytes("{'descr': '<f4', 'fortran_order': False}", SIX), /invalid header/],
     'a header beyond the end': [Buffer.from('\x93NUMPY\x01\x00\xff\x0f{}  ', 'latin1'), /header of 4095 bytes/],
   };
   for (const [what, [bytes, says]] of Object.entries(refused))
-    it(`with ${what} are refused`, async () => {
+    it(`refuses a NumPy file with ${what}`, async () => {
       await rejectsWith(openCheckpoint(folder.write('a.npy', bytes)), 'malformed', /a\.npy/, says);
       await rejectsWith(
         openCheckpoint(folder.write('a.npz', zipBytes({ 'x.npy': bytes }))),
@@ -65,7 +65,7 @@ describe('numpy files', () => {
       );
     });
 
-  it('of retsim have the values of its safetensors file', async function () {
+  it('reads the same values from retsim in NumPy and in safetensors', async function () {
     const expected = await withCheckpoint(checkpointPath(this, 'retsim/model.safetensors'), readAll);
     for (const name of ['retsim', 'retsim_compressed', 'retsim_fortran'])
       assert.deepEqual(
@@ -75,7 +75,7 @@ describe('numpy files', () => {
       );
   });
 
-  it('may be inside a pickle, in every protocol', async function () {
+  it('reads NumPy arrays in pickles of protocols 2 to 5', async function () {
     const script = `
 import pickle, sys, json, numpy as np
 state = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "f": np.asfortranarray(np.arange(6, dtype=">f8").reshape(2, 3)),
@@ -92,7 +92,7 @@ print(json.dumps(None))`;
       });
   });
 
-  it('do not run what a pickle of arrays hides', () =>
+  it('does not run calls that a pickle of arrays contains', () =>
     rejectsWith(
       openCheckpoint(folder.write('a.pkl', pickle(op.call('numpy', 'load', op.text('x'))))),
       'not-a-checkpoint',

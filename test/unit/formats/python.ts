@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 
 /**
- * Runs a Python script and parses what it prints as JSON; skips the test, saying what is missing, where RANKSCOPE_PYTHON does not name a
- * Python that has `modules`.
+ * Runs a Python script and parses what it prints as JSON; skips the test, saying what is missing, where
+ * RANKSCOPE_PYTHON does not name a Python that has `modules`.
  */
 export function python(context: Mocha.Context, modules: readonly string[], script: string, ...args: string[]): unknown {
   const executable = process.env.RANKSCOPE_PYTHON;

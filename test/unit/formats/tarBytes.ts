@@ -1,6 +1,8 @@
 import { op, pickle } from './pickleBytes.ts';
 
-/** A checkpoint of torch 0.1: a 3 x 2 view `w` of the transposed numbers 1 to 6, and `more` storages of one number each. */
+/**
+ * A checkpoint of torch 0.1: a 3 x 2 view `w` of the transposed numbers 1 to 6, and `more` storages of one number each.
+ */
 export function tarFile(more = 0): Buffer {
   const storage = (key: number, values: readonly number[]) => [
     pickle(op.tupleOf(op.int(key), op.text('cpu'), op.global('torch', 'FloatStorage'))),

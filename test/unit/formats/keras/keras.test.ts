@@ -12,11 +12,11 @@ const FOLDER = fileURLToPath(new URL('../../../fixtures/keras/', import.meta.url
 const expectedOf = (name: string): Record<string, [shape: number[], values: number[]]> =>
   JSON.parse(readFileSync(`${FOLDER}${name}.json`, 'utf8'));
 
-describe('keras', () => {
+describe('Keras files', () => {
   const folder = testFolder();
 
   for (const name of ['model', 'bfloat16'])
-    it(`${name}.keras: gives the shape and values of every weight`, async () => {
+    it(`reads the shape and values of every weight of ${name}.keras`, async () => {
       const expected = expectedOf(name);
       const checkpoint = await openCheckpoint(`${FOLDER}${name}.keras`);
       const weights = checkpoint.tensors.filter(({ dtype }) => /F/.test(dtype));
@@ -31,14 +31,14 @@ describe('keras', () => {
       await checkpoint.close();
     });
 
-  it('leaves the optimizer out and says so', async () => {
+  it('leaves out the optimizer of a Keras file and says so', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}model.keras`);
     assert.ok(!checkpoint.tensors.some(({ name }) => name.startsWith('optimizer')));
     assert.match(checkpoint.warnings.join('\n'), /optimizer/);
     await checkpoint.close();
   });
 
-  it('shows a bfloat16 layer as what it is, beside one of float32', async () => {
+  it('distinguishes bfloat16 from float32 layers', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}bfloat16.keras`);
     const types = Object.fromEntries(checkpoint.tensors.map(({ name, dtype }) => [name, dtype]));
     assert.deepEqual([types['layers/dense/vars/0'], types['layers/dense_1/vars/0']], ['BF16', 'F32']);
@@ -46,7 +46,7 @@ describe('keras', () => {
   });
 
   for (const level of [0, 6] as const)
-    it(`reads weights as the newest HDF5 writes them, ${level ? 'deflated' : 'stored'} in the archive`, async () => {
+    it(`reads weights in the newest HDF5 layout, ${level ? 'deflated' : 'stored'} in the archive`, async () => {
       const weights = readFileSync(new URL('../hdf5/structures/denseGroup.h5', `file://${FOLDER}`));
       const archive = zipBytes({ 'config.json': Buffer.from('{}'), 'model.weights.h5': weights }, level);
       const own = await openCheckpoint(folder.write('newest.keras', archive));
@@ -58,10 +58,10 @@ describe('keras', () => {
       await plain.close();
     });
 
-  it('says what to do with weights that are compressed and too large to be unpacked in memory', async () => {
+  it('suggests unpacking the archive when its compressed weights are too large for memory', async () => {
     const archive = zipBytes({ 'model.weights.h5': randomBytes(70_001) }, 6);
     const size = (value: number) => Buffer.from(new Uint32Array([value]).buffer);
-    // The local header and the directory each say how large the entry is.
+    // Both the local header and the directory contain the size of the entry.
     for (let at = archive.indexOf(size(70_001)); at >= 0; at = archive.indexOf(size(70_001)))
       size(65 << 20).copy(archive, at);
     await rejectsWith(
@@ -71,14 +71,14 @@ describe('keras', () => {
     );
   });
 
-  it('knows that a dense kernel is stored as (in, out), and an embedding is not', async () => {
+  it('marks a dense kernel, but not an embedding, as stored as (in, out)', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}model.keras`);
     const transposed = (name: string) => checkpoint.tensors.find((each) => each.name === name)?.transposed ?? false;
     assert.deepEqual([transposed('layers/dense/vars/0'), transposed('layers/embedding/vars/0')], [true, false]);
     await checkpoint.close();
   });
 
-  it('is opened for what it is under another name, and refused cut off', async () => {
+  it('recognizes a Keras file under another name, and refuses one that is cut off', async () => {
     const bytes = readFileSync(`${FOLDER}model.keras`);
     const checkpoint = await openCheckpoint(folder.write('model.zip', bytes));
     assert.equal(checkpoint.format, 'keras');
