@@ -19,7 +19,7 @@ export interface UpdateMeasures {
 }
 
 export interface UpdatePair {
-  /** Places among the updates. */
+  /** Indices among the updates. */
   readonly first: number;
   readonly second: number;
   /** <dW_1, dW_2>_F. */
@@ -42,9 +42,10 @@ export interface UpdatesComparison {
 }
 
 /**
- * Compares updates of one m x n matrix from their factors alone. All B side by side are Q R with Q of orthonormal columns, so that each B is
- * Q times its columns of R, and nothing here changes when these columns stand for it; likewise all A^T. What is left is small: (sum of all r)
- * rows and columns. Costs 2 (m + n) (sum r)^2 multiplications; the m x n product is never formed.
+ * Compares updates of one m x n matrix from their factors alone. With the QR decomposition [B_1 B_2 ...] = Q R, each B
+ * is Q times its columns of R, and since Q has orthonormal columns, norms, angles and ranks are those of the columns of
+ * R; likewise for all A^T. What remains has as many rows and columns as all ranks add up to. Costs 2 (m + n) (sum r)^2
+ * multiplications; the m x n product is never formed.
  */
 export async function compareUpdates(
   name: string,
@@ -90,7 +91,7 @@ const rightColumns = ({ down, inputs, rank }: FactoredUpdate): Entries => ({
   entry: (row, col) => down[col * inputs + row]!,
 });
 
-/** The columns of all parts in coordinates of the space that they span together, or as they are where that is no smaller. */
+/** The columns of all parts in an orthonormal basis of their joint span, or unchanged if that would not be smaller. */
 async function coordinates(parts: readonly Entries[], pause: Pause): Promise<Columns[]> {
   const height = parts[0]!.height;
   const width = parts.reduce((sum, part) => sum + part.width, 0);
@@ -141,7 +142,7 @@ function pairOf(found: readonly SmallSvd[], measures: readonly UpdateMeasures[],
   const least = Math.min(used, otherUsed);
   return {
     inner,
-    // Rounding may lead past what is possible.
+    // Rounding may exceed the bounds.
     cosine: Math.max(-1, Math.min(1, inner / (measures[first]!.norm * measures[second]!.norm))),
     overlapLeft: Math.min(1, leftSquares / least),
     overlapRight: Math.min(1, rightSquares / least),
@@ -149,8 +150,8 @@ function pairOf(found: readonly SmallSvd[], measures: readonly UpdateMeasures[],
 }
 
 /**
- * Norm and rank of left right^T, from the eigenvalues of its Gram matrix: squaring costs the digits of values below 1e-8 of the largest, of
- * which a share of the energy does not depend.
+ * Norm and rank of left right^T, from the eigenvalues of its Gram matrix. Squaring loses values below 1e-8 of the
+ * largest, which do not matter for a share of the energy.
  */
 async function sumOf(left: Columns, right: Columns, pause: Pause) {
   const height = left[0]!.length;
@@ -170,7 +171,7 @@ async function sumOf(left: Columns, right: Columns, pause: Pause) {
     await pause();
     for (let j = 0; j <= i; j++) gram[i * width + j] = gram[j * width + i] = dot(product[i]!, product[j]!);
   }
-  // Moved up by a shift, so that the many eigenvalues that are zero are not sought to the last digit of their rounding.
+  // Shifted, so that the iteration does not resolve the many zero eigenvalues to their last digit of rounding.
   const shift = trace(gram, width);
   for (let i = 0; i < width; i++) gram[i * width + i]! += shift;
   const energies = symmetricEigen(gram, width, [])
