@@ -7,7 +7,7 @@ import { ended, start } from './run.ts';
 const SIZE = 4096;
 const SHARDS = 4;
 /** Matrices of a shard. */
-const COUNT = 16;
+const COUNT = 7;
 const MATRIX_BYTES = SIZE * SIZE * 4;
 
 describe('the memory of a whole checkpoint', function () {
@@ -20,7 +20,7 @@ describe('the memory of a whole checkpoint', function () {
       this.skip();
     }
     const bound = 4 * MATRIX_BYTES + 300e6;
-    assert.ok(SHARDS * COUNT * MATRIX_BYTES > 4e9);
+    assert.ok(SHARDS * COUNT * MATRIX_BYTES > 3 * bound, 'a third of all would not exceed the bound');
     const child = start(folder.path('cache'), [
       'analyze',
       sparseCheckpoint(),
@@ -39,7 +39,7 @@ describe('the memory of a whole checkpoint', function () {
     assert.ok(peak > 50e6 && peak < bound, `${(peak / 1e6).toFixed(0)} MB, ${(bound / 1e6).toFixed(0)} MB are allowed`);
   });
 
-  /** Four gigabytes of which hardly anything is on the disk: one entry of each matrix, so that no two are the same. */
+  /** Two gigabytes, hardly any of it on the disk: one entry of each matrix is written, so that no two are the same. */
   function sparseCheckpoint(): string {
     const shards = Array.from({ length: SHARDS }, (_, shard) => `model-${shard + 1}-of-${SHARDS}.safetensors`);
     const weightMap = shards.flatMap((file, shard) =>

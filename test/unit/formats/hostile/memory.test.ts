@@ -11,8 +11,8 @@ import { type Bomb, PICKLE_BOMBS } from './pickleBombs.ts';
 
 /** What opening a file may take above what opening a small honest one takes. */
 const MAX_MEGABYTES = 200;
-/** A second is the promise on a machine that does nothing else; processor time under load is several times that. */
-const MAX_SECONDS = 6;
+/** Of processor time, which grows with the load: two seconds at most on a busy machine. What unfolds or is quadratic takes minutes. */
+const MAX_SECONDS = 15;
 
 const BOMBS: Readonly<Record<string, Readonly<Record<string, Bomb>>>> = {
   'a pickle of': PICKLE_BOMBS,
@@ -62,9 +62,9 @@ describe('a file made to exhaust memory or time', () => {
   function open(path: string): Opened {
     const { stdout, stderr, signal } = spawnSync(process.execPath, [folder.path('open.mjs'), path], {
       encoding: 'utf8',
-      timeout: 60_000,
+      timeout: 180_000,
     });
-    assert.equal(signal, null, 'it is not done after a minute');
+    assert.equal(signal, null, 'it is not done after three minutes');
     assert.notEqual(stdout, '', stderr.slice(-2000));
     return JSON.parse(stdout) as Opened;
   }
@@ -80,7 +80,7 @@ describe('a file made to exhaust memory or time', () => {
         const more = megabytes - honest.megabytes;
         assert.ok(more < MAX_MEGABYTES, `${Math.round(more)} MB: ${found}`);
         assert.ok(seconds < MAX_SECONDS, `${seconds} s: ${found}`);
-      }).timeout(90_000);
+      }).timeout(200_000);
 });
 
 const HONEST = torchZip(pickle(op.dictOf({ w: tensor({ length: 2, shape: [2], strides: [1] }) })), { 0: [1, 2] });
