@@ -16,8 +16,8 @@ describe('an unreadable file, in the installed extension', function () {
     });
   });
   after(async () => {
-    await vscode.close();
-    assert.deepEqual(vscode.pageErrors, []);
+    await vscode?.close();
+    assert.deepEqual(vscode?.pageErrors, []);
   });
 
   it('is named on the page with what was found and what to do', async () => {

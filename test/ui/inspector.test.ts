@@ -21,8 +21,8 @@ describe('the inspector, in the installed extension', function () {
     matrices = analyzed(join(vscode.folder, CHECKPOINT));
   });
   after(async () => {
-    await vscode.close();
-    assert.deepEqual(vscode.pageErrors, []);
+    await vscode?.close();
+    assert.deepEqual(vscode?.pageErrors, []);
   });
   afterEach(async function () {
     if (this.currentTest?.state === 'failed') await vscode?.screenshot(`failed-${this.currentTest.title.slice(0, 40)}`);

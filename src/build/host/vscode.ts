@@ -17,6 +17,8 @@ export interface Vscode {
   readonly extension: string;
   /** Errors that pages threw, with their text. */
   readonly pageErrors: readonly string[];
+  /** Writes the user settings anew; the workbench takes them when it is loaded again. */
+  readonly configure: (settings: Readonly<Record<string, unknown>>) => void;
   /** Saves what is seen as test-output/screenshots/NAME.png. */
   readonly screenshot: (name: string) => Promise<void>;
   readonly close: () => Promise<void>;
@@ -30,20 +32,27 @@ interface VscodeOptions extends Omit<ServerOptions, 'extensions' | 'release'> {
   readonly prepare?: (folder: string) => void;
 }
 
+/** The folder that the `.vsix` is installed into once for all servers of this process; it takes seconds each time. */
+let installed: Promise<string> | undefined;
+
+async function installedExtensions(): Promise<string> {
+  const extensions = mkdtempSync(join(os.tmpdir(), 'rankscope-extensions-'));
+  process.once('exit', () => rmSync(extensions, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }));
+  await installVsix(packedVsix(), extensions, testedRelease);
+  return extensions;
+}
+
 /** Installs the `.vsix` that `npm run package` made, and opens it on a copy of the sample. */
 export async function openVscode({ prepare, ...options }: VscodeOptions = {}): Promise<Vscode> {
   const workspace = temporarySample();
   prepare?.(workspace.folder);
-  const extensions = mkdtempSync(join(os.tmpdir(), 'rankscope-extensions-'));
-  const ends: (() => unknown)[] = [
-    workspace.remove,
-    () => rmSync(extensions, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }),
-  ];
+  const ends: (() => unknown)[] = [workspace.remove];
   const close = async () => {
     for (const end of ends.toReversed()) await end();
   };
   try {
-    await installVsix(packedVsix(), extensions, testedRelease);
+    installed ??= installedExtensions();
+    const extensions = await installed;
     const server = await startServer({ ...options, extensions, release: testedRelease });
     ends.push(server.stop);
     const { browser, page } = await openBrowser();
@@ -52,13 +61,14 @@ export async function openVscode({ prepare, ...options }: VscodeOptions = {}): P
     page.on('pageerror', (error) => pageErrors.push(String(error)));
     await page.goto(workbenchUrl(server, workspace.folder));
     await page.locator('.explorer-folders-view [role=treeitem]').first().waitFor({ timeout: 90_000 });
-    const installed = readdirSync(extensions).find((name) => name.startsWith('rankscope.rankscope-'));
-    const extension = join(extensions, installed ?? '');
+    const name = readdirSync(extensions).find((each) => each.startsWith('rankscope.rankscope-'));
+    const extension = join(extensions, name ?? '');
     return {
       page,
       extension,
       folder: workspace.folder,
       pageErrors,
+      configure: server.configure,
       screenshot: (name) => screenshot(page, name),
       close,
     };
