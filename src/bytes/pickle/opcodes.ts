@@ -1,11 +1,11 @@
 import { MAX_GLOBAL_LENGTH } from '../limits.ts';
 import { decimal, rawUnicode, unquoted } from './lineText.ts';
-import type { Machine } from './machine.ts';
 import { PickleFault, type PickleReader } from './reader.ts';
+import type { MachineState } from './state.ts';
 import { EMPTY_TUPLE } from './values.ts';
 
 /** What an opcode does to the machine. It takes its arguments first: where they are cut off, it is begun again with more bytes. */
-export type Step = (machine: Machine, input: PickleReader) => void;
+export type Step = (machine: MachineState, input: PickleReader) => void;
 
 /** By the opcode's byte. pickletools.py of Python's library describes them all. */
 export const STEPS: (Step | undefined)[] = [];
@@ -131,7 +131,7 @@ opcode('o', (m) => {
   m.pushList('tuple', args);
   m.call(callable, m.pop());
 });
-const callTop = (m: Machine) => {
+const callTop = (m: MachineState) => {
   const args = m.pop();
   m.call(m.pop(), args);
 };

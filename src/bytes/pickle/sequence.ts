@@ -1,9 +1,10 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { MAX_PICKLE_BYTES } from '../limits.ts';
 import type { ByteSource } from '../source/byteSource.ts';
-import { Machine, type Seen } from './machine.ts';
+import { Machine } from './machine.ts';
 import { PickleEnd, PickleFault, PickleReader } from './reader.ts';
 import { findingsOf, warningOf } from './security.ts';
+import type { Seen } from './state.ts';
 import type { Value } from './values.ts';
 
 /** Bytes looked at first, and at least each time that a pickle goes on beyond them. */

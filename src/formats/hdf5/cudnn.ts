@@ -1,4 +1,4 @@
-import type { Dataset } from './dataset.ts';
+import type { Dataset } from './objects/dataset.ts';
 
 /** A kernel of a CuDNN recurrent layer: stored in the order in which cuDNN wants it, which is not that of a matrix. */
 export interface CudnnKernel {

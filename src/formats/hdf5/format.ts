@@ -4,12 +4,12 @@ import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
 import type { Format } from '../format.ts';
-import { textsOf } from './attributes.ts';
-import { chunkReader } from './chunkReader.ts';
+import { chunkReader } from './chunks/chunkReader.ts';
 import { cudnnKernels } from './cudnn.ts';
-import { type Dataset, datasetOf } from './dataset.ts';
-import { type FoundObject, walk } from './groups.ts';
-import { readSuperblock, SIGNATURE } from './superblock.ts';
+import { readSuperblock, SIGNATURE } from './file/superblock.ts';
+import { type FoundObject, walk } from './groups/walk.ts';
+import { textsOf } from './objects/attributes.ts';
+import { type Dataset, datasetOf } from './objects/dataset.ts';
 import { inPlainOrder, tensorOf } from './tensor.ts';
 
 /** HDF5, as Keras writes it: groups and datasets, plain or in compressed chunks. */

@@ -1,15 +1,15 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { decoderOf, storedBytes, swapByteOrder } from '../../bytes/decode.ts';
 import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { memorySource } from '../../bytes/source/memorySource.ts';
 import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
 import { isKernel } from '../kernelNames.ts';
-import type { Hdf5File } from './bytes.ts';
-import type { chunkReader } from './chunkReader.ts';
+import type { chunkReader } from './chunks/chunkReader.ts';
 import { type CudnnKernel, unscramble } from './cudnn.ts';
-import type { Dataset } from './dataset.ts';
-import { product } from './grid.ts';
+import type { Hdf5File } from './file/hdf5File.ts';
+import type { Dataset } from './objects/dataset.ts';
 
 /** A kernel in cuDNN's order is converted whole. */
 const MAX_CONVERTED = 1 << 28;
@@ -23,7 +23,7 @@ export function tensorOf(
 ): Tensor {
   const { source } = file;
   const { path: name, shape, type, layout } = dataset;
-  const count = product(shape);
+  const count = elementCount(shape);
   const bytes = storedBytes(type.dtype, count) ?? count * type.bytes;
   const quoted = JSON.stringify(name);
   if (!Number.isSafeInteger(count) || !Number.isSafeInteger(bytes))

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Seen } from '../../bytes/pickle/machine.ts';
 import { findingsOf, warningOf } from '../../bytes/pickle/security.ts';
+import type { Seen } from '../../bytes/pickle/state.ts';
 import type { FileSource } from '../../bytes/source/fileSource.ts';
 import { isZip, openZip } from '../../bytes/zip/archive.ts';
 import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';

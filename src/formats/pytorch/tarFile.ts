@@ -1,8 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { bitsOf } from '../../bytes/decode.ts';
 import { MAX_DIMENSIONS, MAX_TENSORS } from '../../bytes/limits.ts';
-import type { Seen } from '../../bytes/pickle/machine.ts';
 import { PickleSequence } from '../../bytes/pickle/sequence.ts';
+import type { Seen } from '../../bytes/pickle/state.ts';
 import { asKind, itemsOf, type Value } from '../../bytes/pickle/values.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import type { FileSource } from '../../bytes/source/fileSource.ts';

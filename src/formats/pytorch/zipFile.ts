@@ -1,8 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { Allowance } from '../../bytes/allowance.ts';
 import { MAX_PICKLE_BYTES } from '../../bytes/limits.ts';
-import type { Seen } from '../../bytes/pickle/machine.ts';
 import { PickleSequence } from '../../bytes/pickle/sequence.ts';
+import type { Seen } from '../../bytes/pickle/state.ts';
 import type { Value } from '../../bytes/pickle/values.ts';
 import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { lazySource } from '../../bytes/source/lazySource.ts';

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { RankscopeError } from '../../../src/base/errors.ts';
 import { Allowance } from '../../../src/bytes/allowance.ts';
-import { Machine, type Seen } from '../../../src/bytes/pickle/machine.ts';
+import { Machine } from '../../../src/bytes/pickle/machine.ts';
 import { PickleFault, PickleReader } from '../../../src/bytes/pickle/reader.ts';
+import type { Seen } from '../../../src/bytes/pickle/state.ts';
 import { asKind, itemsOf, pairsOf, type Value } from '../../../src/bytes/pickle/values.ts';
 import { op, pickle } from '../formats/pickleBytes.ts';
 import { python } from '../formats/python.ts';

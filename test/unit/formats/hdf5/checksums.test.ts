@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { fletcher32 } from '../../../../src/formats/hdf5/fletcher32.ts';
-import { lookup3 } from '../../../../src/formats/hdf5/lookup3.ts';
+import { fletcher32 } from '../../../../src/formats/hdf5/chunks/filters.ts';
+import { lookup3 } from '../../../../src/formats/hdf5/file/lookup3.ts';
 
 describe('hdf5 checksums', () => {
   it('are lookup3 as its author gives it', () => {

@@ -1,8 +1,8 @@
 import { Allowance } from '../../../../src/bytes/allowance.ts';
 import type { ByteSource } from '../../../../src/bytes/source/byteSource.ts';
 import { memorySource } from '../../../../src/bytes/source/memorySource.ts';
+import { lookup3 } from '../../../../src/formats/hdf5/file/lookup3.ts';
 import { openHdf5 } from '../../../../src/formats/hdf5/format.ts';
-import { lookup3 } from '../../../../src/formats/hdf5/lookup3.ts';
 
 /** A structure with a checksum: its place, and where in it the checksum is. */
 export interface Seal {

@@ -1,0 +1,221 @@
+import type { Allowance } from '../allowance.ts';
+import { MAX_GLOBAL_LENGTH, MAX_GLOBAL_PARTS, MAX_PICKLE_GLOBALS, MAX_PICKLE_STACK } from '../limits.ts';
+import { PickleFault } from './reader.ts';
+import {
+  asKind,
+  type CallValue,
+  type Entries,
+  type GlobalValue,
+  globalName,
+  type ListValue,
+  type PersistentValue,
+  type Value,
+} from './values.ts';
+
+/** What was met in the pickles of a file, also where they turn out broken after it. */
+export interface Seen {
+  /** What they may take in memory, all together. */
+  readonly allowance: Allowance;
+  /** Every name that Python would import, by its full name. */
+  readonly globals: Map<string, GlobalValue>;
+  readonly persistents: PersistentValue[];
+  /** Calls that would unpickle bytes which are inside this pickle. */
+  readonly inlined: CallValue[];
+}
+
+/** Memo keys out of order: picklers number from 0 or 1 on. */
+const MAX_ODD_KEYS = 10_000;
+
+/** Memory that V8 takes for what a pickle builds, in bytes. A slot is counted with the ones that a growing array has in advance. */
+const BYTES = {
+  slot: 20,
+  number: 16,
+  text: 32,
+  list: 88,
+  /** The first item appended makes room for more. */
+  firstItem: 152,
+  /** Of a dictionary, with what `pairsOf` takes for it. */
+  entry: 96,
+  call: 96,
+  persistent: 64,
+  global: 400,
+} as const;
+
+/** The stack, the marks and the memo that opcodes work on. Everything that grows is paid for from the allowance. */
+export class MachineState {
+  private stack: Value[] = [];
+  private highest = 0;
+  private readonly marks: number[] = [];
+  /** Picklers number what they remember from 0 or 1 on; other keys are possible. */
+  private readonly memo: (Value | undefined)[] = [undefined];
+  private readonly oddMemo = new Map<number, Value>();
+  private remembered = 0;
+
+  constructor(private readonly seen: Seen) {}
+
+  push(value: Value): void {
+    if (this.stack.length >= this.highest) {
+      if (this.stack.length >= MAX_PICKLE_STACK)
+        throw new PickleFault(`it stacks more than ${MAX_PICKLE_STACK} values`);
+      this.highest++;
+      this.spend(BYTES.slot);
+    }
+    this.stack.push(value);
+  }
+
+  pop(): Value {
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw new PickleFault('it takes a value where none is');
+    return this.stack.pop()!;
+  }
+
+  top(): Value {
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw new PickleFault('it takes a value where none is');
+    return this.stack.at(-1)!;
+  }
+
+  mark(): void {
+    this.spend(BYTES.slot);
+    this.marks.push(this.stack.length);
+  }
+
+  popMark(): Value[] {
+    const mark = this.marks.pop();
+    if (mark === undefined) throw new PickleFault('it ends a group that never began');
+    this.spend(BYTES.slot * (this.stack.length - mark));
+    return this.stack.splice(mark);
+  }
+
+  popOrMark(): void {
+    if (this.marks.length > 0 && this.stack.length === this.marks.at(-1)) this.marks.pop();
+    else this.pop();
+  }
+
+  pushNumber(value: number | bigint): void {
+    this.spend(typeof value === 'bigint' ? BYTES.number + 128 : BYTES.number);
+    this.push(value);
+  }
+
+  /** The text that `decode` makes of these bytes; it may need two bytes for each. */
+  pushText(bytes: Buffer, decode: (bytes: Buffer) => string): void {
+    this.spend(BYTES.text + 2 * bytes.length);
+    this.push(decode(bytes));
+  }
+
+  /** Copied, unless they are most of the bytes that would stay in memory with them. */
+  pushBytes(bytes: Buffer): void {
+    this.spend(3 * BYTES.list + bytes.length);
+    this.push(2 * bytes.length > bytes.buffer.byteLength ? bytes : new Uint8Array(bytes));
+  }
+
+  pushList(kind: ListValue['kind'], items: Value[]): void {
+    this.spend(BYTES.list);
+    this.push({ kind, items });
+  }
+
+  pushDict(flat: readonly Value[]): void {
+    this.spend(BYTES.list);
+    const entries: Entries = [];
+    this.fill(entries, flat);
+    this.push({ kind: 'dict', entries });
+  }
+
+  append(target: Value, values: readonly Value[]): void {
+    const call = asKind(target, 'call');
+    if (call) call.items ??= [];
+    const items = call?.items ?? changeableItems(target);
+    if (!items) throw new PickleFault('it appends to something that is no list');
+    this.spend(BYTES.slot * values.length + (items.length === 0 ? BYTES.firstItem : 0));
+    for (const value of values) items.push(value);
+  }
+
+  setItems(target: Value, flat: readonly Value[]): void {
+    const call = asKind(target, 'call');
+    if (call) call.entries ??= [];
+    const entries = (call ?? asKind(target, 'dict'))?.entries;
+    if (!entries) throw new PickleFault('it sets an item of something that is no dictionary');
+    this.fill(entries, flat);
+  }
+
+  call(callable: Value, args: Value): void {
+    this.spend(BYTES.call);
+    const call: CallValue = { kind: 'call', callable, args };
+    if (globalName(callable) === 'torch.storage._load_from_bytes') this.seen.inlined.push(call);
+    this.push(call);
+  }
+
+  build(): void {
+    const state = this.pop();
+    const target = asKind(this.top(), 'call');
+    if (target) target.state = state;
+  }
+
+  global(module: string, name: string): void {
+    const full = `${module}.${name}`;
+    let global = this.seen.globals.get(full);
+    if (!global) {
+      if (this.seen.globals.size >= MAX_PICKLE_GLOBALS)
+        throw new PickleFault(`it imports more than ${MAX_PICKLE_GLOBALS} names`);
+      if (full.length > MAX_GLOBAL_LENGTH || name.split('.').length > MAX_GLOBAL_PARTS)
+        throw new PickleFault('it imports a name of absurd length');
+      this.spend(BYTES.global + 4 * full.length);
+      global = { kind: 'global', module, name };
+      this.seen.globals.set(full, global);
+    }
+    this.push(global);
+  }
+
+  persistent(id: Value): void {
+    this.spend(BYTES.persistent);
+    const persistent: PersistentValue = { kind: 'persistent', id };
+    this.seen.persistents.push(persistent);
+    this.push(persistent);
+  }
+
+  remember(key: number): void {
+    const value = this.top();
+    if (this.recalled(key) === undefined) this.remembered++;
+    if (key >= 0 && key < this.memo.length) this.memo[key] = value;
+    else if (key === this.memo.length) {
+      this.spend(BYTES.slot);
+      this.memo.push(value);
+    } else {
+      if (this.oddMemo.size >= MAX_ODD_KEYS) throw new PickleFault('it remembers too many values under keys far apart');
+      this.oddMemo.set(key, value);
+    }
+  }
+
+  memoize(): void {
+    this.remember(this.remembered);
+  }
+
+  recall(key: number): void {
+    const value = this.recalled(key);
+    if (value === undefined) throw new PickleFault(`it recalls memo ${key}, which was never set`);
+    this.push(value);
+  }
+
+  private fill(entries: Entries, flat: readonly Value[]): void {
+    if (flat.length % 2 !== 0) throw new PickleFault('it has a key without a value');
+    this.spend((BYTES.entry * flat.length) / 2 + (entries.length === 0 && flat.length > 0 ? BYTES.firstItem : 0));
+    for (const value of flat) entries.push(value);
+  }
+
+  private recalled(key: number): Value | undefined {
+    const value = this.memo[key];
+    return value === undefined ? this.oddMemo.get(key) : value;
+  }
+
+  private spend(bytes: number): void {
+    this.seen.allowance.spend(bytes);
+  }
+}
+
+/** The items of a list or set, to be appended to. */
+function changeableItems(value: Value): Value[] | undefined {
+  return typeof value === 'object' &&
+    value !== null &&
+    'kind' in value &&
+    (value.kind === 'list' || value.kind === 'set')
+    ? value.items
+    : undefined;
+}

@@ -1,0 +1,133 @@
+import { promisify } from 'node:util';
+import { inflate } from 'node:zlib';
+import type { Hdf5File } from '../file/hdf5File.ts';
+import type { Piece } from '../file/piece.ts';
+import { unpackLzf } from './lzf.ts';
+
+export interface Filter {
+  /** As registered with the HDF Group. */
+  readonly id: number;
+  /** Its first parameter: to the shuffle, the bytes of an element. */
+  readonly parameter: number | undefined;
+}
+
+const DEFLATE = 1;
+const SHUFFLE = 2;
+const FLETCHER32 = 3;
+const LZF = 32_000;
+/** Filters that are not undone here, by the names under which people know them. */
+const OTHERS: Readonly<Record<number, string>> = {
+  4: 'szip',
+  5: 'n-bit',
+  6: 'scale-offset',
+  307: 'bzip2',
+  32001: 'blosc',
+  32004: 'lz4',
+  32008: 'bitshuffle',
+  32013: 'zfp',
+  32015: 'zstd',
+  32026: 'blosc2',
+};
+/** From here on, a version 2 message has the filter's name too. */
+const NAMED = 256;
+/** The reference library's own bound. */
+const MAX_FILTERS = 32;
+
+/** What the values of a dataset's chunks went through, first to last (specification IV.A.2.l). */
+export function readFilters(body: Piece): Filter[] {
+  const version = body.u8();
+  const count = body.u8();
+  if (version > 2 || count > MAX_FILTERS)
+    throw body.file.malformed(`a dataset has ${count} filters, by a message of the version ${version}`);
+  if (version === 1) body.skip(6);
+  return Array.from({ length: count }, () => {
+    const id = body.u16();
+    const nameLength = version === 1 || id >= NAMED ? body.u16() : 0;
+    body.skip(2);
+    const values = body.u16();
+    body.skip(version === 1 ? Math.ceil(nameLength / 8) * 8 : nameLength);
+    const parameters = body.sub(4 * values, 'the parameters of a filter');
+    if (version === 1 && values % 2 === 1) body.skip(4);
+    return { id, parameter: values > 0 ? parameters.u32() : undefined };
+  });
+}
+
+/**
+ * The `size` bytes that a chunk had before the filters; a bit of `mask` says that a filter was left out.
+ * @throws RankscopeError 'malformed', or 'unsupported' for a filter that is not known here
+ */
+export async function unfilter(
+  file: Hdf5File,
+  stored: Uint8Array,
+  filters: readonly Filter[],
+  mask: number,
+  size: number,
+): Promise<Uint8Array> {
+  let bytes = stored;
+  // Each checksum is four bytes more than the values.
+  const most = size + 4 * filters.length;
+  for (const [i, { id, parameter }] of [...filters.entries()].reverse()) {
+    if ((mask >>> i) & 1) continue;
+    if (id === DEFLATE) bytes = await unzip(file, bytes, most);
+    else if (id === SHUFFLE) bytes = unshuffle(bytes, parameter ?? 1);
+    else if (id === FLETCHER32) bytes = checked(file, bytes);
+    else if (id === LZF) bytes = unpackLzf(file, bytes, most);
+    else
+      throw file.unsupported(
+        `a dataset is compressed by ${OTHERS[id] ?? `the filter ${id}`}; known are gzip, lzf, shuffle and fletcher32`,
+      );
+  }
+  if (bytes.length !== size) throw file.malformed(`a chunk holds ${bytes.length} bytes where ${size} are expected`);
+  return bytes;
+}
+
+const inflated = promisify<Uint8Array, { maxOutputLength: number }, Buffer>(inflate);
+
+async function unzip(file: Hdf5File, bytes: Uint8Array, most: number): Promise<Uint8Array> {
+  try {
+    return await inflated(bytes, { maxOutputLength: most });
+  } catch (error) {
+    throw file.malformed(`a compressed chunk cannot be unpacked (${(error as Error).message})`);
+  }
+}
+
+function checked(file: Hdf5File, bytes: Uint8Array): Uint8Array {
+  const end = bytes.length - 4;
+  if (end < 0) throw file.malformed('a chunk is shorter than its checksum');
+  const values = bytes.subarray(0, end);
+  const stored = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(end, true);
+  if (fletcher32(values) !== stored) throw file.malformed('a chunk does not match its checksum');
+  return values;
+}
+
+/** Undoes the filter that puts the first bytes of all elements first, then the second ones, and so on. */
+function unshuffle(bytes: Uint8Array, size: number): Uint8Array {
+  if (size <= 1) return bytes;
+  const count = Math.floor(bytes.length / size);
+  const out = new Uint8Array(bytes.length);
+  for (let k = 0; k < size; k++) for (let i = 0, at = k * count; i < count; i++) out[i * size + k] = bytes[at + i]!;
+  out.set(bytes.subarray(count * size), count * size);
+  return out;
+}
+
+/** More words than this could overflow the sums. */
+const WORDS = 360;
+
+/** Fletcher's checksum over big-endian words of 16 bits, an odd last byte counting as a word's first, as HDF5 takes it (H5checksum.c). */
+export function fletcher32(bytes: Uint8Array): number {
+  let [first, second] = [0, 0];
+  for (let at = 0; at < bytes.length; ) {
+    const end = Math.min(bytes.length, at + 2 * WORDS);
+    for (; at < end; at += 2) {
+      first += (bytes[at]! << 8) | (bytes[at + 1] ?? 0);
+      second += first;
+    }
+    first = folded(first);
+    second = folded(second);
+  }
+  return ((folded(second) << 16) | folded(first)) >>> 0;
+}
+
+function folded(sum: number): number {
+  return (sum & 0xffff) + (sum >>> 16);
+}

@@ -1,0 +1,61 @@
+import { throwIfCancelled } from '../../../base/errors.ts';
+import type { Allowance } from '../../../bytes/allowance.ts';
+import type { ByteSource } from '../../../bytes/source/byteSource.ts';
+import { FileContext, type Widths } from './fileContext.ts';
+import { Piece } from './piece.ts';
+
+/** Pieces of an HDF5 file's structure are small; a larger one is not believed. */
+const MAX_PIECE = 16 << 20;
+/** A structure is read once or twice: more than this many times the whole file is a file that leads in circles. */
+const MAX_TIMES_READ = 8;
+/** What may be read of a tiny file beyond that. */
+const READ_ANYWAY = 1 << 20;
+
+/** Reads an HDF5 file for one errand: a walk through its groups, or the reading of one tensor. */
+export class Hdf5File extends FileContext {
+  private bytesRead = 0;
+
+  constructor(
+    source: ByteSource,
+    widths: Widths,
+    allowance: Allowance,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    super(source, widths, allowance);
+  }
+
+  /** The same file for another errand, which `signal` cancels. */
+  errand(signal: AbortSignal | undefined): Hdf5File {
+    return new Hdf5File(this.source, this, this.allowance, signal);
+  }
+
+  /** A cursor over `length` bytes of structure at `address`. @throws 'malformed' outside the file */
+  async piece(address: number, length: number, what: string): Promise<Piece> {
+    if (!(length >= 0 && length <= MAX_PIECE)) throw this.malformed(`${what} claims ${length} bytes`);
+    this.bytesRead += length;
+    if (this.bytesRead > MAX_TIMES_READ * this.source.size + READ_ANYWAY)
+      throw this.malformed(`its structures lead in circles, at last to ${what}`);
+    return new Piece(this, await this.data(address, length, what), what);
+  }
+
+  /**
+   * A structure of `length` bytes that begins with `signature` and its version and ends with a checksum: a cursor behind the version, over
+   * what is before the checksum.
+   */
+  async sealed(address: number, length: number, signature: string, what: string, version = 0): Promise<Piece> {
+    const piece = (await this.piece(address, length, what)).sealed();
+    piece.expect(signature, version);
+    return piece;
+  }
+
+  /** Values, of any length. @throws 'malformed' outside the file */
+  async data(address: number, length: number, what: string): Promise<Uint8Array> {
+    throwIfCancelled(this.signal, this.source.name);
+    const at = this.base + address;
+    if (!(length >= 0 && at >= 0 && at + length <= this.source.size))
+      throw this.malformed(
+        `${what} should be at byte ${at} to ${at + length}, but the file ends at ${this.source.size}`,
+      );
+    return await this.source.read(at, length, this.signal);
+  }
+}
