@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import * as vscode from 'vscode';
 
 describe('the extension', () => {
-  it('is there and activates', async () => {
+  it('is installed and activates', async () => {
     const extension = vscode.extensions.getExtension('rankscope.rankscope');
     assert.ok(extension, 'not found among the installed extensions');
     await extension.activate();

@@ -53,7 +53,7 @@ describe('ranks in code', () => {
     assert.match(text, /command:rankscope\.reveal\?.*command:rankscope\.setRank\?/s);
   });
 
-  it('are shown where it is used, and for all that is under a module', async () => {
+  it('are shown where a layer is used and for everything under a module', async () => {
     assert.ok((await hoverOn(model, 'return self.o_proj')).includes(median('o_proj')));
     assert.match(await hoverOn(model, 'return x + self.mlp'), /down_proj.*/s);
   });
@@ -69,7 +69,7 @@ describe('ranks in code', () => {
     assert.equal(await hoverOn(await untitled('python', source), 'self.q_proj'), '');
   });
 
-  it('are shown for names of tensors in strings, and for entries of target_modules', async () => {
+  it('are shown for tensor names in strings and for entries of target_modules', async () => {
     const name = [...session.findings].find((finding) => finding.name.endsWith('q_proj.weight'))?.name ?? assert.fail();
     const python = await untitled('python', `x = "${name}"\nLoraConfig(target_modules=["down_proj"], y=["k_proj"])\n`);
     assert.match(await hoverOn(python, name), /effective/);
@@ -83,7 +83,7 @@ describe('ranks in code', () => {
     assert.equal(await hoverOn(yaml, 'k_proj'), '');
   });
 
-  it('are shown in a notebook whose classes lie in several cells', async () => {
+  it('are shown in a notebook with classes in several cells', async () => {
     const classes = model.getText().split(/^(?=class |def |@)/m);
     const cells = classes.map((source) => new vscode.NotebookCellData(vscode.NotebookCellKind.Code, source, 'python'));
     const notebook = await vscode.workspace.openNotebookDocument('jupyter-notebook', new vscode.NotebookData(cells));
@@ -111,7 +111,7 @@ describe('ranks in code', () => {
     await vscode.workspace.fs.delete(file('.'), { recursive: true });
   });
 
-  it('follow an edit at once', async () => {
+  it('follow an edit immediately', async () => {
     const document = await untitled('python', model.getText());
     assert.notEqual(await hoverOn(document, 'self.q_proj'), '');
     const edit = new vscode.WorkspaceEdit();
@@ -121,7 +121,7 @@ describe('ranks in code', () => {
     assert.equal(await hoverOn(document, 'self.q_proj'), '', 'the model has a layer now that the checkpoint lacks');
   });
 
-  it('stand above classes and behind layers', async () => {
+  it('appear above classes and after layers', async () => {
     const lenses = await vscode.commands.executeCommand<vscode.CodeLens[]>('vscode.executeCodeLensProvider', model.uri);
     const titles = lenses.map(({ command, range }) => `${model.lineAt(range.start).text} ${command?.title}`);
     assert.ok(

@@ -23,13 +23,13 @@ describe('a comparison of adapters', () => {
     return folder;
   }
 
-  it('of what is selected in the Explorer opens in a tab that carries their names, once the engine has compared them', async () => {
+  it("of the selection in the Explorer opens in a tab titled with the adapters' names", async () => {
     const both = [await adapter('german', [1, 2]), await adapter('french', [2, 1])];
     await vscode.commands.executeCommand('rankscope.compareAdapters', both[0], both);
     await eventually('the comparison', () => labels().includes('german · french'), 60_000);
   });
 
-  it('of what is no adapter says so on its page, and is no error of the window', async () => {
+  it('of files that are not adapters shows the reason on its page and no notification', async () => {
     const folder = await adapter('german', [1, 2]);
     const model = vscode.Uri.file(inWorkspace('model.safetensors'));
     await vscode.commands.executeCommand('rankscope.compareAdapters', folder, [folder, model]);

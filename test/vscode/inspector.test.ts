@@ -7,7 +7,7 @@ const activeInput = () => vscode.window.tabGroups.activeTabGroup.activeTab?.inpu
 describe('the inspector', () => {
   afterEach(closeAllEditors);
 
-  it('is what a safetensors file opens in', async () => {
+  it('opens safetensors files by default', async () => {
     await vscode.commands.executeCommand('vscode.open', vscode.Uri.file(inWorkspace('model.safetensors')));
     const input = await eventually('a custom editor', () => {
       const now = activeInput();
@@ -68,7 +68,7 @@ describe('the inspector', () => {
     await vscode.workspace.fs.delete(uris[1]!);
   });
 
-  it('refuses what is not a file on disk, and opens nothing', async () => {
+  it('refuses a document that is not a file on disk', async () => {
     await vscode.commands.executeCommand('rankscope.analyze', vscode.Uri.parse('untitled:model.safetensors'));
     assert.equal(activeInput(), undefined);
   });

@@ -51,7 +51,7 @@ describe('the rank plan', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('follows ranks that are set by hand, and takes them back', async () => {
+  it('follows ranks set by hand, also when they are undone', async () => {
     const { desk } = await rankscope();
     const name = session.view?.matrices.at(-1)?.name ?? assert.fail();
     await vscode.commands.executeCommand('rankscope.setRank', { path: session.path, names: [name], rank: 5 });
@@ -62,7 +62,7 @@ describe('the rank plan', () => {
     assert.equal(session.ranks[name], undefined);
   });
 
-  it('is saved as the JSON that the command line takes', async () => {
+  it('is saved as JSON that the command line accepts', async () => {
     const target = vscode.Uri.file(join(folder, 'model.rankplan.json'));
     await vscode.commands.executeCommand('rankscope.savePlan', target);
     const plan = JSON.parse(readFileSync(target.fsPath, 'utf8')) as Plan;
@@ -74,7 +74,7 @@ describe('the rank plan', () => {
     assert.deepEqual(vscode.languages.getDiagnostics(target), []);
   });
 
-  it('is written as a smaller checkpoint with its Python code, which then opens', async () => {
+  it('is applied: a smaller checkpoint and its Python code are written, and the checkpoint opens', async () => {
     const { desk } = await rankscope();
     const plan = await desk.compute();
     const out = vscode.Uri.file(join(folder, 'smaller.safetensors'));
@@ -95,7 +95,7 @@ describe('the rank plan', () => {
     });
   });
 
-  it('is never written over the checkpoint it is made for', async () => {
+  it('is never written over its own checkpoint', async () => {
     const { desk } = await rankscope();
     desk.selectCheckpoint(session.path);
     const before = readFileSync(session.path);
