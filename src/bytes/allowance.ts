@@ -1,9 +1,6 @@
 import { RankscopeError } from '../base/errors.ts';
 import { formatBytes } from '../base/quantities.ts';
-import { MAX_DIRECTORY_BYTES } from './limits.ts';
-
-/** Of a file's size, what its directory may take besides: the tensors of real checkpoints have thousands of bytes each. */
-const SHARE_OF_FILE = 1 / 128;
+import { DIRECTORY_SHARE_OF_FILE, MAX_DIRECTORY_BYTES } from './limits.ts';
 
 /** Bytes that a tensor takes in a directory besides its name and sizes. */
 const TENSOR_BYTES = 400;
@@ -26,7 +23,7 @@ export class Allowance {
 
   /** Adds what a file of this size is worth. */
   widen(fileBytes: number): void {
-    this.left += fileBytes * SHARE_OF_FILE;
+    this.left += fileBytes * DIRECTORY_SHARE_OF_FILE;
   }
 
   /** @throws RankscopeError 'too-large' */

@@ -1,4 +1,4 @@
-import { MAX_JSON_DEPTH } from './limits.ts';
+import { MAX_JSON_DEPTH, MAX_SKIPPED_VALUES } from './limits.ts';
 
 /** What the JSON text has where something else must be; the caller knows the file's name. */
 export class JsonFault extends Error {}
@@ -94,7 +94,7 @@ export class JsonCursor {
   /** Passes over any value, checking its form. */
   skip(depth = 0): void {
     if (depth > MAX_JSON_DEPTH) throw this.fault(`at most ${MAX_JSON_DEPTH} nested brackets`);
-    if (++this.skipped > MAX_SKIPPED) throw this.fault(`at most ${MAX_SKIPPED} values that say nothing`);
+    if (++this.skipped > MAX_SKIPPED_VALUES) throw this.fault(`at most ${MAX_SKIPPED_VALUES} values that say nothing`);
     this.skipSpace();
     const byte = this.bytes[this.at];
     if (byte === QUOTE) this.string();
@@ -187,8 +187,6 @@ export class JsonCursor {
   }
 }
 
-/** Values of unknown keys; the reference writer has none. */
-const MAX_SKIPPED = 1_000_000;
 const [SPACE, QUOTE, COMMA, MINUS, ZERO, NINE, COLON] = [0x20, 0x22, 0x2c, 0x2d, 0x30, 0x39, 0x3a] as const;
 const [OPEN_BRACKET, BACKSLASH, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5c, 0x5d, 0x7b, 0x7d] as const;
 const NUMBER_BYTES = Array.from({ length: 256 }, (_, byte) => '-+.0123456789eE'.includes(String.fromCharCode(byte)));

@@ -1,9 +1,7 @@
 import { join } from 'node:path';
 import { RankscopeError } from '../base/errors.ts';
+import { MAX_CONFIGURATION } from '../bytes/limits.ts';
 import { openFileSource } from '../bytes/source/fileSource.ts';
-
-/** A configuration has a few KB; with the names of 20,000 classes, one MB. It is built whole, and can take 60 times its size in memory. */
-const MAX_CONFIGURATION = 2 << 20;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

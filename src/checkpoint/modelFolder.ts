@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { MAX_SHOWN_SETTING } from '../bytes/limits.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { companionJson, type JsonObject } from './companion.ts';
 
@@ -30,5 +31,5 @@ export async function withModelFolder(base: Checkpoint, signal?: AbortSignal): P
 function addText(metadata: Map<string, string>, name: string, json: JsonObject, key: string): void {
   const value = json[key];
   if (value === undefined || value === null) return;
-  metadata.set(name, (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, 1000));
+  metadata.set(name, (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, MAX_SHOWN_SETTING));
 }

@@ -1,3 +1,4 @@
+import { MAX_PICKLE_INTEGER } from '../limits.ts';
 /** What is wrong with a pickle; the caller knows the file's name. */
 export class PickleFault extends Error {}
 
@@ -66,7 +67,7 @@ export class PickleReader {
 
   /** A two's complement number of `length` bytes, little end first. */
   long(length: number): number | bigint {
-    if (length > 1024) throw new PickleFault(`it has a whole number of ${length} bytes`);
+    if (length > MAX_PICKLE_INTEGER) throw new PickleFault(`it has a whole number of ${length} bytes`);
     const bytes = this.data(length);
     if (length === 0) return 0;
     if (length <= 6) return bytes.readIntLE(0, length);

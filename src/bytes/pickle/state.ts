@@ -1,5 +1,11 @@
 import type { Allowance } from '../allowance.ts';
-import { MAX_GLOBAL_LENGTH, MAX_GLOBAL_PARTS, MAX_PICKLE_GLOBALS, MAX_PICKLE_STACK } from '../limits.ts';
+import {
+  MAX_GLOBAL_LENGTH,
+  MAX_GLOBAL_PARTS,
+  MAX_PICKLE_GLOBALS,
+  MAX_PICKLE_ODD_KEYS,
+  MAX_PICKLE_STACK,
+} from '../limits.ts';
 import { PickleFault } from './reader.ts';
 import {
   asKind,
@@ -22,9 +28,6 @@ export interface Seen {
   /** Calls that would unpickle bytes which are inside this pickle. */
   readonly inlined: CallValue[];
 }
-
-/** Memo keys out of order: picklers number from 0 or 1 on. */
-const MAX_ODD_KEYS = 10_000;
 
 /** Memory that V8 takes for what a pickle builds, in bytes. A slot is counted with the ones that a growing array has in advance. */
 const BYTES = {
@@ -179,7 +182,8 @@ export class MachineState {
       this.spend(BYTES.slot);
       this.memo.push(value);
     } else {
-      if (this.oddMemo.size >= MAX_ODD_KEYS) throw new PickleFault('it remembers too many values under keys far apart');
+      if (this.oddMemo.size >= MAX_PICKLE_ODD_KEYS)
+        throw new PickleFault('it remembers too many values under keys far apart');
       this.oddMemo.set(key, value);
     }
   }

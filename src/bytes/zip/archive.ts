@@ -1,4 +1,5 @@
 import type { Allowance } from '../allowance.ts';
+import { MAX_ZIP_TEXT } from '../limits.ts';
 import type { ByteSource } from '../source/byteSource.ts';
 import { readZipDirectory, type ZipEntry } from './directory.ts';
 import { entrySource, entryStart } from './entrySource.ts';
@@ -45,7 +46,7 @@ function archiveOf(source: ByteSource, entries: ReadonlyMap<string, ZipEntry>): 
     start: (name, signal) => entryStart(source, entries.get(name)!, signal),
     async text(name, signal) {
       const size = entries.get(name)?.size;
-      if (size === undefined || size > 65_536) return undefined;
+      if (size === undefined || size > MAX_ZIP_TEXT) return undefined;
       return Buffer.from(await (await open(name, signal)).read(0, size, signal)).toString('utf8');
     },
   };

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../allowance.ts';
-import { MAX_DEFLATE_RATIO, MAX_ZIP_DIRECTORY, MAX_ZIP_ENTRIES } from '../limits.ts';
+import { MAX_DEFLATE_RATIO, MAX_ZIP_DIRECTORY, MAX_ZIP_ENTRIES, MAX_ZIP_GAP } from '../limits.ts';
 import type { ByteSource } from '../source/byteSource.ts';
 import { findDirectory } from './endRecord.ts';
 
@@ -133,9 +133,6 @@ function checkName(name: string, malformed: Fail): void {
   if (odd) throw malformed(`its entry ${JSON.stringify(name.slice(0, 200))} has a name that leads out of the archive`);
 }
 
-/** Room that data may be followed by: a data descriptor; an entry's own header may hold an extra field of up to 65,535 bytes. */
-const MAX_GAP = 65_535 + 24;
-
 function layOut(entries: readonly Parsed[], directory: number, malformed: Fail): ReadonlyMap<string, ZipEntry> {
   const sorted = [...entries].sort((a, b) => a.headerOffset - b.headerOffset);
   if (sorted[0] && sorted[0].headerOffset !== 0)
@@ -145,7 +142,7 @@ function layOut(entries: readonly Parsed[], directory: number, malformed: Fail):
     const limit = sorted[i + 1]?.headerOffset ?? directory;
     const end = entry.headerOffset + 30 + entry.nameBytes + entry.compressedSize;
     if (end > limit) throw malformed(`its entry ${entry.name} overlaps what follows`);
-    if (limit - end > MAX_GAP) throw malformed(`${limit - end} bytes after its entry ${entry.name} belong to none`);
+    if (limit - end > MAX_ZIP_GAP) throw malformed(`${limit - end} bytes after its entry ${entry.name} belong to none`);
     if (byName.has(entry.name)) throw malformed(`it has two entries ${entry.name}`);
     const { name, nameBytes, method, compressedSize, size, headerOffset } = entry;
     byName.set(name, { name, nameBytes, method, compressedSize, size, headerOffset, limit });

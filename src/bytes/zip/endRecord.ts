@@ -1,4 +1,5 @@
 import type { RankscopeError } from '../../base/errors.ts';
+import { MAX_ZIP_COMMENT } from '../limits.ts';
 import type { ByteSource } from '../source/byteSource.ts';
 
 export interface DirectoryPlace {
@@ -13,7 +14,6 @@ const END64 = 0x06064b50;
 const END64_BYTES = 56;
 const LOCATOR64 = 0x07064b50;
 const LOCATOR64_BYTES = 20;
-const MAX_COMMENT = 65_535;
 
 /** Finds the central directory by the record at the archive's end. The directory must reach up to that record. */
 export async function findDirectory(
@@ -21,7 +21,7 @@ export async function findDirectory(
   malformed: (found: string) => RankscopeError,
   signal?: AbortSignal,
 ): Promise<DirectoryPlace> {
-  const tailSize = Math.min(source.size, END_BYTES + MAX_COMMENT + LOCATOR64_BYTES + END64_BYTES);
+  const tailSize = Math.min(source.size, END_BYTES + MAX_ZIP_COMMENT + LOCATOR64_BYTES + END64_BYTES);
   const tailAt = source.size - tailSize;
   const tail = await source.read(tailAt, tailSize, signal);
   const view = new DataView(tail.buffer, tail.byteOffset, tail.byteLength);

@@ -1,4 +1,5 @@
 import { elementCount } from '../../base/shape.ts';
+import { MAX_QUANTIZATION_STATE } from '../../bytes/limits.ts';
 import { isObject, type JsonObject } from '../companion.ts';
 import { bytesIn, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
@@ -13,7 +14,8 @@ export const bitsandbytes4: Scheme = async (codes, { tensors }) => {
   const map = part('quant_map');
   const nf4 = part('quant_state.bitsandbytes__nf4');
   const state = nf4 ?? part('quant_state.bitsandbytes__fp4');
-  if (!absmax || !map || !state || elementCount(map.shape) !== 16 || state.bytes > 10_000) return undefined;
+  if (!absmax || !map || !state || elementCount(map.shape) !== 16 || state.bytes > MAX_QUANTIZATION_STATE)
+    return undefined;
   const description = parse(await bytesIn(state, 0, state.bytes));
   const { shape, blocksize: block } = description ?? {};
   if (!isShape(shape) || !isSize(block) || block % 2 !== 0) return undefined;

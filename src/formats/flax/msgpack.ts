@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../../bytes/allowance.ts';
-import { MAX_DIMENSIONS, MAX_NESTING, MAX_TENSORS } from '../../bytes/limits.ts';
+import { MAX_DIMENSIONS, MAX_MSGPACK_TEXT, MAX_MSGPACK_VALUES, MAX_NESTING } from '../../bytes/limits.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 
 /**
@@ -19,11 +19,8 @@ export interface MsgpackArray {
 
 /** Bytes of the file held at a time. */
 const WINDOW = 1 << 18;
-/** Everything except arrays is short. */
-const MAX_TEXT = 65_536;
 /** The most bytes that a value takes, apart from the data of an array: a string, or an array's shape and type name. */
-const MAX_HEAD = MAX_TEXT + 1024;
-const MAX_VALUES = 4 * MAX_TENSORS;
+const MAX_HEAD = MAX_MSGPACK_TEXT + 1024;
 
 /**
  * The key by which flax marks a chunked array (above 2^30 bytes): a map of its shape and its chunks, each keyed by its
@@ -62,7 +59,7 @@ export class MsgpackSearch {
 
   async run(): Promise<readonly MsgpackArray[]> {
     for (let values = 0; ; values++) {
-      if (values > MAX_VALUES) throw this.malformed(`it contains more than ${MAX_VALUES} values`);
+      if (values > MAX_MSGPACK_VALUES) throw this.malformed(`it contains more than ${MAX_MSGPACK_VALUES} values`);
       // Most values take a few bytes, so the loop awaits only when the window has to move.
       if (!this.holds(Math.min(MAX_HEAD, this.source.size - this.at))) await this.move();
       const scalar = this.value();
@@ -224,8 +221,8 @@ export class MsgpackSearch {
   }
 
   private text(length: number): string {
-    if (length > MAX_TEXT)
-      throw this.malformed(`it contains a string of ${length} bytes; at most ${MAX_TEXT} are allowed`);
+    if (length > MAX_MSGPACK_TEXT)
+      throw this.malformed(`it contains a string of ${length} bytes; at most ${MAX_MSGPACK_TEXT} are allowed`);
     return Buffer.from(this.take(length)).toString('utf8');
   }
 

@@ -1,6 +1,13 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../../bytes/allowance.ts';
-import { MAX_GGUF_ENTRIES, MAX_GGUF_NAME, MAX_TENSORS } from '../../bytes/limits.ts';
+import {
+  MAX_GGUF_ALIGNMENT,
+  MAX_GGUF_DIMENSIONS,
+  MAX_GGUF_ENTRIES,
+  MAX_GGUF_NAME,
+  MAX_SHOWN_TEXT,
+  MAX_TENSORS,
+} from '../../bytes/limits.ts';
 import { Cursor } from './cursor.ts';
 import { GGML_TYPES, type GgmlType } from './types.ts';
 
@@ -20,8 +27,6 @@ export interface GgufHeader {
   readonly tensors: readonly GgufTensor[];
 }
 
-/** ggml's own bound on dimensions. */
-const MAX_GGML_DIMENSIONS = 4;
 const SCALAR_BYTES: Readonly<Record<number, number>> = {
   0: 1,
   1: 1,
@@ -37,8 +42,6 @@ const SCALAR_BYTES: Readonly<Record<number, number>> = {
 };
 const STRING = 8;
 const ARRAY = 9;
-/** Longer texts (chat templates) are kept in part: metadata is for people to look at. */
-const SHOWN_TEXT = 2000;
 
 /**
  * Parses the header of GGUF version 1 to 3 (ggml/docs/gguf.md) from the first `bytes` of a file of `size` bytes. Offsets must follow
@@ -84,7 +87,7 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
   const value = (type: number, depth: number): string => {
     if (type === STRING) {
       const length = within(cursor.count(), 1, 'bytes of text');
-      if (length <= SHOWN_TEXT) return cursor.text(length);
+      if (length <= MAX_SHOWN_TEXT) return cursor.text(length);
       cursor.skip(length);
       return `(text of ${length} bytes)`;
     }
@@ -111,8 +114,15 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
     metadata.set(key, text);
   }
   const alignment = Number(metadata.get('general.alignment') ?? 32);
-  if (!Number.isInteger(alignment) || alignment < 1 || alignment > 65536 || (alignment & (alignment - 1)) !== 0)
-    throw malformed(`its alignment is ${metadata.get('general.alignment')}, not a power of two up to 65536`);
+  if (
+    !Number.isInteger(alignment) ||
+    alignment < 1 ||
+    alignment > MAX_GGUF_ALIGNMENT ||
+    (alignment & (alignment - 1)) !== 0
+  )
+    throw malformed(
+      `its alignment is ${metadata.get('general.alignment')}, not a power of two up to ${MAX_GGUF_ALIGNMENT}`,
+    );
 
   const aligned = (at: number) => Math.ceil(at / alignment) * alignment;
   const names = new Set<string>();
@@ -123,10 +133,10 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
     const fail = (found: string) => malformed(`tensor ${JSON.stringify(tensor)} ${found}`);
     if (names.has(tensor)) throw fail('is listed twice');
     names.add(tensor);
-    allowance.spendTensor(3 * tensor.length, MAX_GGML_DIMENSIONS);
+    allowance.spendTensor(3 * tensor.length, MAX_GGUF_DIMENSIONS);
     const dimensions = cursor.u32();
-    if (dimensions > MAX_GGML_DIMENSIONS)
-      throw fail(`has ${dimensions} dimensions; GGUF allows ${MAX_GGML_DIMENSIONS}`);
+    if (dimensions > MAX_GGUF_DIMENSIONS)
+      throw fail(`has ${dimensions} dimensions; GGUF allows ${MAX_GGUF_DIMENSIONS}`);
     const shape = Array.from({ length: dimensions }, () => cursor.count()).reverse();
     const code = cursor.u32();
     const type = GGML_TYPES.get(code);

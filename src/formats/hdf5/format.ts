@@ -1,5 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../../bytes/allowance.ts';
+import { MAX_SHOWN_TEXT } from '../../bytes/limits.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
@@ -29,9 +30,6 @@ export interface Hdf5Context {
   readonly allowance: Allowance;
   readonly signal?: AbortSignal | undefined;
 }
-
-/** Longer texts (a model's configuration) are kept in part: metadata is for people to look at. */
-const SHOWN_TEXT = 2000;
 
 /** Opens an HDF5 file that is a file of its own or lies in an archive. */
 export async function openHdf5(source: ByteSource, context: Hdf5Context): Promise<Checkpoint> {
@@ -83,5 +81,5 @@ function isOptimizer(path: string): boolean {
 }
 
 function shown(text: string): string {
-  return text.length > SHOWN_TEXT ? `${text.slice(0, SHOWN_TEXT)}…` : text;
+  return text.length > MAX_SHOWN_TEXT ? `${text.slice(0, MAX_SHOWN_TEXT)}…` : text;
 }

@@ -1,6 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { decoderOf, storedBytes, swapByteOrder } from '../../bytes/decode.ts';
+import { MAX_CUDNN_KERNEL } from '../../bytes/limits.ts';
 import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { memorySource } from '../../bytes/source/memorySource.ts';
 import { StoredTensor } from '../../checkpoint/storedTensor.ts';
@@ -10,9 +11,6 @@ import type { chunkReader } from './chunks/chunkReader.ts';
 import { type CudnnKernel, unscramble } from './cudnn.ts';
 import type { Hdf5File } from './file/hdf5File.ts';
 import type { Dataset } from './objects/dataset.ts';
-
-/** A kernel in cuDNN's order is converted whole. */
-const MAX_CONVERTED = 1 << 28;
 
 /** A dataset as a tensor. @throws RankscopeError 'malformed' where its values are not all in the file */
 export function tensorOf(
@@ -90,11 +88,11 @@ export function inPlainOrder(stored: Tensor, kernel: CudnnKernel): Tensor {
     ...descriptionOf(stored),
     read: async (start, out, signal) => {
       const [rows = 0, cols = 0] = stored.shape;
-      if (4 * rows * cols > MAX_CONVERTED)
+      if (4 * rows * cols > MAX_CUDNN_KERNEL)
         throw new RankscopeError(
           'too-large',
           stored.name,
-          `a CuDNN kernel of ${rows} x ${cols} is converted whole; at most ${MAX_CONVERTED} bytes are`,
+          `a CuDNN kernel of ${rows} x ${cols} is converted whole; at most ${MAX_CUDNN_KERNEL} bytes are`,
         );
       const whole = new Float32Array(rows * cols);
       await stored.read(0, whole, signal);

@@ -1,4 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { MAX_KERAS_UNPACKED } from '../../bytes/limits.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import type { FileSource } from '../../bytes/source/fileSource.ts';
 import { memorySource } from '../../bytes/source/memorySource.ts';
@@ -9,12 +10,6 @@ import { openHdf5 } from '../hdf5/format.ts';
 
 /** The archive entry in which Keras 3 stores the weights. */
 const WEIGHTS = 'model.weights.h5';
-/**
- * Compressed entries can be read only forwards, while HDF5 needs random access: starting over for each of 150 layers
- * took minutes. Keras itself does not compress the entry; if it has been repacked with compression, it is unpacked into
- * memory, up to this size in bytes.
- */
-const MAX_UNPACKED = 64 << 20;
 
 /**
  * A `.keras` file: a zip archive with the weights as HDF5. The configuration in it, which may refer to code, is not
@@ -56,8 +51,11 @@ async function weightsIn(archive: ZipArchive, signal: AbortSignal | undefined): 
     const found = `the archive has no entry ${WEIGHTS}`;
     throw new RankscopeError('malformed', name, found, 'It is damaged: save the model again');
   }
-  if (entry.method === 'deflated' && entry.size > MAX_UNPACKED) {
-    const found = `its ${WEIGHTS} is compressed and has ${entry.size} bytes; at most ${MAX_UNPACKED} are unpacked`;
+  // Compressed entries can be read only forwards, while HDF5 needs random access: starting over for each of 150 layers
+  // took minutes. Keras itself does not compress the entry; if it has been repacked with compression, it is unpacked into
+  // memory.
+  if (entry.method === 'deflated' && entry.size > MAX_KERAS_UNPACKED) {
+    const found = `its ${WEIGHTS} is compressed and has ${entry.size} bytes; at most ${MAX_KERAS_UNPACKED} are unpacked`;
     throw new RankscopeError('too-large', name, found, `Unpack the archive and open ${WEIGHTS}`);
   }
   const weights = await archive.open(WEIGHTS, signal);

@@ -1,4 +1,5 @@
 import { elementCount } from '../../base/shape.ts';
+import { MAX_LLAMA2C_LAYERS, MAX_LLAMA2C_SIZE } from '../../bytes/limits.ts';
 
 /** The header of a llama2.c file. */
 export interface Llama2c {
@@ -55,8 +56,8 @@ export function readLlama2c(head: Uint8Array): Llama2c | undefined {
   const vocabulary = version === 0 ? Math.abs(signedVocabulary) : signedVocabulary;
   const sizes = [dim, hiddenDim, layers, heads, kvHeads, vocabulary, maxLength];
   if (
-    !sizes.every((size) => size > 0 && size < 1 << 24) ||
-    layers > 10_000 ||
+    !sizes.every((size) => size > 0 && size <= MAX_LLAMA2C_SIZE) ||
+    layers > MAX_LLAMA2C_LAYERS ||
     dim % heads !== 0 ||
     heads % kvHeads !== 0 ||
     groupSize < 1 ||

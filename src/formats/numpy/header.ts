@@ -1,5 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { MAX_DIMENSIONS } from '../../bytes/limits.ts';
+import { MAX_DIMENSIONS, MAX_NUMPY_HEADER } from '../../bytes/limits.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import { type NumpyType, numpyType } from './dtype.ts';
 
@@ -13,9 +13,6 @@ export interface NpyHeader {
   /** Where the values start, in bytes. */
   readonly dataOffset: number;
 }
-
-/** NumPy itself refuses longer headers. */
-const MAX_HEADER = 10_000;
 
 export function isNpy(head: Uint8Array): boolean {
   return Buffer.from(head.subarray(0, 6)).toString('latin1') === '\x93NUMPY';
@@ -34,7 +31,7 @@ export async function readNpyHeader(source: ByteSource, what: string, signal?: A
   const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
   const wide = start[6]! >= 2;
   const [offset, length] = wide ? [12, view.getUint32(8, true)] : [10, view.getUint16(8, true)];
-  if (length > MAX_HEADER || offset + length > source.size) throw malformed(`claims a header of ${length} bytes`);
+  if (length > MAX_NUMPY_HEADER || offset + length > source.size) throw malformed(`claims a header of ${length} bytes`);
   const text = Buffer.from(await source.read(offset, length, signal)).toString('latin1');
   const described = /'descr':\s*('[^']*'|[[(].*?[\])])\s*,/s.exec(text)?.[1];
   const order = /'fortran_order':\s*(True|False)/.exec(text)?.[1];

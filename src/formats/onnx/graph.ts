@@ -1,4 +1,4 @@
-import { MAX_TENSORS } from '../../bytes/limits.ts';
+import { MAX_GRAPH_DEPTH, MAX_ONNX_TEXT, MAX_SHOWN_TEXT, MAX_TENSORS } from '../../bytes/limits.ts';
 import { readTensorProto, type TensorProto } from './tensorProto.ts';
 import type { Field, Wire } from './wire.ts';
 
@@ -9,10 +9,6 @@ export interface Graph {
   readonly rightOperands: ReadonlySet<string>;
   readonly metadata: ReadonlyMap<string, string>;
 }
-
-/** If, Loop and Scan nest; real models stop at 3 or so. */
-const MAX_GRAPH_DEPTH = 32;
-const MAX_TEXT = 65_536;
 
 /** Reads a ModelProto (onnx.proto3): the tensors of its graph and all graphs inside. */
 export async function readModel(wire: Wire, size: number): Promise<Graph> {
@@ -41,7 +37,7 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
     let [inputs, attributes, transposed] = [0, 0, false];
     await wire.fields(start, end, (field) => {
       if (field.wire !== 2) return undefined;
-      const text = (keep: (text: string) => void) => wire.text(field, MAX_TEXT).then(keep);
+      const text = (keep: (text: string) => void) => wire.text(field, MAX_ONNX_TEXT).then(keep);
       if (field.number === 1 && ++inputs === 2) return text((name) => (right = name));
       if (field.number === 2 && output === '') return text((name) => (output = name));
       if (field.number === 4) return text((name) => (operator = name));
@@ -64,7 +60,7 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
     let [name, integer, nested] = ['', 0n, false];
     await wire.fields(start, end, (field) => {
       if (field.number === 1 && field.wire === 2)
-        return wire.text(field, MAX_TEXT).then((text) => {
+        return wire.text(field, MAX_ONNX_TEXT).then((text) => {
           name = text;
         });
       if (field.number === 3) integer = field.value;
@@ -87,16 +83,16 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
       found = true;
       await graph(field.start, field.end, 0);
     } else if (field.number === 2 && field.wire === 2) {
-      metadata.set('producer', await wire.text(field, MAX_TEXT));
+      metadata.set('producer', await wire.text(field, MAX_ONNX_TEXT));
     } else if (field.number === 1 && field.wire === 0) {
       metadata.set('ir_version', String(field.value));
     } else if (field.number === 14 && field.wire === 2) {
       let [key, value] = ['', ''];
       await wire.fields(field.start, field.end, async (entry) => {
-        if (entry.number === 1) key = await wire.text(entry, MAX_TEXT);
+        if (entry.number === 1) key = await wire.text(entry, MAX_ONNX_TEXT);
         // A value may be a whole document; the first part is enough to look at.
         if (entry.number === 2)
-          value = await wire.text({ ...entry, end: Math.min(entry.end, entry.start + 2000) }, MAX_TEXT);
+          value = await wire.text({ ...entry, end: Math.min(entry.end, entry.start + MAX_SHOWN_TEXT) }, MAX_ONNX_TEXT);
       });
       wire.allowance.spend(200 + 2 * (key.length + value.length));
       metadata.set(key, value);

@@ -2,7 +2,7 @@ import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { Allowance } from '../../bytes/allowance.ts';
 import { decode } from '../../bytes/decode.ts';
-import { CHUNK_BYTES } from '../../bytes/limits.ts';
+import { CHUNK_BYTES, MAX_LISTED_BYTES } from '../../bytes/limits.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import { descriptionOf, type Tensor, type TensorDescription } from '../../checkpoint/tensor.ts';
 import { type ListedValues, VALUE_FIELDS } from './tensorProto.ts';
@@ -35,9 +35,6 @@ export const DTYPES: Readonly<Record<number, string>> = {
   23: 'F4',
 };
 
-/** Such lists are for small constants; all before a value must be read to find it. */
-const MAX_LISTED = 16 << 20;
-
 /** A tensor whose values stand in its message as a list of numbers, one by one. */
 export function listedTensor(description: TensorDescription, listed: ListedValues, source: ByteSource): Tensor {
   return {
@@ -55,11 +52,11 @@ async function readListed(
   out: Float32Array,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (listed.bytes > MAX_LISTED)
+  if (listed.bytes > MAX_LISTED_BYTES)
     throw new RankscopeError(
       'too-large',
       name,
-      `its values are listed one by one and take more than ${MAX_LISTED} bytes`,
+      `its values are listed one by one and take more than ${MAX_LISTED_BYTES} bytes`,
       'Save the model with raw data',
     );
   const taken = listed.kind === 'varints' ? varintTaker(dtype, start, out) : numberTaker(listed.kind, start, out);

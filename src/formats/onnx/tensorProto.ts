@@ -1,3 +1,4 @@
+import { MAX_DIMENSIONS, MAX_ONNX_TEXT } from '../../bytes/limits.ts';
 import type { Field, Wire } from './wire.ts';
 
 /** A tensor as its message describes it; no value has been read. */
@@ -37,9 +38,6 @@ export const VALUE_FIELDS: ReadonlyMap<number, ValueKind> = new Map([
   [11, 'varints'],
 ]);
 
-const MAX_NAME = 65_536;
-const MAX_DIMENSIONS_SEEN = 64;
-
 /** Reads a TensorProto (onnx.proto3) in [start, end). */
 export async function readTensorProto(wire: Wire, start: number, end: number): Promise<TensorProto> {
   const shape: number[] = [];
@@ -60,14 +58,14 @@ export async function readTensorProto(wire: Wire, start: number, end: number): P
     const size = BigInt.asIntN(64, value);
     if (size < 0n || size > BigInt(Number.MAX_SAFE_INTEGER))
       throw wire.malformed(`the tensor ${JSON.stringify(name)} has the size ${size}`);
-    if (shape.push(Number(size)) > MAX_DIMENSIONS_SEEN)
-      throw wire.malformed(`a tensor has more than ${MAX_DIMENSIONS_SEEN} dimensions`);
+    if (shape.push(Number(size)) > MAX_DIMENSIONS)
+      throw wire.malformed(`a tensor has more than ${MAX_DIMENSIONS} dimensions`);
   };
   const entryOf = async (field: Field) => {
     let [key, value] = ['', ''];
     await wire.fields(field.start, field.end, async (entry) => {
-      if (entry.number === 1) key = await wire.text(entry, MAX_NAME);
-      if (entry.number === 2) value = await wire.text(entry, MAX_NAME);
+      if (entry.number === 1) key = await wire.text(entry, MAX_ONNX_TEXT);
+      if (entry.number === 2) value = await wire.text(entry, MAX_ONNX_TEXT);
     });
     wire.allowance.spend(200 + 2 * (key.length + value.length));
     entries.set(key, value);
@@ -77,10 +75,10 @@ export async function readTensorProto(wire: Wire, start: number, end: number): P
     if (kind) return add(kind, field);
     if (field.number === 1 && field.wire === 0) return addDimension(field.value);
     if (field.number === 1)
-      return wire.bytes(field, 10 * MAX_DIMENSIONS_SEEN).then((bytes) => varints(bytes).forEach(addDimension));
+      return wire.bytes(field, 10 * MAX_DIMENSIONS).then((bytes) => varints(bytes).forEach(addDimension));
     if (field.number === 2) type = Number(field.value);
     else if (field.number === 8)
-      return wire.text(field, MAX_NAME).then((text) => {
+      return wire.text(field, MAX_ONNX_TEXT).then((text) => {
         name = text;
       });
     else if (field.number === 13) return entryOf(field);

@@ -1,5 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
+import { MAX_CHANNELS } from '../../bytes/limits.ts';
 import type { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
 import { exactNumbers } from './exactNumbers.ts';
@@ -8,9 +9,6 @@ import { exactNumbers } from './exactNumbers.ts';
 export type Affine =
   | { readonly kind: 'tensor'; readonly scale: number; readonly zero: number }
   | { readonly kind: 'channel'; readonly scales: StoredTensor; readonly zeros: StoredTensor; readonly axis: number };
-
-/** Channels whose scales are held while values are read. */
-const MAX_CHANNELS = 1 << 22;
 
 /** The tensor `stored` of whole numbers as what they stand for. As in torch, one scale is rounded to f32 before it is used, several are not. */
 export function affineTensor(stored: StoredTensor, affine: Affine): Tensor {

@@ -1,12 +1,10 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
+import { MAX_DENSE_ELEMENTS } from '../../bytes/limits.ts';
 import { rowMajor } from '../../bytes/strides.ts';
 import type { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
 import { exactNumbers, isExact } from './exactNumbers.ts';
-
-/** Elements of a sparse tensor that is read as a dense one. */
-const MAX_DENSE = 2 ** 28;
 
 /** Entries looked at at once. */
 const ENTRIES = 1 << 16;
@@ -64,11 +62,11 @@ async function readSparse(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const count = elementCount(shape);
-  if (!(count <= MAX_DENSE))
+  if (!(count <= MAX_DENSE_ELEMENTS))
     throw new RankscopeError(
       'too-large',
       name,
-      `this sparse tensor has ${count} elements as a dense one; at most ${MAX_DENSE} are read`,
+      `this sparse tensor has ${count} elements as a dense one; at most ${MAX_DENSE_ELEMENTS} are read`,
     );
   if (!(start >= 0 && start + out.length <= count))
     throw new RankscopeError('wrong-use', name, `elements ${start} to ${start + out.length} were asked for`);

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { bitsOf } from '../../bytes/decode.ts';
-import { MAX_DIMENSIONS, MAX_TENSORS } from '../../bytes/limits.ts';
+import { MAX_DIMENSIONS, MAX_TAR_MEMBERS, MAX_TENSORS } from '../../bytes/limits.ts';
 import { PickleSequence } from '../../bytes/pickle/sequence.ts';
 import type { Seen } from '../../bytes/pickle/state.ts';
 import { asKind, itemsOf, type Value } from '../../bytes/pickle/values.ts';
@@ -150,7 +150,7 @@ async function tarMembers(source: ByteSource, signal: AbortSignal | undefined): 
     if (header.every((byte) => byte === 0)) break;
     const field = (start: number, end: number) => header.toString('latin1', start, end).split('\0')[0]!.trim();
     const size = Number.parseInt(field(124, 136), 8);
-    if (!(size >= 0 && at + 512 + size <= source.size) || members.size > 1000)
+    if (!(size >= 0 && at + 512 + size <= source.size) || members.size > MAX_TAR_MEMBERS)
       throw new RankscopeError(
         'malformed',
         source.name,

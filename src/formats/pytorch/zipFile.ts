@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { Allowance } from '../../bytes/allowance.ts';
-import { MAX_PICKLE_BYTES } from '../../bytes/limits.ts';
+import { MAX_PICKLE_BYTES, MAX_SCAN_MEMORY, MAX_SCANNED_BYTES, MAX_SCANNED_PICKLES } from '../../bytes/limits.ts';
 import { PickleSequence } from '../../bytes/pickle/sequence.ts';
 import type { Seen } from '../../bytes/pickle/state.ts';
 import type { Value } from '../../bytes/pickle/values.ts';
@@ -10,9 +10,6 @@ import type { ZipArchive } from '../../bytes/zip/archive.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
 
 const PICKLE = /^(.*\/|)data\.pkl$/;
-
-/** What all pickles beside the one that torch loads may take in memory while they are looked at. */
-const SCAN_BYTES = 16 << 20;
 
 /** Whether an archive with these entries was written by torch.save or torch.jit.save. */
 export function isTorchArchive(names: Iterable<string>): boolean {
@@ -78,10 +75,12 @@ async function scanOthers(
 ): Promise<void> {
   const others = [...archive.entries.values()].filter(
     ({ name, size }) =>
-      /\.(pkl|pickle)$/.test(name) && size <= 1 << 20 && !/^(data|constants)\.pkl$/.test(name.slice(root.length)),
+      /\.(pkl|pickle)$/.test(name) &&
+      size <= MAX_SCANNED_BYTES &&
+      !/^(data|constants)\.pkl$/.test(name.slice(root.length)),
   );
-  const allowance = new Allowance(archive.source.name, SCAN_BYTES);
-  for (const { name } of others.slice(0, 100))
+  const allowance = new Allowance(archive.source.name, MAX_SCAN_MEMORY);
+  for (const { name } of others.slice(0, MAX_SCANNED_PICKLES))
     try {
       const own = { ...seen, persistents: [], inlined: [], allowance };
       await new PickleSequence(await archive.open(name, signal), own, signal).next();

@@ -1,5 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { MAX_DIMENSIONS, MAX_SHARDS } from '../../bytes/limits.ts';
+import { MAX_DIMENSIONS, MAX_ENTRY_FIELDS, MAX_SHARDS } from '../../bytes/limits.ts';
 import { Varints } from './sstable.ts';
 
 /** One tensor of a bundle (tensorflow/core/protobuf/tensor_bundle.proto). */
@@ -45,8 +45,6 @@ const DTYPES: Readonly<Record<number, string>> = {
 };
 
 type Fields = Map<number, (number | Uint8Array)[]>;
-/** Fields of one entry; real ones have 5, and one a dimension. */
-const MAX_FIELDS = 200;
 
 /** Reads the table that an index file holds: a header under the empty name, then an entry a tensor. */
 export function parseBundle(file: string, table: ReadonlyMap<string, Uint8Array>): Bundle {
@@ -101,7 +99,7 @@ function fieldsOf(bytes: Uint8Array, malformed: (found: string) => RankscopeErro
   const fields: Fields = new Map();
   const numbers = new Varints(bytes, malformed);
   for (let count = 0; numbers.at < bytes.length; count++) {
-    if (count === MAX_FIELDS) throw malformed(`an entry has more than ${MAX_FIELDS} fields`);
+    if (count === MAX_ENTRY_FIELDS) throw malformed(`an entry has more than ${MAX_ENTRY_FIELDS} fields`);
     const tag = numbers.next();
     const wire = tag % 8;
     let value: number | Uint8Array = 0;

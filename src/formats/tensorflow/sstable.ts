@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../../bytes/allowance.ts';
-import { MAX_TABLE_BLOCK, MAX_TENSORS } from '../../bytes/limits.ts';
+import { MAX_TABLE_BLOCK, MAX_TABLE_KEY, MAX_TENSORS } from '../../bytes/limits.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 
 /** The last eight bytes of the file. */
@@ -8,8 +8,6 @@ export const TABLE_MAGIC = 0xdb4775248b80fb57n;
 const FOOTER = 48;
 /** Compression mark and checksum behind each block. */
 const TRAILER = 5;
-/** Names of variables; keys are made of parts of others, so that a small file could hold long ones without end. */
-const MAX_KEY = 10_000;
 /** What an entry takes besides its name. */
 const ENTRY_BYTES = 300;
 
@@ -70,7 +68,7 @@ function* entriesOf(
   let key = Buffer.alloc(0);
   while (numbers.at < end) {
     const [shared, own, length] = [numbers.next(), numbers.next(), numbers.next()];
-    if (shared + own > MAX_KEY) throw malformed(`it has a name of ${shared + own} bytes`);
+    if (shared + own > MAX_TABLE_KEY) throw malformed(`it has a name of ${shared + own} bytes`);
     if (shared > key.length || numbers.at + own + length > end) throw malformed('an entry reaches beyond its block');
     key = Buffer.concat([key.subarray(0, shared), block.subarray(numbers.at, numbers.at + own)]);
     const value = block.subarray(numbers.at + own, numbers.at + own + length);

@@ -1,21 +1,17 @@
 import { elementCount } from '../../../base/shape.ts';
 import { swapByteOrder } from '../../../bytes/decode.ts';
+import { MAX_HDF5_CHUNK_GROWTH, MAX_HDF5_CHUNKS, MAX_HDF5_FILTERED_CHUNK } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import type { Dataset } from '../objects/dataset.ts';
 import type { Chunked } from '../objects/layout.ts';
-import { type ChunkTable, MAX_CHUNKS, readChunkTable } from './chunkTable.ts';
+import { type ChunkTable, readChunkTable } from './chunkTable.ts';
 import { readChunked } from './chunkValues.ts';
 import { unfilter } from './filters.ts';
 import { placeOf } from './grid.ts';
 
-/** A chunk that went through filters is held decoded, and only one of them; while it is unpacked, there are three. h5py's own have up to 1 MB. */
-const MAX_FILTERED_CHUNK = 64 << 20;
-/** Filters can make a chunk longer, by less than this share. */
-const MAX_GROWTH = 1.1;
-
 /** Reads the values of datasets in chunks. Of each, the table of its chunks is read at its first reading. */
 export function chunkReader(whole: Hdf5File) {
-  /** The tables that were read last, of at most `MAX_CHUNKS` chunks together. */
+  /** The tables that were read last, of at most `MAX_HDF5_CHUNKS` chunks together. */
   const tables = new Map<Dataset, ChunkTable>();
   let last: { table: ChunkTable; cell: number; bytes: Uint8Array } | undefined;
 
@@ -42,8 +38,8 @@ export function chunkReader(whole: Hdf5File) {
     async function decodedChunk(cell: number): Promise<Uint8Array> {
       if (last?.table === table && last.cell === cell) return last.bytes;
       const stored = table.bytes[cell]!;
-      if (size > MAX_FILTERED_CHUNK || stored > MAX_GROWTH * MAX_FILTERED_CHUNK)
-        throw file.tooLarge(`${what} has ${size} bytes; at most ${MAX_FILTERED_CHUNK} are unpacked`);
+      if (size > MAX_HDF5_FILTERED_CHUNK || stored > MAX_HDF5_CHUNK_GROWTH * MAX_HDF5_FILTERED_CHUNK)
+        throw file.tooLarge(`${what} has ${size} bytes; at most ${MAX_HDF5_FILTERED_CHUNK} are unpacked`);
       const packed = await file.data(table.address[cell]!, stored, what);
       const decoded = await unfilter(file, packed, filters, table.mask[cell]!, size);
       last = { table, cell, bytes: decoded };
@@ -83,7 +79,7 @@ export function chunkReader(whole: Hdf5File) {
     let cells = table.grid.cells;
     for (const [other, { grid }] of [...tables].reverse()) {
       cells += grid.cells;
-      if (cells > MAX_CHUNKS) tables.delete(other);
+      if (cells > MAX_HDF5_CHUNKS) tables.delete(other);
     }
     tables.set(dataset, table);
     return table;

@@ -1,4 +1,5 @@
 import { elementCount } from '../../../base/shape.ts';
+import { MAX_HDF5_CHUNKS } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import type { Piece } from '../file/piece.ts';
 import type { Dataset } from '../objects/dataset.ts';
@@ -21,8 +22,6 @@ export interface ChunkTable {
   readonly mask: Uint32Array;
 }
 
-/** A matrix of a gigabyte in h5py's smallest chunks has a hundred thousand; each costs 20 bytes here. */
-export const MAX_CHUNKS = 2_000_000;
 /** Record types of the B-trees of chunks that went through no filter, and through filters. */
 const PLAIN = 10;
 const FILTERED = 11;
@@ -36,8 +35,8 @@ export async function readChunkTable(file: Hdf5File, dataset: Dataset, layout: C
   if (chunk.length !== shape.length || shape.length === 0 || !(size > 0 && Number.isSafeInteger(size)))
     throw file.malformed(`dataset ${quoted} of the shape ${shape.join(' x ')} has chunks of ${chunk.join(' x ')}`);
   const grid = gridOf(shape, chunk);
-  if (grid.cells > MAX_CHUNKS)
-    throw file.tooLarge(`dataset ${quoted} has ${grid.cells} chunks; at most ${MAX_CHUNKS} are looked up`);
+  if (grid.cells > MAX_HDF5_CHUNKS)
+    throw file.tooLarge(`dataset ${quoted} has ${grid.cells} chunks; at most ${MAX_HDF5_CHUNKS} are looked up`);
   const table: ChunkTable = {
     grid,
     address: new Float64Array(grid.cells).fill(Number.NaN),

@@ -1,9 +1,9 @@
+import { MAX_HDF5_ARRAY_BITS } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import { CHECKSUM, type Piece } from '../file/piece.ts';
 import { bitAt, type ElementArray, type Run, readClient } from './chunkElements.ts';
 
 const WHAT = 'a growing array of chunks';
-const MAX_BITS = 64;
 
 interface SuperBlock {
   /** Its data blocks, and the elements of each. */
@@ -27,7 +27,7 @@ export async function extensibleArray(file: Hdf5File, address: number): Promise<
   const indexAddress = head.address();
   const [leastLog, pointersLog] = [Math.log2(least), Math.log2(leastPointers)];
   if (
-    bits > MAX_BITS ||
+    bits > MAX_HDF5_ARRAY_BITS ||
     !Number.isInteger(leastLog) ||
     !Number.isInteger(pointersLog) ||
     leastLog > bits ||

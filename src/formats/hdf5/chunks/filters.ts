@@ -1,5 +1,6 @@
 import { promisify } from 'node:util';
 import { inflate } from 'node:zlib';
+import { MAX_HDF5_FILTERS } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import type { Piece } from '../file/piece.ts';
 import { unpackLzf } from './lzf.ts';
@@ -30,14 +31,12 @@ const OTHERS: Readonly<Record<number, string>> = {
 };
 /** From here on, a version 2 message has the filter's name too. */
 const NAMED = 256;
-/** The reference library's own bound. */
-const MAX_FILTERS = 32;
 
 /** What the values of a dataset's chunks went through, first to last (specification IV.A.2.l). */
 export function readFilters(body: Piece): Filter[] {
   const version = body.u8();
   const count = body.u8();
-  if (version > 2 || count > MAX_FILTERS)
+  if (version > 2 || count > MAX_HDF5_FILTERS)
     throw body.file.malformed(`a dataset has ${count} filters, by a message of the version ${version}`);
   if (version === 1) body.skip(6);
   return Array.from({ length: count }, () => {

@@ -1,9 +1,9 @@
+import { MAX_HDF5_PAGE_BITS } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import { CHECKSUM } from '../file/piece.ts';
 import { bitAt, type ElementArray, type Run, readClient } from './chunkElements.ts';
 
 const WHAT = 'an array of chunks';
-const MAX_PAGE_BITS = 20;
 
 /** The index of chunks whose number is known (specification VII.C): one block of elements, in pages where there are many. */
 export async function fixedArray(file: Hdf5File, address: number): Promise<ElementArray> {
@@ -13,7 +13,7 @@ export async function fixedArray(file: Hdf5File, address: number): Promise<Eleme
   const pageBits = head.u8();
   const total = head.length();
   const block = head.address();
-  if (pageBits > MAX_PAGE_BITS) throw file.malformed(`${WHAT} has pages of 2^${pageBits}`);
+  if (pageBits > MAX_HDF5_PAGE_BITS) throw file.malformed(`${WHAT} has pages of 2^${pageBits}`);
   const inPage = 2 ** pageBits;
   const paged = total > inPage;
   const pages = paged ? Math.ceil(total / inPage) : 0;

@@ -1,15 +1,9 @@
 import { throwIfCancelled } from '../../../base/errors.ts';
 import type { Allowance } from '../../../bytes/allowance.ts';
+import { HDF5_BASE_READING, MAX_HDF5_PIECE, MAX_HDF5_READINGS } from '../../../bytes/limits.ts';
 import type { ByteSource } from '../../../bytes/source/byteSource.ts';
 import { FileContext, type Widths } from './fileContext.ts';
 import { Piece } from './piece.ts';
-
-/** Pieces of an HDF5 file's structure are small; a larger one is not believed. */
-const MAX_PIECE = 16 << 20;
-/** A structure is read once or twice: more than this many times the whole file is a file that leads in circles. */
-const MAX_TIMES_READ = 8;
-/** What may be read of a tiny file beyond that. */
-const READ_ANYWAY = 1 << 20;
 
 /** Reads an HDF5 file for one errand: a walk through its groups, or the reading of one tensor. */
 export class Hdf5File extends FileContext {
@@ -31,9 +25,9 @@ export class Hdf5File extends FileContext {
 
   /** A cursor over `length` bytes of structure at `address`. @throws 'malformed' outside the file */
   async piece(address: number, length: number, what: string): Promise<Piece> {
-    if (!(length >= 0 && length <= MAX_PIECE)) throw this.malformed(`${what} claims ${length} bytes`);
+    if (!(length >= 0 && length <= MAX_HDF5_PIECE)) throw this.malformed(`${what} claims ${length} bytes`);
     this.bytesRead += length;
-    if (this.bytesRead > MAX_TIMES_READ * this.source.size + READ_ANYWAY)
+    if (this.bytesRead > MAX_HDF5_READINGS * this.source.size + HDF5_BASE_READING)
       throw this.malformed(`its structures lead in circles, at last to ${what}`);
     return new Piece(this, await this.data(address, length, what), what);
   }

@@ -1,4 +1,4 @@
-import { MAX_TENSORS } from '../../../bytes/limits.ts';
+import { MAX_HDF5_GROUP_DEPTH, MAX_TENSORS } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import { type Message, readMessages } from '../objects/objectHeader.ts';
 import { linksOf } from './links.ts';
@@ -9,9 +9,6 @@ export interface FoundObject {
   readonly messages: readonly Message[];
   readonly isGroup: boolean;
 }
-
-/** Groups inside groups; Keras nests one or two per layer. */
-const MAX_GROUP_DEPTH = 64;
 
 /**
  * Visits the root and every object below it, and gives the number of links that are not followed: soft and external links lead to names or
@@ -29,7 +26,7 @@ export async function walk(
     const { address, path, depth } = next;
     if (visited.has(address)) continue;
     visited.add(address);
-    if (depth > MAX_GROUP_DEPTH) throw file.malformed(`groups are nested deeper than ${MAX_GROUP_DEPTH}`);
+    if (depth > MAX_HDF5_GROUP_DEPTH) throw file.malformed(`groups are nested deeper than ${MAX_HDF5_GROUP_DEPTH}`);
     if (visited.size > MAX_TENSORS) throw file.malformed(`it holds more than ${MAX_TENSORS} objects`);
     const messages = await readMessages(file, address);
     const links = await linksOf(file, messages);

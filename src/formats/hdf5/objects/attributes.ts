@@ -1,3 +1,4 @@
+import { MAX_HDF5_ATTRIBUTE_NAME, MAX_HDF5_ATTRIBUTES, MAX_HDF5_TEXT } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import type { Piece } from '../file/piece.ts';
 import type { FoundObject } from '../groups/walk.ts';
@@ -12,12 +13,6 @@ const ATTRIBUTE = 0x0c;
 const ATTRIBUTE_INFO = 0x15;
 /** Record type of the B-tree of names. */
 const BY_NAME = 8;
-/** Attributes of one object that are looked at. Keras makes five. */
-const MAX_ATTRIBUTES = 4096;
-/** Bytes of a text that are read: metadata is for people to look at, and the configuration of a Keras model has some 100 KB. */
-const READ_TEXT = 8192;
-/** Longer names are none that anybody wrote. */
-const MAX_NAME = 1024;
 
 /**
  * The attributes of an object that are one text each, long ones in part, whether they lie in its header or, being many, in a fractal heap.
@@ -27,9 +22,10 @@ export async function textsOf(file: Hdf5File, { messages }: FoundObject): Promis
   const texts = new Map<string, string>();
   let count = 0;
   const take = async (body: Piece) => {
-    if (++count > MAX_ATTRIBUTES) return;
+    if (++count > MAX_HDF5_ATTRIBUTES) return;
     const { name, type, shape, data } = await readAttribute(file, body);
-    const text = shape.length === 0 && name.length <= MAX_NAME ? await textOf(file, type, data) : undefined;
+    const text =
+      shape.length === 0 && name.length <= MAX_HDF5_ATTRIBUTE_NAME ? await textOf(file, type, data) : undefined;
     if (text !== undefined) texts.set(name, text);
   };
   for (const message of messages) {
@@ -45,7 +41,7 @@ export async function textsOf(file: Hdf5File, { messages }: FoundObject): Promis
     if (heapAddress === undefined) return;
     const heap = await openHeap(file, heapAddress);
     await records(file, info.place(), [BY_NAME], async (record) => {
-      if (count >= MAX_ATTRIBUTES) return;
+      if (count >= MAX_HDF5_ATTRIBUTES) return;
       await take(await heap.object(record.sub(heap.idSize, 'the ID of an attribute')));
     });
   }
@@ -87,5 +83,5 @@ async function textOf(
   data: Piece,
 ): Promise<string | undefined> {
   if (dtype !== 'STRING') return undefined;
-  return variable ? await readHeapText(file, data, READ_TEXT) : data.text(Math.min(bytes, READ_TEXT));
+  return variable ? await readHeapText(file, data, MAX_HDF5_TEXT) : data.text(Math.min(bytes, MAX_HDF5_TEXT));
 }

@@ -1,3 +1,4 @@
+import { MAX_HDF5_MESSAGES } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import { CHECKSUM, type Piece } from '../file/piece.ts';
 
@@ -9,7 +10,6 @@ export interface Message {
 }
 
 const CONTINUATION = 0x10;
-const MAX_MESSAGES = 100_000;
 const SHARED = 2;
 /** Bytes of a header's beginning that tell its length. */
 const PROBE = 64;
@@ -35,8 +35,8 @@ export async function readMessages(file: Hdf5File, address: number): Promise<Mes
       const flags = block.u8();
       block.skip(version2 ? order : 3);
       const body = block.sub(length, `message ${type} of ${what}`);
-      if (messages.length + blocks.length >= MAX_MESSAGES)
-        throw file.malformed(`${what} has more than ${MAX_MESSAGES} messages`);
+      if (messages.length + blocks.length >= MAX_HDF5_MESSAGES)
+        throw file.malformed(`${what} has more than ${MAX_HDF5_MESSAGES} messages`);
       if (type === CONTINUATION) blocks.push({ at: body.place(), length: body.length() });
       else messages.push({ type, body, shared: (flags & SHARED) !== 0 });
     }

@@ -1,7 +1,5 @@
+import { MAX_HDF5_TREE_DEPTH } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
-
-/** Levels of a B-tree: 2^63 entries would not take more. */
-export const MAX_TREE_DEPTH = 32;
 
 /**
  * Visits the children of the lowest level of a version 1 B-tree (specification III.A.1), whose keys have `keySize` bytes; `visit` gets a
@@ -33,5 +31,5 @@ export async function leaves(
       else await visit(child, key);
     }
   };
-  await descend(root, MAX_TREE_DEPTH);
+  await descend(root, MAX_HDF5_TREE_DEPTH);
 }

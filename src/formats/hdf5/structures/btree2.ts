@@ -1,6 +1,6 @@
+import { MAX_HDF5_TREE_DEPTH } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import { CHECKSUM, type Piece } from '../file/piece.ts';
-import { MAX_TREE_DEPTH } from './btree1.ts';
 
 /** Signature, version and type before a node's records. */
 const NODE_HEAD = 6;
@@ -36,7 +36,7 @@ export async function records(
   const root = head.address();
   const rootCount = head.u16();
   const total = head.length();
-  if (depth > MAX_TREE_DEPTH) throw file.malformed(`a B-tree has ${depth} levels`);
+  if (depth > MAX_HDF5_TREE_DEPTH) throw file.malformed(`a B-tree has ${depth} levels`);
   const levels = levelsOf(offsetSize, nodeSize, recordSize, depth);
   const countSize = bytesOf(levels[0]!.records);
   const seen = new Set<number>();

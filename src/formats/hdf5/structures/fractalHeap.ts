@@ -1,3 +1,4 @@
+import { MAX_HDF5_HEAP_BITS, MAX_HDF5_HUGE_OBJECTS } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import { CHECKSUM, type Piece } from '../file/piece.ts';
 import { bytesOf, records } from './btree2.ts';
@@ -15,11 +16,8 @@ const HUGE = 1;
 const TINY = 2;
 /** Record type of the B-tree of huge objects. */
 const INDIRECT = 1;
-const MAX_HUGE = 100_000;
 /** Longer IDs leave more bits to the length of a tiny object. */
 const LONG_ID = 18;
-/** The reference library's own bound on rows: blocks double from row to row. */
-const MAX_HEAP_BITS = 64;
 
 /** The heap that many links or attributes of one object are kept in (specification III.G). */
 export async function openHeap(file: Hdf5File, address: number): Promise<FractalHeap> {
@@ -48,7 +46,7 @@ export async function openHeap(file: Hdf5File, address: number): Promise<Fractal
   head.skip(2);
   const root = head.address();
   const rows = head.u16();
-  if (bits > MAX_HEAP_BITS || ![width, startSize, maxDirect].every(isPowerOfTwo) || startSize > maxDirect)
+  if (bits > MAX_HDF5_HEAP_BITS || ![width, startSize, maxDirect].every(isPowerOfTwo) || startSize > maxDirect)
     throw file.malformed(`${what} has blocks of ${startSize} to ${maxDirect} bytes in ${width} columns`);
   const offsetBytes = Math.ceil(bits / 8);
   const table: DoublingTable = { address, root, rows, width, startSize, maxDirect, offsetBytes, checked };
@@ -92,7 +90,8 @@ function hugeObjects(file: Hdf5File, tree: number | undefined): (number: number)
     if (tree === undefined) return found;
     await records(file, tree, [INDIRECT], (record) => {
       const [address, length] = [record.place(), record.length()];
-      if (found.size >= MAX_HUGE) throw file.malformed(`a heap has more than ${MAX_HUGE} huge objects`);
+      if (found.size >= MAX_HDF5_HUGE_OBJECTS)
+        throw file.malformed(`a heap has more than ${MAX_HDF5_HUGE_OBJECTS} huge objects`);
       found.set(record.length(), { address, length });
     });
     return found;

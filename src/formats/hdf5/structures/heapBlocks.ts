@@ -1,3 +1,4 @@
+import { MAX_HDF5_KEPT_BLOCKS } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import { CHECKSUM, Piece } from '../file/piece.ts';
 
@@ -19,9 +20,6 @@ export interface DoublingTable {
   /** Whether direct blocks have a checksum. */
   readonly checked: boolean;
 }
-
-/** Blocks are kept for the next object, those of 64 KB for the most part, until they have this many bytes. */
-const MAX_KEPT = 32 << 20;
 
 /** Gives the managed object at a place in the heap's own space, which counts the blocks' heads too. */
 export function blockFinder(file: Hdf5File, table: DoublingTable): (offset: number, length: number) => Promise<Piece> {
@@ -95,7 +93,7 @@ export function blockFinder(file: Hdf5File, table: DoublingTable): (offset: numb
     if (found) return found;
     const block = await read();
     keptBytes += block.bytes.length;
-    if (keptBytes > MAX_KEPT) {
+    if (keptBytes > MAX_HDF5_KEPT_BLOCKS) {
       directs.clear();
       indirects.clear();
       keptBytes = block.bytes.length;
