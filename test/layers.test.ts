@@ -115,6 +115,12 @@ describe('layers', () => {
     assert.deepEqual(without, []);
   });
 
+  it('no files import each other in a circle, types included', () => {
+    const targets = new Map(files.map((file) => [file, [] as string[]]));
+    for (const { file, target } of imports) if (targets.has(target)) targets.get(file)!.push(target);
+    assert.deepEqual(circles(targets), []);
+  });
+
   it('weak and heavy packages are imported in one place', () => {
     const wrong = imports.filter(
       ({ file, target }) => CONFINED[target] !== undefined && !inside(file, CONFINED[target]),
@@ -136,3 +142,28 @@ describe('layers', () => {
     );
   });
 });
+
+/** The strongly connected components of more than one node (Tarjan 1972), by depth-first search. */
+function circles(targets: ReadonlyMap<string, readonly string[]>): string[][] {
+  const order = new Map<string, number>();
+  const path: string[] = [];
+  const found: string[][] = [];
+  /** The earliest node on the current path that can be reached from `node`. */
+  const visit = (node: string): number => {
+    const own = order.size;
+    order.set(node, own);
+    path.push(node);
+    let earliest = own;
+    for (const target of targets.get(node) ?? []) {
+      if (!order.has(target)) earliest = Math.min(earliest, visit(target));
+      else if (path.includes(target)) earliest = Math.min(earliest, order.get(target)!);
+    }
+    if (earliest === own) {
+      const members = path.splice(path.indexOf(node));
+      if (members.length > 1) found.push(members);
+    }
+    return earliest;
+  };
+  for (const node of targets.keys()) if (!order.has(node)) visit(node);
+  return found;
+}
