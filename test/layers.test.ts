@@ -11,7 +11,7 @@ const ARROWS: Record<string, readonly string[]> = {
   'src/checkpoint': ['src/base', 'src/bytes', 'src/formats/registry.ts', 'node'],
   'src/spectrum': ['src/base', 'src/devices/backend.ts'],
   'src/model': ['src/base'],
-  'src/adapters': ['src/base', 'src/checkpoint', 'src/model', 'src/spectrum', 'node'],
+  'src/adapters': ['src/base', 'src/bytes', 'src/checkpoint', 'src/model', 'src/spectrum', 'node'],
   'src/write': ['src/base', 'src/checkpoint', 'src/formats/gguf', 'src/spectrum', 'src/model', 'node'],
   'src/protocol': ['src/base', 'src/model'],
   'src/service': [

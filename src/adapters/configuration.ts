@@ -1,6 +1,9 @@
 import { dirname, join } from 'node:path';
+import { Allowance } from '../bytes/allowance.ts';
+import { boundedJson, isObject, type JsonObject } from '../bytes/boundedJson.ts';
+import { MAX_CONFIGURATION, MAX_CONFIGURATION_MEMORY } from '../bytes/limits.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
-import { companionJson, isObject, type JsonObject } from '../checkpoint/companion.ts';
+import { configurationBeside } from '../checkpoint/configuration.ts';
 import { loraScale } from '../model/plan/rankCost.ts';
 import type { AdapterPair } from './pairs.ts';
 import { sizesOf } from './parts.ts';
@@ -49,14 +52,15 @@ export async function adapterConfigurations(
   const folder = dirname(checkpoint.files[0]!.path);
   // A name from the file must not lead out of the folder.
   const own = adapter !== undefined && /^[\w-]+$/.test(adapter) ? [join(folder, adapter)] : [];
+  const allowance = new Allowance(checkpoint.path, MAX_CONFIGURATION_MEMORY);
   let beside: JsonObject | undefined;
   for (const place of peft ? [...own, folder] : [])
-    beside ??= await companionJson(place, 'adapter_config.json', signal);
-  const inFile = diffusersMetadata(metadata);
+    beside ??= await configurationBeside(place, 'adapter_config.json', { allowance, signal });
+  const inFile = diffusersMetadata(metadata, allowance);
   const all = [
     ...inFile.flatMap(([prefix, json]) => configurationOf(json, 'lora_adapter_metadata', prefix)),
     ...(beside ? configurationOf(beside, 'adapter_config.json', '') : []),
-    ...(peft ? [] : kohyaMetadata(metadata)),
+    ...(peft ? [] : kohyaMetadata(metadata, allowance)),
   ];
   const named = [beside, ...inFile.map(([, json]) => json)].map((json) => json?.base_model_name_or_path);
   const baseModel = [...named, metadata.get('ss_sd_model_name'), metadata.get('ss_base_model_version')].find(
@@ -141,8 +145,11 @@ function patternsOf(value: unknown, unread: string[]): (readonly [NameTest, numb
 }
 
 /** The configuration of each part of the pipeline, whose keys are prefixed: `unet.lora_alpha`. */
-function diffusersMetadata(metadata: ReadonlyMap<string, string>): (readonly [prefix: string, JsonObject])[] {
-  const json = parsed(metadata.get('lora_adapter_metadata'));
+function diffusersMetadata(
+  metadata: ReadonlyMap<string, string>,
+  allowance: Allowance,
+): (readonly [prefix: string, JsonObject])[] {
+  const json = parsed(metadata.get('lora_adapter_metadata'), allowance);
   const parts = new Map<string, Record<string, unknown>>();
   for (const [key, value] of Object.entries(json ?? {})) {
     const dot = key.lastIndexOf('.');
@@ -155,10 +162,10 @@ function diffusersMetadata(metadata: ReadonlyMap<string, string>): (readonly [pr
   return [...parts].sort(([one], [other]) => other.length - one.length);
 }
 
-function kohyaMetadata(metadata: ReadonlyMap<string, string>): AdapterConfiguration[] {
+function kohyaMetadata(metadata: ReadonlyMap<string, string>, allowance: Allowance): AdapterConfiguration[] {
   const alpha = numberIn(metadata.get('ss_network_alpha'));
   if (alpha === undefined) return [];
-  const more = parsed(metadata.get('ss_network_args'));
+  const more = parsed(metadata.get('ss_network_args'), allowance);
   const rank = numberIn(metadata.get('ss_network_dim'));
   return [
     {
@@ -183,9 +190,10 @@ function numberIn(value: unknown): number | undefined {
   return Number.isFinite(number) ? number : undefined;
 }
 
-function parsed(text: string | undefined): JsonObject | undefined {
+function parsed(text: string | undefined, allowance: Allowance): JsonObject | undefined {
+  if (text === undefined || text.length > MAX_CONFIGURATION) return undefined;
   try {
-    const json: unknown = JSON.parse(text ?? 'null');
+    const json = boundedJson('metadata', Buffer.from(text), allowance);
     return isObject(json) ? json : undefined;
   } catch {
     return undefined;

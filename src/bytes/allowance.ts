@@ -26,16 +26,16 @@ export class Allowance {
     this.left += fileBytes * DIRECTORY_SHARE_OF_FILE;
   }
 
-  /** @throws RankscopeError 'too-large' */
+  /** Spends nothing where it throws, so that what is optional can be left out. @throws RankscopeError 'too-large' */
   spend(bytes: number): void {
+    if (bytes > this.left)
+      throw new RankscopeError(
+        'too-large',
+        this.path,
+        `the description of what it holds takes more than ${formatBytes(MAX_DIRECTORY_BYTES)}`,
+        'No real checkpoint needs that: it is damaged, or made to exhaust the memory of those who open it',
+      );
     this.left -= bytes;
-    if (this.left >= 0) return;
-    throw new RankscopeError(
-      'too-large',
-      this.path,
-      `the description of what it holds takes more than ${formatBytes(MAX_DIRECTORY_BYTES)}`,
-      'No real checkpoint needs that: it is damaged, or made to exhaust the memory of those who open it',
-    );
   }
 
   /** For one more tensor, whose texts (name, path, key) have `characters` together. */

@@ -2,6 +2,12 @@ import { RankscopeError } from '../base/errors.ts';
 import type { Allowance } from './allowance.ts';
 import { MAX_JSON_DEPTH } from './limits.ts';
 
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /**
  * The value of a JSON text, built only where it is not too large for memory: three bytes (`[],`) become 40, and 60 megabytes of them a
  * gigabyte.

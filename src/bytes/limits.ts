@@ -51,6 +51,9 @@ export const MAX_SKIPPED_VALUES = 1_000_000;
 /** Bytes of a configuration beside a checkpoint. Most have a few KB; the names of 20,000 classes make it one MB. */
 export const MAX_CONFIGURATION = 2 << 20;
 
+/** Memory that all configurations of one adapter may take. The allowance of its checkpoint ends with opening it. */
+export const MAX_CONFIGURATION_MEMORY = 32 << 20;
+
 /** Characters of one value of a configuration that are kept for display. */
 export const MAX_SHOWN_SETTING = 1000;
 

@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
+import type { JsonObject } from '../bytes/boundedJson.ts';
 import { MAX_SHOWN_SETTING } from '../bytes/limits.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { companionJson, type JsonObject } from './companion.ts';
+import { configurationBeside, type ReadingContext } from './configuration.ts';
 
 /** The keys of a configuration that identify the model. */
 const KEYS = {
@@ -18,11 +19,11 @@ const KEYS = {
 } as const;
 
 /** Adds what the configurations beside the file say about the model to the checkpoint's metadata. */
-export async function withModelFolder(base: Checkpoint, signal?: AbortSignal): Promise<Checkpoint> {
+export async function withModelFolder(base: Checkpoint, context: ReadingContext): Promise<Checkpoint> {
   const folder = dirname(base.files[0]!.path);
   const metadata = new Map(base.metadata);
   for (const [name, keys] of Object.entries(KEYS)) {
-    const json = await companionJson(folder, name, signal);
+    const json = await configurationBeside(folder, name, context);
     if (json) for (const key of keys) addText(metadata, `${name}: ${key}`, json, key);
   }
   return metadata.size === base.metadata.size ? base : { ...base, metadata };

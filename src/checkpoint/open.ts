@@ -37,7 +37,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
       ? await openShardSet(set, { ...whole, openPart: (part) => openFile(part, FILE_FORMATS, whole) })
       : await openFile(file, ENTRIES, whole, set && [shardRemark(set)]);
   try {
-    return await withModelFolder(await unpackQuantized(checkpoint, options.signal), options.signal);
+    return await withModelFolder(await unpackQuantized(checkpoint, whole), whole);
   } catch (error) {
     await checkpoint.close();
     throw error;

@@ -1,6 +1,6 @@
 import { elementCount } from '../../base/shape.ts';
+import { isObject, type JsonObject } from '../../bytes/boundedJson.ts';
 import { MAX_QUANTIZATION_STATE } from '../../bytes/limits.ts';
-import { isObject, type JsonObject } from '../companion.ts';
 import { bytesIn, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { elementCount } from '../../base/shape.ts';
-import { isObject } from '../companion.ts';
+import { isObject } from '../../bytes/boundedJson.ts';
 import type { Tensor } from '../tensor.ts';
 import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, valuesIn, valuesOf } from './packed.ts';
 

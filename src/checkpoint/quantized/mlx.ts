@@ -1,4 +1,4 @@
-import { isObject } from '../companion.ts';
+import { isObject } from '../../bytes/boundedJson.ts';
 import { bytesIn, type Directory, type Packed, type Scheme, unpackBits, valuesIn } from './packed.ts';
 
 /** MLX: 32-bit words of codes along each row, and per group of the row a scale and a bias: w = scale q + bias. */

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
-import { isObject, type JsonObject } from '../companion.ts';
+import { isObject, type JsonObject } from '../../bytes/boundedJson.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** The tensors of a checkpoint by name, and what its configuration says of quantization. */

@@ -3,7 +3,7 @@ import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
 import type { Checkpoint } from '../checkpoint.ts';
-import { companionJson, isObject } from '../companion.ts';
+import { configurationBeside, type ReadingContext } from '../configuration.ts';
 import { descriptionOf, type Tensor } from '../tensor.ts';
 import { bitsandbytes4, bitsandbytes8 } from './bitsandbytes.ts';
 import { compressed } from './compressed.ts';
@@ -26,11 +26,11 @@ const BESIDE =
  * as the one matrix it stands for, decoded when it is read; what is in a layout that is not known cannot be read, and a remark names it. The
  * same checkpoint where nothing is quantized.
  */
-export async function unpackQuantized(base: Checkpoint, signal?: AbortSignal): Promise<Checkpoint> {
+export async function unpackQuantized(base: Checkpoint, context: ReadingContext): Promise<Checkpoint> {
   if (!base.tensors.some((tensor) => BESIDE.test(tensor.name))) return base;
   const directory = {
     tensors: new Map(base.tensors.map((tensor) => [tensor.name, tensor])),
-    configuration: await configurationOf(base, signal),
+    configuration: await configurationOf(base, context),
   };
   const found = new Map<Tensor, Packed>();
   const hidden = new Set<Tensor>();
@@ -135,11 +135,11 @@ async function readPacked(
   }
 }
 
-async function configurationOf({ files }: Checkpoint, signal: AbortSignal | undefined) {
+async function configurationOf({ files }: Checkpoint, context: ReadingContext) {
   const folder = dirname(files[0]!.path);
   const [model, gptqOwn] = await Promise.all([
-    companionJson(folder, 'config.json', signal),
-    companionJson(folder, 'quantize_config.json', signal),
+    configurationBeside(folder, 'config.json', context),
+    configurationBeside(folder, 'quantize_config.json', context),
   ]);
-  return { ...gptqOwn, ...(isObject(model) ? model : {}) };
+  return { ...gptqOwn, ...model };
 }

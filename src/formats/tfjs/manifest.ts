@@ -1,8 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Allowance } from '../../bytes/allowance.ts';
-import { boundedJson } from '../../bytes/boundedJson.ts';
+import { boundedJson, isObject } from '../../bytes/boundedJson.ts';
 import { MAX_DIMENSIONS, MAX_SHARDS, MAX_TENSORS } from '../../bytes/limits.ts';
-import { isObject } from '../../checkpoint/companion.ts';
 
 export interface Weight {
   readonly name: string;

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { MAX_CONFIGURATION } from '../../../../src/bytes/limits.ts';
 import { ggufBytes, text as ggufText, u32, u64 } from '../gguf/ggufBytes.ts';
 import { npyBytes, npyHeader } from '../npyBytes.ts';
 import { message, model, number, tensor, varint } from '../onnx/onnxBytes.ts';
-import { safetensorsBytes } from '../safetensorsBytes.ts';
+import { f32File, safetensorsBytes } from '../safetensorsBytes.ts';
 import { zipBytes } from '../zipBytes.ts';
 import { type Bomb, repeated } from './pickleBombs.ts';
 
@@ -92,6 +93,22 @@ const manifest = (...middle: (string | Uint8Array)[]) => ({
   ),
   'a.bin': Buffer.alloc(8),
 });
+
+/** A small checkpoint beside a configuration of this text. */
+const configured = (...parts: (string | Uint8Array)[]) => ({
+  'model.safetensors': f32File({ 'w.scales': { shape: [2], values: [1, 2] } }),
+  'config.json': Buffer.concat(parts.map((part) => Buffer.from(part as Uint8Array))),
+});
+/** As many pieces as fit in what is read of a configuration. */
+const filling = (piece: string) => same(Math.floor(MAX_CONFIGURATION / piece.length) - 2, Buffer.from(piece));
+
+export const CONFIGURATION_BOMBS: Readonly<Record<string, Bomb>> = {
+  'empty lists': () => configured('{"x":[', filling('[],'), '0]}'),
+  'empty objects': () => configured('{"x":[', filling('{},'), '0]}'),
+  'deep brackets': () => configured('['.repeat(MAX_CONFIGURATION)),
+  'nested objects': () => configured(filling('{"a":')),
+  'more bytes than are read': () => configured('{"x":[', same(8 * MB, Buffer.from('[],')), '0]}'),
+};
 
 export const TFJS_BOMBS: Readonly<Record<string, Bomb>> = {
   'a topology of brackets': () => manifest('"x":[', same(8 * MB, Buffer.from('[],')), '0],"weightsManifest":[]'),

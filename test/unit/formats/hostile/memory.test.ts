@@ -17,6 +17,7 @@ const MAX_SECONDS = 15;
 const BOMBS: Readonly<Record<string, Readonly<Record<string, Bomb>>>> = {
   'a pickle of': PICKLE_BOMBS,
   'a safetensors file of': files.SAFETENSORS_BOMBS,
+  'a checkpoint beside a configuration of': files.CONFIGURATION_BOMBS,
   'a TensorFlow.js model of': files.TFJS_BOMBS,
   'an ONNX model of': files.ONNX_BOMBS,
   'a GGUF file of': files.GGUF_BOMBS,
