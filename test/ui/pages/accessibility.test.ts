@@ -17,7 +17,6 @@ describe('accessibility (axe) of', function () {
     harness = await startHarness();
     real = await analyzed(SAMPLE);
   });
-  after(() => harness?.close());
 
   for (const theme of ['dark', 'light', 'highContrast'] as const satisfies readonly ThemeName[]) {
     it(`the inspector with everything open, ${theme}`, async () => {

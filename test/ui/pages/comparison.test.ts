@@ -86,7 +86,6 @@ describe('comparison page', function () {
     harness = await startHarness();
     comparison = await compared();
   });
-  after(() => harness?.close());
 
   it('shows the adapters, how alike each two are, and every layer; what to know stands first', async () => {
     const { page, assertNoFaults, close } = await open();

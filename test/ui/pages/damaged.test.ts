@@ -14,7 +14,6 @@ describe('a damaged checkpoint beside the sound one', function () {
     mkdirSync(PICTURES, { recursive: true });
     harness = await startHarness();
   });
-  after(() => harness?.close());
 
   /** What the inspector says of one matrix of `file`; the picture of it is kept. */
   async function seen(file: string, picture: string): Promise<{ effective: number; stable: number; first: number }> {

@@ -33,7 +33,6 @@ describe('inspector page', function () {
     harness = await startHarness();
     ({ snapshot, spectra } = await analyzed(SAMPLE));
   });
-  after(() => harness?.close());
   afterEach(async () => {
     await inspector.assertNoFaults();
     await inspector.close();

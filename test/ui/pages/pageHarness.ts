@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,6 @@ export interface PageHarness {
     handlers: PageHandlers<Calls>,
     options?: OpenOptions,
   ): Promise<OpenedPage<Update>>;
-  close(): Promise<void>;
 }
 
 export interface OpenOptions {
@@ -49,7 +48,17 @@ export interface OpenedPage<Update> {
   close(): Promise<void>;
 }
 
-export async function startHarness(): Promise<PageHarness> {
+let shared: Promise<PageHarness & { close(): Promise<void> }> | undefined;
+
+/** One harness for all tests of this process: bundling the pages and starting a browser take seconds. */
+export function startHarness(): Promise<PageHarness> {
+  shared ??= start();
+  return shared;
+}
+
+after(async () => (await shared)?.close());
+
+async function start(): Promise<PageHarness & { close(): Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), 'rankscope-pages-'));
   await build({
     bundle: true,
@@ -73,6 +82,7 @@ export async function startHarness(): Promise<PageHarness> {
     async close() {
       await browser.close();
       server.close();
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

@@ -20,7 +20,6 @@ describe('plan page', function () {
     harness = await startHarness();
     plan = await planned();
   });
-  after(() => harness?.close());
   afterEach(async () => {
     await view.assertNoFaults();
     await view.close();

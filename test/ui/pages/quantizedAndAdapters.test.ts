@@ -9,7 +9,6 @@ describe('the inspector on real files that are no plain model', function () {
   before(async () => {
     harness = await startHarness();
   });
-  after(() => harness.close());
 
   const open = async (file: string, selected: string) => {
     const { snapshot, spectra } = await analyzed(file);
