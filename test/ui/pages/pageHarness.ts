@@ -160,6 +160,19 @@ async function openPage<Calls extends { [Name in keyof Calls]: { params: unknown
   });
   let deliver: (message: unknown) => void = () => undefined;
   const post = poster(page);
+  let answer: () => void = () => undefined;
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const all = handlers as Record<string, (parameters: unknown) => Promise<unknown>>;
+  const ready = async (parameters: unknown) => {
+    try {
+      return await all.ready?.(parameters);
+    } finally {
+      // The answer is on its way by then: what the host sends after it arrives after it.
+      setImmediate(answer);
+    }
+  };
   const host = servePage<Calls, Update>(
     {
       postMessage: (message) => post(message),
@@ -168,12 +181,13 @@ async function openPage<Calls extends { [Name in keyof Calls]: { params: unknown
         return { dispose: () => undefined };
       },
     },
-    handlers,
+    { ...all, ready } as unknown as PageHandlers<Calls>,
     (fault) => faults.push(`host: ${fault}`),
   );
   await page.exposeFunction('toHost', (message: unknown) => deliver(message));
   await page.addInitScript({ content: EDITOR });
   await page.goto(`${origin}/${name}.html?theme=${theme}`);
+  await answered;
   return {
     page,
     host,
