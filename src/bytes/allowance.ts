@@ -6,9 +6,9 @@ import { DIRECTORY_SHARE_OF_FILE, MAX_DIRECTORY_BYTES } from './limits.ts';
 const TENSOR_BYTES = 400;
 
 /**
- * What the directory of one checkpoint, all its files together, may take of this process's memory. Counts of things say little about
- * that: a hostile file chooses those that are cheap to write and costly to hold. Readers spend the bytes that they estimate before they
- * take them, and nothing is ever given back.
+ * What the directory of one checkpoint, all its files together, may take of this process's memory. Counts of things say
+ * little about that: a hostile file chooses those that are cheap to write and costly to hold. Readers spend the bytes
+ * that they estimate before they take them, and nothing is ever given back.
  */
 export class Allowance {
   constructor(

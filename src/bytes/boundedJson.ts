@@ -9,8 +9,8 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /**
- * The value of a JSON text, built only where it is not too large for memory: three bytes (`[],`) become 40, and 60 megabytes of them a
- * gigabyte.
+ * The value of a JSON text, built only where it is not too large for memory: three bytes (`[],`) become 40, and 60
+ * megabytes of them a gigabyte.
  * @throws RankscopeError 'malformed', 'too-large'
  */
 export function boundedJson(file: string, bytes: Uint8Array, allowance: Allowance): unknown {

@@ -4,8 +4,8 @@ import { MAX_JSON_DEPTH, MAX_SKIPPED_VALUES } from './limits.ts';
 export class JsonFault extends Error {}
 
 /**
- * Reads JSON from UTF-8 bytes piece by piece, as the caller expects it. Nothing is built that was not asked for, so the memory of a
- * hostile text is bounded by the caller; integers are exact or refused, where JSON.parse rounds them.
+ * Reads JSON from UTF-8 bytes piece by piece, as the caller expects it. Nothing is built that was not asked for, so the
+ * memory of a hostile text is bounded by the caller; integers are exact or refused, where JSON.parse rounds them.
  */
 export class JsonCursor {
   private at = 0;
@@ -139,7 +139,9 @@ export class JsonCursor {
     return text;
   }
 
-  /** A plain number of at most 15 digits, which need no check against 2^53; undefined, and nothing taken, for any other. */
+  /**
+   * A plain number of at most 15 digits, which need no check against 2^53; undefined, and nothing taken, for any other.
+   */
   private shortNumber(): number | undefined {
     let value = 0;
     let at = this.at;

@@ -1,6 +1,7 @@
 /*
- * The bounds on what a file may claim, or make this process allocate. Nobody vouches for the file, so every size read from it is checked
- * against one of these and against the length of the file before memory is taken. Each bound is far above what real checkpoints have.
+ * The bounds on what a file may claim, or make this process allocate. Nobody vouches for the file, so every size read
+ * from it is checked against one of these and against the length of the file before memory is taken. Each bound is far
+ * above what real checkpoints have.
  */
 
 // Any checkpoint
@@ -17,7 +18,10 @@ export const MAX_DIRECTORY_BYTES = 96 << 20;
 /** The share of a file's size that its directory may take in addition: real tensors have thousands of bytes each. */
 export const DIRECTORY_SHARE_OF_FILE = 1 / 128;
 
-/** Tensors in one checkpoint. The largest mixture-of-experts models have about 150,000; each takes some 300 bytes in memory. */
+/**
+ * Tensors in one checkpoint. The largest mixture-of-experts models have about 150,000; each takes some 300 bytes in
+ * memory.
+ */
 export const MAX_TENSORS = 500_000;
 
 /** Dimensions of one tensor: NumPy's own bound. Real tensors have at most 8. */
@@ -26,7 +30,10 @@ export const MAX_DIMENSIONS = 64;
 /** Nested containers that are searched for tensors. */
 export const MAX_NESTING = 64;
 
-/** Characters of a metadata text that are kept: people only look at the beginning of a chat template or a training configuration. */
+/**
+ * Characters of a metadata text that are kept: people only look at the beginning of a chat template or a training
+ * configuration.
+ */
 export const MAX_SHOWN_TEXT = 2000;
 
 // Folders and shards
@@ -68,7 +75,9 @@ export const MAX_ZIP_DIRECTORY = 64 << 20;
 /** Bytes of the comment behind the end record, whose length field has 16 bits. */
 export const MAX_ZIP_COMMENT = 65_535;
 
-/** Bytes between an entry's data and the next entry: a data descriptor, and the extra field of the entry's own header. */
+/**
+ * Bytes between an entry's data and the next entry: a data descriptor, and the extra field of the entry's own header.
+ */
 export const MAX_ZIP_GAP = 65_535 + 24;
 
 /** Bytes of an entry that is read as one text, such as a version number. */
@@ -103,7 +112,10 @@ export const MAX_GLOBAL_PARTS = 16;
 
 // PyTorch
 
-/** Memory, size and number of the pickles in an archive that `torch.load` ignores and that are only scanned for dangerous names. */
+/**
+ * Memory, size and number of the pickles in an archive that `torch.load` ignores and that are only scanned for
+ * dangerous names.
+ */
 export const MAX_SCAN_MEMORY = 16 << 20;
 export const MAX_SCANNED_BYTES = 1 << 20;
 export const MAX_SCANNED_PICKLES = 100;
@@ -144,7 +156,9 @@ export const MAX_GGUF_ALIGNMENT = 65_536;
 /** Bytes of one structure, such as an object header or a B-tree node. Real ones have a few KB. */
 export const MAX_HDF5_PIECE = 16 << 20;
 
-/** Structures read, as multiples of the file's size. Each is needed once or twice; more means that they lead in circles. */
+/**
+ * Structures read, as multiples of the file's size. Each is needed once or twice; more means that they lead in circles.
+ */
 export const MAX_HDF5_READINGS = 8;
 
 /** Bytes of structures that may be read in addition, so that the multiple does not bound tiny files. */
@@ -162,7 +176,10 @@ export const MAX_HDF5_ATTRIBUTES = 4096;
 /** Bytes of an attribute's name. Keras writes at most 20. */
 export const MAX_HDF5_ATTRIBUTE_NAME = 1024;
 
-/** Bytes of an attribute's text that are read, more than the characters shown. The configuration of a Keras model has some 100 KB. */
+/**
+ * Bytes of an attribute's text that are read, more than the characters shown. The configuration of a Keras model has
+ * some 100 KB.
+ */
 export const MAX_HDF5_TEXT = 8192;
 
 /** Levels of a B-tree: 2^63 entries need no more. */
@@ -177,7 +194,9 @@ export const MAX_HDF5_KEPT_BLOCKS = 32 << 20;
 /** Objects of a fractal heap that are too large for its blocks. */
 export const MAX_HDF5_HUGE_OBJECTS = 100_000;
 
-/** Chunks of one dataset. A matrix of a gigabyte in h5py's smallest chunks has 100,000; each takes 20 bytes in memory. */
+/**
+ * Chunks of one dataset. A matrix of a gigabyte in h5py's smallest chunks has 100,000; each takes 20 bytes in memory.
+ */
 export const MAX_HDF5_CHUNKS = 2_000_000;
 
 /** Bits of an element's number in an extensible array of chunks: the width of the largest counter that HDF5 stores. */
@@ -189,7 +208,9 @@ export const MAX_HDF5_PAGE_BITS = 20;
 /** Filters of one dataset: the reference library's own bound. */
 export const MAX_HDF5_FILTERS = 32;
 
-/** Bytes of a filtered chunk. It is decoded whole, with up to three copies at a time. h5py's own chunks have up to 1 MB. */
+/**
+ * Bytes of a filtered chunk. It is decoded whole, with up to three copies at a time. h5py's own chunks have up to 1 MB.
+ */
 export const MAX_HDF5_FILTERED_CHUNK = 64 << 20;
 
 /** The factor by which filters may make a chunk longer: deflate adds less than 0.1 %. */
@@ -198,7 +219,10 @@ export const MAX_HDF5_CHUNK_GROWTH = 1.1;
 /** Bytes of a kernel in cuDNN's order, which is converted whole. */
 export const MAX_CUDNN_KERNEL = 1 << 28;
 
-/** Bytes of the weights in a `.keras` archive if they are compressed, which makes them unpacked whole. Keras stores them plain. */
+/**
+ * Bytes of the weights in a `.keras` archive if they are compressed, which makes them unpacked whole. Keras stores them
+ * plain.
+ */
 export const MAX_KERAS_UNPACKED = 64 << 20;
 
 // TensorFlow
@@ -223,7 +247,10 @@ export const MAX_GRAPH_DEPTH = 32;
 /** Bytes of a name, a key or another short text. */
 export const MAX_ONNX_TEXT = 65_536;
 
-/** Bytes of values that are listed as varints. They are meant for small constants, and finding one means reading all before it. */
+/**
+ * Bytes of values that are listed as varints. They are meant for small constants, and finding one means reading all
+ * before it.
+ */
 export const MAX_LISTED_BYTES = 16 << 20;
 
 // Flax

@@ -6,8 +6,9 @@ import type { StoredNumbers } from './storedNumbers.ts';
 import { bySmallestStride, rowMajor } from './strides.ts';
 
 /**
- * Decodes the elements [start, start + out.length), counted row-major, of a tensor that lies in another order. Walks the stored
- * elements in the order of their places, so that each byte of the file is read at most once a call, whatever the strides.
+ * Decodes the elements [start, start + out.length), counted row-major, of a tensor that lies in another order. Walks
+ * the stored elements in the order of their places, so that each byte of the file is read at most once a call, whatever
+ * the strides.
  */
 export async function readStrided(
   tensor: StoredNumbers,

@@ -48,8 +48,8 @@ export async function readStoredBytes(
 }
 
 /**
- * Decodes `out.length` elements from element `start`. F32 goes from the file straight into `out`; other types by chunks, the next
- * one being read while one is decoded.
+ * Decodes `out.length` elements from element `start`. F32 goes from the file straight into `out`; other types by
+ * chunks, the next one being read while one is decoded.
  */
 export async function readContiguous(
   tensor: StoredNumbers,

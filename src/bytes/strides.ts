@@ -19,7 +19,9 @@ export function columnMajor(shape: readonly number[]): number[] {
   });
 }
 
-/** Whether elements of this shape and strides lie row-major without gaps; strides of dimensions of size 1 do not matter. */
+/**
+ * Whether elements of this shape and strides lie row-major without gaps; strides of dimensions of size 1 do not matter.
+ */
 export function isRowMajor(shape: readonly number[], strides: readonly number[]): boolean {
   const plain = rowMajor(shape);
   return shape.includes(0) || shape.every((size, i) => size === 1 || strides[i] === plain[i]);

@@ -12,8 +12,8 @@ export interface ReadingContext {
 }
 
 /**
- * The JSON object in the file `name` of `folder`. A configuration is optional: undefined if it is missing, broken or larger than its bound
- * or than what is left of the allowance.
+ * The JSON object in the file `name` of `folder`. A configuration is optional: undefined if it is missing, broken or
+ * larger than its bound or than what is left of the allowance.
  * @throws RankscopeError 'cancelled'
  */
 export async function configurationBeside(

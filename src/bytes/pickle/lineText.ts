@@ -1,8 +1,8 @@
 import { narrow, PickleFault } from './reader.ts';
 
 /*
- * Texts and numbers of protocol 0, which stand in lines. Escapes are undone byte by byte: a regular expression with a callback
- * takes a hundred bytes of memory for each.
+ * Texts and numbers of protocol 0, which stand in lines. Escapes are undone byte by byte: a regular expression with a
+ * callback takes a hundred bytes of memory for each.
  */
 
 const BACKSLASH = 92;

@@ -7,11 +7,11 @@ import type { Value } from './values.ts';
 const STOP = 0x2e;
 
 /*
- * Why our own interpreter. A pickle is a program for Python's unpickler, and running it means importing and calling whatever it names.
- * This machine knows an allow-list of opcodes, each of which only builds inert nodes: a global stays a name, and a call stays the
- * description of a callable and its arguments. Nothing is ever imported, called or constructed, so a hostile pickle can at most describe
- * what it would do, which `security.ts` reports. Each opcode pays for the memory that it takes before taking it, because a few bytes can
- * describe gigabytes.
+ * Why our own interpreter. A pickle is a program for Python's unpickler, and running it means importing and calling
+ * whatever it names. This machine knows an allow-list of opcodes, each of which only builds inert nodes: a global stays
+ * a name, and a call stays the description of a callable and its arguments. Nothing is ever imported, called or
+ * constructed, so a hostile pickle can at most describe what it would do, which `security.ts` reports. Each opcode pays
+ * for the memory that it takes before taking it, because a few bytes can describe gigabytes.
  */
 
 /** Reads one pickle of protocols 0 to 5 as inert data. */
@@ -24,8 +24,8 @@ export class Machine {
   }
 
   /**
-   * Works on the bytes of `input` up to the pickle's end and gives what it describes. Where the bytes end before, `input` is left at the
-   * opcode that is cut off, and this can be called again with bytes that begin there.
+   * Works on the bytes of `input` up to the pickle's end and gives what it describes. Where the bytes end before,
+   * `input` is left at the opcode that is cut off, and this can be called again with bytes that begin there.
    * @throws PickleFault, PickleEnd, RankscopeError 'too-large'
    */
   run(input: PickleReader): Value {

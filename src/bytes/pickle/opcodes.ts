@@ -4,7 +4,10 @@ import { PickleFault, type PickleReader } from './reader.ts';
 import type { MachineState } from './state.ts';
 import { EMPTY_TUPLE } from './values.ts';
 
-/** What an opcode does to the machine. It takes its arguments first: where they are cut off, it is begun again with more bytes. */
+/**
+ * What an opcode does to the machine. It takes its arguments first: where they are cut off, it is begun again with more
+ * bytes.
+ */
 export type Step = (machine: MachineState, input: PickleReader) => void;
 
 /** By the opcode's byte. pickletools.py of Python's library describes them all. */

@@ -9,9 +9,9 @@ export interface SecurityFinding {
 }
 
 /**
- * What loading a pickle with Python would import, beyond what checkpoints need. Rankscope itself never imports or calls any of it.
- * Dangerous: known to run programs or code, to reach the network or to change files. Suspicious: a way to reach such a thing.
- * Unknown: everything else that is not on the list of `isHarmless`.
+ * What loading a pickle with Python would import, beyond what checkpoints need. Rankscope itself never imports or calls
+ * any of it. Dangerous: known to run programs or code, to reach the network or to change files. Suspicious: a way to
+ * reach such a thing. Unknown: everything else that is not on the list of `isHarmless`.
  */
 export function findingsOf(globals: Iterable<GlobalValue>): SecurityFinding[] {
   const findings: SecurityFinding[] = [];
@@ -24,7 +24,9 @@ export function findingsOf(globals: Iterable<GlobalValue>): SecurityFinding[] {
   return findings.sort((a, b) => order.indexOf(a.grade) - order.indexOf(b.grade) || (a.subject < b.subject ? -1 : 1));
 }
 
-/** One sentence on the worst of `findings`, for an error about the same file; empty where there is nothing to warn of. */
+/**
+ * One sentence on the worst of `findings`, for an error about the same file; empty where there is nothing to warn of.
+ */
 export function warningOf(findings: readonly SecurityFinding[]): string {
   const worst = findings.find((finding) => finding.grade !== 'unknown');
   return worst ? `Beware: it names ${worst.subject}. ${worst.explanation}` : '';

@@ -25,7 +25,10 @@ export class PickleSequence {
     private readonly signal?: AbortSignal | undefined,
   ) {}
 
-  /** The next pickle. @throws RankscopeError 'malformed' or 'too-large', with a warning where it names something dangerous. */
+  /**
+   * The next pickle.
+   * @throws RankscopeError 'malformed' or 'too-large', with a warning where it names something dangerous.
+   */
   async next(): Promise<Value> {
     const machine = new Machine(this.seen);
     const start = this.at;

@@ -29,7 +29,10 @@ export interface Seen {
   readonly inlined: CallValue[];
 }
 
-/** Memory that V8 takes for what a pickle builds, in bytes. A slot is counted with the ones that a growing array has in advance. */
+/**
+ * Memory that V8 takes for what a pickle builds, in bytes. A slot is counted with the ones that a growing array has in
+ * advance.
+ */
 const BYTES = {
   slot: 20,
   number: 16,

@@ -17,7 +17,9 @@ export interface ListValue {
   readonly items: Value[];
 }
 
-/** Keys and values by turns, as they came: a Map's hash of a number can be made to collide by whoever wrote the file. */
+/**
+ * Keys and values by turns, as they came: a Map's hash of a number can be made to collide by whoever wrote the file.
+ */
 export type Entries = Value[];
 
 export interface DictValue {

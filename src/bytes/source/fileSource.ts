@@ -16,8 +16,8 @@ export interface FileSource extends ByteSource {
 }
 
 /**
- * Opens the file at `path`, following links. The file must stay the one that was opened: after each read its device, inode, size and
- * modification time are compared, by descriptor (rewritten, truncated) and by path (replaced).
+ * Opens the file at `path`, following links. The file must stay the one that was opened: after each read its device,
+ * inode, size and modification time are compared, by descriptor (rewritten, truncated) and by path (replaced).
  * @throws RankscopeError 'not-found', 'unreadable' (no permission, a folder, a pipe, a device).
  */
 export async function openFileSource(path: string): Promise<FileSource> {

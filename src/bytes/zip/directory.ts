@@ -19,8 +19,9 @@ export interface ZipEntry {
 }
 
 /**
- * Reads the central directory of a zip archive (APPNOTE 6.3.10, with zip64). Stricter than most readers, so that no two of them can see
- * different content in one file: one directory, entries that begin at the first byte, do not overlap and hide nothing between them.
+ * Reads the central directory of a zip archive (APPNOTE 6.3.10, with zip64). Stricter than most readers, so that no two
+ * of them can see different content in one file: one directory, entries that begin at the first byte, do not overlap
+ * and hide nothing between them.
  * @throws RankscopeError 'malformed', 'too-large', 'unsupported' (encrypted).
  */
 export async function readZipDirectory(

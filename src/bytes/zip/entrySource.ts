@@ -7,7 +7,8 @@ import { sliceSource } from '../source/sliceSource.ts';
 import type { ZipEntry } from './directory.ts';
 
 /**
- * The content of one entry. Stored ones are read at random; deflated ones forwards, beginning again for a place before the last.
+ * The content of one entry. Stored ones are read at random; deflated ones forwards, beginning again for a place before
+ * the last.
  * @throws RankscopeError 'malformed' where the entry's own header contradicts the directory.
  */
 export async function entrySource(archive: ByteSource, entry: ZipEntry, signal?: AbortSignal): Promise<ByteSource> {
@@ -18,7 +19,10 @@ export async function entrySource(archive: ByteSource, entry: ZipEntry, signal?:
 /** Compressed bytes that the begin of an entry is made of. */
 const START_BYTES = 4096;
 
-/** The first bytes of a deflated entry, a few KB at least or all of them: many entries are looked at so without a stream for each. */
+/**
+ * The first bytes of a deflated entry, a few KB at least or all of them: many entries are looked at so without a stream
+ * for each.
+ */
 export async function entryStart(archive: ByteSource, entry: ZipEntry, signal?: AbortSignal): Promise<Uint8Array> {
   const stored = await storedSource(archive, entry, signal);
   const bytes = await stored.read(0, Math.min(START_BYTES, stored.size), signal);

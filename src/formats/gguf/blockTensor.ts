@@ -64,8 +64,8 @@ async function readBlocks(
 }
 
 /**
- * The standard deviation of the error that quantization left in `length` elements from `start`, estimated from a sample of their blocks;
- * undefined for a type of which nothing can be said (`rounding.ts`).
+ * The standard deviation of the error that quantization left in `length` elements from `start`, estimated from a sample
+ * of their blocks; undefined for a type of which nothing can be said (`rounding.ts`).
  */
 async function blockDeviation(
   { source, offset, bytes, type, name }: BlockTensor,

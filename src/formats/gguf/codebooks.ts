@@ -1,6 +1,6 @@
 /**
- * Codebooks of the IQ types, as ggml defines them (ggml-common.h, MIT licence): each vector of the codebook as indexes into a short list
- * of values, packed low bits first, in base64.
+ * Codebooks of the IQ types, as ggml defines them (ggml-common.h, MIT licence): each vector of the codebook as indexes
+ * into a short list of values, packed low bits first, in base64.
  */
 
 /** `length` numbers a vector, each of `bits` bits. */

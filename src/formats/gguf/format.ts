@@ -61,7 +61,10 @@ function tensorOf({ name, shape, type, offset, bytes }: GgufTensor, part: number
   return type.decode ? new BlockTensor(stored, type) : new StoredTensor(stored);
 }
 
-/** The other files of a checkpoint that llama.cpp split: `name-00001-of-00003.gguf`. Their names come from the file's own name. */
+/**
+ * The other files of a checkpoint that llama.cpp split: `name-00001-of-00003.gguf`. Their names come from the file's
+ * own name.
+ */
 function otherParts(file: string, { metadata }: GgufHeader): string[] {
   const count = Number(metadata.get('split.count') ?? 1);
   if (count <= 1) return [];

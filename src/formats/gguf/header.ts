@@ -44,8 +44,8 @@ const STRING = 8;
 const ARRAY = 9;
 
 /**
- * Parses the header of GGUF version 1 to 3 (ggml/docs/gguf.md) from the first `bytes` of a file of `size` bytes. Offsets must follow
- * each other as ggml itself demands.
+ * Parses the header of GGUF version 1 to 3 (ggml/docs/gguf.md) from the first `bytes` of a file of `size` bytes.
+ * Offsets must follow each other as ggml itself demands.
  * @throws NeedMore when `bytes` end inside the header; RankscopeError 'malformed' or 'unsupported'.
  */
 export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, allowance: Allowance): GgufHeader {

@@ -1,8 +1,8 @@
 /**
- * How far rounding moved the values of a block. A value that is rounded to a grid of step d is off by an error that is about uniform
- * in [-d/2, d/2], of variance d^2 / 12 (Bennett 1948; Widrow and Kollar, "Quantization Noise", 2008, chapter 1). On levels that are not
- * evenly spaced the same holds in each level's cell. Nothing is said of types that round several values together (IQ1 to IQ3), nor of
- * ternary ones, whose models are trained to be ternary.
+ * How far rounding moved the values of a block. A value that is rounded to a grid of step d is off by an error that is
+ * about uniform in [-d/2, d/2], of variance d^2 / 12 (Bennett 1948; Widrow and Kollar, "Quantization Noise", 2008,
+ * chapter 1). On levels that are not evenly spaced the same holds in each level's cell. Nothing is said of types that
+ * round several values together (IQ1 to IQ3), nor of ternary ones, whose models are trained to be ternary.
  */
 
 import { half, IQ4_LEVELS, signed, u16 } from './blocks.ts';
@@ -57,7 +57,10 @@ function evenly(step: Step, groups = 1, scale: GroupScale = () => 1): BlockVaria
   };
 }
 
-/** Levels of 4 bits, `errors` being the variance in the cell of each; every group has 16 bytes of codes, from `codes` on. */
+/**
+ * Levels of 4 bits, `errors` being the variance in the cell of each; every group has 16 bytes of codes, from `codes`
+ * on.
+ */
 function onLevels(
   errors: readonly number[],
   step: Step,
@@ -80,8 +83,8 @@ function onLevels(
 }
 
 /**
- * For each level the variance of an error that is uniform between the middles of the gaps a and b beside it: (a^3 + b^3) / (12 (a + b)).
- * The outermost cells are taken to be as wide outwards as inwards.
+ * For each level the variance of an error that is uniform between the middles of the gaps a and b beside it: (a^3 +
+ * b^3) / (12 (a + b)). The outermost cells are taken to be as wide outwards as inwards.
  */
 function cells(levels: readonly number[]): number[] {
   const sorted = [...new Set(levels)].sort((a, b) => a - b);

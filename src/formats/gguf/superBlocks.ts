@@ -95,8 +95,8 @@ export const decodeIq4Xs: BlockDecoder = (bytes, at, out, to) => {
 };
 
 /**
- * Five ternary digits a byte, as a fixed-point fraction: multiplying by 3^k brings digit k to the top. Runs of digits: 160 in 32
- * bytes, 80 in 16, and the last 16 in 4.
+ * Five ternary digits a byte, as a fixed-point fraction: multiplying by 3^k brings digit k to the top. Runs of digits:
+ * 160 in 32 bytes, 80 in 16, and the last 16 in 4.
  */
 export const decodeTq1_0: BlockDecoder = (bytes, at, out, to) => {
   const d = half(bytes, at + 52);

@@ -50,7 +50,10 @@ const blocks = (name: string, values: number, bytes: number, decode: BlockDecode
   decode,
 });
 
-/** By ggml's type number (enum ggml_type). Numbers that are left out were withdrawn and occur in no file that can be read. */
+/**
+ * By ggml's type number (enum ggml_type). Numbers that are left out were withdrawn and occur in no file that can be
+ * read.
+ */
 export const GGML_TYPES: ReadonlyMap<number, GgmlType> = new Map([
   [0, plain('F32', 4)],
   [1, plain('F16', 2)],

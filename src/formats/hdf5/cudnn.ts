@@ -1,14 +1,14 @@
 import type { Dataset } from './objects/dataset.ts';
 
-/** A kernel of a CuDNN recurrent layer: stored in the order in which cuDNN wants it, which is not that of a matrix. */
+/** A kernel of a CuDNN recurrent layer, stored in cuDNN's own order, which is not that of a matrix. */
 export interface CudnnKernel {
   readonly gates: number;
   readonly recurrent: boolean;
 }
 
 /**
- * Finds kernels of CuDNNLSTM and CuDNNGRU layers (Keras 2, hdf5_format.py, `_convert_rnn_weights`): they have two biases for each unit
- * and gate, in one vector, where the plain layers have one.
+ * Finds the kernels of CuDNNLSTM and CuDNNGRU layers (Keras 2, hdf5_format.py, `_convert_rnn_weights`). Their bias
+ * vector has two biases for each unit and gate, where that of the plain layers has one.
  */
 export function cudnnKernels(datasets: readonly Dataset[]): Map<string, CudnnKernel> {
   const shapes = new Map(datasets.map(({ path, shape }) => [path, shape]));
@@ -27,7 +27,7 @@ export function cudnnKernels(datasets: readonly Dataset[]): Map<string, CudnnKer
   return found;
 }
 
-/** The stored values as the matrix (in, gates * units) of the plain layer, as Keras converts them. */
+/** Converts the stored values into the matrix (inputs, gates * units) of the plain layer, as Keras does. */
 export function unscramble(
   stored: Float32Array,
   rows: number,
@@ -39,7 +39,7 @@ export function unscramble(
   for (let gate = 0; gate < gates; gate++) {
     for (let i = 0; i < rows; i++) {
       for (let j = 0; j < units; j++) {
-        // Recurrent kernels are transposed gate by gate; the others are read in C order and laid down in Fortran order.
+        // Recurrent kernels are transposed gate by gate; the others are read in C order and written in Fortran order.
         const at = i + j * rows;
         const [row, column] = recurrent ? [j, i] : [Math.floor(at / units), at % units];
         out[i * cols + gate * units + j] = stored[row * cols + gate * units + column]!;

@@ -12,7 +12,7 @@ import { type CudnnKernel, unscramble } from './cudnn.ts';
 import type { Hdf5File } from './file/hdf5File.ts';
 import type { Dataset } from './objects/dataset.ts';
 
-/** A dataset as a tensor. @throws RankscopeError 'malformed' where its values are not all in the file */
+/** A dataset as a tensor. @throws RankscopeError 'malformed' if the file does not contain all of its values */
 export function tensorOf(
   file: Hdf5File,
   identity: FileIdentity,
@@ -67,7 +67,7 @@ export function tensorOf(
   const storage = bytes > 0 ? `0:${offset}:${offset + bytes}` : `empty:${name}`;
   return new StoredTensor({ ...base, storage, source, offset, bigEndian });
 
-  /** What was never written has the dataset's own value, zero for the most part. */
+  /** Elements that were never written have the dataset's fill value, which is usually zero. */
   function fill(start: number, out: Float32Array): void {
     if (!(start >= 0 && start + out.length <= count))
       throw new RankscopeError('wrong-use', name, `elements ${start} to ${start + out.length} were asked for`);
@@ -82,7 +82,7 @@ export function tensorOf(
   }
 }
 
-/** The same kernel with its values in the order of the plain layer. */
+/** The same kernel with its values in the order of the layer without cuDNN. */
 export function inPlainOrder(stored: Tensor, kernel: CudnnKernel): Tensor {
   return {
     ...descriptionOf(stored),
@@ -92,7 +92,7 @@ export function inPlainOrder(stored: Tensor, kernel: CudnnKernel): Tensor {
         throw new RankscopeError(
           'too-large',
           stored.name,
-          `a CuDNN kernel of ${rows} x ${cols} is converted whole; at most ${MAX_CUDNN_KERNEL} bytes are`,
+          `a CuDNN kernel of ${rows} x ${cols} must be converted as a whole; at most ${MAX_CUDNN_KERNEL} bytes can be`,
         );
       const whole = new Float32Array(rows * cols);
       await stored.read(0, whole, signal);

@@ -9,9 +9,9 @@ import { readChunked } from './chunkValues.ts';
 import { unfilter } from './filters.ts';
 import { placeOf } from './grid.ts';
 
-/** Reads the values of datasets in chunks. Of each, the table of its chunks is read at its first reading. */
+/** Reads the values of chunked datasets. The chunk table of a dataset is read when its values are first needed. */
 export function chunkReader(whole: Hdf5File) {
-  /** The tables that were read last, of at most `MAX_HDF5_CHUNKS` chunks together. */
+  /** The most recently read tables, with at most `MAX_HDF5_CHUNKS` chunks in total. */
   const tables = new Map<Dataset, ChunkTable>();
   let last: { table: ChunkTable; cell: number; bytes: Uint8Array } | undefined;
 
@@ -19,7 +19,7 @@ export function chunkReader(whole: Hdf5File) {
     if (out.length === 0) return;
     const { path, shape, type, filters } = dataset;
     const { chunk, plainEdges } = layout;
-    const file = whole.errand(signal);
+    const file = whole.forTask(signal);
     const table = await tableOf(file, dataset, layout);
     const size = elementCount(chunk) * type.bytes;
     const what = `a chunk of ${JSON.stringify(path)}`;

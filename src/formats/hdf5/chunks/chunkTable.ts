@@ -11,22 +11,25 @@ import { extensibleArray } from './extensibleArray.ts';
 import { fixedArray } from './fixedArray.ts';
 import { type Grid, gridOf, placeOf, stepsOf } from './grid.ts';
 
-/** Where the chunks of a dataset are, a number for each cell of its grid. */
+/** Where the chunks of a dataset are, with one entry in each array for each cell of the grid. */
 export interface ChunkTable {
   readonly grid: Grid;
-  /** NaN where nothing was written. */
+  /** NaN for a chunk that was never written. */
   readonly address: Float64Array;
-  /** Stored size. */
+  /** Stored sizes. */
   readonly bytes: Float64Array;
-  /** Bits of the filters that were left out. */
+  /** A bit is set for each filter that was not applied to the chunk. */
   readonly mask: Uint32Array;
 }
 
-/** Record types of the B-trees of chunks that went through no filter, and through filters. */
+/** Record types of the B-trees of unfiltered and of filtered chunks. */
 const PLAIN = 10;
 const FILTERED = 11;
 
-/** Reads the index of a dataset's chunks, whichever it has. @throws RankscopeError 'malformed', 'too-large' or 'unsupported' */
+/**
+ * Reads the index of a dataset's chunks, of any kind.
+ * @throws RankscopeError 'malformed', 'too-large' or 'unsupported'
+ */
 export async function readChunkTable(file: Hdf5File, dataset: Dataset, layout: Chunked): Promise<ChunkTable> {
   const { path, shape, most, type } = dataset;
   const { chunk, index } = layout;
@@ -50,7 +53,7 @@ export async function readChunkTable(file: Hdf5File, dataset: Dataset, layout: C
   };
   const setAt = (place: readonly number[], address: number, bytes: number, mask: number) => {
     if (place.some((at, i) => !(at < grid.shape[i]! && Number.isInteger(at))))
-      throw file.malformed(`a chunk of ${quoted} lies outside of its dataset`);
+      throw file.malformed(`a chunk of ${quoted} lies outside its dataset`);
     set(
       place.reduce((cell, at, i) => cell + at * grid.steps[i]!, 0),
       address,
@@ -94,7 +97,7 @@ export async function readChunkTable(file: Hdf5File, dataset: Dataset, layout: C
   }
   return table;
 
-  /** The stored size has as many bytes as the record leaves it. */
+  /** The stored size takes the bytes of the record that nothing else takes. */
   function filteredChunk(record: Piece): [number, number, number] {
     const sizeBytes = record.left - file.offsetSize - 4 - 8 * shape.length;
     return [record.place(), record.number(sizeBytes), record.u32()];
@@ -121,14 +124,15 @@ export async function readChunkTable(file: Hdf5File, dataset: Dataset, layout: C
   }
 
   /**
-   * The cells by lines, each with its first cell, the step to the next one, and the number of the first in an array of chunks, in which those
-   * of a line follow each other. Such an array counts all chunks that the dataset may ever have, those along an unlimited dimension last.
+   * The cells of the grid, line by line. Each line has its first cell, the step to the next cell, and the index of the
+   * first cell in an array of chunks, where the cells of a line are consecutive. Such an array counts all chunks that
+   * the dataset may ever have, and an unlimited dimension is the slowest.
    */
   function* lines(): Generator<{ cell: number; step: number; element: number; count: number }> {
     const unlimited = kind === 'extensibleArray' ? most.indexOf(undefined) : 0;
     const order = chunk.map((_, i) => i);
     if (unlimited > 0) order.unshift(...order.splice(unlimited, 1));
-    // How far an unlimited dimension may grow is never asked: it is the slowest.
+    // The final size of the unlimited dimension is never needed, because it is the slowest.
     const full = gridOf(
       most.map((size, i) => size ?? shape[i]!),
       chunk,

@@ -4,7 +4,7 @@ import { decoderOf } from '../../../bytes/decode.ts';
 import { CHUNK_BYTES } from '../../../bytes/limits.ts';
 import { type Grid, placeOf, stepsOf } from './grid.ts';
 
-/** A dataset in chunks, as its values see it. */
+/** What reading values needs to know of a chunked dataset. */
 export interface ChunkedValues {
   readonly path: string;
   readonly shape: readonly number[];
@@ -13,13 +13,16 @@ export interface ChunkedValues {
   readonly dtype: string;
   /** Bytes of an element. */
   readonly width: number;
-  /** Whether a cell has a chunk. */
+  /** Whether the chunk of a cell was written. */
   written(cell: number): boolean;
-  /** `length` bytes of the chunk in a cell, little-endian, row-major, from the byte `from` on. */
+  /** `length` bytes of a cell's chunk from byte `from` on, with little-endian elements in row-major order. */
   bytes(cell: number, from: number, length: number): Promise<Uint8Array>;
 }
 
-/** Fills `out` with the elements from `start` on, row-major, from the chunks that hold them; what no chunk holds is left as it is. */
+/**
+ * Fills `out` with the elements from `start` on, in row-major order. Elements whose chunk was never written keep their
+ * value in `out`.
+ */
 export async function readChunked(
   values: ChunkedValues,
   start: number,
@@ -34,7 +37,7 @@ export async function readChunked(
   const lastCell = (Math.floor(lastRow / chunk[0]!) + 1) * grid.steps[0]!;
   const decode = decoderOf(dtype);
   const line = chunk.at(-1)!;
-  /** Lines of a chunk from one of its rows to the next; in one dimension, all of it is one line. */
+  /** Lines in one row of a chunk; a chunk of one dimension is a single line. */
   const perRow = elementCount(chunk.slice(1, -1));
   const atOnce = Math.max(1, Math.floor(CHUNK_BYTES / (line * width)));
   for (let cell = firstCell; cell < lastCell; cell++) {
@@ -50,7 +53,7 @@ export async function readChunked(
   }
 
   async function copyLines(cell: number, origin: readonly number[], from: number, to: number): Promise<void> {
-    // A line may be long: of a single one, only what is wanted is read.
+    // A line may be long, so of a single one only the part that is wanted is read.
     const single = to - from === 1 ? wanted(from, origin) : undefined;
     if (to - from === 1 && !single) return;
     const begin = from * line + (single?.from ?? 0);
@@ -64,7 +67,10 @@ export async function readChunked(
     }
   }
 
-  /** The part of a chunk's line that is wanted, and where in `out` it goes; chunks may hang over the dataset's edges. */
+  /**
+   * The part of a chunk's line that is wanted, and its place in `out`. Chunks may extend beyond the edges of the
+   * dataset.
+   */
   function wanted(number: number, origin: readonly number[]): { from: number; to: number; into: number } | undefined {
     let place = origin.at(-1)!;
     let rest = number;

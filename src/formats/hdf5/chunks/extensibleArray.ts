@@ -6,17 +6,18 @@ import { bitAt, type ElementArray, type Run, readClient } from './chunkElements.
 const WHAT = 'a growing array of chunks';
 
 interface SuperBlock {
-  /** Its data blocks, and the elements of each. */
+  /** The number of its data blocks, and of the elements in each. */
   readonly blocks: number;
   readonly elements: number;
-  /** Its first element, counted behind those of the index block, and its first data block. */
+  /** Its first element, counted after those in the index block, and its first data block. */
   readonly first: number;
   readonly firstBlock: number;
 }
 
 /**
- * The index of chunks along one unlimited dimension (specification VII.D). An index block holds the first elements and names data blocks;
- * these are grouped into super blocks, each of twice the elements of the one before, of which the later have a block of their own.
+ * Opens the index of chunks along one unlimited dimension (specification VII.D). An index block holds the first
+ * elements and the addresses of data blocks. Data blocks are grouped into super blocks of growing size, and all but the
+ * first few super blocks are stored in blocks of their own.
  */
 export async function extensibleArray(file: Hdf5File, address: number): Promise<ElementArray> {
   const { offsetSize, lengthSize } = file;
@@ -36,7 +37,10 @@ export async function extensibleArray(file: Hdf5File, address: number): Promise<
     throw file.malformed(`${WHAT} has blocks of ${least} elements and ${leastPointers} pointers`);
   const supers = superBlocks(1 + bits - leastLog, least);
   const inPage = 2 ** pageBits;
-  /** Data blocks that the index block names itself, and the first super block that has its own block. */
+  /**
+   * The number of data blocks that the index block points to directly, and the first super block that has a block of
+   * its own.
+   */
   const direct = 2 * (leastPointers - 1);
   const firstOwn = 2 * pointersLog;
   const offsetBytes = Math.ceil(bits / 8);
@@ -63,7 +67,7 @@ export async function extensibleArray(file: Hdf5File, address: number): Promise<
     const begin = inIndex + first + number * elements;
     if (level < firstOwn) {
       const at = dataBlocks[firstBlock + number];
-      // The library counts the blocks before those of the super block twice in the place that it writes.
+      // The reference library counts the blocks before this super block twice in the offset that it writes.
       const place = first + (firstBlock + number) * elements;
       return at === undefined ? nothing(begin, elements, element) : await data(at, begin, elements, place);
     }
@@ -89,7 +93,7 @@ export async function extensibleArray(file: Hdf5File, address: number): Promise<
     return { first, count, ...client };
   }
 
-  /** A block of this array, behind its head. */
+  /** A block of this array, after its header. */
   async function block(at: number, size: number, signature: string): Promise<Piece> {
     const piece = await file.sealed(at, size, signature, WHAT);
     if (piece.u8() !== Number(client.filtered) || piece.place() !== address) throw misplaced();
@@ -103,7 +107,7 @@ export async function extensibleArray(file: Hdf5File, address: number): Promise<
     return { first, count, elements: piece.sub(count * client.size, WHAT), ...client };
   }
 
-  /** Long data blocks have a head with a checksum, then pages, each with its own. */
+  /** Long data blocks consist of a header and pages, each with a checksum. */
   async function paged(at: number, first: number, page: number, written: boolean): Promise<Run> {
     const run = { first, count: inPage, ...client };
     if (!written) return run;
@@ -113,7 +117,7 @@ export async function extensibleArray(file: Hdf5File, address: number): Promise<
   }
 
   function misplaced(): Error {
-    return file.malformed(`${WHAT} has a block of another place`);
+    return file.malformed(`${WHAT} has a block that belongs elsewhere`);
   }
 }
 

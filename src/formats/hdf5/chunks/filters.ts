@@ -6,9 +6,9 @@ import type { Piece } from '../file/piece.ts';
 import { unpackLzf } from './lzf.ts';
 
 export interface Filter {
-  /** As registered with the HDF Group. */
+  /** The number registered with the HDF Group. */
   readonly id: number;
-  /** Its first parameter: to the shuffle, the bytes of an element. */
+  /** The first parameter, which is the size of an element for the shuffle filter. */
   readonly parameter: number | undefined;
 }
 
@@ -16,7 +16,7 @@ const DEFLATE = 1;
 const SHUFFLE = 2;
 const FLETCHER32 = 3;
 const LZF = 32_000;
-/** Filters that are not undone here, by the names under which people know them. */
+/** The names of known filters that are not supported. */
 const OTHERS: Readonly<Record<number, string>> = {
   4: 'szip',
   5: 'n-bit',
@@ -29,10 +29,10 @@ const OTHERS: Readonly<Record<number, string>> = {
   32015: 'zstd',
   32026: 'blosc2',
 };
-/** From here on, a version 2 message has the filter's name too. */
+/** From this number on, a version 2 message includes the filter's name. */
 const NAMED = 256;
 
-/** What the values of a dataset's chunks went through, first to last (specification IV.A.2.l). */
+/** The filters of a dataset's chunks, in the order in which they were applied (specification IV.A.2.l). */
 export function readFilters(body: Piece): Filter[] {
   const version = body.u8();
   const count = body.u8();
@@ -52,8 +52,9 @@ export function readFilters(body: Piece): Filter[] {
 }
 
 /**
- * The `size` bytes that a chunk had before the filters; a bit of `mask` says that a filter was left out.
- * @throws RankscopeError 'malformed', or 'unsupported' for a filter that is not known here
+ * Undoes the filters of a chunk that has `size` bytes without them. A set bit of `mask` means that the filter was not
+ * applied.
+ * @throws RankscopeError 'malformed', or 'unsupported' for an unknown filter
  */
 export async function unfilter(
   file: Hdf5File,
@@ -63,7 +64,7 @@ export async function unfilter(
   size: number,
 ): Promise<Uint8Array> {
   let bytes = stored;
-  // Each checksum is four bytes more than the values.
+  // A checksum adds four bytes.
   const most = size + 4 * filters.length;
   for (const [i, { id, parameter }] of [...filters.entries()].reverse()) {
     if ((mask >>> i) & 1) continue;
@@ -99,7 +100,7 @@ function checked(file: Hdf5File, bytes: Uint8Array): Uint8Array {
   return values;
 }
 
-/** Undoes the filter that puts the first bytes of all elements first, then the second ones, and so on. */
+/** Undoes the filter that stores the first bytes of all elements, then all second bytes, and so on. */
 function unshuffle(bytes: Uint8Array, size: number): Uint8Array {
   if (size <= 1) return bytes;
   const count = Math.floor(bytes.length / size);
@@ -109,10 +110,13 @@ function unshuffle(bytes: Uint8Array, size: number): Uint8Array {
   return out;
 }
 
-/** More words than this could overflow the sums. */
+/** The sums of more words than this could overflow. */
 const WORDS = 360;
 
-/** Fletcher's checksum over big-endian words of 16 bits, an odd last byte counting as a word's first, as HDF5 takes it (H5checksum.c). */
+/**
+ * Fletcher's checksum over big-endian words of 16 bits, as HDF5 computes it (H5checksum.c): a single last byte is the
+ * high byte of a word.
+ */
 export function fletcher32(bytes: Uint8Array): number {
   let [first, second] = [0, 0];
   for (let at = 0; at < bytes.length; ) {

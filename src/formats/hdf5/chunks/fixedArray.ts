@@ -5,7 +5,10 @@ import { bitAt, type ElementArray, type Run, readClient } from './chunkElements.
 
 const WHAT = 'an array of chunks';
 
-/** The index of chunks whose number is known (specification VII.C): one block of elements, in pages where there are many. */
+/**
+ * Opens the index of a fixed number of chunks (specification VII.C): one block of elements, divided into pages if there
+ * are many.
+ */
 export async function fixedArray(file: Hdf5File, address: number): Promise<ElementArray> {
   const { offsetSize, lengthSize } = file;
   const head = await file.sealed(address, 8 + lengthSize + offsetSize + CHECKSUM, 'FAHD', WHAT);
@@ -23,7 +26,7 @@ export async function fixedArray(file: Hdf5File, address: number): Promise<Eleme
 
   const first = await file.sealed(block, prefix + (paged ? 0 : total * client.size) + CHECKSUM, 'FADB', WHAT);
   if (first.u8() !== Number(client.filtered) || first.place() !== address)
-    throw file.malformed(`${WHAT} has the block of another one`);
+    throw file.malformed(`${WHAT} has a block that belongs to another array`);
   if (!paged) {
     const elements = first.sub(total * client.size, WHAT);
     return async (element) => within(element, { ...nothing, elements });

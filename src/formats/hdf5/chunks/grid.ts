@@ -1,9 +1,10 @@
 import { elementCount } from '../../../base/shape.ts';
-/** Chunks lie on a grid. Its cells are counted row-major, as elements are. */
+
+/** The grid of a dataset's chunks, whose cells are counted in row-major order. */
 export interface Grid {
-  /** Cells per dimension. */
+  /** Cells along each dimension. */
   readonly shape: readonly number[];
-  /** Cells from one to the next along a dimension. */
+  /** Cells from one cell to the next along each dimension. */
   readonly steps: readonly number[];
   readonly cells: number;
 }
@@ -13,12 +14,12 @@ export function gridOf(shape: readonly number[], chunk: readonly number[]): Grid
   return { shape: cells, steps: stepsOf(cells), cells: elementCount(cells) };
 }
 
-/** How far the next element along each dimension is, row-major. */
+/** Row-major strides, in elements. */
 export function stepsOf(shape: readonly number[]): number[] {
   return shape.map((_, i) => elementCount(shape.slice(i + 1)));
 }
 
-/** The place of a cell along each dimension. */
+/** The coordinates of a cell. */
 export function placeOf(cell: number, { shape, steps }: Grid): number[] {
   return shape.map((size, i) => Math.floor(cell / steps[i]!) % size);
 }

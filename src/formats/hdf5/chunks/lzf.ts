@@ -4,8 +4,9 @@ const LITERALS = 32;
 const LONG = 7;
 
 /**
- * Undoes LibLZF, h5py's own fast compression: a control byte below 32 stands before that many bytes and one more; any other names how far
- * back to copy from (13 bits), and how much (3 bits, or a byte more).
+ * Decompresses LibLZF, the fast compression of h5py. A control byte c below 32 is followed by c + 1 literal bytes. Any
+ * other begins a copy of earlier output, with a distance of 13 bits and a length of 3 bits that another byte may
+ * extend.
  */
 export function unpackLzf(file: Hdf5File, bytes: Uint8Array, most: number): Uint8Array {
   const out = new Uint8Array(most);
@@ -29,7 +30,7 @@ export function unpackLzf(file: Hdf5File, bytes: Uint8Array, most: number): Uint
     const length = (short === LONG ? short + next() : short) + 2;
     let from = filled - (((control & 31) << 8) | next()) - 1;
     if (from < 0 || filled + length > most) throw damaged();
-    // What is copied may be what this very copy writes.
+    // The source may overlap the output of this same copy.
     for (const end = filled + length; filled < end; ) out[filled++] = out[from++]!;
   }
   return out.subarray(0, filled);

@@ -5,7 +5,7 @@ import type { ByteSource } from '../../../bytes/source/byteSource.ts';
 import { FileContext, type Widths } from './fileContext.ts';
 import { Piece } from './piece.ts';
 
-/** Reads an HDF5 file for one errand: a walk through its groups, or the reading of one tensor. */
+/** Reads an HDF5 file for one task: a walk through its groups, or the reading of one tensor. */
 export class Hdf5File extends FileContext {
   private bytesRead = 0;
 
@@ -18,23 +18,23 @@ export class Hdf5File extends FileContext {
     super(source, widths, allowance);
   }
 
-  /** The same file for another errand, which `signal` cancels. */
-  errand(signal: AbortSignal | undefined): Hdf5File {
+  /** The same file for another task, which `signal` cancels. */
+  forTask(signal: AbortSignal | undefined): Hdf5File {
     return new Hdf5File(this.source, this, this.allowance, signal);
   }
 
-  /** A cursor over `length` bytes of structure at `address`. @throws 'malformed' outside the file */
+  /** A cursor over `length` bytes of structure at `address`. @throws 'malformed' if they are not all in the file */
   async piece(address: number, length: number, what: string): Promise<Piece> {
     if (!(length >= 0 && length <= MAX_HDF5_PIECE)) throw this.malformed(`${what} claims ${length} bytes`);
     this.bytesRead += length;
     if (this.bytesRead > MAX_HDF5_READINGS * this.source.size + HDF5_BASE_READING)
-      throw this.malformed(`its structures lead in circles, at last to ${what}`);
+      throw this.malformed(`its structures lead in circles, most recently to ${what}`);
     return new Piece(this, await this.data(address, length, what), what);
   }
 
   /**
-   * A structure of `length` bytes that begins with `signature` and its version and ends with a checksum: a cursor behind the version, over
-   * what is before the checksum.
+   * Reads a structure of `length` bytes that begins with `signature` and a version and ends with a checksum. The cursor
+   * starts after the version and ends before the checksum.
    */
   async sealed(address: number, length: number, signature: string, what: string, version = 0): Promise<Piece> {
     const piece = (await this.piece(address, length, what)).sealed();
@@ -42,7 +42,7 @@ export class Hdf5File extends FileContext {
     return piece;
   }
 
-  /** Values, of any length. @throws 'malformed' outside the file */
+  /** Reads values, of any length. @throws 'malformed' if they are not all in the file */
   async data(address: number, length: number, what: string): Promise<Uint8Array> {
     throwIfCancelled(this.signal, this.source.name);
     const at = this.base + address;

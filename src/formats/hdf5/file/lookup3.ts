@@ -1,6 +1,7 @@
 /**
- * The checksum of HDF5's newer structures: Bob Jenkins' lookup3 (`hashlittle` with the initial value 0, public domain, 2006), an
- * unsigned number of 32 bits. `blank` names four bytes that count as zeros: a fractal heap's block has its checksum inside.
+ * The checksum of HDF5's newer structures: Bob Jenkins' lookup3 (`hashlittle` with the initial value 0, public domain,
+ * 2006), an unsigned 32-bit number. The four bytes at `blank` count as zeros, because a fractal heap's block contains
+ * its own checksum.
  */
 export function lookup3(bytes: Uint8Array, blank = Number.NaN): number {
   let c = (0xdeadbeef + bytes.length) | 0;
@@ -8,7 +9,7 @@ export function lookup3(bytes: Uint8Array, blank = Number.NaN): number {
   const at = (i: number) => (i >= blank && i < blank + 4 ? 0 : (bytes[i] ?? 0));
   const word = (i: number) => at(i) | (at(i + 1) << 8) | (at(i + 2) << 16) | (at(i + 3) << 24);
   if (bytes.length === 0) return c >>> 0;
-  // The last 1 to 12 bytes, filled up with zeros, are mixed in another way.
+  // The last 1 to 12 bytes are padded with zeros and mixed differently.
   let i = 0;
   for (; bytes.length - i > 12; i += 12) {
     a = (a + word(i)) | 0;

@@ -1,10 +1,10 @@
 import type { FileContext } from './fileContext.ts';
 import { lookup3 } from './lookup3.ts';
 
-/** The bytes of a checksum at the end of a structure. */
+/** Bytes of the checksum at the end of a structure. */
 export const CHECKSUM = 4;
 
-/** Little-endian values, one behind the other. */
+/** A cursor over the little-endian values of a structure. */
 export class Piece {
   at = 0;
   private readonly view: DataView;
@@ -40,14 +40,16 @@ export class Piece {
     return this.view.getUint32(this.skip(4), true);
   }
 
-  /** An unsigned number of `size` bytes; all ones, which stands for "nowhere", and whatever is beyond 2^53 come as undefined. */
+  /**
+   * An unsigned number of `size` bytes; undefined for all ones, which means "nowhere", and for anything beyond 2^53.
+   */
   sized(size: number): number | undefined {
     const bytes = this.take(size);
     const value = unsigned(bytes);
     return value > Number.MAX_SAFE_INTEGER || bytes.every((byte) => byte === 0xff) ? undefined : value;
   }
 
-  /** An unsigned number of `size` bytes, all ones included. */
+  /** An unsigned number of `size` bytes, for which all ones are a value too. */
   number(size: number): number {
     const value = unsigned(this.take(size));
     if (value > Number.MAX_SAFE_INTEGER) throw this.file.malformed(`${this.what} has an impossible number`);
@@ -58,7 +60,7 @@ export class Piece {
     return this.sized(this.file.offsetSize);
   }
 
-  /** An address that must lead somewhere. */
+  /** An address that must be defined. */
   place(): number {
     const address = this.address();
     if (address === undefined) throw this.file.malformed(`${this.what} points nowhere`);
@@ -77,23 +79,24 @@ export class Piece {
     return new Piece(this.file, this.take(length), what);
   }
 
-  /** Text up to a zero byte at most. */
+  /** Text of `length` bytes, which a zero byte may end earlier. */
   text(length: number): string {
     const bytes = this.take(length);
     const end = bytes.indexOf(0);
     return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
   }
 
-  /** Goes over a signature, and the version behind it where one is asked for. */
+  /** Checks and skips a signature and, if `version` is given, the version after it. */
   expect(signature: string, version?: number): void {
     const found = Buffer.from(this.take(signature.length)).toString('latin1');
     if (found !== signature) throw this.file.malformed(`${this.what} does not begin with ${signature}`);
     if (version === undefined) return;
     const own = this.u8();
-    if (own !== version) throw this.file.unsupported(`${this.what} has the version ${own}; known is ${version}`);
+    if (own !== version)
+      throw this.file.unsupported(`${this.what} has version ${own}; only version ${version} is supported`);
   }
 
-  /** What is before the checksum in the last four bytes. @throws 'malformed' where it does not match */
+  /** The bytes before the checksum at the end. @throws 'malformed' if the checksum does not match */
   sealed(): Piece {
     const end = this.bytes.length - CHECKSUM;
     if (end < 0) throw this.file.malformed(`${this.what} is cut off`);
@@ -102,7 +105,7 @@ export class Piece {
     return new Piece(this.file, body, this.what);
   }
 
-  /** @throws 'malformed' where `bytes` (those at `blank` as zeros) have another checksum */
+  /** @throws 'malformed' if `bytes` have another checksum, with the four bytes at `blank` counted as zeros */
   verify(bytes: Uint8Array, checksum: number, blank?: number): void {
     if (lookup3(bytes, blank) !== checksum) throw this.file.malformed(`${this.what} does not match its checksum`);
   }

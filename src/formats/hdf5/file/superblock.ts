@@ -11,7 +11,10 @@ export interface Superblock {
   readonly root: number;
 }
 
-/** HDF5 File Format Specification 3.0, II.A: superblock versions 0 to 3. @throws 'malformed' for a file shorter than it says */
+/**
+ * Superblock versions 0 to 3 (HDF5 File Format Specification 3.0, II.A).
+ * @throws 'malformed' if the file is shorter than it states
+ */
 export async function readSuperblock(
   source: ByteSource,
   allowance: Allowance,
@@ -22,13 +25,14 @@ export async function readSuperblock(
   const head = await probe.piece(0, Math.min(source.size, 24), 'the superblock');
   head.skip(SIGNATURE.length);
   const version = head.u8();
-  if (version > 3) throw probe.unsupported(`its superblock has the version ${version}; known are 0 to 3`);
+  if (version > 3) throw probe.unsupported(`its superblock has version ${version}; versions 0 to 3 are supported`);
   if (version < 2) head.skip(4);
   const [offsetSize, lengthSize] = [head.u8(), head.u8()];
   for (const size of [offsetSize, lengthSize])
-    if (![2, 4, 8].includes(size)) throw probe.malformed(`its superblock says that addresses have ${size} bytes`);
+    if (![2, 4, 8].includes(size)) throw probe.malformed(`its superblock states that addresses have ${size} bytes`);
   const begin = version === 0 ? 24 : version === 1 ? 28 : 12;
-  // Versions 0 and 1 end with the symbol table entry of the root group: its name, then its header. The others have a checksum.
+  // Versions 0 and 1 end with the root group's symbol table entry, which begins with its name and its header. Later
+  // versions end with a checksum.
   const addresses = version < 2 ? 6 : 4;
   const file = at({ offsetSize, lengthSize, base: 0 });
   const length = begin + addresses * offsetSize;

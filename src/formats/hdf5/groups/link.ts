@@ -1,16 +1,19 @@
 import type { FileContext } from '../file/fileContext.ts';
 
-/** A link of a group, in whichever form it was stored. */
+/** A link of a group, independent of the form in which it was stored. */
 export interface Link {
   readonly name: string;
-  /** Of the object's header; undefined where the link leads to a name or to another file. */
+  /** The address of the object's header; undefined for a soft or external link. */
   readonly address: number | undefined;
 }
 
-/** Bytes that a link takes here besides its name. */
+/** Memory of a link in bytes, besides its name. */
 const LINK_BYTES = 150;
 
-/** Before a link is kept: many may share the bytes of one name. @throws RankscopeError 'too-large' */
+/**
+ * Pays for a link before it is kept, because many links may share the bytes of one name.
+ * @throws RankscopeError 'too-large'
+ */
 export function spendLink(file: FileContext, nameLength: number): void {
   file.allowance.spend(LINK_BYTES + 2 * nameLength);
 }

@@ -9,11 +9,11 @@ import { symbolTable } from './symbolTable.ts';
 const LINK_INFO = 0x02;
 const LINK = 0x06;
 const SYMBOL_TABLE = 0x11;
-/** Record type of the B-tree of names. */
+/** Record type of a B-tree of names. */
 const BY_NAME = 5;
 const HARD = 0;
 
-/** The links of a group, in whichever of the three forms its header has; undefined where it is no group. */
+/** The links of a group, in any of the three forms that its header may have; undefined if the object is not a group. */
 export async function linksOf(file: Hdf5File, messages: readonly Message[]): Promise<Link[] | undefined> {
   const links: Link[] = [];
   let isGroup = false;
@@ -27,7 +27,10 @@ export async function linksOf(file: Hdf5File, messages: readonly Message[]): Pro
   return isGroup ? links : undefined;
 }
 
-/** Many links lie in a fractal heap, indexed by the hashes of their names; they are given in the order of the names. */
+/**
+ * The links of a large group, which are stored in a fractal heap and indexed by a hash of their names. They are sorted
+ * by name here.
+ */
 async function denseLinks(file: Hdf5File, info: Piece): Promise<Link[]> {
   info.skip(1);
   if (info.u8() & 1) info.skip(8);

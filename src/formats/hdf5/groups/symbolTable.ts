@@ -2,10 +2,13 @@ import type { Hdf5File } from '../file/hdf5File.ts';
 import { leaves } from '../structures/btree1.ts';
 import { type Link, spendLink } from './link.ts';
 
-/** A symbolic link has no header of its own. */
+/** The cache type of a symbolic link, which leads to no object header. */
 const SYMBOLIC = 2;
 
-/** Adds to `links` those of the old form of a group: a B-tree of symbol table nodes, with the names in a heap (specification III.B to III.D). */
+/**
+ * Adds the links of an old-style group to `links`: a B-tree of symbol table nodes, with the names in a local heap
+ * (specification III.B to III.D).
+ */
 export async function symbolTable(file: Hdf5File, tree: number, heap: number, links: Link[]): Promise<void> {
   const heapHead = await file.piece(heap, 8 + 2 * file.lengthSize + file.offsetSize, 'a local heap');
   heapHead.expect('HEAP');

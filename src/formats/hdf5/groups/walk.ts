@@ -11,8 +11,9 @@ export interface FoundObject {
 }
 
 /**
- * Visits the root and every object below it, and gives the number of links that are not followed: soft and external links lead to names or
- * to other files. An object is visited once, so that groups linked in a circle end.
+ * Visits the root and every object below it. Returns the number of soft and external links, which are not followed
+ * because they lead to names or to other files. Each object is visited once, so that groups which link in a circle do
+ * not loop forever.
  */
 export async function walk(
   file: Hdf5File,
@@ -31,7 +32,7 @@ export async function walk(
     const messages = await readMessages(file, address);
     const links = await linksOf(file, messages);
     await visit({ path, messages, isGroup: links !== undefined });
-    // The last one in comes out first.
+    // Reversed, because the last link pushed is visited first.
     for (const { name, address: child } of links?.toReversed() ?? []) {
       if (child === undefined) notFollowed++;
       else waiting.push({ address: child, path: path ? `${path}/${name}` : name, depth: depth + 1 });

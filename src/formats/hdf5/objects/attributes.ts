@@ -11,11 +11,12 @@ import { bodyOf, sharedBody } from './sharedMessage.ts';
 
 const ATTRIBUTE = 0x0c;
 const ATTRIBUTE_INFO = 0x15;
-/** Record type of the B-tree of names. */
+/** Record type of a B-tree of names. */
 const BY_NAME = 8;
 
 /**
- * The attributes of an object that are one text each, long ones in part, whether they lie in its header or, being many, in a fractal heap.
+ * The attributes of an object that are single texts, with long ones cut off. They lie in the object's header or, if
+ * there are many, in a fractal heap.
  * @throws RankscopeError 'malformed', or 'unsupported'
  */
 export async function textsOf(file: Hdf5File, { messages }: FoundObject): Promise<Map<string, string>> {
@@ -54,10 +55,14 @@ interface Attribute {
   readonly data: Piece;
 }
 
-/** Specification IV.A.2.m: version 1 fills its parts up to multiples of 8 bytes, version 3 knows the name's encoding. */
+/**
+ * Specification IV.A.2.m: version 1 pads its parts to multiples of 8 bytes, and version 3 adds the encoding of the
+ * name.
+ */
 async function readAttribute(file: Hdf5File, body: Piece): Promise<Attribute> {
   const version = body.u8();
-  if (version < 1 || version > 3) throw file.unsupported(`an attribute has the version ${version}; known are 1 to 3`);
+  if (version < 1 || version > 3)
+    throw file.unsupported(`an attribute has version ${version}; versions 1 to 3 are supported`);
   const flags = body.u8();
   const sizes = [body.u16(), body.u16(), body.u16()];
   if (version === 3) body.skip(1);
@@ -66,7 +71,7 @@ async function readAttribute(file: Hdf5File, body: Piece): Promise<Attribute> {
     if (version === 1) body.skip(Math.min(-size & 7, body.left));
     return part;
   }) as [Piece, Piece, Piece];
-  // Before version 2, the flags' place means nothing.
+  // Version 1 has a reserved byte in place of the flags.
   const ownType = version > 1 && flags & 1 ? await sharedBody(file, type, DATATYPE) : type;
   const { shape } = readShape(space);
   return {

@@ -13,7 +13,7 @@ export interface Dataset extends Dataspace {
   readonly type: NumberType;
   readonly layout: Layout;
   readonly filters: readonly Filter[];
-  /** The stored bytes of an element that was never written; zeros where absent. */
+  /** The stored bytes of an element that was never written; zeros if absent. */
   readonly fill?: Uint8Array;
 }
 
@@ -24,7 +24,7 @@ const EXTERNAL_FILES = 0x07;
 const LAYOUT = 0x08;
 const FILTERS = 0x0b;
 
-/** What an object's messages say of a dataset; undefined where it is none (a named datatype). */
+/** The dataset that an object's messages describe; undefined if it is not a dataset, such as a named datatype. */
 export async function datasetOf(file: Hdf5File, object: FoundObject): Promise<Dataset | undefined> {
   const { path, messages } = object;
   const body = async (wanted: number): Promise<Piece | undefined> => {
@@ -47,19 +47,19 @@ export async function datasetOf(file: Hdf5File, object: FoundObject): Promise<Da
     type: ownType,
     layout: readLayout(layout),
     filters: filters ? readFilters(filters) : [],
-    // A copy: a part of the header would keep all of it in memory.
+    // Copied, because a view would keep the whole header in memory.
     ...(value?.length === ownType.bytes && { fill: value.slice() }),
   };
 }
 
-/** Keras stores bfloat16 as bytes without a meaning, which an attribute gives them (saving_lib.py, H5Entry). */
+/** Keras stores bfloat16 as opaque bytes and names the type in an attribute (saving_lib.py, H5Entry). */
 async function typeOf(file: Hdf5File, object: FoundObject, stored: NumberType): Promise<NumberType> {
   if (stored.dtype !== 'OPAQUE' || stored.bytes !== 2) return stored;
   const named = (await textsOf(file, object)).get('dtype');
   return named === 'bfloat16' ? { ...stored, dtype: 'BF16' } : stored;
 }
 
-/** Specification IV.A.2.f; undefined where no value was defined. */
+/** Specification IV.A.2.f; undefined if no fill value is defined. */
 function readFill(body: Piece): Uint8Array | undefined {
   const version = body.u8();
   if (version > 2) return body.u8() & 0x20 ? body.take(body.u32()) : undefined;

@@ -3,7 +3,7 @@ import type { Piece } from '../file/piece.ts';
 
 export interface Dataspace {
   readonly shape: readonly number[];
-  /** What the dataset may grow to, a number a dimension; undefined where that is unlimited. */
+  /** The maximum size of each dimension; undefined if it is unlimited. */
   readonly most: readonly (number | undefined)[];
 }
 
@@ -15,11 +15,13 @@ export function readShape(body: Piece): Dataspace {
   const kind = body.u8();
   if (version === 1) body.skip(4);
   if (rank > MAX_DIMENSIONS) throw body.file.malformed(`a dataset has ${rank} dimensions`);
-  // Kind 2 of version 2 holds nothing at all.
+  // Kind 2 of version 2 is the null dataspace, which has no elements.
   if (version === 2 && kind === 2) return { shape: [0], most: [0] };
   const shape = Array.from({ length: rank }, () => body.length());
   const most = flags & 1 ? shape.map(() => body.sized(body.file.lengthSize)) : shape;
   if (most.some((size, i) => size !== undefined && size < shape[i]!))
-    throw body.file.malformed(`a dataset has the shape ${shape.join(' x ')}, beyond the most of ${most.join(' x ')}`);
+    throw body.file.malformed(
+      `a dataset has the shape ${shape.join(' x ')}, beyond its maximum of ${most.join(' x ')}`,
+    );
   return { shape, most };
 }

@@ -3,15 +3,15 @@ import type { Piece } from '../file/piece.ts';
 export const DATATYPE = 0x03;
 
 export interface NumberType {
-  /** By the names of safetensors; STRING, COMPOUND ... where it is no number. */
+  /** The name in safetensors, or STRING, COMPOUND and so on for anything that is not a number. */
   readonly dtype: string;
   readonly bytes: number;
   readonly bigEndian: boolean;
-  /** A text of any length, which lies elsewhere. */
+  /** Set for a variable-length text, which is stored elsewhere. */
   readonly variable?: boolean;
 }
 
-/** By bytes, sizes and places of exponent and mantissa, and the exponent's bias. */
+/** By size, position and size of exponent and mantissa, and the bias of the exponent. */
 const FLOATS: Readonly<Record<string, string>> = {
   '2 10/5 0/10 15': 'F16',
   '2 7/8 0/7 127': 'BF16',
@@ -35,7 +35,7 @@ const FLOAT = 1;
 const ENUMERATION = 8;
 const VARIABLE = 9;
 
-/** Specification IV.A.2.d, as far as numbers and texts need it. */
+/** Specification IV.A.2.d, as far as it concerns numbers and texts. */
 export function readType(body: Piece): NumberType {
   const kind = body.u8() & 15;
   const bits = body.number(3);
@@ -48,7 +48,8 @@ export function readType(body: Piece): NumberType {
     const layout = `${bytes} ${exponentAt}/${exponent} ${mantissaAt}/${mantissa} ${body.u32()}`;
     return { dtype: FLOATS[layout] ?? `FLOAT${8 * bytes}`, bytes, bigEndian };
   }
-  // Booleans are enumerations of one byte. The type of an enumeration's numbers follows, and has the byte order.
+  // h5py stores booleans as enumerations of one byte. The base type of the enumeration follows, and it has the byte
+  // order.
   if (kind === ENUMERATION) {
     body.skip(1);
     return { dtype: bytes === 1 ? 'BOOL' : `I${8 * bytes}`, bytes, bigEndian: (body.number(3) & 1) !== 0 };

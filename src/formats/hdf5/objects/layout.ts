@@ -3,7 +3,7 @@ import type { Piece } from '../file/piece.ts';
 export type Layout =
   | {
       readonly kind: 'contiguous';
-      /** Absent while nothing was written. */
+      /** Undefined if nothing was ever written. */
       readonly address: number | undefined;
     }
   | { readonly kind: 'compact'; readonly data: Uint8Array }
@@ -11,18 +11,18 @@ export type Layout =
 
 export interface Chunked {
   readonly kind: 'chunked';
-  /** Elements per dimension. */
+  /** Elements along each dimension. */
   readonly chunk: readonly number[];
   readonly index: ChunkIndex;
-  /** Chunks that hang over an edge of the dataset are stored without its filters. */
+  /** Whether chunks that extend beyond an edge of the dataset are stored without filters. */
   readonly plainEdges: boolean;
 }
 
-/** How the chunks are found; `address` is absent while none was written. */
+/** How the chunks are found; `address` is undefined if none was ever written. */
 export interface ChunkIndex {
   readonly kind: 'tree1' | 'single' | 'implicit' | 'fixedArray' | 'extensibleArray' | 'tree2';
   readonly address: number | undefined;
-  /** Of a single chunk that went through filters: its stored bytes, and the filters that were left out. */
+  /** For a single filtered chunk: its stored size in bytes, and the mask of filters that were not applied. */
   readonly stored?: { readonly bytes: number; readonly mask: number };
 }
 
@@ -30,22 +30,22 @@ const COMPACT = 0;
 const CONTIGUOUS = 1;
 const CHUNKED = 2;
 const KINDS = ['single', 'implicit', 'fixedArray', 'extensibleArray', 'tree2'] as const;
-/** Bytes of what the message says of each index, which the index itself says again. */
+/** Bytes of the parameters of each index, which the header of the index repeats. */
 const PARAMETERS = { single: 0, implicit: 0, fixedArray: 1, extensibleArray: 5, tree2: 6 } as const;
 const PLAIN_EDGES = 1;
 const SINGLE_FILTERED = 2;
 
-/** Where a dataset's values are (specification IV.A.2.i), by the message's versions 1 to 5. */
+/** Where a dataset's values are (specification IV.A.2.i), for versions 1 to 5 of the message. */
 export function readLayout(body: Piece): Layout {
   const version = body.u8();
   if (version < 1 || version > 5)
-    throw body.file.unsupported(`a dataset's layout has the version ${version}; known are 1 to 5`);
+    throw body.file.unsupported(`a dataset's layout has version ${version}; versions 1 to 5 are supported`);
   if (version < 3) return oldLayout(body);
   const kind = body.u8();
   if (kind === COMPACT) return { kind: 'compact', data: compactData(body, body.u16()) };
   if (kind === CONTIGUOUS) return { kind: 'contiguous', address: body.address() };
   if (kind !== CHUNKED)
-    throw body.file.unsupported('a dataset is made of parts of other datasets, which is not followed');
+    throw body.file.unsupported('a dataset is assembled from parts of other datasets (a virtual dataset)');
   return version === 3 ? chunkedByTree(body) : chunkedByIndex(body);
 }
 
@@ -73,12 +73,14 @@ function chunkedByIndex(body: Piece): Layout {
   const rank = body.u8();
   const sizeBytes = body.u8();
   if (sizeBytes < 1 || sizeBytes > 8) throw body.file.malformed(`a dataset has sizes of ${sizeBytes} bytes`);
-  // The last size is that of an element.
+  // The last size is the size of an element.
   const chunk = Array.from({ length: rank }, () => body.number(sizeBytes)).slice(0, -1);
   const number = body.u8();
   const kind = KINDS[number - 1];
   if (!kind)
-    throw body.file.unsupported(`a dataset's chunks are found by the index ${number}; known are 1 to ${KINDS.length}`);
+    throw body.file.unsupported(
+      `a dataset's chunks have index type ${number}; types 1 to ${KINDS.length} are supported`,
+    );
   const filtered = kind === 'single' && (flags & SINGLE_FILTERED) !== 0;
   const stored = filtered ? { bytes: body.length(), mask: body.u32() } : undefined;
   body.skip(PARAMETERS[kind]);
@@ -86,7 +88,7 @@ function chunkedByIndex(body: Piece): Layout {
   return { kind: 'chunked', chunk, index, plainEdges: (flags & PLAIN_EDGES) !== 0 };
 }
 
-/** A copy: a part of the header would keep all of it in memory. */
+/** Copied, because a view would keep the whole header in memory. */
 function compactData(body: Piece, length: number): Uint8Array {
   const data = body.take(length);
   body.file.allowance.spend(length);

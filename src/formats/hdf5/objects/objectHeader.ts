@@ -5,16 +5,16 @@ import { CHECKSUM, type Piece } from '../file/piece.ts';
 export interface Message {
   readonly type: number;
   readonly body: Piece;
-  /** Whether the body only says where the message is. */
+  /** Whether the body is only a reference to the message. */
   readonly shared: boolean;
 }
 
 const CONTINUATION = 0x10;
 const SHARED = 2;
-/** Bytes of a header's beginning that tell its length. */
+/** Bytes at the start of a header that are enough to learn its length. */
 const PROBE = 64;
 
-/** All messages of the object header at `address` (specification IV.A), those of its continuation blocks included. */
+/** All messages of the object header at `address`, including those in its continuation blocks (specification IV.A). */
 export async function readMessages(file: Hdf5File, address: number): Promise<Message[]> {
   const what = `the object header at byte ${address}`;
   const start = await file.piece(address, Math.min(PROBE, Math.max(0, file.source.size - file.base - address)), what);
@@ -28,7 +28,7 @@ export async function readMessages(file: Hdf5File, address: number): Promise<Mes
   const parse = (block: Piece) => {
     const { order } = first;
     const head = version2 ? 4 + order : 8;
-    // What is left over is a gap.
+    // Anything shorter than the head of a message is a gap.
     while (block.left >= head) {
       const type = version2 ? block.u8() : block.u16();
       const length = block.u16();
@@ -43,7 +43,7 @@ export async function readMessages(file: Hdf5File, address: number): Promise<Mes
   };
   parse(first.messages);
   for (const { at, length } of blocks) {
-    if (seen.has(at)) throw file.malformed(`${what} goes on in itself`);
+    if (seen.has(at)) throw file.malformed(`${what} continues in itself`);
     seen.add(at);
     const block = await file.piece(at, length, `a continuation of ${what}`);
     if (!version2) parse(block);
@@ -58,7 +58,7 @@ export async function readMessages(file: Hdf5File, address: number): Promise<Mes
 
 interface FirstBlock {
   readonly messages: Piece;
-  /** Bytes of a message's creation order, where that is tracked. */
+  /** Bytes of a message's creation order; 0 if it is not tracked. */
   readonly order: number;
 }
 

@@ -2,10 +2,13 @@ import type { Hdf5File } from '../file/hdf5File.ts';
 import type { Piece } from '../file/piece.ts';
 import { type Message, readMessages } from './objectHeader.ts';
 
-/** Where the version 3 of a shared message says that it lies in the file's own heap of messages. */
+/** The kind of a version 3 shared message that is stored in the file's heap of shared messages. */
 const IN_HEAP = 1;
 
-/** The body of a message of an object, or of the one elsewhere that it stands for: a committed datatype (specification IV.A.2, "Shared"). */
+/**
+ * The body of a message. A shared message, such as a committed datatype, is read where it is stored (specification
+ * IV.A.2, "Shared").
+ */
 export async function bodyOf(file: Hdf5File, message: Message): Promise<Piece> {
   return message.shared ? await sharedBody(file, message.body, message.type) : message.body;
 }
@@ -18,6 +21,6 @@ export async function sharedBody(file: Hdf5File, pointer: Piece, wanted: number)
   if (version === 1) pointer.skip(6 + file.lengthSize);
   const messages = await readMessages(file, pointer.place());
   const found = messages.find(({ type, shared }) => type === wanted && !shared);
-  if (!found) throw file.malformed(`a shared message of the kind ${wanted} is not where it should be`);
+  if (!found) throw file.malformed(`a shared message of type ${wanted} is missing where it should be`);
   return found.body;
 }

@@ -2,8 +2,8 @@ import { MAX_HDF5_TREE_DEPTH } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 
 /**
- * Visits the children of the lowest level of a version 1 B-tree (specification III.A.1), whose keys have `keySize` bytes; `visit` gets a
- * child and the key before it.
+ * Visits the children of the leaves of a version 1 B-tree (specification III.A.1), whose keys have `keySize` bytes.
+ * `visit` receives each child and the key before it.
  */
 export async function leaves(
   file: Hdf5File,

@@ -2,21 +2,22 @@ import { MAX_HDF5_TREE_DEPTH } from '../../../bytes/limits.ts';
 import type { Hdf5File } from '../file/hdf5File.ts';
 import { CHECKSUM, type Piece } from '../file/piece.ts';
 
-/** Signature, version and type before a node's records. */
+/** Bytes before a node's records: signature, version and type. */
 const NODE_HEAD = 6;
 
 interface Level {
-  /** The most records that a node of this level holds. */
+  /** The most records that a node of this level can hold. */
   readonly records: number;
-  /** The most records below and in such a node. */
+  /** The most records in such a node and below it. */
   readonly all: number;
-  /** Bytes of a pointer to a child; 0 in leaves. */
+  /** Bytes of a pointer to a child; 0 for leaves. */
   readonly pointer: number;
 }
 
 /**
- * Visits the records of a version 2 B-tree (specification III.A.2) whose type is one of `types`, those of a node before those below it.
- * @throws 'malformed' for a tree that does not hold as many records as it says
+ * Visits the records of a version 2 B-tree (specification III.A.2) of one of the `types`. The records of a node come
+ * before those below it.
+ * @throws RankscopeError 'malformed', also if the tree does not hold as many records as its header states
  */
 export async function records(
   file: Hdf5File,
@@ -42,7 +43,7 @@ export async function records(
   const seen = new Set<number>();
   let visited = 0;
   if (root !== undefined) await descend(root, rootCount, depth);
-  if (visited !== total) throw file.malformed(`a B-tree holds ${visited} records and says ${total}`);
+  if (visited !== total) throw file.malformed(`a B-tree holds ${visited} records, but its header states ${total}`);
 
   async function descend(place: number, count: number, depthHere: number): Promise<void> {
     const level = levels[depthHere]!;
@@ -63,7 +64,7 @@ export async function records(
   }
 }
 
-/** The levels from the leaves up, as the reference library sizes them (H5B2hdr.c). */
+/** The levels from the leaves up, sized as in the reference library (H5B2hdr.c). */
 function levelsOf(offsetSize: number, nodeSize: number, recordSize: number, depth: number): Level[] {
   const room = nodeSize - NODE_HEAD - CHECKSUM;
   const most = Math.floor(room / recordSize);
@@ -77,7 +78,7 @@ function levelsOf(offsetSize: number, nodeSize: number, recordSize: number, dept
   return levels;
 }
 
-/** Bytes that hold every number up to `most`. */
+/** Bytes that can hold every number up to `most`. */
 export function bytesOf(most: number): number {
   return Math.min(8, Math.floor(Math.log2(Math.max(1, most)) / 8) + 1);
 }

@@ -16,16 +16,16 @@ const HUGE = 1;
 const TINY = 2;
 /** Record type of the B-tree of huge objects. */
 const INDIRECT = 1;
-/** Longer IDs leave more bits to the length of a tiny object. */
+/** From this length of IDs on, the length of a tiny object takes a byte more. */
 const LONG_ID = 18;
 
-/** The heap that many links or attributes of one object are kept in (specification III.G). */
+/** Opens the heap that stores the links or attributes of an object with many of them (specification III.G). */
 export async function openHeap(file: Hdf5File, address: number): Promise<FractalHeap> {
   const { offsetSize, lengthSize } = file;
   const what = 'a fractal heap';
   const headSize = 22 + 12 * lengthSize + 3 * offsetSize;
   const head = await file.sealed(address, headSize + CHECKSUM, 'FRHP', what).catch(async (error: unknown) => {
-    // Filters stand before the checksum and move it.
+    // The description of filters comes before the checksum and moves it.
     const start = await file.piece(address, 9, what);
     start.expect('FRHP', 0);
     start.skip(2);
@@ -75,7 +75,10 @@ function isPowerOfTwo(value: number): boolean {
   return value > 0 && Number.isInteger(Math.log2(value));
 }
 
-/** Gives objects of a fractal heap that are too large for its blocks, by their number in the B-tree at `tree`, which is read at the first. */
+/**
+ * Finds objects that are too large for the blocks of a fractal heap, by their number in the B-tree at `tree`, which is
+ * read when the first one is needed.
+ */
 function hugeObjects(file: Hdf5File, tree: number | undefined): (number: number) => Promise<Piece> {
   let places: Map<number, { address: number; length: number }> | undefined;
   return async (number) => {

@@ -1,13 +1,13 @@
 import type { Hdf5File } from '../file/hdf5File.ts';
 import { Piece } from '../file/piece.ts';
 
-/** The heap that was read last, behind its head: neighbouring texts lie in one. */
+/** The objects of the most recently read heap, since consecutive texts usually lie in the same one. */
 const lastHeap = new WeakMap<Hdf5File, { address: number; objects: Uint8Array }>();
 const WHAT = 'a global heap';
 
 /**
- * At most the first `most` bytes of a text of any length. In an attribute stand its length and where it lies in a global heap (specification
- * III.E).
+ * Reads at most the first `most` bytes of a variable-length text. The attribute itself holds only the length of the
+ * text and its place in a global heap (specification III.E).
  */
 export async function readHeapText(file: Hdf5File, reference: Piece, most: number): Promise<string> {
   const length = reference.u32();
@@ -19,7 +19,7 @@ export async function readHeapText(file: Hdf5File, reference: Piece, most: numbe
     const index = objects.u16();
     objects.skip(6);
     const bytes = objects.length();
-    // The object 0 is the room that is left.
+    // Object 0 is the free space.
     if (index === 0) break;
     if (index === wanted) return objects.sub(bytes, WHAT).text(Math.min(length, most));
     objects.skip(Math.min(Math.ceil(bytes / 8) * 8, objects.left));

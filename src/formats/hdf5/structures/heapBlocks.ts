@@ -3,35 +3,36 @@ import type { Hdf5File } from '../file/hdf5File.ts';
 import { CHECKSUM, Piece } from '../file/piece.ts';
 
 /**
- * Where the blocks of a fractal heap are: `width` blocks a row, those of the first two rows `startSize` bytes long, those of each further
- * row twice as long as the row before. Blocks beyond `maxDirect` bytes are indirect: tables of the same kind over their part of the heap.
+ * The layout of the blocks of a fractal heap, in rows of `width` blocks. Those in the first two rows have `startSize`
+ * bytes, and those in each further row are twice as long as in the row before. Blocks of more than `maxDirect` bytes
+ * are indirect: they are tables of the same kind for their part of the heap.
  */
 export interface DoublingTable {
-  /** Of the heap's head: every block names it. */
+  /** The address of the heap's header, which every block repeats. */
   readonly address: number;
   readonly root: number | undefined;
-  /** Of the root, an indirect block; 0 where the root is the only direct block. */
+  /** The rows of the root, an indirect block; 0 if the root is the only direct block. */
   readonly rows: number;
   readonly width: number;
   readonly startSize: number;
   readonly maxDirect: number;
-  /** Bytes of a place in the heap. */
+  /** Bytes of an offset in the heap. */
   readonly offsetBytes: number;
   /** Whether direct blocks have a checksum. */
   readonly checked: boolean;
 }
 
-/** Gives the managed object at a place in the heap's own space, which counts the blocks' heads too. */
+/** Finds the managed object at an offset in the heap's own address space, which includes the headers of blocks. */
 export function blockFinder(file: Hdf5File, table: DoublingTable): (offset: number, length: number) => Promise<Piece> {
   const { width, startSize, maxDirect, offsetBytes } = table;
   const headSize = 5 + file.offsetSize + offsetBytes;
-  /** By their places in the heap. */
+  /** By their offsets in the heap. */
   const directs = new Map<number, Piece>();
   const indirects = new Map<number, Piece>();
   let keptBytes = 0;
 
   return async (offset, length) => {
-    if (table.root === undefined) throw file.malformed('a fractal heap is empty, but objects of it are named');
+    if (table.root === undefined) throw file.malformed('a fractal heap is empty, but something refers to its objects');
     const { address, size, begin } = await find(offset);
     const block = await kept(directs, begin, () => direct(address, size, begin));
     const from = offset - begin;
@@ -40,7 +41,7 @@ export function blockFinder(file: Hdf5File, table: DoublingTable): (offset: numb
     return new Piece(file, block.bytes.subarray(from, from + length), 'an object of a heap');
   };
 
-  /** The direct block that holds `offset`. Every step leads to a smaller part of the heap, so this ends. */
+  /** The direct block that contains `offset`. The loop ends because each step leads to a smaller part of the heap. */
   async function find(offset: number): Promise<{ address: number; size: number; begin: number }> {
     let [address, rows, begin] = [table.root!, table.rows, 0];
     if (rows === 0) return { address, size: startSize, begin };
@@ -58,7 +59,9 @@ export function blockFinder(file: Hdf5File, table: DoublingTable): (offset: numb
     }
   }
 
-  /** The row of a place in an indirect block, the size of that row's blocks, and where it begins. */
+  /**
+   * The row of an offset in an indirect block, the size of that row's blocks, and the offset at which the row begins.
+   */
   function rowOf(offset: number): { row: number; size: number; at: number } {
     if (offset < width * startSize) return { row: 0, size: startSize, at: 0 };
     let [row, size] = [1, startSize];
@@ -77,14 +80,14 @@ export function blockFinder(file: Hdf5File, table: DoublingTable): (offset: numb
     const block = await file.piece(address, size, what);
     block.expect('FHDB', 0);
     placed(block, begin, what);
-    // The checksum is taken of the whole block, with zeros in its own place.
+    // The checksum covers the whole block, with zeros in place of the checksum itself.
     if (table.checked) block.verify(block.bytes, block.u32(), headSize);
     return block;
   }
 
   function placed(block: Piece, begin: number, what: string): Piece {
     if (block.address() !== table.address || block.number(offsetBytes) !== begin)
-      throw file.malformed(`${what} belongs to another place`);
+      throw file.malformed(`${what} belongs elsewhere`);
     return block;
   }
 

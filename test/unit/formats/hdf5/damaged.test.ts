@@ -92,13 +92,14 @@ describe('damaged hdf5', () => {
   }).timeout(60_000);
 
   it('ends where a header goes on in itself', async () => {
-    // The first message of a continuation (its kind, length and flags, then the body) becomes one that leads to that continuation.
+    // The first message of a continuation (its kind, length and flags, then the body) becomes one that leads to that
+    // continuation.
     const bytes = await changed('continued.h5', 'OCHK', (view, { offset, length }) => {
       view.setUint8(offset + 4, 0x10);
       view.setBigUint64(offset + 8, BigInt(offset), true);
       view.setBigUint64(offset + 16, BigInt(length), true);
     });
-    await rejectsWith(read(bytes), 'malformed', /goes on in itself/);
+    await rejectsWith(read(bytes), 'malformed', /continues in itself/);
   });
 
   it('ends where a B-tree leads twice to the same node', async () => {

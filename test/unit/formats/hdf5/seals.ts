@@ -12,7 +12,10 @@ export interface Seal {
 }
 
 const LAST = 4;
-/** The head of a heap's block has its checksum within: behind its signature, version, the heap's address and its own place. */
+/**
+ * The head of a heap's block has its checksum within: behind its signature, version, the heap's address and its own
+ * place.
+ */
 const IN_BLOCK = Array.from({ length: 13 }, (_, i) => 9 + i);
 
 /** Every structure with a checksum that the reader comes across in a whole file. */

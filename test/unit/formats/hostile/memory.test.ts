@@ -11,7 +11,10 @@ import { type Bomb, PICKLE_BOMBS } from './pickleBombs.ts';
 
 /** What opening a file may take above what opening a small honest one takes. */
 const MAX_MEGABYTES = 200;
-/** Of processor time, which grows with the load: two seconds at most on a busy machine. What unfolds or is quadratic takes minutes. */
+/**
+ * Of processor time, which grows with the load: two seconds at most on a busy machine. What unfolds or is quadratic
+ * takes minutes.
+ */
 const MAX_SECONDS = 15;
 
 const BOMBS: Readonly<Record<string, Readonly<Record<string, Bomb>>>> = {
