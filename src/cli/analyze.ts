@@ -11,7 +11,7 @@ import {
   textOf,
   textsOf,
 } from './command.ts';
-import { jsonPieces, refuseExisting, writeFileWhole } from './output.ts';
+import { jsonPieces, refuseExisting, writeTextFile } from './output.ts';
 import { digits, shortNames, table } from './table.ts';
 
 export const analyzeCommand: Command = {
@@ -59,7 +59,7 @@ async function analyze({ path, values, terminal, service }: Invocation): Promise
   } as const;
   if (out !== undefined) await refuseExisting(out, force, path);
   const analysis = await service.analyze(request, { signal: terminal.signal, progress: terminal.progress });
-  if (out !== undefined) await writeFileWhole(out, jsonPieces({ ...analysis }), { force, signal: terminal.signal });
+  if (out !== undefined) await writeTextFile(out, jsonPieces({ ...analysis }), { force, signal: terminal.signal });
   await terminal.write(values.json === true ? jsonPieces({ ...analysis }) : report(analysis));
 }
 

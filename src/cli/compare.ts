@@ -1,6 +1,6 @@
 import type { AdapterComparison, ComparedLayer, ComparedPair } from '../model/comparison.ts';
 import { COMMON_HELP, type Command, type Invocation, textOf } from './command.ts';
-import { jsonPieces, refuseExisting, writeFileWhole } from './output.ts';
+import { jsonPieces, refuseExisting, writeTextFile } from './output.ts';
 import { digits, percent, shortNames, table } from './table.ts';
 
 export const compareCommand: Command = {
@@ -35,7 +35,7 @@ async function compare({ paths, values, terminal, service }: Invocation): Promis
   if (out !== undefined) for (const path of paths) await refuseExisting(out, force, path);
   const { signal, progress } = terminal;
   const comparison = await service.compare({ paths }, { signal, progress });
-  if (out !== undefined) await writeFileWhole(out, jsonPieces({ ...comparison }), { force, signal });
+  if (out !== undefined) await writeTextFile(out, jsonPieces({ ...comparison }), { force, signal });
   await terminal.write(values.json === true ? jsonPieces({ ...comparison }) : report(comparison));
 }
 

@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
-import { open, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { open, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { isSameFile, writeWhole } from '../files/wholeFile.ts';
 
-/** Writes everything before it ends: a pipe is waited for, and a reader that went away (`| head`) ends it quietly. */
+/** Resolves once everything is written, at the pace of the reader of a pipe; a reader that closes it (`| head`) is not an error. */
 export async function writeAll(stream: Writable, pieces: Iterable<string>): Promise<void> {
   for (const piece of inChunks(pieces)) {
     const failure = await new Promise<NodeJS.ErrnoException | null | undefined>((done) => stream.write(piece, done));
@@ -14,80 +14,65 @@ export async function writeAll(stream: Writable, pieces: Iterable<string>): Prom
 }
 
 /**
- * Writes a file beside `file` and renames it when it is whole.
- * @throws RankscopeError 'write-failed'; also when `file` exists and `force` is not set: it may be somebody's work.
+ * Writes a text file with `writeWhole`.
+ * @throws RankscopeError 'write-failed'; 'wrong-use' if `file` exists and `force` is not set; 'cancelled'.
  */
-export async function writeFileWhole(
+export async function writeTextFile(
   file: string,
   pieces: Iterable<string>,
   { force, signal }: { readonly force: boolean; readonly signal?: AbortSignal },
 ): Promise<void> {
   await refuseExisting(file, force);
-  const beside = join(dirname(file), `.${basename(file)}.${randomUUID()}.tmp`);
   try {
-    const handle = await open(beside, 'wx');
-    try {
+    await writeWhole(file, { overwrite: force }, async (append) => {
       for (const piece of inChunks(pieces)) {
         throwIfCancelled(signal, file);
-        await handle.writeFile(piece);
+        await append(piece);
       }
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(beside, file);
+    });
   } catch (error) {
-    await rm(beside, { force: true }).catch(() => undefined);
     if (error instanceof RankscopeError) throw error;
-    throw new RankscopeError('write-failed', file, reasonOf(error as NodeJS.ErrnoException), REMEDY);
+    throw new RankscopeError('write-failed', file, (error as Error).message, '', { cause: error });
   }
 }
 
-const REMEDY = 'Name a file in a folder that can be written';
-
-/** What went wrong, without the name of the temporary file, which nobody knows. */
-function reasonOf({ code = '', message }: NodeJS.ErrnoException): string {
-  const reasons: Readonly<Record<string, string>> = {
-    EACCES: 'its folder may not be written to',
-    EPERM: 'its folder may not be written to',
-    EROFS: 'its folder is on a file system that cannot be written to',
-    ENOSPC: 'the disk is full',
-    EDQUOT: 'no more may be written to this disk',
-  };
-  return reasons[code] ?? `it could not be written (${code || message})`;
-}
-
-/** Before any work is done for it; `input` is replaced by no word of force, under whatever link it is reached. */
+/**
+ * Checks, before any work is done, that a result may be written to `file`: `input` is never replaced, whatever link leads to it, and
+ * anything else only with `force`.
+ * @throws RankscopeError 'wrong-use', or 'write-failed' if the folder is missing.
+ */
 export async function refuseExisting(file: string, force: boolean, input?: string): Promise<void> {
-  const found = await stat(file, { bigint: true }).catch(() => undefined);
+  const found = await stat(file).catch(() => undefined);
   if (!found) {
     const folder = dirname(file);
-    const isThere = await stat(folder).catch(() => undefined);
-    if (!isThere) throw new RankscopeError('write-failed', file, `there is no folder ${folder}`, REMEDY);
-    return;
+    if (await stat(folder).catch(() => undefined)) return;
+    const remedy = 'Name a file in a folder that can be written';
+    throw new RankscopeError('write-failed', file, `there is no folder ${folder}`, remedy);
   }
   if (found.isDirectory()) {
-    throw new RankscopeError('wrong-use', file, 'a folder has this name', 'Name a file inside of it');
+    throw new RankscopeError('wrong-use', file, 'a folder has this name', 'Name a file inside it');
   }
   if (input !== undefined) await refuseInput(file, input);
   if (!force) {
     throw new RankscopeError('wrong-use', file, 'it exists already', 'Name another file, or add --force to replace it');
   }
   if (await isBinary(file)) {
-    throw new RankscopeError('wrong-use', file, 'it is no text, and --force replaces only texts', 'Name another file');
+    throw new RankscopeError(
+      'wrong-use',
+      file,
+      'it is not a text file, and --force replaces only text files',
+      'Name another file',
+    );
   }
 }
 
-/** A file that is read is not written, under whatever link it is reached. */
+/** @throws RankscopeError 'wrong-use' if `file` is the file that is read, whatever link leads to it. */
 export async function refuseInput(file: string, input: string): Promise<void> {
-  const [found, read] = await Promise.all(
-    [file, input].map((each) => stat(each, { bigint: true }).catch(() => undefined)),
-  );
-  if (!found || !read || found.ino !== read.ino || found.dev !== read.dev) return;
+  if (!(await isSameFile(file, input))) return;
   throw new RankscopeError('wrong-use', file, 'this is the file that is read', 'Name another file');
 }
 
-/** Whether a file begins like a checkpoint: a shard of the input must not be lost by a slip of the pen. */
+/** Whether a file starts with binary data, as a checkpoint does: a typing error must not cost a shard of the input. */
 async function isBinary(file: string): Promise<boolean> {
   const handle = await open(file).catch(() => undefined);
   if (!handle) return false;
@@ -100,7 +85,7 @@ async function isBinary(file: string): Promise<boolean> {
   }
 }
 
-/** The JSON text of an object in pieces: the elements of its lists one by one, so that no text is too long for a string. */
+/** The JSON text of an object in pieces, one for each element of its lists: the whole text may be too long for a string. */
 export function* jsonPieces(object: Readonly<Record<string, unknown>>): Generator<string> {
   let before = '{';
   for (const [key, value] of Object.entries(object)) {
@@ -123,7 +108,7 @@ export function* jsonPieces(object: Readonly<Record<string, unknown>>): Generato
 
 const CHUNK_CHARACTERS = 1 << 16;
 
-/** Joins small pieces, so that not every one is a system call. */
+/** Joins small pieces, to save system calls. */
 function* inChunks(pieces: Iterable<string>): Generator<string> {
   let chunk = '';
   for (const piece of pieces) {

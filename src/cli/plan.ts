@@ -15,7 +15,7 @@ import {
   UsageError,
   type Values,
 } from './command.ts';
-import { jsonPieces, refuseExisting, writeFileWhole } from './output.ts';
+import { jsonPieces, refuseExisting, writeTextFile } from './output.ts';
 import { percent, shortNames, table } from './table.ts';
 
 export const planCommand: Command = {
@@ -74,7 +74,7 @@ async function plan({ path, values, terminal, service }: Invocation): Promise<vo
     { path, request, ...engine },
     { signal: terminal.signal, progress: terminal.progress },
   );
-  if (out !== undefined) await writeFileWhole(out, jsonPieces({ ...made }), { force, signal: terminal.signal });
+  if (out !== undefined) await writeTextFile(out, jsonPieces({ ...made }), { force, signal: terminal.signal });
   await terminal.write(values.json === true ? jsonPieces({ ...made }) : report(made, out));
 }
 

@@ -1,26 +1,27 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeWholeIn } from '../../files/wholeFile.ts';
 import type { Measures, PreviewBand, QuantizationFinding } from '../../model/findings.ts';
 
-/** What is kept of one matrix. */
+/** The cached result of one matrix. */
 export interface CacheEntry {
   readonly measures: Measures;
-  /** Of a preview. */
+  /** Only of a preview. */
   readonly band?: PreviewBand;
-  /** Of a matrix that is stored quantized. */
+  /** Only of a matrix that is stored quantized. */
   readonly quantization?: QuantizationFinding;
-  /** What it took to find out. */
+  /** Time the computation took. */
   readonly seconds: number;
   /** Descending; empty for a preview. */
   readonly singularValues: Float64Array;
 }
 
-/** Results by key. Nothing here throws: a cache that fails costs time, never a result. */
+/** Results by key. No method rejects: a cache that fails costs time, never a result. */
 export interface Cache {
   get(key: string): Promise<CacheEntry | undefined>;
   put(key: string, entry: CacheEntry): Promise<void>;
-  /** Empties it; gives the bytes that were freed. */
+  /** Removes every entry and returns the bytes freed. */
   clear(): Promise<{ bytes: number }>;
 }
 
@@ -30,7 +31,7 @@ export const noCache: Cache = {
   clear: async () => ({ bytes: 0 }),
 };
 
-/** Raised whenever what an entry says, or how it is computed, changes: older entries are then never looked at again. */
+/** Raised when the content of an entry, or the way it is computed, changes: older entries are never looked up again. */
 export const CACHE_VERSION = 2;
 
 export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
@@ -38,14 +39,14 @@ export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
 const SUFFIX = '.spectrum';
 /** A temporary file of this age was left by a process that died. */
 const ABANDONED_MS = 3_600_000;
+
 /**
- * A cache on disk that any number of processes share: each entry is one file, written beside its place and renamed, named by its key, so
- * that none is ever seen half written. A file whose digest does not match is removed. Above `maxBytes` the entries that were used
- * longest ago are removed.
+ * A cache on disk that any number of processes can share. Each entry is a file named by its key and written whole or not at all. A file
+ * whose digest does not match is removed. Above `maxBytes`, the least recently used entries are removed.
  */
 export function diskCache(folder: string, maxBytes: number, log: (line: string) => void): Cache {
   let writable = true;
-  // What this process knows of the folder's size; looked up before the first write.
+  // The folder's size as far as this process knows; measured before the first write.
   let bytes: number | undefined;
 
   const fileOf = (key: string) => join(folder, key.slice(0, 2), `${key}${SUFFIX}`);
@@ -53,7 +54,7 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
   async function prune(): Promise<number> {
     const files = await list(folder);
     let total = files.reduce((sum, file) => sum + file.size, 0);
-    // A tenth is freed at once, so that not every write prunes.
+    // A tenth is freed at once, to prune on few writes.
     const goal = total > maxBytes ? maxBytes * 0.9 : maxBytes;
     for (const { file, size } of files.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
       if (total <= goal) break;
@@ -70,7 +71,7 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
       if (!content) return undefined;
       const entry = decode(content);
       if (!entry) {
-        log(`A damaged entry of the cache was removed: ${file}`);
+        log(`Removed a damaged cache entry: ${file}`);
         await rm(file, { force: true }).catch(() => undefined);
         return undefined;
       }
@@ -82,18 +83,17 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
     async put(key, entry) {
       if (!writable) return;
       const file = fileOf(key);
-      const beside = `${file}.${process.pid}.${randomUUID()}.tmp`;
       const content = encode(entry);
       try {
-        await writeInNewFolder(beside, content);
+        // A digest finds out what a power failure damaged.
+        await writeWholeIn(file, { overwrite: true, flush: false }, (append) => append(content));
       } catch (error) {
-        await rm(beside, { force: true }).catch(() => undefined);
+        // Windows refuses while another process reads the entry, which has the same content.
+        if (await stat(file).catch(() => undefined)) return;
         writable = false;
         log(`Results are not kept: the cache folder cannot be written (${(error as Error).message})`);
         return;
       }
-      // Windows refuses while another process reads the entry that is there, which says the same.
-      await rename(beside, file).catch(() => rm(beside, { force: true }).catch(() => undefined));
       bytes = (bytes ?? (await prune())) + content.length;
       if (bytes > maxBytes) bytes = await prune();
     },
@@ -107,18 +107,7 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
   };
 }
 
-/** The folder is made when it turns out to be missing, which is once in hundreds of entries. */
-async function writeInNewFolder(file: string, content: Uint8Array): Promise<void> {
-  try {
-    await writeFile(file, content);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, content);
-  }
-}
-
-/** The entries of the folder; what other processes left behind half written is removed, what is not ours is not looked at. */
+/** The entries of the folder. Removes unfinished files that other processes abandoned; leaves foreign files alone. */
 async function list(folder: string): Promise<{ file: string; size: number; mtimeMs: number }[]> {
   const names = await readdir(folder).catch(() => []);
   const found: { file: string; size: number; mtimeMs: number }[] = [];
@@ -155,6 +144,6 @@ function decode(content: Buffer): CacheEntry | undefined {
     return undefined;
   const end = 4 + body.readUInt32LE();
   const rest = JSON.parse(body.toString('utf8', 4, end)) as Omit<CacheEntry, 'singularValues'>;
-  // Copied: the values begin at any byte, a Float64Array at a multiple of eight.
+  // Copied because a Float64Array must start at a multiple of eight bytes.
   return { ...rest, singularValues: new Float64Array(Uint8Array.from(body.subarray(end)).buffer) };
 }

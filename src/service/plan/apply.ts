@@ -1,8 +1,8 @@
-import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { refuseExisting } from '../../files/wholeFile.ts';
 import { isStored } from '../../model/matrix.ts';
 import type { Plan } from '../../model/plan/plan.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
@@ -49,16 +49,14 @@ export async function apply(
       progress: (done, total, message) => progress?.({ done, total, message }),
     });
     if (codeTarget) {
-      const text = new TextEncoder().encode(
-        pythonModule({
-          plan,
-          matrices: matrices.filter(isStored),
-          weights: basename(out),
-          remarks,
-          ...ggufFileOf(checkpoint),
-        }),
-      );
-      await writeTarget({ ...codeTarget, bytes: text.length }, (append) => append(text));
+      const text = pythonModule({
+        plan,
+        matrices: matrices.filter(isStored),
+        weights: basename(out),
+        remarks,
+        ...ggufFileOf(checkpoint),
+      });
+      await writeTarget({ ...codeTarget, bytes: Buffer.byteLength(text) }, (append) => append(text));
     }
     return { ...report, code: code ?? null, ...(remarks.length > 0 ? { remarks } : {}) };
   });
@@ -85,14 +83,7 @@ async function checkedCode(code: string, { out, overwrite = false }: ApplyReques
   if (resolve(code) === resolve(out)) {
     throw new RankscopeError('wrong-use', code, 'the weights and the code would be one file', 'Choose two names');
   }
-  if (!overwrite && (await stat(code).catch(() => undefined))) {
-    throw new RankscopeError(
-      'wrong-use',
-      code,
-      'there is a file of this name',
-      'Choose another name, or allow overwriting',
-    );
-  }
+  if (!overwrite) await refuseExisting(code);
   return { out: code, overwrite, sources: checkpoint.files.map((file) => file.path) };
 }
 

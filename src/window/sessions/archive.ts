@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { yieldEvery } from '../../base/eventLoop.ts';
+import { writeWholeIn } from '../../files/wholeFile.ts';
 import type { MatrixFinding, Skipped } from '../../model/findings.ts';
 import { Assembly, cutUp, type Fragment } from '../../protocol/fragments.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
@@ -46,10 +47,10 @@ export class Archive {
     try {
       const head: Head = { version: VERSION, identity: await identity(session.path) };
       const archived: Archived = { view, findings, skipped };
-      const file = this.fileOf(session.path);
-      await mkdir(this.folder, { recursive: true });
-      await writeLines(`${file}.${process.pid}`, head, cutUp(archived));
-      await rename(`${file}.${process.pid}`, file);
+      await writeWholeIn(this.fileOf(session.path), { overwrite: true }, async (append) => {
+        await append(`${JSON.stringify(head)}\n`);
+        for (const fragment of cutUp(archived)) await append(`${JSON.stringify(fragment)}\n`);
+      });
     } catch (error) {
       this.log(`Findings of ${session.path} were not kept: ${error}`);
     }
@@ -74,16 +75,6 @@ export class Archive {
 
   private fileOf(checkpoint: string): string {
     return join(this.folder, `${createHash('sha256').update(checkpoint).digest('hex').slice(0, 32)}.jsonl`);
-  }
-}
-
-async function writeLines(file: string, head: Head, fragments: Iterable<Fragment>): Promise<void> {
-  const handle = await open(file, 'w');
-  try {
-    await handle.write(`${JSON.stringify(head)}\n`);
-    for (const fragment of fragments) await handle.write(`${JSON.stringify(fragment)}\n`);
-  } finally {
-    await handle.close();
   }
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { cacheFolder } from '../../../src/cli/cacheFolder.ts';
-import { jsonPieces, writeFileWhole } from '../../../src/cli/output.ts';
+import { jsonPieces, writeTextFile } from '../../../src/cli/output.ts';
 import { duration, lineOf } from '../../../src/cli/progressBar.ts';
 import { digits, shorten, shortNames, table } from '../../../src/cli/table.ts';
 
@@ -30,7 +30,7 @@ describe('a file that is written whole', () => {
   afterEach(() => rm(folder, { recursive: true }));
 
   it('holds all pieces, and nothing else is left in the folder', async () => {
-    await writeFileWhole(join(folder, 'out.json'), ['a', 'b'], { force: false });
+    await writeTextFile(join(folder, 'out.json'), ['a', 'b'], { force: false });
     assert.equal(await readFile(join(folder, 'out.json'), 'utf8'), 'ab');
     assert.deepEqual(await readdir(folder), ['out.json']);
   });
@@ -38,9 +38,9 @@ describe('a file that is written whole', () => {
   it('never takes the place of another unless it is told to', async () => {
     const file = join(folder, 'out.json');
     await writeFile(file, 'mine');
-    await assert.rejects(writeFileWhole(file, ['new'], { force: false }), { code: 'wrong-use', message: /--force/ });
+    await assert.rejects(writeTextFile(file, ['new'], { force: false }), { code: 'wrong-use', message: /--force/ });
     assert.equal(await readFile(file, 'utf8'), 'mine');
-    await writeFileWhole(file, ['new'], { force: true });
+    await writeTextFile(file, ['new'], { force: true });
     assert.equal(await readFile(file, 'utf8'), 'new');
   });
 
@@ -51,14 +51,14 @@ describe('a file that is written whole', () => {
       yield 'x'.repeat(100_000);
       throw new Error('no more');
     }
-    await assert.rejects(writeFileWhole(file, failing(), { force: true }), { code: 'write-failed' });
+    await assert.rejects(writeTextFile(file, failing(), { force: true }), { code: 'write-failed' });
     assert.equal(await readFile(file, 'utf8'), 'mine');
     assert.deepEqual(await readdir(folder), ['out.json']);
   });
 
   it('leaves nothing after a cancellation', async () => {
     const options = { force: true, signal: AbortSignal.abort() };
-    await assert.rejects(writeFileWhole(join(folder, 'out.json'), ['x'], options), { code: 'cancelled' });
+    await assert.rejects(writeTextFile(join(folder, 'out.json'), ['x'], options), { code: 'cancelled' });
     assert.deepEqual(await readdir(folder), []);
   });
 });
