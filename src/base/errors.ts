@@ -54,6 +54,13 @@ export function errorData(error: unknown, subject = 'Rankscope'): ErrorData {
   return { code: 'engine', subject, found: `unexpected error: ${text}`, remedy: '' };
 }
 
+const OF_ONE_MATRIX: ReadonlySet<ErrorCode> = new Set(['not-finite', 'too-large', 'unsupported', 'malformed']);
+
+/** Whether an error concerns a single matrix, so that work on many skips it and continues. */
+export function concernsOneMatrix(error: unknown): error is RankscopeError {
+  return error instanceof RankscopeError && OF_ONE_MATRIX.has(error.code);
+}
+
 /** The error with which a cancelled call ends. */
 export function cancelled(subject: string): RankscopeError {
   return new RankscopeError('cancelled', subject, 'cancelled');

@@ -1,4 +1,4 @@
-import { type ErrorCode, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { concernsOneMatrix, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type {
   AdapterComparison,
   ComparedAdapter,
@@ -19,8 +19,6 @@ import { ComparisonTotals } from './totals.ts';
 const MOST_ADAPTERS = 64;
 /** Columns of all factors of one layer side by side; the work grows with the square. */
 const MOST_COLUMNS = 512;
-/** Errors that concern one layer of one adapter; the comparison continues with the rest. */
-const SKIPPABLE: ReadonlySet<ErrorCode> = new Set(['not-finite', 'too-large', 'unsupported', 'malformed']);
 
 /** One adapter of a file, with the layers that it adapts. */
 export interface ComparableAdapter {
@@ -208,7 +206,7 @@ async function loadGroups(
       group.members.push({ index, matrix, factors });
       groups.set(String(update.shape), group);
     } catch (error) {
-      if (!(error instanceof RankscopeError && SKIPPABLE.has(error.code))) throw error;
+      if (!concernsOneMatrix(error)) throw error;
       skipped.push({ adapter: index, name: update.target, reason: error.found });
     }
   }

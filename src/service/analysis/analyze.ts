@@ -1,5 +1,5 @@
 import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
-import { type ErrorCode, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { concernsOneMatrix, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { Analysis, MatrixFinding, Provenance, Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
 import { byLayer, type Matrix } from '../../model/matrix.ts';
@@ -20,8 +20,6 @@ const READ_AHEAD_BYTES = 192 * 2 ** 20;
 const LOOKUPS = 16;
 /** Interval between progress reports within one matrix. */
 const WITHIN_MS = 250;
-/** Errors that concern one matrix; the analysis continues with the rest. */
-const SKIPPABLE: ReadonlySet<ErrorCode> = new Set(['not-finite', 'too-large', 'unsupported', 'malformed']);
 
 export interface AnalysisParts {
   readonly engines: Engines;
@@ -174,7 +172,7 @@ export class AnalysisRun {
       this.useEngine(engine);
       this.found(matrix, entry, provenance, this.request.mode === 'both' && provenance !== sweep ? 2 : 1);
     } catch (error) {
-      if (!(error instanceof RankscopeError && SKIPPABLE.has(error.code))) throw error;
+      if (!concernsOneMatrix(error)) throw error;
       const skipped = { name: matrix.name, reason: error.found };
       this.skipped.push(skipped);
       this.pace.finish(matrix, provenance);

@@ -1,5 +1,5 @@
 import type { DeviceRequest } from '../../base/deviceInfo.ts';
-import { RankscopeError } from '../../base/errors.ts';
+import { concernsOneMatrix, RankscopeError } from '../../base/errors.ts';
 import type { Matrix } from '../../model/matrix.ts';
 import type { StepProgress } from '../../protocol/service.ts';
 import type { Cache, CacheEntry } from '../cache/cache.ts';
@@ -39,8 +39,8 @@ export async function exactResult(
 }
 
 /**
- * The exact results of `matrices`, in their order; null for one that has no spectrum (NaN or infinity in it, too large), with the reason
- * told to `unusable`.
+ * The exact results of `matrices`, in their order. A matrix that an analysis would skip (non-finite, too large, unreadable) gives null, and
+ * `unusable` receives its error.
  */
 export async function exactResults(
   parts: SpectraParts,
@@ -60,8 +60,7 @@ export async function exactResults(
       try {
         results.push(await exactResult(parts, matrix, engine, { signal }));
       } catch (error) {
-        if (!(error instanceof RankscopeError && (error.code === 'not-finite' || error.code === 'too-large')))
-          throw error;
+        if (!concernsOneMatrix(error)) throw error;
         unusable(matrix, error);
         results.push(null);
       }
