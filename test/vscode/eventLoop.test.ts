@@ -56,7 +56,7 @@ describe('the event loop of the extension host', () => {
     console.log(
       `[suite]       timer, median, 99 %, longest: ${describeDelays(delays)} ms; idle: ${describeDelays(idle)} ms`,
     );
-    assert.ok(own.length > 0 && messages > 100, 'nothing of this extension was seen at work');
+    assert.ok(own.length > 0 && messages > 10, 'nothing of this extension was seen at work');
     assert.ok(largest < MAX_MESSAGE && mostInTurn < MAX_SENT, crossed);
     assert.ok(longest!.ms < MAX_HELD_MS, held);
   };
