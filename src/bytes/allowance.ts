@@ -2,7 +2,7 @@ import { RankscopeError } from '../base/errors.ts';
 import { formatBytes } from '../base/quantities.ts';
 import { DIRECTORY_SHARE_OF_FILE, MAX_DIRECTORY_BYTES } from './limits.ts';
 
-/** Bytes that a tensor takes in a directory besides its name and sizes. */
+/** Memory of a tensor in a directory, besides its name and shape. */
 const TENSOR_BYTES = 400;
 
 /**
@@ -16,12 +16,11 @@ export class Allowance {
     private left = MAX_DIRECTORY_BYTES,
   ) {}
 
-  /** What is left. */
   get remaining(): number {
     return this.left;
   }
 
-  /** Adds what a file of this size is worth. */
+  /** Adds the share of a file of this size. */
   widen(fileBytes: number): void {
     this.left += fileBytes * DIRECTORY_SHARE_OF_FILE;
   }
@@ -32,13 +31,13 @@ export class Allowance {
       throw new RankscopeError(
         'too-large',
         this.path,
-        `the description of what it holds takes more than ${formatBytes(MAX_DIRECTORY_BYTES)}`,
-        'No real checkpoint needs that: it is damaged, or made to exhaust the memory of those who open it',
+        `the description of its contents takes more than ${formatBytes(MAX_DIRECTORY_BYTES)}`,
+        'No real checkpoint needs that: the file is damaged, or made to exhaust memory',
       );
     this.left -= bytes;
   }
 
-  /** For one more tensor, whose texts (name, path, key) have `characters` together. */
+  /** Pays for one tensor whose texts (name, path, key) have `characters` in total. */
   spendTensor(characters: number, dimensions: number): void {
     this.spend(TENSOR_BYTES + 2 * characters + 16 * dimensions);
   }

@@ -26,13 +26,13 @@ export function boundedJson(file: string, bytes: Uint8Array, allowance: Allowanc
   }
 }
 
-/** What V8 takes for an object, for a list, for the room of an item and for a key with its value. */
+/** Memory that V8 takes for an object, a list, the slot of an item, and a key with its value. */
 const MEMORY: Readonly<Record<string, number>> = { '{': 64, '[': 48, ',': 16, ':': 100 };
 
 /** An upper estimate of the memory that JSON.parse takes for a text, and its deepest nesting. */
 function measure(bytes: Uint8Array): { memory: number; depth: number } {
   const table = Uint8Array.from({ length: 256 }, (_, byte) => MEMORY[String.fromCharCode(byte)] ?? 0);
-  // The text itself is held as bytes and as a string, and most of it again in the strings of the value.
+  // The text is held as bytes and as a string, and most of it a third time in the strings of the value.
   let memory = 3 * bytes.length;
   let [depth, deepest] = [0, 0];
   for (let at = 0; at < bytes.length; at++) {

@@ -1,4 +1,4 @@
-/** Stored numbers to f32. Bytes are little-endian, as every platform that runs this is. */
+/** Decodes stored numbers to f32. Bytes are little-endian, as are all platforms that this runs on. */
 
 import { decodeFloats, ENCODED_BYTES, type Encoding } from '../base/encoding.ts';
 import { RankscopeError } from '../base/errors.ts';
@@ -10,11 +10,11 @@ type Decoder = (bytes: Uint8Array, out: Float32Array) => void;
 
 interface NumberType {
   readonly bits: number;
-  /** Absent where there is no one number per element (complex), or no agreed packing. */
+  /** Absent if an element is not one real number (complex types), or if there is no agreed packing. */
   readonly decode?: Decoder;
 }
 
-/** Stored size in bytes of `count` numbers; undefined for an unknown type, NaN where they do not fill whole bytes. */
+/** Stored size in bytes of `count` numbers; undefined for an unknown type, NaN if they do not fill whole bytes. */
 export function storedBytes(dtype: string, count: number): number | undefined {
   const type = TYPES.get(dtype);
   if (!type) return undefined;
@@ -39,7 +39,7 @@ export function decode(dtype: string, bytes: Uint8Array, out: Float32Array): voi
 export function decoderOf(dtype: string): Decoder {
   const decoder = TYPES.get(dtype)?.decode;
   if (decoder) return decoder;
-  // OCP MX leaves open how they lie in bytes, and no library writes them.
+  // OCP MX does not specify how they are packed into bytes, and no library writes them.
   const found = /^F6_/.test(dtype)
     ? 'there is no agreed way to pack 6-bit floats into bytes'
     : 'values of this type cannot be shown as real numbers';
@@ -82,7 +82,7 @@ function decodeBool(bytes: Uint8Array, out: Float32Array): void {
   for (let i = 0; i < out.length; i++) out[i] = bytes[i] === 0 ? 0 : 1;
 }
 
-/** Two values a byte, the low half first (torch.float4_e2m1fn_x2). */
+/** Two values per byte, the low half first (torch.float4_e2m1fn_x2). */
 function decodeF4(bytes: Uint8Array, out: Float32Array): void {
   const values = smallFloatTable(E2M1);
   for (let i = 0; i < out.length; i++) out[i] = values[i % 2 === 0 ? bytes[i >> 1]! & 15 : bytes[i >> 1]! >> 4]!;
@@ -93,7 +93,7 @@ function decodeE8m0(bytes: Uint8Array, out: Float32Array): void {
   for (let i = 0; i < out.length; i++) out[i] = bytes[i] === 255 ? Number.NaN : 2 ** (bytes[i]! - 127);
 }
 
-/** By the names of safetensors. */
+/** By the type names of safetensors. */
 const TYPES: ReadonlyMap<string, NumberType> = new Map<string, NumberType>([
   ['F64', plain(Float64Array, 8)],
   ['F32', encoded('F32')],

@@ -1,6 +1,6 @@
 import { MAX_JSON_DEPTH, MAX_SKIPPED_VALUES } from './limits.ts';
 
-/** What the JSON text has where something else must be; the caller knows the file's name. */
+/** A fault in a JSON text. The caller adds the file's name. */
 export class JsonFault extends Error {}
 
 /**
@@ -13,11 +13,11 @@ export class JsonCursor {
 
   constructor(
     private readonly bytes: Buffer,
-    /** Is told of the memory that a text will take, before it is made; throws where that is too much. */
+    /** Pays for the memory of a text before it is built; throws if that is too much. */
     private readonly spend: (bytes: number) => void,
   ) {}
 
-  /** Calls `member` with each key of an object; it must take the value. */
+  /** Calls `member` with each key of an object; `member` must consume the value. */
   object(member: (key: string) => void): void {
     this.take(OPEN_BRACE, 'an object');
     if (this.takeIf(CLOSE_BRACE)) return;
@@ -29,7 +29,7 @@ export class JsonCursor {
     this.take(CLOSE_BRACE, 'a comma or the end of an object');
   }
 
-  /** `object` where one begins here; false, and nothing taken, for anything else. */
+  /** Reads an object if one begins here; otherwise returns false and consumes nothing. */
   objectIfThere(member: (key: string) => void): boolean {
     this.skipSpace();
     if (this.bytes[this.at] !== OPEN_BRACE) return false;
@@ -37,7 +37,7 @@ export class JsonCursor {
     return true;
   }
 
-  /** Calls `item` before each item of an array; it must take it. */
+  /** Calls `item` before each item of an array; `item` must consume it. */
   array(item: () => void): void {
     this.take(OPEN_BRACKET, 'an array');
     if (this.takeIf(CLOSE_BRACKET)) return;
@@ -63,13 +63,13 @@ export class JsonCursor {
       }
       this.at++;
     }
-    // Two bytes a character, and as much again for what escapes are undone with.
+    // Two bytes per character, and twice as much again to resolve escapes.
     this.spend((escaped ? 6 : 2) * (this.at - start));
     const content = this.bytes.toString(seen < 128 ? 'latin1' : 'utf8', start, this.at++);
     return escaped ? this.unescape(content) : content;
   }
 
-  /** Any value as a text: a string as what it says, all else as it is written. */
+  /** Any value as text: the contents of a string, or anything else as it is written. */
   text(): string {
     this.skipSpace();
     if (this.bytes[this.at] === QUOTE) return this.string();
@@ -91,10 +91,10 @@ export class JsonCursor {
     return value;
   }
 
-  /** Passes over any value, checking its form. */
+  /** Skips a value of any kind, checking its syntax. */
   skip(depth = 0): void {
     if (depth > MAX_JSON_DEPTH) throw this.fault(`at most ${MAX_JSON_DEPTH} nested brackets`);
-    if (++this.skipped > MAX_SKIPPED_VALUES) throw this.fault(`at most ${MAX_SKIPPED_VALUES} values that say nothing`);
+    if (++this.skipped > MAX_SKIPPED_VALUES) throw this.fault(`at most ${MAX_SKIPPED_VALUES} values of unknown keys`);
     this.skipSpace();
     const byte = this.bytes[this.at];
     if (byte === QUOTE) this.string();
@@ -112,7 +112,7 @@ export class JsonCursor {
     }
   }
 
-  /** Only white space may be left. */
+  /** Checks that only white space is left. */
   end(): void {
     this.skipSpace();
     if (this.at < this.bytes.length) throw this.fault('the end of the text');
@@ -139,9 +139,7 @@ export class JsonCursor {
     return text;
   }
 
-  /**
-   * A plain number of at most 15 digits, which need no check against 2^53; undefined, and nothing taken, for any other.
-   */
+  /** A plain number of at most 15 digits, which cannot exceed 2^53; undefined, with nothing consumed, for any other. */
   private shortNumber(): number | undefined {
     let value = 0;
     let at = this.at;
@@ -165,7 +163,7 @@ export class JsonCursor {
   private numberLiteral(): string {
     const start = this.at;
     while (NUMBER_BYTES[this.bytes[this.at] ?? 0]) this.at++;
-    // A number of more digits is no number anyone meant; unbounded, it would end up whole in an error message.
+    // Nobody writes longer numbers, and without a bound such a number would appear in full in an error message.
     return this.bytes.toString('latin1', start, Math.min(this.at, start + 400));
   }
 

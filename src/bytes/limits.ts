@@ -1,5 +1,5 @@
 /*
- * The bounds on what a file may claim, or make this process allocate. Nobody vouches for the file, so every size read
+ * The bounds on what a file may claim, or make this process allocate. The file is not trusted, so every size read
  * from it is checked against one of these and against the length of the file before memory is taken. Each bound is far
  * above what real checkpoints have.
  */

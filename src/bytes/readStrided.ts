@@ -6,9 +6,9 @@ import type { StoredNumbers } from './storedNumbers.ts';
 import { bySmallestStride, rowMajor } from './strides.ts';
 
 /**
- * Decodes the elements [start, start + out.length), counted row-major, of a tensor that lies in another order. Walks
- * the stored elements in the order of their places, so that each byte of the file is read at most once a call, whatever
- * the strides.
+ * Decodes the elements [start, start + out.length), counted in row-major order, of a tensor that is stored in another
+ * order. Goes through the elements in storage order, so that each byte of the file is read at most once per call,
+ * whatever the strides.
  */
 export async function readStrided(
   tensor: StoredNumbers,
@@ -23,7 +23,8 @@ export async function readStrided(
     throw new RankscopeError('wrong-use', name, `elements ${start} to ${end} were asked for`);
   if (out.length === 0) return;
   const steps = rowMajor(shape);
-  // The rows wanted bound the first dimension; the others run in full and are cut at the ends.
+  // The first dimension is limited to the rows that are wanted; the others run in full, and elements outside the range
+  // are skipped.
   const loops = bySmallestStride(shape, strides)
     .reverse()
     .map(({ size, stride, dimension }) => {
@@ -57,7 +58,7 @@ export async function readStrided(
   }
 }
 
-/** Decoded elements of the storage from `first` on; moves forward as places are asked for. */
+/** A window of decoded elements of the storage, which moves forward as later ones are requested. */
 function storedWindow(
   { source, offset, bigEndian, shape, strides = [], bytes: _ }: StoredNumbers,
   decode: (bytes: Uint8Array, out: Float32Array) => void,
@@ -68,7 +69,7 @@ function storedWindow(
   let window = { first: 0, values: new Float32Array(0) };
   return async (place: number, last: number) => {
     if (place >= window.first && place < window.first + window.values.length) return window;
-    // A lone element far from the next does not deserve a whole chunk, but the next runs usually lie close by.
+    // A single element does not need a whole chunk, but the next runs are usually close by.
     const length = Math.min(reach - place, Math.max(last - place + 1, Math.floor(CHUNK_BYTES / size)), CHUNK_BYTES / 4);
     const bytes = await source.read(offset + place * size, length * size, signal);
     if (bigEndian) swapByteOrder(bytes, size);

@@ -3,25 +3,26 @@ import { bitsOf, decoderOf, swapByteOrder } from './decode.ts';
 import { CHUNK_BYTES } from './limits.ts';
 import type { ByteSource } from './source/byteSource.ts';
 
-/** Numbers that lie in a source as they do in memory: row-major and without gaps, unless they have strides. */
+/** Numbers stored in a source as they are in memory: in row-major order and without gaps, unless they have strides. */
 export interface StoredNumbers {
-  /** The tensor they belong to, for errors. */
+  /** The tensor that they belong to, for error messages. */
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: string;
   /** Their size in bytes. */
   readonly bytes: number;
   readonly source: ByteSource;
-  /** Where the first byte is. */
+  /** The offset of the first byte. */
   readonly offset: number;
   readonly bigEndian?: boolean | undefined;
-  /** Steps in elements for each dimension where they do not lie row-major; never overlapping. */
+  /** Strides in elements, if the order is not row-major; no two elements overlap. */
   readonly strides?: readonly number[] | undefined;
 }
 
 /**
- * Fills `out` with stored bytes from `offset` of contiguous numbers, in little-endian order, and returns it.
- * @throws RankscopeError 'wrong-use' for a range that reaches beyond the numbers.
+ * Fills `out` with the stored bytes of contiguous numbers from byte `offset` on, in little-endian order, and returns
+ * it.
+ * @throws RankscopeError 'wrong-use' for a range beyond the numbers
  */
 export async function readStoredBytes(
   tensor: StoredNumbers,
@@ -63,7 +64,7 @@ export async function readContiguous(
   if (!(start >= 0 && (start + out.length) * size <= tensor.bytes))
     throw new RankscopeError('wrong-use', name, `elements ${start} to ${start + out.length} were asked for`);
   if (!Number.isInteger(start * size)) {
-    // It begins inside of a byte: so does what is read, one element earlier.
+    // The range begins inside a byte, so reading starts one element earlier.
     const whole = new Float32Array(out.length + 1);
     await readContiguous(tensor, start - 1, whole, signal);
     out.set(whole.subarray(1));
@@ -85,7 +86,7 @@ export async function readContiguous(
     const bytes = await (next ?? read(at));
     throwIfCancelled(signal, name);
     next = at + step < out.length ? read(at + step) : undefined;
-    // Awaited in the next turn; until then a failure must not count as unhandled.
+    // The next iteration awaits it; until then a failure must not count as unhandled.
     next?.catch(() => {});
     if (tensor.bigEndian) swapByteOrder(bytes, size);
     decode(bytes, out.subarray(at, at + step));

@@ -9,7 +9,7 @@ export function rowMajor(shape: readonly number[]): number[] {
   return strides;
 }
 
-/** Strides of Fortran's order: the first index runs fastest. */
+/** Strides of Fortran order, in elements: the first index runs fastest. */
 export function columnMajor(shape: readonly number[]): number[] {
   let step = 1;
   return shape.map((size) => {
@@ -19,15 +19,13 @@ export function columnMajor(shape: readonly number[]): number[] {
   });
 }
 
-/**
- * Whether elements of this shape and strides lie row-major without gaps; strides of dimensions of size 1 do not matter.
- */
+/** Whether these strides are row-major without gaps; the strides of dimensions of size 1 do not matter. */
 export function isRowMajor(shape: readonly number[], strides: readonly number[]): boolean {
   const plain = rowMajor(shape);
   return shape.includes(0) || shape.every((size, i) => size === 1 || strides[i] === plain[i]);
 }
 
-/** Whether no two elements share a place: each stride steps over all that the smaller ones reach. */
+/** Whether no two elements share a place: each stride exceeds the extent of all smaller ones. */
 export function isInjective(shape: readonly number[], strides: readonly number[]): boolean {
   let reach = 0;
   for (const { size, stride } of bySmallestStride(shape, strides)) {
@@ -37,7 +35,7 @@ export function isInjective(shape: readonly number[], strides: readonly number[]
   return true;
 }
 
-/** The dimensions of more than one element, from the smallest stride to the largest. */
+/** The dimensions with more than one element, from the smallest stride to the largest. */
 export function bySmallestStride(shape: readonly number[], strides: readonly number[]) {
   return shape
     .map((size, dimension) => ({ size, stride: strides[dimension]!, dimension }))

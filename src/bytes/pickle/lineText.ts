@@ -7,12 +7,12 @@ import { narrow, PickleFault } from './reader.ts';
 
 const BACKSLASH = 92;
 
-/** A text in quotes, as repr() writes it, of Latin-1 characters. */
+/** A quoted string of Latin-1 characters, as repr() writes it. */
 export function unquoted(line: Buffer): string {
   const text = trimmed(line);
   const [quote] = text;
   if (text.length < 2 || (quote !== 0x27 && quote !== 0x22) || text.at(-1) !== quote)
-    throw new PickleFault('it has a string without quotes');
+    throw new PickleFault('one of its strings has no quotes');
   const inner = text.subarray(1, -1);
   if (!inner.includes(BACKSLASH)) return inner.toString('latin1');
   const out = Buffer.alloc(inner.length);
@@ -36,7 +36,7 @@ const SHORT: ReadonlyMap<number, number> = new Map([
   [0x74, 9],
 ]);
 
-/** A text as Python's raw-unicode-escape: Latin-1 with \u and \U escapes. */
+/** A string in Python's raw-unicode-escape encoding: Latin-1 with \u and \U escapes. */
 export function rawUnicode(line: Buffer): string {
   if (!line.includes(BACKSLASH)) return line.toString('latin1');
   const out = Buffer.alloc(2 * line.length);
@@ -60,7 +60,7 @@ export function rawUnicode(line: Buffer): string {
 
 export function decimal(line: Buffer): number | bigint {
   const text = trimmed(line).toString('latin1', 0, 410);
-  if (!/^[-+]?\d{1,400}L?$/.test(text)) throw new PickleFault('it has a whole number that is none');
+  if (!/^[-+]?\d{1,400}L?$/.test(text)) throw new PickleFault('one of its integers is not a number');
   const digits = text.replace('L', '');
   return digits.length < 16 ? Number(digits) : narrow(BigInt(digits.replace('+', '')));
 }

@@ -24,8 +24,8 @@ export class Machine {
   }
 
   /**
-   * Works on the bytes of `input` up to the pickle's end and gives what it describes. Where the bytes end before,
-   * `input` is left at the opcode that is cut off, and this can be called again with bytes that begin there.
+   * Runs the opcodes in `input` up to the end of the pickle and returns the value that it describes. If `input` ends
+   * earlier, it is left at the opcode that is cut off, and `run` can be called again with bytes that begin there.
    * @throws PickleFault, PickleEnd, RankscopeError 'too-large'
    */
   run(input: PickleReader): Value {
@@ -35,7 +35,7 @@ export class Machine {
         const opcode = input.u8();
         if (opcode === STOP) return this.state.pop();
         const step = STEPS[opcode];
-        if (!step) throw new PickleFault(`0x${opcode.toString(16)} is no pickle opcode`);
+        if (!step) throw new PickleFault(`0x${opcode.toString(16)} is not a pickle opcode`);
         if (++this.steps > MAX_PICKLE_STEPS) throw new PickleFault(`it has more than ${MAX_PICKLE_STEPS} opcodes`);
         step(this.state, input);
       } catch (error) {

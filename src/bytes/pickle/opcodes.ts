@@ -5,12 +5,11 @@ import type { MachineState } from './state.ts';
 import { EMPTY_TUPLE } from './values.ts';
 
 /**
- * What an opcode does to the machine. It takes its arguments first: where they are cut off, it is begun again with more
- * bytes.
+ * The effect of an opcode. It reads its arguments first, because it is repeated with more bytes if they are cut off.
  */
 export type Step = (machine: MachineState, input: PickleReader) => void;
 
-/** By the opcode's byte. pickletools.py of Python's library describes them all. */
+/** Indexed by the byte of the opcode. pickletools.py in Python's library describes them all. */
 export const STEPS: (Step | undefined)[] = [];
 
 function opcode(code: string | number, step: Step): void {
@@ -27,7 +26,7 @@ opcode('(', (m) => m.mark());
 opcode('0', (m) => m.popOrMark());
 opcode('1', (m) => void m.popMark());
 opcode('2', (m) => m.push(m.top()));
-// Framing changes nothing here: the bytes are at hand.
+// Framing has no effect, because the bytes are already available.
 opcode(0x80, (_, input) => void input.u8());
 opcode(0x95, (_, input) => void input.u64());
 // Constants and numbers.
@@ -100,10 +99,10 @@ opcode(0x94, (m) => m.memoize());
 opcode('g', (m, input) => m.recall(memoKey(input.line())));
 opcode('h', (m, input) => m.recall(input.u8()));
 opcode('j', (m, input) => m.recall(input.u32()));
-// What would import, call and construct.
+// Opcodes that would import, call or construct something.
 function twoLines(input: PickleReader): [module: string, name: string] {
   const [module, name] = [input.line(), input.line()];
-  if (module.length + name.length > MAX_GLOBAL_LENGTH) throw new PickleFault('it imports a name of absurd length');
+  if (module.length + name.length > MAX_GLOBAL_LENGTH) throw new PickleFault('it imports an implausibly long name');
   return [utf8(module), utf8(name)];
 }
 opcode('c', (m, input) => m.global(...twoLines(input)));
@@ -111,7 +110,7 @@ opcode(0x93, (m) => {
   const name = m.pop();
   const module = m.pop();
   if (typeof module !== 'string' || typeof name !== 'string')
-    throw new PickleFault('it imports a name that is no text');
+    throw new PickleFault('it imports a name that is not a string');
   m.global(module, name);
 });
 for (const [code, bytes] of [
@@ -150,8 +149,8 @@ opcode('P', (m, input) => {
   m.persistent(m.pop());
 });
 opcode('Q', (m) => m.persistent(m.pop()));
-// Buffers beside the pickle: no checkpoint has them, and there is none to take.
+// Out-of-band buffers: no checkpoint has them.
 opcode(0x97, () => {
-  throw new PickleFault('it wants a buffer from outside');
+  throw new PickleFault('it needs an out-of-band buffer');
 });
 opcode(0x98, () => {});

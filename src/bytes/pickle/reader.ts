@@ -1,19 +1,19 @@
 import { MAX_PICKLE_INTEGER } from '../limits.ts';
-/** What is wrong with a pickle; the caller knows the file's name. */
+/** A fault in a pickle. The caller adds the file's name. */
 export class PickleFault extends Error {}
 
-/** The pickle goes on beyond the bytes at hand. */
+/** The pickle continues beyond the available bytes. */
 export class PickleEnd extends PickleFault {
   constructor(
     message: string,
-    /** Bytes at hand that would be enough; undefined where nothing says it. */
+    /** The number of bytes that would be enough; undefined if it is not known. */
     readonly enough?: number,
   ) {
     super(message);
   }
 }
 
-/** The arguments of pickle opcodes, in order, from bytes. */
+/** Reads opcodes and their arguments from bytes. */
 export class PickleReader {
   readonly bytes: Buffer;
   private readonly view: DataView;
@@ -50,7 +50,7 @@ export class PickleReader {
     return this.view.getFloat64(this.take(8), false);
   }
 
-  /** A view: to be copied where the bytes at hand shall not stay in memory for it. */
+  /** A view, which keeps the underlying bytes in memory unless it is copied. */
   data(length: number): Buffer {
     const start = this.take(length);
     return this.bytes.subarray(start, start + length);
@@ -59,15 +59,15 @@ export class PickleReader {
   /** A line without its line break, as a view. */
   line(): Buffer {
     const end = this.bytes.indexOf(10, this.at);
-    if (end < 0) throw new PickleEnd('a line of it has no end');
+    if (end < 0) throw new PickleEnd('one of its lines has no end');
     const line = this.bytes.subarray(this.at, end);
     this.at = end + 1;
     return line;
   }
 
-  /** A two's complement number of `length` bytes, little end first. */
+  /** A little-endian two's complement integer of `length` bytes. */
   long(length: number): number | bigint {
-    if (length > MAX_PICKLE_INTEGER) throw new PickleFault(`it has a whole number of ${length} bytes`);
+    if (length > MAX_PICKLE_INTEGER) throw new PickleFault(`it has an integer of ${length} bytes`);
     const bytes = this.data(length);
     if (length === 0) return 0;
     if (length <= 6) return bytes.readIntLE(0, length);
@@ -78,13 +78,13 @@ export class PickleReader {
   private take(length: number): number {
     const start = this.at;
     if (!(start + length <= this.bytes.length))
-      throw new PickleEnd(`${length} bytes are wanted at ${start}, where it ends`, start + length);
+      throw new PickleEnd(`${length} bytes are needed at ${start}, where it ends`, start + length);
     this.at += length;
     return start;
   }
 }
 
-/** A number where it is exact as one. */
+/** The value as a number if that is exact. */
 export function narrow(value: bigint): number | bigint {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;

@@ -1,6 +1,6 @@
 import type { GlobalValue } from './values.ts';
 
-/** What a reader found suspicious in a file that can execute code when others load it (a pickle). */
+/** Something suspicious in a file that can execute code when Python loads it (a pickle). */
 export interface SecurityFinding {
   readonly grade: 'dangerous' | 'suspicious' | 'unknown';
   /** The global's full name, e.g. `posix.system`. */
@@ -24,16 +24,14 @@ export function findingsOf(globals: Iterable<GlobalValue>): SecurityFinding[] {
   return findings.sort((a, b) => order.indexOf(a.grade) - order.indexOf(b.grade) || (a.subject < b.subject ? -1 : 1));
 }
 
-/**
- * One sentence on the worst of `findings`, for an error about the same file; empty where there is nothing to warn of.
- */
+/** A sentence on the worst finding, for an error about the same file; empty if there is nothing to warn of. */
 export function warningOf(findings: readonly SecurityFinding[]): string {
   const worst = findings.find((finding) => finding.grade !== 'unknown');
   return worst ? `Beware: it names ${worst.subject}. ${worst.explanation}` : '';
 }
 
 function grade(module: string, name: string): Omit<SecurityFinding, 'subject'> {
-  // A name with dots may reach one module through another: `os.system` of torch.serialization.
+  // A dotted name may reach one module through another, such as `os.system` in torch.serialization.
   const parts = name.split('.');
   const reached = parts.slice(0, -1).map((_, from) => parts.slice(from));
   for (const path of [[...module.split('.'), ...parts], ...reached]) {
@@ -46,7 +44,7 @@ function grade(module: string, name: string): Omit<SecurityFinding, 'subject'> {
   };
 }
 
-/** The first of the dangers that one of the modules on the way, or the name itself, is listed under. */
+/** The first entry of DANGERS that lists the name or one of the modules on its path. */
 function dangerIn(path: readonly string[]): Danger | undefined {
   let first = Number.POSITIVE_INFINITY;
   let prefix = '';
@@ -66,7 +64,7 @@ interface Danger {
 const words = (text: string) => text.trim().split(/\s+/);
 const builtins = (text: string) => words(text).flatMap((name) => [`builtins.${name}`, `__builtin__.${name}`]);
 
-/** The first that matches counts. Modules stand for all that is in them. */
+/** The first match counts. A module stands for everything in it. */
 const DANGERS: readonly Danger[] = [
   {
     grade: 'dangerous',
@@ -125,7 +123,7 @@ const DANGERS: readonly Danger[] = [
   },
   {
     grade: 'suspicious',
-    would: 'reads another torch file that is inside this one',
+    would: 'reads another torch file inside this one',
     names: ['torch.storage._load_from_bytes'],
   },
   {
@@ -135,7 +133,7 @@ const DANGERS: readonly Danger[] = [
   },
 ];
 
-/** By listed name, its place in DANGERS. */
+/** The index in DANGERS of each listed name. */
 const PLACE_OF = new Map(DANGERS.flatMap(({ names }, place) => names.map((name) => [name, place] as const)).reverse());
 
 const HARMLESS: ReadonlySet<string> = new Set([
@@ -160,7 +158,7 @@ function isHarmless(subject: string): boolean {
     /^torch\._utils\._rebuild_[a-z0-9_]+$/.test(subject) ||
     /^torch\._tensor\._rebuild_[a-z0-9_]+$/.test(subject) ||
     /^numpy\.(u?int|float|complex|bool)[0-9_]*$/.test(subject) ||
-    // Names inside a TorchScript archive; Python has no such module.
+    // Names inside a TorchScript archive. Python has no such module.
     /^__torch__\./.test(subject) ||
     /^torch\.jit\._pickle\.(build_(int|tensor|double|bool)list|build_tensor_from_id|restore_type_tag)$/.test(subject)
   );

@@ -7,27 +7,27 @@ import { findingsOf, warningOf } from './security.ts';
 import type { Seen } from './state.ts';
 import type { Value } from './values.ts';
 
-/** Bytes looked at first, and at least each time that a pickle goes on beyond them. */
+/** Bytes read at first, and the least that is read whenever a pickle continues beyond them. */
 const FIRST_WINDOW = 1 << 16;
 const WINDOW = 1 << 20;
 
-/** The pickles that stand one after the other in a source, and the plain numbers between them. */
+/** Consecutive pickles in a source, and the plain numbers between them. */
 export class PickleSequence {
   at = 0;
-  /** Bytes read last, from `nearAt` on: a hundred thousand small pickles take few reads. */
+  /** The most recently read bytes, from `nearAt` on, so that a hundred thousand small pickles take few reads. */
   private near: Uint8Array = new Uint8Array(0);
   private nearAt = 0;
 
   constructor(
     private readonly source: ByteSource,
-    /** Gets what all pickles of the sequence name. */
+    /** Collects what all pickles of the sequence refer to. */
     private readonly seen: Seen,
     private readonly signal?: AbortSignal | undefined,
   ) {}
 
   /**
    * The next pickle.
-   * @throws RankscopeError 'malformed' or 'too-large', with a warning where it names something dangerous.
+   * @throws RankscopeError 'malformed' or 'too-large', with a warning if the pickle names something dangerous
    */
   async next(): Promise<Value> {
     const machine = new Machine(this.seen);
@@ -45,7 +45,7 @@ export class PickleSequence {
       } catch (error) {
         if (!(error instanceof PickleEnd)) throw this.explained(error);
         this.at += reader.at;
-        // Counted from the opcode that is cut off; a line without an end is looked for twice as far.
+        // Counted from the opcode that is cut off. The end of a line is searched in twice as many bytes.
         wanted = Math.max(error.enough === undefined ? 2 * bytes.length : error.enough - reader.at, WINDOW);
         if (bytes.length === left || (error.enough ?? 0) > left)
           throw this.failure('malformed', 'its pickle is cut off');
@@ -55,12 +55,12 @@ export class PickleSequence {
     }
   }
 
-  /** A whole number of 8 bytes. */
+  /** An integer of 8 bytes. */
   async int64(): Promise<number> {
     return Number((await this.number()).getBigInt64(0, true));
   }
 
-  /** A whole number of 4 bytes, and 4 more that say nothing. */
+  /** An integer of 4 bytes, followed by 4 bytes of padding. */
   async paddedInt32(): Promise<number> {
     return (await this.number()).getInt32(0, true);
   }
@@ -72,17 +72,17 @@ export class PickleSequence {
     return new DataView(bytes.buffer, bytes.byteOffset, 8);
   }
 
-  /** What of the bytes read last lies ahead. */
+  /** The part of the most recently read bytes that lies ahead. */
   private cached(): Uint8Array {
     const skipped = this.at - this.nearAt;
     return skipped >= 0 ? this.near.subarray(skipped) : new Uint8Array(0);
   }
 
-  /** The `length` bytes ahead. @throws RankscopeError 'malformed' beyond the end. */
+  /** The next `length` bytes. @throws RankscopeError 'malformed' beyond the end */
   private async window(length: number): Promise<Uint8Array> {
     const have = this.cached();
     if (have.length < length) {
-      // What is there is kept: a compressed source would be decompressed from its begin to read it again.
+      // The bytes ahead are kept, because reading them again would decompress a compressed source from its start.
       const near = new Uint8Array(length);
       near.set(have);
       await this.source.readInto(this.at + have.length, near.subarray(have.length), this.signal);

@@ -18,29 +18,26 @@ import {
   type Value,
 } from './values.ts';
 
-/** What was met in the pickles of a file, also where they turn out broken after it. */
+/** What the pickles of a file contain, including those that turn out to be broken further on. */
 export interface Seen {
-  /** What they may take in memory, all together. */
+  /** Pays for the memory of all of them. */
   readonly allowance: Allowance;
-  /** Every name that Python would import, by its full name. */
+  /** Everything that Python would import, by its full name. */
   readonly globals: Map<string, GlobalValue>;
   readonly persistents: PersistentValue[];
-  /** Calls that would unpickle bytes which are inside this pickle. */
+  /** Calls that would unpickle bytes inside this pickle. */
   readonly inlined: CallValue[];
 }
 
-/**
- * Memory that V8 takes for what a pickle builds, in bytes. A slot is counted with the ones that a growing array has in
- * advance.
- */
+/** Memory in bytes that V8 takes for the values of a pickle. A slot includes the spare capacity of a growing array. */
 const BYTES = {
   slot: 20,
   number: 16,
   text: 32,
   list: 88,
-  /** The first item appended makes room for more. */
+  /** The first item that is appended allocates room for more. */
   firstItem: 152,
-  /** Of a dictionary, with what `pairsOf` takes for it. */
+  /** An entry of a dictionary, including the memory that `pairsOf` takes for it. */
   entry: 96,
   call: 96,
   persistent: 64,
@@ -52,7 +49,7 @@ export class MachineState {
   private stack: Value[] = [];
   private highest = 0;
   private readonly marks: number[] = [];
-  /** Picklers number what they remember from 0 or 1 on; other keys are possible. */
+  /** Indexed by key, because picklers number what they remember from 0 or 1 on. Other keys are possible. */
   private readonly memo: (Value | undefined)[] = [undefined];
   private readonly oddMemo = new Map<number, Value>();
   private remembered = 0;
@@ -62,7 +59,7 @@ export class MachineState {
   push(value: Value): void {
     if (this.stack.length >= this.highest) {
       if (this.stack.length >= MAX_PICKLE_STACK)
-        throw new PickleFault(`it stacks more than ${MAX_PICKLE_STACK} values`);
+        throw new PickleFault(`its stack has more than ${MAX_PICKLE_STACK} values`);
       this.highest++;
       this.spend(BYTES.slot);
     }
@@ -70,12 +67,12 @@ export class MachineState {
   }
 
   pop(): Value {
-    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw new PickleFault('it takes a value where none is');
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw new PickleFault('it pops a value from an empty stack');
     return this.stack.pop()!;
   }
 
   top(): Value {
-    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw new PickleFault('it takes a value where none is');
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw new PickleFault('it pops a value from an empty stack');
     return this.stack.at(-1)!;
   }
 
@@ -86,7 +83,7 @@ export class MachineState {
 
   popMark(): Value[] {
     const mark = this.marks.pop();
-    if (mark === undefined) throw new PickleFault('it ends a group that never began');
+    if (mark === undefined) throw new PickleFault('it ends a group that it never began');
     this.spend(BYTES.slot * (this.stack.length - mark));
     return this.stack.splice(mark);
   }
@@ -101,13 +98,13 @@ export class MachineState {
     this.push(value);
   }
 
-  /** The text that `decode` makes of these bytes; it may need two bytes for each. */
+  /** Pushes the text that `decode` makes of these bytes, which may take two bytes for each. */
   pushText(bytes: Buffer, decode: (bytes: Buffer) => string): void {
     this.spend(BYTES.text + 2 * bytes.length);
     this.push(decode(bytes));
   }
 
-  /** Copied, unless they are most of the bytes that would stay in memory with them. */
+  /** Pushes bytes, copied unless they are most of the buffer that a view would keep in memory. */
   pushBytes(bytes: Buffer): void {
     this.spend(3 * BYTES.list + bytes.length);
     this.push(2 * bytes.length > bytes.buffer.byteLength ? bytes : new Uint8Array(bytes));
@@ -129,7 +126,7 @@ export class MachineState {
     const call = asKind(target, 'call');
     if (call) call.items ??= [];
     const items = call?.items ?? changeableItems(target);
-    if (!items) throw new PickleFault('it appends to something that is no list');
+    if (!items) throw new PickleFault('it appends to something that is not a list');
     this.spend(BYTES.slot * values.length + (items.length === 0 ? BYTES.firstItem : 0));
     for (const value of values) items.push(value);
   }
@@ -138,7 +135,7 @@ export class MachineState {
     const call = asKind(target, 'call');
     if (call) call.entries ??= [];
     const entries = (call ?? asKind(target, 'dict'))?.entries;
-    if (!entries) throw new PickleFault('it sets an item of something that is no dictionary');
+    if (!entries) throw new PickleFault('it sets an item of something that is not a dictionary');
     this.fill(entries, flat);
   }
 
@@ -162,7 +159,7 @@ export class MachineState {
       if (this.seen.globals.size >= MAX_PICKLE_GLOBALS)
         throw new PickleFault(`it imports more than ${MAX_PICKLE_GLOBALS} names`);
       if (full.length > MAX_GLOBAL_LENGTH || name.split('.').length > MAX_GLOBAL_PARTS)
-        throw new PickleFault('it imports a name of absurd length');
+        throw new PickleFault('it imports an implausibly long name');
       this.spend(BYTES.global + 4 * full.length);
       global = { kind: 'global', module, name };
       this.seen.globals.set(full, global);
@@ -186,7 +183,7 @@ export class MachineState {
       this.memo.push(value);
     } else {
       if (this.oddMemo.size >= MAX_PICKLE_ODD_KEYS)
-        throw new PickleFault('it remembers too many values under keys far apart');
+        throw new PickleFault('it remembers too many values under scattered keys');
       this.oddMemo.set(key, value);
     }
   }
@@ -217,7 +214,7 @@ export class MachineState {
   }
 }
 
-/** The items of a list or set, to be appended to. */
+/** The items of a list or set, which can be appended to. */
 function changeableItems(value: Value): Value[] | undefined {
   return typeof value === 'object' &&
     value !== null &&

@@ -1,4 +1,4 @@
-/** What a pickle describes, as inert data. Nothing here can run: a call stays the description of a call. */
+/** What a pickle describes, as inert data. Nothing here can run: a call remains the description of a call. */
 export type Value =
   | null
   | boolean
@@ -18,7 +18,8 @@ export interface ListValue {
 }
 
 /**
- * Keys and values by turns, as they came: a Map's hash of a number can be made to collide by whoever wrote the file.
+ * Alternating keys and values, in their order. Not a Map, because a hostile file could make the hashes of its numbers
+ * collide.
  */
 export type Entries = Value[];
 
@@ -34,18 +35,18 @@ export interface GlobalValue {
   readonly name: string;
 }
 
-/** A call that Python's unpickler would make, with what it would do to the result. */
+/** A call that Python's unpickler would make, and what it would then do to the result. */
 export interface CallValue {
   readonly kind: 'call';
   readonly callable: Value;
   readonly args: Value;
-  /** What __setstate__ would get. */
+  /** The argument of __setstate__. */
   state?: Value;
-  /** What would be appended. */
+  /** Items that would be appended. */
   items?: Value[];
-  /** What would be set by key. */
+  /** Items that would be set by key. */
   entries?: Entries;
-  /** The reference that a reader found it to stand for. */
+  /** The reference that a reader resolved this call to. */
   resolved?: PersistentValue;
 }
 
@@ -62,7 +63,7 @@ interface Kinds {
   readonly persistent: PersistentValue;
 }
 
-/** `value` if it is of this kind. */
+/** The value if it is of this kind. */
 export function asKind<K extends keyof Kinds>(value: Value | undefined, kind: K): Kinds[K] | undefined {
   return typeof value === 'object' && value !== null && 'kind' in value && value.kind === kind
     ? (value as Kinds[K])
@@ -75,14 +76,14 @@ export function itemsOf(value: Value | undefined): readonly Value[] | undefined 
   return value.kind === 'tuple' || value.kind === 'list' ? value.items : undefined;
 }
 
-/** The pairs of a dictionary. Of a key that comes again the last value counts, as in Python. */
+/** The pairs of a dictionary. The last value of a repeated key counts, as in Python. */
 export function pairsOf(entries: Entries): [key: Value, value: Value][] {
   const pairs: [Value, Value][] = [];
   const places = new Map<string, number>();
   for (let at = 0; at + 1 < entries.length; at += 2) {
     const pair: [Value, Value] = [entries[at]!, entries[at + 1]!];
     const key = pair[0];
-    // Objects are keys by themselves.
+    // Objects are compared by identity.
     if (typeof key === 'object') {
       pairs.push(pair);
       continue;
@@ -95,7 +96,7 @@ export function pairsOf(entries: Entries): [key: Value, value: Value][] {
   return pairs;
 }
 
-/** Whether a dictionary has these texts as keys. */
+/** Whether a dictionary has all of these keys. */
 export function hasKeys(entries: Entries, ...keys: readonly string[]): boolean {
   return keys.every((key) => {
     for (let at = 0; at < entries.length; at += 2) if (entries[at] === key) return true;
@@ -109,5 +110,5 @@ export function globalName(value: Value | undefined): string | undefined {
   return global && `${global.module}.${global.name}`;
 }
 
-/** No opcode can change a tuple, so that all empty ones are one. */
+/** All empty tuples are this one, since no opcode can change a tuple. */
 export const EMPTY_TUPLE: ListValue = { kind: 'tuple', items: [] };

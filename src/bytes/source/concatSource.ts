@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { ByteSource } from './byteSource.ts';
 
-/** Several sources one behind the other, as one. Closing it closes them. */
+/** The concatenation of several sources. Closing it closes them. */
 export function concatSource(name: string, parts: readonly ByteSource[]): ByteSource {
   const starts: number[] = [];
   let size = 0;
@@ -11,7 +11,7 @@ export function concatSource(name: string, parts: readonly ByteSource[]): ByteSo
   }
   function refuseBeyondEnd(offset: number, length: number): void {
     if (offset >= 0 && length >= 0 && offset + length <= size) return;
-    const found = `bytes ${offset} to ${offset + length} are wanted, but its parts have ${size} together`;
+    const found = `bytes ${offset} to ${offset + length} are needed, but its parts have ${size} in total`;
     throw new RankscopeError('malformed', name, found, 'They are incomplete: copy or download them again');
   }
   async function readInto(offset: number, out: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { ByteSource } from './byteSource.ts';
 
-/** A file as it was when it was opened. */
+/** A file's path, and its size and modification time when it was opened. */
 export interface FileIdentity {
   readonly path: string;
   readonly size: number;
@@ -21,7 +21,7 @@ export interface FileSource extends ByteSource {
  * @throws RankscopeError 'not-found', 'unreadable' (no permission, a folder, a pipe, a device).
  */
 export async function openFileSource(path: string): Promise<FileSource> {
-  // Looked at before it is opened: opening a pipe would wait for a writer.
+  // Checked before opening, because opening a pipe would wait for a writer.
   refuseUnlessFile(path, await attempt(path, () => stat(path, { bigint: true })));
   const handle = await attempt(path, () => open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)));
   try {
@@ -51,7 +51,7 @@ function fileSource(path: string, handle: FileHandle, opened: BigIntStats): File
     throw new RankscopeError(
       'malformed',
       path,
-      `bytes ${offset} to ${offset + length} are wanted, but the file ends at ${size}`,
+      `bytes ${offset} to ${offset + length} are needed, but the file ends at ${size}`,
       'It is incomplete: copy or download it again',
     );
   }
@@ -100,7 +100,7 @@ function changed(path: string): RankscopeError {
     'changed',
     path,
     'the file was replaced, rewritten or deleted while it was being read',
-    'Open it again once it is whole',
+    'Open it again once it is complete',
   );
 }
 

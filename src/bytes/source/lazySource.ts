@@ -8,7 +8,7 @@ export function lazySource(
 ): ByteSource {
   let opening: Promise<ByteSource> | undefined;
   const opened = (signal?: AbortSignal) => {
-    // A cancelled or failed opening is tried again.
+    // After a cancelled or failed attempt, the next read tries again.
     opening ??= open(signal).catch((error: unknown) => {
       opening = undefined;
       throw error;

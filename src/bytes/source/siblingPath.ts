@@ -4,8 +4,8 @@ import { RankscopeError } from '../../base/errors.ts';
 import { attempt } from './fileSource.ts';
 
 /**
- * The path of another file that the file `index` names as its `what` (a shard, external data). It must lie under the
- * folder of `index`; only the local hub cache keeps its files elsewhere, as links into `blobs`.
+ * The path of another file that the file `index` refers to as its `what` (a shard, external data). It must be inside
+ * the folder of `index`, except in the local hub cache, whose files are links into `blobs`.
  * @throws RankscopeError 'malformed' for a name that leads out of the folder, 'not-found'
  */
 export async function siblingPath(index: string, name: string, what: string): Promise<string> {

@@ -8,7 +8,7 @@ export function sliceSource(source: ByteSource, begin: number, size: number): By
     throw new RankscopeError(
       'malformed',
       source.name,
-      `bytes ${offset} to ${offset + length} of a part of ${size} are wanted`,
+      `bytes ${offset} to ${offset + length} of a part of ${size} are needed`,
     );
   };
   return {

@@ -1,11 +1,11 @@
 import { seededRandom } from '../../base/random.ts';
 
-/** Ranges at most, and what each may hold: a bounded sample of any tensor, some tens of reads. */
+/** The number of ranges and the length of each: they bound the sample of any tensor to some tens of reads. */
 const RANGES = 48;
 const LENGTH = 64;
 
 /**
- * Ranges [start, count) of a sample of `total` things: all of them where they are few, else spread over the whole, each
+ * Ranges [start, count) that sample `total` things: all of them if they are few, otherwise spread over the whole, each
  * at a seeded random place of its part, because places at a fixed distance would follow the columns.
  */
 export function spreadRanges(total: number): (readonly [start: number, count: number])[] {

@@ -8,11 +8,11 @@ import { entrySource, entryStart } from './entrySource.ts';
 export interface ZipArchive {
   readonly source: ByteSource;
   readonly entries: ReadonlyMap<string, ZipEntry>;
-  /** The content of an entry that is there. */
+  /** The content of an existing entry. */
   open(name: string, signal?: AbortSignal): Promise<ByteSource>;
-  /** The first bytes of a deflated entry, cheaper than to open it. */
+  /** The first bytes of a deflated entry, without the cost of opening it. */
   start(name: string, signal?: AbortSignal): Promise<Uint8Array>;
-  /** A short text entry (at most 64 KB); undefined where it is missing or longer. */
+  /** A text entry of at most 64 KB; undefined if it is missing or longer. */
   text(name: string, signal?: AbortSignal): Promise<string | undefined>;
 }
 
@@ -21,7 +21,7 @@ export function isZip(head: Uint8Array): boolean {
   return magic === 'PK\x03\x04' || magic === 'PK\x05\x06';
 }
 
-/** The detection of a file's format and its reader ask for the same archive: its directory is read once. */
+/** Opened archives, so that format detection and the reader of the format read the directory only once. */
 const opened = new WeakMap<ByteSource, ZipArchive>();
 
 /** @throws RankscopeError 'malformed', 'too-large', 'unsupported' */

@@ -7,14 +7,14 @@ import { findDirectory } from './endRecord.ts';
 /** One file in a zip archive, as the central directory describes it. */
 export interface ZipEntry {
   readonly name: string;
-  /** Length of the name as it is stored. */
+  /** Length of the stored name in bytes. */
   readonly nameBytes: number;
   readonly method: 'stored' | 'deflated' | 'other';
   readonly compressedSize: number;
   readonly size: number;
-  /** Where its local header is. */
+  /** Offset of its local header. */
   readonly headerOffset: number;
-  /** Where the next entry or the directory begins: its data must end before. */
+  /** Offset of the next entry or of the directory, before which its data must end. */
   readonly limit: number;
 }
 
@@ -34,7 +34,7 @@ export async function readZipDirectory(
       'malformed',
       source.name,
       found,
-      'The archive is damaged or made to mislead: get it again from its author',
+      'The archive is damaged or misleading on purpose: get it again from its author',
     );
   const place = await findDirectory(source, malformed, signal);
   if (place.count > MAX_ZIP_ENTRIES || place.size > MAX_ZIP_DIRECTORY)
@@ -43,7 +43,7 @@ export async function readZipDirectory(
       source.name,
       `an archive of ${place.count} entries; at most ${MAX_ZIP_ENTRIES}`,
     );
-  // An entry is held twice while all are put in order, and its name is in the directory's bytes as well.
+  // Entries are held twice while they are sorted, and their names are also in the directory's bytes.
   allowance.spend(300 * place.count + 3 * place.size);
   const bytes = await source.read(place.offset, place.size, signal);
   const entries = parseEntries(bytes, place.count, malformed);
@@ -53,7 +53,7 @@ export async function readZipDirectory(
     if (entry.method === 'deflated' && entry.size > entry.compressedSize * MAX_DEFLATE_RATIO + 64)
       throw malformed(`its entry ${entry.name} claims to hold ${entry.size} bytes in ${entry.compressedSize}`);
     if (entry.method === 'stored' && entry.size !== entry.compressedSize)
-      throw malformed(`its entry ${entry.name} is stored, but has two sizes`);
+      throw malformed(`its entry ${entry.name} is stored, but its two sizes differ`);
   }
   return layOut(entries, place.offset, malformed);
 }
@@ -98,7 +98,7 @@ function parseEntries(bytes: Uint8Array, count: number, malformed: Fail): Parsed
   return entries;
 }
 
-/** Sizes of 2^32 - 1 stand for those in the zip64 extra field, in this order. */
+/** A size of 2^32 - 1 is replaced by the next one in the zip64 extra field. */
 function withZip64(
   view: DataView,
   values: readonly [size: number, compressedSize: number, offset: number],
@@ -137,13 +137,14 @@ function checkName(name: string, malformed: Fail): void {
 function layOut(entries: readonly Parsed[], directory: number, malformed: Fail): ReadonlyMap<string, ZipEntry> {
   const sorted = [...entries].sort((a, b) => a.headerOffset - b.headerOffset);
   if (sorted[0] && sorted[0].headerOffset !== 0)
-    throw malformed(`${sorted[0].headerOffset} bytes stand before its first entry`);
+    throw malformed(`${sorted[0].headerOffset} bytes precede its first entry`);
   const byName = new Map<string, ZipEntry>();
   for (const [i, entry] of sorted.entries()) {
     const limit = sorted[i + 1]?.headerOffset ?? directory;
     const end = entry.headerOffset + 30 + entry.nameBytes + entry.compressedSize;
     if (end > limit) throw malformed(`its entry ${entry.name} overlaps what follows`);
-    if (limit - end > MAX_ZIP_GAP) throw malformed(`${limit - end} bytes after its entry ${entry.name} belong to none`);
+    if (limit - end > MAX_ZIP_GAP)
+      throw malformed(`${limit - end} bytes after its entry ${entry.name} belong to no entry`);
     if (byName.has(entry.name)) throw malformed(`it has two entries ${entry.name}`);
     const { name, nameBytes, method, compressedSize, size, headerOffset } = entry;
     byName.set(name, { name, nameBytes, method, compressedSize, size, headerOffset, limit });

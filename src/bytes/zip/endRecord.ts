@@ -39,19 +39,19 @@ export async function findDirectory(
   const locator = at - LOCATOR64_BYTES;
   const has64 = locator >= 0 && view.getUint32(locator, true) === LOCATOR64;
   if (!has64) {
-    if (short.offset + short.size !== tailAt + at) throw malformed('its directory is not where its end says');
+    if (short.offset + short.size !== tailAt + at) throw malformed('its directory is not where its end record states');
     return short;
   }
   const at64 = Number(view.getBigUint64(locator + 8, true)) - tailAt;
   if (at64 + END64_BYTES !== locator || at64 < 0 || view.getUint32(at64, true) !== END64)
-    throw malformed('its zip64 record is not where its end says');
+    throw malformed('its zip64 record is not where its locator states');
   const place = {
     count: Number(view.getBigUint64(at64 + 32, true)),
     size: Number(view.getBigUint64(at64 + 40, true)),
     offset: Number(view.getBigUint64(at64 + 48, true)),
   };
-  if (place.offset + place.size !== tailAt + at64) throw malformed('its directory is not where its end says');
-  // Where both records give a number they must agree, or two readers would read two archives.
+  if (place.offset + place.size !== tailAt + at64) throw malformed('its directory is not where its end record states');
+  // A number in both records must be the same, or two readers would see two different archives.
   const agree = (long: number, low: number, none: number) => low === none || long === low;
   if (
     !agree(place.count, short.count, 0xffff) ||
@@ -62,7 +62,7 @@ export async function findDirectory(
   return place;
 }
 
-/** Every place where an end record could be that reaches exactly to the end of the file. */
+/** Every offset of an end record that extends exactly to the end of the file. */
 function endRecords(view: DataView): number[] {
   const found: number[] = [];
   for (let at = view.byteLength - END_BYTES; at >= 0; at--)

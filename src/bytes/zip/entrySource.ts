@@ -7,16 +7,16 @@ import { sliceSource } from '../source/sliceSource.ts';
 import type { ZipEntry } from './directory.ts';
 
 /**
- * The content of one entry. Stored ones are read at random; deflated ones forwards, beginning again for a place before
- * the last.
- * @throws RankscopeError 'malformed' where the entry's own header contradicts the directory.
+ * The content of one entry. Stored entries allow random access; deflated ones are read forwards, and again from the
+ * start to go back.
+ * @throws RankscopeError 'malformed' if the entry's own header contradicts the directory
  */
 export async function entrySource(archive: ByteSource, entry: ZipEntry, signal?: AbortSignal): Promise<ByteSource> {
   const stored = await storedSource(archive, entry, signal);
   return entry.method === 'stored' ? stored : inflatedSource(stored, entry, archive);
 }
 
-/** Compressed bytes that the begin of an entry is made of. */
+/** Compressed bytes from which the start of an entry is decompressed. */
 const START_BYTES = 4096;
 
 /**
@@ -39,7 +39,7 @@ export async function entryStart(archive: ByteSource, entry: ZipEntry, signal?: 
   }
 }
 
-/** The bytes of an entry as they stand in the archive. */
+/** The bytes of an entry as they are stored, compressed or not. */
 async function storedSource(
   archive: ByteSource,
   entry: ZipEntry,
@@ -51,7 +51,7 @@ async function storedSource(
     throw new RankscopeError(
       'unsupported',
       archive.name,
-      `its entry ${entry.name} is compressed by another method than deflate`,
+      `its entry ${entry.name} is compressed by a method other than deflate`,
     );
   const { nameBytes } = entry;
   const header = await archive.read(entry.headerOffset, 30 + nameBytes, signal);
@@ -65,7 +65,7 @@ async function storedSource(
   return sliceSource(archive, begin, entry.compressedSize);
 }
 
-/** What ends the decompression that is open in an archive, unless it is at work: each holds a few hundred KB. */
+/** Releases the open decompression stream of an archive unless it is busy; each stream holds a few hundred KB. */
 const idle = new WeakMap<ByteSource, () => void>();
 
 function inflatedSource(compressed: ByteSource, { name, size }: ZipEntry, archive: ByteSource): ByteSource {
@@ -76,7 +76,7 @@ function inflatedSource(compressed: ByteSource, { name, size }: ZipEntry, archiv
   let at = 0;
   let pieces: AsyncIterator<Buffer> | undefined;
   let rest: Buffer = Buffer.alloc(0);
-  /** Reads one after the other: they share the place in the stream. */
+  /** Reads are queued, because they share the position in the stream. */
   let last: Promise<unknown> = Promise.resolve();
   let waiting = 0;
 
@@ -87,10 +87,10 @@ function inflatedSource(compressed: ByteSource, { name, size }: ZipEntry, archiv
     rest = Buffer.alloc(0);
   }
 
-  /** Goes on to `offset + length`, copying what lies in [offset, offset + length). */
+  /** Decompresses up to the end of the range, copying what lies in it to `out`. */
   async function inflate(offset: number, out: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     if (!(offset >= 0 && offset + out.length <= size))
-      throw malformed(`has ${size} bytes; ${offset + out.length} are wanted`);
+      throw malformed(`has ${size} bytes; ${offset + out.length} are needed`);
     if (out.length === 0) return;
     if (offset < at || !pieces) {
       await pieces?.return?.();
@@ -121,7 +121,7 @@ function inflatedSource(compressed: ByteSource, { name, size }: ZipEntry, archiv
       try {
         await inflate(offset, out, signal);
       } catch (error) {
-        // Begun anew by the next read.
+        // The next read starts again.
         at = size;
         throw error instanceof RankscopeError ? error : malformed('cannot be decompressed', error);
       } finally {
@@ -139,7 +139,7 @@ function inflatedSource(compressed: ByteSource, { name, size }: ZipEntry, archiv
     readInto,
     async read(offset, length, signal) {
       if (!(offset >= 0 && length >= 0 && offset + length <= size))
-        throw malformed(`has ${size} bytes; more are wanted`);
+        throw malformed(`has ${size} bytes; more are needed`);
       const bytes = new Uint8Array(length);
       await readInto(offset, bytes, signal);
       return bytes;

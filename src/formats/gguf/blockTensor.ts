@@ -6,10 +6,10 @@ import { DescribedTensor, type Tensor, type TensorDescription } from '../../chec
 import { BLOCK_VARIANCES } from './rounding.ts';
 import type { GgmlType } from './types.ts';
 
-/** A tensor that is quantized by blocks: `type` decodes each block on its own. */
+/** A tensor quantized in blocks, each of which `type` decodes on its own. */
 export class BlockTensor extends DescribedTensor implements Tensor {
   readonly source: ByteSource;
-  /** Where its first block begins in `source`. */
+  /** Offset of its first block in `source`. */
   readonly offset: number;
 
   constructor(
@@ -30,7 +30,7 @@ export class BlockTensor extends DescribedTensor implements Tensor {
   }
 }
 
-/** Decodes `out.length` elements from element `start`, which need not be the start of a block. */
+/** Decodes `out.length` elements from element `start`, which may be inside a block. */
 async function readBlocks(
   { source, offset, bytes, name, type }: BlockTensor,
   start: number,
@@ -55,7 +55,7 @@ async function readBlocks(
         decode(chunk, i * blockBytes, out, from - start);
         continue;
       }
-      // Only part of this block was asked for.
+      // Only part of this block is needed.
       decode(chunk, i * blockBytes, edge, 0);
       const begin = Math.max(from, start);
       out.set(edge.subarray(begin - from, Math.min(from + values, end) - from), begin - start);

@@ -6,7 +6,7 @@ import { smallFloatTable } from '../../base/smallFloats.ts';
 export type BlockDecoder = (bytes: Uint8Array, at: number, out: Float32Array, to: number) => void;
 
 const HALVES = smallFloatTable({ exponentBits: 5, mantissaBits: 10, bias: 15, special: 'ieee' });
-// The reference computes in f32; rounding where it rounds gives its very bits.
+// The reference computes in f32; rounding at the same steps gives identical bits.
 const f32 = Math.fround;
 
 export function half(bytes: Uint8Array, at: number): number {
@@ -46,7 +46,7 @@ export const decodeQ4_1: BlockDecoder = (bytes, at, out, to) => {
   }
 };
 
-/** The fifth bits of all 32 values stand together before the nibbles. */
+/** The fifth bits of all 32 values precede the nibbles. */
 const fiveBits = (bytes: Uint8Array, highAt: number, pairsAt: number, i: number): number => {
   const pair = bytes[pairsAt + (i & 15)]!;
   const high = (bytes[highAt + (i >> 3)]! >> (i & 7)) & 1;
@@ -69,13 +69,13 @@ export const decodeQ8_0: BlockDecoder = (bytes, at, out, to) => {
   for (let i = 0; i < 32; i++) out[to + i] = d * signed(bytes[at + 2 + i]!);
 };
 
-/** d, the sum of the values (for products, not needed here), then 32 bytes. */
+/** d, the sum of the values (needed only for dot products), then 32 bytes. */
 export const decodeQ8_1: BlockDecoder = (bytes, at, out, to) => {
   const d = half(bytes, at);
   for (let i = 0; i < 32; i++) out[to + i] = d * signed(bytes[at + 4 + i]!);
 };
 
-/** Doubled E2M1 values, shared by MXFP4 and NVFP4. */
+/** E2M1 values times 2, for MXFP4 and NVFP4. */
 const FP4 = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12] as const;
 
 /** OCP microscaling: a power of two (halved, because the values are doubled) and 32 nibbles. */

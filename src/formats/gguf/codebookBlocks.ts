@@ -13,7 +13,7 @@ import {
 
 const f32 = Math.fround;
 
-/** The unpacked codebook, made when it is first needed. */
+/** The unpacked codebook, built when it is first needed. */
 function lazyVectors(codebook: Codebook): () => Float32Array {
   let vectors: Float32Array | undefined;
   return () => {
@@ -54,7 +54,7 @@ function put(
   }
 }
 
-/** Seven stored signs of a group of eight; the eighth makes their number even. */
+/** The eight signs of a group, of which seven are stored; the eighth makes the number of minus signs even. */
 function evenSigns(code: number): number {
   let parity = code ^ (code >> 4);
   parity ^= parity >> 2;

@@ -3,7 +3,7 @@
  * into a short list of values, packed low bits first, in base64.
  */
 
-/** `length` numbers a vector, each of `bits` bits. */
+/** Each vector has `length` numbers of `bits` bits. */
 export interface Codebook {
   readonly length: 4 | 8;
   readonly bits: 2 | 4;

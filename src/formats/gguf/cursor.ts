@@ -1,7 +1,7 @@
-/** Thrown when the bytes read so far end inside a value: the caller reads more and starts again. */
+/** The bytes read so far end inside a value: the caller reads more and starts again. */
 export class NeedMore extends Error {}
 
-/** Little-endian values from the start of a file, of which only the first bytes have been read. */
+/** A cursor over little-endian values at the start of a file, of which only the first bytes have been read. */
 export class Cursor {
   at = 0;
   private readonly view: DataView;
@@ -25,7 +25,7 @@ export class Cursor {
     return this.view.getUint32(this.skip(4), true);
   }
 
-  /** A count or length; more than 2^53 comes back as infinity, which no bound lets pass. */
+  /** A count or length; anything beyond 2^53 becomes infinity, which exceeds every bound. */
   count(): number {
     if (!this.wide) return this.u32();
     return this.u64();
@@ -36,7 +36,7 @@ export class Cursor {
     return value > BigInt(Number.MAX_SAFE_INTEGER) ? Number.POSITIVE_INFINITY : Number(value);
   }
 
-  /** A scalar by its GGUF type number, as text. */
+  /** A scalar of a GGUF type number, as text. */
   scalar(type: number): string {
     const { view } = this;
     switch (type) {
@@ -65,7 +65,7 @@ export class Cursor {
     }
   }
 
-  /** Bytes of a string whose length was checked. */
+  /** A string whose length in bytes has been checked. */
   text(length: number): string {
     const start = this.skip(length);
     return TEXT.decode(this.bytes.subarray(start, start + length));

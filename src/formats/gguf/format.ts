@@ -11,7 +11,15 @@ import { BlockTensor } from './blockTensor.ts';
 import { NeedMore } from './cursor.ts';
 import { type GgufHeader, type GgufTensor, parseGgufHeader } from './header.ts';
 
-/** The file format of llama.cpp: metadata, tensor directory, tensors in plain or block-quantized types. */
+/*
+ * Why our own reader. @huggingface/gguf, the parser of Hugging Face's hub, reads a header and no values. It accepts a
+ * truncated file with tensors beyond its end, and returns shapes and offsets as BigInt, which everything here would
+ * have to convert and check again. The values need decoders for all of ggml's block types anyway. This reader checks
+ * every count, size and offset against the file, requires the data to be contiguous as ggml itself does, and stops at
+ * named limits before it takes memory.
+ */
+
+/** The file format of llama.cpp: metadata, a tensor directory, and tensors in plain or block-quantized types. */
 export const gguf: Format = {
   name: 'gguf',
   extensions: ['.gguf'],
@@ -55,15 +63,15 @@ async function openGguf(source: FileSource, { path, remarks, signal, allowance }
 }
 
 function tensorOf({ name, shape, type, offset, bytes }: GgufTensor, part: number, source: FileSource): Tensor {
-  // Empty tensors may share their place without being one.
+  // Empty tensors may have the same offset without sharing storage.
   const storage = bytes > 0 ? `${part}:${offset}:${offset + bytes}` : `${part}:empty:${name}`;
   const stored = { name, shape, dtype: type.name, bytes, storage, file: source.identity, source, offset };
   return type.decode ? new BlockTensor(stored, type) : new StoredTensor(stored);
 }
 
 /**
- * The other files of a checkpoint that llama.cpp split: `name-00001-of-00003.gguf`. Their names come from the file's
- * own name.
+ * The other files of a checkpoint that llama.cpp split, such as `name-00001-of-00003.gguf`. Their names are derived
+ * from that of the first.
  */
 function otherParts(file: string, { metadata }: GgufHeader): string[] {
   const count = Number(metadata.get('split.count') ?? 1);
@@ -91,7 +99,7 @@ function refuseRepeats(file: string, tensors: readonly Tensor[]): void {
   }
 }
 
-/** The header's length is written nowhere: read some, and four times as much while that is not enough. */
+/** Reads the header, whose length is not stored: each attempt reads four times as much as the one before. */
 async function readHeader(
   source: FileSource,
   allowance: Allowance,
@@ -99,7 +107,7 @@ async function readHeader(
 ): Promise<GgufHeader> {
   const most = Math.min(source.size, MAX_GGUF_HEADER);
   for (let length = Math.min(1 << 20, most); ; length = Math.min(4 * length, most)) {
-    // What an attempt took is free again when it is given up.
+    // A failed attempt frees its memory, so only the successful one is paid for.
     const attempt = new Allowance(source.name, allowance.remaining);
     try {
       const header = parseGgufHeader(source.name, await source.read(0, length, signal), source.size, attempt);

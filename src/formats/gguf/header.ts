@@ -13,10 +13,10 @@ import { GGML_TYPES, type GgmlType } from './types.ts';
 
 export interface GgufTensor {
   readonly name: string;
-  /** Rows first, as everywhere else here; GGUF writes the dimensions the other way round. */
+  /** Rows first, as everywhere else here. GGUF stores the dimensions in reverse order. */
   readonly shape: readonly number[];
   readonly type: GgmlType;
-  /** Bytes from the file's start. */
+  /** Offset in the file, in bytes. */
   readonly offset: number;
   readonly bytes: number;
 }
@@ -51,7 +51,7 @@ const ARRAY = 9;
 export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, allowance: Allowance): GgufHeader {
   const malformed = (found: string) =>
     new RankscopeError('malformed', file, found, 'It is damaged or cut off: copy or download it again');
-  /** A number of things of at least `least` bytes each, which the file must have room for. */
+  /** Checks that the file has room for `count` things of at least `least` bytes each. */
   const within = (count: number, least: number, what: string): number => {
     if (!(count * least <= size))
       throw malformed(`it announces ${count} ${what}, more than its ${size} bytes can hold`);
@@ -62,7 +62,7 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
     const swapped = version > 0xffff;
     const found = swapped
       ? 'it is written in big-endian byte order'
-      : `its GGUF version is ${version}; known are 1 to 3`;
+      : `its GGUF version is ${version}; versions 1 to 3 are supported`;
     throw new RankscopeError(
       'unsupported',
       file,

@@ -3,24 +3,24 @@ import { elementCount } from '../../base/shape.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
 import type { Tensor, TensorDescription } from '../../checkpoint/tensor.ts';
 
-/** Where the elements of a rearranged tensor are among those of its origin. */
+/** How the elements of a rearranged tensor correspond to those of its origin. */
 export type Arrangement =
-  /** Row r is row `rowAt(r)` of the origin; the vector of a bias has rows of one element. */
+  /** Row r is row `rowAt(r)` of the origin. A bias vector has rows of one element. */
   | { readonly kind: 'rows'; readonly cols: number; rowAt(row: number): number }
   /** The transpose of an origin of `rows` x `cols`. */
   | { readonly kind: 'transposed'; readonly rows: number; readonly cols: number };
 
-/** What makes a rearranged tensor of another one. */
+/** How a tensor is derived from another one. */
 export interface Rearrangement extends TensorDescription {
   readonly origin: Tensor;
-  /** The element of the origin at which it begins, for a slice of a stack. */
+  /** The element of the origin at which the tensor begins, for a slice of a stack. */
   readonly offset: number;
   readonly arrangement?: Arrangement;
   /** Added to each value. */
   readonly plus?: number;
 }
 
-/** A tensor whose values come from another one. Memory beyond what is asked for: some rows, or a few MB. */
+/** A tensor whose values come from another one. Reading takes a few rows or a few MB of memory besides `out`. */
 export function rearranged({ origin, offset, arrangement, plus, ...description }: Rearrangement): Tensor {
   const { name, shape, bytes } = description;
   const { readStored, deviation } = origin;
@@ -53,7 +53,7 @@ export function rearranged({ origin, offset, arrangement, plus, ...description }
   };
 }
 
-/** Fills `out`, which has `width` entries for each element, from element `start` of the arranged tensor on. */
+/** Fills `out`, with `width` entries per element, from element `start` of the arranged tensor on. */
 async function gather<Values extends Float32Array | Uint8Array>(
   name: string,
   arrangement: Arrangement | undefined,
@@ -73,7 +73,7 @@ async function gather<Values extends Float32Array | Uint8Array>(
       throwIfCancelled(signal, name);
       const row = Math.floor(at / cols);
       const origin = arrangement.rowAt(row);
-      // Rows that follow each other in the origin as well are read as one.
+      // Rows that are also consecutive in the origin are read together.
       let rows = 1;
       while ((row + rows) * cols < end && arrangement.rowAt(row + rows) === origin + rows) rows++;
       const stop = Math.min(end, (row + rows) * cols);

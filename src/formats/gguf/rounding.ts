@@ -7,10 +7,10 @@
 
 import { half, IQ4_LEVELS, signed, u16 } from './blocks.ts';
 
-/** Mean squared rounding error of the values of the block at `at` of `bytes`. */
+/** Mean squared rounding error of the values in the block at `at` of `bytes`. */
 type BlockVariance = (bytes: Uint8Array, at: number) => number;
 
-/** By the type's name. */
+/** By type name. */
 export const BLOCK_VARIANCES: ReadonlyMap<string, BlockVariance> = new Map<string, BlockVariance>([
   ...['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0', 'Q8_1'].map((name) => [name, evenly(half)] as const),
   [
@@ -48,7 +48,7 @@ export const BLOCK_VARIANCES: ReadonlyMap<string, BlockVariance> = new Map<strin
 type Step = (bytes: Uint8Array, at: number) => number;
 type GroupScale = (bytes: Uint8Array, at: number, group: number) => number;
 
-/** Even steps: the block's own times that of each of its groups. */
+/** Even steps: the step of the block times the scale of each of its groups. */
 function evenly(step: Step, groups = 1, scale: GroupScale = () => 1): BlockVariance {
   return (bytes, at) => {
     let squares = 0;
@@ -84,7 +84,7 @@ function onLevels(
 
 /**
  * For each level the variance of an error that is uniform between the middles of the gaps a and b beside it: (a^3 +
- * b^3) / (12 (a + b)). The outermost cells are taken to be as wide outwards as inwards.
+ * b^3) / (12 (a + b)). The outermost cells are assumed to extend outwards as far as inwards.
  */
 function cells(levels: readonly number[]): number[] {
   const sorted = [...new Set(levels)].sort((a, b) => a - b);

@@ -4,7 +4,7 @@ import { type BlockDecoder, half, IQ4_LEVELS, signed, u16 } from './blocks.ts';
 
 const f32 = Math.fround;
 
-/** 16 groups of 16; a byte a group holds the 4-bit scale and the 4-bit minimum. */
+/** 16 groups of 16; one byte per group holds a 4-bit scale and a 4-bit minimum. */
 export const decodeQ2_K: BlockDecoder = (bytes, at, out, to) => {
   const d = half(bytes, at + 80);
   const min = half(bytes, at + 82);
@@ -15,7 +15,7 @@ export const decodeQ2_K: BlockDecoder = (bytes, at, out, to) => {
   }
 };
 
-/** Two low bits a value, the third (inverted) in a mask; 16 scales of 6 bits, offset by 32. */
+/** Two low bits per value, the third (inverted) in a mask; 16 scales of 6 bits, offset by 32. */
 export const decodeQ3_K: BlockDecoder = (bytes, at, out, to) => {
   const d = half(bytes, at + 108);
   for (let i = 0; i < 256; i++) {
@@ -39,7 +39,7 @@ export const decodeQ4_K: BlockDecoder = (bytes, at, out, to) =>
   decodeGroupsOf32(bytes, at, out, to, undefined, at + 16);
 export const decodeQ5_K: BlockDecoder = (bytes, at, out, to) => decodeGroupsOf32(bytes, at, out, to, at + 16, at + 48);
 
-/** d scale q - dmin minimum; the fifth bits, where there are any, stand in a plane a group. */
+/** d scale q - dmin minimum; fifth bits, if any, are stored in one bit plane per group. */
 function decodeGroupsOf32(
   bytes: Uint8Array,
   at: number,
@@ -62,7 +62,7 @@ function decodeGroupsOf32(
   }
 }
 
-/** Four low and two high bits a value; 16 signed 8-bit scales. */
+/** Four low and two high bits per value; 16 signed 8-bit scales. */
 export const decodeQ6_K: BlockDecoder = (bytes, at, out, to) => {
   const d = half(bytes, at + 208);
   for (let i = 0; i < 256; i++) {
@@ -73,7 +73,7 @@ export const decodeQ6_K: BlockDecoder = (bytes, at, out, to) => {
   }
 };
 
-/** An f32 scale, 256 bytes, and sums for products that are not needed here. */
+/** An f32 scale, 256 bytes, and sums that only dot products need. */
 export const decodeQ8_K: BlockDecoder = (bytes, at, out, to) => {
   const d = new DataView(bytes.buffer, bytes.byteOffset + at, 4).getFloat32(0, true);
   for (let i = 0; i < 256; i++) out[to + i] = d * signed(bytes[at + 4 + i]!);

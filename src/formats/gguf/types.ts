@@ -38,7 +38,7 @@ export interface GgmlType {
   readonly values: number;
   /** Bytes of a block. */
   readonly bytes: number;
-  /** Absent for plain numbers, which `decode.ts` knows by the same name. */
+  /** Absent for plain numbers, which `decode.ts` decodes by the same name. */
   readonly decode?: BlockDecoder;
 }
 
@@ -51,8 +51,7 @@ const blocks = (name: string, values: number, bytes: number, decode: BlockDecode
 });
 
 /**
- * By ggml's type number (enum ggml_type). Numbers that are left out were withdrawn and occur in no file that can be
- * read.
+ * By ggml's type number (enum ggml_type). Missing numbers were withdrawn and occur in no readable file.
  */
 export const GGML_TYPES: ReadonlyMap<number, GgmlType> = new Map([
   [0, plain('F32', 4)],
