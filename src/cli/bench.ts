@@ -1,4 +1,4 @@
-import { type Bench, bench } from '../service/engines/bench.ts';
+import { type Bench, bench } from '../service/devices/bench.ts';
 import { COMMON_HELP, type Command, ENGINE, engineOf, type Invocation } from './command.ts';
 import { jsonPieces } from './output.ts';
 import { table } from './table.ts';
@@ -19,7 +19,7 @@ Example:
   async run({ values, terminal }: Invocation): Promise<void> {
     const { engine, threads } = engineOf(values);
     const result = await bench({
-      ...(engine === undefined || engine === 'auto' ? {} : { engines: [engine] }),
+      ...(engine === undefined || engine === 'auto' ? {} : { devices: [engine] }),
       ...(threads === undefined ? {} : { threads }),
       signal: terminal.signal,
       progress: terminal.progress,

@@ -30,7 +30,7 @@ const [DONE, FAILED, WRONG_USE, INTERRUPTED] = [0, 1, 2, 130];
 process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
 main(process.argv.slice(2)).then(
-  // Engines may keep threads; everything is written by now.
+  // Devices may keep threads; everything is written by now.
   (code) => process.exit(code),
   (fault: unknown) => {
     process.stderr.write(`rankscope: an unexpected error: ${fault instanceof Error ? fault.stack : String(fault)}\n`);

@@ -7,7 +7,7 @@ import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache/cache.ts';
 import { memoryCache } from './cache/memoryCache.ts';
 import { OpenCheckpoints, refuseChanged, viewOf } from './checkpoints/opened.ts';
 import { compare } from './compare.ts';
-import { Engines } from './engines/engines.ts';
+import { Devices } from './devices/devices.ts';
 import { apply } from './plan/apply.ts';
 import { plan } from './plan/plan.ts';
 
@@ -26,10 +26,10 @@ export interface ServiceOptions {
 export function createService(options: ServiceOptions): Service & { close(): Promise<void> } {
   const log = options.log ?? (() => undefined);
   const checkpoints = new OpenCheckpoints();
-  const engines = new Engines(log);
+  const devices = new Devices(log);
   const { cacheFolder, cacheBytes = DEFAULT_CACHE_BYTES, warn = log } = options;
   const cache = memoryCache(cacheFolder === undefined ? noCache : diskCache(cacheFolder, cacheBytes, warn));
-  const parts = { engines, cache };
+  const parts = { devices, cache };
   const runs = new Runs();
 
   return {
@@ -55,7 +55,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         signal,
         checkpoints.use(path, signal, async (opened) => {
           const matrix = matrixNamed(opened, name);
-          const { singularValues } = await exactResult(parts, matrix, engines.settle(), {
+          const { singularValues } = await exactResult(parts, matrix, devices.settle(), {
             signal,
             urgent: true,
           });
@@ -71,7 +71,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         request.path,
         context.signal,
         checkpoints.use(request.path, context.signal, (opened) =>
-          plan(parts, opened, request.request, engines.settle(request), context),
+          plan(parts, opened, request.request, devices.settle(request), context),
         ),
       ),
 
@@ -82,7 +82,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
     clearCache: () => cache.clear(),
 
     async close() {
-      await Promise.all([checkpoints.close(), engines.close()]);
+      await Promise.all([checkpoints.close(), devices.close()]);
     },
   };
 }

@@ -7,7 +7,7 @@ import type { AnalysisProgress, AnalyzeRequest, CallContext } from '../../protoc
 import { type Cache, type CacheEntry, noCache } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
-import type { Engines } from '../engines/engines.ts';
+import type { Devices } from '../devices/devices.ts';
 import { Pace } from './pace.ts';
 import { withQuantization } from './quantization.ts';
 import { compute, findingOf } from './results.ts';
@@ -22,7 +22,7 @@ const LOOKUPS = 16;
 const WITHIN_MS = 250;
 
 export interface AnalysisParts {
-  readonly engines: Engines;
+  readonly devices: Devices;
   readonly cache: Cache;
 }
 
@@ -47,7 +47,7 @@ export class AnalysisRun {
     private readonly context: CallContext<AnalysisProgress>,
   ) {
     this.cache = request.cache === false ? noCache : parts.cache;
-    this.engine = parts.engines.settle(request);
+    this.engine = parts.devices.settle(request);
     this.wanted = request.tensors?.length ? nameMatcher(request.tensors) : () => true;
   }
 
@@ -58,7 +58,7 @@ export class AnalysisRun {
   }
 
   run(): Promise<Analysis> {
-    return this.parts.engines.hold(this.engine, this.context.signal, (engine) => this.analyze(engine));
+    return this.parts.devices.hold(this.engine, this.context.signal, (engine) => this.analyze(engine));
   }
 
   private async analyze(engine: DeviceInfo): Promise<Analysis> {
@@ -156,10 +156,10 @@ export class AnalysisRun {
 
   private async one(matrix: Matrix, source: TimedRows, sweep: Provenance): Promise<void> {
     const provenance = provenanceIn(sweep, matrix);
-    const { engines } = this.parts;
+    const { devices } = this.parts;
     const { signal } = this.context;
     try {
-      const { computed, engine } = await engines.run(this.engine, matrix.name, { signal }, async (backend) => ({
+      const { computed, engine } = await devices.run(this.engine, matrix.name, { signal }, async (backend) => ({
         computed: await compute(backend, matrix, source, provenance, {
           signal,
           progress: this.within(matrix, provenance),

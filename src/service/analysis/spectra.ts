@@ -5,26 +5,26 @@ import type { StepProgress } from '../../protocol/service.ts';
 import type { Cache, CacheEntry } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
 import { distinctMatrices, type Opened } from '../checkpoints/opened.ts';
-import type { Engines, JobOptions } from '../engines/engines.ts';
+import type { Devices, JobOptions } from '../devices/devices.ts';
 import { withQuantization } from './quantization.ts';
 import { compute } from './results.ts';
 
 export interface SpectraParts {
-  readonly engines: Engines;
+  readonly devices: Devices;
   readonly cache: Cache;
 }
 
 /** The exact result of one matrix, from the cache or computed and cached. */
 export async function exactResult(
-  { engines, cache }: SpectraParts,
+  { devices, cache }: SpectraParts,
   matrix: Matrix,
   engine: DeviceRequest,
   options: JobOptions,
 ): Promise<CacheEntry> {
-  return engines.hold(engine, options.signal, async ({ name }) => {
+  return devices.hold(engine, options.signal, async ({ name }) => {
     const known = await cache.get(cacheKey(matrix, name, 'exact'));
     if (known) return known;
-    return engines.run(engine, matrix.name, options, async (backend) => {
+    return devices.run(engine, matrix.name, options, async (backend) => {
       const key = cacheKey(matrix, backend.info.name, 'exact');
       // An analysis may have computed it while this call waited for its turn.
       const meanwhile = await cache.get(key);
@@ -53,7 +53,7 @@ export async function exactResults(
   },
 ): Promise<(CacheEntry | null)[]> {
   const { signal, progress, unusable } = context;
-  return parts.engines.hold(engine, signal, async () => {
+  return parts.devices.hold(engine, signal, async () => {
     const results: (CacheEntry | null)[] = [];
     for (const matrix of matrices) {
       progress?.({ done: results.length, total: matrices.length, message: matrix.name });

@@ -18,18 +18,18 @@ import { outgoing } from './outgoing.ts';
 
 /** Writes the factorized checkpoint and, where it is asked for, the Python code; ends when its temporary files are gone. */
 export async function apply(
-  { engines }: SpectraParts,
+  { devices }: SpectraParts,
   opened: Opened,
   request: ApplyRequest,
   { signal, progress }: CallContext<StepProgress>,
 ): Promise<ApplyReport> {
   const { out, code, overwrite = false } = request;
-  const engine = engines.settle(request);
+  const engine = devices.settle(request);
   refuseOther(request.plan, opened);
   const codeTarget = code === undefined ? undefined : await checkedCode(code, request, opened);
   const leaving = outgoing(opened, request.plan, await opened.tiesByContent(signal));
   const { checkpoint, matrices, plan, ties, remarks } = leaving;
-  return engines.hold(engine, signal, async () => {
+  return devices.hold(engine, signal, async () => {
     const report = await writeFactorized({
       checkpoint,
       matrices,
@@ -39,11 +39,11 @@ export async function apply(
       overwrite,
       signal,
       factorsOf: (matrix, rank) =>
-        engines.run(engine, matrix.name, { signal }, async (backend) =>
+        devices.run(engine, matrix.name, { signal }, async (backend) =>
           inNetworkTerms(matrix, await truncatedSvd(backend, matrix.source(), rank, { signal })),
         ),
       residualOf: (matrix, factors) =>
-        engines.run(engine, matrix.name, { signal }, (backend) =>
+        devices.run(engine, matrix.name, { signal }, (backend) =>
           deviceResidual(backend, matrix.source(), matrix, factors, signal),
         ),
       progress: (done, total, message) => progress?.({ done, total, message }),

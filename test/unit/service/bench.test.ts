@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { bench } from '../../../src/service/engines/bench.ts';
+import { bench } from '../../../src/service/devices/bench.ts';
 
 describe('the bench', function () {
   this.timeout(60_000);
@@ -7,7 +7,7 @@ describe('the bench', function () {
   it('times every kind of work at every size, checks it, and recommends what it timed', async () => {
     const steps: string[] = [];
     const { results, refused, recommended } = await bench({
-      engines: ['cpu', 'abacus'],
+      devices: ['cpu', 'abacus'],
       sizes: [96, 160],
       threads: 2,
       progress: ({ message }) => void steps.push(message),
@@ -31,10 +31,10 @@ describe('the bench', function () {
   });
 
   it('ends when it is cancelled', async () => {
-    await assert.rejects(bench({ engines: ['cpu'], sizes: [64], signal: AbortSignal.abort() }), { code: 'cancelled' });
+    await assert.rejects(bench({ devices: ['cpu'], sizes: [64], signal: AbortSignal.abort() }), { code: 'cancelled' });
   });
 
   it('fails with the reasons where no engine can be had', async () => {
-    await assert.rejects(bench({ engines: ['abacus'] }), { code: 'engine', message: /abacus/ });
+    await assert.rejects(bench({ devices: ['abacus'] }), { code: 'engine', message: /abacus/ });
   });
 });

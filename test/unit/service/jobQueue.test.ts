@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setImmediate as tick } from 'node:timers/promises';
-import { JobQueue } from '../../../src/service/engines/jobQueue.ts';
+import { JobQueue } from '../../../src/service/devices/jobQueue.ts';
 
 describe('the job queue of a device', () => {
   it('never runs two jobs at once', async () => {

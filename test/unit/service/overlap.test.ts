@@ -8,7 +8,7 @@ import type { AnalysisProgress } from '../../../src/protocol/service.ts';
 import { AnalysisRun } from '../../../src/service/analysis/analyze.ts';
 import { noCache } from '../../../src/service/cache/cache.ts';
 import { OpenCheckpoints } from '../../../src/service/checkpoints/opened.ts';
-import { Engines } from '../../../src/service/engines/engines.ts';
+import { Devices } from '../../../src/service/devices/devices.ts';
 import { testFolder } from '../formats/folder.ts';
 import { safetensorsBytes } from '../formats/safetensorsBytes.ts';
 
@@ -18,9 +18,9 @@ const COUNT = 4;
 describe('an analysis', function () {
   this.timeout(60_000);
   const folder = testFolder();
-  const engines = new Engines(() => undefined);
+  const devices = new Devices(() => undefined);
   const checkpoints = new OpenCheckpoints();
-  after(() => Promise.all([engines.close(), checkpoints.close()]));
+  after(() => Promise.all([devices.close(), checkpoints.close()]));
 
   for (const [dtype, bytes] of [
     ['BF16', 2],
@@ -35,7 +35,7 @@ describe('an analysis', function () {
         const watch = (matrix: Matrix) => watching(matrix, (name) => events.push(`read ${name}`));
         const watched = { ...opened, anatomy: { ...opened.anatomy, matrices: opened.anatomy.matrices.map(watch) } };
         const request = { path: opened.checkpoint.path, engine: 'cpu', threads: 2 };
-        await new AnalysisRun({ engines, cache: noCache }, watched, request, { progress }).run();
+        await new AnalysisRun({ devices, cache: noCache }, watched, request, { progress }).run();
       });
       const expected = Array.from({ length: COUNT }, (_, i) => [
         ...(i === 0 ? [`read ${nameOf(0)}`] : []),

@@ -6,7 +6,7 @@ import { PLAN_DEFAULTS } from '../../../src/model/plan/planRequest.ts';
 import { AnalysisRun } from '../../../src/service/analysis/analyze.ts';
 import { noCache } from '../../../src/service/cache/cache.ts';
 import type { Opened } from '../../../src/service/checkpoints/opened.ts';
-import { Engines } from '../../../src/service/engines/engines.ts';
+import { Devices } from '../../../src/service/devices/devices.ts';
 import { plan } from '../../../src/service/plan/plan.ts';
 import { testFolder } from '../formats/folder.ts';
 import { noise, writeMatrices } from './matrices.ts';
@@ -16,8 +16,8 @@ const PLAN_REQUEST = { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.5 } } 
 
 describe('a matrix that cannot be read or computed', () => {
   const folder = testFolder();
-  const engines = new Engines(() => undefined);
-  after(() => engines.close());
+  const devices = new Devices(() => undefined);
+  after(() => devices.close());
 
   /** A checkpoint of three matrices; reading the second one fails with `code`. */
   async function openedFailing(code: ErrorCode): Promise<Opened> {
@@ -38,7 +38,7 @@ describe('a matrix that cannot be read or computed', () => {
   for (const code of ['not-finite', 'too-large', 'unsupported', 'malformed'] as const) {
     it(`is skipped by an analysis and stays dense in a plan, both with the reason (${code})`, async () => {
       const opened = await openedFailing(code);
-      const parts = { engines, cache: noCache };
+      const parts = { devices, cache: noCache };
       const request = { path: opened.checkpoint.path, mode: 'exact', threads: 1 } as const;
       const { matrices, skipped } = await new AnalysisRun(parts, opened, request, {}).run();
       assert.equal(matrices.length, 2);
@@ -53,7 +53,7 @@ describe('a matrix that cannot be read or computed', () => {
 
   it('ends an analysis and a plan if the file has changed', async () => {
     const opened = await openedFailing('changed');
-    const parts = { engines, cache: noCache };
+    const parts = { devices, cache: noCache };
     const { path } = opened.checkpoint;
     await assert.rejects(new AnalysisRun(parts, opened, { path, threads: 1 }, {}).run(), { code: 'changed' });
     await assert.rejects(plan(parts, opened, PLAN_REQUEST, { threads: 1 }, {}), { code: 'changed' });

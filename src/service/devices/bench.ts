@@ -32,12 +32,12 @@ export interface Bench {
   readonly format: 'rankscope.bench/1';
   readonly results: readonly BenchResult[];
   readonly refused: readonly { readonly name: string; readonly reason: string }[];
-  /** The engine that was fastest with the values of the largest matrix that all had time for. */
+  /** The device that was fastest at the values of the largest matrix that all of them completed. */
   readonly recommended: string;
 }
 
 export interface BenchOptions {
-  readonly engines?: readonly string[];
+  readonly devices?: readonly string[];
   readonly sizes?: readonly number[];
   readonly threads?: number;
   readonly signal?: AbortSignal;
@@ -48,22 +48,22 @@ export interface BenchOptions {
 const ENGINES = ['cpu', 'webgpu', 'tensorflow'];
 const SIZES = [512, 1024, 2048];
 const RANK = 64;
-/** An engine that took so long for one size is not asked for the next. */
+/** A device that takes longer than this for one size is not asked for the next. */
 const PATIENCE_SECONDS = 8;
 
 /**
- * Times every engine that can be had on seeded random matrices, whose flat spectra are the hardest, and says how right it was.
+ * Times every available device on seeded random matrices, whose flat spectra are the hardest, and measures its errors.
  * @throws RankscopeError 'engine' where there is none, 'cancelled'.
  */
 export async function bench(options: BenchOptions = {}): Promise<Bench> {
-  const { engines = ENGINES, sizes = SIZES, threads, signal, progress } = options;
+  const { devices = ENGINES, sizes = SIZES, threads, signal, progress } = options;
   const results: BenchResult[] = [];
   const refused: { name: string; reason: string }[] = [];
-  for (const [index, engine] of engines.entries()) {
+  for (const [index, engine] of devices.entries()) {
     const report = (size: number) =>
       progress?.({
         done: index * sizes.length + sizes.indexOf(size),
-        total: engines.length * sizes.length,
+        total: devices.length * sizes.length,
         message: `${engine}: ${size} x ${size}`,
       });
     try {
@@ -79,7 +79,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     }
   }
   const reasons = refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ');
-  if (results.length === 0) throw new RankscopeError('engine', 'bench', `no engine could be had: ${reasons}`);
+  if (results.length === 0) throw new RankscopeError('engine', 'bench', `no engine is available: ${reasons}`);
   return { format: 'rankscope.bench/1', results, refused, recommended: fastest(results) };
 }
 

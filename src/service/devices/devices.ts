@@ -5,7 +5,7 @@ import { chooseDevice } from '../../devices/choose.ts';
 import { Pool } from '../checkpoints/pool.ts';
 import { JobQueue } from './jobQueue.ts';
 
-/** An unused engine gives its threads and memory back after so long. */
+/** After this time without use, a device returns its threads and memory. */
 const IDLE_MS = 60_000;
 
 interface Running {
@@ -15,12 +15,12 @@ interface Running {
 
 export interface JobOptions {
   readonly signal?: AbortSignal | undefined;
-  /** A person waits for this one job: it goes before those of an analysis. */
+  /** A person is waiting for this job: it takes precedence over those of an analysis. */
   readonly urgent?: boolean;
 }
 
-/** The engines in use: each computes one matrix at a time, for whoever is next. */
-export class Engines {
+/** The devices in use: each computes one matrix at a time, for whoever is next. */
+export class Devices {
   private readonly pool = new Pool<Running>({ close: ({ backend }) => backend.close(), keep: 1, idleMs: IDLE_MS });
   private last: DeviceRequest = {};
 
@@ -29,14 +29,14 @@ export class Engines {
     private readonly choose = chooseDevice,
   ) {}
 
-  /** `request`, or where it names nothing the engine that was asked for last: one click should not start another device. */
+  /** `request`, or if it names nothing, the last request: a single click must not start another device. */
   settle({ engine, threads }: DeviceRequest = {}): DeviceRequest {
     if (engine === undefined && threads === undefined) return this.last;
     this.last = { ...(engine === undefined ? {} : { engine }), ...(threads === undefined ? {} : { threads }) };
     return this.last;
   }
 
-  /** Keeps the engine of `request` open while `job` runs, so that it is not started anew for every matrix. */
+  /** Keeps the device of `request` open while `job` runs, so that it is not restarted for every matrix. */
   hold<Result>(
     request: DeviceRequest,
     signal: AbortSignal | undefined,
@@ -46,9 +46,9 @@ export class Engines {
   }
 
   /**
-   * Runs `job` on the engine of `request` when its turn comes. An engine that fails is closed and the job tried once more on the one that
-   * is chosen then: a lost device costs time, not the analysis. What is too large for a GPU that nobody asked for by name is done by the
-   * processor, which has more memory.
+   * Runs `job` on the device of `request` when its turn comes. A device that fails is closed and the job retried once on
+   * the device chosen then: losing a device costs time, not the analysis. What is too large for a GPU that was not
+   * requested by name runs on the processor, which has more memory.
    */
   async run<Result>(
     request: DeviceRequest,
@@ -67,11 +67,11 @@ export class Engines {
     } catch (error) {
       if (!(error instanceof RankscopeError)) throw error;
       if (error.code === 'too-large' && used !== 'cpu' && (request.engine ?? 'auto') === 'auto') {
-        this.log(`The processor does what is too large for ${used}: ${error.message}`);
+        this.log(`Too large for ${used}, computed on the processor: ${error.message}`);
         return attempt({ ...request, engine: 'cpu' });
       }
       if (error.code !== 'engine') throw error;
-      this.log(`The engine failed and is started anew: ${error.message}`);
+      this.log(`The device failed and is restarted: ${error.message}`);
       this.pool.evict(keyOf(request));
       return attempt();
     }

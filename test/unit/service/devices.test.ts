@@ -4,24 +4,24 @@ import { RankscopeError } from '../../../src/base/errors.ts';
 import type { Backend } from '../../../src/devices/backend.ts';
 import { chooseDevice } from '../../../src/devices/choose.ts';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
-import { Engines } from '../../../src/service/engines/engines.ts';
+import { Devices } from '../../../src/service/devices/devices.ts';
 
 /** Room for 100 numbers. */
 const SMALL = 800;
 
-describe('engines in use', function () {
+describe('devices in use', function () {
   this.timeout(60_000);
   let lines: string[];
-  let engines: Engines;
+  let devices: Devices;
   /** Where `auto` is asked for, a device with little memory, as a GPU may be one. */
   const choose = async (request: DeviceRequest = {}): Promise<Backend> =>
     (request.engine ?? 'auto') === 'cpu' ? chooseDevice(request) : createReferenceBackend({ memoryLimit: SMALL });
 
   beforeEach(() => {
     lines = [];
-    engines = new Engines((line) => lines.push(line), choose);
+    devices = new Devices((line) => lines.push(line), choose);
   });
-  afterEach(() => engines.close());
+  afterEach(() => devices.close());
 
   const normOf = (rows: number, cols: number) => async (backend: Backend) => {
     const matrix = await backend.allocate(rows, cols);
@@ -35,7 +35,7 @@ describe('engines in use', function () {
   };
 
   it('the processor does what is too large for the device that was chosen, with the reason in the log', async () => {
-    const run = (rows: number) => engines.run({ threads: 1 }, 'weights', {}, normOf(rows, rows));
+    const run = (rows: number) => devices.run({ threads: 1 }, 'weights', {}, normOf(rows, rows));
     assert.equal((await run(8)).engine, 'reference');
     const { largest, engine } = await run(40);
     assert.equal(engine, 'cpu');
@@ -46,7 +46,7 @@ describe('engines in use', function () {
   });
 
   it('an engine that was asked for by name refuses it', async () => {
-    const run = engines.run({ engine: 'reference' }, 'weights', {}, normOf(40, 40));
+    const run = devices.run({ engine: 'reference' }, 'weights', {}, normOf(40, 40));
     await assert.rejects(run, { code: 'too-large' });
   });
 
@@ -56,10 +56,10 @@ describe('engines in use', function () {
       if (++attempts === 1) throw new RankscopeError('engine', 'device', 'it was lost');
       return backend.info.name;
     };
-    assert.equal(await engines.run({ engine: 'cpu', threads: 1 }, 'weights', {}, job), 'cpu');
+    assert.equal(await devices.run({ engine: 'cpu', threads: 1 }, 'weights', {}, job), 'cpu');
     assert.equal(attempts, 2);
     assert.match(lines.join('\n'), /started anew: device: it was lost/);
-    const failing = engines.run({ engine: 'cpu', threads: 1 }, 'weights', {}, async () => {
+    const failing = devices.run({ engine: 'cpu', threads: 1 }, 'weights', {}, async () => {
       throw new RankscopeError('engine', 'device', 'it was lost again');
     });
     await assert.rejects(failing, { code: 'engine', message: /lost again/ });
