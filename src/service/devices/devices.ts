@@ -19,7 +19,7 @@ export interface JobOptions {
   readonly urgent?: boolean;
 }
 
-/** The devices in use: each computes one matrix at a time, for whoever is next. */
+/** The devices in use. Each computes one matrix at a time. */
 export class Devices {
   private readonly pool = new Pool<Running>({ close: ({ backend }) => backend.close(), keep: 1, idleMs: IDLE_MS });
   private last: DeviceRequest = {};

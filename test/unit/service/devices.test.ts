@@ -34,23 +34,23 @@ describe('devices in use', function () {
     }
   };
 
-  it('the processor does what is too large for the device that was chosen, with the reason in the log', async () => {
+  it('what is too large for the chosen device is computed on the processor, with the reason in the log', async () => {
     const run = (rows: number) => devices.run({ threads: 1 }, 'weights', {}, normOf(rows, rows));
     assert.equal((await run(8)).engine, 'reference');
     const { largest, engine } = await run(40);
     assert.equal(engine, 'cpu');
     assert.ok(Math.abs(largest - 40) < 1e-3);
-    assert.match(lines.join('\n'), /too large for reference: .*a 40 x 40 matrix needs 12800 bytes/);
+    assert.match(lines.join('\n'), /Too large for reference, computed on the processor: .*a 40 x 40 matrix needs 12800 bytes/);
     // What fits goes on where it did.
     assert.equal((await run(8)).engine, 'reference');
   });
 
-  it('an engine that was asked for by name refuses it', async () => {
+  it('a device that was requested by name refuses what is too large', async () => {
     const run = devices.run({ engine: 'reference' }, 'weights', {}, normOf(40, 40));
     await assert.rejects(run, { code: 'too-large' });
   });
 
-  it('one that fails is started anew, once', async () => {
+  it('a device that fails is restarted once', async () => {
     let attempts = 0;
     const job = async (backend: Backend) => {
       if (++attempts === 1) throw new RankscopeError('engine', 'device', 'it was lost');
@@ -58,7 +58,7 @@ describe('devices in use', function () {
     };
     assert.equal(await devices.run({ engine: 'cpu', threads: 1 }, 'weights', {}, job), 'cpu');
     assert.equal(attempts, 2);
-    assert.match(lines.join('\n'), /started anew: device: it was lost/);
+    assert.match(lines.join('\n'), /is restarted: device: it was lost/);
     const failing = devices.run({ engine: 'cpu', threads: 1 }, 'weights', {}, async () => {
       throw new RankscopeError('engine', 'device', 'it was lost again');
     });
