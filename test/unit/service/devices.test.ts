@@ -40,7 +40,10 @@ describe('devices in use', function () {
     const { largest, engine } = await run(40);
     assert.equal(engine, 'cpu');
     assert.ok(Math.abs(largest - 40) < 1e-3);
-    assert.match(lines.join('\n'), /Too large for reference, computed on the processor: .*a 40 x 40 matrix needs 12800 bytes/);
+    assert.match(
+      lines.join('\n'),
+      /Too large for reference, computed on the processor: .*a 40 x 40 matrix needs 12800 bytes/,
+    );
     // What fits goes on where it did.
     assert.equal((await run(8)).engine, 'reference');
   });
