@@ -11,7 +11,7 @@ function decoded(dtype: string, bytes: Uint8Array, count: number): number[] {
 }
 
 describe('decode', () => {
-  it('gives whole numbers and truth values', () => {
+  it('decodes integers and booleans', () => {
     assert.deepEqual(decoded('I8', bytesOf(new Int8Array([-128, 127])), 2), [-128, 127]);
     assert.deepEqual(decoded('U8', bytesOf(new Uint8Array([0, 255])), 2), [0, 255]);
     assert.deepEqual(decoded('I16', bytesOf(new Int16Array([-32768, 5])), 2), [-32768, 5]);
@@ -27,30 +27,30 @@ describe('decode', () => {
     assert.deepEqual(decoded('BOOL', new Uint8Array([0, 1, 2]), 3), [0, 1, 1]);
   });
 
-  it('turns doubles that f32 cannot hold into infinity', () => {
+  it('turns doubles beyond the range of f32 into infinity', () => {
     assert.deepEqual(decoded('F64', bytesOf(new Float64Array([1e39, -1e39, 0.5])), 3), [Infinity, -Infinity, 0.5]);
   });
 
-  it('reads 8-bit floats by the OCP definitions', () => {
+  it('decodes 8-bit floats as OCP defines them', () => {
     assert.deepEqual(decoded('F8_E4M3', new Uint8Array([0x38, 0x7e, 0x01, 0x80, 0xff]), 5), [1, 448, 2 ** -9, -0, NaN]);
     assert.deepEqual(decoded('F8_E5M2', new Uint8Array([0x3c, 0x7b, 0x01, 0xfc]), 4), [1, 57344, 2 ** -16, -Infinity]);
     assert.deepEqual(decoded('F8_E8M0', new Uint8Array([127, 0, 255]), 3), [1, 2 ** -127, NaN]);
   });
 
-  it('reads 4-bit floats, the low half of a byte first, and says of 6-bit ones why not', () => {
+  it('decodes 4-bit floats, the low half of a byte first, and explains why it refuses 6-bit floats', () => {
     assert.deepEqual(decoded('F4', new Uint8Array([0x21, 0xf5, 0x87]), 6), [0.5, 1, 3, -6, 6, -0]);
     for (const dtype of ['F6_E2M3', 'F6_E3M2'])
       assert.throws(() => decoded(dtype, new Uint8Array(3), 4), /no agreed way to pack 6-bit floats/);
   });
 
-  it('gives the same from bytes that do not lie aligned', () => {
+  it('decodes unaligned bytes to the same values', () => {
     const values = new Float64Array([1.5, -2.25]);
     const shifted = new Uint8Array(17);
     shifted.set(bytesOf(values), 1);
     assert.deepEqual(decoded('F64', shifted.subarray(1), 2), [1.5, -2.25]);
   });
 
-  it('gives every number of an odd count of 16-bit floats', () => {
+  it('decodes all of an odd number of 16-bit floats', () => {
     for (const count of [1, 2, 3, 7]) {
       const codes = Uint16Array.from({ length: count }, (_, i) => 0x3f80 + i);
       const expected = Array.from({ length: count }, (_, i) => 1 + i / 128);
@@ -68,18 +68,18 @@ describe('decode', () => {
     assert.deepEqual([...out], [1, -2]);
   });
 
-  it('refuses what has no one number per element', () => {
+  it('refuses types whose elements are not single real numbers', () => {
     assert.throws(() => decoded('C64', new Uint8Array(8), 1), { code: 'unsupported' });
     assert.throws(() => decoded('Q9', new Uint8Array(8), 1), { code: 'unsupported' });
   });
 
-  it('knows sizes below a byte', () => {
+  it('computes the stored size of types smaller than a byte', () => {
     assert.equal(storedBytes('F4', 6), 3);
     assert.ok(Number.isNaN(storedBytes('F4', 5)));
     assert.equal(storedBytes('nothing', 5), undefined);
   });
 
-  it('turns the bytes of big-endian numbers around', () => {
+  it('reverses the bytes of big-endian numbers', () => {
     const bytes = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
     swapByteOrder(bytes, 4);
     assert.deepEqual([...bytes], [4, 3, 2, 1, 8, 7, 6, 5]);

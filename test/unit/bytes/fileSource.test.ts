@@ -8,7 +8,7 @@ import { rejectsWith } from '../formats/rejectsWith.ts';
 describe('a file source', () => {
   const folder = testFolder();
 
-  it('reads ranges, also into shared memory, and refuses those beyond the end', async () => {
+  it('reads ranges, also into shared memory, and refuses ranges beyond the end', async () => {
     const source = await openFileSource(folder.write('a.bin', 'abcdefgh'));
     assert.equal(Buffer.from(await source.read(2, 3)).toString(), 'cde');
     const shared = new Uint8Array(new SharedArrayBuffer(2));
@@ -36,17 +36,17 @@ describe('a file source', () => {
     deleted: (path) => rmSync(path),
   };
   for (const [change, apply] of Object.entries(changes))
-    it(`says so when the file was ${change} since it was opened`, async () => {
+    it(`reports that the file was ${change} after it was opened`, async () => {
       const path = folder.write('a.bin', 'abcdefgh');
       const source = await openFileSource(path);
-      // The clock of a file system ticks every few milliseconds.
+      // File systems record times in steps of a few milliseconds.
       await new Promise((resolve) => setTimeout(resolve, 20));
       apply(path);
       await rejectsWith(source.read(0, 8), 'changed', /a\.bin/);
       await source.close();
     });
 
-  it('names what cannot be read as a file, without waiting for it', async () => {
+  it('refuses folders, pipes and devices by name, without waiting for them', async () => {
     await rejectsWith(openFileSource(folder.path('nothing')), 'not-found', /nothing/);
     await rejectsWith(openFileSource(folder.path()), 'unreadable', /folder/);
     symlinkSync('b', folder.path('a'));

@@ -13,7 +13,7 @@ function load(bytes: Uint8Array): { value: Value; seen: Seen } {
   return { value: new Machine(seen).run(new PickleReader(bytes)), seen };
 }
 
-/** Plain JSON of what a pickle holds. */
+/** The value of a pickle as plain JSON. */
 function plain(value: Value): unknown {
   if (value instanceof Uint8Array) return { bytes: [...value] };
   if (typeof value === 'bigint') return `${value}n`;
@@ -33,7 +33,7 @@ function plain(value: Value): unknown {
 }
 
 describe('the pickle machine', () => {
-  it('reads what Python writes, in every protocol', function () {
+  it('reads the pickles of every protocol that Python writes', function () {
     const script = `
 import base64, collections, json, pickle
 value = {"none": None, "true": True, "false": False, "ints": [0, 255, 65535, -1, 2**31, -2**40, 2**70], "float": 1.5,
@@ -68,13 +68,13 @@ print(json.dumps([base64.b64encode(pickle.dumps(value, protocol)).decode() for p
     assert.deepEqual([...seen.globals.keys()], ['os.system']);
   });
 
-  it('recalls what was remembered, under any key, None too', () => {
+  it('recalls values from the memo under any key, including None', () => {
     const remembered = [op.none, op.put(5), op.text('a'), op.put(0), op.text('b'), op.put(1), op.text('c'), op.put(0)];
     const { value } = load(pickle(op.tupleOf(...remembered, op.get(5), op.get(0), op.get(1))));
     assert.deepEqual(plain(value), { tuple: [null, 'a', 'b', 'c', null, 'c', 'b'] });
   });
 
-  it('keeps cycles', () => {
+  it('represents cycles as cycles', () => {
     const { value } = load(pickle(op.emptyList, op.put(0), op.get(0), op.append));
     assert.equal(itemsOf(value)?.[0], value);
   });
@@ -85,14 +85,14 @@ print(json.dumps([base64.b64encode(pickle.dumps(value, protocol)).decode() for p
     'a group without a mark': pickle(op.none, op.tuple),
     'a value taken from below a mark': pickle(op.none, op.mark, op.emptyList, op.append),
     'a memo that was never set': pickle(op.get(7)),
-    'an item set on a number': pickle(op.int(1), op.int(2), op.int(3), op.setItem),
+    'setting an item of a number': pickle(op.int(1), op.int(2), op.int(3), op.setItem),
     'a key without a value': pickle(op.emptyDict, op.mark, op.none, op.setItems),
-    'no end': op.none,
+    'a missing end': op.none,
     'a text longer than the file': Buffer.from('X\xff\xff\xff\x7fabc.', 'latin1'),
     'a text of 2^63 bytes': Buffer.from([0x8d, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x2e]),
-    'a number of 2^31 digits': Buffer.from([0x8b, 0xff, 0xff, 0xff, 0x7f, 0x2e]),
-    'an import by numbers': pickle(op.int(1), op.int(2), Buffer.from([0x93])),
-    'a buffer from outside': pickle(Buffer.from([0x97])),
+    'an integer of 2^31 bytes': Buffer.from([0x8b, 0xff, 0xff, 0xff, 0x7f, 0x2e]),
+    'an import whose name is a number': pickle(op.int(1), op.int(2), Buffer.from([0x93])),
+    'an out-of-band buffer': pickle(Buffer.from([0x97])),
   };
   for (const [what, bytes] of Object.entries(broken))
     it(`refuses ${what}`, () => assert.throws(() => load(bytes), PickleFault));
@@ -118,7 +118,7 @@ print(json.dumps([base64.b64encode(pickle.dumps(value, protocol)).decode() for p
     '30 million dictionaries': pickle(op.mark, Buffer.alloc(30_000_000, '}'), op.tuple),
   };
   for (const [what, bytes] of Object.entries(bombs))
-    it(`bears ${what}`, () => {
+    it(`stays within its bounds for ${what}`, () => {
       const start = process.cpuUsage();
       try {
         load(bytes);

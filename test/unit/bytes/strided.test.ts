@@ -5,7 +5,7 @@ import { readStrided } from '../../../src/bytes/readStrided.ts';
 import { memorySource } from '../../../src/bytes/source/memorySource.ts';
 import { isInjective, isRowMajor, rowMajor } from '../../../src/bytes/strides.ts';
 
-/** Sizes with the order in which the dimensions lie in memory, and the gap after each element of the innermost. */
+/** Sizes, the order of the dimensions in memory, and the gap after each element of the innermost dimension. */
 const LAYOUT = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }).chain((shape) =>
   fc.record({
     shape: fc.constant(shape),
@@ -17,8 +17,8 @@ const LAYOUT = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLengt
   }),
 );
 
-describe('reading by strides', () => {
-  it('gives every range of every layout as indexing would', () =>
+describe('a strided read', () => {
+  it('returns the same elements as indexing, for every range of every layout', () =>
     fc.assert(
       fc.asyncProperty(LAYOUT, async ({ shape, order, gap, offset, from, to }) => {
         const strides = new Array<number>(shape.length);
@@ -57,7 +57,7 @@ describe('reading by strides', () => {
       { numRuns: 500 },
     ));
 
-  it('knows layouts in which elements share a place', () => {
+  it('detects layouts in which elements overlap', () => {
     assert.ok(!isInjective([2, 3], [0, 1]));
     assert.ok(!isInjective([3, 3], [1, 1]));
     assert.ok(!isInjective([4, 3], [2, 1]));
@@ -65,7 +65,7 @@ describe('reading by strides', () => {
     assert.ok(isInjective([], []));
   });
 
-  it('knows row-major layouts', () => {
+  it('detects row-major layouts', () => {
     assert.ok(isRowMajor([2, 3], [3, 1]));
     assert.ok(isRowMajor([2, 1, 3], [3, 99, 1]));
     assert.ok(isRowMajor([0, 3], [7, 9]));

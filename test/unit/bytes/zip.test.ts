@@ -19,7 +19,7 @@ const DIRECTORY = 'PK\x01\x02';
 const END = 'PK\x05\x06';
 
 describe('a zip archive', () => {
-  it('gives its files, stored and deflated, whole and in ranges in any order', async () => {
+  it('returns stored and deflated files, as a whole and in ranges in any order', async () => {
     const long = text(Array.from({ length: 20_000 }, (_, i) => `line ${i}\n`).join(''));
     for (const level of [0, 6] as const) {
       const archive = await open(zipBytes({ 'a/long': long, 'a/short': text('short') }, level));
@@ -42,11 +42,11 @@ describe('a zip archive', () => {
     }
   });
 
-  it('of no entries is one', async () => {
+  it('may have no entries', async () => {
     assert.equal((await open(zipBytes({}))).entries.size, 0);
   });
 
-  it('with zip64 sizes is read', async () => {
+  it('may have zip64 sizes', async () => {
     const plain = zipBytes({ name: text('content') });
     const directory = find(plain, DIRECTORY);
     const entry = Buffer.from(plain.subarray(directory, find(plain, END)));
@@ -83,8 +83,11 @@ describe('a zip archive', () => {
     return bytes;
   };
   const refused: Record<string, readonly [bytes: () => Buffer, says: RegExp]> = {
-    'cut off': [() => two().subarray(0, 100), /without its directory/],
-    'put behind another': [() => Buffer.concat([zipBytes({ hidden: text('x') }), two()]), /directory|before its first/],
+    'if it is cut off': [() => two().subarray(0, 100), /without its directory/],
+    'if it follows another archive': [
+      () => Buffer.concat([zipBytes({ hidden: text('x') }), two()]),
+      /directory|before its first/,
+    ],
     'with a second end record': [
       () => {
         const bytes = two();
@@ -96,11 +99,11 @@ describe('a zip archive', () => {
       },
       /two central directories/,
     ],
-    'with two entries of one place': [
+    'with two entries at one offset': [
       () => edit((bytes) => bytes.writeUInt32LE(0, find(bytes, DIRECTORY, 1) + 42)),
       /overlaps/,
     ],
-    'with an entry that reaches into the next': [
+    'with overlapping entries': [
       () =>
         edit((bytes) => {
           bytes.writeUInt32LE(20, find(bytes, DIRECTORY) + 20);
@@ -108,16 +111,16 @@ describe('a zip archive', () => {
         }),
       /overlaps/,
     ],
-    'with two entries of one name': [
+    'with two entries of the same name': [
       () => edit((bytes) => bytes.write('one', find(bytes, DIRECTORY, 1) + 46)),
       /two entries one/,
     ],
-    'that announces more entries than it has': [
+    'with fewer entries than it announces': [
       () => edit((bytes) => bytes.writeUInt16LE(3, find(bytes, END) + 10)),
       /announces 3/,
     ],
-    'that is encrypted': [() => edit((bytes) => bytes.writeUInt16LE(1, find(bytes, DIRECTORY) + 8)), /encrypted/],
-    'that promises a bomb': [
+    'with an encrypted entry': [() => edit((bytes) => bytes.writeUInt16LE(1, find(bytes, DIRECTORY) + 8)), /encrypted/],
+    'with an entry that claims to expand beyond what deflate can do': [
       () => {
         const bytes = zipBytes({ bomb: new Uint8Array(1000) }, 6);
         bytes.writeUInt32LE(0xfffffff0, find(bytes, DIRECTORY) + 24);
@@ -130,17 +133,17 @@ describe('a zip archive', () => {
     'with an entry named c:\\x': [() => zipBytes({ 'c:\\x': text('1') }), /leads out/],
   };
   for (const [what, [bytes, says]] of Object.entries(refused))
-    it(`${what} is refused`, async () => {
-      const code = what === 'that is encrypted' ? 'unsupported' : 'malformed';
+    it(`is refused ${what}`, async () => {
+      const code = what === 'with an encrypted entry' ? 'unsupported' : 'malformed';
       await rejectsWith(open(bytes()), code, /a\.zip/, says);
     });
 
-  it('whose entry has another name in its own header is refused when it is read', async () => {
+  it('is refused on reading if the name in the header of an entry differs from the directory', async () => {
     const archive = await open(edit((bytes) => bytes.write('eno', 30)));
     await rejectsWith(archive.open('one'), 'malformed', /another name/);
   });
 
-  it('whose deflated data is broken or short is refused when it is read', async () => {
+  it('is refused on reading if its deflated data is broken or too short', async () => {
     const bytes = zipBytes(
       { a: text(Array.from({ length: 500 }, (_, i) => String.fromCharCode(97 + ((i * i * 7) % 26))).join('')) },
       6,

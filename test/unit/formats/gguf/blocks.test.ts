@@ -9,7 +9,7 @@ const byName = new Map([...GGML_TYPES.values()].map((type) => [type.name, type])
 
 describe('ggml block types', () => {
   for (const [name, { blocks, values }] of Object.entries(EXPECTED)) {
-    it(`${name} decodes to the reference's very bits`, () => {
+    it(`${name} decodes to exactly the reference's bits`, () => {
       const type = byName.get(name)!;
       const bytes = new Uint8Array(Buffer.from(blocks, 'base64'));
       const expected = Buffer.from(values, 'base64');
@@ -20,7 +20,7 @@ describe('ggml block types', () => {
     });
   }
 
-  it('every type that has blocks is compared, but for the two that no file stores', () => {
+  it('all block types are compared, except for the two that no file stores', () => {
     const untested = [...byName.values()].filter(({ name, decode }) => decode && !(name in EXPECTED));
     assert.deepEqual(
       untested.map(({ name }) => name),

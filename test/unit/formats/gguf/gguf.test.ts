@@ -18,11 +18,11 @@ async function values(checkpoint: Checkpoint, name: string): Promise<Float32Arra
 
 const WEIGHT = { name: 'w', dimensions: [3, 2], type: 0, data: f32s(1, 2, 3, 4, 5, 6) };
 
-describe('gguf', () => {
+describe('a GGUF file', () => {
   const folder = testFolder();
   const open = (parts: GgufParts) => openCheckpoint(folder.write('model.gguf', ggufBytes(parts)));
 
-  it('gives dimensions rows first, values and metadata', async () => {
+  it('has its dimensions rows first, its values and its metadata', async () => {
     const checkpoint = await open({ metadata: [['general.name', 8, text('tiny')]], tensors: [WEIGHT] });
     const { shape, dtype, bytes } = checkpoint.tensors[0]!;
     assert.deepEqual({ shape, dtype, bytes }, { shape: [2, 3], dtype: 'F32', bytes: 24 });
@@ -31,7 +31,7 @@ describe('gguf', () => {
     await checkpoint.close();
   });
 
-  it('reads a header that is longer than the first piece read', async () => {
+  it('may have a header longer than the first piece that is read', async () => {
     const tokens = Buffer.concat(Array.from({ length: 200_000 }, (_, i) => text(`token ${i}`)));
     const checkpoint = await open({
       metadata: [['tokens', 9, Buffer.concat([u32(8), u64(200_000), tokens])]],
@@ -42,7 +42,7 @@ describe('gguf', () => {
     await checkpoint.close();
   });
 
-  it('reads part of a block', async () => {
+  it('is readable from inside a block', async () => {
     const data = Uint8Array.from({ length: 68 }, (_, i) => (i % 34 === 0 ? 0 : i % 34 === 1 ? 0x3c : i % 34)); // d = 1
     const checkpoint = await open({ tensors: [{ name: 'q', dimensions: [64], type: 8, data }] });
     const out = new Float32Array(4);
@@ -51,7 +51,7 @@ describe('gguf', () => {
     await checkpoint.close();
   });
 
-  it('opens all parts of a split checkpoint by the first, and by the folder', async () => {
+  it('opens with all parts of a split checkpoint, by the first part and by the folder', async () => {
     const part = (no: number, name: string) =>
       ggufBytes({
         metadata: [
@@ -95,26 +95,26 @@ describe('gguf', () => {
     ['an unknown metadata type', { metadata: [['a', 77, u32(0)]], tensors: [] }, /unknown type 77/],
   ];
   for (const [what, parts, message] of refused) {
-    it(`refuses ${what}`, () => rejectsWith(open(parts), 'malformed', /model\.gguf/, message));
+    it(`is refused with ${what}`, () => rejectsWith(open(parts), 'malformed', /model\.gguf/, message));
   }
 
-  it('refuses arrays nested without end', async () => {
+  it('is refused with endlessly nested arrays', async () => {
     const nested = Buffer.concat(Array.from({ length: 5000 }, () => Buffer.concat([u32(9), u64(1)])));
     await rejectsWith(open({ metadata: [['a', 9, nested]], tensors: [] }), 'malformed', /nested/);
   });
 
-  it('refuses an unknown ggml type and a big-endian file by name', async () => {
+  it('is refused with the name of an unknown ggml type, or of a big-endian byte order', async () => {
     await rejectsWith(open({ tensors: [{ ...WEIGHT, type: 999 }] }), 'unsupported', /ggml type 999/);
     await rejectsWith(open({ version: 0x03000000, tensors: [WEIGHT] }), 'unsupported', /big-endian/);
   });
 
-  it('refuses a file cut off anywhere', async () => {
+  it('is refused if it is cut off anywhere', async () => {
     const whole = ggufBytes({ metadata: [['general.name', 8, text('tiny')]], tensors: [WEIGHT] });
     for (let length = 8; length < whole.length - 8; length++)
       await rejectsWith(openCheckpoint(folder.write('model.gguf', whole.subarray(0, length))), 'malformed');
   });
 
-  it('agrees with the reference reader on names, types, shapes and values of every real file', async function () {
+  it('has the names, types, shapes and values that the reference reader finds, for every real file', async function () {
     const files = ['kquants-gguf', 'stories260K-gguf'].flatMap((name) => {
       const path = checkpointPath(this, name);
       return readdirSync(path)

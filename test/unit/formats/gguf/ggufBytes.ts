@@ -1,4 +1,4 @@
-/** A GGUF file built by hand, so that each byte of it can be made wrong. */
+/** A GGUF file built by hand, so that any byte of it can be corrupted. */
 export interface GgufParts {
   readonly version?: number;
   readonly metadata?: readonly (readonly [key: string, type: number, value: Uint8Array])[];

@@ -1,4 +1,4 @@
-/** An old-style HDF5 file whose root has `links` links that all have the same name of `nameLength` bytes. */
+/** An old-style HDF5 file whose root has `links` links with one shared name of `nameLength` bytes. */
 export function sharedNameFile(links: number, nameLength: number): Uint8Array {
   const [header, tree, heap, node] = [96, 160, 224, 256];
   const names = node + 8 + 40 * links;

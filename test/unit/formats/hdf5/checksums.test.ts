@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { fletcher32 } from '../../../../src/formats/hdf5/chunks/filters.ts';
 import { lookup3 } from '../../../../src/formats/hdf5/file/lookup3.ts';
 
-describe('hdf5 checksums', () => {
-  it('are lookup3 as its author gives it', () => {
+describe('HDF5 checksums', () => {
+  it('match the self-test of lookup3', () => {
     // From the self-test of lookup3.c.
     assert.equal(lookup3(Buffer.alloc(0)), 0xdeadbeef);
     assert.equal(lookup3(Buffer.from('Four score and seven years ago')), 0x17770551);
@@ -16,7 +16,7 @@ describe('hdf5 checksums', () => {
     assert.notEqual(lookup3(bytes), lookup3(blanked));
   });
 
-  it('are Fletcher sums modulo 65535 of big-endian words, however long the values are', () => {
+  it('are Fletcher sums modulo 65535 of big-endian words, for values of any length', () => {
     for (const length of [0, 1, 2, 719, 720, 721, 5000]) {
       const bytes = Uint8Array.from({ length }, (_, i) => (i * 37) % 256);
       let [first, second] = [0, 0];

@@ -8,7 +8,7 @@ import { sharedNameFile } from './bomb.ts';
 import { reseal, type Seal, sealsOf } from './seals.ts';
 
 const FOLDER = new URL('../../../fixtures/hdf5/structures/', import.meta.url);
-/** Where a superblock of version 2 or 3 with addresses of 8 bytes has the file's end. */
+/** Offset of the end of the file in a superblock of version 2 or 3 with 8-byte addresses. */
 const END_OF_FILE = 28;
 
 const fixture = (name: string) => new Uint8Array(readFileSync(new URL(name, FOLDER)));
@@ -28,12 +28,12 @@ async function readWhole(path: string): Promise<void> {
   }
 }
 
-describe('damaged hdf5', () => {
+describe('a damaged HDF5 file', () => {
   const folder = testFolder();
   const names = readdirSync(FOLDER).filter((name) => name.endsWith('.h5') && name !== 'refused.h5');
   const read = (bytes: Uint8Array) => readWhole(folder.write('damaged.h5', bytes));
 
-  /** A fixture with a part of one structure changed and its checksum made right. */
+  /** A fixture in which part of one structure is changed and its checksum corrected. */
   async function changed(name: string, signature: string, change: (view: DataView, seal: Seal) => void, nth = 0) {
     const bytes = fixture(name);
     const seals = await sealsOf(bytes);
@@ -42,7 +42,7 @@ describe('damaged hdf5', () => {
     return reseal(bytes, [seal]);
   }
 
-  it('is noticed in every structure that has a checksum', async () => {
+  it('is refused if any structure does not match its checksum', async () => {
     const kinds = new Set<string>();
     for (const name of names) {
       const whole = fixture(name);
@@ -62,7 +62,7 @@ describe('damaged hdf5', () => {
     );
   }).timeout(60_000);
 
-  it('is noticed in values that have a checksum', async () => {
+  it('is refused if values do not match their checksum', async () => {
     const bytes = fixture('filters.h5');
     // "checked" is stored as it is, with a checksum behind each chunk of 9 numbers: its chunks are of 40 bytes.
     const checkpoint = await openCheckpoint(folder.write('whole.h5', bytes));
@@ -76,7 +76,7 @@ describe('damaged hdf5', () => {
     await rejectsWith(read(bytes), 'malformed', /a chunk does not match its checksum/);
   });
 
-  it('is noticed where a file ends at the border of any structure, whatever its superblock says', async () => {
+  it('is refused if it ends between two structures, whatever its superblock states', async () => {
     for (const name of names.filter((each) => each !== 'narrow.h5')) {
       const whole = fixture(name);
       const seals = await sealsOf(whole);
@@ -91,7 +91,7 @@ describe('damaged hdf5', () => {
     }
   }).timeout(60_000);
 
-  it('ends where a header goes on in itself', async () => {
+  it('is refused if a header continues in itself', async () => {
     // The first message of a continuation (its kind, length and flags, then the body) becomes one that leads to that
     // continuation.
     const bytes = await changed('continued.h5', 'OCHK', (view, { offset, length }) => {
@@ -102,8 +102,8 @@ describe('damaged hdf5', () => {
     await rejectsWith(read(bytes), 'malformed', /continues in itself/);
   });
 
-  it('ends where a B-tree leads twice to the same node', async () => {
-    // A node of two leaves: its one record, then an address of 8 bytes and a count for each leaf.
+  it('is refused if a B-tree leads to the same node twice', async () => {
+    // A node above two leaves: one record, then an 8-byte address and a count for each leaf.
     const bytes = await changed('denseGroup.h5', 'BTIN', (view, { offset }) => {
       const [first, second] = [offset + 6 + 11, offset + 6 + 11 + 9];
       view.setBigUint64(second, view.getBigUint64(first, true), true);
@@ -112,14 +112,14 @@ describe('damaged hdf5', () => {
     await rejectsWith(read(bytes), 'malformed', /B-tree (points back into itself|holds|has a node)/);
   });
 
-  it('is refused where a B-tree holds another number of records than it says', async () => {
+  it('is refused if a B-tree does not hold the number of records that it states', async () => {
     const bytes = await changed('denseGroup.h5', 'BTHD', (view, { offset }) =>
       view.setBigUint64(offset + 26, 62n, true),
     );
     await rejectsWith(read(bytes), 'malformed', /holds 61 records, but its header states 62/);
   });
 
-  it('is refused where an indirect block of a heap leads to itself', async () => {
+  it('is refused if an indirect block of a heap leads to itself', async () => {
     const bytes = await changed('denseGroup.h5', 'FHIB', (view, { offset }) => {
       const first = offset + 17;
       for (let i = 0; i < 8; i++) view.setBigUint64(first + 8 * i, BigInt(offset), true);
@@ -127,10 +127,10 @@ describe('damaged hdf5', () => {
     await rejectsWith(read(bytes), 'malformed', /a block of a heap/);
   });
 
-  it('takes no memory for a dataset that claims to have more chunks than any has', async () => {
+  it('takes no memory for a dataset that claims an implausible number of chunks', async () => {
     const whole = fixture('extensibleArray.h5');
     const seals = await sealsOf(whole);
-    // A shape of 2000 that may grow without end becomes one of 2^45.
+    // An unlimited dimension of 2000 becomes one of 2^45.
     const sizes = Buffer.alloc(16, 0xff);
     sizes.writeBigUInt64LE(2000n);
     const at = Buffer.from(whole).indexOf(sizes);
@@ -143,7 +143,7 @@ describe('damaged hdf5', () => {
     await checkpoint.close();
   });
 
-  it('is refused where thousands of links share one long name, before they take memory', async () => {
+  it('is refused before thousands of links that share one long name take memory', async () => {
     const before = process.memoryUsage().rss;
     await rejectsWith(read(sharedNameFile(60_000, 60_000)), 'too-large', /takes more than/);
     assert.ok(process.memoryUsage().rss - before < 200 << 20);
@@ -151,7 +151,7 @@ describe('damaged hdf5', () => {
   });
 });
 
-/** The first and the last: what is between them lies no other way. */
+/** The first and the last one; the structures between them have the same layout. */
 function twoOfEachKind(bytes: Uint8Array, seals: readonly Seal[]): Seal[] {
   const kinds = [...new Set(seals.map((seal) => signatureOf(bytes, seal)))];
   return kinds.flatMap((kind) => {

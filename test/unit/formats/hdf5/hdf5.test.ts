@@ -31,11 +31,11 @@ with h5py.File(sys.argv[1]) as file:
     file.visititems(take)
 print(json.dumps(result))`;
 
-describe('hdf5', () => {
+describe('an HDF5 file', () => {
   const folder = testFolder();
 
   for (const [file, datasets] of Object.entries(EXPECTED)) {
-    it(`${file}: every dataset has h5py's shape and values, whole and in part`, async () => {
+    it(`has the shapes and values that h5py reads, as a whole and in part: ${file}`, async () => {
       const checkpoint = await openCheckpoint(FOLDER + file);
       for (const [name, [shape, truth]] of Object.entries(datasets)) {
         const tensor = checkpoint.tensors.find((each) => each.name === name);
@@ -49,7 +49,7 @@ describe('hdf5', () => {
     });
   }
 
-  it('says what it leaves out, and ends where groups are linked in a circle', async () => {
+  it('reports what it omits, and may link groups in a circle', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}layouts.h5`);
     const names = checkpoint.tensors.map(({ name }) => name);
     assert.ok(names.includes('circle/inside/value'));
@@ -60,7 +60,7 @@ describe('hdf5', () => {
     await checkpoint.close();
   });
 
-  it('refuses a file cut off anywhere', async () => {
+  it('is refused if it is cut off anywhere', async () => {
     const whole = readFileSync(`${FOLDER}newest.h5`);
     for (let length = 8; length < whole.length; length += 7) {
       const path = folder.write('cut.h5', whole.subarray(0, length));
@@ -68,7 +68,7 @@ describe('hdf5', () => {
     }
   });
 
-  it('refuses a B-tree that points back into itself', async () => {
+  it('is refused if a B-tree points back into itself', async () => {
     const bytes = readFileSync(`${FOLDER}layouts.h5`);
     // The leaf of the first tree becomes an inner node whose children are itself.
     const at = bytes.indexOf('TREE');
@@ -77,7 +77,7 @@ describe('hdf5', () => {
     await rejectsWith(openCheckpoint(folder.write('circle.h5', bytes)), 'malformed', /back into itself/);
   });
 
-  it('agrees with h5py on every real Keras file', async function () {
+  it('has the values that h5py reads, for every real Keras file', async function () {
     for (const file of ['magika/standard_v1.h5']) {
       const path = checkpointPath(this, file);
       const truth = python(this, ['h5py', 'numpy'], READ_KERNELS, path) as Record<string, [number[], number]>;
@@ -98,7 +98,7 @@ describe('hdf5', () => {
     }
   }).timeout(60_000);
 
-  it('puts the kernels of CuDNN layers in the order of a matrix', async function () {
+  it('has the kernels of CuDNN layers in the order of a matrix', async function () {
     const path = checkpointPath(this, 'textgenrnn/textgenrnn_weights.hdf5');
     const script = `
 import sys, json, h5py, numpy as np
@@ -117,7 +117,7 @@ print(json.dumps([transform(kernel, lambda k: k.T.reshape(k.shape, order='F'), 4
     await checkpoint.close();
   }).timeout(60_000);
 
-  it('gives the same matrices as the ONNX form of the same model', async function () {
+  it('has the same matrices as the ONNX form of the same model', async function () {
     const [keras, onnx] = [
       checkpointPath(this, 'magika/standard_v1.h5'),
       checkpointPath(this, 'magika/standard_v1.onnx'),

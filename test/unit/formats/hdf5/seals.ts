@@ -4,7 +4,7 @@ import { memorySource } from '../../../../src/bytes/source/memorySource.ts';
 import { lookup3 } from '../../../../src/formats/hdf5/file/lookup3.ts';
 import { openHdf5 } from '../../../../src/formats/hdf5/format.ts';
 
-/** A structure with a checksum: its place, and where in it the checksum is. */
+/** A structure with a checksum: its place, and the offset of the checksum in it. */
 export interface Seal {
   readonly offset: number;
   readonly length: number;
@@ -18,7 +18,7 @@ const LAST = 4;
  */
 const IN_BLOCK = Array.from({ length: 13 }, (_, i) => 9 + i);
 
-/** Every structure with a checksum that the reader comes across in a whole file. */
+/** Every structure with a checksum that the reader encounters in an intact file. */
 export async function sealsOf(bytes: Uint8Array): Promise<Seal[]> {
   const source = memorySource('whole', bytes);
   const seals = new Map<number, Seal>();
@@ -43,7 +43,7 @@ export async function sealsOf(bytes: Uint8Array): Promise<Seal[]> {
   return [...seals.values()];
 }
 
-/** `bytes`, in place, with the checksums that their structures have now. */
+/** Corrects the checksums of all structures in `bytes`, in place. */
 export function reseal(bytes: Uint8Array, seals: readonly Seal[]): Uint8Array {
   for (const { offset, length, checksum } of seals) {
     const part = bytes.subarray(offset, offset + length);

@@ -9,11 +9,11 @@ import { python } from '../python.ts';
 import { rejectsWith } from '../rejectsWith.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../fixtures/hdf5/structures/', import.meta.url));
-/** By the library's version: 2.0 stores the sizes of filtered chunks in another way than 1.14. */
+/** By version of the library, because 2.0 stores the sizes of filtered chunks differently from 1.14. */
 const FOLDERS = { '2.0': FOLDER, '1.14': fileURLToPath(new URL('../structures-1.14/', `file://${FOLDER}`)) };
 const SCRIPT = fileURLToPath(new URL('../../../python/hdf5_structures.py', import.meta.url));
 
-/** The values by place where there are many, zeros left out; null where they are no numbers for h5py. */
+/** The values, by index and without zeros if there are many; null if they are not numbers to h5py. */
 type Values = number[] | Record<string, number> | null;
 
 interface Expected {
@@ -24,7 +24,7 @@ interface Expected {
 const expectedIn = (folder: string): Record<string, Expected> =>
   JSON.parse(readFileSync(`${folder}/expected.json`, 'utf8'));
 
-/** The type's name by numpy's: a kind and bytes. */
+/** The name of the type with NumPy's kind and size in bytes. */
 function dtypeOf(numpy: string): string {
   const [, kind = '', bytes = ''] = /^[<>|=](\w)(\d+)$/.exec(numpy) ?? [];
   return kind === 'V' ? 'OPAQUE' : `${{ f: 'F', i: 'I', u: 'U' }[kind]}${8 * Number(bytes)}`;
@@ -60,15 +60,15 @@ async function agrees(path: string, { datasets, texts }: Expected): Promise<void
   await checkpoint.close();
 }
 
-describe('hdf5 structures', () => {
+describe('HDF5 structures', () => {
   const folder = testFolder();
 
   for (const [version, files] of Object.entries(FOLDERS))
     for (const [file, expected] of Object.entries(expectedIn(files)))
-      it(`${file} by HDF5 ${version}: every dataset has h5py's shape, type and values, every text h5py's letters`, () =>
+      it(`have the shapes, types, values and texts that h5py reads: ${file} by HDF5 ${version}`, () =>
         agrees(files + file, expected));
 
-  it('agrees with h5py on large files of each structure, made anew', async function () {
+  it('have the values that h5py reads in newly written large files of each kind', async function () {
     const made = folder.path('made');
     const script = `import runpy, sys; sys.argv[:] = [${JSON.stringify(SCRIPT)}, ${JSON.stringify(made)}, 'large']
 runpy.run_path(${JSON.stringify(SCRIPT)})
@@ -77,7 +77,7 @@ print('{}')`;
     for (const [file, expected] of Object.entries(expectedIn(made))) await agrees(`${made}/${file}`, expected);
   }).timeout(120_000);
 
-  it('reads a bfloat16 weight as Keras marks it, and no other two bytes', async () => {
+  it('include bfloat16 as Keras marks it, unlike other opaque types of two bytes', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}attributes.h5`);
     assert.deepEqual(
       checkpoint.tensors.map(({ name, dtype }) => [name, dtype]),
@@ -90,14 +90,14 @@ print('{}')`;
     await checkpoint.close();
   });
 
-  it('names a filter that it does not undo, and reads what went through none', async () => {
+  it('are refused by the name of an unsupported filter, but readable where it was not applied', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}refused.h5`);
     await rejectsWith(valuesOf(checkpoint, 'scale-offset'), 'unsupported', /scale-offset.*known are gzip/);
     assert.equal((await valuesOf(checkpoint, 'kernel')).length, 4);
     await checkpoint.close();
   });
 
-  it('stops where a reading is cancelled, and reads on afterwards', async () => {
+  it('stay readable after a cancelled read', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}chunkTree.h5`);
     const plain = checkpoint.tensors.find(({ name }) => name === 'plain')!;
     const out = new Float32Array(200);

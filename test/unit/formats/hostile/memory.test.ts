@@ -9,11 +9,11 @@ import { torchZip } from '../zipBytes.ts';
 import * as files from './fileBombs.ts';
 import { type Bomb, PICKLE_BOMBS } from './pickleBombs.ts';
 
-/** What opening a file may take above what opening a small honest one takes. */
+/** Memory that opening a file may take, beyond that of a small honest file. */
 const MAX_MEGABYTES = 200;
 /**
- * Of processor time, which grows with the load: two seconds at most on a busy machine. What unfolds or is quadratic
- * takes minutes.
+ * Processor time, which grows with the load: honest work takes at most two seconds on a busy machine, and exponential
+ * or quadratic work takes minutes.
  */
 const MAX_SECONDS = 15;
 
@@ -35,14 +35,14 @@ interface Opened {
   readonly megabytes: number;
 }
 
-/** Each in a process of its own, whose most memory is measured against that of an honest file. */
+/** Each file is opened in a process of its own, whose peak memory is compared with that for an honest file. */
 describe('a file made to exhaust memory or time', () => {
   const folder = testFolder();
   let program = '';
   let honest: Opened;
 
   before(() => {
-    // Bundled once: it starts in a tenth of the time, and nothing but the reader counts.
+    // Bundled once: it starts in a tenth of the time, and only the reader's memory is measured.
     const entry = fileURLToPath(new URL('openOne.ts', import.meta.url));
     const banner = {
       js: `import { createRequire } from 'node:module'; const require = createRequire(${JSON.stringify(import.meta.url)});`,

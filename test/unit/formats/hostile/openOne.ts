@@ -3,7 +3,7 @@ import { RankscopeError } from '../../../../src/base/errors.ts';
 import { elementCount } from '../../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 
-/** Opens argv[2], reads a little of its first tensors and prints what that took. */
+/** Opens argv[2], reads the beginning of its first tensors and prints what that took. */
 const start = process.cpuUsage();
 let found = 'opened';
 try {
@@ -24,7 +24,7 @@ const { user, system } = process.cpuUsage(start);
 const seconds = (user + system) / 1e6;
 console.log(JSON.stringify({ found: found.slice(0, 300), seconds, megabytes: peakMegabytes() }));
 
-/** The most memory this process has held. What getrusage gives on Linux begins with what its parent held. */
+/** The most memory this process has held. On Linux, getrusage starts with the memory of the parent. */
 function peakMegabytes(): number {
   const status = process.platform === 'linux' ? readFileSync('/proc/self/status', 'latin1') : '';
   const peak = /^VmHWM:\s*(\d+) kB/m.exec(status)?.[1];

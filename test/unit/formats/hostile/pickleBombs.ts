@@ -7,7 +7,7 @@ export type Bomb = () => Readonly<Record<string, Uint8Array>>;
 
 const MB = 1 << 20;
 
-/** `count` pieces of `size` bytes one behind the other. */
+/** `count` consecutive pieces of `size` bytes. */
 export function repeated(count: number, size: number, write: (bytes: Buffer, at: number, i: number) => void): Buffer {
   const bytes = Buffer.alloc(count * size);
   for (let i = 0; i < count; i++) write(bytes, i * size, i);
