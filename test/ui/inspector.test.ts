@@ -98,19 +98,22 @@ describe('the inspector, in the installed extension', function () {
     for (const kind of ['CSV', 'JSON']) {
       const target = join(vscode.folder, `exported.${kind.toLowerCase()}`);
       await choosePath(vscode.page, inspector.getByRole('button', { name: `Save the numbers as ${kind}` }), target);
-      await eventually(async () => assert.ok(existsSync(target), `${target} is not there`));
-      const text = readFileSync(target, 'utf8');
-      for (const { name } of matrices) assert.ok(text.includes(name), `${kind} lacks ${name}`);
+      // The file is there before it is whole.
+      await eventually(async () => {
+        const text = readFileSync(target, 'utf8');
+        for (const { name } of matrices) assert.ok(text.includes(name), `${kind} lacks ${name}`);
+      });
     }
   });
 
   it('saves the heatmap as a picture', async () => {
     const target = join(vscode.folder, 'exported.png');
     await choosePath(vscode.page, inspector.getByRole('button', { name: 'Save the heatmap as PNG' }), target);
-    await eventually(async () => assert.ok(existsSync(target), `${target} is not there`));
-    const picture = readFileSync(target);
-    assert.deepEqual([...picture.subarray(1, 4)], [...Buffer.from('PNG')]);
-    assert.ok(picture.length > 5000, `${picture.length} bytes are no heatmap`);
+    await eventually(async () => {
+      const picture = readFileSync(target);
+      assert.deepEqual([...picture.subarray(1, 4)], [...Buffer.from('PNG')]);
+      assert.ok(picture.length > 5000, `${picture.length} bytes are no heatmap`);
+    });
   });
 
   it('shows the same after its page was discarded', async () => {

@@ -31,8 +31,6 @@ export interface Server {
   readonly extensions: string;
   /** All it printed so far. */
   readonly log: () => string;
-  /** Writes the user settings anew; a workbench takes them when it is loaded. */
-  readonly configure: (settings: Readonly<Record<string, unknown>>) => void;
   /** Ends the server with everything it started, and removes what was temporary. */
   readonly stop: () => Promise<void>;
 }
@@ -64,9 +62,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   const home = join(temporary, 'home');
   const user = join(data, 'data/User');
   for (const folder of [extensions, home, user]) mkdirSync(folder, { recursive: true });
-  const configure = (settings: Readonly<Record<string, unknown>> = {}) =>
-    writeFileSync(join(user, 'settings.json'), JSON.stringify({ ...QUIET, ...settings }, null, 2));
-  configure(options.settings);
+  writeFileSync(join(user, 'settings.json'), JSON.stringify({ ...QUIET, ...options.settings }, null, 2));
 
   const child = spawn(
     node,
@@ -92,7 +88,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     removeTemporary(temporary);
   };
   try {
-    return { url: await addressOf(child, () => log), extensions, log: () => log, configure, stop };
+    return { url: await addressOf(child, () => log), extensions, log: () => log, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -17,8 +17,6 @@ export interface Vscode {
   readonly extension: string;
   /** Errors that pages threw, with their text. */
   readonly pageErrors: readonly string[];
-  /** Writes the user settings anew; the workbench takes them when it is loaded again. */
-  readonly configure: (settings: Readonly<Record<string, unknown>>) => void;
   /** Saves what is seen as test-output/screenshots/NAME.png. */
   readonly screenshot: (name: string) => Promise<void>;
   readonly close: () => Promise<void>;
@@ -68,7 +66,6 @@ export async function openVscode({ prepare, ...options }: VscodeOptions = {}): P
       extension,
       folder: workspace.folder,
       pageErrors,
-      configure: server.configure,
       screenshot: (name) => screenshot(page, name),
       close,
     };
