@@ -25,7 +25,7 @@ export class Allowance {
     this.left += fileBytes * DIRECTORY_SHARE_OF_FILE;
   }
 
-  /** Spends nothing where it throws, so that what is optional can be left out. @throws RankscopeError 'too-large' */
+  /** Spends nothing if it throws, so that the caller can skip what is optional. @throws RankscopeError 'too-large' */
   spend(bytes: number): void {
     if (bytes > this.left)
       throw new RankscopeError(

@@ -9,7 +9,7 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /**
- * The value of a JSON text, built only where it is not too large for memory: three bytes (`[],`) become 40, and 60
+ * The value of a JSON text, built only if the allowance pays for its memory: three bytes (`[],`) become 40, and 60
  * megabytes of them a gigabyte.
  * @throws RankscopeError 'malformed', 'too-large'
  */

@@ -246,6 +246,11 @@ describe('adapters', () => {
     assert.equal(await scaleOf({}, lora('x'), undefined, { ss_network_alpha: 'None' }), 1);
   });
 
+  it('ignore metadata in the file that would take too much memory', async () => {
+    for (const hostile of [`{"x":[${'[],'.repeat(650_000)}0]}`, '['.repeat(1 << 20), `{"a":"${'x'.repeat(3 << 20)}"}`])
+      assert.equal(await scaleOf({}, lora('unet.a'), undefined, { lora_adapter_metadata: hostile }), 1);
+  });
+
   it('tell of patterns that are not understood', async () => {
     const path = folder.write('adapter_model.safetensors', f32File({ w: { shape: [1], values: [1] } }));
     folder.write('adapter_config.json', JSON.stringify({ r: 1, lora_alpha: 1, alpha_pattern: { '(a+)+': 1, b: 1 } }));
