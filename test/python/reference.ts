@@ -20,7 +20,8 @@ const { stdout: version, status } = spawnSync(base, ['-c', 'import sys; print("%
 if (status !== 0) fail(`${base} does not start: install Python 3.11 or newer, or name one in RANKSCOPE_BASE_PYTHON.`);
 const list = readFileSync(LIST, 'utf8');
 const key = createHash('sha256').update(list).update(version.trim()).digest('hex').slice(0, 12);
-const home = join(cacheFolder(), 'rankscope', `reference-${key}`);
+// Not in the cache of results, which empties itself.
+const home = join(cacheFolder(), 'rankscope-reference', key);
 mkdirSync(dirname(home), { recursive: true });
 try {
   installOnce(home, install);
