@@ -30,8 +30,8 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
     });
   };
 
-  // The fields of nodes and attributes come in any order, and what to do with some depends on others: they are walked twice, so that
-  // none has to be kept.
+  // The fields of nodes and attributes come in any order, and what to do with some depends on others: they are walked
+  // twice, so that none has to be kept.
   const node = async ({ start, end }: Field, depth: number): Promise<void> => {
     let [output, operator, right] = ['', '', ''];
     let [inputs, attributes, transposed] = [0, 0, false];

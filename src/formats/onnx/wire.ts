@@ -18,8 +18,8 @@ export interface Field {
 const WINDOW = 1 << 18;
 
 /**
- * Reads protobuf fields by ranges: the payloads of tensors are stepped over, never read. A window of the file is held, and methods
- * are asynchronous only where it must move.
+ * Reads protobuf fields by ranges: the payloads of tensors are stepped over, never read. A window of the file is held,
+ * and methods are asynchronous only where it must move.
  */
 export class Wire {
   private window: Uint8Array = new Uint8Array(0);

@@ -5,12 +5,15 @@ import type { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
 import { exactNumbers } from './exactNumbers.ts';
 
-/** How whole numbers stand for real ones: value = (q - zero) scale, for the tensor or for each index along `axis`. */
+/** How integers q are dequantized: value = (q - zero) * scale, for the whole tensor or for each index along `axis`. */
 export type Affine =
   | { readonly kind: 'tensor'; readonly scale: number; readonly zero: number }
   | { readonly kind: 'channel'; readonly scales: StoredTensor; readonly zeros: StoredTensor; readonly axis: number };
 
-/** The tensor `stored` of whole numbers as what they stand for. As in torch, one scale is rounded to f32 before it is used, several are not. */
+/**
+ * The dequantized tensor of the integers in `stored`. As in torch, a scale for the whole tensor is rounded to f32;
+ * those of channels are not.
+ */
 export function affineTensor(stored: StoredTensor, affine: Affine): Tensor {
   let channels: Promise<Channels> | undefined;
   const channelsOf = (signal: AbortSignal | undefined) => {
@@ -31,7 +34,7 @@ export function affineTensor(stored: StoredTensor, affine: Affine): Tensor {
         out[i] = Math.fround(out[i]! - zeros[channel]!) * scales[channel]!;
       }
     },
-    // Rounding to steps of one width leaves errors spread evenly over it.
+    // Rounding to evenly spaced levels leaves an error that is uniform over one step, with the variance step^2 / 12.
     async deviation(_start, _length, signal) {
       const { scales } = await channelsOf(signal);
       return Math.sqrt(scales.reduce((sum, scale) => sum + scale * scale, 0) / scales.length / 12);
@@ -42,7 +45,7 @@ export function affineTensor(stored: StoredTensor, affine: Affine): Tensor {
 interface Channels {
   readonly scales: Float64Array;
   readonly zeros: Float64Array;
-  /** Elements that follow each other in one channel. */
+  /** The number of consecutive elements in the same channel. */
   readonly inner: number;
 }
 
@@ -58,16 +61,16 @@ async function readChannels(
       inner: Number.POSITIVE_INFINITY,
     };
   const count = shape[affine.axis] ?? 0;
-  const fits = (each: StoredTensor) => each.shape.length === 1 && each.shape[0] === count;
+  const fits = (parameters: StoredTensor) => parameters.shape.length === 1 && parameters.shape[0] === count;
   if (!(count > 0 && count <= MAX_CHANNELS && fits(affine.scales) && fits(affine.zeros)))
     throw new RankscopeError(
       'malformed',
       name,
-      `it is quantized by [${affine.scales.shape.join(', ')}] scales along dimension ${affine.axis} of [${shape.join(', ')}]`,
+      `its scales of shape [${affine.scales.shape.join(', ')}] do not fit dimension ${affine.axis} of [${shape.join(', ')}]`,
     );
   const inner = elementCount(shape.slice(affine.axis + 1));
   const [scales, zeros] = await Promise.all(
-    [affine.scales, affine.zeros].map((each) => exactNumbers(each, 0, count, signal)),
+    [affine.scales, affine.zeros].map((parameters) => exactNumbers(parameters, 0, count, signal)),
   );
   return { scales: scales!, zeros: zeros!, inner };
 }

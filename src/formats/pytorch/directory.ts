@@ -16,13 +16,13 @@ import type { PickledSparse, PickledTensor } from './pickledTensor.ts';
 import { sparseTensor } from './sparse.ts';
 import { findTensors } from './stateDict.ts';
 
-/** Where the bytes of a storage are. */
+/** Where the bytes of a storage are, as a range of `source`. */
 export interface StoragePlace {
   readonly source: ByteSource;
   readonly offset: number;
   readonly bytes: number;
   readonly bigEndian: boolean;
-  /** Where the file has several sets of storages, the set: their keys may be equal. */
+  /** Distinguishes the sets of storages in a file that has several, since their keys may be equal. */
   readonly set?: string;
 }
 
@@ -32,8 +32,9 @@ export interface PickledDirectory {
 }
 
 /**
- * The tensors that the pickled object `root` of `file` describes. `locate` finds a storage by its key. `prefix` begins their names.
- * @throws RankscopeError 'malformed' where a tensor reaches beyond its storage, or its storage is missing.
+ * The tensors that the pickled object `root` of `file` describes, with `prefix` before their names. `locate` finds a
+ * storage by its key.
+ * @throws RankscopeError 'malformed' if a tensor extends beyond its storage, or its storage is missing.
  */
 export function pickledDirectory(
   file: FileIdentity,
@@ -47,29 +48,29 @@ export function pickledDirectory(
   const overlapping: string[] = [];
   const broken: string[] = [];
   const tensors: Tensor[] = [];
-  for (const [i, { name: own, tensor }] of named.tensors.entries()) {
-    const name = prefix + own;
+  for (const [i, { name: unprefixed, tensor }] of named.tensors.entries()) {
+    const name = prefix + unprefixed;
     const stored =
       tensor.kind === 'array'
         ? arrayTensor(file, name, tensor, i)
         : tensor.kind === 'sparse'
-          ? sparseParts(file, name, tensor, locate)
-          : numbersTensor(file, name, tensor, locate);
+          ? sparseView(file, name, tensor, locate)
+          : denseTensor(file, name, tensor, locate);
     if (stored) tensors.push(stored);
     else if (tensor.kind === 'sparse') broken.push(name);
     else overlapping.push(name);
   }
-  const left = overlapping.length
+  const omissions = overlapping.length
     ? [`${overlapping.length} tensors whose elements overlap are left out (${overlapping[0]}).`]
     : [];
-  if (broken.length) left.push(`${broken.length} sparse tensors of an unusual form are left out (${broken[0]}).`);
-  return { tensors, remarks: [...named.remarks, ...found.remarks, ...left] };
+  if (broken.length) omissions.push(`${broken.length} sparse tensors of an unusual form are left out (${broken[0]}).`);
+  return { tensors, remarks: [...named.remarks, ...found.remarks, ...omissions] };
 }
 
 type Locate = (key: string) => StoragePlace | undefined;
 
-/** A view, or what it stands for where it is quantized; undefined for a view that repeats elements. */
-function numbersTensor(file: FileIdentity, name: string, tensor: PickledTensor, locate: Locate): Tensor | undefined {
+/** A view of a storage, dequantized if necessary; undefined for a view that repeats elements. */
+function denseTensor(file: FileIdentity, name: string, tensor: PickledTensor, locate: Locate): Tensor | undefined {
   const stored = viewTensor(file, name, tensor, locate);
   const { affine } = tensor;
   if (!stored || !affine) return stored;
@@ -79,19 +80,20 @@ function numbersTensor(file: FileIdentity, name: string, tensor: PickledTensor, 
   return scales && zeros && affineTensor(stored, { ...affine, scales, zeros });
 }
 
-function sparseParts(
+function sparseView(
   file: FileIdentity,
   name: string,
-  { layout, places, others, values, shape }: PickledSparse,
+  { layout, indices, pointers, values, shape }: PickledSparse,
   locate: Locate,
 ): Tensor | undefined {
   const view = (tensor: PickledTensor) => viewTensor(file, name, tensor, locate);
-  const [first, second, third] = [view(places), others && view(others), view(values)];
-  if (!first || !third || (others && !second)) return undefined;
-  return sparseTensor(name, { layout, places: first, ...(second && { others: second }), values: third, shape });
+  const [pointersView, indicesView, valuesView] = [pointers && view(pointers), view(indices), view(values)];
+  if (!indicesView || !valuesView || (pointers && !pointersView)) return undefined;
+  const parts = { layout, indices: indicesView, values: valuesView, shape };
+  return sparseTensor(name, pointersView ? { ...parts, pointers: pointersView } : parts);
 }
 
-/** Undefined for a view that repeats elements: it may claim any size over a few bytes. */
+/** Undefined for a view that repeats elements, which could claim any size over a few bytes. */
 function viewTensor(
   file: FileIdentity,
   name: string,
@@ -106,12 +108,12 @@ function viewTensor(
       'Copy or download the file again',
     );
   const place = locate(storage.key);
-  if (!place) throw malformed(`lies in storage ${JSON.stringify(storage.key)}, which is missing`);
+  if (!place) throw malformed(`refers to storage ${JSON.stringify(storage.key)}, which is missing`);
   const count = elementCount(shape);
   const reach = count === 0 ? 0 : shape.reduce((sum, size, i) => sum + (size - 1) * strides[i]!, offset + 1);
   const size = bitsOf(dtype)! / 8;
   if (!(Number.isSafeInteger(count) && Number.isSafeInteger(reach * size)) || reach * size > place.bytes)
-    throw malformed(`of shape [${shape.join(', ')}] reaches beyond its storage of ${place.bytes} bytes`);
+    throw malformed(`of shape [${shape.join(', ')}] extends beyond its storage of ${place.bytes} bytes`);
   if (count > 0 && !isInjective(shape, strides)) return undefined;
   const plain = isRowMajor(shape, strides);
   return new StoredTensor({
@@ -128,7 +130,7 @@ function viewTensor(
   });
 }
 
-function arrayTensor(file: FileIdentity, name: string, array: NumpyArray, number: number): StoredTensor {
+function arrayTensor(file: FileIdentity, name: string, array: NumpyArray, index: number): StoredTensor {
   const { type, shape, fortran, bytes } = array;
   const strides = columnMajor(shape);
   return new StoredTensor({
@@ -136,7 +138,7 @@ function arrayTensor(file: FileIdentity, name: string, array: NumpyArray, number
     shape,
     dtype: type.dtype,
     bytes: bytes.length,
-    storage: `array ${number}`,
+    storage: `array ${index}`,
     file,
     source: memorySource(file.path, bytes),
     offset: 0,

@@ -7,7 +7,7 @@ export function isExact({ dtype, strides }: StoredTensor): boolean {
   return strides === undefined && NUMBERS.has(dtype);
 }
 
-/** Numbers of 32 and 64 bits as f64: exact up to 2^53, where f32 would round scales, and indices above 2^24. */
+/** Reads 32- and 64-bit numbers as f64, which is exact up to 2^53; f32 would round scales, and indices above 2^24. */
 export async function exactNumbers(
   tensor: StoredTensor,
   start: number,
@@ -17,7 +17,11 @@ export async function exactNumbers(
   const { name, dtype, source, offset, bigEndian } = tensor;
   const from = isExact(tensor) ? NUMBERS.get(dtype) : undefined;
   if (!from)
-    throw new RankscopeError('unsupported', name, `it needs another tensor of ${dtype}, stored in an unusual way`);
+    throw new RankscopeError(
+      'unsupported',
+      name,
+      `it depends on a tensor of type ${dtype} that is stored in an unusual way`,
+    );
   const size = bitsOf(dtype)! / 8;
   const bytes = new Uint8Array(length * size);
   await source.readInto(offset + start * size, bytes, signal);

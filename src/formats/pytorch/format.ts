@@ -10,7 +10,15 @@ import { readPickleFile } from './legacyFile.ts';
 import { isTorchTar, readTorchTar } from './tarFile.ts';
 import { isTorchArchive, readTorchArchive } from './zipFile.ts';
 
-/** What torch.save and torch.jit.save have written since 2016, and other pickles of arrays. Nothing of a pickle is ever run. */
+/**
+ * Files that torch.save and torch.jit.save have written since 2016, and other pickles of arrays.
+ *
+ * These files are pickles, and unpickling in Python calls whatever the file names. Nothing of a pickle is executed
+ * here: the reader in `bytes/pickle` is our own interpreter of the opcodes, which turns every class and function that a
+ * pickle names, and every call of one, into inert data. The readers in this folder recognize tensors among these data
+ * by the names of the functions that would rebuild them (`pickledTensor.ts`), and what else a pickle names
+ * is reported as a security finding. Why the reader is our own is said in `bytes/pickle/machine.ts`.
+ */
 export const pytorch: Format = {
   name: 'pytorch',
   extensions: ['.pt', '.pth', '.bin', '.ckpt', '.jit', '.ptl', '.pkl', '.pickle'],
@@ -20,7 +28,7 @@ export const pytorch: Format = {
   open: openPytorch,
 };
 
-/** A pickle of protocol 2 to 5: its protocol, then what any pickle of a container or a class can begin with. */
+/** A pickle of protocol 2 to 5: the protocol, then an opcode that can start a pickle of a container or an object. */
 function isPickle(head: Uint8Array): boolean {
   const [mark, protocol = 0, next = 0] = head;
   return (
@@ -37,7 +45,7 @@ async function openPytorch(source: FileSource, { path, remarks, signal, allowanc
   const security = findingsOf(seen.globals.values());
   const warning = warningOf(security);
   if (directory.tensors.length === 0)
-    throw new RankscopeError('not-a-checkpoint', source.name, 'this pickle holds no tensors', warning);
+    throw new RankscopeError('not-a-checkpoint', source.name, 'this pickle contains no tensors', warning);
   return checkpointOver(
     {
       path,
@@ -61,8 +69,8 @@ async function read(source: FileSource, seen: Seen, signal: AbortSignal | undefi
     throw new RankscopeError(
       'not-a-checkpoint',
       source.name,
-      'this is neither a zip archive nor a pickle, as a PyTorch file would be',
-      'Name it after its real kind, or get it again',
+      'this is neither a zip archive nor a pickle, so it is not a PyTorch file',
+      'Give it the extension of its actual format, or download it again',
     );
   return readPickleFile(source, seen, signal);
 }

@@ -13,12 +13,13 @@ import { storageReference } from './storageType.ts';
 /** torch.serialization.MAGIC_NUMBER. */
 const MAGIC_NUMBER = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
-/** What a storage takes besides its pickled description. */
+/** Memory of a storage's entry in bytes, apart from its key. */
 const STORAGE_BYTES = 300;
 
 /**
- * torch.save before 1.6: pickles of the magic number, the protocol, the writer's machine, the object and the keys of its storages, then
- * each storage as a count (8 bytes) and its numbers, always little-endian. Any other pickle is read as an object without storages.
+ * The format of torch.save before 1.6: pickles of the magic number, the protocol, the writer's platform, the object and
+ * the keys of its storages, then each storage as a count (8 bytes) and its numbers, always little-endian. Any other
+ * pickle is read as a lone object.
  */
 export async function readPickleFile(source: FileSource, seen: Seen, signal?: AbortSignal): Promise<PickledDirectory> {
   const pickles = new PickleSequence(source, seen, signal);
@@ -31,20 +32,19 @@ export async function readPickleFile(source: FileSource, seen: Seen, signal?: Ab
   return pickledDirectory(source.identity, root, (key) => places.get(key), seen.allowance);
 }
 
-/** What follows the magic number. */
+/** Reads the object and locates its storages, which follow the magic number. */
 async function readStorages(source: ByteSource, pickles: PickleSequence, seen: Seen) {
   const protocol = await pickles.next();
   if (protocol !== PROTOCOL) throw pickles.failure('malformed', `its protocol is ${String(protocol)}, not ${PROTOCOL}`);
   await pickles.next();
   const root = await pickles.next();
   const keys = itemsOf(await pickles.next());
-  if (!keys || keys.length > MAX_TENSORS) throw pickles.failure('malformed', 'its list of storages is broken');
+  if (!keys || keys.length > MAX_TENSORS) throw pickles.failure('malformed', 'its list of storages is invalid');
   const sizes = elementSizes(seen);
   const places = new Map<string, StoragePlace>();
   for (const key of keys.map(String)) {
     const size = sizes.get(key);
-    if (size === undefined)
-      throw pickles.failure('malformed', `nothing says what storage ${JSON.stringify(key)} holds`);
+    if (size === undefined) throw pickles.failure('malformed', `the type of storage ${JSON.stringify(key)} is unknown`);
     if (places.has(key)) throw pickles.failure('malformed', `it lists storage ${JSON.stringify(key)} twice`);
     const count = await pickles.int64();
     const bytes = count * size;
@@ -52,7 +52,7 @@ async function readStorages(source: ByteSource, pickles: PickleSequence, seen: S
       throw new RankscopeError(
         'malformed',
         source.name,
-        `storage ${JSON.stringify(key)} should hold ${bytes} bytes, but the file ends ${source.size - pickles.at} bytes after its begin`,
+        `storage ${JSON.stringify(key)} needs ${bytes} bytes, but the file ends after ${source.size - pickles.at} of them`,
         'It is cut off: copy or download it again',
       );
     seen.allowance.spend(STORAGE_BYTES + 2 * key.length);
@@ -63,8 +63,9 @@ async function readStorages(source: ByteSource, pickles: PickleSequence, seen: S
 }
 
 /**
- * Storages that a plain pickle (not torch.save) carries inside: torch.storage._load_from_bytes of a whole legacy file with one storage.
- * Each such call is resolved to a reference under a key of its own.
+ * Finds the storages inside a plain pickle (not written by torch.save), where each is a call of
+ * torch.storage._load_from_bytes with a whole legacy file of one storage. Each call is resolved to a reference to that
+ * storage under a new key.
  */
 async function readInlined(
   file: string,
@@ -73,19 +74,20 @@ async function readInlined(
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, StoragePlace>> {
   const inlined = new Map<string, StoragePlace>();
-  // Hostile ones may nest, or name the same bytes again and again; honest ones are all different and one deep.
+  // In honest files the byte strings are distinct and not nested; hostile ones may nest, or refer to the same bytes
+  // again and again.
   let left = 2 * fileSize;
   for (let i = 0; i < seen.inlined.length; i++) {
     const call = seen.inlined[i]!;
     const [bytes] = itemsOf(call.args) ?? [];
     if (!(bytes instanceof Uint8Array)) continue;
     left -= bytes.length;
-    if (left < 0) throw new RankscopeError('malformed', file, 'its pickles are inside one another without end');
-    const own: Seen = { ...seen, persistents: [] };
+    if (left < 0) throw new RankscopeError('malformed', file, 'the pickles inside it hold more bytes than the file');
+    const nested: Seen = { ...seen, persistents: [] };
     const source = memorySource(file, bytes);
-    const pickles = new PickleSequence(source, own, signal);
+    const pickles = new PickleSequence(source, nested, signal);
     if ((await pickles.next()) !== MAGIC_NUMBER) continue;
-    const { root, places } = await readStorages(source, pickles, own);
+    const { root, places } = await readStorages(source, pickles, nested);
     const reference = asKind(root, 'persistent');
     const storage = reference && storageReference(reference);
     const place = storage && places.get(storage.key);

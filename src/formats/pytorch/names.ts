@@ -1,30 +1,31 @@
 import type { NamedTensor } from './stateDict.ts';
 
-/** Keys under which training code keeps the weights beside other things. */
+/** Keys under which training code saves the weights beside other data. */
 const WRAPPERS = new Set(
   'state_dict model_state_dict model_state model module net network weights params params_ema generator state'.split(
     ' ',
   ),
 );
-/** What wrappers of modules put before every name: DataParallel, torch.compile. */
+/** Prefixes that module wrappers (DataParallel, torch.compile, FSDP) add to every name. */
 const PREFIXES = ['module.', '_orig_mod.', '_fsdp_wrapped_module.'];
 
 export interface Named {
-  /** All with different names, in the order of the file. */
+  /** In file order, under unique names. */
   readonly tensors: readonly { readonly name: string; readonly tensor: NamedTensor['tensor'] }[];
   readonly remarks: readonly string[];
 }
 
 /**
- * Tensors by the names that their state dict has: the way to it in the file is dropped, and so are lone numbers beside it (the best loss so
- * far); both are said.
+ * Names tensors as their state dict does. The path to the state dict is dropped, and so are single numbers beside it
+ * (such as the best loss so far); remarks say so.
  */
 export function namesOf(found: readonly NamedTensor[]): Named {
   const remarks: string[] = [];
-  const beside = soleWrapper(found) === undefined ? [] : found.filter(isLoneNumber);
-  if (beside.length) remarks.push(`${beside.length} numbers beside the weights are left out (${beside[0]!.path[0]}).`);
-  const left = new Set(beside);
-  const tensors = found.filter((tensor) => !left.has(tensor));
+  const numbers = soleWrapper(found) === undefined ? [] : found.filter(isLoneNumber);
+  if (numbers.length)
+    remarks.push(`${numbers.length} numbers beside the weights are left out (${numbers[0]!.path[0]}).`);
+  const omitted = new Set(numbers);
+  const tensors = found.filter((tensor) => !omitted.has(tensor));
   let places: readonly Place[] = tensors;
   for (;;) {
     const wrapper = soleWrapper(places);
@@ -37,11 +38,11 @@ export function namesOf(found: readonly NamedTensor[]): Named {
   let names = places.map(({ path }) => path.join('.'));
   for (const prefix of PREFIXES)
     if (names.length > 1 && names.every((name) => name.startsWith(prefix) && name.length > prefix.length)) {
-      remarks.push(`Every name begins with ${JSON.stringify(prefix)}; names are shown without it.`);
+      remarks.push(`Every name starts with ${JSON.stringify(prefix)}; names are shown without it.`);
       names = names.map((name) => name.slice(prefix.length));
     }
-  const different = unique(names);
-  return { tensors: tensors.map(({ tensor }, i) => ({ name: different[i]!, tensor })), remarks };
+  const distinct = unique(names);
+  return { tensors: tensors.map(({ tensor }, i) => ({ name: distinct[i]!, tensor })), remarks };
 }
 
 function isLoneNumber({ path, tensor }: NamedTensor): boolean {
@@ -50,12 +51,12 @@ function isLoneNumber({ path, tensor }: NamedTensor): boolean {
 
 type Place = Pick<NamedTensor, 'path' | 'keys'>;
 
-/** A module called "model" is an attribute of its parent, or a part of a name; it wraps nothing. */
+/** A module named "model" does not count as a wrapper: it is an attribute of its parent, or part of a dotted name. */
 function isWrapped({ path, keys }: Place): boolean {
   return path.length > 1 && keys > 0 && WRAPPERS.has(path[0]!);
 }
 
-/** The one wrapper of the first level. Where there are two (a model and its moving average), names keep them. */
+/** The only wrapper at the first level. If there are several (a model and its moving average), names keep them. */
 function soleWrapper(places: readonly Place[]): string | undefined {
   const wrappers = new Set(places.filter(isWrapped).map(({ path }) => path[0]!));
   return wrappers.size === 1 ? [...wrappers][0] : undefined;

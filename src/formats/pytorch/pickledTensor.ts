@@ -5,7 +5,7 @@ import { type NumpyArray, numpyArray } from '../numpy/pickledArray.ts';
 import type { Affine } from './affine.ts';
 import { isCount, type StorageReference, storageReference, torchType } from './storageType.ts';
 
-/** As `Affine`, with its tensors as the pickle describes them. */
+/** An `Affine` whose tensors are still views that the pickle describes. */
 type PickledAffine =
   | Extract<Affine, { kind: 'tensor' }>
   | {
@@ -15,30 +15,30 @@ type PickledAffine =
       readonly axis: number;
     };
 
-/** A tensor as a view of a storage. */
+/** A tensor that is a view of a storage. */
 export interface PickledTensor {
   readonly kind: 'tensor';
   readonly storage: StorageReference;
   readonly dtype: string;
-  /** First element, counted in the storage that is stored. */
+  /** The first element, counted from the start of the root storage. */
   readonly offset: number;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
-  /** Where the numbers stand for others. */
+  /** Present for quantized tensors. */
   readonly affine?: PickledAffine;
 }
 
-/** A tensor that lists its entries which are not zero. */
+/** A sparse tensor. Its parts are those of `SparseParts`. */
 export interface PickledSparse {
   readonly kind: 'sparse';
   readonly layout: 'coo' | 'csr' | 'csc';
-  readonly places: PickledTensor;
-  readonly others?: PickledTensor;
+  readonly indices: PickledTensor;
+  readonly pointers?: PickledTensor;
   readonly values: PickledTensor;
   readonly shape: readonly number[];
 }
 
-/** A tensor that is there, but not as one plain view. */
+/** A tensor in a form that is not read. */
 export interface OddTensor {
   readonly kind: 'odd';
   /** e.g. `sparse`. */
@@ -48,7 +48,8 @@ export interface OddTensor {
 export type AnyTensor = PickledTensor | PickledSparse | OddTensor | NumpyArray;
 
 /**
- * The tensor that a call would make, recognized by the name of the function alone; undefined for any other call. A parameter is its tensor.
+ * The tensor that a call would create, recognized only by the name of the function; undefined for any other call. A
+ * parameter counts as its tensor.
  */
 export function pickledTensor(call: CallValue, depth = 0): AnyTensor | undefined {
   const name = globalName(call.callable) ?? '';
@@ -64,7 +65,7 @@ export function pickledTensor(call: CallValue, depth = 0): AnyTensor | undefined
   if (/^torch\._utils\._rebuild_sparse(_csr)?_tensor$/.test(name)) return sparse(args, depth);
   const odd = /^torch\._utils\._rebuild_(\w*?)_?(tensor|qtensor)\w*$/.exec(name);
   if (odd) return { kind: 'odd', what: odd[1] || 'unusual' };
-  // Its parts are on as many machines as it was saved by.
+  // Each file contains only the shard of the process that wrote it.
   const spread = /\.(ShardedTensor|DTensor)$/.exec(name);
   if (spread) return { kind: 'odd', what: `spread (${spread[1]})` };
   return numpyArray(call, name, args);
@@ -87,13 +88,14 @@ function sparse(args: readonly Value[], depth: number): PickledSparse | OddTenso
   const parts = itemsOf(data) ?? [];
   const tensors = parts.slice(0, kind === 'coo' ? 2 : 3).map((part) => plainTensor(part, depth));
   const shape = itemsOf(sizesOf(parts[tensors.length]));
-  const [places, second, third] = tensors;
-  const values = third ?? second;
-  if (!places || !second || !values || !isShape(shape)) return odd;
-  return { kind: 'sparse', layout: kind, places, ...(third && { others: second }), values, shape };
+  const [first, second, third] = tensors;
+  if (!first || !second || !isShape(shape)) return odd;
+  return third
+    ? { kind: 'sparse', layout: kind, pointers: first, indices: second, values: third, shape }
+    : { kind: 'sparse', layout: kind, indices: first, values: second, shape };
 }
 
-/** torch.Size is a call around its sizes. */
+/** Unwraps torch.Size, which is a call with the tuple of sizes. */
 function sizesOf(value: Value | undefined): Value | undefined {
   const call = asKind(value, 'call');
   return call ? itemsOf(call.args)?.[0] : value;
@@ -108,7 +110,7 @@ function isShape(sizes: readonly Value[] | undefined): sizes is number[] {
   return sizes !== undefined && sizes.length <= MAX_DIMENSIONS && sizes.every(isCount);
 }
 
-/** Real wrappers are two deep at most. */
+/** The tensor inside a wrapper. Real wrappers are nested at most two deep. */
 function inner(value: Value | undefined, depth: number) {
   const call = asKind(value, 'call');
   return call && depth < 8 ? pickledTensor(call, depth + 1) : undefined;
@@ -122,12 +124,15 @@ function viewOf(args: readonly Value[], type: Value | undefined): PickledTensor 
   const strides = itemsOf(args[3]) ?? (isShape(shape) ? rowMajor(shape) : undefined);
   const dtype = type === undefined ? storage?.dtype : torchType(type);
   if (!storage || !isCount(offset) || !isShape(shape) || !strides?.every(isCount) || strides.length !== shape.length)
-    return { kind: 'odd', what: 'broken' };
+    return { kind: 'odd', what: 'malformed' };
   if (dtype === undefined) return { kind: 'odd', what: 'of an unknown type' };
   return { kind: 'tensor', storage, dtype, offset: storage.viewOffset + offset, shape, strides };
 }
 
-/** The parameters of torch._utils._rebuild_qtensor; undefined for a scheme that is not known. `tensorOf` reads a tensor among them. */
+/**
+ * The parameters of torch._utils._rebuild_qtensor; undefined for an unknown scheme. `tensorOf` reads a tensor among
+ * them.
+ */
 function pickledAffine(
   value: Value | undefined,
   tensorOf: (value: Value | undefined) => PickledTensor | undefined,

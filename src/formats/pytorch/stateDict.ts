@@ -15,20 +15,22 @@ import type { NumpyArray } from '../numpy/pickledArray.ts';
 import { type PickledSparse, type PickledTensor, pickledTensor } from './pickledTensor.ts';
 
 export interface NamedTensor {
-  /** The keys and attributes that lead to it. */
+  /** The keys and attributes that lead to the tensor. */
   readonly path: readonly string[];
-  /** How many of these, from the first on, are keys of dictionaries and not attributes of objects. */
+  /** How many leading parts of `path` are keys of dictionaries, not attributes of objects. */
   readonly keys: number;
   readonly tensor: PickledTensor | PickledSparse | NumpyArray;
 }
 
 export interface Found {
   readonly tensors: readonly NamedTensor[];
-  /** What was seen and left out, one sentence each. */
+  /** What was left out, one sentence each. */
   readonly remarks: readonly string[];
 }
 
-/** All tensors in what a pickle describes, except those of an optimizer's state. Safe for cyclic and shared structures. */
+/**
+ * All tensors in the object that a pickle describes, except an optimizer's state. Handles cyclic and shared structures.
+ */
 export function findTensors(file: string, root: Value, allowance: Allowance): Found {
   const search = new Search(file, allowance);
   search.visit(root, { path: [], keys: 0, attributes: false }, 0);
@@ -36,7 +38,7 @@ export function findTensors(file: string, root: Value, allowance: Allowance): Fo
 }
 
 interface Place extends Pick<NamedTensor, 'path' | 'keys'> {
-  /** Whether an object's attribute is on the way. */
+  /** Whether the path passes through an object's attribute. */
   readonly attributes: boolean;
 }
 
@@ -61,7 +63,7 @@ class Search {
       ([what, { first, count }]) => `${count} ${what} ${count > 1 ? 'tensors are' : 'tensor is'} left out (${first}).`,
     );
     if (this.inOptimizer) remarks.push(`The state of an optimizer (${this.inOptimizer} tensors) is left out.`);
-    if (this.tooDeep) remarks.push(`What is nested deeper than ${MAX_NESTING} levels is left out.`);
+    if (this.tooDeep) remarks.push(`Content nested deeper than ${MAX_NESTING} levels is left out.`);
     return remarks;
   }
 
@@ -90,7 +92,7 @@ class Search {
       else this.odd.set(tensor.what, { first: place.path.join('.').slice(0, 200) || 'tensor', count: 1 });
     } else {
       if (this.tensors.length >= MAX_TENSORS)
-        throw new RankscopeError('too-large', this.file, `it holds more than ${MAX_TENSORS} tensors`);
+        throw new RankscopeError('too-large', this.file, `it contains more than ${MAX_TENSORS} tensors`);
       const characters = place.path.reduce((sum, part) => sum + part.length + 8, 0);
       this.allowance.spendTensor(2 * characters, tensor.shape.length);
       this.tensors.push({ path: place.path, keys: place.keys, tensor });
@@ -104,13 +106,13 @@ class Search {
 
   private visitEntries(entries: Entries, place: Place, depth: number): void {
     for (const [key, value] of pairsOf(entries)) {
-      // A module's own bookkeeping is no part of a parameter's name.
+      // These are attributes in which torch.nn.Module keeps its children; names in state dicts omit them.
       const hidden = key === '_parameters' || key === '_buffers' || key === '_modules';
       this.visit(value, hidden ? place : step(place, keyText(key)), depth + 1);
     }
   }
 
-  /** An object of any class: its items, entries and attributes. */
+  /** Visits the items, entries and attributes of an object of any class. */
   private visitObject(call: CallValue, place: Place, depth: number): void {
     const { entries, items, state, args } = call;
     if (entries && isOptimizerState(entries)) {
@@ -118,7 +120,7 @@ class Search {
       return;
     }
     const name = globalName(call.callable) ?? '';
-    // An OrderedDict of protocol 0 and 1 has its pairs as argument.
+    // Protocols 0 and 1 pass the pairs of an OrderedDict as its argument.
     const pairs = name === 'collections.OrderedDict' ? itemsOf(itemsOf(args)?.[0]) : undefined;
     for (const pair of pairs ?? []) {
       const [key, value] = itemsOf(pair) ?? [];
@@ -127,9 +129,9 @@ class Search {
     if (!pairs) for (const argument of itemsOf(args) ?? []) this.visit(argument, place, depth + 1);
     if (items) this.visitItems(items, place, depth);
     if (entries) this.visitEntries(entries, place, depth);
-    // Attributes may come as (dictionary, slots).
+    // The state may be a pair of the attributes and the slots.
     const parts = itemsOf(state) ?? (state === undefined ? [] : [state]);
-    // An OrderedDict's attributes are bookkeeping (the versions of a state_dict).
+    // The attributes of an OrderedDict are metadata (the versions of a state_dict).
     if (name === 'collections.OrderedDict') return;
     for (const part of parts) {
       const attributes = asKind(part, 'dict')?.entries;
@@ -139,7 +141,7 @@ class Search {
   }
 }
 
-/** What every torch optimizer's state_dict has. */
+/** Recognizes the state_dict of a torch optimizer by the keys that each has. */
 function isOptimizerState(entries: Entries): boolean {
   return hasKeys(entries, 'state', 'param_groups');
 }

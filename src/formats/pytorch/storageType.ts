@@ -1,17 +1,17 @@
 import { asKind, globalName, itemsOf, type PersistentValue, type Value } from '../../bytes/pickle/values.ts';
 
-/** A storage as a pickle refers to it: ('storage', type, key, location, length[, view]). */
+/** A pickle's reference to a storage: ('storage', type, key, location, length[, view]). */
 export interface StorageReference {
   readonly key: string;
-  /** By its safetensors name; undefined for types without numbers of whole bytes (4-bit quantized). */
+  /** The safetensors name of the type; undefined for types below one byte (4-bit quantized). */
   readonly dtype: string | undefined;
-  /** Elements. */
+  /** In elements. */
   readonly length: number;
-  /** Where this begins in the storage that is stored, in elements (the legacy format's storage views). */
+  /** Where a storage view of the legacy format starts in its root storage, in elements. */
   readonly viewOffset: number;
 }
 
-/** The storage that a persistent value stands for; undefined where it is something else or broken. */
+/** The storage that a persistent value refers to; undefined if it is something else or malformed. */
 export function storageReference({ id }: PersistentValue): StorageReference | undefined {
   const [tag, type, key, , length, view] = itemsOf(id) ?? [];
   if (tag !== 'storage' || (typeof key !== 'string' && typeof key !== 'number') || !isCount(length)) return undefined;
@@ -23,13 +23,13 @@ export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** The type of `torch.FloatStorage` or `torch.cuda.FloatStorage`. */
+/** The dtype of a storage class such as `torch.FloatStorage` or `torch.cuda.FloatStorage`. */
 export function storageType(type: Value | undefined): string | undefined {
   const name = /^torch\.(?:cuda\.|storage\.)?(\w+)Storage$/.exec(globalName(type) ?? '')?.[1];
   return name === undefined ? undefined : STORAGE_TYPES.get(name);
 }
 
-/** The type of `torch.float32`. */
+/** The dtype of a type object such as `torch.float32`. */
 export function torchType(type: Value | undefined): string | undefined {
   const { module, name } = asKind(type, 'global') ?? {};
   return module === 'torch' && name !== undefined ? TORCH_TYPES.get(name) : undefined;

@@ -15,8 +15,8 @@ export function isTorchTar(head: Uint8Array): boolean {
 }
 
 /**
- * torch.save of 0.1: a tar of `storages` (pickled descriptions, each followed by a count and its numbers), `tensors` (views of them) and
- * `pickle` (the object, which refers to tensors by number).
+ * The format of torch.save in 0.1: a tar archive of `storages` (pickled descriptions, each followed by a count and the
+ * numbers), `tensors` (views of storages) and `pickle` (the object, which refers to tensors by number).
  */
 export async function readTorchTar(source: FileSource, seen: Seen, signal?: AbortSignal): Promise<PickledDirectory> {
   const members = await tarMembers(source, signal);
@@ -26,8 +26,8 @@ export async function readTorchTar(source: FileSource, seen: Seen, signal?: Abor
       throw new RankscopeError(
         'not-a-checkpoint',
         source.name,
-        `this is a tar archive without ${name}`,
-        'Unpack it and open what is in it',
+        `this tar archive has no entry ${name}, so it is not a PyTorch file`,
+        'Unpack it and open its files',
       );
     return found;
   };
@@ -53,7 +53,7 @@ async function readStorages(pickles: PickleSequence, source: ByteSource): Promis
   for (let left = await countOf(pickles); left > 0; left--) {
     const [key, , type] = itemsOf(await pickles.next()) ?? [];
     const dtype = storageType(type);
-    if (type === undefined || dtype === undefined) throw pickles.failure('malformed', 'a storage has no known type');
+    if (type === undefined || dtype === undefined) throw pickles.failure('malformed', 'a storage has an unknown type');
     const count = await pickles.int64();
     const bytes = (count * bitsOf(dtype)!) / 8;
     if (!(count >= 0 && pickles.at + bytes <= source.size)) throw pickles.failure('malformed', 'a storage is cut off');
@@ -64,17 +64,17 @@ async function readStorages(pickles: PickleSequence, source: ByteSource): Promis
     const [key, root, offset, count] = itemsOf(view) ?? [];
     const whole = storages.get(String(root));
     if (!whole || !isCount(offset) || !isCount(count))
-      throw pickles.failure('malformed', 'a view of a storage is broken');
+      throw pickles.failure('malformed', 'a view of a storage is invalid');
     const size = bitsOf(storageType(whole.type)!)! / 8;
     if ((offset + count) * size > whole.place.bytes)
-      throw pickles.failure('malformed', 'a view reaches beyond its storage');
+      throw pickles.failure('malformed', 'a view extends beyond its storage');
     const place = { ...whole.place, offset: whole.place.offset + offset * size, bytes: count * size };
     storages.set(String(key), { type: whole.type, count, place });
   }
   return storages;
 }
 
-/** Each tensor by its key, as the call that today's torch.save would write for it. */
+/** The tensors by key, each as the call that torch.save writes for it today. */
 async function readTensors(
   pickles: PickleSequence,
   storages: ReadonlyMap<string, TarStorage>,
@@ -85,7 +85,7 @@ async function readTensors(
     const storage = storages.get(String(storageKey));
     const dimensions = await pickles.paddedInt32();
     if (!storage || !(dimensions >= 0 && dimensions <= MAX_DIMENSIONS))
-      throw pickles.failure('malformed', 'a tensor is broken');
+      throw pickles.failure('malformed', 'a tensor is invalid');
     const numbers: number[] = [];
     for (let i = 0; i < 2 * dimensions + 1; i++) numbers.push(await pickles.int64());
     const tuple = (items: Value[]): Value => ({ kind: 'tuple', items });
@@ -106,11 +106,11 @@ async function readTensors(
 
 async function countOf(pickles: PickleSequence): Promise<number> {
   const count = await pickles.next();
-  if (!isCount(count) || count > MAX_TENSORS) throw pickles.failure('malformed', 'a count in it is broken');
+  if (!isCount(count) || count > MAX_TENSORS) throw pickles.failure('malformed', 'a count is invalid');
   return count;
 }
 
-/** The object with each reference to a tensor replaced, in place, by that tensor. */
+/** Replaces, in place, each reference to a tensor by that tensor. */
 function withTensors(root: Value, tensors: ReadonlyMap<string, Value>): Value {
   const seen = new Set<object>();
   const resolved = (value: Value): Value => {
@@ -142,7 +142,7 @@ function withTensors(root: Value, tensors: ReadonlyMap<string, Value>): Value {
   return resolved(root);
 }
 
-/** The plain files of a tar archive by name. */
+/** The regular files of a tar archive by name. */
 async function tarMembers(source: ByteSource, signal: AbortSignal | undefined): Promise<Map<string, ByteSource>> {
   const members = new Map<string, ByteSource>();
   for (let at = 0; at + 512 <= source.size; ) {
@@ -154,7 +154,7 @@ async function tarMembers(source: ByteSource, signal: AbortSignal | undefined): 
       throw new RankscopeError(
         'malformed',
         source.name,
-        'this tar archive is broken or cut off',
+        'this tar archive is damaged or cut off',
         'Copy or download it again',
       );
     const isFile = header[156] === 0 || header[156] === 0x30;

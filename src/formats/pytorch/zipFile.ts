@@ -17,7 +17,9 @@ export function isTorchArchive(names: Iterable<string>): boolean {
   return false;
 }
 
-/** torch.save since 1.6 and torch.jit.save: `<root>/data.pkl` with the storages as `<root>/data/<key>`. */
+/**
+ * The format of torch.save since 1.6 and torch.jit.save: `<root>/data.pkl`, with the storages as `<root>/data/<key>`.
+ */
 export async function readTorchArchive(
   identity: FileIdentity,
   archive: ZipArchive,
@@ -27,7 +29,11 @@ export async function readTorchArchive(
   const file = archive.source.name;
   const roots = [...archive.entries.keys()].flatMap((name) => PICKLE.exec(name)?.[1] ?? []);
   if (roots.length !== 1)
-    throw new RankscopeError('malformed', file, `it holds ${roots.length} files data.pkl; a reader could take either`);
+    throw new RankscopeError(
+      'malformed',
+      file,
+      `it contains ${roots.length} files data.pkl, and readers may disagree on which to load`,
+    );
   const root = roots[0]!;
   const order = await archive.text(`${root}byteorder`, signal);
   const read = async (name: string) => {
@@ -50,7 +56,7 @@ export async function readTorchArchive(
       return place;
     };
   };
-  await scanOthers(archive, root, seen, signal);
+  await scanOtherPickles(archive, root, seen, signal);
   const main = pickledDirectory(identity, await read(`${root}data.pkl`), locateIn('data'), seen.allowance);
   if (!archive.entries.has(`${root}constants.pkl`)) return main;
   const constants: Value = await read(`${root}constants.pkl`);
@@ -61,29 +67,32 @@ export async function readTorchArchive(
     remarks: [
       ...main.remarks,
       ...more.remarks,
-      ...(code ? ['This TorchScript archive holds program code, which is neither read nor run.'] : []),
+      ...(code ? ['This TorchScript archive contains program code, which is neither read nor run.'] : []),
     ],
   };
 }
 
-/** Pickles beside the one that torch loads: they are no part of the checkpoint, but what they name is reported. */
-async function scanOthers(
+/**
+ * Scans the pickles beside the one that torch loads. They are not part of the checkpoint, but what they would call is
+ * reported.
+ */
+async function scanOtherPickles(
   archive: ZipArchive,
   root: string,
   seen: Seen,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const others = [...archive.entries.values()].filter(
+  const pickles = [...archive.entries.values()].filter(
     ({ name, size }) =>
       /\.(pkl|pickle)$/.test(name) &&
       size <= MAX_SCANNED_BYTES &&
       !/^(data|constants)\.pkl$/.test(name.slice(root.length)),
   );
   const allowance = new Allowance(archive.source.name, MAX_SCAN_MEMORY);
-  for (const { name } of others.slice(0, MAX_SCANNED_PICKLES))
+  for (const { name } of pickles.slice(0, MAX_SCANNED_PICKLES))
     try {
-      const own = { ...seen, persistents: [], inlined: [], allowance };
-      await new PickleSequence(await archive.open(name, signal), own, signal).next();
+      const scan = { ...seen, persistents: [], inlined: [], allowance };
+      await new PickleSequence(await archive.open(name, signal), scan, signal).next();
     } catch (error) {
       if (!(error instanceof RankscopeError) || error.code === 'cancelled') throw error;
     }

@@ -6,7 +6,10 @@ import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import type { Format, OpenContext } from '../format.ts';
 import { parseHeader } from './header.ts';
 
-/** https://huggingface.co/docs/safetensors: u64 header length, JSON header, bytes of the tensors. */
+/**
+ * Safetensors (https://huggingface.co/docs/safetensors): the header length as u64, a JSON header, then the bytes of the
+ * tensors.
+ */
 export const safetensors: Format = {
   name: 'safetensors',
   extensions: ['.safetensors'],
@@ -26,18 +29,22 @@ export const safetensors: Format = {
 
 async function openSafetensors(source: FileSource, { path, remarks, signal, allowance }: OpenContext) {
   const file = source.name;
-  if (source.size < 8) throw tooShort(file, `the file has ${source.size} bytes, a safetensors header begins with 8`);
+  if (source.size < 8)
+    throw tooShort(
+      file,
+      `the file has ${source.size} bytes, but a safetensors file starts with an 8-byte header length`,
+    );
   const length = headerLength(await source.read(0, 8, signal));
   if (length > BigInt(MAX_SAFETENSORS_HEADER))
     throw new RankscopeError(
       'malformed',
       file,
-      `its first 8 bytes announce a header of ${length} bytes, more than the ${MAX_SAFETENSORS_HEADER} allowed`,
-      'It is not a safetensors file, or damaged',
+      `its first 8 bytes claim a header of ${length} bytes, but at most ${MAX_SAFETENSORS_HEADER} are allowed`,
+      'It is damaged or not a safetensors file',
     );
   const begin = 8 + Number(length);
   if (begin > source.size)
-    throw tooShort(file, `its header should have ${length} bytes, but the file ends after ${source.size - 8} of them`);
+    throw tooShort(file, `its header needs ${length} bytes, but the file ends after ${source.size - 8} of them`);
   allowance.spend(Number(length));
   const bytes = await source.read(8, Number(length), signal);
   const header = parseHeader(
@@ -53,7 +60,7 @@ async function openSafetensors(source: FileSource, { path, remarks, signal, allo
         shape: entry.shape,
         dtype: entry.dtype,
         bytes: entry.end - entry.begin,
-        // Empty tensors may share their place without being one.
+        // Empty tensors may have equal offsets without sharing storage.
         storage: entry.end > entry.begin ? `0:${entry.begin}:${entry.end}` : `0:empty:${entry.name}`,
         file: source.identity,
         source,

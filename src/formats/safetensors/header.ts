@@ -17,14 +17,15 @@ export interface HeaderEntry {
 export interface Header {
   readonly entries: readonly HeaderEntry[];
   readonly metadata: ReadonlyMap<string, string>;
-  /** Names that stand more than once; the last entry is taken, as by the reference reader. */
+  /** Names that are listed more than once. The last entry counts, as in the reference reader. */
   readonly duplicates: readonly string[];
 }
 
 /**
- * Parses and checks a header against the `dataBytes` that follow it, by the rules of the reference reader: each tensor's range has the
- * size of its shape and dtype, and the ranges cover the data exactly, without holes or overlaps.
- * @throws RankscopeError 'malformed', 'too-large', 'unsupported' (a dtype nobody knows).
+ * Parses a header and checks it against the `dataBytes` that follow it, by the rules of the reference reader: each
+ * tensor's range has the size that its shape and dtype need, and the ranges cover the data exactly, without gaps or
+ * overlaps.
+ * @throws RankscopeError 'malformed', 'too-large', or 'unsupported' for an unknown dtype.
  */
 export function parseHeader(file: string, bytes: Buffer, dataBytes: number, allowance: Allowance): Header {
   if (!isUtf8(bytes)) throw malformed(file, 'the header is not valid UTF-8');
@@ -43,7 +44,7 @@ function readHeader(file: string, json: JsonCursor, allowance: Allowance): Heade
   let metadata: Map<string, string> | undefined;
   json.object((name) => {
     if (name === '__metadata__') {
-      if (metadata) throw malformed(file, '__metadata__ stands twice in the header');
+      if (metadata) throw malformed(file, 'the header lists __metadata__ twice');
       metadata = readMetadata(json, allowance);
       return;
     }
@@ -58,7 +59,7 @@ function readHeader(file: string, json: JsonCursor, allowance: Allowance): Heade
   return { entries: [...entries.values()], metadata: metadata ?? new Map(), duplicates };
 }
 
-/** What an entry of the metadata takes besides its texts. */
+/** Memory of a metadata entry in bytes, apart from its strings. */
 const METADATA_BYTES = 120;
 
 function readMetadata(json: JsonCursor, allowance: Allowance): Map<string, string> {
@@ -111,7 +112,7 @@ function checkSize(file: string, { name, dtype, shape, begin, end }: HeaderEntry
       'unsupported',
       file,
       `tensor ${quote(name)} has the unknown type ${quote(dtype)}`,
-      `Known are ${[...SAFETENSORS_TYPES].join(', ')}`,
+      `The known types are ${[...SAFETENSORS_TYPES].join(', ')}`,
     );
   if (bytes !== end - begin)
     throw malformed(
@@ -120,7 +121,7 @@ function checkSize(file: string, { name, dtype, shape, begin, end }: HeaderEntry
     );
 }
 
-/** The product of a shape's sizes; past 2^53 it is no longer exact, but also no longer below 2^53 (zero sizes apart). */
+/** The product of a shape's sizes; infinite as soon as a partial product exceeds 2^53. */
 function elementCount(shape: readonly number[]): number {
   let count = 1;
   for (const size of shape) {
@@ -139,8 +140,8 @@ function checkCoverage(file: string, entries: readonly HeaderEntry[], dataBytes:
       throw malformed(
         file,
         begin > covered
-          ? `no tensor holds the bytes ${covered} to ${begin}, before tensor ${quote(name)}`
-          : `tensor ${quote(name)} begins at ${begin}, inside another that ends at ${covered}`,
+          ? `no tensor contains the bytes ${covered} to ${begin}, before tensor ${quote(name)}`
+          : `tensor ${quote(name)} begins at ${begin} and overlaps the one that ends at ${covered}`,
       );
     covered = end;
   }
@@ -150,10 +151,11 @@ function checkCoverage(file: string, entries: readonly HeaderEntry[], dataBytes:
       `its tensors need ${covered} bytes, but only ${dataBytes} follow the header`,
       'The file is cut off: copy or download it again',
     );
-  if (covered < dataBytes) throw malformed(file, `${dataBytes - covered} bytes after the last tensor belong to none`);
+  if (covered < dataBytes)
+    throw malformed(file, `${dataBytes - covered} bytes after the last tensor belong to no tensor`);
 }
 
-/** A name as an error shows it: quoted, control characters escaped, cut to a readable length. */
+/** A name for a message: quoted, with control characters escaped, and cut to a readable length. */
 function quote(name: string): string {
   return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}...` : name);
 }

@@ -10,7 +10,10 @@ import { isKernel } from '../kernelNames.ts';
 import { parseBundle } from './bundle.ts';
 import { readTable } from './sstable.ts';
 
-/** A TensorFlow checkpoint: `name.index` and `name.data-0000i-of-0000n`; those of a SavedModel are in its folder `variables`. */
+/**
+ * A TensorFlow checkpoint: `name.index` and `name.data-0000i-of-0000n`; those of a SavedModel are in its folder
+ * `variables`.
+ */
 export const tensorflow: Format = {
   name: 'tensorflow',
   extensions: ['.index'],

@@ -12,8 +12,8 @@ const TRAILER = 5;
 const ENTRY_BYTES = 300;
 
 /**
- * All entries of a sorted string table, in order (LevelDB's table format, which TensorFlow uses for its index): blocks of keys that
- * share beginnings, and a block of blocks.
+ * All entries of a sorted string table, in order (LevelDB's table format, which TensorFlow uses for its index): blocks
+ * of keys that share beginnings, and a block of blocks.
  * @throws RankscopeError 'malformed', 'unsupported' for compressed blocks
  */
 export async function readTable(

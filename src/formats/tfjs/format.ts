@@ -76,7 +76,9 @@ async function openTfjs(source: FileSource, { path, remarks, signal, allowance }
   }
 }
 
-/** Stored size. Strings carry their lengths, so they must be walked. @throws 'malformed' where the files end before it */
+/**
+ * Stored size. Strings carry their lengths, so they must be walked. @throws 'malformed' where the files end before it
+ */
 async function weightBytes(
   file: string,
   { name, shape, dtype, stored }: Weight,

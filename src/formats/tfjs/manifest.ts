@@ -32,7 +32,10 @@ const DTYPES: Readonly<Record<string, string>> = {
 };
 const STORED: Readonly<Record<string, string>> = { uint8: 'U8', uint16: 'U16', float16: 'F16' };
 
-/** Reads the weights manifest of a `model.json` (tfjs-core, io/types.ts). @throws RankscopeError 'malformed' or 'unsupported' */
+/**
+ * Reads the weights manifest of a `model.json` (tfjs-core, io/types.ts). @throws RankscopeError 'malformed' or
+ * 'unsupported'
+ */
 export function parseManifest(file: string, bytes: Uint8Array, allowance: Allowance): Manifest {
   const malformed = (found: string) =>
     new RankscopeError('malformed', file, found, 'It is damaged: copy or download it again');

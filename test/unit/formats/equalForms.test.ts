@@ -23,7 +23,7 @@ async function prints(path: string): Promise<Set<string>> {
   return found;
 }
 
-describe('one model in several forms', () => {
+describe('one model in several formats', () => {
   const STORIES = [
     'stories260K-hf/pytorch_model.bin',
     'stories260K-hf/pytorch_model_tied.bin',

@@ -5,7 +5,7 @@ import { RankscopeError } from '../../../src/base/errors.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { checkpointPath } from './checkpointFiles.ts';
 
-/** What the errors of these files must say, beyond being typed and naming the file. */
+/** What the error for each file must say, apart from naming the file. */
 const SAYS: Readonly<Record<string, RegExp>> = {
   'empty.safetensors': /empty/,
   'git_lfs_pointer.safetensors': /Git LFS pointer.*git lfs pull/,
@@ -14,14 +14,14 @@ const SAYS: Readonly<Record<string, RegExp>> = {
   'real_truncated_60pct.safetensors': /cut off/,
   'real_truncated_in_header.safetensors': /cut off/,
   'invalid_utf8.safetensors': /UTF-8/,
-  'identical_offsets.safetensors': /inside another/,
+  'identical_offsets.safetensors': /overlaps the one that ends/,
   'huge_offset_2pow53.safetensors': /2\^53|needs/,
   'deep_json.safetensors': /nested|expected/,
   'unknown_dtype.safetensors': /F33/,
 };
 
 describe('the files of malformed-safetensors', () => {
-  it('get the verdict of the reference reader', async function () {
+  it('accepts and refuses the same malformed files as the reference reader', async function () {
     const folder = checkpointPath(this, 'malformed-safetensors');
     const rows = [
       ...readFileSync(join(folder, 'EXPECTED.md'), 'utf8').matchAll(/^\| (\S+\.safetensors) \| \d+ \| (.*) \|$/gm),
@@ -33,7 +33,7 @@ describe('the files of malformed-safetensors', () => {
       try {
         const checkpoint = await openCheckpoint(path);
         await checkpoint.close();
-        // Opened for what it is, in spite of its name; the remark says so.
+        // It is opened as what it is, in spite of its name, and a remark says so.
         if (name === 'pickle_renamed.safetensors') assert.match(checkpoint.warnings.join(), /pytorch/);
         else assert.equal(checkpoint.tensors.length, Number(accepted?.[1]), `${name}: ${verdict}`);
       } catch (error) {

@@ -4,7 +4,7 @@ import { python } from './python.ts';
 import { readAll, withCheckpoint } from './readAll.ts';
 import { rejectsWith } from './rejectsWith.ts';
 
-/** What torch gives for each tensor: shape and values, dequantized and dense. */
+/** Shape and values of each tensor as torch reads them, dequantized and dense. */
 type Reference = Record<string, Record<string, [shape: number[], values: number[]]>>;
 
 const SCRIPT = `
@@ -58,10 +58,10 @@ flat = {**dict(net.named_parameters()), **dict(net.named_buffers()), "plain": ne
 reference["whole.pt"] = {k: [list(v.shape), v.detach().float().flatten().tolist()] for k, v in flat.items()}
 print(json.dumps(reference))`;
 
-describe('tensors that torch stores in other ways', () => {
+describe('PyTorch tensors in special forms', () => {
   const folder = testFolder();
 
-  it('have the shapes and values that torch gives: quantized, sparse, wrapped, and in pickled modules', async function () {
+  it('agrees with torch on quantized, sparse and wrapped tensors, and on tensors in pickled modules', async function () {
     const reference = python(this, ['torch'], SCRIPT, folder.path()) as Reference;
     for (const [file, tensors] of Object.entries(reference))
       await withCheckpoint(folder.path(file), async (checkpoint) => {
@@ -99,7 +99,7 @@ describe('tensors that torch stores in other ways', () => {
     });
   }).timeout(120_000);
 
-  it('as a sparse tensor of absurd size are listed, and refused when they are read', async function () {
+  it('lists a sparse tensor of absurd size, but refuses to read it', async function () {
     const script = `
 import sys, torch
 torch.save({"w": torch.sparse_coo_tensor(torch.tensor([[5], [7]]), torch.tensor([1.0]), (2**30, 2**20))}, sys.argv[1])`;

@@ -12,12 +12,12 @@ import { torchZip, zipBytes } from './zipBytes.ts';
 const SIX = [1, 2, 3, 4, 5, 6];
 const MATRIX = tensor({ length: 6, shape: [2, 3], strides: [3, 1] });
 
-describe('a PyTorch file', () => {
+describe('PyTorch files', () => {
   const folder = testFolder();
   const write = (bytes: Uint8Array, name = 'model.pt') => folder.write(name, bytes);
   const valuesOf = (path: string) => withCheckpoint(path, readAll);
 
-  it('is read as zip, stored and deflated, and as a legacy stream', async () => {
+  it('reads zip archives, stored and deflated, and legacy streams', async () => {
     const object = pickle(op.dictOf({ weight: MATRIX }));
     for (const bytes of [
       torchZip(object, { 0: SIX }),
@@ -27,7 +27,7 @@ describe('a PyTorch file', () => {
       assert.deepEqual(await valuesOf(write(bytes)), { weight: SIX });
   });
 
-  it('gives views by their strides and offsets', async () => {
+  it('reads views by their strides and offsets', async () => {
     const object = op.dictOf({
       transposed: tensor({ length: 6, shape: [3, 2], strides: [1, 3] }),
       column: tensor({ length: 6, shape: [2], strides: [3], offset: 1 }),
@@ -48,7 +48,7 @@ describe('a PyTorch file', () => {
     assert.deepEqual(await valuesOf(write(legacyFile(object, { 0: SIX }))), expected);
   });
 
-  it('gives any range of a transposed tensor, and no stored bytes of it', async () => {
+  it('reads any range of a transposed tensor, but offers no stored bytes of it', async () => {
     const [rows, cols] = [37, 53];
     const values = Array.from({ length: rows * cols }, (_, i) => i);
     const object = pickle(op.dictOf({ t: tensor({ length: rows * cols, shape: [cols, rows], strides: [1, cols] }) }));
@@ -70,12 +70,12 @@ describe('a PyTorch file', () => {
     });
   });
 
-  it('knows tied storages', () =>
+  it('gives tied tensors the same storage', () =>
     withCheckpoint(write(torchZip(pickle(op.dictOf({ a: MATRIX, b: MATRIX })), { 0: SIX })), ({ tensors }) => {
       assert.equal(tensors[0]?.storage, tensors[1]?.storage);
     }));
 
-  it('leaves out an optimizer and the way to the weights, and says so', async () => {
+  it('leaves out an optimizer and the path to the weights, and says so', async () => {
     const optimizer = op.dictOf({ state: op.dictOf({ exp_avg: MATRIX }), param_groups: op.emptyList });
     const object = op.dictOf({
       model: op.dictOf({ 'module.a.weight': MATRIX, 'module.b': MATRIX }),
@@ -91,7 +91,7 @@ describe('a PyTorch file', () => {
     });
   });
 
-  it('keeps the names apart where a model stands beside its moving average', async () => {
+  it('keeps the names of a model and its moving average distinct', async () => {
     const object = op.dictOf({ model: op.dictOf({ a: MATRIX }), params_ema: op.dictOf({ a: MATRIX }) });
     await withCheckpoint(write(torchZip(pickle(object), { 0: SIX })), ({ tensors }) =>
       assert.deepEqual(
@@ -101,7 +101,7 @@ describe('a PyTorch file', () => {
     );
   });
 
-  it('may be a list, and a whole module', async () => {
+  it('reads lists and whole modules', async () => {
     const list = Buffer.concat([op.emptyList, op.mark, MATRIX, MATRIX, op.appends]);
     assert.deepEqual(Object.keys(await valuesOf(write(torchZip(pickle(list), { 0: SIX })))), ['0', '1']);
     const module = (state: Uint8Array) =>
@@ -122,7 +122,7 @@ describe('a PyTorch file', () => {
     });
   });
 
-  it('of cycles, laughs and depth ends', async () => {
+  it('terminates on cyclic and deeply nested objects', async () => {
     const cycle = Buffer.concat([
       op.emptyDict,
       op.put(0),
@@ -164,7 +164,7 @@ describe('a PyTorch file', () => {
   const refused: Record<string, readonly [bytes: () => Uint8Array, says: RegExp]> = {
     'a tensor beyond its storage': [
       () => torchZip(pickle(op.dictOf({ w: tensor({ length: 6, shape: [7], strides: [1] }) })), { 0: SIX }),
-      /"w" of shape \[7\] reaches beyond its storage of 24 bytes/,
+      /"w" of shape \[7\] extends beyond its storage of 24 bytes/,
     ],
     'a missing storage': [() => torchZip(pickle(op.dictOf({ w: MATRIX })), {}), /storage "0", which is missing/],
     'a legacy storage that is cut off': [
@@ -181,12 +181,13 @@ describe('a PyTorch file', () => {
     ],
   };
   for (const [what, [bytes, says]] of Object.entries(refused))
-    it(`with ${what} is refused`, () => rejectsWith(openCheckpoint(write(bytes())), 'malformed', /model\.pt/, says));
+    it(`refuses a PyTorch file with ${what}`, () =>
+      rejectsWith(openCheckpoint(write(bytes())), 'malformed', /model\.pt/, says));
 
-  it('without tensors is named so', () =>
+  it('says that a pickle contains no tensors', () =>
     rejectsWith(openCheckpoint(write(pickle(op.dictOf({ a: op.int(1) })))), 'not-a-checkpoint', /no tensors/));
 
-  it('has the names, shapes and values that torch gives, in every kind of file and every type', async function () {
+  it('agrees with torch on names, shapes and values in every kind of file and every type', async function () {
     const script = `
 import json, sys, torch, collections
 folder = sys.argv[1]
@@ -238,7 +239,7 @@ print(json.dumps(reference))`;
       });
   }).timeout(120_000);
 
-  it('of plain pickle.dump, with its storages inside, is read', async function () {
+  it('reads a file of plain pickle.dump, whose storages are inside the pickle', async function () {
     const script = `
 import json, pickle, sys, torch
 base = torch.arange(6.).reshape(2, 3)
@@ -250,7 +251,7 @@ with open(sys.argv[1], "wb") as file: pickle.dump({"w": base, "t": base.t(), "h"
     });
   }).timeout(120_000);
 
-  it('sharded by an index is one checkpoint', async () => {
+  it('joins the shards of an index into one checkpoint', async () => {
     folder.write('pytorch_model-00001-of-00002.bin', torchZip(pickle(op.dictOf({ a: MATRIX })), { 0: SIX }));
     folder.write('pytorch_model-00002-of-00002.bin', legacyFile(op.dictOf({ b: MATRIX }), { 0: [6, 5, 4, 3, 2, 1] }));
     const shardOf = { a: 'pytorch_model-00001-of-00002.bin', b: 'pytorch_model-00002-of-00002.bin' };
@@ -261,7 +262,7 @@ with open(sys.argv[1], "wb") as file: pickle.dump({"w": base, "t": base.t(), "h"
     });
   });
 
-  it('in big-endian order is read', async () => {
+  it('reads big-endian files', async () => {
     const data = new Uint8Array(new Float32Array(SIX).buffer);
     Buffer.from(data.buffer).swap32();
     const files = {
@@ -276,11 +277,11 @@ with open(sys.argv[1], "wb") as file: pickle.dump({"w": base, "t": base.t(), "h"
     });
   });
 
-  it('of the first versions, a tar, is read', async () => {
+  it('reads the tar archives of torch 0.1', async () => {
     assert.deepEqual(await valuesOf(write(tarFile())), { w: [1, 4, 2, 5, 3, 6] });
   });
 
-  it('of the first versions opens fast, however many storages it has', async () => {
+  it('opens a tar archive of torch 0.1 fast, however many storages it has', async () => {
     const path = write(tarFile(20_000));
     const start = process.cpuUsage();
     assert.deepEqual(await valuesOf(path), { w: [1, 4, 2, 5, 3, 6] });
@@ -289,10 +290,10 @@ with open(sys.argv[1], "wb") as file: pickle.dump({"w": base, "t": base.t(), "h"
   });
 });
 
-describe('a hostile pickle', () => {
+describe('hostile pickles', () => {
   const folder = testFolder();
 
-  /** What picklescan and its bypasses are about: each would make the canary. */
+  /** The calls that picklescan looks for, and its known bypasses. Each would create the canary if it ran. */
   const payloads: Record<string, (canary: string) => Uint8Array> = {
     'os.system': (canary) => op.call('os', 'system', op.text(`touch ${canary}`)),
     'posix.system': (canary) => op.call('posix', 'system', op.text(`touch ${canary}`)),
@@ -341,7 +342,7 @@ describe('a hostile pickle', () => {
       ]),
   };
   for (const [what, payload] of Object.entries(payloads))
-    it(`with ${what} is read without harm and reported as dangerous`, async () => {
+    it(`reports ${what} as dangerous and does not run it`, async () => {
       const canary = folder.path('canary');
       const object = op.dictOf({ evil: payload(canary), weight: MATRIX });
       const files: Record<string, Uint8Array> = {
@@ -358,12 +359,12 @@ describe('a hostile pickle', () => {
       assert.equal(existsSync(canary), false);
     });
 
-  it('that breaks off behind its payload is refused with a warning', async () => {
+  it('warns about the payload of a pickle that is cut off after it', async () => {
     const path = folder.write('model.bin', pickle(op.call('os', 'system', op.text('id')), Buffer.from([0xff])));
     await rejectsWith(openCheckpoint(path), 'malformed', /0xff/, /Beware: it names os\.system/);
   });
 
-  it('inside the bytes of another, or beside it in the archive, is reported', async () => {
+  it('reports a dangerous pickle inside the bytes of another, or beside it in the archive', async () => {
     const evil = op.call('os', 'system', op.text('id'));
     const bytes = Buffer.concat([Buffer.from('B'), Buffer.alloc(4), legacyFile(evil, {})]);
     bytes.writeUInt32LE(bytes.length - 5, 1);
@@ -388,7 +389,7 @@ describe('a hostile pickle', () => {
       );
   });
 
-  it('of a getattr chain is suspicious', () =>
+  it('reports a getattr chain as suspicious', () =>
     withCheckpoint(
       folder.write(
         'm.pt',

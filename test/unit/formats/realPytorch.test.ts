@@ -16,7 +16,7 @@ const FILES = [
   'silero-vad/silero_vad.jit',
 ];
 
-/** What torch finds: every tensor's shape, type and each 61st value. */
+/** The shape, type and every 61st value of each tensor, as torch reads them. */
 const SCRIPT = `
 import json, sys, torch
 def tensors(value):
@@ -37,7 +37,7 @@ print(json.dumps([sampled(path) for path in sys.argv[1:]]))`;
 const DTYPES: Record<string, string> = { 'torch.float32': 'F32', 'torch.int64': 'I64', 'torch.float16': 'F16' };
 
 describe('real PyTorch files', () => {
-  it('have the tensors, shapes, types and values that torch gives', async function () {
+  it('agrees with torch on names, shapes, types and values of real files', async function () {
     const paths = FILES.map((name) => checkpointPath(this, name));
     const reference = python(this, ['torch'], SCRIPT, ...paths) as Record<string, [number[], string, number[]]>[];
     for (const [i, path] of paths.entries())
@@ -49,7 +49,7 @@ describe('real PyTorch files', () => {
           const ours = values[name]!.filter((_, at) => at % 61 === 0);
           assert.deepEqual(ours, sampled, `${path} ${name}`);
         }
-        // A TorchScript archive has constants beside the module's own tensors.
+        // A TorchScript archive contains constants beside the module's own tensors.
         const more = checkpoint.tensors.map(({ name }) => name).filter((name) => !(name in reference[i]!));
         assert.deepEqual(
           more.filter((name) => !path.endsWith('.jit') || !/^constants\./.test(name)),
@@ -60,7 +60,7 @@ describe('real PyTorch files', () => {
       });
   }).timeout(120_000);
 
-  it('of stories260K, tied, know the tie', async function () {
+  it('gives the tied matrices of stories260K the same storage', async function () {
     await withCheckpoint(checkpointPath(this, 'stories260K-hf/pytorch_model_tied.bin'), ({ tensors }) => {
       const storage = (name: string) => tensors.find((tensor) => tensor.name === name)?.storage;
       assert.equal(storage('lm_head.weight'), storage('model.embed_tokens.weight'));

@@ -10,40 +10,40 @@ import { rejectsWith } from './rejectsWith.ts';
 import { f32File, safetensorsBytes } from './safetensorsBytes.ts';
 
 const DAMAGED: Record<string, readonly [header: string, dataBytes: number, says: RegExp]> = {
-  'an end before its begin': ['{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}', 4, /ends \(0\) before/],
+  'an end before its start': ['{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}', 4, /ends \(0\) before/],
   'a hole between tensors': [
     '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}',
     3,
-    /no tensor holds the bytes 1 to 2/,
+    /no tensor contains the bytes 1 to 2/,
   ],
   'two tensors in one place': [
     '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
     1,
-    /inside another/,
+    /overlaps the one that ends/,
   ],
   'data that ends early': ['{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', 8, /only 8 follow.*cut off/],
   'bytes that belong to no tensor': ['{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 9, /8 bytes after/],
   'an offset of 2^53': ['{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,9007199254740992]}}', 1, /2\^53/],
   'a shape beyond 2^53': ['{"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,1]}}', 1, /2\^53 el/],
   'a negative size': ['{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}', 1, /not negative/],
-  'a fraction as offset': ['{"a":{"dtype":"U8","shape":[1],"data_offsets":[0.0,1]}}', 1, /whole number/],
+  'a fractional offset': ['{"a":{"dtype":"U8","shape":[1],"data_offsets":[0.0,1]}}', 1, /whole number/],
   'a leading zero': ['{"a":{"dtype":"U8","shape":[01],"data_offsets":[0,1]}}', 1, /whole number/],
   'three offsets': ['{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}}', 1, /3 offsets/],
   'two shapes': ['{"a":{"dtype":"U8","shape":[1],"shape":[2],"data_offsets":[0,1]}}', 1, /two shape/],
   'no dtype': ['{"a":{"shape":[1],"data_offsets":[0,1]}}', 1, /no dtype/],
-  'a text after the header': ['{}x', 0, /end of the text/],
+  'text after the header': ['{}x', 0, /end of the text/],
   'a lone surrogate': ['{"\\ud800":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1, /surrogate/],
   'a line break in a name': ['{"a\nb":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1, /control character/],
-  'metadata that is no text': ['{"__metadata__":{"a":1}}', 0, /a string is expected/],
+  'metadata that is not a string': ['{"__metadata__":{"a":1}}', 0, /a string is expected/],
   'metadata twice': ['{"__metadata__":{},"__metadata__":{}}', 0, /twice/],
 };
 
-describe('a safetensors file', () => {
+describe('safetensors files', () => {
   const folder = testFolder();
   const write = (content: Uint8Array) => folder.write('model.safetensors', content);
 
   for (const [what, [header, dataBytes, says]] of Object.entries(DAMAGED))
-    it(`with ${what} is refused by name`, () =>
+    it(`refuses a safetensors file with ${what}`, () =>
       rejectsWith(
         openCheckpoint(write(safetensorsBytes(header, new Uint8Array(dataBytes)))),
         'malformed',
@@ -51,13 +51,13 @@ describe('a safetensors file', () => {
         says,
       ));
 
-  it('of invalid UTF-8 is refused', () => {
+  it('refuses a header of invalid UTF-8', () => {
     const bytes = safetensorsBytes('{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', new Uint8Array(1));
     bytes[10] = 0xff;
     return rejectsWith(openCheckpoint(write(bytes)), 'malformed', /UTF-8/);
   });
 
-  it('of an unknown type is refused with the known ones', () =>
+  it('lists the known types when it refuses an unknown one', () =>
     rejectsWith(
       openCheckpoint(
         write(safetensorsBytes('{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}', new Uint8Array(4))),
@@ -67,14 +67,14 @@ describe('a safetensors file', () => {
       /BF16/,
     ));
 
-  it('is cheap to refuse when it nests a million brackets', async () => {
+  it('refuses a million nested brackets within a second', async () => {
     const header = `{"a":{"x":${'['.repeat(1_000_000)}`;
     const spent = processorTime();
     await rejectsWith(openCheckpoint(write(safetensorsBytes(header))), 'malformed', /nested/);
     assert.ok(spent() < 1000, `${spent()} ms`);
   });
 
-  it('may have names that JavaScript objects have of their own', async () => {
+  it('reads tensors named like the members of JavaScript objects', async () => {
     const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
     const entries = names.map((name, i) => `"${name}":{"dtype":"U8","shape":[1],"data_offsets":[${i},${i + 1}]}`);
     const checkpoint = await openCheckpoint(write(safetensorsBytes(`{${entries}}`, new Uint8Array([5, 6, 7, 8]))));
@@ -88,7 +88,7 @@ describe('a safetensors file', () => {
     await checkpoint.close();
   });
 
-  it('may list a name twice: the last entry counts, and it is said', async () => {
+  it('uses the last entry of a name that is listed twice, and says so', async () => {
     const header =
       '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}';
     const checkpoint = await openCheckpoint(write(safetensorsBytes(header, new Uint8Array(2))));
@@ -97,7 +97,7 @@ describe('a safetensors file', () => {
     await checkpoint.close();
   });
 
-  it('may have escapes in names, scalars, empty tensors and unknown fields', async () => {
+  it('reads escaped names, scalars, empty tensors and unknown fields', async () => {
     const header =
       '{ "\\u00e9\\n":{"dtype":"F32","shape":[],"data_offsets":[0,4]}, "e":{"dtype":"F32","shape":[0,5],"data_offsets":[4,4],' +
       '"more":[{"deep":[1.5e3,true,null]}]}, "f":{"dtype":"F16","shape":[0],"data_offsets":[4,4]} }  \n';
@@ -116,8 +116,8 @@ describe('a safetensors file', () => {
     await checkpoint.close();
   });
 
-  // Half a second on a quiet machine; what costs the square of the tensors would take minutes.
-  it('of 100,000 tensors opens without a cost that grows with their square', async () => {
+  // Takes half a second on an idle machine; quadratic time would take minutes.
+  it('opens 100,000 tensors without quadratic time', async () => {
     const entries = Array.from(
       { length: 100_000 },
       (_, i) =>
@@ -136,12 +136,12 @@ describe('a safetensors file', () => {
     assert.ok(Math.min(...times) < 4000, `${times}`);
   });
 
-  it('of 6 GB opens at once, and its last numbers are read without the others', async () => {
+  it('opens 6 GB at once, and reads the last values without the others', async () => {
     const [rows, cols] = [1_500_000, 1000];
     const bytes = rows * cols * 4;
     const header = safetensorsBytes({ w: { dtype: 'F32', shape: [rows, cols], data_offsets: [0, bytes] } });
     const path = write(header);
-    // A sparse file: it has this size, but takes no room on disk.
+    // A sparse file has this size but takes no space on disk.
     truncateSync(path, header.length + bytes - 4);
     appendFileSync(path, new Uint8Array(new Float32Array([7]).buffer));
     const before = process.resourceUsage().maxRSS;
@@ -171,7 +171,7 @@ describe('a safetensors file', () => {
     await checkpoint.close();
   });
 
-  it('gives any range of a tensor, and its stored bytes', async () => {
+  it('reads any range of a tensor, and its stored bytes', async () => {
     const values = Array.from({ length: 100 }, (_, i) => i / 7);
     const checkpoint = await openCheckpoint(
       write(f32File({ pad: { shape: [1], values: [9] }, a: { shape: [10, 10], values } })),
@@ -187,7 +187,7 @@ describe('a safetensors file', () => {
   });
 
   // The bytes that safetensors 0.8 writes for a torch.float4_e2m1fn_x2 of (2, 2).
-  it('of 4-bit floats gives any range, one that begins and ends inside of a byte as well', async () => {
+  it('reads any range of 4-bit floats, even one that starts or ends within a byte', async () => {
     const header = '{"a":{"dtype":"F4","shape":[2,4],"data_offsets":[0,4]}}';
     const checkpoint = await openCheckpoint(write(safetensorsBytes(header, new Uint8Array([0x21, 0x43, 0xf5, 0x87]))));
     const expected = [0.5, 1, 1.5, 2, 3, -6, 6, -0];
@@ -200,7 +200,7 @@ describe('a safetensors file', () => {
     await checkpoint.close();
   });
 
-  it('of 6-bit floats is listed, and says why its values are not read', async () => {
+  it('lists tensors of 6-bit floats, and says why their values are not read', async () => {
     const header =
       '{"a":{"dtype":"F6_E2M3","shape":[4],"data_offsets":[0,3]},"b":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[3,6]}}';
     const checkpoint = await openCheckpoint(write(safetensorsBytes(header, new Uint8Array(6))));
@@ -209,7 +209,7 @@ describe('a safetensors file', () => {
     await checkpoint.close();
   });
 
-  it('has the values that the reference reader gives, in every type', async function () {
+  it('agrees with the reference reader on the values of every type', async function () {
     const names = ['bf16', 'f16', 'f64', 'f8_e4m3', 'f8_e5m2'].map((type) => `retsim-dtypes/retsim.${type}`);
     const paths = ['retsim/model', ...names].map((name) => checkpointPath(this, `${name}.safetensors`));
     const script = `

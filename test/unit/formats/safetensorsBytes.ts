@@ -1,4 +1,4 @@
-/** A safetensors file from its header (an object, or JSON text as it is) and the bytes of its tensors. */
+/** A safetensors file with this header (an object, or JSON text used as it is) and these bytes of tensors. */
 export function safetensorsBytes(header: unknown, data: Uint8Array = new Uint8Array(0)): Buffer {
   const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
   const length = Buffer.alloc(8);
