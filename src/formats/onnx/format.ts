@@ -13,11 +13,11 @@ import { DTYPES, listedTensor } from './listed.ts';
 import type { ListedValues, TensorProto } from './tensorProto.ts';
 import { Wire } from './wire.ts';
 
-/** Open Neural Network Exchange: initializers and constants, inside the file or in files beside it. */
+/** Open Neural Network Exchange: initializers and constants, in the file itself or in files beside it. */
 export const onnx: Format = {
   name: 'onnx',
   extensions: ['.onnx', '.ort'],
-  // A ModelProto begins with its ir_version, a small number.
+  // A ModelProto starts with its ir_version, a small number.
   recognizes: (head, size) =>
     size > 8 &&
     head[0] === 8 &&
@@ -31,7 +31,7 @@ export const onnx: Format = {
   open: openOnnx,
 };
 
-/** Where the values of a tensor are: a range of a file, or listed one by one in its message. */
+/** Where the values of a tensor are: in a range of a file, or listed individually in its message. */
 type Place = Pick<TensorDescription, 'dtype' | 'bytes' | 'storage' | 'file'> &
   Pick<StoredTensor, 'source' | 'offset'> & { readonly listed?: ListedValues };
 
@@ -63,12 +63,12 @@ async function openOnnx(source: FileSource, { path, remarks, signal, allowance }
     const files = sources.map(({ identity }) => identity);
     return checkpointOver({ path, format: 'onnx', files, tensors, metadata, warnings: remarks, security: [] }, sources);
   } catch (error) {
-    await Promise.all(sources.slice(1).map((each) => each.close()));
+    await Promise.all(sources.slice(1).map((opened) => opened.close()));
     throw error;
   }
 }
 
-/** A name that several graphs use gets the number of its occurrence. */
+/** Numbers the occurrences of a name that several graphs use: `name`, `name#2`, ... */
 function uniqueNames(protos: readonly TensorProto[]): string[] {
   const seen = new Map<string, number>();
   return protos.map(({ name }) => {
@@ -78,7 +78,7 @@ function uniqueNames(protos: readonly TensorProto[]): string[] {
   });
 }
 
-/** Where the values of a tensor are, checked against its shape and the file that holds them. */
+/** Finds the values of a tensor, and checks their place against the tensor's shape and the size of the file. */
 async function locate(
   file: string,
   { name, shape, type, values }: TensorProto,
@@ -99,7 +99,7 @@ async function locate(
   if (!Number.isSafeInteger(count) || !Number.isSafeInteger(bytes)) throw fail(`claims the shape ${shape.join(' x ')}`);
   const stored = (at: number, offset: number, length: number) => {
     if (length !== bytes)
-      throw fail(`has ${length} bytes where its shape ${shape.join(' x ')} in ${dtype} needs ${bytes}`);
+      throw fail(`has ${length} bytes, but its shape ${shape.join(' x ')} in ${dtype} needs ${bytes}`);
     if (offset + bytes > sources[at]!.size)
       throw fail(`should end at byte ${offset + bytes} of a file of ${sources[at]!.size}`);
     const storage = bytes > 0 ? `${at}:${offset}:${offset + bytes}` : `${at}:empty:${name}`;
@@ -107,10 +107,10 @@ async function locate(
   };
   if (values.kind === 'external') {
     const location = values.entries.get('location');
-    if (location === undefined) throw fail('says that its values are in another file, and not in which');
+    if (location === undefined) throw fail('has its values in another file, but does not name it');
     const offset = wholeNumber(values.entries.get('offset'), 0);
     const length = wholeNumber(values.entries.get('length'), bytes);
-    if (offset === undefined || length === undefined) throw fail('has an offset or length that is no number');
+    if (offset === undefined || length === undefined) throw fail('has an offset or length that is not a whole number');
     return stored(await external(location), offset, length);
   }
   if (values.kind === 'none') {

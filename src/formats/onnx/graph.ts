@@ -3,14 +3,14 @@ import { readTensorProto, type TensorProto } from './tensorProto.ts';
 import type { Field, Wire } from './wire.ts';
 
 export interface Graph {
-  /** Initializers by their names, Constant nodes by the name of their output, those of subgraphs as well. */
+  /** Initializers, and Constant nodes under the name of their output, of the graph and its subgraphs. */
   readonly tensors: readonly TensorProto[];
-  /** Names that are the right operand of a product x W: their weights are stored as (in, out). */
+  /** Names used as the right operand W of a product x W. These weights are stored as (in, out). */
   readonly rightOperands: ReadonlySet<string>;
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-/** Reads a ModelProto (onnx.proto3): the tensors of its graph and all graphs inside. */
+/** Reads a ModelProto (onnx.proto3): the tensors of its graph and all subgraphs. */
 export async function readModel(wire: Wire, size: number): Promise<Graph> {
   const tensors: TensorProto[] = [];
   const rightOperands = new Set<string>();
@@ -30,8 +30,8 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
     });
   };
 
-  // The fields of nodes and attributes come in any order, and what to do with some depends on others: they are walked
-  // twice, so that none has to be kept.
+  // Fields may come in any order, and how to treat some of them depends on others. Nodes and attributes are therefore
+  // walked twice, which avoids keeping their fields.
   const node = async ({ start, end }: Field, depth: number): Promise<void> => {
     let [output, operator, right] = ['', '', ''];
     let [inputs, attributes, transposed] = [0, 0, false];
@@ -55,7 +55,7 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
     rightOperands.add(right);
   };
 
-  /** Whether the attribute says that the right operand is transposed. */
+  /** Visits the graphs and tensors of an attribute. Returns whether it marks the right operand as transposed. */
   const attribute = async ({ start, end }: Field, operator: string, output: string, depth: number) => {
     let [name, integer, nested] = ['', 0n, false];
     await wire.fields(start, end, (field) => {
@@ -90,7 +90,7 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
       let [key, value] = ['', ''];
       await wire.fields(field.start, field.end, async (entry) => {
         if (entry.number === 1) key = await wire.text(entry, MAX_ONNX_TEXT);
-        // A value may be a whole document; the first part is enough to look at.
+        // A value may be a whole document, of which only the start is shown.
         if (entry.number === 2)
           value = await wire.text({ ...entry, end: Math.min(entry.end, entry.start + MAX_SHOWN_TEXT) }, MAX_ONNX_TEXT);
       });
@@ -98,6 +98,6 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
       metadata.set(key, value);
     }
   });
-  if (!found) throw wire.malformed('it holds no graph');
+  if (!found) throw wire.malformed('it contains no graph');
   return { tensors, rightOperands, metadata };
 }

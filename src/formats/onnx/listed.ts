@@ -8,7 +8,7 @@ import { descriptionOf, type Tensor, type TensorDescription } from '../../checkp
 import { type ListedValues, VALUE_FIELDS } from './tensorProto.ts';
 import { Wire } from './wire.ts';
 
-/** onnx.TensorProto.DataType by the names of safetensors. */
+/** The safetensors name of each onnx.TensorProto.DataType. */
 export const DTYPES: Readonly<Record<number, string>> = {
   1: 'F32',
   2: 'U8',
@@ -35,7 +35,7 @@ export const DTYPES: Readonly<Record<number, string>> = {
   23: 'F4',
 };
 
-/** A tensor whose values stand in its message as a list of numbers, one by one. */
+/** A tensor whose values are listed as individual numbers in its message. */
 export function listedTensor(description: TensorDescription, listed: ListedValues, source: ByteSource): Tensor {
   return {
     ...descriptionOf(description),
@@ -56,39 +56,41 @@ async function readListed(
     throw new RankscopeError(
       'too-large',
       name,
-      `its values are listed one by one and take more than ${MAX_LISTED_BYTES} bytes`,
+      `its values are listed individually and take more than ${MAX_LISTED_BYTES} bytes`,
       'Save the model with raw data',
     );
-  const taken = listed.kind === 'varints' ? varintTaker(dtype, start, out) : numberTaker(listed.kind, start, out);
+  const decoder = listed.kind === 'varints' ? varintDecoder(dtype, start, out) : fixedDecoder(listed.kind, start, out);
   const wire = new Wire(source, signal, new Allowance(name));
   await wire.fields(listed.message.start, listed.message.end, (field) => {
     if (VALUE_FIELDS.get(field.number) !== listed.kind) return;
-    if (field.wire === 0) return taken.one(field.value);
+    if (field.wire === 0) return decoder.varint(field.value);
     return (async () => {
       for (let at = field.start; at < field.end; at += CHUNK_BYTES)
-        taken.bytes(await source.read(at, Math.min(CHUNK_BYTES, field.end - at), signal));
+        decoder.bytes(await source.read(at, Math.min(CHUNK_BYTES, field.end - at), signal));
     })();
   });
-  const count = taken.finish();
+  const count = decoder.finish();
   if (count !== elementCount(shape))
     throw new RankscopeError('malformed', name, `it lists ${count} values for the shape ${shape.join(' x ')}`);
 }
 
-/** Takes all values of a list in order, and keeps those that are wanted. */
-interface Taker {
-  one(value: bigint): void;
+/** Receives all values of a list in order, and writes those in the requested range to `out`. */
+interface ListDecoder {
+  /** Receives a single value. */
+  varint(value: bigint): void;
+  /** Receives the next bytes of packed values. */
   bytes(chunk: Uint8Array): void;
-  /** How many values there were. */
+  /** Ends the list, and returns the number of values received. */
   finish(): number;
 }
 
-/** Numbers of fixed size, which no chunk divides. */
-function numberTaker(kind: ListedValues['kind'], start: number, out: Float32Array): Taker {
+/** Decodes numbers of fixed size, which chunks never split. */
+function fixedDecoder(kind: ListedValues['kind'], start: number, out: Float32Array): ListDecoder {
   const dtype = kind === 'doubles' ? 'F64' : 'F32';
   const size = kind === 'doubles' ? 8 : 4;
   let count = 0;
   return {
-    one() {
+    varint() {
       count++;
     },
     bytes(chunk) {
@@ -101,7 +103,7 @@ function numberTaker(kind: ListedValues['kind'], start: number, out: Float32Arra
   };
 }
 
-function varintTaker(dtype: string, start: number, out: Float32Array): Taker {
+function varintDecoder(dtype: string, start: number, out: Float32Array): ListDecoder {
   const bits = /^(F16|BF16)$/.test(dtype)
     ? new Uint16Array(out.length)
     : dtype.startsWith('F8')
@@ -109,19 +111,19 @@ function varintTaker(dtype: string, start: number, out: Float32Array): Taker {
       : undefined;
   const signed = !dtype.startsWith('U');
   let count = 0;
-  // The number that is being read: its low 28 bits, the rest, and how many bytes it has so far.
+  // The current number: its low 28 bits, its remaining bits, and the bytes received so far.
   let [low, high, length] = [0, 0, 0];
   const take = () => {
     const at = count++ - start;
     if (at >= 0 && at < out.length) {
       if (bits) bits[at] = low;
-      // Of ten bytes, the last holds the sign of 64 bits.
+      // A tenth byte contains the sign of a 64-bit number.
       else out[at] = (signed && length === 10 ? high - 2 ** 36 : high) * 2 ** 28 + low;
     }
     [low, high, length] = [0, 0, 0];
   };
   return {
-    one(value) {
+    varint(value) {
       [low, high] = [Number(value & 0xfffffffn), Number(value >> 28n)];
       length = value >> 63n === 1n ? 10 : 1;
       take();

@@ -1,34 +1,40 @@
 import { MAX_DIMENSIONS, MAX_ONNX_TEXT } from '../../bytes/limits.ts';
 import type { Field, Wire } from './wire.ts';
 
-/** A tensor as its message describes it; no value has been read. */
+/** A tensor as its message describes it, without its values. */
 export interface TensorProto {
   readonly name: string;
   readonly shape: readonly number[];
   /** onnx.TensorProto.DataType. */
   readonly type: number;
-  /** Where the values are: little-endian bytes, lists of varints or of fixed numbers, another file, or nowhere. */
+  /**
+   * Where the values are: in the message (little-endian bytes, or lists of varints or fixed-size numbers), in another
+   * file, or nowhere.
+   */
   readonly values:
     | ListedValues
     | { readonly kind: 'external'; readonly entries: ReadonlyMap<string, string> }
     | { readonly kind: 'none' };
 }
 
-/** Values in fields of the message itself: one field with all of them, or many with some, even one field a value. */
+/** Values in fields of the message itself: all in one field, or spread over many, down to one value per field. */
 export interface ListedValues {
   readonly kind: ValueKind;
-  /** The first of the fields. */
+  /** The first field. */
   readonly first: Pick<Field, 'wire' | 'start' | 'end'>;
+  /** The number of fields. */
   readonly count: number;
-  /** Bytes of all. */
+  /** The total size of the fields. */
   readonly bytes: number;
-  /** The message that they are fields of. */
+  /** The message that contains the fields. */
   readonly message: Pick<Field, 'start' | 'end'>;
 }
 
 export type ValueKind = 'raw' | 'floats' | 'doubles' | 'varints';
 
-/** What the fields of a TensorProto hold values as; where a message has several kinds, the first of these counts. */
+/**
+ * The fields of a TensorProto that hold values. If a message has several kinds, the first of them in this order counts.
+ */
 export const VALUE_FIELDS: ReadonlyMap<number, ValueKind> = new Map([
   [9, 'raw'],
   [4, 'floats'],
@@ -46,7 +52,7 @@ export async function readTensorProto(wire: Wire, start: number, end: number): P
   let [name, type, external] = ['', 0, false];
   const add = (kind: ValueKind, field: Field) => {
     const known = listed.get(kind);
-    // A lone varint has no length of its own; ten bytes are the most.
+    // An unpacked varint has no length prefix; it takes at most ten bytes.
     const bytes = field.wire === 0 ? 10 : field.end - field.start;
     if (!known) listed.set(kind, { first: field, count: 1, bytes });
     else {
@@ -93,7 +99,7 @@ export async function readTensorProto(wire: Wire, start: number, end: number): P
   return { name, shape, type, values: { kind: 'none' } };
 }
 
-/** The varints that follow each other in `bytes`; one that is cut off is left out. */
+/** Decodes packed varints; one that is cut off is left out. */
 export function varints(bytes: Uint8Array): bigint[] {
   const values: bigint[] = [];
   let [value, shift] = [0n, 0n];

@@ -8,34 +8,38 @@ export interface Field {
   readonly number: number;
   /** 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes. */
   readonly wire: number;
-  /** Where the payload is in the file; of a varint, nothing. */
+  /** Where the payload is in the file; empty for a varint. */
   readonly start: number;
   readonly end: number;
-  /** Of a varint. */
+  /** The value of a varint; 0 for other wire types. */
   readonly value: bigint;
 }
 
+/** Bytes of the file held at a time. */
 const WINDOW = 1 << 18;
 
 /**
- * Reads protobuf fields by ranges: the payloads of tensors are stepped over, never read. A window of the file is held,
- * and methods are asynchronous only where it must move.
+ * Reads protobuf fields in ranges of a file. The payloads of tensors are skipped, never read. A window of the file is
+ * held in memory, and methods await only when it has to move.
  */
 export class Wire {
   private window: Uint8Array = new Uint8Array(0);
   private from = 0;
   private visited = 0;
-  /** Where the number read last ends. */
+  /** Where the last varint ends. */
   private next = 0;
 
   constructor(
     private readonly source: ByteSource,
     private readonly signal: AbortSignal | undefined,
-    /** For what visitors keep. */
+    /** Visitors spend from it for what they keep. */
     readonly allowance: Allowance,
   ) {}
 
-  /** Visits the fields of the message in [start, end). @throws 'malformed' where a field does not fit its message */
+  /**
+   * Visits the fields of the message in [start, end). @throws RankscopeError 'malformed' if a field does not fit its
+   * message.
+   */
   async fields(start: number, end: number, visit: (field: Field) => Promise<void> | void): Promise<void> {
     let at = start;
     const fail = (found: string) => this.malformed(`${found} at byte ${at}`);
@@ -57,7 +61,7 @@ export class Wire {
       } else if (wire === 2) {
         const claimed = this.varint(start, end, fail);
         start = this.next;
-        if (claimed > BigInt(end - start)) throw fail(`a field claims ${claimed} bytes where ${end - start} are left`);
+        if (claimed > BigInt(end - start)) throw fail(`a field claims ${claimed} bytes, but ${end - start} are left`);
         length = Number(claimed);
       } else {
         throw fail(`a field has the unknown wire type ${wire}`);
@@ -70,16 +74,16 @@ export class Wire {
     }
   }
 
-  /** The payload of a field, of at most `most` bytes. */
-  async bytes({ start, end }: Field, most: number): Promise<Uint8Array> {
-    if (end - start > most)
-      throw this.malformed(`${end - start} bytes at byte ${start} where at most ${most} are read`);
+  /** Reads the payload of a field, of at most `limit` bytes. */
+  async bytes({ start, end }: Field, limit: number): Promise<Uint8Array> {
+    if (end - start > limit)
+      throw this.malformed(`the field at byte ${start} has ${end - start} bytes; at most ${limit} are read`);
     if (!this.holds(start, end - start)) return await this.source.read(start, end - start, this.signal);
     return this.window.slice(start - this.from, end - this.from);
   }
 
-  async text(field: Field, most: number): Promise<string> {
-    return new TextDecoder().decode(await this.bytes(field, most));
+  async text(field: Field, limit: number): Promise<string> {
+    return new TextDecoder().decode(await this.bytes(field, limit));
   }
 
   malformed(found: string): RankscopeError {
@@ -97,13 +101,13 @@ export class Wire {
 
   private async move(at: number, end: number): Promise<void> {
     throwIfCancelled(this.signal, this.source.name);
-    // Many small messages lie one behind the other: look beyond the end of this one.
+    // Many small messages follow each other, so the window extends beyond the end of this one.
     const length = Math.min(this.source.size - at, Math.max(WINDOW, Math.min(end - at, 20)));
     this.window = await this.source.read(at, length, this.signal);
     this.from = at;
   }
 
-  /** The number at `at`; `next` is then where it ends. */
+  /** Decodes the varint at `at`, and sets `next` to its end. */
   private varint(at: number, end: number, fail: (found: string) => RankscopeError): bigint {
     const first = this.window[at - this.from]!;
     if (at < end && first < 128) {
@@ -112,7 +116,7 @@ export class Wire {
     }
     let value = 0n;
     for (let i = 0; i < 10; i++) {
-      if (at + i >= end) throw fail('a number is cut off');
+      if (at + i >= end) throw fail('a varint is cut off');
       const byte = this.window[at + i - this.from]!;
       value |= BigInt(byte & 127) << BigInt(7 * i);
       if (byte < 128) {
@@ -120,7 +124,7 @@ export class Wire {
         return BigInt.asUintN(64, value);
       }
     }
-    throw fail('a number is longer than 10 bytes');
+    throw fail('a varint is longer than 10 bytes');
   }
 }
 

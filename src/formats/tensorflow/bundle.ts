@@ -16,11 +16,11 @@ export interface Bundle {
   readonly shards: number;
   readonly bigEndian: boolean;
   readonly entries: readonly BundleEntry[];
-  /** Names of partitioned variables, whose parts are not put together here. */
+  /** Names of partitioned variables, whose parts are not joined. */
   readonly sliced: readonly string[];
 }
 
-/** tensorflow.DataType by the names of safetensors. */
+/** The safetensors name of each tensorflow.DataType. */
 const DTYPES: Readonly<Record<number, string>> = {
   1: 'F32',
   2: 'F64',
@@ -46,7 +46,7 @@ const DTYPES: Readonly<Record<number, string>> = {
 
 type Fields = Map<number, (number | Uint8Array)[]>;
 
-/** Reads the table that an index file holds: a header under the empty name, then an entry a tensor. */
+/** Parses the table of an index file: a header under the empty name, then one entry for each tensor. */
 export function parseBundle(file: string, table: ReadonlyMap<string, Uint8Array>): Bundle {
   const malformed = (found: string) =>
     new RankscopeError('malformed', file, found, 'It is damaged: copy or download it again');
@@ -89,12 +89,12 @@ function shapeOf(message: number | Uint8Array | undefined, malformed: (found: st
   );
 }
 
-function numberOf(fields: Fields, field: number, otherwise: number): number {
+function numberOf(fields: Fields, field: number, fallback: number): number {
   const value = fields.get(field)?.at(-1);
-  return typeof value === 'number' ? value : otherwise;
+  return typeof value === 'number' ? value : fallback;
 }
 
-/** The fields of a small protobuf message. */
+/** The values of each field of a small protobuf message. */
 function fieldsOf(bytes: Uint8Array, malformed: (found: string) => RankscopeError): Fields {
   const fields: Fields = new Map();
   const numbers = new Varints(bytes, malformed);

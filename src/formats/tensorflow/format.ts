@@ -11,13 +11,13 @@ import { parseBundle } from './bundle.ts';
 import { readTable } from './sstable.ts';
 
 /**
- * A TensorFlow checkpoint: `name.index` and `name.data-0000i-of-0000n`; those of a SavedModel are in its folder
- * `variables`.
+ * TensorFlow checkpoints: `name.index` and `name.data-0000i-of-0000n`. A SavedModel has them in its folder `variables`.
  */
 export const tensorflow: Format = {
   name: 'tensorflow',
   extensions: ['.index'],
-  // The table begins with the header under the empty name: no shared bytes, no name, a value.
+  // The table starts with the header under the empty name: a shared prefix of 0 bytes, a suffix of 0 bytes, then a
+  // short value.
   recognizes: (head, size) =>
     size > 48 && head[0] === 0 && head[1] === 0 && head[2]! > 0 && head[2]! < 64 && head[3] === 8,
   entryOf: (names) => {
@@ -52,13 +52,13 @@ async function openTensorflow(
       const count = elementCount(shape);
       const expected = storedBytes(dtype, count) ?? size;
       if (!Number.isSafeInteger(count) || expected !== size)
-        throw fail(`has ${size} bytes for the shape ${shape.join(' x ')} in ${dtype}`);
+        throw fail(`has ${size} bytes, but its shape ${shape.join(' x ')} in ${dtype} needs ${expected}`);
       const data = sources[shard + 1]!;
       if (!(offset + size <= data.size))
         throw fail(`should end at byte ${offset + size} of ${basename(data.name)}, which has ${data.size}`);
-      const plain = name.endsWith(SUFFIX) ? name.slice(0, -SUFFIX.length) : name;
+      const variable = name.endsWith(SUFFIX) ? name.slice(0, -SUFFIX.length) : name;
       return new StoredTensor({
-        name: plain,
+        name: variable,
         shape,
         dtype,
         bytes: size,
@@ -67,15 +67,15 @@ async function openTensorflow(
         source: data,
         offset,
         bigEndian: bundle.bigEndian,
-        ...(isKernel(plain, shape) && { transposed: true }),
+        ...(isKernel(variable, shape) && { transposed: true }),
       });
     });
-    const left = bundle.entries.length - kept.length;
+    const omitted = bundle.entries.length - kept.length;
     const warnings = [
       ...remarks,
-      ...(left ? [`${left} tensors of the optimizer’s state and of bookkeeping are left out.`] : []),
+      ...(omitted ? [`${omitted} tensors of optimizer state and checkpoint bookkeeping are left out.`] : []),
       ...(bundle.sliced.length
-        ? [`${bundle.sliced.length} partitioned variables are left out; their parts are not put together.`]
+        ? [`${bundle.sliced.length} partitioned variables are left out, because joining their parts is not supported.`]
         : []),
     ];
     const files = sources.map(({ identity }) => identity);
@@ -84,18 +84,18 @@ async function openTensorflow(
       sources,
     );
   } catch (error) {
-    await Promise.all(sources.slice(1).map((each) => each.close()));
+    await Promise.all(sources.slice(1).map((opened) => opened.close()));
     throw error;
   }
 }
 
-/** The data files stand beside the index, named after it: no name comes from inside the file. */
+/** The path of a data file, derived from that of the index; no path is read from the file. */
 function shardPath(index: string, shard: number, shards: number): string {
   const digits = (value: number) => String(value).padStart(5, '0');
   return join(dirname(index), `${basename(index).replace(/\.index$/, '')}.data-${digits(shard)}-of-${digits(shards)}`);
 }
 
-/** Slots of an optimizer, and what a checkpoint notes of itself. */
+/** Whether a tensor is optimizer state or the checkpoint's own bookkeeping. */
 function isState(name: string): boolean {
   return /\.OPTIMIZER_SLOT|^(_CHECKPOINTABLE_OBJECT_GRAPH|save_counter)|(^|\/)(optimizer|_optimizer|keras_api|global_step|beta[12]_power)(\/|$)|\/(Adam|Adam_1|Momentum|RMSProp|adam_[mv])$/.test(
     name,

@@ -6,15 +6,15 @@ import type { ByteSource } from '../../bytes/source/byteSource.ts';
 /** The last eight bytes of the file. */
 export const TABLE_MAGIC = 0xdb4775248b80fb57n;
 const FOOTER = 48;
-/** Compression mark and checksum behind each block. */
+/** The bytes after each block: a compression type and a checksum. */
 const TRAILER = 5;
-/** What an entry takes besides its name. */
+/** Memory of an entry in bytes, apart from its name. */
 const ENTRY_BYTES = 300;
 
 /**
- * All entries of a sorted string table, in order (LevelDB's table format, which TensorFlow uses for its index): blocks
- * of keys that share beginnings, and a block of blocks.
- * @throws RankscopeError 'malformed', 'unsupported' for compressed blocks
+ * Reads all entries of a sorted string table, in order (LevelDB's table format, which TensorFlow uses for its index):
+ * blocks of keys with shared prefixes, and an index block that locates them.
+ * @throws RankscopeError 'malformed', or 'unsupported' for compressed blocks.
  */
 export async function readTable(
   source: ByteSource,
@@ -27,7 +27,7 @@ export async function readTable(
   const footer = await source.read(source.size - FOOTER, FOOTER, signal);
   const view = new DataView(footer.buffer, footer.byteOffset, footer.byteLength);
   if (view.getBigUint64(FOOTER - 8, true) !== TABLE_MAGIC)
-    throw malformed('it does not end as a TensorFlow index does');
+    throw malformed('it does not end with the magic number of a TensorFlow index');
   const handles = new Varints(footer, malformed);
   handles.next();
   handles.next();
@@ -47,7 +47,7 @@ export async function readTable(
 
   async function block(offset: number, size: number): Promise<Uint8Array> {
     if (size > MAX_TABLE_BLOCK || !(offset + size + TRAILER <= source.size))
-      throw malformed(`a block of ${size} bytes should begin at byte ${offset}`);
+      throw malformed(`a block of ${size} bytes at byte ${offset} is too large or extends beyond the file`);
     allowance.spend(size);
     const bytes = await source.read(offset, size + TRAILER, signal);
     if (bytes[size] !== 0)
@@ -67,17 +67,17 @@ function* entriesOf(
   const numbers = new Varints(block.subarray(0, end), malformed);
   let key = Buffer.alloc(0);
   while (numbers.at < end) {
-    const [shared, own, length] = [numbers.next(), numbers.next(), numbers.next()];
-    if (shared + own > MAX_TABLE_KEY) throw malformed(`it has a name of ${shared + own} bytes`);
-    if (shared > key.length || numbers.at + own + length > end) throw malformed('an entry reaches beyond its block');
-    key = Buffer.concat([key.subarray(0, shared), block.subarray(numbers.at, numbers.at + own)]);
-    const value = block.subarray(numbers.at + own, numbers.at + own + length);
-    numbers.at += own + length;
+    const [shared, suffix, length] = [numbers.next(), numbers.next(), numbers.next()];
+    if (shared + suffix > MAX_TABLE_KEY) throw malformed(`it has a name of ${shared + suffix} bytes`);
+    if (shared > key.length || numbers.at + suffix + length > end) throw malformed('an entry extends beyond its block');
+    key = Buffer.concat([key.subarray(0, shared), block.subarray(numbers.at, numbers.at + suffix)]);
+    const value = block.subarray(numbers.at + suffix, numbers.at + suffix + length);
+    numbers.at += suffix + length;
     yield { key: key.toString('utf8'), value };
   }
 }
 
-/** Varints one behind the other, of at most 2^53. */
+/** Reads consecutive varints of at most 2^53. */
 export class Varints {
   at = 0;
 

@@ -13,7 +13,7 @@ import type { Format, OpenContext } from '../format.ts';
 import { isKernel } from '../kernelNames.ts';
 import { parseManifest, type Weight } from './manifest.ts';
 
-/** TensorFlow.js: a `model.json` with a manifest of weights, and the binary files that hold them. */
+/** TensorFlow.js models: a `model.json` with a manifest of weights, and the binary files that contain them. */
 export const tfjs: Format = {
   name: 'tfjs',
   extensions: ['model.json'],
@@ -31,7 +31,7 @@ async function openTfjs(source: FileSource, { path, remarks, signal, allowance }
     throw new RankscopeError(
       'too-large',
       source.name,
-      `a model.json of ${source.size} bytes; at most ${MAX_JSON_FILE} are read`,
+      `it has ${source.size} bytes; at most ${MAX_JSON_FILE} are read of a model.json`,
     );
   const { groups, metadata } = parseManifest(source.name, await source.read(0, source.size, signal), allowance);
   const files: FileSource[] = [source];
@@ -50,7 +50,7 @@ async function openTfjs(source: FileSource, { path, remarks, signal, allowance }
         names.add(name);
         const bytes = await weightBytes(source.name, weight, group, offset, signal);
         const storage = bytes > 0 ? `${at}:${offset}:${offset + bytes}` : `${at}:empty:${name}`;
-        const numbers = new StoredTensor({
+        const values = new StoredTensor({
           name,
           shape,
           dtype: stored?.dtype ?? dtype,
@@ -61,7 +61,7 @@ async function openTfjs(source: FileSource, { path, remarks, signal, allowance }
           offset,
           ...(isKernel(name, shape) && { transposed: true }),
         });
-        tensors.push(stored && !stored.dtype.startsWith('F') ? quantized(numbers, dtype, stored) : numbers);
+        tensors.push(stored && !stored.dtype.startsWith('F') ? quantized(values, dtype, stored) : values);
         offset += bytes;
       }
     }
@@ -71,13 +71,14 @@ async function openTfjs(source: FileSource, { path, remarks, signal, allowance }
       files,
     );
   } catch (error) {
-    await Promise.all(files.slice(1).map((each) => each.close()));
+    await Promise.all(files.slice(1).map((opened) => opened.close()));
     throw error;
   }
 }
 
 /**
- * Stored size. Strings carry their lengths, so they must be walked. @throws 'malformed' where the files end before it
+ * The stored size of a weight. Strings are prefixed by their lengths, so they have to be walked.
+ * @throws RankscopeError 'malformed' if the files end before the weight does.
  */
 async function weightBytes(
   file: string,
@@ -101,8 +102,8 @@ async function weightBytes(
     return bytes;
   }
   let at = offset;
-  // Each string takes at least its length of 4 bytes.
-  if (!(offset + 4 * count <= group.size)) throw fail(`has ${count} strings, more than its files can hold`);
+  // Each string takes at least the 4 bytes of its length.
+  if (!(offset + 4 * count <= group.size)) throw fail(`has ${count} strings, more than its files can contain`);
   for (let i = 0; i < count; i++) {
     const length = new DataView((await group.read(at, 4, signal)).buffer).getUint32(0, true);
     at += 4 + length;
@@ -111,7 +112,7 @@ async function weightBytes(
   return at - offset;
 }
 
-/** The tensor of `dtype` with value = q * scale + min for each of the stored `codes` q. */
+/** The dequantized tensor of the stored `codes` q: value = q * scale + min. */
 function quantized(codes: StoredTensor, dtype: string, { scale, min }: NonNullable<Weight['stored']>): Tensor {
   return {
     ...descriptionOf(codes),

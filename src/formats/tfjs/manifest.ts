@@ -6,13 +6,16 @@ import { MAX_DIMENSIONS, MAX_SHARDS, MAX_TENSORS } from '../../bytes/limits.ts';
 export interface Weight {
   readonly name: string;
   readonly shape: readonly number[];
-  /** F32, I32, BOOL, C64 or STRING: what the model computes with. */
+  /** The type in which the model uses the weight: F32, I32, BOOL, C64 or STRING. */
   readonly dtype: string;
-  /** How it is stored where that is something else: value = q * scale + min, or F16 without these. */
+  /**
+   * How the weight is stored if not as `dtype`: quantized (value = q * scale + min), or as F16, which ignores scale and
+   * min.
+   */
   readonly stored?: { readonly dtype: string; readonly scale: number; readonly min: number };
 }
 
-/** Weights that lie one behind the other in the files `paths`, taken together. */
+/** Weights stored one after another in the concatenation of the files `paths`. */
 export interface WeightGroup {
   readonly paths: readonly string[];
   readonly weights: readonly Weight[];
@@ -44,7 +47,7 @@ export function parseManifest(file: string, bytes: Uint8Array, allowance: Allowa
   if (!Array.isArray(weightsManifest)) throw malformed('it has no "weightsManifest"');
   const groups = weightsManifest.map((group: unknown): WeightGroup => {
     const { paths, weights } = isObject(group) ? group : {};
-    if (!Array.isArray(paths) || !paths.every((each) => typeof each === 'string'))
+    if (!Array.isArray(paths) || !paths.every((path) => typeof path === 'string'))
       throw malformed('a group of weights has no list of "paths"');
     if (!Array.isArray(weights)) throw malformed('a group has no list of "weights"');
     return { paths, weights: weights.map((weight) => parseWeight(file, weight, malformed, allowance)) };
@@ -68,10 +71,10 @@ function parseWeight(
   const fail = (found: string) => malformed(`weight ${JSON.stringify(name)} ${found}`);
   const isSize = (size: unknown) => Number.isSafeInteger(size) && (size as number) >= 0;
   if (!Array.isArray(shape) || shape.length > MAX_DIMENSIONS || !shape.every(isSize))
-    throw fail(`has the shape ${JSON.stringify(shape)?.slice(0, 100)}`);
+    throw fail(`has the invalid shape ${JSON.stringify(shape)?.slice(0, 100)}`);
   allowance.spendTensor(name.length, shape.length);
   const type = typeof dtype === 'string' ? DTYPES[dtype] : undefined;
-  if (type === undefined) throw fail(`has the type ${JSON.stringify(dtype)}`);
+  if (type === undefined) throw fail(`has the unknown type ${JSON.stringify(dtype)}`);
   if (quantization === undefined) return { name, shape, dtype: type };
   const { dtype: coded, scale = 1, min = 0 } = isObject(quantization) ? quantization : {};
   const stored = typeof coded === 'string' ? STORED[coded] : undefined;

@@ -18,11 +18,11 @@ async function values(checkpoint: Checkpoint, name: string): Promise<number[]> {
 
 const RAW = tensor('w', [2, 3], 1, message(9, f32s(1, 2, 3, 4, 5, 6)));
 
-describe('onnx', () => {
+describe('ONNX models', () => {
   const folder = testFolder();
   const open = (...graph: Uint8Array[]) => openCheckpoint(folder.write('model.onnx', model(...graph)));
 
-  it('gives initializers, and constants of subgraphs by the name of their output', async () => {
+  it('reads initializers, and constants of subgraphs under the name of their output', async () => {
     const inner = message(
       6,
       node('Constant', [], 'c', attribute('value', message(5, tensor('', [2], 1, message(9, f32s(7, 8)))))),
@@ -49,7 +49,7 @@ describe('onnx', () => {
     await checkpoint.close();
   });
 
-  it('knows weights that are stored as (in, out)', async () => {
+  it('marks weights that are stored as (in, out)', async () => {
     const gemm = (transB: number) => node('Gemm', ['x', `g${transB}`], 'y', attribute('transB', number(3, transB)));
     const weight = (name: string) => message(5, tensor(name, [2, 3], 1, message(9, f32s(1, 2, 3, 4, 5, 6))));
     const checkpoint = await open(
@@ -71,7 +71,7 @@ describe('onnx', () => {
     await checkpoint.close();
   });
 
-  it('reads values that are listed one by one', async () => {
+  it('reads values that are listed individually', async () => {
     const packed = message(5, varint(0x3c00), varint(0xc000)); // 1 and -2 as bits of F16
     const single = Buffer.concat([number(7, -5n), number(7, 9)]);
     const checkpoint = await open(
@@ -112,7 +112,7 @@ describe('onnx', () => {
       rejectsWith(open(message(5, outside(name))), 'malformed', /external data/));
   }
 
-  it('refuses external data behind a link out of the folder', async () => {
+  it('refuses external data behind a symbolic link out of the folder', async () => {
     mkdirSync(folder.path('model'));
     symlinkSync(folder.write('secret.bin', f32s(1, 2)), folder.path('model/weights.bin'));
     await rejectsWith(
@@ -122,7 +122,7 @@ describe('onnx', () => {
     );
   });
 
-  it('names the external file that is missing or too short', async () => {
+  it('names an external file that is missing, and refuses one that is too short', async () => {
     await rejectsWith(open(message(5, outside('gone.bin'))), 'not-found', /gone\.bin/);
     folder.write('short.bin', f32s(1));
     await rejectsWith(open(message(5, outside('short.bin'))), 'malformed', /byte 8 of a file of 4/);
@@ -132,7 +132,7 @@ describe('onnx', () => {
     [
       'fewer bytes than the shape needs',
       message(5, tensor('w', [2, 3], 1, message(9, f32s(1)))),
-      /4 bytes where its shape 2 x 3/,
+      /4 bytes, but its shape 2 x 3/,
     ],
     ['a negative size', message(5, tensor('w', [-1n], 1)), /the size -1/],
     [
@@ -153,19 +153,19 @@ describe('onnx', () => {
     it(`refuses ${what}`, () => rejectsWith(open(graph), 'malformed', /model\.onnx/, pattern));
   }
 
-  it('refuses graphs nested without end', async () => {
+  it('refuses graphs that are nested too deeply', async () => {
     let graph: Uint8Array = node('Constant', [], 'c');
     for (let i = 0; i < 40; i++) graph = node('If', ['x'], 'y', attribute('then_branch', message(6, graph)));
     await rejectsWith(open(graph), 'malformed', /nested deeper/);
   });
 
-  it('refuses a file cut off anywhere', async () => {
+  it('refuses an ONNX file cut off at any point', async () => {
     const whole = model(message(5, RAW), node('MatMul', ['x', 'w'], 'y'));
     for (let length = 9; length < whole.length; length++)
       await rejectsWith(openCheckpoint(folder.write('model.onnx', whole.subarray(0, length))), 'malformed');
   });
 
-  it('agrees with the reference reader on shapes, types and values of every real file', async function () {
+  it('agrees with the reference reader on shapes and values of every real file', async function () {
     const script = `
 import sys, json, onnx, numpy as np
 from onnx import numpy_helper

@@ -1,4 +1,4 @@
-/** Protobuf written by hand, so that each byte of it can be made wrong. */
+/** Protobuf messages built field by field, so that tests can make any byte invalid. */
 
 export function varint(value: number | bigint): Buffer {
   const bytes: number[] = [];

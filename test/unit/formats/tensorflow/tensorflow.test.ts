@@ -19,10 +19,10 @@ async function values(checkpoint: Checkpoint, name: string): Promise<number[]> {
   return [...out];
 }
 
-describe('tensorflow', () => {
+describe('TensorFlow checkpoints', () => {
   const folder = testFolder();
 
-  it('every variable of a checkpoint has the name, shape and values that TensorFlow gives', async () => {
+  it('agrees with TensorFlow on the name, shape and values of every variable', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}model.ckpt.index`);
     assert.deepEqual(checkpoint.tensors.map(({ name }) => name).sort(), Object.keys(EXPECTED).sort());
     for (const [name, [shape, truth]] of Object.entries(EXPECTED)) {
@@ -39,7 +39,7 @@ describe('tensorflow', () => {
     await checkpoint.close();
   });
 
-  it('refuses an index cut off anywhere', async () => {
+  it('refuses an index cut off at any point', async () => {
     folder.write('m.data-00000-of-00001', DATA);
     for (let length = 0; length < INDEX.length; length += 13) {
       await assert.rejects(openCheckpoint(folder.write('m.index', INDEX.subarray(0, length))), {
@@ -48,7 +48,7 @@ describe('tensorflow', () => {
     }
   });
 
-  it('refuses data that are cut off, and names data that are missing', async () => {
+  it('names a missing data file, and refuses one that is cut off', async () => {
     const index = folder.write('m.index', INDEX);
     await rejectsWith(openCheckpoint(index), 'not-found', /m\.data-00000-of-00001/);
     folder.write('m.data-00000-of-00001', DATA.subarray(0, 40));

@@ -15,7 +15,7 @@ async function values(checkpoint: Checkpoint, name: string): Promise<number[]> {
 
 const f32s = (...numbers: number[]) => Buffer.from(Float32Array.from(numbers).buffer);
 
-describe('tfjs', () => {
+describe('TensorFlow.js models', () => {
   const folder = testFolder();
   const open = (weights: unknown, paths: unknown = ['a.bin', 'b.bin']) =>
     openCheckpoint(
@@ -25,7 +25,7 @@ describe('tfjs', () => {
       ),
     );
 
-  it('reads weights that lie across two files, quantized ones and strings', async () => {
+  it('reads quantized weights, strings and weights that span two files', async () => {
     const data = Buffer.concat([
       f32s(1, 2, 3),
       Buffer.from([2, 0, 0, 0]),
@@ -56,7 +56,7 @@ describe('tfjs', () => {
     await checkpoint.close();
   });
 
-  it('opens a folder by its model.json, and knows which kernels are stored as (in, out)', async () => {
+  it('opens a folder by its model.json, and marks kernels as stored as (in, out)', async () => {
     folder.write('a.bin', f32s(1, 2));
     folder.write('b.bin', f32s(3, 4));
     await (
@@ -80,11 +80,11 @@ describe('tfjs', () => {
   for (const [what, weights, pattern] of [
     ['more weights than its files hold', [{ ...weight, shape: [30] }], /byte 120 of 8/],
     ['a shape of 2^80', [{ ...weight, shape: [2 ** 40, 2 ** 40] }], /should end at byte/],
-    ['a negative size', [{ ...weight, shape: [-1] }], /shape \[-1\]/],
-    ['a fraction of a size', [{ ...weight, shape: [1.5] }], /shape \[1.5\]/],
-    ['an unknown type', [{ ...weight, dtype: 'float1' }], /type "float1"/],
+    ['a negative size', [{ ...weight, shape: [-1] }], /invalid shape \[-1\]/],
+    ['a fractional size', [{ ...weight, shape: [1.5] }], /shape \[1.5\]/],
+    ['an unknown type', [{ ...weight, dtype: 'float1' }], /unknown type "float1"/],
     [
-      'a name twice',
+      'a duplicate name',
       [
         { ...weight, shape: [1] },
         { ...weight, shape: [1] },
@@ -92,7 +92,7 @@ describe('tfjs', () => {
       /listed twice/,
     ],
     ['strings past the end', [{ ...weight, shape: [2], dtype: 'string' }], /should end at byte/],
-    ['weights that are no list', 'all', /no list of "weights"/],
+    ['weights that are not a list', 'all', /no list of "weights"/],
   ] as const)
     it(`refuses ${what}`, async () => {
       folder.write('a.bin', f32s(1));
@@ -100,9 +100,9 @@ describe('tfjs', () => {
       await rejectsWith(open(weights), 'malformed', pattern);
     });
 
-  it('names the weights file that is missing', () => rejectsWith(open([weight]), 'not-found', /a\.bin/));
+  it('names a missing weights file', () => rejectsWith(open([weight]), 'not-found', /a\.bin/));
 
-  it('gives the same matrix as the ONNX form of the same model', async function () {
+  it('reads the same matrices from a model in TensorFlow.js and in ONNX', async function () {
     const [tf, onnx] = [checkpointPath(this, 'magika-tfjs'), checkpointPath(this, 'magika/standard_v3_3.onnx')];
     const [a, b] = [await openCheckpoint(tf), await openCheckpoint(onnx)];
     const largest = async (checkpoint: Checkpoint) => {
