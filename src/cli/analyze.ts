@@ -8,10 +8,9 @@ import {
   ENGINE_HELP,
   engineOf,
   type Invocation,
-  textOf,
   textsOf,
 } from './command.ts';
-import { jsonPieces, refuseExisting, writeTextFile } from './output.ts';
+import { RESULT, showResult } from './result.ts';
 import { digits, shortNames, table } from './table.ts';
 
 export const analyzeCommand: Command = {
@@ -20,12 +19,12 @@ export const analyzeCommand: Command = {
   summary: 'the ranks of every matrix of a checkpoint',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --json              print one JSON object (schema: media/schemas/analysis.schema.json)
-  --values            with all singular values in the JSON
+  --values            include all singular values in the JSON
   --mode MODE         exact (default): all singular values; preview: estimates with a band, much faster
-  --tensor GLOB       only matrices whose name matches; may be repeated
+  --tensor GLOB       analyze only matrices whose name matches; may be repeated
   --out FILE          write the JSON object to FILE as well
   --force             replace FILE if it exists
-  --no-cache          neither take results from the cache nor keep them
+  --no-cache          do not use the cache of results
 ${ENGINE_HELP}
 ${COMMON_HELP}
 
@@ -35,20 +34,17 @@ Examples:
   rankscope analyze model.safetensors --json --values > spectra.json`,
   options: {
     ...ENGINE,
-    json: { type: 'boolean' },
+    ...RESULT,
     values: { type: 'boolean' },
     mode: { type: 'string' },
     tensor: { type: 'string', multiple: true },
-    out: { type: 'string' },
-    force: { type: 'boolean' },
     'no-cache': { type: 'boolean' },
   },
   run: analyze,
 };
 
-async function analyze({ path, values, terminal, service }: Invocation): Promise<void> {
-  const out = textOf(values, 'out');
-  const force = values.force === true;
+function analyze(invocation: Invocation): Promise<void> {
+  const { path, values, terminal, service } = invocation;
   const request = {
     path,
     ...engineOf(values),
@@ -57,10 +53,8 @@ async function analyze({ path, values, terminal, service }: Invocation): Promise
     values: values.values === true,
     cache: values['no-cache'] !== true,
   } as const;
-  if (out !== undefined) await refuseExisting(out, force, path);
-  const analysis = await service.analyze(request, { signal: terminal.signal, progress: terminal.progress });
-  if (out !== undefined) await writeTextFile(out, jsonPieces({ ...analysis }), { force, signal: terminal.signal });
-  await terminal.write(values.json === true ? jsonPieces({ ...analysis }) : report(analysis));
+  const { signal, progress } = terminal;
+  return showResult(invocation, { work: () => service.analyze(request, { signal, progress }), report });
 }
 
 const HEADINGS = ['matrix', 'shape', 'eff.rank', 'stable', '90%', '95%', '99%', 'noise', 'num.', 'even', 'alpha'];
@@ -96,7 +90,7 @@ function* adapterLines(matrices: readonly MatrixFinding[]): Generator<string> {
   yield updates.some(({ adapter }) => adapter!.dora) ? '; DoRA also rescales the adapted matrices\n' : '\n';
   const dead = updates.filter(({ adapter }) => adapter!.dead).map(({ name }) => name);
   if (dead.length > 0)
-    yield `Dead (a factor is all zero): ${dead.length} of them: ${dead.slice(0, 4).join(', ')}${dead.length > 4 ? ' ...' : ''}\n`;
+    yield `Dead (a factor is all zero): ${dead.length}: ${dead.slice(0, 4).join(', ')}${dead.length > 4 ? ' ...' : ''}\n`;
 }
 
 function* quantizationLines(matrices: readonly MatrixFinding[]): Generator<string> {
@@ -112,7 +106,7 @@ function spanOf(values: readonly number[]): string {
   return low === high ? digits(low) : `${digits(low)} to ${digits(high)}`;
 }
 
-/** Reasons that need no line of their own. */
+/** Reasons that are not worth a line. */
 const PLAIN: ReadonlySet<string> = new Set(['a vector', 'a single number', 'empty']);
 
 function numbers(finding: MatrixFinding): string[] {

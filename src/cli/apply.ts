@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { RankscopeError } from '../base/errors.ts';
 import { formatBytes, formatCount } from '../base/quantities.ts';
-import { parsePlan } from '../model/plan/parsePlan.ts';
+import { MAX_PLAN_SIZE, parsePlan } from '../model/plan/parsePlan.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { ApplyReport } from '../protocol/service.ts';
 import {
@@ -23,7 +23,7 @@ export const applyCommand: Command = {
   usage: 'PATH --plan plan.json --out OUT.safetensors [--factors 2|3] [--code OUT.py]',
   summary: 'write the smaller checkpoint, and the code for it',
   help: `  PATH                the checkpoint that the plan was made for
-  --plan FILE         a plan of 'rankscope plan'
+  --plan FILE         a plan made by 'rankscope plan'
   --out FILE          the safetensors file to write
   --code FILE         write a Python module with the layers and a loader
   --factors 2|3       W = B A, or W = U S V (default: as the plan says)
@@ -70,16 +70,16 @@ async function apply({ path, values, terminal, service }: Invocation): Promise<v
     },
     { signal: terminal.signal, progress: terminal.progress },
   );
-  await terminal.write(values.json === true ? jsonPieces({ ...report }) : lines(report));
+  await terminal.write(values.json === true ? jsonPieces(report) : lines(report));
 }
 
 async function readPlan(file: string): Promise<Plan> {
   let text: string;
   try {
     const found = await stat(file);
-    // A pipe would be waited for without end.
-    if (!found.isFile()) throw new Error('it is no file');
-    if (found.size > MAX_PLAN_BYTES) throw new Error(`it has more than ${MAX_PLAN_BYTES} bytes`);
+    // Reading a pipe might never end.
+    if (!found.isFile()) throw new Error('it is not a file');
+    if (found.size > MAX_PLAN_SIZE) throw new Error(`it has more than ${MAX_PLAN_SIZE} bytes`);
     text = await readFile(file, 'utf8');
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
@@ -92,9 +92,6 @@ async function readPlan(file: string): Promise<Plan> {
   }
   return parsePlan(text, file);
 }
-
-/** Far above the plan of the largest checkpoint. */
-const MAX_PLAN_BYTES = 256 * 2 ** 20;
 
 function withFactors(plan: Plan, factors: 2 | 3): Plan {
   return { ...plan, request: { ...plan.request, factors } };

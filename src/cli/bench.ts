@@ -6,9 +6,9 @@ import { table } from './table.ts';
 export const benchCommand: Command = {
   name: 'bench',
   usage: '[--json] [--engine NAME] [--threads N]',
-  summary: 'the engines of this machine, timed and checked in about a minute',
+  summary: 'time and check the engines of this machine, in about a minute',
   help: `  --json              print one JSON object
-  --engine NAME       this engine alone: cpu, webgpu or tensorflow
+  --engine NAME       only this engine: cpu, webgpu or tensorflow
   --threads N         threads of the cpu engine (default: all cores)
 ${COMMON_HELP}
 
@@ -24,7 +24,7 @@ Example:
       signal: terminal.signal,
       progress: terminal.progress,
     });
-    await terminal.write(values.json === true ? jsonPieces({ ...result }) : report(result));
+    await terminal.write(values.json === true ? jsonPieces(result) : report(result));
   },
 };
 
@@ -44,6 +44,6 @@ function* report({ results, refused, recommended }: Bench): Generator<string> {
     );
     yield '\n';
   }
-  for (const { name, reason } of refused) yield `${name}: not to be had here: ${reason}\n`;
+  for (const { name, reason } of refused) yield `${name}: not available: ${reason}\n`;
   yield `Recommended: --engine ${recommended}\n`;
 }

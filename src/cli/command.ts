@@ -1,30 +1,30 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import type { Service } from '../protocol/service.ts';
 
-type OptionTable = NonNullable<ParseArgsConfig['options']>;
+export type OptionTable = NonNullable<ParseArgsConfig['options']>;
 export type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
 
-/** What a command works with; everything a person sees goes through it. */
+/** How a command talks to the person who runs it. */
 export interface Terminal {
-  /** Standard output: results alone. */
+  /** Writes to standard output, which carries results only. */
   write(pieces: Iterable<string>): Promise<void>;
-  /** The progress of a step; drawn on a terminal, not at all in a pipe. */
+  /** Shows progress if standard error is a terminal. */
   progress(step: { done: number; total: number; message: string; secondsLeft?: number }): void;
-  /** Standard error: one line. */
+  /** Writes one line to standard error. */
   warn(line: string): void;
   readonly signal: AbortSignal;
 }
 
 export interface Invocation {
   readonly path: string;
-  /** Of a command that takes several; otherwise `path` alone. */
+  /** All paths of a command that takes several; otherwise only `path`. */
   readonly paths: readonly string[];
   readonly values: Values;
   readonly terminal: Terminal;
   readonly service: Service;
 }
 
-/** One word after `rankscope`; each is a file of this folder. */
+/** A command of `rankscope`; each has a file in this folder. */
 export interface Command {
   readonly name: string;
   /** Completes "rankscope NAME ". */
@@ -34,26 +34,26 @@ export interface Command {
   /** The options, one line each, and examples. */
   readonly help: string;
   readonly options: OptionTable;
-  /** Whether a checkpoint's path is expected, or several; one where left out. */
+  /** Whether the command takes the path of a checkpoint, or several; one if left out. */
   readonly takesPath?: boolean | 'several';
   run(invocation: Invocation): Promise<void>;
 }
 
-/** The command line is not as the help says: exit code 2. */
+/** The command line does not follow the help: exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
 const HELP = { type: 'boolean', short: 'h' } as const;
 const COMMON: OptionTable = { help: HELP, verbose: { type: 'boolean' } };
-export const COMMON_HELP = `  --verbose           say on standard error what is being done
-  -h, --help          this text`;
+export const COMMON_HELP = `  --verbose           report what is being done on standard error
+  -h, --help          show this text`;
 
 export const ENGINE: OptionTable = { engine: { type: 'string' }, threads: { type: 'string' } };
-export const ENGINE_HELP = `  --engine NAME       auto (default: the fastest that is here), cpu, webgpu or tensorflow
+export const ENGINE_HELP = `  --engine NAME       auto (default: the fastest available), cpu, webgpu or tensorflow
   --threads N         threads of the cpu engine (default: all cores)`;
 
-/** Parses what follows the command's name; there are no paths for a command that takes none. @throws UsageError */
+/** Parses the words after the command's name. @throws UsageError */
 export function parseCommand(command: Command, words: readonly string[]): Pick<Invocation, 'values' | 'paths'> {
   try {
     const options = { ...COMMON, ...command.options };
@@ -64,11 +64,11 @@ export function parseCommand(command: Command, words: readonly string[]): Pick<I
     if ((most > 0 && positionals.length === 0) || positionals.includes(''))
       throw new UsageError('the path of a checkpoint is missing');
     const extra = positionals[most];
-    if (extra !== undefined) throw new UsageError(`'${extra}' is one word too many`);
+    if (extra !== undefined) throw new UsageError(`unexpected argument '${extra}'`);
     return { values, paths: positionals };
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    // parseArgs explains at length; the first sentence says what was wrong.
+    // parseArgs explains at length; the first sentence names the mistake.
     const [sentence = ''] = (error as Error).message.split(/\. |\n/);
     throw new UsageError(sentence);
   }
@@ -111,12 +111,12 @@ export function choiceOf<Choice extends string>(
   const text = textOf(values, name);
   const choice = choices.find((each) => each === text);
   if (text !== undefined && choice === undefined) {
-    throw new UsageError(`--${name} is one of ${choices.join(', ')}, not '${text}'`);
+    throw new UsageError(`--${name} takes one of ${choices.join(', ')}, not '${text}'`);
   }
   return choice;
 }
 
-/** `--engine` and `--threads` as the service takes them. */
+/** `--engine` and `--threads` in the form that the service takes. */
 export function engineOf(values: Values): { engine?: string; threads?: number } {
   const engine = textOf(values, 'engine');
   const threads = numberOf(values, 'threads', { least: 1, most: 1024, whole: true });

@@ -1,43 +1,33 @@
 import type { AdapterComparison, ComparedLayer, ComparedPair } from '../model/comparison.ts';
-import { COMMON_HELP, type Command, type Invocation, textOf } from './command.ts';
-import { jsonPieces, refuseExisting, writeTextFile } from './output.ts';
+import { COMMON_HELP, type Command } from './command.ts';
+import { RESULT, showResult } from './result.ts';
 import { digits, percent, shortNames, table } from './table.ts';
 
 export const compareCommand: Command = {
   name: 'compare',
   usage: 'PATH PATH... [--json] [--out FILE]',
   summary: 'several LoRA adapters of one base, layer by layer',
-  help: `  PATH PATH...        adapter files, or folders of PEFT adapters; one file alone where it holds several adapters
+  help: `  PATH PATH...        adapter files or folders of PEFT adapters; or one file that holds several adapters
   --json              print one JSON object (schema: media/schemas/comparison.schema.json)
   --out FILE          write the JSON object to FILE as well
   --force             replace FILE if it exists
 ${COMMON_HELP}
 
-What is compared are the updates scale B A, from their factors alone. Overlap: how far the spaces of their leading
+Compares the updates scale B A, from their factors alone. Overlap: how far the spaces of their leading
 singular vectors (as many as hold 99 % of the energy) lie in each other, of outputs and of inputs (Hu et al. 2021, section
 7.2). Merged: the rank that holds 99 % of the energy of their sum, of the rank that keeping all of them takes.
 
 Examples:
   rankscope compare german/ english/ french/
   rankscope compare a.safetensors b.safetensors --json > comparison.json`,
-  options: {
-    json: { type: 'boolean' },
-    out: { type: 'string' },
-    force: { type: 'boolean' },
-  },
+  options: RESULT,
   takesPath: 'several',
-  run: compare,
+  run: (invocation) => {
+    const { paths, service, terminal } = invocation;
+    const { signal, progress } = terminal;
+    return showResult(invocation, { work: () => service.compare({ paths }, { signal, progress }), report });
+  },
 };
-
-async function compare({ paths, values, terminal, service }: Invocation): Promise<void> {
-  const out = textOf(values, 'out');
-  const force = values.force === true;
-  if (out !== undefined) for (const path of paths) await refuseExisting(out, force, path);
-  const { signal, progress } = terminal;
-  const comparison = await service.compare({ paths }, { signal, progress });
-  if (out !== undefined) await writeTextFile(out, jsonPieces({ ...comparison }), { force, signal });
-  await terminal.write(values.json === true ? jsonPieces({ ...comparison }) : report(comparison));
-}
 
 function* report(comparison: AdapterComparison): Generator<string> {
   const { adapters, remarks, layers, pairs, skipped } = comparison;

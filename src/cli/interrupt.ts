@@ -1,15 +1,15 @@
-/** What is under way has so long to stop and to remove its temporary files. */
+/** How long running work has to stop and to remove its temporary files. */
 const GRACE_MS = 2000;
 
 export interface Interruption {
   readonly signal: AbortSignal;
-  /** No longer listens. */
+  /** Stops listening. */
   end(): void;
 }
 
 /**
- * Aborts its signal when the process is asked to end, once for Ctrl-C and for SIGTERM alike. What has not stopped within the grace, such
- * as a read from a disk that does not answer, is left to `exit`; being asked a second time, somebody means it, and `exit` comes at once.
+ * Aborts its signal on the first Ctrl-C or SIGTERM. Calls `exit` if work has not stopped after the grace period, such
+ * as a read from a disk that does not answer, and immediately on a second request.
  */
 export function interruption(exit: () => void): Interruption {
   const controller = new AbortController();

@@ -26,7 +26,7 @@ const COMMANDS: readonly Command[] = [
 /** Exit codes, as shells and scripts expect them. */
 const [DONE, FAILED, WRONG_USE, INTERRUPTED] = [0, 1, 2, 130];
 
-// Whoever reads our output may stop reading (`| head`): that is reported to the write that was under way, and is no crash.
+// The reader of the output may close it (`| head`): the pending write reports that, and it must not crash the process.
 process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
 main(process.argv.slice(2)).then(
@@ -48,7 +48,7 @@ async function main(words: readonly string[]): Promise<number> {
   const command = COMMANDS.find(({ name }) => name === first);
   if (command) return runCommand(command, rest);
   const names = COMMANDS.map(({ name }) => name).join(', ');
-  const found = first === undefined ? 'a command is missing' : `'${first}' is no command`;
+  const found = first === undefined ? 'a command is missing' : `unknown command '${first}'`;
   return wrongUse(`${found}: use one of ${names}`, '');
 }
 
@@ -115,12 +115,12 @@ function helpOf({ name, usage, summary, help }: Command): string {
 
 function overview(): string {
   const list = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n');
-  return `rankscope ${manifest.version}: how low-rank the weights of a neural network are, and what to make of it.
+  return `rankscope ${manifest.version}: how low-rank the weights of a neural network are, and how to use it.
 
 ${list}
 
-  rankscope COMMAND --help    the options of a command
-  rankscope --version         this version
+  rankscope COMMAND --help    show the options of a command
+  rankscope --version         show this version
 
 Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong use, 130 interrupted.
 `;

@@ -4,7 +4,10 @@ import type { Writable } from 'node:stream';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { isSameFile, writeWhole } from '../files/wholeFile.ts';
 
-/** Resolves once everything is written, at the pace of the reader of a pipe; a reader that closes it (`| head`) is not an error. */
+/**
+ * Resolves once everything is written, at the pace of the reader of a pipe; a reader that closes it (`| head`) is not
+ * an error.
+ */
 export async function writeAll(stream: Writable, pieces: Iterable<string>): Promise<void> {
   for (const piece of inChunks(pieces)) {
     const failure = await new Promise<NodeJS.ErrnoException | null | undefined>((done) => stream.write(piece, done));
@@ -37,8 +40,8 @@ export async function writeTextFile(
 }
 
 /**
- * Checks, before any work is done, that a result may be written to `file`: `input` is never replaced, whatever link leads to it, and
- * anything else only with `force`.
+ * Checks, before any work is done, that a result may be written to `file`: `input` is never replaced, whatever link
+ * leads to it, and anything else only with `force`.
  * @throws RankscopeError 'wrong-use', or 'write-failed' if the folder is missing.
  */
 export async function refuseExisting(file: string, force: boolean, input?: string): Promise<void> {
@@ -85,10 +88,12 @@ async function isBinary(file: string): Promise<boolean> {
   }
 }
 
-/** The JSON text of an object in pieces, one for each element of its lists: the whole text may be too long for a string. */
-export function* jsonPieces(object: Readonly<Record<string, unknown>>): Generator<string> {
+/**
+ * The JSON text of an object in pieces, one for each element of its lists: the whole text may be too long for a string.
+ */
+export function* jsonPieces(object: object): Generator<string> {
   let before = '{';
-  for (const [key, value] of Object.entries(object)) {
+  for (const [key, value] of Object.entries(object) as [string, unknown][]) {
     if (value === undefined) continue;
     yield `${before}${JSON.stringify(key)}:`;
     before = ',';

@@ -10,12 +10,11 @@ import {
   engineOf,
   type Invocation,
   numberOf,
-  textOf,
   textsOf,
   UsageError,
   type Values,
 } from './command.ts';
-import { jsonPieces, refuseExisting, writeTextFile } from './output.ts';
+import { RESULT, showResult } from './result.ts';
 import { percent, shortNames, table } from './table.ts';
 
 export const planCommand: Command = {
@@ -31,7 +30,7 @@ export const planCommand: Command = {
   --multiple N        ranks are multiples of N (default ${PLAN_DEFAULTS.multiple})
   --exclude GLOB      matrices that stay dense; may be repeated
   --factors 2|3       W = B A (default), or W = U S V
-  --out FILE          write the plan to FILE: what 'rankscope apply' takes
+  --out FILE          write the plan to FILE, for 'rankscope apply'
   --force             replace FILE if it exists
   --json              print the plan (schema: media/schemas/plan.schema.json)
 ${ENGINE_HELP}
@@ -42,6 +41,7 @@ Examples:
   rankscope plan llama/ --error 0.1 --multiple 8 --exclude '*embed*' --exclude lm_head.weight`,
   options: {
     ...ENGINE,
+    ...RESULT,
     keep: { type: 'string' },
     energy: { type: 'string' },
     error: { type: 'string' },
@@ -50,16 +50,12 @@ Examples:
     multiple: { type: 'string' },
     exclude: { type: 'string', multiple: true },
     factors: { type: 'string' },
-    out: { type: 'string' },
-    force: { type: 'boolean' },
-    json: { type: 'boolean' },
   },
   run: plan,
 };
 
-async function plan({ path, values, terminal, service }: Invocation): Promise<void> {
-  const out = textOf(values, 'out');
-  const force = values.force === true;
+function plan(invocation: Invocation): Promise<void> {
+  const { path, values, terminal, service } = invocation;
   const request = {
     budget: budgetOf(values),
     spread: choiceOf(values, 'spread', ['optimal', 'uniform', 'energy']) ?? PLAN_DEFAULTS.spread,
@@ -69,13 +65,11 @@ async function plan({ path, values, terminal, service }: Invocation): Promise<vo
     factors: FACTORS[choiceOf(values, 'factors', ['2', '3']) ?? PLAN_DEFAULTS.factors],
   } as const;
   const engine = engineOf(values);
-  if (out !== undefined) await refuseExisting(out, force, path);
-  const made = await service.plan(
-    { path, request, ...engine },
-    { signal: terminal.signal, progress: terminal.progress },
-  );
-  if (out !== undefined) await writeTextFile(out, jsonPieces({ ...made }), { force, signal: terminal.signal });
-  await terminal.write(values.json === true ? jsonPieces({ ...made }) : report(made, out));
+  const { signal, progress } = terminal;
+  return showResult(invocation, {
+    work: () => service.plan({ path, request, ...engine }, { signal, progress }),
+    report,
+  });
 }
 
 const FACTORS = { 2: 2, 3: 3 } as const;

@@ -3,12 +3,12 @@ import { shorten } from './table.ts';
 
 const CELLS = 24;
 const NAME_WIDTH = 40;
-/** Redrawn at most so often; a terminal over a slow line is not to be the bottleneck. */
+/** Shortest interval between redraws: a terminal over a slow line must not be the bottleneck. */
 const INTERVAL_MS = 80;
 
 type Step = Parameters<Terminal['progress']>[0];
 
-/** A line that is drawn over itself, on a terminal alone. */
+/** A line that redraws itself; only on a terminal. */
 export function progressBar(stream: NodeJS.WriteStream): { show: (step: Step) => void; clear: () => void } {
   let last = Number.NEGATIVE_INFINITY;
   let shown = false;
@@ -28,7 +28,7 @@ export function progressBar(stream: NodeJS.WriteStream): { show: (step: Step) =>
 }
 
 export function lineOf({ done, total, message, secondsLeft }: Step): string {
-  // Nothing is known of the amount yet.
+  // The amount of work is not known yet.
   if (total === 0) return shorten(message, CELLS + NAME_WIDTH);
   const filled = Math.floor((CELLS * done) / total);
   const bar = '█'.repeat(filled) + '░'.repeat(CELLS - filled);

@@ -1,7 +1,7 @@
-/** The width a table is made for; names give way. */
+/** The maximum width of a table; names are shortened to fit. */
 const WIDTH = 100;
 
-/** Rows of text under their headings: the first column to the left and shortened where need be, all others to the right. */
+/** Rows of text under headings: the first column is left-aligned and shortened if needed, the others right-aligned. */
 export function* table(headings: readonly string[], rows: readonly (readonly string[])[]): Generator<string> {
   const widths = headings.map((heading, column) =>
     rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), heading.length),
@@ -17,7 +17,7 @@ export function* table(headings: readonly string[], rows: readonly (readonly str
   }
 }
 
-/** Names without what all of them begin with, up to a dot, and without `.weight`: what is left tells them apart. */
+/** Names without their common prefix, up to a dot, and without `.weight`: the rest tells them apart. */
 export function shortNames(names: readonly string[]): string[] {
   const [first = '', ...others] = names;
   let prefix = others.length > 0 ? first.slice(0, first.lastIndexOf('.') + 1) : '';
@@ -27,14 +27,14 @@ export function shortNames(names: readonly string[]): string[] {
   return names.map((name) => name.slice(prefix.length).replace(/(?<=.)\.weight$/, ''));
 }
 
-/** Keeps the beginning and the end, which tell layers and modules apart. */
+/** Keeps the start and the end, which tell layers and modules apart. */
 export function shorten(text: string, width: number): string {
   if (text.length <= width) return text;
   const tail = Math.ceil((width - 1) * 0.6);
   return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`;
 }
 
-/** 4 significant digits of a measure, without an exponent where it can be helped. */
+/** A measure with 4 significant digits; an exponent only for very small or large values. */
 export function digits(value: number | null): string {
   if (value === null) return '-';
   if (Number.isInteger(value)) return String(value);

@@ -14,10 +14,12 @@ export interface WholeFileOptions {
 export type Append = (chunk: Uint8Array | string) => Promise<void>;
 
 /**
- * Writes a file whole or not at all: `fill` writes a new file beside `target`, which is flushed to the disk and then renamed to `target`.
- * After a failure or a cancellation, `target` is unchanged and nothing else is left. Several writers of one target do not disturb each
- * other: the last one wins, or the first one if nothing may be replaced. A symbolic link is followed.
- * @throws RankscopeError 'wrong-use' if `target` exists and may not be replaced, 'write-failed' with what to do; what `fill` throws.
+ * Writes a file whole or not at all: `fill` writes a new file beside `target`, which is flushed to the disk and then
+ * renamed to `target`. After a failure or a cancellation, `target` is unchanged and nothing else is left. Several
+ * writers of one target do not disturb each other: the last one wins, or the first one if nothing may be replaced. A
+ * symbolic link is followed.
+ * @throws RankscopeError 'wrong-use' if `target` exists and may not be replaced, 'write-failed' with what to do; what
+ * `fill` throws.
  */
 export async function writeWhole(
   target: string,
@@ -44,7 +46,10 @@ export async function writeWhole(
   if (flush) await flushFolder(dirname(file));
 }
 
-/** As `writeWhole`, making the folder of `target` if it is missing: an attempt without it comes first, as it is rarely missing. */
+/**
+ * As `writeWhole`, making the folder of `target` if it is missing: an attempt without it comes first, as it is rarely
+ * missing.
+ */
 export async function writeWholeIn(
   target: string,
   options: WholeFileOptions,

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../base/errors.ts';
 
-/** A value from an untrusted JSON document with the place it stands at, for errors that say where. */
+/** A value of an untrusted JSON document and its position, which errors name. */
 export interface Found {
   readonly file: string;
   readonly at: string;
@@ -22,7 +22,7 @@ export function fail({ file, at, value }: Found, expected: string): never {
   throw new RankscopeError('malformed', file, found, `Expected ${expected}`);
 }
 
-/** The members of an object that has all of `required` and none but those and `optional`. */
+/** The members of an object that must have all of `required` and may have those of `optional`, but no others. */
 export function members<Key extends string, Other extends string = never>(
   place: Found,
   required: readonly Key[],
@@ -52,7 +52,7 @@ export function list(place: Found): Found[] {
 }
 
 export function text(place: Found): string {
-  return typeof place.value === 'string' ? place.value : fail(place, 'a text');
+  return typeof place.value === 'string' ? place.value : fail(place, 'a string');
 }
 
 export function oneOf<Value extends string | number>(place: Found, values: readonly Value[]): Value {
@@ -62,10 +62,15 @@ export function oneOf<Value extends string | number>(place: Found, values: reado
 export function wholeNumber(place: Found, low: number, high = Number.MAX_SAFE_INTEGER): number {
   const { value } = place;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= low && value <= high) return value;
-  return fail(place, `a whole number from ${low}${high < Number.MAX_SAFE_INTEGER ? ` to ${high}` : ' on'}`);
+  return fail(
+    place,
+    high < Number.MAX_SAFE_INTEGER ? `a whole number from ${low} to ${high}` : `a whole number of at least ${low}`,
+  );
 }
 
 export function amount(place: Found): number {
   const { value } = place;
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : fail(place, 'a number from 0 on');
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0
+    ? value
+    : fail(place, 'a number of at least 0');
 }

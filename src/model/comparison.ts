@@ -1,28 +1,28 @@
-/** What several adapters of one base have in common, as plain data: it crosses every boundary and is the JSON that users read. */
+/** A comparison of adapters of one base as plain data: it crosses every boundary and is the JSON that users read. */
 
 import type { Place } from './findings.ts';
 
 /** One adapter of a comparison; a file may hold several. */
 export interface ComparedAdapter {
   readonly path: string;
-  /** Its name inside of a file of several; null where the file holds but one. */
+  /** Its name in a file with several adapters; null in a file with one. */
   readonly name: string | null;
-  /** Short, and different from those of the others. */
+  /** Short and unique in the comparison. */
   readonly label: string;
   /** `peft`, `kohya`, `diffusers` or `cloneofsimo`. */
   readonly naming: string;
-  /** What it says it was trained on; null where nothing says it. */
+  /** The base model that its configuration names; null if it names none. */
   readonly base: string | null;
   readonly layers: number;
   /** Frobenius norm of all its updates together. */
   readonly norm: number;
-  /** Layers to which it adds nothing. */
+  /** Number of layers with an update of zero. */
   readonly dead: number;
 }
 
 /** What one adapter adds to one matrix. */
 export interface ComparedUpdate {
-  /** The name that an analysis of its file has for it. */
+  /** Its name in an analysis of the file. */
   readonly matrix: string;
   /** [m, n]. */
   readonly shape: readonly [number, number];
@@ -34,40 +34,46 @@ export interface ComparedUpdate {
   readonly effectiveRank: number;
   /** The rank that holds 99 % of its energy. */
   readonly utilisedRank: number;
-  /** A factor of zeros: nothing is added. */
+  /** Whether a factor is all zero, so that the update is zero. */
   readonly dead: boolean;
-  /** DoRA scales the adapted matrix besides, which the update alone does not show. */
+  /** Whether DoRA also rescales the adapted matrix, which the update does not show. */
   readonly dora?: boolean;
 }
 
-/** Two adapters in one layer, or over all layers that both have. */
+/** Two adapters compared in one layer, or over all layers that both have. */
 export interface ComparedPair {
-  /** Places among the adapters. */
+  /** Indices of the adapters. */
   readonly first: number;
   readonly second: number;
-  /** <dW_1, dW_2>_F / (|dW_1| |dW_2|), from -1 to 1; null where one adds nothing. */
+  /** <dW_1, dW_2>_F / (|dW_1| |dW_2|), from -1 to 1; null if one of them is zero. */
   readonly cosine: number | null;
-  /** ||U_1^T U_2||_F^2 / min(i, j) of their output spaces of utilised ranks i and j, from 0 to 1 (Hu et al. 2021, section 7.2). */
+  /**
+   * ||U_1^T U_2||_F^2 / min(i, j) of their output spaces of utilised ranks i and j, from 0 to 1 (Hu et al. 2021,
+   * section 7.2).
+   */
   readonly overlapLeft: number | null;
-  /** The same of their input spaces. */
+  /** The same for their input spaces. */
   readonly overlapRight: number | null;
 }
 
 export interface ComparedLayer extends Place {
   readonly name: string;
-  /** One for each adapter; null where it does not touch this layer. */
+  /** One for each adapter; null if it does not adapt this layer. */
   readonly updates: readonly (ComparedUpdate | null)[];
-  /** Of those that can be compared here: all that touch it, unless their shapes differ. */
+  /** Pairs of the adapters that adapt this layer, unless their shapes differ. */
   readonly pairs: readonly ComparedPair[];
-  /** The sum of all updates: the rank that holds 99 % of its energy, beside the sum of all ranks. null for fewer than two updates. */
+  /**
+   * The sum of all updates: the rank that holds 99 % of its energy, beside the sum of all ranks. null for fewer than
+   * two updates.
+   */
   readonly merged: { readonly rank: number; readonly concatenated: number; readonly norm: number } | null;
-  /** What stands in the way of comparing: other shapes. Absent mostly. */
+  /** Why the updates cannot be compared: their shapes differ. Absent if they can. */
   readonly remark?: string;
 }
 
-/** A layer, or a part of one, of which nothing can be said. */
+/** A layer, or a part of one, that could not be compared. */
 export interface ComparisonSkipped {
-  /** Place among the adapters. */
+  /** Index of the adapter. */
   readonly adapter: number;
   readonly name: string;
   readonly reason: string;
@@ -77,7 +83,7 @@ export interface ComparisonSkipped {
 export interface AdapterComparison {
   readonly format: 'rankscope.comparison/1';
   readonly adapters: readonly ComparedAdapter[];
-  /** What a person should know before the numbers, one sentence each: different bases, no layer in common, doubtful scales. */
+  /** Cautions for reading the numbers, one sentence each: different bases, no layer in common, doubtful scales. */
   readonly remarks: readonly string[];
   readonly layers: readonly ComparedLayer[];
   /** Over all layers of two adapters: the cosine of all weights together, the mean overlaps. */

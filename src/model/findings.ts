@@ -1,4 +1,4 @@
-/** What is known of the matrices of a checkpoint, as plain data: it crosses every boundary and is the JSON that users read. */
+/** The results of an analysis as plain data: they cross every boundary and are the JSON that users read. */
 
 import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { EnergyLevel } from '../base/energyLevels.ts';
@@ -17,22 +17,22 @@ export interface Measures {
   readonly noiseRank: number;
   /** Robust standard deviation of the bulk of the entries. */
   readonly noiseDeviation: number;
-  /** Marchenko-Pastur edge s (sqrt m + sqrt n): values above it stand out of the noise. */
+  /** Marchenko-Pastur edge s (sqrt m + sqrt n): values above it are signal. */
   readonly noiseEdge: number;
   readonly optimalThresholdRank: number;
   /** Smallest rank that keeps each share of the energy (the summed squared singular values). */
   readonly energyRanks: Readonly<Record<EnergyLevel, number>>;
   readonly breakEvenRank: number;
-  /** Power-law exponent of the eigenvalue density; null under 50 values. */
+  /** Power-law exponent of the eigenvalue density; null for fewer than 50 values. */
   readonly alpha: number | null;
-  /** Kolmogorov-Smirnov distance of that fit; null under 50 values. */
+  /** Kolmogorov-Smirnov distance of that fit; null for fewer than 50 values. */
   readonly alphaDistance: number | null;
 }
 
 /** Where a number comes from: computed to working precision, or estimated with a band. */
 export type Provenance = 'exact' | 'preview';
 
-/** The interval each previewed number is said to lie in: [low, high]. */
+/** The interval that should contain each previewed number: [low, high]. */
 export interface PreviewBand {
   readonly energyRanks: Readonly<Record<EnergyLevel, readonly [number, number]>>;
   readonly effectiveRank: readonly [number, number];
@@ -48,23 +48,26 @@ export interface Place {
   readonly module: string;
 }
 
-/** What an adapter (LoRA and its kin) adds to a matrix; the measures are those of scale B A, or of the product that stands for it. */
+/**
+ * The update that an adapter (LoRA and its relatives) adds to a matrix; the measures describe scale B A, or the product
+ * in its place.
+ */
 export interface AdapterFinding {
-  /** r, the inner size of the factors: no measure of a rank can be above it. */
+  /** r, the inner size of the factors: an upper bound of every rank measure. */
   readonly rank: number;
-  /** alpha / r, or alpha / sqrt r with rsLoRA; 1 where nothing says it. */
+  /** alpha / r, or alpha / sqrt r with rsLoRA; 1 if unknown. */
   readonly scale: number;
-  /** A factor is all zero: nothing is added. */
+  /** Whether a factor is all zero, so that the update is zero. */
   readonly dead: boolean;
-  /** DoRA: magnitudes are learned beside the update. */
+  /** Whether magnitudes are learned as well (DoRA). */
   readonly dora?: boolean;
-  /** Of several adapters in one file, which one. */
+  /** The adapter's name in a file with several. */
   readonly name?: string;
   /** A Hadamard or a Kronecker product of products (LyCORIS); absent for B A. */
   readonly kind?: 'loha' | 'lokr';
 }
 
-/** What the quantization of a stored matrix did to it; absent where it is not quantized, or nothing can be said. */
+/** The effect of quantization on a stored matrix; absent if it is not quantized, or if the effect is unknown. */
 export interface QuantizationFinding {
   /** Standard deviation of the rounding error of its entries, estimated from the widths of the steps. */
   readonly quantizationDeviation: number;
@@ -80,11 +83,13 @@ export interface MatrixFinding extends Measures, Place, Partial<QuantizationFind
   readonly shape: readonly [number, number];
   readonly dtype: string;
   readonly provenance: Provenance;
-  /** Time of reading, decoding and computing; a cached result keeps the time it once took. */
+  /** Time of reading, decoding and computing; a cached result keeps its original time. */
   readonly seconds: number;
   readonly band?: PreviewBand;
   readonly adapter?: AdapterFinding;
-  /** Descending, min(m, n) of them (of an adapter's update the first r, the others being zero); left out unless asked for. */
+  /**
+   * Descending, min(m, n) of them (only the first r of an adapter's update, as the others are zero); only on request.
+   */
   readonly singularValues?: readonly number[];
 }
 

@@ -1,8 +1,8 @@
 import picomatch from 'picomatch';
 
 /**
- * Whether a tensor's name is one of `globs`, or matches one. `*` stands for any text, dots and slashes included, so that
- * `*.mlp.*` means what it says; a name with brackets (`experts[3]`) is also taken literally.
+ * Whether a tensor's name equals or matches one of `globs`. `*` matches any text including dots and slashes, as
+ * `*.mlp.*` suggests; a glob with brackets (`experts[3]`) also matches literally.
  */
 export function nameMatcher(globs: readonly string[]): (name: string) => boolean {
   const exact = new Set(globs);

@@ -13,14 +13,17 @@ export function notAMatrix(tensor: TensorDescription): string | undefined {
   return undefined;
 }
 
-/** Whether a 3-D tensor stacks the experts of a layer: each slice is then a matrix, whereas a convolution is a single one. */
+/**
+ * Whether a 3-D tensor stacks the experts of a layer: each slice is then a matrix, whereas a convolution is a single
+ * one.
+ */
 export function isStack({ name, shape }: TensorDescription): boolean {
   return shape.length === 3 && /experts|_exps\b/.test(name);
 }
 
 /**
- * Rows and columns as stored. A convolution (out, in, kernel ...) is (out, in * kernel); one that is stored with its outputs last is
- * (kernel * in, out); a slice of a stack has the last two sizes of the tensor.
+ * Rows and columns as stored. A convolution (out, in, kernel ...) is (out, in * kernel); one that is stored with its
+ * outputs last is (kernel * in, out); a slice of a stack has the last two sizes of the tensor.
  */
 export function matrixShape(tensor: TensorDescription): [rows: number, cols: number] {
   if (tensor.transposed) {
@@ -33,8 +36,8 @@ export function matrixShape(tensor: TensorDescription): [rows: number, cols: num
 }
 
 /**
- * The sizes of a bare parameter without ones: a position table (1, n, d) is n x d, and a scale (1, c, 1, 1) is a vector. The weight of a
- * layer keeps them, since one output channel is one row.
+ * The sizes of a bare parameter without ones: a position table (1, n, d) is n x d, and a scale (1, c, 1, 1) is a
+ * vector. The weight of a layer keeps them, since one output channel is one row.
  */
 function sizes(tensor: TensorDescription): readonly number[] {
   const { name, shape } = tensor;

@@ -1,18 +1,21 @@
 import type { Choice, Options } from './plan/planOptions.ts';
 import { rankForLostShare } from './plan/rankCost.ts';
 
-/** Two neighbours among growing choices: the last for which a condition still holds, and the first for which it does not. */
+/** Two adjacent choices in growing order: the last one that meets a condition, and the first one that does not. */
 export interface Boundary {
-  /** null: it does not hold even for the smallest. */
+  /** null if even the smallest does not meet it. */
   readonly within: Choice | null;
-  /** null: it holds for all. */
+  /** null if all meet it. */
   readonly beyond: Choice | null;
 }
 
-/** Choices that grow with t in [0, 1], every matrix getting the same share of something: 0 is the smallest, 1 the exact one. */
+/**
+ * Choices that grow with t in [0, 1] and give every matrix the same share of something; 0 is the smallest choice, 1 the
+ * exact one.
+ */
 export type Path = (t: number) => Choice;
 
-/** The same ratio of parameters everywhere: the highest rank whose factors are at most t times the matrix. */
+/** The same share of parameters for every matrix: the highest rank whose factors are at most t times the matrix. */
 export function uniformPath(all: readonly Options[]): Path {
   return (t) =>
     Int32Array.from(all, ({ dense, step, levels }) =>
@@ -20,7 +23,7 @@ export function uniformPath(all: readonly Options[]): Path {
     );
 }
 
-/** The same share of energy everywhere: the lowest rank that keeps at least t of it. */
+/** The same share of energy for every matrix: the lowest rank that keeps at least t of it. */
 export function energyPath(all: readonly Options[]): Path {
   return (t) => Int32Array.from(all, (options) => levelForEnergy(options, t));
 }
@@ -30,7 +33,7 @@ export function levelForEnergy({ tail, multiple, levels }: Options, share: numbe
   return Math.min(level, levels + 1);
 }
 
-/** Where along a path the condition turns false, by bisection to the last bit of t. */
+/** The point of a path at which the condition becomes false, by bisection to the last bit of t. */
 export function pathBoundary(path: Path, holds: (choice: Choice) => boolean): Boundary {
   let within = path(0);
   if (!holds(within)) return { within: null, beyond: within };

@@ -27,7 +27,7 @@ export class StoredMatrix implements MatrixBase {
   readonly rows: number;
   readonly cols: number;
   readonly transposed: boolean;
-  /** Where it begins in the tensor, in elements. */
+  /** Its start in the tensor, in elements. */
   readonly offset: number;
 
   constructor(
@@ -65,7 +65,9 @@ export class StoredMatrix implements MatrixBase {
     return [file, storage, dtype, this.rows, this.cols, this.offset];
   }
 
-  /** The rows as they are stored: those of a transposed matrix are its transpose, which has the same singular values. */
+  /**
+   * The rows as they are stored: those of a transposed matrix are its transpose, which has the same singular values.
+   */
   source(): MatrixRows {
     const { name, tensor, rows, cols, offset } = this;
     return {
@@ -81,7 +83,7 @@ export class StoredMatrix implements MatrixBase {
     return this.tensor.deviation?.(this.offset, this.rows * this.cols, signal);
   }
 
-  /** The rows as bytes of the file where devices decode these; undefined where the reader must (blocks, strides). */
+  /** The rows as stored bytes for devices that decode them; undefined if only the reader can (blocks, strides). */
   private storedRows(): StoredRows | undefined {
     const { tensor, cols, offset } = this;
     const encoding = encodingOf(tensor.dtype);

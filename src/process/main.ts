@@ -3,8 +3,8 @@
  *
  *     --cache FOLDER [--cache-bytes N] | --no-cache
  *
- * (the latter where nothing may be written).
- * It ends when the process that forked it does: whatever it was doing is in the cache or was not finished.
+ * (the latter if nothing may be written). It ends when the process that forked it does: finished results are in the
+ * cache.
  */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -23,7 +23,7 @@ process.on('unhandledRejection', (fault) => {
   log(`Unhandled: ${stackOf(fault)}`);
   process.exit(1);
 });
-// Nobody reads the log any more: no reason to fail.
+// The reader of the log is gone, which is no reason to fail.
 process.stderr.on('error', () => undefined);
 
 const { values } = parseArgs({
@@ -42,7 +42,7 @@ const service = createService({
 });
 const channel = serve(processPort(process), service, (fault) => log(`Fault: ${stackOf(fault)}`));
 
-// What is being written is cancelled and cleaned up first; nobody is left to wait for anything longer than that.
+// Time for cancelled writes to remove their temporary files; nobody waits for anything else.
 const FAREWELL_MS = 2000;
 process.on('disconnect', () => {
   setTimeout(() => process.exit(0), FAREWELL_MS).unref();

@@ -22,7 +22,10 @@ export interface ServiceOptions {
   readonly warn?: (line: string) => void;
 }
 
-/** The use cases. The command line calls them in its own process, the editor through the engine process: they do not know which. */
+/**
+ * The use cases. The command line calls them in its own process, the editor through the engine process: they do not
+ * know which.
+ */
 export function createService(options: ServiceOptions): Service & { close(): Promise<void> } {
   const log = options.log ?? (() => undefined);
   const checkpoints = new OpenCheckpoints();

@@ -1,13 +1,13 @@
 import { elementCount } from '../base/shape.ts';
 import type { Tensor } from '../checkpoint/tensor.ts';
 import { encode } from './encode.ts';
-import type { OutgoingTensor } from './safetensorsWriter.ts';
+import type { TensorToWrite } from './safetensorsWriter.ts';
 
 /** Bytes, or elements of a decoded tensor, per piece. */
 const PIECE = 4 << 20;
 
-/** A tensor carried over: its stored bytes where safetensors can hold them, else its values in F32. */
-export function carriedTensor(tensor: Tensor): OutgoingTensor {
+/** A tensor copied unchanged: its stored bytes if safetensors can hold them, else its values in F32. */
+export function carriedTensor(tensor: Tensor): TensorToWrite {
   const { name, shape, dtype, bytes } = tensor;
   const elements = elementCount(shape);
   if (tensor.readStored)

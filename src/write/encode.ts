@@ -1,11 +1,11 @@
-/** Types that factors are written in: all a matrix product can be computed in. */
+/** Types of written factors: those in which matrix products can be computed. */
 export type FactorType = 'F64' | 'F32' | 'F16' | 'BF16';
 
 export const FACTOR_BYTES: Readonly<Record<FactorType, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2 };
 
 /**
- * The type of a matrix's factors: its own where it is one of the four; BF16 for 8-bit floats, whose few digits or narrow range would
- * ruin factors; F16 for the block-quantized types of ggml.
+ * The type of a matrix's factors: its own if it is one of the four; BF16 for 8-bit floats, whose precision or range is
+ * too small for factors; F16 for the block-quantized types of ggml.
  */
 export function factorType(dtype: string): FactorType {
   if (dtype === 'F64' || dtype === 'F32' || dtype === 'F16' || dtype === 'BF16') return dtype;
@@ -25,7 +25,7 @@ export function encode(values: ArrayLike<number>, dtype: FactorType): Uint8Array
   return bytes;
 }
 
-/** `values` as a reader of `encode`'s bytes will see them, in f32. */
+/** `values` after `encode` and decoding, in f32. */
 export function rounded(values: ArrayLike<number>, dtype: FactorType): Float32Array {
   const out = Float32Array.from(values);
   if (dtype === 'BF16') for (let i = 0; i < out.length; i++) out[i] = fromBfloat16(bfloat16Bits(out[i]!));

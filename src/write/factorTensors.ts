@@ -3,9 +3,9 @@ import type { SingularTriplets } from '../base/singularTriplets.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
 import type { WrittenFactors } from './residual.ts';
-import type { OutgoingTensor } from './safetensorsWriter.ts';
+import type { TensorToWrite } from './safetensorsWriter.ts';
 
-/** One factor tensor to be, with the values it takes from the triplets. */
+/** A factor tensor to write, with its values as a function of the triplets. */
 interface Part {
   readonly suffix: string;
   readonly shape: readonly number[];
@@ -13,8 +13,9 @@ interface Part {
 }
 
 /**
- * The tensors that take the place of `matrix`: two factors with sqrt(sigma) in each, so that neither loses digits to the other's
- * range, or three as U, S, V. `load` is called once, when the first is written; `written` gets the factors as they were rounded.
+ * The tensors that replace `matrix`: two factors with sqrt(sigma) in each, so that neither exceeds the range of its
+ * type sooner than the other, or three: U, S and V. `load` is called once, when the first one is written; `written`
+ * receives the rounded factors.
  */
 export function factorTensors(
   matrix: StoredMatrix,
@@ -22,7 +23,7 @@ export function factorTensors(
   factors: 2 | 3,
   load: () => Promise<SingularTriplets>,
   written: (factors: WrittenFactors) => Promise<void>,
-): OutgoingTensor[] {
+): TensorToWrite[] {
   const dtype = factorType(matrix.tensor.dtype);
   const parts = (factors === 2 ? twoFactors : threeFactors)(matrix.shape, rank);
   const stem = matrix.name.replace(/\.weight$/, '');
@@ -101,9 +102,9 @@ function checked(triplets: SingularTriplets, { name, shape: [m, n] }: StoredMatr
     throw new RankscopeError(
       'engine',
       name,
-      `factors of ${left.length}, ${values.length} and ${right.length} values came`,
+      `factors of the wrong sizes: ${left.length}, ${values.length} and ${right.length} values`,
     );
   if (![left, values, right].every((part) => part.every(Number.isFinite)))
-    throw new RankscopeError('not-finite', name, 'its factors hold NaN or infinity', 'Exclude it from the plan');
+    throw new RankscopeError('not-finite', name, 'its factors contain NaN or infinity', 'Exclude it from the plan');
   return triplets;
 }

@@ -12,32 +12,34 @@ import { carriedTensor } from './carried.ts';
 import { factorTensors } from './factorTensors.ts';
 import { type Chosen, factorizedMetadata } from './metadata.ts';
 import { measureResidual, type WrittenFactors } from './residual.ts';
-import { type OutgoingTensor, writeSafetensors } from './safetensorsWriter.ts';
+import { type TensorToWrite, writeSafetensors } from './safetensorsWriter.ts';
 
 export interface FactorizeRequest {
   readonly checkpoint: Checkpoint;
-  /** As `anatomy` gives them. */
+  /** As returned by `anatomy`. */
   readonly matrices: readonly Matrix[];
   readonly plan: Plan;
-  /** The `rank` leading triplets of a matrix in [out, in] terms, however it is stored. Asked for one matrix at a time. */
+  /**
+   * The `rank` leading triplets of a matrix in [out, in] terms, however it is stored. Called for one matrix at a time.
+   */
   readonly factorsOf: (matrix: StoredMatrix, rank: number, signal?: AbortSignal) => Promise<SingularTriplets>;
   /**
-   * Relative Frobenius error of factors as written, where a device can multiply faster than `measureResidual`, which is used where
-   * this is left out.
+   * Relative Frobenius error of factors as written, for a device that multiplies faster than `measureResidual`, the
+   * default.
    */
   readonly residualOf?: (matrix: StoredMatrix, factors: WrittenFactors, signal?: AbortSignal) => Promise<number>;
-  /** Groups of tied tensors; those of equal storage where left out. */
+  /** Groups of tied tensors; by default those that share storage. */
   readonly ties?: readonly (readonly string[])[];
   readonly out: string;
   readonly overwrite: boolean;
   readonly signal?: AbortSignal | undefined;
-  /** Tensors written so far, of how many, and the name of the one at work. */
+  /** Receives the number of tensors written, the total, and the name of the current tensor. */
   readonly progress?: ((done: number, total: number, name: string) => void) | undefined;
 }
 
 /**
- * Writes the checkpoint with the planned matrices as factors, all other tensors byte for byte (decoded to F32 where safetensors
- * has no such type) and tied ones once. Memory: the factors of one matrix and a few pieces.
+ * Writes the checkpoint with the planned matrices as factors, all other tensors byte for byte (decoded to F32 if
+ * safetensors lacks their type), and tied tensors once. Memory: the factors of one matrix and a few pieces.
  * @throws RankscopeError 'wrong-use' for a plan that does not fit the checkpoint, and what `writeSafetensors` throws.
  */
 export async function writeFactorized(request: FactorizeRequest): Promise<FactorizedReport> {
@@ -47,11 +49,11 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
   const chosen = chosenMatrices(request, kept, countParameters(checkpoint.tensors, groups));
   const measured = new Map<string, number>();
 
-  const outgoing: OutgoingTensor[] = [];
+  const toWrite: TensorToWrite[] = [];
   for (const tensor of kept) {
     const planned = chosen.get(tensor.name);
     if (!planned) {
-      outgoing.push(carriedTensor(tensor));
+      toWrite.push(carriedTensor(tensor));
       continue;
     }
     const { matrix, rank } = planned;
@@ -63,22 +65,22 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
       const measure = request.residualOf ?? measureResidual;
       measured.set(matrix.name, await measure(matrix, factors, signal));
     };
-    outgoing.push(...factorTensors(matrix, rank, plan.request.factors, load, written));
+    toWrite.push(...factorTensors(matrix, rank, plan.request.factors, load, written));
   }
 
   const bytesAfter = await writeSafetensors({
     out,
-    tensors: outgoing,
+    tensors: toWrite,
     metadata: factorizedMetadata(checkpoint, plan, [...chosen.values()], groups),
     sources: checkpoint.files.map(({ path }) => path),
     overwrite: request.overwrite,
     signal,
-    progress: (done, name) => request.progress?.(done, outgoing.length, name),
+    progress: (done, name) => request.progress?.(done, toWrite.length, name),
   });
   return {
     out,
     parametersBefore: countParameters(checkpoint.tensors, groups),
-    parametersAfter: outgoing.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    parametersAfter: toWrite.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     bytesBefore: checkpoint.bytes,
     bytesAfter,
     matrices: [...chosen.values()].map(({ matrix, rank, predictedError }) => ({
@@ -106,13 +108,14 @@ function chosenMatrices(
   for (const { name, shape, rank, error } of plan.matrices) {
     if (rank === null) continue;
     const matrix = byName.get(name);
-    if (!matrix) return refuse(name, 'the plan names this matrix, the checkpoint has none of this name');
+    if (!matrix) return refuse(name, 'the plan contains this matrix, but the checkpoint does not');
     const [m, n] = matrix.shape;
     if (m !== shape[0] || n !== shape[1]) refuse(name, `it is ${m} x ${n}, in the plan ${shape.join(' x ')}`);
     if (matrix.fixed !== null) return refuse(name, `it cannot be replaced by factors: ${matrix.fixed}`);
-    if (!once.has(name)) refuse(name, 'it is tied to another tensor that stands for both');
+    if (!once.has(name)) refuse(name, 'it is tied to another tensor, which represents both');
     const limit = breakEvenRank(m, n, plan.request.factors);
-    if (rank > limit) refuse(name, `rank ${rank} is above break-even (${limit}): the factors would be the larger`);
+    if (rank > limit)
+      refuse(name, `rank ${rank} is above break-even (${limit}): the factors would be larger than the matrix`);
     chosen.set(name, { matrix, rank, predictedError: error });
   }
   return chosen;

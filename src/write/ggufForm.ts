@@ -5,27 +5,29 @@ import { type Arrangement, type Rearrangement, rearranged } from '../formats/ggu
 import { type GgufArchitecture, ggufArchitecture, variantFor } from '../model/names/ggufArchitectures.ts';
 import { type GgufName, ggufName, huggingFaceName } from '../model/names/ggufNames.ts';
 
-/** A GGUF checkpoint as Hugging Face's code would have it. */
+/** A GGUF checkpoint in the form that Hugging Face's code expects. */
 export interface GgufForm {
-  /** Its tensors under their names there, rows in their order there; stacks of experts taken apart. */
+  /** Its tensors with their names and row order there; stacks of experts are split. */
   readonly checkpoint: Checkpoint;
-  /** The names there of a tensor of the file: several for a stack of experts, none for what that code computes itself. */
+  /**
+   * The names there of a tensor of the file: several for a stack of experts, none for values that the code computes.
+   */
   namesOf(name: string): readonly string[];
   /** The output layer that uses the embedding's matrix, so that the file has none of its own. */
   readonly tiedHead?: { readonly embedding: string; readonly head: string };
   /** Parameters of the tensors that are left out. */
   readonly parametersLeftOut: number;
-  /** What a person should know of it, one sentence each. */
+  /** Remarks for users, one sentence each. */
   readonly remarks: readonly string[];
 }
 
-/** What llama.cpp stores though Hugging Face's code computes it from the configuration. */
+/** Tensors that llama.cpp stores, but Hugging Face's code computes from the configuration. */
 const COMPUTED = /^(blk\.\d+\.)?(rope_freqs|rope_factors_long|rope_factors_short|attn_rot_embd)\.weight$/;
 
 /**
- * Undoes what llama.cpp's converter (convert_hf_to_gguf.py) does to names, to the rows of q and k (its rotary positions pair neighbours),
- * to fused q, k and v, to GPT-2's transposed weights and to Gemma's norms. Undefined for what is no GGUF. An architecture that is not
- * known, and a tensor that its table lacks, keep their names, with a remark.
+ * Undoes what llama.cpp's converter (convert_hf_to_gguf.py) does to names, to the rows of q and k (its rotary positions
+ * pair neighbours), to fused q, k and v, to GPT-2's transposed weights and to Gemma's norms. Undefined for other
+ * formats. Unknown architectures, and tensors missing from the table of a known one, keep their names, with a remark.
  */
 export function ggufForm(checkpoint: Checkpoint): GgufForm | undefined {
   if (checkpoint.format !== 'gguf') return undefined;
@@ -36,9 +38,9 @@ export function ggufForm(checkpoint: Checkpoint): GgufForm | undefined {
     checkpoint,
     namesOf: (own) => [own],
     parametersLeftOut: 0,
-    remarks: [`${remark}: names and the order of rows are llama.cpp's, which no Hugging Face model fits.`],
+    remarks: [`${remark}: names and the order of rows are llama.cpp's, which fit no Hugging Face model.`],
   });
-  if (!known) return keep(`The architecture ${name ? JSON.stringify(name) : '(none is named)'} is not known here`);
+  if (!known) return keep(`The architecture ${name ? JSON.stringify(name) : '(none is named)'} is unknown`);
   const architecture = variantFor(
     known,
     tensors.map((tensor) => tensor.name),
@@ -69,7 +71,7 @@ export function ggufForm(checkpoint: Checkpoint): GgufForm | undefined {
   const remarks: string[] = [];
   if (unknown.length > 0)
     remarks.push(
-      `${unknown.length} tensors keep llama.cpp's names, because no others are known here (${unknown.slice(0, 3).join(', ')}${unknown.length > 3 ? ' ...' : ''}).`,
+      `${unknown.length} tensors keep llama.cpp's names, because their other names are unknown (${unknown.slice(0, 3).join(', ')}${unknown.length > 3 ? ' ...' : ''}).`,
     );
   const tiedHead = tiedHeadOf(architecture, tensors);
   if (tiedHead) remarks.push(`The file has no ${tiedHead.head}: the model uses ${tiedHead.embedding} for it (tied).`);
@@ -101,7 +103,7 @@ function headsOf(metadata: ReadonlyMap<string, string>, architecture: string): H
   return areCounts ? { queries, keys } : undefined;
 }
 
-/** The tensors that take the place of one; undefined where the architecture's table does not have it, or in another shape. */
+/** The tensors that replace one; undefined if the architecture's table lacks it or expects another shape. */
 function inForm(tensor: Tensor, architecture: GgufArchitecture, heads: Heads | undefined): Rearrangement[] | undefined {
   const parts = ggufName(tensor.name);
   if (!parts || parts.slice !== null) return undefined;
@@ -129,10 +131,10 @@ function keptAs(tensor: Tensor, name: string): Rearrangement {
   return { ...descriptionOf(tensor), name, origin: tensor, offset: 0 };
 }
 
-/** Far above the experts of any layer; more would make more tensors than a checkpoint may have. */
+/** Far more experts than any layer has; bounds the number of tensors. */
 const MAX_EXPERTS = 10_000;
 
-/** A stack of experts as one tensor each. */
+/** A stack of experts as a tensor for each. */
 function sliced(tensor: Tensor, architecture: GgufArchitecture, parts: GgufName): Rearrangement[] | undefined {
   const [experts = 0, ...shape] = tensor.shape;
   if (!(experts > 0 && experts <= MAX_EXPERTS) || huggingFaceName(architecture, { ...parts, slice: 0 }) === undefined)
@@ -147,7 +149,7 @@ function sliced(tensor: Tensor, architecture: GgufArchitecture, parts: GgufName)
   }));
 }
 
-/** Which row of the file is row r there; undefined where they are the same, null where the sizes do not fit. */
+/** Maps a row there to a row of the file; undefined if they are the same, null if the sizes do not fit. */
 function rowOrder(
   part: string,
   rows: number,
@@ -174,7 +176,7 @@ function pairedRow(size: number) {
   };
 }
 
-/** Groups of queries, a key and a value, where the file has all queries, all keys and all values. */
+/** Groups of queries, a key and a value; the file has all queries, then all keys, then all values. */
 function fusedRow(size: number, { queries, keys }: Heads) {
   const inGroup = queries / keys;
   return (row: number) => {

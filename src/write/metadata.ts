@@ -3,14 +3,14 @@ import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 
-/** A matrix with the rank it gets. */
+/** A matrix with its planned rank. */
 export interface Chosen {
   readonly matrix: StoredMatrix;
   readonly rank: number;
   readonly predictedError: number;
 }
 
-/** Keys of the metadata that say what was done; the generated Python reads `ties`. */
+/** Keys of the metadata that describe the factorization; the generated Python reads `ties`. */
 const KEYS = {
   format: 'rankscope.format',
   source: 'rankscope.source',
@@ -21,14 +21,15 @@ const KEYS = {
   types: 'rankscope.types',
 } as const;
 
-/** What the reader found in files beside the checkpoint is not the checkpoint's own. */
+/** Metadata that the reader took from files beside the checkpoint. */
 const ELSEWHERE = /^[\w.]+\.json: /;
 
 const FORMAT = 'rankscope.factorized/1';
 
 /**
- * What was there before, and what was done: the source's name, the request of the plan, the rank of each matrix, which names are
- * left out because they are tied and to what, and which factors have another type than their matrix had.
+ * The original metadata and a description of the factorization: the source's name, the request of the plan, the rank of
+ * each matrix, the names left out because they are tied, with the tensors they are tied to, and the types of matrices
+ * whose factors have another type.
  */
 export function factorizedMetadata(
   checkpoint: Checkpoint,

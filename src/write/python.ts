@@ -5,19 +5,19 @@ import { FACTORS, LAYERS, LOADER } from './pythonParts.ts';
 
 export interface PythonRequest {
   readonly plan: Plan;
-  /** As `anatomy` gives them; tells which kinds of layers the planned matrices are in. */
+  /** As returned by `anatomy`; they determine the kinds of layers needed. */
   readonly matrices: readonly StoredMatrix[];
   /** File name of the factorized checkpoint, for the usage lines. */
   readonly weights: string;
-  /** What a person who uses the code should know of the checkpoint, one sentence each. */
+  /** Remarks on the checkpoint for users of the code, one sentence each. */
   readonly remarks?: readonly string[];
-  /** File name of the GGUF checkpoint that it was made from: transformers reads the configuration from that. */
+  /** File name of the original GGUF checkpoint, from which transformers reads the configuration. */
   readonly ggufFile?: string;
 }
 
 /**
- * The text of a Python file that stands alone (torch and safetensors apart): the layers that hold factors, only those that are
- * needed, and `load_lowrank`, which puts them into a model and loads the factorized checkpoint.
+ * A Python module that depends only on torch and safetensors: the layers that hold factors, as far as they are needed,
+ * and `load_lowrank`, which puts them into a model and loads the factorized checkpoint.
  */
 export function pythonModule({ plan, matrices, weights, remarks = [], ggufFile }: PythonRequest): string {
   const byName = new Map(matrices.map((matrix) => [matrix.name, matrix]));
@@ -55,7 +55,7 @@ from torch.nn import functional as F
   ].join('\n\n');
 }
 
-/** A file name inside of a docstring: nothing in it may end the string or start an escape. */
+/** A file name for a docstring: it must neither end the string nor start an escape. */
 function safe(name: string): string {
   return name.replace(/[\\"\p{Cc}]/gu, '_');
 }

@@ -1,9 +1,9 @@
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 
-/** The class that holds the factors, for two and for three of them. Both give `down` (rank x in) and `up` (out x rank). */
+/** The class that holds two or three factors. Both variants have `down` (rank x in) and `up` (out x rank). */
 export const FACTORS: Readonly<Record<2 | 3, string>> = {
   2: `class LowRank(nn.Module):
-    """Holds W = B A: lowrank_a (rank x in) and lowrank_b (out x rank). What W is for is up to the subclass."""
+    """Holds W = B A: lowrank_a (rank x in) and lowrank_b (out x rank). Subclasses define how W is applied."""
 
     FACTORS = ("lowrank_a", "lowrank_b")
     MARK = ".lowrank_a.weight"
@@ -25,11 +25,11 @@ export const FACTORS: Readonly<Record<2 | 3, string>> = {
 
     @property
     def weight(self) -> Tensor:
-        """The matrix multiplied out, for code that looks at it."""
+        """The matrix multiplied out, for code that reads it."""
         return self.up @ self.down
 `,
   3: `class LowRank(nn.Module):
-    """Holds W = U diag(S) V: svd_u (out x rank), svd_s (rank), svd_v (rank x in). What W is for is up to the subclass."""
+    """Holds W = U diag(S) V: svd_u (out x rank), svd_s (rank), svd_v (rank x in). Subclasses define how W is applied."""
 
     FACTORS = ("svd_u", "svd_s", "svd_v")
     MARK = ".svd_v"
@@ -52,21 +52,21 @@ export const FACTORS: Readonly<Record<2 | 3, string>> = {
 
     @property
     def weight(self) -> Tensor:
-        """The matrix multiplied out, for code that looks at it."""
+        """The matrix multiplied out, for code that reads it."""
         return self.up @ self.down
 `,
 };
 
-/** A kind of layer that factors can take the place of. */
+/** A kind of layer that factors can replace. */
 export interface PythonLayer {
-  /** Written whatever is planned. */
+  /** Whether it is written for every plan. */
   readonly always?: boolean;
   /** Whether a matrix may belong to a layer of this kind. */
   holds(matrix: StoredMatrix): boolean;
   readonly code: string;
   /** Python: whether `layer` is of this kind. */
   readonly test: string;
-  /** Python: the layer to put in its place. */
+  /** Python: returns the layer that replaces it. */
   readonly make: string;
 }
 
@@ -131,7 +131,7 @@ export const LAYERS: readonly PythonLayer[] = [
 
     def __init__(self, layer: nn.modules.conv._ConvNd, rank: int):
         if layer.groups != 1:
-            raise ValueError("a grouped convolution has no low-rank form of this kind")
+            raise ValueError("a grouped convolution has no low-rank form")
         super().__init__(layer, rank, layer.out_channels, layer.weight[0].numel())
         self.kernel = layer.weight.shape[1:]
         self.convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(self.kernel) - 1]
@@ -150,7 +150,7 @@ export const LAYERS: readonly PythonLayer[] = [
 
     @property
     def weight(self) -> Tensor:
-        """The kernel multiplied out, for code that looks at it."""
+        """The kernel multiplied out, for code that reads it."""
         return (self.up @ self.down).reshape(-1, *self.kernel)
 `,
     test: 'isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d))',
@@ -159,11 +159,11 @@ export const LAYERS: readonly PythonLayer[] = [
 ];
 
 export const LOADER = `def load_lowrank(model: nn.Module, path: str | os.PathLike[str], prefix: str = "") -> nn.Module:
-    """Puts the factors in \`path\` into \`model\`, in place, and gives it back.
+    """Puts the factors in \`path\` into \`model\`, in place, and returns it.
 
-    Each layer whose weight is stored as factors is replaced; the rest is loaded as it is. Weights that layers share stay
-    shared. Put before the names in the file comes \`prefix\`, for a model that wraps the one that was saved.
-    Raises KeyError if the file leaves a parameter of the model without values, or has one that the model does not know.
+    Each layer whose weight is stored as factors is replaced; the rest is loaded unchanged. Weights that layers share stay
+    shared. The names in the file get \`prefix\`, for a model that wraps the saved one.
+    Raises KeyError if the file leaves a parameter of the model without values, or contains one that the model lacks.
     """
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
@@ -191,7 +191,7 @@ export const LOADER = `def load_lowrank(model: nn.Module, path: str | os.PathLik
 def low_rank(layer: nn.Module, rank: int) -> LowRank:
     """A layer of the same sizes as \`layer\`, on the same device and with the same bias, that holds factors."""
 {MAKERS}
-    raise TypeError(f"no low-rank form of {type(layer).__name__} is known here")
+    raise TypeError(f"no low-rank form of {type(layer).__name__} is implemented")
 
 
 def _replace(model: nn.Module, name: str, rank: int, twins: list[str]) -> None:

@@ -2,7 +2,7 @@ import { yieldOrCancel } from '../base/eventLoop.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { transposeOf } from '../spectrum/transpose.ts';
 
-/** Factors as they lie in the file: W ~ b a. */
+/** Factors as they are in the file: W ~ b a. */
 export interface WrittenFactors {
   readonly rank: number;
   /** m x r, row-major. */
@@ -11,12 +11,12 @@ export interface WrittenFactors {
   readonly a: Float32Array;
 }
 
-/** Elements of the matrix held at a time. */
+/** Elements of the matrix in memory at a time. */
 const BLOCK = 1 << 20;
 
 /**
- * ||W - b a||_F / ||W||_F, measured: W is read again by rows, sums are in f64. 0 for a zero matrix that is kept zero, infinity for
- * one that is not.
+ * ||W - b a||_F / ||W||_F, measured by reading the rows of W again, with sums in f64. For a zero matrix, 0 if the
+ * factors are zero, else infinity.
  */
 export async function measureResidual(
   matrix: StoredMatrix,

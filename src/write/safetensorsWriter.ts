@@ -1,10 +1,10 @@
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { writeTarget } from './target.ts';
 
-/** A tensor to be written; its values are asked for when its turn comes. */
-export interface OutgoingTensor {
+/** A tensor to write; its content is requested when its turn comes. */
+export interface TensorToWrite {
   readonly name: string;
-  /** A type that safetensors knows. */
+  /** A type of safetensors. */
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly bytes: number;
@@ -14,7 +14,7 @@ export interface OutgoingTensor {
 
 export interface SafetensorsOptions {
   readonly out: string;
-  readonly tensors: readonly OutgoingTensor[];
+  readonly tensors: readonly TensorToWrite[];
   readonly metadata: ReadonlyMap<string, string>;
   readonly sources: readonly string[];
   readonly overwrite: boolean;
@@ -23,8 +23,8 @@ export interface SafetensorsOptions {
 }
 
 /**
- * Writes a safetensors file: the header, then tensor after tensor, never more than a piece in memory. Tensors of wider types come
- * first, so that all are aligned, in the given order otherwise. Gives the file's size.
+ * Writes a safetensors file: the header, then tensor after tensor, with at most one piece in memory. Tensors of wider
+ * types come first, so that all are aligned; otherwise the order is kept. Returns the file's size.
  * @throws RankscopeError as `writeTarget` does.
  */
 export async function writeSafetensors(options: SafetensorsOptions): Promise<number> {
@@ -47,15 +47,15 @@ export async function writeSafetensors(options: SafetensorsOptions): Promise<num
         written += piece.length;
       }
       if (written !== tensor.bytes)
-        throw new RankscopeError('engine', tensor.name, `${written} bytes came instead of ${tensor.bytes}`);
+        throw new RankscopeError('engine', tensor.name, `${written} bytes instead of ${tensor.bytes}`);
     }
     throwIfCancelled(signal, out);
   });
   return bytes;
 }
 
-/** By hand and not from an object: a tensor may be named `__proto__`. Padded to a multiple of 8 bytes. */
-function headerOf(tensors: readonly OutgoingTensor[], metadata: ReadonlyMap<string, string>, out: string): Uint8Array {
+/** Composed by hand because a tensor may be called `__proto__`. Padded to a multiple of 8 bytes. */
+function headerOf(tensors: readonly TensorToWrite[], metadata: ReadonlyMap<string, string>, out: string): Uint8Array {
   const names = new Set<string>(['__metadata__']);
   const pairs = [...metadata].map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
   const entries = pairs.length > 0 ? [`"__metadata__":{${pairs.join(',')}}`] : [];
@@ -73,7 +73,7 @@ function headerOf(tensors: readonly OutgoingTensor[], metadata: ReadonlyMap<stri
   return padded;
 }
 
-/** Bytes of one element: the digits in the name of a type are its bits. */
+/** Bytes per element, from the bits in the name of the type. */
 function width(dtype: string): number {
   return dtype === 'BOOL' ? 1 : Number(/\d+/.exec(dtype)?.[0] ?? 8) / 8;
 }

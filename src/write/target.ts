@@ -16,7 +16,8 @@ export interface TargetOptions {
 
 /**
  * Writes a result with `writeWhole`, after checking that `out` may be written and has room.
- * @throws RankscopeError 'wrong-use' for a target that must not be written, 'write-failed' with what to do; what `fill` throws.
+ * @throws RankscopeError 'wrong-use' for a target that must not be written, 'write-failed' with what to do; what `fill`
+ * throws.
  */
 export async function writeTarget(options: TargetOptions, fill: (append: Append) => Promise<void>): Promise<void> {
   await checkTarget(options);

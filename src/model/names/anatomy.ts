@@ -28,8 +28,8 @@ export interface Anatomy {
 }
 
 /**
- * Places tensors in the network by their names, shapes and types, without reading values. Names that differ only in numbers are analyzed
- * once, so that 100,000 tensors take a fraction of a second.
+ * Places tensors in the network by their names, shapes and types, without reading values. Names that differ only in
+ * numbers are analyzed once, so that 100,000 tensors take a fraction of a second.
  * @param refused tensors that are known not to be matrices, each with the reason.
  */
 export function anatomy(
@@ -135,7 +135,10 @@ function understand(templates: readonly Template[], family: Family | null): Map<
   );
 }
 
-/** The module with its other numbers filled in. T5's `layer.0.SelfAttention` becomes `SelfAttention`: the number adds nothing. */
+/**
+ * The module with its other numbers filled in. T5's `layer.0.SelfAttention` becomes `SelfAttention`: the number adds
+ * nothing.
+ */
 function moduleName({ module, layerAt }: Meaning, numbers: readonly number[], family: Family | null): string {
   if (!module.includes('#')) return module;
   const filled = fillIn(module, numbers, layerAt);

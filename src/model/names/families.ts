@@ -1,8 +1,8 @@
 import type { Role } from './roles.ts';
 
 /**
- * How one family of networks names its tensors. A path is a tensor's name without wrappers (`model.`, `module.` ...) and without
- * `.weight`, every number in it written `#`.
+ * How one family of networks names its tensors. A path is a tensor's name without wrappers (`model.`, `module.` ...)
+ * and without `.weight`, every number in it written `#`.
  */
 export interface Family {
   readonly name: string;
@@ -74,8 +74,8 @@ const FAIRSEQ_BLOCK = {
 const CLIP_BLOCK = { ...FAIRSEQ_BLOCK, fc1: 'other', fc2: 'other', 'mlp.fc1': 'up', 'mlp.fc2': 'down' } as const;
 
 /**
- * The first is taken where two families explain a checkpoint equally well: Gemma 3 has the norms that mark Qwen, so Gemma stands
- * before it.
+ * The first is taken where two families explain a checkpoint equally well: Gemma 3 has the norms that mark Qwen, so
+ * Gemma stands before it.
  */
 export const FAMILIES: readonly Family[] = [
   { name: 'LLaMA', paths: { 'layers.#': LLAMA_BLOCK, '': LLAMA_OUTER } },

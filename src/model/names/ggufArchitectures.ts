@@ -1,6 +1,6 @@
 /**
- * How one of llama.cpp's architectures stores what Hugging Face's checkpoints have: names (gguf-py, tensor_mapping.py) and what its converter does
- * to rows and values (convert_hf_to_gguf.py).
+ * How one of llama.cpp's architectures stores what Hugging Face's checkpoints have: names (gguf-py, tensor_mapping.py)
+ * and what its converter does to rows and values (convert_hf_to_gguf.py).
  */
 export interface GgufArchitecture {
   /** Modules by llama.cpp's name, outside of the blocks. */
@@ -11,7 +11,10 @@ export interface GgufArchitecture {
   readonly block: Readonly<Record<string, string>>;
   /** What the modules of the block are called instead where it has the part `part`. */
   readonly variant?: { readonly part: string; readonly block: Readonly<Record<string, string>> };
-  /** Rows of q and k stand pair by pair, for llama.cpp's rotary positions, where Hugging Face has two halves of each head. */
+  /**
+   * Rows of q and k stand pair by pair, for llama.cpp's rotary positions, where Hugging Face has two halves of each
+   * head.
+   */
   readonly pairedRows?: true;
   /** Rows of the fused q, k and v stand part by part, where Hugging Face has them head by head (or group by group). */
   readonly fusedByPart?: true;

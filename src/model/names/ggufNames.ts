@@ -11,7 +11,7 @@ export interface GgufName {
   readonly slice: number | null;
 }
 
-/** `blk.0.ffn_up_exps.weight[3]` taken apart; undefined for a name of another kind. */
+/** The parts of a name such as `blk.0.ffn_up_exps.weight[3]`; undefined for other names. */
 export function ggufName(name: string): GgufName | undefined {
   const match = /^(?:blk\.(\d+)\.)?([a-z_]\w*)\.(weight|bias)(?:\[(\d+)\])?$/.exec(name);
   if (!match) return undefined;
@@ -24,7 +24,10 @@ export function ggufName(name: string): GgufName | undefined {
   };
 }
 
-/** The name in Hugging Face's code; undefined where the architecture has no such part. A stack is named by one of its slices only. */
+/**
+ * The name in Hugging Face's code; undefined if the architecture has no such part. Only the slices of a stack have
+ * names.
+ */
 export function huggingFaceName(architecture: GgufArchitecture, name: GgufName): string | undefined {
   const { layer, part, parameter, slice } = name;
   const table = layer === null ? architecture.outside : architecture.block;
@@ -35,8 +38,8 @@ export function huggingFaceName(architecture: GgufArchitecture, name: GgufName):
 }
 
 /**
- * The name in the model's PyTorch code of a tensor that GGUF calls `name`, or of a slice of one; undefined where none is known. An
- * architecture that is not known here is taken to be built like LLaMA, as most are.
+ * The name in the model's PyTorch code of the tensor, or slice, with the GGUF name `name`; undefined if unknown.
+ * Unknown architectures are assumed to be built like LLaMA, as most are.
  */
 export function pytorchNameOfGguf(name: string, architecture?: string): string | undefined {
   const parts = ggufName(name);

@@ -1,4 +1,4 @@
-/** Words that wrap a whole network and tell nothing about a tensor's place in it. */
+/** Words that wrap a whole network and say nothing about a tensor's place in it. */
 const WRAPPERS = new Set(
   (
     'module _orig_mod base_model model transformer bert roberta distilbert electra deberta albert vit deit gpt_neox opt ' +
@@ -6,7 +6,7 @@ const WRAPPERS = new Set(
   ).split(' '),
 );
 
-/** A name taken apart: `path` has every number written `#`; `numbers` are those, in order. */
+/** A parsed name: `path` has `#` for every number; `numbers` lists them in order. */
 export interface NamePath {
   readonly path: string;
   readonly numbers: readonly number[];
@@ -18,9 +18,9 @@ const isEdge = (code: number) => code === 46 || code === 47 || code === 58 || Nu
 const STACK_WORD = /(layers?|blocks?|stages?|cells?)_$/;
 
 /**
- * `model.layers.12.mlp.up_proj.weight` -> `model.layers.#.mlp.up_proj.weight`, [12]. A number counts where it is a whole part of
- * the path or ends a part that names a stack (`encoder_layer_3`); the digits of `conv1` and `wi_0` are part of the word.
- * A name that has a `#` of its own is not taken apart. Written out by hand: a regular expression took four times as long.
+ * `model.layers.12.mlp.up_proj.weight` -> `model.layers.#.mlp.up_proj.weight`, [12]. A number counts if it is a whole
+ * part of the path or ends a part that names a stack (`encoder_layer_3`); the digits of `conv1` and `wi_0` are part of
+ * the word. A name that contains `#` is not parsed. Not a regular expression, which took four times as long.
  */
 export function takeApart(name: string): NamePath {
   const numbers: number[] = [];
@@ -46,7 +46,7 @@ export function unwrap(path: string): string {
   const parts = path.replace(/[/:]/g, '.').split('.');
   let first = 0;
   while (first < parts.length - 2 && WRAPPERS.has(parts[first] ?? '')) first++;
-  // `lm_head.weight` keeps its only word; `model.embed` as a bare parameter loses its wrapper like all others.
+  // `lm_head.weight` keeps its only word; `model.embed` as a bare parameter loses its wrapper like the others.
   if (first === parts.length - 2 && WRAPPERS.has(parts[first] ?? '') && !/^(weight|bias)$/.test(parts[first + 1] ?? ''))
     first++;
   return parts.slice(first).join('.');
@@ -57,7 +57,7 @@ export function withoutParameter(path: string): string {
   return path.replace(/\.(weight|kernel|w)$/, '');
 }
 
-/** `path` with each `#` written as the next of `numbers`, of which the one at `except` is passed over. */
+/** `path` with the next of `numbers` in place of each `#`, skipping the number at `except`. */
 export function fillIn(path: string, numbers: readonly number[], except: number | null): string {
   const [first = '', ...rest] = path.split('#');
   let next = 0;

@@ -13,8 +13,9 @@ const PATHS = new Map(
 );
 
 /**
- * The family that explains most of the paths, or null. It must know a matrix inside a layer: `embed_tokens` alone says nothing.
- * @param matrixPaths of the matrices. @param allPaths also of vectors: they carry the marks of a family.
+ * The family that explains most of the paths, or null. It must know a matrix in a layer: `embed_tokens` alone is no
+ * evidence.
+ * @param matrixPaths paths of matrices. @param allPaths paths of vectors as well, which can identify a family.
  */
 export function recognize(matrixPaths: ReadonlySet<string>, allPaths: ReadonlySet<string>): Family | null {
   let best: Family | null = null;

@@ -1,4 +1,4 @@
-/** What a matrix does in its block, whatever its family calls it. */
+/** The function of a matrix in its block, whatever name its family uses. */
 export type Role =
   | 'query'
   | 'key'
@@ -17,7 +17,7 @@ export type Role =
   | 'convolution'
   | 'other';
 
-/** Words that tell a role wherever they stand as the last part of a module's path; used for names that no family lists. */
+/** Words that imply a role as the last part of any module's path; for names that no family lists. */
 const ROLE_WORDS: ReadonlyMap<string, Role> = new Map<string, Role>(
   Object.entries({
     query: 'q q_proj query wq to_q q_lin attn_q query_proj',
@@ -39,7 +39,7 @@ const ROLE_WORDS: ReadonlyMap<string, Role> = new Map<string, Role>(
   ),
 );
 
-/** The role that the last word of a module's path tells; `other` where it tells none. */
+/** The role implied by the last word of a module's path, else `other`. */
 export function roleOfWord(module: string): Role {
   return ROLE_WORDS.get(module.slice(module.lastIndexOf('.') + 1)) ?? 'other';
 }

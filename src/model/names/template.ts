@@ -1,6 +1,6 @@
 import { unwrap, withoutParameter } from './namePath.ts';
 
-/** All names that differ only in their numbers, understood once. */
+/** All names that differ only in their numbers, parsed once. */
 export interface Template {
   /** Without wrappers and without `.weight`, numbers as `#`. */
   readonly path: string;
@@ -13,7 +13,7 @@ export interface Template {
 
 /** Which number of a template is the layer, and the path before and after it. */
 export interface Split {
-  /** Index among the template's numbers; null outside of any stack. */
+  /** Index among the template's numbers; null outside any stack. */
   readonly layerAt: number | null;
   /** e.g. `encoder.block`; '' outside. */
   readonly stack: string;
@@ -21,7 +21,7 @@ export interface Split {
   readonly rest: string;
 }
 
-/** A word that names a stack of layers wherever it stands before a number. */
+/** Words that name a stack of layers if a number follows. */
 const STACK_WORD = /(layers?|blocks?|blk|(^|[._])h)$/;
 
 export function newTemplate(path: string, numbers: readonly number[]): Template {
@@ -46,9 +46,9 @@ export function split({ path, low, high }: Template): Split {
 }
 
 /**
- * What to put before a module's name, by stack, so that the modules of different stacks stay apart: nothing for a single stack, else
- * the path around it (`encoder` for `encoder.block`), or all of it where that is not enough (`layer1`, `layer2`) or where it has
- * a number of its own.
+ * The prefix of module names, by stack, that separates the modules of different stacks: empty for a single stack, else
+ * the path around it (`encoder` for `encoder.block`), or all of the path if that is ambiguous (`layer1`, `layer2`) or
+ * contains a number.
  */
 export function stackLabels(stacks: ReadonlySet<string>): ReadonlyMap<string, string> {
   const around = (stack: string) => stack.slice(0, Math.max(0, stack.lastIndexOf('.')));

@@ -18,9 +18,10 @@ import {
 import { checkRequest } from './planRequest.ts';
 
 /**
- * Spreads ranks over matrices so that a budget is met. A `keep` budget is never exceeded and an `error` or `energy` is always met
- * where that is possible; where it is not, the nearest plan is given and `unmet` says why. Tied matrices are to be given once.
- * @throws RankscopeError 'wrong-use' for a request out of its ranges.
+ * Chooses the ranks of matrices within a budget. A `keep` budget is never exceeded and an `error` or `energy` budget is
+ * always met if that is possible; otherwise the result is the nearest plan, and `unmet` says why. `matrices` must
+ * contain tied matrices only once.
+ * @throws RankscopeError 'wrong-use' for a request out of range.
  */
 export function makePlan(checkpoint: CheckpointSummary, matrices: readonly PlanInput[], request: PlanRequest): Plan {
   checkRequest(request);
@@ -35,8 +36,10 @@ export function makePlan(checkpoint: CheckpointSummary, matrices: readonly PlanI
     else planned.push(optionsOf(input, request.multiple, request.factors));
   }
 
-  const { choice, unmet } = choose(planned, request);
-  const results = new Map(planned.map((options, k) => [options.input, describe(options, choice[k]!)] as const));
+  const { choice, unmet } = select(planned, request);
+  const results = new Map(
+    planned.map((options, k) => [options.input, describe(options, choice[k]!, request.factors)] as const),
+  );
   return {
     format: 'rankscope.plan/1',
     checkpoint: { path: checkpoint.path, parameters: checkpoint.parameters, bytes: checkpoint.bytes },
@@ -47,12 +50,12 @@ export function makePlan(checkpoint: CheckpointSummary, matrices: readonly PlanI
   };
 }
 
-interface Chosen {
+interface Selection {
   readonly choice: Choice;
   readonly unmet?: string;
 }
 
-function choose(all: readonly Options[], { budget, spread, multiple }: PlanRequest): Chosen {
+function select(all: readonly Options[], { budget, spread, multiple }: PlanRequest): Selection {
   const whole = totalEnergy(all);
   const dense = all.reduce((parameters, options) => parameters + options.dense, 0);
   switch (budget.kind) {
@@ -82,8 +85,9 @@ function choose(all: readonly Options[], { budget, spread, multiple }: PlanReque
 }
 
 /**
- * Where the condition turns, along the spread. The optimal one stops between two steps of its own; there a plan of another spread
- * may use the last few parameters better, so the best of the three is taken and optimal is never the worse choice.
+ * The choices at which the condition changes along the spread. The optimal spread stops between two of its steps, where
+ * another spread may use the last few parameters better: it therefore considers all three and is never the worse
+ * choice.
  */
 function boundaries(all: readonly Options[], spread: PlanRequest['spread'], holds: (choice: Choice) => boolean) {
   const found: Boundary[] = [];
@@ -109,7 +113,7 @@ function setByHand(input: PlanInput, rank: number | null, { multiple, factors }:
   return { ...options, only: { rank: null, reason: `rank ${rank}, set by hand, is above break-even (${limit})` } };
 }
 
-function describe(options: Options, level: number): PlannedMatrix {
+function describe(options: Options, level: number, factors: 2 | 3): PlannedMatrix {
   const { input, dense, levels, multiple, only } = options;
   const rank = rankAt(options, level);
   const reason =
@@ -117,7 +121,7 @@ function describe(options: Options, level: number): PlannedMatrix {
       ? (only?.reason ??
         (levels === 0
           ? `no saving at any multiple of ${multiple}`
-          : `a rank that meets the budget is not below break-even (${breakEvenRank(...input.shape)})`))
+          : `a rank that meets the budget is not below break-even (${breakEvenRank(...input.shape, factors)})`))
       : undefined;
   return {
     name: input.name,

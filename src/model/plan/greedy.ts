@@ -2,12 +2,13 @@ import type { Boundary } from '../spreads.ts';
 import { type Choice, lossAt, type Options, parametersAt } from './planOptions.ts';
 
 /**
- * The choices with the least summed squared error (in the scale of `planOptions.ts`) for their size. Each matrix starts at its lowest level; then the step that saves
- * the most error per parameter is taken, over all matrices, for as long as `within` holds (Fox 1966: exact for concave gains). Each
- * next rank gains less than the one before, so gains are concave, but for the last step: the matrix itself costs little more than
- * its factors at break-even and loses nothing. So the levels that lie above the straight line to the dense matrix are passed over,
- * and the way to it is one long step (the multiple-choice knapsack, Sinha and Zoltners 1979). Of its size the result has the least
- * error there is; where the condition turns within a step, it is such a choice plus a part of that step.
+ * The choices with the least summed squared error (in the scale of `planOptions.ts`) for their size. Each matrix starts
+ * at its lowest level; then the step of any matrix that saves the most error per parameter is taken, as long as
+ * `within` holds (Fox 1966: exact for concave gains). Each rank gains less than the one before, so gains are concave
+ * except for the last step: the dense matrix costs little more than its factors at break-even and loses nothing. Levels
+ * above the straight line to the dense matrix are therefore skipped, and the rest of the way is one long step (the
+ * multiple-choice knapsack, Sinha and Zoltners 1979). The result has the least error possible for its size; if the
+ * condition changes within a step, it is such a choice plus a part of that step.
  */
 export function greedyBoundary(all: readonly Options[], within: (choice: Choice) => boolean): Boundary {
   const gains = all.map(stepGains);
@@ -26,7 +27,7 @@ export function greedyBoundary(all: readonly Options[], within: (choice: Choice)
   let after = choose(low);
   if (within(after)) return { within: after, beyond: null };
 
-  // Bisection for the gain at which the condition turns; then the steps of that gain, matrix by matrix.
+  // Bisection for the gain at which the condition changes; then the steps of that gain, matrix by matrix.
   high *= 2;
   let best = smallest;
   for (;;) {
@@ -56,7 +57,7 @@ export function greedyBoundary(all: readonly Options[], within: (choice: Choice)
   return { within: best, beyond: null };
 }
 
-/** The error each step saves per parameter, descending: one by one up the levels, the last one to the dense matrix. */
+/** The error that each step saves per parameter, descending: one level at a time, then one step to the dense matrix. */
 function stepGains(options: Options): Float64Array {
   const { levels, step, dense, only } = options;
   if (only || levels === 0) return new Float64Array(0);
@@ -66,7 +67,7 @@ function stepGains(options: Options): Float64Array {
   for (let level = 1; ; level++) {
     const toDense = lossAt(options, level) / (dense - parametersAt(options, level));
     const next = level < levels ? (lossAt(options, level) - lossAt(options, level + 1)) / step : 0;
-    // Differences of rounded sums may rise by an ulp; a list that is searched by halving must not.
+    // Differences of rounded sums may rise by an ulp, but a bisected list must not.
     last = Math.min(last, Math.max(next, toDense));
     gains[count++] = last;
     if (toDense >= next) return gains.subarray(0, count);

@@ -14,16 +14,16 @@ import {
 import type { Budget, Plan, PlannedMatrix, PlanRequest, PlanTotals, Spread } from './plan.ts';
 import { checkRequest } from './planRequest.ts';
 
-/** Longest plan text accepted: 100,000 matrices take 20 MB. */
-const MAX_CHARACTERS = 64 * 1024 * 1024;
+/** Largest plan file accepted, in bytes and in characters: 100,000 matrices take 20 MB. */
+export const MAX_PLAN_SIZE = 64 * 1024 * 1024;
 
 /**
- * Reads a plan file that anyone may have written.
- * @throws RankscopeError 'malformed' that names the first member that is not as media/schemas/plan.schema.json says.
+ * Reads a plan file of unknown origin.
+ * @throws RankscopeError 'malformed', naming the first member that violates media/schemas/plan.schema.json.
  */
 export function parsePlan(content: string, path: string): Plan {
-  if (content.length > MAX_CHARACTERS)
-    throw new RankscopeError('too-large', path, `${content.length} characters`, `A plan has at most ${MAX_CHARACTERS}`);
+  if (content.length > MAX_PLAN_SIZE)
+    throw new RankscopeError('too-large', path, `${content.length} characters`, `A plan has at most ${MAX_PLAN_SIZE}`);
   const plan = members(
     parseJson(content, path),
     ['format', 'checkpoint', 'request', 'matrices', 'totals'],
@@ -74,7 +74,7 @@ function matrices(place: Found): PlannedMatrix[] {
   return list(place).map((item) => {
     const found = members(item, ['name', 'shape', 'rank', 'parametersBefore', 'parametersAfter', 'error'], ['reason']);
     const name = text(found.name);
-    if (names.has(name)) fail(found.name, 'each matrix once');
+    if (names.has(name)) fail(found.name, 'a name that no other matrix has');
     names.add(name);
     const sizes = list(found.shape).map((size) => wholeNumber(size, 1));
     const [m, n] = sizes;

@@ -1,14 +1,18 @@
-/** A rank plan as plain data: the file that the side bar edits, that git keeps and that `rankscope apply` reads. */
+/** A rank plan as plain data: the content of the file that the side bar edits and `rankscope apply` reads. */
 
 export type Spread = 'optimal' | 'uniform' | 'energy';
 
 /** What a plan must meet; exactly one of the four. */
 export type Budget =
-  /** Share of the planned matrices' parameters to keep, in (0, 1]; excluded matrices are not counted, those set by hand are. */
+  /**
+   * Share of the planned matrices' parameters to keep, in (0, 1]; without excluded matrices, with those set by hand.
+   */
   | { readonly kind: 'keep'; readonly value: number }
-  /** Share of the squared singular values to keep in each matrix by itself, in (0, 1]; no spread applies. */
+  /** Share of the squared singular values to keep in each matrix, in (0, 1]; no spread applies. */
   | { readonly kind: 'energy'; readonly value: number }
-  /** Relative Frobenius error allowed over all planned matrices together, as `PlanTotals.error` counts it, in [0, 1). */
+  /**
+   * Relative Frobenius error allowed over all planned matrices together, as `PlanTotals.error` counts it, in [0, 1).
+   */
   | { readonly kind: 'error'; readonly value: number }
   /** The same rank everywhere; no spread applies. */
   | { readonly kind: 'rank'; readonly value: number };
@@ -18,9 +22,9 @@ export interface PlanRequest {
   readonly spread: Spread;
   /** Ranks are multiples of this, at least one: rounded down for a size or a rank, up for an energy or an error. */
   readonly multiple: number;
-  /** Globs over tensor names that stay dense and count neither before nor after. */
+  /** Globs of the names of tensors that stay dense and are not part of any total. */
   readonly exclude: readonly string[];
-  /** Ranks set by hand, by tensor name, stronger than an exclusion; null keeps the matrix dense. */
+  /** Ranks set by hand, by tensor name, which take precedence over exclusions; null keeps the matrix dense. */
   readonly overrides: Readonly<Record<string, number | null>>;
   /** 2: W = B A. 3: W = U S V. */
   readonly factors: 2 | 3;
@@ -38,15 +42,15 @@ export interface PlannedMatrix {
   readonly error: number;
 }
 
-/** Sums over the planned matrices: all but those excluded and those that no layer could hold as factors. */
+/** Sums over the planned matrices: all except excluded ones and those that no layer can hold as factors. */
 export interface PlanTotals {
   readonly parametersBefore: number;
   readonly parametersAfter: number;
   readonly bytesBefore: number;
   readonly bytesAfter: number;
   /**
-   * Predicted relative Frobenius error over all planned matrices together, each scaled to the same mean square entry: the root mean
-   * square of their relative errors, weighted by their parameters.
+   * Predicted relative Frobenius error over all planned matrices together, each scaled to the same mean square entry:
+   * the root mean square of their relative errors, weighted by their parameters.
    */
   readonly error: number;
 }
@@ -54,23 +58,25 @@ export interface PlanTotals {
 /** The content of a plan file; its schema is media/schemas/plan.schema.json. */
 export interface Plan {
   readonly format: 'rankscope.plan/1';
-  /** The checkpoint the plan was made for, so that applying it to another one can be refused. */
+  /** The checkpoint the plan was made for; it is not applied to another. */
   readonly checkpoint: { readonly path: string; readonly parameters: number; readonly bytes: number };
   readonly request: PlanRequest;
   readonly matrices: readonly PlannedMatrix[];
   readonly totals: PlanTotals;
-  /** Why the totals miss the budget, in one sentence; absent where they meet it. */
+  /** Why the totals miss the budget, in one sentence; absent if they meet it. */
   readonly unmet?: string;
 }
 
-/** What a plan came to once the factors were written. */
+/** The outcome of writing the factors of a plan. */
 export interface FactorizedReport {
   readonly out: string;
   readonly parametersBefore: number;
   readonly parametersAfter: number;
   readonly bytesBefore: number;
   readonly bytesAfter: number;
-  /** Per matrix: the relative Frobenius error that the plan predicted, and the one measured on the factors as written. */
+  /**
+   * Per matrix: the relative Frobenius error that the plan predicted, and the one measured on the factors as written.
+   */
   readonly matrices: readonly {
     readonly name: string;
     readonly rank: number;

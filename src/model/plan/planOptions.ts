@@ -7,36 +7,37 @@ export interface PlanInput {
   /** [m, n] = [out, in]. */
   readonly shape: readonly [number, number];
   readonly bytesPerElement: number;
-  /** Of each element of the factors, where they are stored in another type than the matrix. */
+  /** The same for the factors, if their type differs from the matrix's. */
   readonly factorBytesPerElement?: number;
   /** All min(m, n), descending. */
   readonly singularValues: ArrayLike<number>;
-  /** Why no layer could hold its factors; it then stays dense like an excluded one. */
+  /** Why no layer can hold its factors; it then stays dense like an excluded matrix. */
   readonly fixed?: string | null;
 }
 
 /**
- * The sizes a matrix can have: level k = 1 .. levels is rank k * multiple, level `levels + 1` is the matrix itself. Level 0 does not
- * exist. Costs rise with the level and losses fall.
+ * The possible sizes of a matrix: level k = 1 .. levels is rank k * multiple, and level `levels + 1` the dense matrix.
+ * There is no level 0. Costs rise with the level and losses fall.
  */
 export interface Options {
   readonly input: PlanInput;
   readonly multiple: number;
   /** Parameters of one level. */
   readonly step: number;
-  /** Highest level that is a saving; 0 where none is. */
+  /** Highest level that saves parameters; 0 if none does. */
   readonly levels: number;
   readonly dense: number;
   /** `tailEnergies`, scaled so that the whole matrix counts for its number of elements; see `optionsOf`. */
   readonly tail: Float64Array;
-  /** The one level allowed, where it was set by hand. */
+  /** The only choice, if it was set by hand. */
   readonly only?: { readonly rank: number | null; readonly reason?: string };
 }
 
 /**
- * Errors are counted relative to the matrix and weighted by its size, as if all matrices had the same mean square entry. Squared
- * errors as they stand would give up the matrices of small norm, and a network cannot do without them: of a real 260K-parameter
- * model cut to 80 % of its layers, the loss was 5.0 nats that way and 2.6 nats this way (1.7 uncut); of another there was no difference.
+ * Errors are relative to the matrix and weighted by its size, as if all matrices had the same mean square entry.
+ * Absolute squared errors would sacrifice matrices of small norm, which a network needs: with 80 % of the parameters of
+ * its layers, a real model of 260K parameters had a loss of 5.0 nats that way and 2.6 nats this way (1.7 uncut);
+ * another model showed no difference.
  */
 export function optionsOf(input: PlanInput, multiple: number, factors: 2 | 3): Options {
   const [m, n] = input.shape;
@@ -45,7 +46,7 @@ export function optionsOf(input: PlanInput, multiple: number, factors: 2 | 3): O
     input,
     multiple,
     step,
-    // At equality the factors cost what the exact matrix costs: no saving.
+    // At equality, the factors cost as much as the matrix and save nothing.
     levels: Math.ceil((m * n) / step) - 1,
     dense: m * n,
     tail: scaled(tailEnergies(input.singularValues), m * n),

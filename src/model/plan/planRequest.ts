@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { PlanRequest } from './plan.ts';
 
-/** The settings of a plan unless a person says otherwise: the same in the side bar and on the command line. */
+/** The default settings of a plan, in the side bar and on the command line. */
 export const PLAN_DEFAULTS: Omit<PlanRequest, 'budget'> = {
   spread: 'optimal',
   multiple: 1,
@@ -10,20 +10,25 @@ export const PLAN_DEFAULTS: Omit<PlanRequest, 'budget'> = {
   factors: 2,
 };
 
-/** @throws RankscopeError 'wrong-use' that names the first setting out of its range. */
+/** @throws RankscopeError 'wrong-use', naming the first setting out of range. */
 export function checkRequest({ budget, multiple, overrides }: PlanRequest): void {
   const { kind, value } = budget;
   const range = {
     keep: ['a share in (0, 1]', value > 0 && value <= 1],
     energy: ['a share in (0, 1]', value > 0 && value <= 1],
     error: ['an error in [0, 1)', value >= 0 && value < 1],
-    rank: ['a whole number from 1 on', Number.isSafeInteger(value) && value >= 1],
+    rank: ['a whole number of at least 1', Number.isSafeInteger(value) && value >= 1],
   } as const;
   const [expected, good] = range[kind];
   if (!good) throw new RankscopeError('wrong-use', kind, `${value}`, `Give ${expected}`);
   if (!Number.isSafeInteger(multiple) || multiple < 1)
-    throw new RankscopeError('wrong-use', 'multiple', `${multiple}`, 'Give a whole number from 1 on');
+    throw new RankscopeError('wrong-use', 'multiple', `${multiple}`, 'Give a whole number of at least 1');
   for (const [name, rank] of Object.entries(overrides))
     if (rank !== null && (!Number.isSafeInteger(rank) || rank < 1))
-      throw new RankscopeError('wrong-use', name, `rank ${rank}`, 'Give a whole number from 1 on, or null for dense');
+      throw new RankscopeError(
+        'wrong-use',
+        name,
+        `rank ${rank}`,
+        'Give a whole number of at least 1, or null for dense',
+      );
 }

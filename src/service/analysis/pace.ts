@@ -6,7 +6,10 @@ const OVERHEAD = 5e6;
 /** Approximate number of matrix-vector products of a preview. */
 const PREVIEW_PRODUCTS = 256;
 
-/** Estimates the remaining time from the work done so far: the work of each matrix is known in advance, the machine's speed is not. */
+/**
+ * Estimates the remaining time from the work done so far: the work of each matrix is known in advance, the machine's
+ * speed is not.
+ */
 export class Pace {
   private readonly started = performance.now();
   private left = 0;

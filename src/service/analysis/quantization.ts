@@ -4,8 +4,8 @@ import { noiseEdge } from '../../spectrum/measures.ts';
 import type { CacheEntry } from '../cache/cache.ts';
 
 /**
- * Adds to the entry what quantization did to the matrix, if that can be told. Rounding errors are modelled as independent noise of one
- * standard deviation, whose singular values end at the Marchenko-Pastur edge.
+ * Adds to the entry what quantization did to the matrix, if that can be told. Rounding errors are modelled as
+ * independent noise of one standard deviation, whose singular values end at the Marchenko-Pastur edge.
  */
 export async function withQuantization(
   matrix: Matrix,

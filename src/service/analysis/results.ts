@@ -9,9 +9,9 @@ import { previewSpectrum } from '../../spectrum/preview.ts';
 import type { CacheEntry } from '../cache/cache.ts';
 
 /**
- * Computes one matrix: all singular values, or an estimate of the measures with its band. An adapter's update is always `exact`: its at
- * most r nonzero values cost less than an estimate. The result holds only these, while the measures also count the zeros. Such a product has
- * no bulk of entries that could be noise, so its noise deviation is 0.
+ * Computes one matrix: all singular values, or an estimate of the measures with its band. An adapter's update is always
+ * `exact`: its at most r nonzero values cost less than an estimate. The result holds only these, while the measures
+ * also count the zeros. Such a product has no bulk of entries that could be noise, so its noise deviation is 0.
  */
 export async function compute(
   backend: Backend,
@@ -44,7 +44,10 @@ export async function compute(
   };
 }
 
-/** The singular values of a Kronecker product are the products of those of its factors (Van Loan, "The ubiquitous Kronecker product", 2000). */
+/**
+ * The singular values of a Kronecker product are the products of those of its factors (Van Loan, "The ubiquitous
+ * Kronecker product", 2000).
+ */
 async function spreadOut(values: Float64Array, { spread }: MatrixRows, signal: AbortSignal | undefined) {
   if (!spread) return values;
   const others = await spread(signal);

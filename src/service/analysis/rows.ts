@@ -35,8 +35,9 @@ export class Buffers {
 }
 
 /**
- * Starts reading the leading rows of `source`, at most `bytes`, and serves them from memory; later rows are read from the source. Rows are
- * kept in their stored form if the device decodes them, otherwise in f32. A failure is reported by the first read.
+ * Starts reading the leading rows of `source`, at most `bytes`, and serves them from memory; later rows are read from
+ * the source. Rows are kept in their stored form if the device decodes them, otherwise in f32. A failure is reported by
+ * the first read.
  */
 export function readAhead(
   source: MatrixRows,

@@ -39,8 +39,8 @@ export async function exactResult(
 }
 
 /**
- * The exact results of `matrices`, in their order. A matrix that an analysis would skip (non-finite, too large, unreadable) gives null, and
- * `unusable` receives its error.
+ * The exact results of `matrices`, in their order. A matrix that an analysis would skip (non-finite, too large,
+ * unreadable) gives null, and `unusable` receives its error.
  */
 export async function exactResults(
   parts: SpectraParts,

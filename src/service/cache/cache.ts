@@ -41,8 +41,9 @@ const SUFFIX = '.spectrum';
 const ABANDONED_MS = 3_600_000;
 
 /**
- * A cache on disk that any number of processes can share. Each entry is a file named by its key and written whole or not at all. A file
- * whose digest does not match is removed. Above `maxBytes`, the least recently used entries are removed.
+ * A cache on disk that any number of processes can share. Each entry is a file named by its key and written whole or
+ * not at all. A file whose digest does not match is removed. Above `maxBytes`, the least recently used entries are
+ * removed.
  */
 export function diskCache(folder: string, maxBytes: number, log: (line: string) => void): Cache {
   let writable = true;
@@ -126,7 +127,8 @@ async function list(folder: string): Promise<{ file: string; size: number; mtime
   return found;
 }
 
-// An entry's file: SHA-256 of the rest, length of the JSON (u32, little-endian), the JSON, the singular values (f64, little-endian).
+// An entry's file: SHA-256 of the rest, length of the JSON (u32, little-endian), the JSON, the singular values (f64,
+// little-endian).
 const DIGEST = 32;
 
 function encode({ singularValues, ...rest }: CacheEntry): Buffer {

@@ -9,7 +9,7 @@ import { countParameters, equalContent, ties } from '../../checkpoint/ties.ts';
 import { isStored, type Matrix } from '../../model/matrix.ts';
 import { type Anatomy, anatomy } from '../../model/names/anatomy.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
-import { Pool } from './pool.ts';
+import { SharedHandles } from '../sharedHandles.ts';
 
 /** An open checkpoint with what its directory says about the network. */
 export interface Opened {
@@ -32,7 +32,7 @@ const SMALL_TENSORS = 2000;
 
 /** The open checkpoints by path. A file that has changed since is reopened for the next caller. */
 export class OpenCheckpoints {
-  private readonly pool = new Pool<Opened>({
+  private readonly handles = new SharedHandles<Opened>({
     close: ({ checkpoint }) => checkpoint.close(),
     keep: KEPT,
     idleMs: IDLE_MS,
@@ -44,18 +44,18 @@ export class OpenCheckpoints {
     job: (opened: Opened) => Promise<Result>,
   ): Promise<Result> {
     const key = resolve(file);
-    const before = await this.pool.peek(key);
-    if (before && !(await unchanged(before.checkpoint.files))) this.pool.evict(key);
+    const before = await this.handles.peek(key);
+    if (before && !(await unchanged(before.checkpoint.files))) this.handles.evict(key);
     try {
-      return await this.pool.use(key, () => open(file), job, signal);
+      return await this.handles.use(key, () => open(file), job, signal);
     } catch (error) {
-      if (isCode(error, 'changed')) this.pool.evict(key);
+      if (isCode(error, 'changed')) this.handles.evict(key);
       throw error;
     }
   }
 
   close(): Promise<void> {
-    return this.pool.close();
+    return this.handles.close();
   }
 }
 

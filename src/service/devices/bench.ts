@@ -16,8 +16,8 @@ export interface BenchTime {
   /** The better of two. */
   readonly seconds: number;
   /**
-   * values: of the Frobenius norm, which the entries give as well. preview: of the effective rank, against the exact one. vectors: by how
-   * much the truncation's error is above the least possible one. Each as a share.
+   * values: of the Frobenius norm, which the entries give as well. preview: of the effective rank, against the exact
+   * one. vectors: by how much the truncation's error is above the least possible one. Each as a share.
    */
   readonly error: number;
 }

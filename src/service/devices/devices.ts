@@ -2,7 +2,7 @@ import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Backend } from '../../devices/backend.ts';
 import { chooseDevice } from '../../devices/choose.ts';
-import { Pool } from '../checkpoints/pool.ts';
+import { SharedHandles } from '../sharedHandles.ts';
 import { JobQueue } from './jobQueue.ts';
 
 /** After this time without use, a device returns its threads and memory. */
@@ -21,7 +21,11 @@ export interface JobOptions {
 
 /** The devices in use. Each computes one matrix at a time. */
 export class Devices {
-  private readonly pool = new Pool<Running>({ close: ({ backend }) => backend.close(), keep: 1, idleMs: IDLE_MS });
+  private readonly running = new SharedHandles<Running>({
+    close: ({ backend }) => backend.close(),
+    keep: 1,
+    idleMs: IDLE_MS,
+  });
   private last: DeviceRequest = {};
 
   constructor(
@@ -72,13 +76,13 @@ export class Devices {
       }
       if (error.code !== 'engine') throw error;
       this.log(`The device failed and is restarted: ${error.message}`);
-      this.pool.evict(keyOf(request));
+      this.running.evict(keyOf(request));
       return attempt();
     }
   }
 
   close(): Promise<void> {
-    return this.pool.close();
+    return this.running.close();
   }
 
   private use<Result>(
@@ -92,7 +96,7 @@ export class Devices {
       this.log(`Engine ${name}: ${device}, ${threads} threads. ${reason}`);
       return { backend, queue: new JobQueue() };
     };
-    return this.pool.use(keyOf(request), open, job, signal);
+    return this.running.use(keyOf(request), open, job, signal);
   }
 }
 

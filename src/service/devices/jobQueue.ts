@@ -5,8 +5,8 @@ interface Waiting {
 }
 
 /**
- * Runs jobs on one device, one at a time in the order they arrive; urgent jobs, which a person waits for, go first. A long analysis queues
- * one matrix at a time, so that several analyses alternate.
+ * Runs jobs on one device, one at a time in the order they arrive; urgent jobs, which a person waits for, go first. A
+ * long analysis queues one matrix at a time, so that several analyses alternate.
  */
 export class JobQueue {
   private busy = false;

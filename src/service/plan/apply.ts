@@ -14,9 +14,11 @@ import { writeTarget } from '../../write/target.ts';
 import type { SpectraParts } from '../analysis/spectra.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import { deviceResidual } from './deviceResidual.ts';
-import { outgoing } from './outgoing.ts';
+import { rewrittenModel } from './rewrittenModel.ts';
 
-/** Writes the factorized checkpoint and, where it is asked for, the Python code; ends when its temporary files are gone. */
+/**
+ * Writes the factorized checkpoint and, on request, the Python code; resolves or rejects once temporary files are gone.
+ */
 export async function apply(
   { devices }: SpectraParts,
   opened: Opened,
@@ -27,8 +29,8 @@ export async function apply(
   const engine = devices.settle(request);
   refuseOther(request.plan, opened);
   const codeTarget = code === undefined ? undefined : await checkedCode(code, request, opened);
-  const leaving = outgoing(opened, request.plan, await opened.tiesByContent(signal));
-  const { checkpoint, matrices, plan, ties, remarks } = leaving;
+  const tied = await opened.tiesByContent(signal);
+  const { checkpoint, matrices, plan, ties, remarks } = rewrittenModel(opened, request.plan, tied);
   return devices.hold(engine, signal, async () => {
     const report = await writeFactorized({
       checkpoint,
@@ -62,7 +64,10 @@ export async function apply(
   });
 }
 
-/** A checkpoint may have been moved since its plan was made, but it must be the same: parameters and shapes are checked by the writer. */
+/**
+ * A checkpoint may have been moved since its plan was made, but it must be the same: parameters and shapes are checked
+ * by the writer.
+ */
 function refuseOther({ checkpoint: planned }: Plan, { checkpoint }: Opened): void {
   if (planned.bytes === checkpoint.bytes) return;
   throw new RankscopeError(

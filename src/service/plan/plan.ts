@@ -12,7 +12,10 @@ import { FACTOR_BYTES, factorType } from '../../write/encode.ts';
 import { exactResults, type SpectraParts } from '../analysis/spectra.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
 
-/** Makes a plan from exact spectra; those that are not known yet are computed. A matrix without a spectrum stays dense, with the reason. */
+/**
+ * Makes a plan from exact spectra; those that are not known yet are computed. A matrix without a spectrum stays dense,
+ * with the reason.
+ */
 export async function plan(
   parts: SpectraParts,
   opened: Opened,

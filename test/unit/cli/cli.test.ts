@@ -282,7 +282,7 @@ describe('the command line', function () {
     const { code, stderr } = await cli('apply', small(), '--plan', pipe, '--out', folder.path('piped.safetensors'));
     assert.equal(code, 1);
     assert.match(stderr, ONE_LINE);
-    assert.match(stderr, /it is no file/);
+    assert.match(stderr, /it is not a file/);
   });
 
   it('never replaces a file unless --force is given', async () => {
@@ -302,7 +302,7 @@ describe('the command line', function () {
     const shard = folder.write('shard.safetensors', readFileSync(file));
     const replaced = await cli('analyze', file, '--json', '--out', shard, '--force');
     assert.equal(replaced.code, 2);
-    assert.match(replaced.stderr, /replaces only texts/);
+    assert.match(replaced.stderr, /replaces only text files/);
     assert.deepEqual(readFileSync(shard), readFileSync(file));
     assert.equal((await cli('info', file)).code, 0);
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** Does work that never stops, whatever its signal says, as where a disk does not answer. */
+/** Work that ignores its signal, like a read from a disk that does not answer. */
 const STUCK = `
   import { interruption } from './src/cli/interrupt.ts';
   const { signal } = interruption(() => process.exit(130));
@@ -22,7 +22,7 @@ describe('an interruption', () => {
   afterEach(() => child.kill('SIGKILL'));
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    it(`by one ${signal} asks what is under way to stop, and ends it where it does not`, async function () {
+    it(`by one ${signal} asks running work to stop, and ends the process if it does not`, async function () {
       if (process.platform === 'win32') this.skip();
       const text = once(child.stdout ?? assert.fail(), 'data');
       const ended = once(child, 'exit');
@@ -30,11 +30,11 @@ describe('an interruption', () => {
       child.kill(signal);
       assert.match(String(await text), /asked to stop/);
       assert.deepEqual(await ended, [130, null]);
-      assert.ok(Date.now() - start > 1000, 'it has a while to clean up');
+      assert.ok(Date.now() - start > 1000, 'it has time to clean up');
     });
   }
 
-  it('at the second time ends it at once', async function () {
+  it('ends the process at once the second time', async function () {
     if (process.platform === 'win32') this.skip();
     const text = once(child.stdout ?? assert.fail(), 'data');
     const ended = once(child, 'exit');

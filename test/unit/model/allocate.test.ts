@@ -345,6 +345,13 @@ describe('a plan obeys', () => {
     assert.deepEqual(ranks(32), [null, null, 32]);
   });
 
+  it('names the break-even rank of the number of factors', () => {
+    const reasonOf = (factors: 2 | 3) =>
+      plan([powerLaw('w', 64, 64, 0)], { budget: { kind: 'error', value: 0 }, factors }).matrices[0]!.reason;
+    assert.match(reasonOf(2) ?? '', /not below break-even \(32\)/);
+    assert.match(reasonOf(3) ?? '', /not below break-even \(31\)/);
+  });
+
   it('names like __proto__', () => {
     const overrides = Object.fromEntries([['__proto__', 4]]);
     const made = plan([powerLaw('__proto__', 64, 64, 1)], { overrides });

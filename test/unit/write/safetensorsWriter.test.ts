@@ -5,11 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { type ErrorCode, RankscopeError } from '../../../src/base/errors.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
-import {
-  type OutgoingTensor,
-  type SafetensorsOptions,
-  writeSafetensors,
-} from '../../../src/write/safetensorsWriter.ts';
+import { type SafetensorsOptions, type TensorToWrite, writeSafetensors } from '../../../src/write/safetensorsWriter.ts';
 import { scratchFolder } from './written.ts';
 
 const bytes = (
@@ -17,7 +13,7 @@ const bytes = (
   content: Uint8Array,
   dtype = 'U8',
   shape: readonly number[] = [content.length],
-): OutgoingTensor => ({
+): TensorToWrite => ({
   name,
   dtype,
   shape,
@@ -127,7 +123,7 @@ describe('writing safetensors', () => {
   it('does not replace a file that someone else made in the meantime', async () => {
     const place = folder();
     const out = join(place, 'x.safetensors');
-    const slow: OutgoingTensor = {
+    const slow: TensorToWrite = {
       ...bytes('a', Uint8Array.of(1)),
       async *content() {
         writeFileSync(out, 'theirs');
@@ -180,7 +176,7 @@ describe('writing safetensors', () => {
     const out = join(place, 'x.safetensors');
     writeFileSync(out, 'old');
     const controller = new AbortController();
-    const tensor = (act: () => void): OutgoingTensor => ({
+    const tensor = (act: () => void): TensorToWrite => ({
       ...bytes('b', new Uint8Array(10)),
       async *content() {
         yield new Uint8Array(5);
@@ -206,7 +202,7 @@ describe('writing safetensors', () => {
     );
     await assert.rejects(
       write(out, { overwrite: true, tensors: [{ ...bytes('short', Uint8Array.of(1)), bytes: 2 }] }),
-      fails('engine', /short: 1 bytes came instead of 2/),
+      fails('engine', /short: 1 bytes instead of 2/),
     );
     assert.deepEqual(readdirSync(place), ['x.safetensors']);
     assert.equal(readFileSync(out, 'utf8'), 'old');
@@ -235,7 +231,7 @@ describe('writing safetensors', () => {
   });
 
   it('refuses before any work what the disk has no room for', async () => {
-    const huge: OutgoingTensor = {
+    const huge: TensorToWrite = {
       ...bytes('a', Uint8Array.of(1)),
       bytes: 2 ** 52,
       content: () => assert.fail('work was done'),

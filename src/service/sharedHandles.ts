@@ -1,32 +1,32 @@
-import { abortable } from '../abortable.ts';
+import { abortable } from './abortable.ts';
 
-export interface PoolOptions<Value> {
+export interface HandleOptions<Value> {
   readonly close: (value: Value) => Promise<void>;
-  /** Unused values kept open at most; the one that was used last goes last. */
+  /** The most unused values kept open; the least recently used is closed first. */
   readonly keep: number;
-  /** An unused value is closed after so long. */
+  /** How long an unused value is kept open. */
   readonly idleMs: number;
 }
 
 interface Held<Value> {
   readonly opening: Promise<Value>;
   users: number;
-  /** No longer given out; closed by its last user. */
+  /** No longer given to new users; the last user closes it. */
   evicted: boolean;
   timer?: NodeJS.Timeout | undefined;
 }
 
-/** Things that are costly to open, shared by all who use them at once and kept for a while for the next. */
-export class Pool<Value> {
-  // In the order of their last use.
+/** Handles that are costly to open: concurrent users share one, and it stays open for a while for the next user. */
+export class SharedHandles<Value> {
+  // Ordered by last use.
   private readonly held = new Map<string, Held<Value>>();
   private readonly closing = new Set<Promise<void>>();
 
-  constructor(private readonly options: PoolOptions<Value>) {}
+  constructor(private readonly options: HandleOptions<Value>) {}
 
   /**
-   * Opens what `key` names where it is not open yet, and keeps it open while `job` runs. Others may wait for the same opening: a caller
-   * that is cancelled leaves it to them.
+   * Runs `job` on the value of `key`, opened with `open` unless it is open. Concurrent callers wait for the same
+   * opening; cancelling one of them does not affect the others.
    */
   async use<Result>(
     key: string,
@@ -52,7 +52,7 @@ export class Pool<Value> {
     return this.held.get(key)?.opening.catch(() => undefined);
   }
 
-  /** Gives `key` out no more: its next user opens it anew. */
+  /** The next user of `key` opens it again. */
   evict(key: string): void {
     const held = this.held.get(key);
     if (!held) return;
@@ -61,7 +61,7 @@ export class Pool<Value> {
     if (held.users === 0) this.dispose(held);
   }
 
-  /** Closes all that is unused, and the rest as soon as it is. */
+  /** Closes unused values now and the others once their users are done. */
   async close(): Promise<void> {
     for (const key of [...this.held.keys()]) this.evict(key);
     await Promise.all(this.closing);

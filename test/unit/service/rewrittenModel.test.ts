@@ -5,7 +5,7 @@ import { countParameters } from '../../../src/checkpoint/ties.ts';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
 import type { Plan } from '../../../src/model/plan/plan.ts';
 import type { Opened } from '../../../src/service/checkpoints/opened.ts';
-import { outgoing } from '../../../src/service/plan/outgoing.ts';
+import { rewrittenModel } from '../../../src/service/plan/rewrittenModel.ts';
 import { testFolder } from '../formats/folder.ts';
 import { f32s, ggufBytes, text } from '../formats/gguf/ggufBytes.ts';
 import { f32, fileOf } from '../formats/storedFile.ts';
@@ -19,7 +19,7 @@ const REQUEST: Plan['request'] = {
   factors: 2,
 };
 
-describe('what leaves when a plan is applied', () => {
+describe('the model that a plan is applied to', () => {
   const folder = testFolder();
 
   async function left(file: string, ties: readonly (readonly string[])[]) {
@@ -42,7 +42,7 @@ describe('what leaves when a plan is applied', () => {
       totals: { parametersBefore: 0, parametersAfter: 0, bytesBefore: 0, bytesAfter: 0, error: 0 },
     } as Plan;
     await checkpoint.close();
-    return outgoing(opened, plan, ties);
+    return rewrittenModel(opened, plan, ties);
   }
 
   it('of a GGUF mixture of experts has every expert, planned and tied, under a name of its own', async () => {

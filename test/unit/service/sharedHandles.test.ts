@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Pool } from '../../../src/service/checkpoints/pool.ts';
+import { SharedHandles } from '../../../src/service/sharedHandles.ts';
 
-describe('the pool', () => {
+describe('shared handles', () => {
   let opened: string[];
   let closed: string[];
   const open = (key: string) => async () => {
@@ -10,7 +10,7 @@ describe('the pool', () => {
     return key;
   };
   const poolOf = (keep: number, idleMs: number) =>
-    new Pool<string>({ close: async (key) => void closed.push(key), keep, idleMs });
+    new SharedHandles<string>({ close: async (key) => void closed.push(key), keep, idleMs });
 
   beforeEach(() => {
     opened = [];

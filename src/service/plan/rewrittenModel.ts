@@ -5,8 +5,8 @@ import type { Plan, PlannedMatrix } from '../../model/plan/plan.ts';
 import { type GgufForm, ggufForm } from '../../write/ggufForm.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 
-/** What leaves when a plan is applied: the checkpoint and the plan under the names that the model's code has. */
-export interface Outgoing {
+/** A checkpoint and its plan under the names that the model's code uses: the input of the writer. */
+export interface RewrittenModel {
   readonly checkpoint: Checkpoint;
   readonly matrices: readonly Matrix[];
   readonly plan: Plan;
@@ -14,12 +14,15 @@ export interface Outgoing {
   readonly remarks: readonly string[];
 }
 
-/** All as it is, but for GGUF, whose names and rows are llama.cpp's. @param ties tied groups of the checkpoint as it was opened. */
-export function outgoing(
+/**
+ * Renames and reorders what GGUF stores in the way of llama.cpp; other formats are returned unchanged.
+ * @param ties tied groups of the checkpoint as it was opened.
+ */
+export function rewrittenModel(
   { checkpoint, anatomy: { matrices } }: Opened,
   plan: Plan,
   ties: readonly (readonly string[])[],
-): Outgoing {
+): RewrittenModel {
   const form = ggufForm(checkpoint);
   if (!form) return { checkpoint, matrices, plan, ties, remarks: [] };
   return {
@@ -46,7 +49,7 @@ function matrixName(form: GgufForm, name: string): string {
   return names.length > 1 ? (names[Number(slice)] ?? name) : stack === name ? (names[0] ?? name) : name;
 }
 
-/** Stacks that are tied are so expert by expert. */
+/** Tied stacks are tied expert by expert. */
 function tiesIn(form: GgufForm, ties: readonly (readonly string[])[]): string[][] {
   return ties.flatMap((group) => {
     const names = group.map((name) => form.namesOf(name)).filter((those) => those.length > 0);
