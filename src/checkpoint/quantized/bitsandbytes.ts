@@ -4,8 +4,9 @@ import { MAX_QUANTIZATION_STATE } from '../../bytes/limits.ts';
 import { bytesIn, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
 /**
- * bitsandbytes in 4 bits: `weight` holds two codes a byte, the high one first; each block of elements has its largest absolute value in
- * `weight.absmax`, which may be quantized itself, in nested blocks; `weight.quant_map` has the value of each code.
+ * bitsandbytes in 4 bits: `weight` has two codes per byte, the high one first; `weight.absmax` has the largest absolute
+ * value of each block of elements, and may itself be quantized in nested blocks; `weight.quant_map` has the value of
+ * each code.
  */
 export const bitsandbytes4: Scheme = async (codes, { tensors }) => {
   if (codes.dtype !== 'U8' || codes.shape.at(-1) !== 1) return undefined;
@@ -64,7 +65,9 @@ export const bitsandbytes4: Scheme = async (codes, { tensors }) => {
   } satisfies Packed;
 };
 
-/** bitsandbytes in 8 bits (LLM.int8): per row the largest absolute value in `SCB`, which 127 stands for. */
+/**
+ * bitsandbytes in 8 bits (LLM.int8): `SCB` has the largest absolute value of each row, which the code 127 represents.
+ */
 export const bitsandbytes8: Scheme = async (codes, { tensors }) => {
   if (codes.dtype !== 'I8' || codes.shape.length !== 2 || !codes.name.endsWith('.weight')) return undefined;
   const module = codes.name.slice(0, -'.weight'.length);
@@ -72,7 +75,7 @@ export const bitsandbytes8: Scheme = async (codes, { tensors }) => {
   const [rows, cols] = codes.shape as [number, number];
   if (!largest || elementCount(largest.shape) !== rows) return undefined;
   const layout = tensors.get(`${module}.weight_format`);
-  // Others than 0 are the orders of old GPU kernels.
+  // Formats other than 0 are the element orders of old GPU kernels.
   if (layout && (elementCount(layout.shape) !== 1 || (await valuesOf(layout))[0] !== 0)) return undefined;
   return {
     name: codes.name,

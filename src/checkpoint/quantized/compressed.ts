@@ -4,8 +4,9 @@ import type { Tensor } from '../tensor.ts';
 import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
 /**
- * compressed-tensors' packed integers: `weight_packed` (32-bit words of whole codes along each row, zero in the middle), `weight_scale` per
- * group, `weight_zero_point` packed down each column where they are not symmetric, `weight_g_idx` where groups are not of neighbours.
+ * Packed integers of compressed-tensors: `weight_packed` (32-bit words of whole codes along each row, with zero at the
+ * middle code), `weight_scale` per group, `weight_zero_point` (packed along each column) for asymmetric codes, and
+ * `weight_g_idx` for groups of non-adjacent columns.
  */
 export const compressed: Scheme = async (codes, directory) => {
   if (codes.dtype !== 'I32' || !codes.name.endsWith('.weight_packed') || codes.shape.length !== 2) return undefined;
@@ -53,7 +54,7 @@ export const compressed: Scheme = async (codes, directory) => {
   } satisfies Packed;
 };
 
-/** The zeros of `count` rows from `row` on: each word has those of neighbouring rows. */
+/** The zero points of `count` rows from `row` on. Each word contains those of adjacent rows. */
 async function zerosOf(
   zeros: Tensor,
   bits: number,
@@ -76,7 +77,10 @@ async function zerosOf(
   return out;
 }
 
-/** The bits that fill the row's words; where several do, those that the configuration names, or else the usual ones. */
+/**
+ * The number of bits with which a row takes `words` words. Where several fit, those that the configuration names come
+ * first.
+ */
 function bitsOf(cols: number, words: number, directory: Directory): number | undefined {
   const { config_groups: groups } = quantizationOf(directory);
   const named = Object.values(isObject(groups) ? groups : {}).map((group) => {

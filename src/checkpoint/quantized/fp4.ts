@@ -3,28 +3,31 @@ import { E2M1, E4M3, smallFloatTable } from '../../base/smallFloats.ts';
 import type { Tensor } from '../tensor.ts';
 import { bytesIn, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
 
-/** MXFP4 as gpt-oss stores it: `_blocks` (..., groups, 16 bytes: 32 codes) and `_scales` (powers of two, bias 127). */
+/**
+ * MXFP4 as gpt-oss stores it: `_blocks` (..., groups, 16 bytes with 32 codes) and `_scales` (powers of two with a bias
+ * of 127).
+ */
 export const mxfp4: Scheme = (codes, { tensors }) => {
   if (codes.dtype !== 'U8' || !codes.name.endsWith('_blocks') || codes.shape.length < 3 || codes.shape.at(-1) !== 16)
     return undefined;
   const scales = tensors.get(codes.name.replace(/_blocks$/, '_scales'));
   if (scales?.dtype !== 'U8' || scales.shape.join() !== codes.shape.slice(0, -1).join()) return undefined;
   const cols = codes.shape.at(-2)! * 32;
-  return pairs({
+  return floatCodes({
     name: codes.name.replace(/_blocks$/, ''),
     shape: [...codes.shape.slice(0, -2), cols],
     dtype: 'MXFP4',
     codes,
     scales,
-    more: [],
+    extras: [],
     scalesOf: powersOfTwo,
   });
 };
 
 /**
- * 4-bit floats in pairs along each row, with a scale for each 16 or 32: `weight_packed` or `weight` with `weight_scale` (powers of two, or 8-bit
- * floats that `weight_global_scale` divides in compressed-tensors and `weight_scale_2` multiplies in ModelOpt), or DeepSeek's I8 with
- * `weight_scale_inv`.
+ * Pairs of 4-bit floats along each row, with a scale for each 16 or 32 of them: `weight_packed` or `weight` with
+ * `weight_scale` (powers of two; or 8-bit floats, divided by `weight_global_scale` in compressed-tensors and multiplied
+ * by `weight_scale_2` in ModelOpt), or DeepSeek's I8 with `weight_scale_inv`.
  */
 export const fp4: Scheme = (codes, { tensors }) => {
   const match = /^(.*)\.(weight|weight_packed)$/.exec(codes.name);
@@ -43,13 +46,13 @@ export const fp4: Scheme = (codes, { tensors }) => {
   if (overall && elementCount(overall.shape) !== 1) return undefined;
   const layout = { name: `${module}.weight`, shape: [rows, cols], codes, scales };
   if (scales.dtype === 'U8' || scales.dtype === 'F8_E8M0')
-    return overall ? undefined : pairs({ ...layout, dtype: 'MXFP4', more: [], scalesOf: powersOfTwo });
+    return overall ? undefined : floatCodes({ ...layout, dtype: 'MXFP4', extras: [], scalesOf: powersOfTwo });
   if (scales.dtype !== 'F8_E4M3' || !overall) return undefined;
   const input = part('input_scale') ?? part('input_global_scale');
-  return pairs({
+  return floatCodes({
     ...layout,
     dtype: 'NVFP4',
-    more: input ? [overall, input] : [overall],
+    extras: input ? [overall, input] : [overall],
     async scalesOf(...where) {
       const [values, [whole = 1]] = await Promise.all([valuesIn(...where), valuesOf(overall)]);
       return values.map((value) => (divisor ? value / whole : value * whole));
@@ -58,8 +61,9 @@ export const fp4: Scheme = (codes, { tensors }) => {
 };
 
 /**
- * MLX's float modes: 32-bit words of codes along each row, and `scales` in a byte each: `nvfp4` (4 bits in groups of 16, 8-bit floats as
- * scales), `mxfp4` and `mxfp8` (groups of 32, powers of two). How many words a group takes tells them apart.
+ * The float modes of MLX: 32-bit words of codes along each row, and `scales` of one byte each. The number of words in a
+ * group tells the modes apart: `nvfp4` (groups of 16, 8-bit floats as scales), `mxfp4` and `mxfp8` (groups of 32,
+ * powers of two as scales).
  */
 export const mlxFloats: Scheme = (codes, { tensors }) => {
   if (codes.dtype !== 'U32' || !codes.name.endsWith('.weight') || codes.shape.length < 2) return undefined;
@@ -73,25 +77,25 @@ export const mlxFloats: Scheme = (codes, { tensors }) => {
   if (!mode) return undefined;
   const { dtype, bits, scalesOf } = mode;
   const shape = [...codes.shape.slice(0, -1), (words * 32) / bits];
-  return pairs({ name: codes.name, shape, dtype, codes, scales, more: [], scalesOf, bits });
+  return floatCodes({ name: codes.name, shape, dtype, codes, scales, extras: [], scalesOf, bits });
 };
 
-interface Pairs {
+interface FloatCodes {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: string;
-  /** A code a byte, or two, the low one first. */
+  /** One code per byte, or two with the low one first. */
   readonly codes: Tensor;
   readonly scales: Tensor;
-  /** Other tensors that belong to it. */
-  readonly more: readonly Tensor[];
-  /** `count` scales from `start` on. */
+  /** The other tensors of the layer. */
+  readonly extras: readonly Tensor[];
+  /** Reads `count` scales from `start` on. */
   scalesOf(scales: Tensor, start: number, count: number, signal?: AbortSignal): Promise<Float32Array>;
-  /** Of a code; 4 where left out. */
+  /** The bits of a code; 4 by default. */
   readonly bits?: 4 | 8;
 }
 
-function pairs({ name, shape, dtype, codes, scales, more, scalesOf, bits = 4 }: Pairs): Packed {
+function floatCodes({ name, shape, dtype, codes, scales, extras, scalesOf, bits = 4 }: FloatCodes): Packed {
   const cols = shape.at(-1)!;
   const groups = scales.shape.at(-1)!;
   const size = cols / groups;
@@ -99,7 +103,7 @@ function pairs({ name, shape, dtype, codes, scales, more, scalesOf, bits = 4 }: 
     name,
     shape,
     dtype,
-    parts: [codes, scales, ...more],
+    parts: [codes, scales, ...extras],
     async decodeRows(row, out, signal) {
       const count = out.length / cols;
       const [bytes, scale] = await Promise.all([
@@ -115,21 +119,21 @@ function pairs({ name, shape, dtype, codes, scales, more, scalesOf, bits = 4 }: 
   };
 }
 
-/** Exponents with a bias of 127, in a byte each. */
+/** Scales that are exponents in one byte each, with a bias of 127. */
 async function powersOfTwo(scales: Tensor, start: number, count: number, signal?: AbortSignal): Promise<Float32Array> {
   const exponents = await bytesIn(scales, start, count, signal);
   return Float32Array.from(exponents, (exponent) => (exponent === 255 ? Number.NaN : 2 ** (exponent - 127)));
 }
 
-/** 8-bit floats in a byte each, though the file does not call them so. */
-async function smallFloats(scales: Tensor, start: number, count: number, signal?: AbortSignal): Promise<Float32Array> {
+/** Scales that are E4M3 floats, although the file declares them as integers. */
+async function e4m3Floats(scales: Tensor, start: number, count: number, signal?: AbortSignal): Promise<Float32Array> {
   const values = smallFloatTable(E4M3);
   return Float32Array.from(await bytesIn(scales, start, count, signal), (code) => values[code]!);
 }
 
-/** By the 32-bit words of a group. */
-const MLX_MODES: ReadonlyMap<number, Pick<Pairs, 'dtype' | 'scalesOf'> & { readonly bits: 4 | 8 }> = new Map([
-  [2, { dtype: 'NVFP4', bits: 4, scalesOf: smallFloats }],
+/** The float modes of MLX by the 32-bit words of a group. */
+const MLX_MODES: ReadonlyMap<number, Pick<FloatCodes, 'dtype' | 'scalesOf'> & { readonly bits: 4 | 8 }> = new Map([
+  [2, { dtype: 'NVFP4', bits: 4, scalesOf: e4m3Floats }],
   [4, { dtype: 'MXFP4', bits: 4, scalesOf: powersOfTwo }],
   [8, { dtype: 'MXFP8', bits: 8, scalesOf: powersOfTwo }],
 ]);

@@ -4,9 +4,10 @@ import type { Tensor } from '../tensor.ts';
 import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, unpackBits, valuesOf } from './packed.ts';
 
 /**
- * GPTQ and AWQ: `qweight` (32-bit words of codes), `qzeros` and `scales` per group of inputs: w = scale (q - zero). Both keep the
- * transpose (inputs x outputs). GPTQ packs the codes of neighbouring inputs into words, those of three bits across their borders; AWQ those
- * of neighbouring outputs, in an order of its own. (AutoGPTQ's and AutoAWQ's pack functions.)
+ * GPTQ and AWQ: `qweight` (32-bit words of codes), and `qzeros` and `scales` per group of inputs: w = scale * (q -
+ * zero). Both store the transpose (inputs x outputs). GPTQ packs the codes of adjacent inputs into words, across word
+ * boundaries for 3 bits; AWQ packs those of adjacent outputs, in a permuted order. The layouts follow the pack
+ * functions of AutoGPTQ and AutoAWQ.
  */
 export const gptq: Scheme = (codes, directory) => {
   if (codes.dtype !== 'I32' || !codes.name.endsWith('.qweight') || codes.shape.length !== 2) return undefined;
@@ -30,7 +31,7 @@ export const gptq: Scheme = (codes, directory) => {
     dtype: `${isAwq ? 'AWQ' : 'GPTQ'}${bits}`,
     parts: [codes, zeros, scales, ...(order ? [order] : [])],
     steps: scales,
-    atOnce: true,
+    singlePass: true,
     decodeRows: (row, out, signal) =>
       (isAwq ? decodeAwq : decodeGptq)({ ...layout, zeroShift: isAwq ? 0 : zeroShift(directory) }, row, out, signal),
   } satisfies Packed;
@@ -48,12 +49,14 @@ interface Layout {
   readonly zeroShift: number;
 }
 
-/** The first GPTQ format stores each zero less one, so that none wraps around to all ones; `gptq_v2` does not. */
+/**
+ * The original GPTQ format stores each zero point minus one (modulo the number of codes); `gptq_v2` stores it as it is.
+ */
 function zeroShift(directory: Directory): number {
   return quantizationOf(directory).checkpoint_format === 'gptq_v2' ? 0 : 1;
 }
 
-/** Scale and zero of each group and output, and the group of each input. */
+/** The scale and zero point of each group and output, and the group of each input. */
 async function groupsOf(layout: Layout, signal: AbortSignal | undefined) {
   const { zeros, scales, order, groups, inputs, bits, zeroShift } = layout;
   const [scale, packedZeros, given] = await Promise.all([
@@ -80,7 +83,7 @@ async function decodeGptq(
   const { scale, zero, groupOf } = await groupsOf(layout, signal);
   const mask = (1 << bits) - 1;
   const rows = out.length / inputs;
-  // 32 inputs fill whole words, whatever their bits.
+  // 32 inputs fill whole words for any number of bits.
   const step = 32 * Math.max(1, Math.floor(CHUNK_BYTES / (bits * outputs * 4)));
   for (let at = 0; at < inputs; at += step) {
     const end = Math.min(inputs, at + step);
@@ -102,9 +105,9 @@ async function decodeGptq(
   }
 }
 
-/** Which output, of the eight of a word, each four bits belong to. */
+/** The output, among the eight of a word, of each group of four bits. */
 const AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
-/** And where in the word each output is. */
+/** The inverse: the position in the word of each output. */
 const AWQ_PLACE = AWQ_ORDER.map((_, output) => AWQ_ORDER.indexOf(output));
 
 async function decodeAwq(

@@ -1,7 +1,7 @@
 import { isObject } from '../../bytes/boundedJson.ts';
 import { bytesIn, type Directory, type Packed, type Scheme, unpackBits, valuesIn } from './packed.ts';
 
-/** MLX: 32-bit words of codes along each row, and per group of the row a scale and a bias: w = scale q + bias. */
+/** MLX: 32-bit words of codes along each row, and a scale and a bias for each group of a row: w = scale * q + bias. */
 export const mlx: Scheme = (codes, directory) => {
   if (codes.dtype !== 'U32' || !codes.name.endsWith('.weight') || codes.shape.length < 2) return undefined;
   const module = codes.name.slice(0, -'.weight'.length);
@@ -37,10 +37,13 @@ export const mlx: Scheme = (codes, directory) => {
   } satisfies Packed;
 };
 
-/** From the configuration, which may name single modules; without one, MLX's usual groups of 64. */
+/**
+ * The bits of a code: from the configuration, which may name individual modules; by default those that give groups of
+ * 64.
+ */
 function bitsOf(module: string, groupBits: number, { configuration }: Directory): number | undefined {
   const general = isObject(configuration.quantization) ? configuration.quantization : {};
-  const own = general[module];
-  const { bits = groupBits / 64 } = isObject(own) ? own : general;
+  const ofModule = general[module];
+  const { bits = groupBits / 64 } = isObject(ofModule) ? ofModule : general;
   return typeof bits === 'number' && [2, 3, 4, 5, 6, 8].includes(bits) ? bits : undefined;
 }

@@ -3,13 +3,13 @@ import { elementCount } from '../../base/shape.ts';
 import { isObject, type JsonObject } from '../../bytes/boundedJson.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** The tensors of a checkpoint by name, and what its configuration says of quantization. */
+/** The tensors of a checkpoint by name, and its model and quantization configuration. */
 export interface Directory {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly configuration: JsonObject;
 }
 
-/** What the configuration says of quantization, wherever it says so. */
+/** The quantization settings, which may be nested in the configuration or at its top level. */
 export function quantizationOf({ configuration }: Directory): JsonObject {
   return isObject(configuration.quantization_config) ? configuration.quantization_config : configuration;
 }
@@ -20,23 +20,26 @@ export interface Packed {
   readonly shape: readonly number[];
   /** e.g. `GPTQ4`. */
   readonly dtype: string;
-  /** The tensors it is made of, the codes first. They are not listed on their own. */
+  /** The tensors that store the matrix, codes first. They are not listed individually. */
   readonly parts: readonly Tensor[];
   /**
-   * Of codes that are evenly spaced: the spacings, each of equally many values, in the values' order (all together for a matrix that is
-   * kept as its transpose).
+   * For evenly spaced codes, the step sizes. Each covers the same number of values, in the order of the values; of a
+   * matrix that is stored as its transpose, only all of them together have a meaning.
    */
   readonly steps?: Tensor;
-  /** Whether `decodeRows` needs little memory however many rows it is given, and reads all codes each time. */
-  readonly atOnce?: boolean;
+  /** Whether to decode all rows in one call: each call reads all codes, but its memory does not grow with the rows. */
+  readonly singlePass?: boolean;
   /** Decodes whole rows (all but the last dimension counted together) from `row` on into `out`. */
   decodeRows(row: number, out: Float32Array, signal?: AbortSignal): Promise<void>;
 }
 
-/** One way of quantizing: finds the matrix that the tensor `codes` holds the codes of, if it is stored this way. */
+/**
+ * One quantization scheme. Returns the matrix whose codes are in the tensor `codes`, or undefined if it is stored in
+ * another way.
+ */
 export type Scheme = (codes: Tensor, directory: Directory) => Packed | undefined | Promise<Packed | undefined>;
 
-/** All values of a small tensor (scales). */
+/** Reads all values of a small tensor, such as scales. */
 export async function valuesOf(tensor: Tensor, signal?: AbortSignal): Promise<Float32Array> {
   return valuesIn(tensor, 0, elementCount(tensor.shape), signal);
 }
@@ -52,7 +55,7 @@ export async function valuesIn(
   return values;
 }
 
-/** Stored bytes, which the packed types need: 32-bit codes would lose bits as f32. */
+/** Reads stored bytes. Packed codes need them, because f32 values would lose bits of 32-bit words. */
 export async function bytesIn(
   tensor: Tensor,
   offset: number,
@@ -60,11 +63,12 @@ export async function bytesIn(
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
   if (tensor.readStored) return tensor.readStored(offset, new Uint8Array(length), signal);
-  throw new RankscopeError('unsupported', tensor.name, 'its quantized codes do not lie in one piece');
+  throw new RankscopeError('unsupported', tensor.name, 'its quantized codes are not stored contiguously');
 }
 
 /**
- * Spreads `out.length` codes of `bits` bits (2, 3, 4, 5, 6 or 8), packed from the lowest bit of the first byte on without gaps.
+ * Unpacks `out.length` codes of `bits` bits (2, 3, 4, 5, 6 or 8), which are packed without gaps from the lowest bit of
+ * the first byte.
  */
 export function unpackBits(bytes: Uint8Array, bits: number, out: Uint8Array): void {
   const mask = (1 << bits) - 1;

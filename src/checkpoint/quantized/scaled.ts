@@ -3,15 +3,16 @@ import type { Tensor } from '../tensor.ts';
 import { type Directory, type Packed, quantizationOf, type Scheme, valuesIn } from './packed.ts';
 
 /**
- * 8-bit floats or integers with scales beside them, of a matrix or a stack of them: `weight_scale_inv` per block (DeepSeek), `weight_scale` per
- * matrix or per row (compressed-tensors, FBGEMM), where integers may have a `weight_zero_point`. w = scale (q - zero).
+ * A matrix or a stack of matrices in 8-bit floats or integers with scales: `weight_scale_inv` per block (DeepSeek), or
+ * `weight_scale` per matrix or per row (compressed-tensors, FBGEMM), where integers may have a `weight_zero_point`. w =
+ * scale * (q - zero).
  */
 export const scaled: Scheme = (codes, directory) => {
   const { tensors } = directory;
   if (!/^(F8_E4M3|F8_E5M2|I8)$/.test(codes.dtype) || codes.shape.length < 2 || codes.shape.length > 3) return undefined;
   const part = (suffix: string) => tensors.get(codes.name + suffix);
   const scales = part('_scale_inv') ?? part('_scale');
-  // Bytes with powers of two beside them are pairs of 4-bit floats (`fp4.ts`).
+  // Bytes whose scales are powers of two are pairs of 4-bit floats (`fp4.ts`).
   if (!scales || (codes.dtype === 'I8' && scales.dtype === 'F8_E8M0')) return undefined;
   const [rows, cols] = codes.shape.slice(-2) as [number, number];
   const stack = codes.shape.length > 2 ? codes.shape[0]! : 1;
@@ -44,15 +45,15 @@ export const scaled: Scheme = (codes, directory) => {
   } satisfies Packed;
 };
 
-/** The block that the configuration announces, as [rows, cols]. */
+/** The block size in the configuration, as [rows, cols]; empty if it has none. */
 function blockOf(directory: Directory): readonly unknown[] {
   const { weight_block_size: block } = quantizationOf(directory);
   return Array.isArray(block) && block.length === 2 ? block : [];
 }
 
 /**
- * How many scales there are down and across, and the rows and columns that one covers: those `announced` where they fit, else a usual
- * number of them, of which the last block may have fewer, else what divides the matrix.
+ * The number of scales down and across, and the rows and columns that each covers: the `announced` block size if it
+ * fits, otherwise a common size (the last block may be smaller), otherwise the size that divides the matrix evenly.
  */
 function gridOf(
   shape: readonly number[],
@@ -65,8 +66,8 @@ function gridOf(
   if (count === rows && shape[0] === rows) return [rows, 1, 1, cols];
   if (shape.length !== 2 || !(count > 0)) return undefined;
   const [down, across] = shape as [number, number];
-  const block = (size: number, pieces: number, own: unknown) =>
-    [own, 128, 64, 32, 16, 256, 512, size / pieces].find(
+  const block = (size: number, pieces: number, preferred: unknown) =>
+    [preferred, 128, 64, 32, 16, 256, 512, size / pieces].find(
       (length): length is number => Number.isInteger(length) && Math.ceil(size / (length as number)) === pieces,
     );
   const [blockRows, blockCols] = [block(rows, down, announced[0]), block(cols, across, announced[1])];

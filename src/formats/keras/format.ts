@@ -52,8 +52,8 @@ async function weightsIn(archive: ZipArchive, signal: AbortSignal | undefined): 
     throw new RankscopeError('malformed', name, found, 'It is damaged: save the model again');
   }
   // Compressed entries can be read only forwards, while HDF5 needs random access: starting over for each of 150 layers
-  // took minutes. Keras itself does not compress the entry; if it has been repacked with compression, it is unpacked into
-  // memory.
+  // took minutes. Keras itself does not compress the entry; if it has been repacked with compression, it is unpacked
+  // into memory.
   if (entry.method === 'deflated' && entry.size > MAX_KERAS_UNPACKED) {
     const found = `its ${WEIGHTS} is compressed and has ${entry.size} bytes; at most ${MAX_KERAS_UNPACKED} are unpacked`;
     throw new RankscopeError('too-large', name, found, `Unpack the archive and open ${WEIGHTS}`);

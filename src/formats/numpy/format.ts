@@ -76,7 +76,7 @@ function tensorOf(
     throw new RankscopeError(
       'malformed',
       source.name,
-      `the array ${JSON.stringify(name)} of shape [${shape.join(', ')}] needs ${bytes} bytes, but ${size - dataOffset} are stored`,
+      `array ${JSON.stringify(name)} of shape [${shape.join(', ')}] needs ${bytes} bytes, but ${size - dataOffset} are stored`,
       'It is cut off: copy or download it again',
     );
   const strides = fortran ? columnMajor(shape) : undefined;

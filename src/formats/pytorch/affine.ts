@@ -66,7 +66,7 @@ async function readChannels(
     throw new RankscopeError(
       'malformed',
       name,
-      `its scales of shape [${affine.scales.shape.join(', ')}] do not fit dimension ${affine.axis} of [${shape.join(', ')}]`,
+      `scales of shape [${affine.scales.shape.join(', ')}] do not fit dimension ${affine.axis} of [${shape.join(', ')}]`,
     );
   const inner = elementCount(shape.slice(affine.axis + 1));
   const [scales, zeros] = await Promise.all(

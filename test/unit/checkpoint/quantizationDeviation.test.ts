@@ -10,7 +10,9 @@ import { testFolder } from '../formats/folder.ts';
 import { withCheckpoint } from '../formats/readAll.ts';
 import { safetensorsBytes } from '../formats/safetensorsBytes.ts';
 
-/** What an estimate may be off: a histogram of real weights is not quite flat within a step. */
+/**
+ * The factor by which an estimate may be off, because the distribution of real weights within a step is not uniform.
+ */
 const FACTOR = 1.2;
 
 const elementsOf = ({ shape }: Tensor) => elementCount(shape);
@@ -29,18 +31,18 @@ function distance(a: Float32Array, b: Float32Array): number {
 }
 
 function checkWithin(estimate: number | undefined, real: number, what: string): void {
-  assert.ok(estimate !== undefined, `${what}: nothing is estimated`);
+  assert.ok(estimate !== undefined, `${what}: no estimate`);
   const off = estimate / real;
   assert.ok(
     off > 1 / FACTOR && off < FACTOR,
-    `${what}: ${estimate} is estimated, ${real} is real (${off.toFixed(2)} times)`,
+    `${what}: the estimate is ${estimate}, the true value ${real} (ratio ${off.toFixed(2)})`,
   );
 }
 
 const KNOWN = 'Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS'.split(' ');
 
-describe('the deviation that quantization added', () => {
-  it('is told within a factor of 1.2 of the real one, for three real matrices in 12 types', async function () {
+describe('the estimated deviation of quantized matrices', () => {
+  it('is within a factor of 1.2 of the true deviation for three real matrices in 12 types', async function () {
     await withCheckpoint(checkpointPath(this, 'kquants-gguf/real-matrices-all-quants.gguf'), async (checkpoint) => {
       const byName = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
       const matrices = checkpoint.tensors.filter(({ dtype }) => dtype === 'F32').map(({ name }) => name.slice(0, -4));
@@ -56,7 +58,7 @@ describe('the deviation that quantization added', () => {
     });
   });
 
-  it('is not told for plain numbers, ternary ones, and values that are rounded together', async function () {
+  it('is absent for floats, ternary types and types that round values jointly', async function () {
     await withCheckpoint(checkpointPath(this, 'kquants-gguf/real-matrices-all-quants.gguf'), async (checkpoint) => {
       for (const tensor of checkpoint.tensors)
         if (!KNOWN.includes(tensor.dtype))
@@ -65,7 +67,7 @@ describe('the deviation that quantization added', () => {
   });
 
   for (const type of ['Q4_0', 'Q5_1', 'Q8_0'])
-    it(`of a whole model in ${type} is told within a factor of 1.2, matrix by matrix`, async function () {
+    it(`is within a factor of 1.2 of the true deviation for every matrix of a model in ${type}`, async function () {
       const plain = await openCheckpoint(checkpointPath(this, 'stories260K-gguf/stories260K.F32.gguf'));
       try {
         await withCheckpoint(checkpointPath(this, `stories260K-gguf/stories260K.${type}.gguf`), async (checkpoint) => {
@@ -84,28 +86,28 @@ describe('the deviation that quantization added', () => {
     });
 });
 
-/** Normal values of very different size from row to row, as groups of weights have. */
+/** Normal values whose scale differs from row to row, like that of groups of weights. */
 function uneven(rows: number, cols: number): Float32Array {
   const random = seededRandom(3);
   return Float32Array.from({ length: rows * cols }, (_, i) => random.normal() * 4 ** -(Math.floor(i / cols) % 5));
 }
 
-describe('the deviation that quantization added, in files made here', () => {
+describe('the estimated deviation of synthetic matrices', () => {
   const folder = testFolder();
 
-  it('is that of MLX from the scales of its groups, of a part of the matrix as well', async () => {
+  it('follows from the group scales of MLX, for a part of a matrix too', async () => {
     const [rows, cols, group] = [40, 256, 64];
     const values = uneven(rows, cols);
     const scales: number[] = [];
     const biases: number[] = [];
     const codes = new Uint8Array(values.length);
     for (let at = 0; at < values.length; at += group) {
-      const some = values.subarray(at, at + group);
-      const low = Math.min(...some);
-      const step = (Math.max(...some) - low) / 255;
+      const block = values.subarray(at, at + group);
+      const low = Math.min(...block);
+      const step = (Math.max(...block) - low) / 255;
       scales.push(step);
       biases.push(low);
-      for (const [i, value] of some.entries()) codes[at + i] = Math.round((value - low) / step);
+      for (const [i, value] of block.entries()) codes[at + i] = Math.round((value - low) / step);
     }
     const numbers = new Uint8Array(new Float32Array([...scales, ...biases]).buffer);
     const half = scales.length * 4;
@@ -132,7 +134,7 @@ describe('the deviation that quantization added, in files made here', () => {
     });
   });
 
-  it('is that of MXFP4 from the cells of its levels', () => {
+  it('follows from the spacing of the levels of MXFP4', () => {
     const magnitudes = [0, 1, 2, 3, 4, 6, 8, 12];
     const levels = magnitudes.flatMap((level) => [level, -level]);
     const code = (level: number) => (level < 0 ? 8 : 0) + magnitudes.indexOf(Math.abs(level));
@@ -140,14 +142,14 @@ describe('the deviation that quantization added, in files made here', () => {
     let estimated = 0;
     let real = 0;
     for (let at = 0; at < values.length; at += 32) {
-      const some = values.subarray(at, at + 32);
-      // The power of two with which the largest value lies below the largest level, 12.
-      const scale = 2 ** Math.ceil(Math.log2(Math.max(...some.map(Math.abs)) / 12));
+      const group = values.subarray(at, at + 32);
+      // The smallest power of two that scales the largest value to at most the largest level, 12.
+      const scale = 2 ** Math.ceil(Math.log2(Math.max(...group.map(Math.abs)) / 12));
       const block = new Uint8Array(17);
       block[0] = Math.log2(scale) + 128;
-      for (const [i, value] of some.entries()) {
+      for (const [i, value] of group.entries()) {
         const off = (level: number) => Math.abs(value / scale - level);
-        const level = levels.reduce((best, each) => (off(each) < off(best) ? each : best));
+        const level = levels.reduce((best, other) => (off(other) < off(best) ? other : best));
         block[1 + (i & 15)]! |= code(level) << (i < 16 ? 0 : 4);
         real += (level * scale - value) ** 2 / 32;
       }
@@ -157,8 +159,8 @@ describe('the deviation that quantization added, in files made here', () => {
   });
 });
 
-describe('the sample of a tensor', () => {
-  it('is all of a small one, and of a large one bounded, in order, within it and without overlaps', () => {
+describe('the sampled ranges of a tensor', () => {
+  it('cover a small tensor, and are bounded, ordered and disjoint within a large one', () => {
     assert.deepEqual(spreadRanges(0), []);
     assert.deepEqual(spreadRanges(1000), [[0, 1000]]);
     for (const total of [3073, 10_000, 10 ** 9]) {

@@ -10,10 +10,13 @@ const codes = (count: number, bits: number) => Array.from({ length: count }, (_,
 const near = (actual: readonly number[] | undefined, expected: readonly number[]) =>
   assert.deepEqual(actual, [...new Float32Array(expected)]);
 
-describe('a quantized matrix', () => {
+describe('quantized matrices', () => {
   const folder = testFolder();
 
-  /** Opens the tensors, checks that they show as the one matrix `w.weight`, and compares all of it and a part of it. */
+  /**
+   * Opens the tensors, checks that they appear only as the matrix `w.weight`, and compares its values, whole and in
+   * part.
+   */
   async function shows(
     tensors: Readonly<Record<string, Stored>>,
     shape: readonly number[],
@@ -40,13 +43,13 @@ describe('a quantized matrix', () => {
     ['gptq_v2', 0],
   ] as const)
     for (const bits of [4, 8])
-      it(`of ${version} with ${bits} bits is shown dequantized`, async () => {
+      it(`dequantizes ${version} with ${bits} bits`, async () => {
         const [inputs, outputs, groups, perWord] = [32, 8, 2, 32 / bits];
         folder.write('config.json', JSON.stringify({ quantization_config: { checkpoint_format: version } }));
         const q = (input: number, output: number) => code(input * 3 + output, bits);
         const zero = (group: number, output: number) => code(group + output, bits - 1);
         const scale = (group: number, output: number) => (group + 1) / (output + 2);
-        // The group of each input is given, as with act-order.
+        // The group of each input is explicit, as with act-order.
         const order = Array.from({ length: inputs }, (_, i) => (i * 5) % groups);
         const packed = new Uint32Array((inputs / perWord) * outputs);
         for (let line = 0; line < inputs / perWord; line++)
@@ -84,7 +87,7 @@ describe('a quantized matrix', () => {
         );
       });
 
-  it('of AWQ is shown dequantized', async () => {
+  it('dequantizes AWQ', async () => {
     const [inputs, outputs, groups] = [8, 16, 2];
     const q = (input: number, output: number) => code(input * 5 + output * 3, 4);
     const zero = (group: number, output: number) => code(group * 3 + output, 4);
@@ -131,7 +134,7 @@ describe('a quantized matrix', () => {
     [3, 32],
     [6, 64],
   ] as const)
-    it(`of MLX with ${bits} bits in groups of ${groupSize} is shown dequantized`, async () => {
+    it(`dequantizes MLX with ${bits} bits in groups of ${groupSize}`, async () => {
       folder.write('config.json', JSON.stringify({ quantization: { bits, group_size: groupSize } }));
       const [rows, groups] = [3, 2];
       const cols = groups * groupSize;
@@ -150,7 +153,7 @@ describe('a quantized matrix', () => {
       );
     });
 
-  it('of bitsandbytes in 4 bits, with nested scales, is shown dequantized', async () => {
+  it('dequantizes bitsandbytes in 4 bits with nested scales', async () => {
     const map = Array.from({ length: 16 }, (_, i) => (i - 7) / 8);
     const q = codes(6 * 32, 4);
     const absmax = [3, 255, 0];
@@ -174,7 +177,7 @@ describe('a quantized matrix', () => {
     );
   });
 
-  it('of bitsandbytes in 8 bits is shown dequantized', async () => {
+  it('dequantizes bitsandbytes in 8 bits', async () => {
     const q = [127, -127, 5, 0, 64, -1];
     await shows(
       { 'w.weight': { dtype: 'I8', shape: [2, 3], data: new Int8Array(q) }, 'w.SCB': f32([2], [2.54, 127]) },
@@ -184,7 +187,7 @@ describe('a quantized matrix', () => {
     );
   });
 
-  it('of 8-bit floats with scales per block, row and matrix is shown scaled', async () => {
+  it('scales 8-bit floats per block, row and matrix', async () => {
     const one = 0x38;
     const block = u8([130, 129], Array<number>(130 * 129).fill(one));
     await shows(
@@ -199,13 +202,14 @@ describe('a quantized matrix', () => {
     await shows({ 'w.weight': small, 'w.weight_scale': f32([], [7]) }, [2, 4], type, Array<number>(8).fill(7));
   });
 
-  // The arithmetic of MLX's own `fp_dequantize`: codes from the lowest bits on; scales of groups of 16 are E4M3, of 32 powers of two.
+  // The arithmetic of MLX's `fp_dequantize`: codes start at the lowest bits; groups of 16 have E4M3 scales, groups of
+  // 32 powers of two.
   for (const [mode, size, bits, scale, value] of [
     ['NVFP4', 16, 4, 0x3c, 1.5],
     ['MXFP4', 32, 4, 129, 4],
     ['MXFP8', 32, 8, 126, 0.5],
   ] as const)
-    it(`of MLX in ${mode} is shown dequantized`, async () => {
+    it(`dequantizes MLX in ${mode}`, async () => {
       const [rows, groups] = [3, 2];
       const own = codes(rows * groups * size, bits).map((each) => (bits === 8 ? each & 0x77 : each));
       const small = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
@@ -223,7 +227,7 @@ describe('a quantized matrix', () => {
       );
     });
 
-  it('of MXFP4 is shown dequantized', async () => {
+  it('dequantizes MXFP4', async () => {
     const values = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6];
     const q = codes(64, 4);
     const bytes = Array.from({ length: 32 }, (_, i) => q[2 * i]! | (q[2 * i + 1]! << 4));
@@ -236,7 +240,7 @@ describe('a quantized matrix', () => {
     );
   });
 
-  it('of packed integers of compressed-tensors is shown dequantized', async () => {
+  it('dequantizes packed integers of compressed-tensors', async () => {
     const q = codes(2 * 16, 4);
     const scales = [1, 2, 3, 4];
     await shows(
@@ -251,7 +255,7 @@ describe('a quantized matrix', () => {
     );
   });
 
-  it('whose parts do not fit together cannot be read, and a remark says so: its scales are no matrix', async () => {
+  it('refuses to read a layer whose parts do not fit together, and warns about it', async () => {
     const bytes = fileOf({
       'w.weight': { dtype: 'U32', shape: [2, 8], data: new Uint32Array(16) },
       'w.scales': f32([3, 1], [1, 2, 3]),
@@ -262,13 +266,13 @@ describe('a quantized matrix', () => {
       assert.equal(checkpoint.tensors.length, 4);
       assert.match(
         checkpoint.warnings.join(),
-        /1 layers are quantized in a way that is not read: an unknown form of MLX/,
+        /1 layers are quantized in an unsupported layout: an unknown form of MLX/,
       );
       for (const { name, shape } of checkpoint.tensors) {
         const out = new Float32Array(elementCount(shape));
         const reading = checkpoint.tensors.find((each) => each.name === name)!.read(0, out);
         if (name === 'w.bias') await reading;
-        else await rejectsWith(reading, 'unsupported', /not read: an unknown form of MLX/);
+        else await rejectsWith(reading, 'unsupported', /unsupported layout: an unknown form of MLX/);
       }
     });
   });
@@ -279,12 +283,12 @@ describe('a quantized matrix', () => {
     torchao: { 'w._weight_qdata': 'I8', 'w._weight_scale': 'F32' },
     AQLM: { 'w.codes': 'I16', 'w.codebooks': 'F16', 'w.scales': 'F16' },
     Marlin: { 'w.B': 'I32', 'w.s': 'F16' },
-    'codes with scales in an unknown order': { 'w.weight': 'U8', 'w.weight_scale': 'F16' },
+    'codes with scales in an unknown layout': { 'w.weight': 'U8', 'w.weight_scale': 'F16' },
     EETQ: { 'w.weight': 'I8', 'w.weight_scales': 'F16' },
     'an unknown form of GPTQ or AWQ': { 'w.qweight': 'I16', 'w.scales': 'F16', 'w.qzeros': 'F16' },
     'an unknown form of LLM.int8': { 'w.weight': 'I8', 'w.SCB': 'F32', 'w.weight_format': 'U8' },
   }))
-    it(`of ${layout} is refused by name`, async () => {
+    it(`names the unsupported layout ${layout}`, async () => {
       const sizes: Record<string, number> = { F16: 2, F32: 4, I8: 1, U8: 1, I16: 2, I32: 4 };
       const tensors = Object.entries(parts).map(([name, dtype]) => {
         const count = name.endsWith('weight_format') ? 1 : 8 * 8;
@@ -296,12 +300,12 @@ describe('a quantized matrix', () => {
       await withCheckpoint(folder.write('model.safetensors', bytes), async (checkpoint) => {
         assert.match(
           checkpoint.warnings.join(),
-          new RegExp(`^1 layers are quantized in a way that is not read: ${layout}`),
+          new RegExp(`^1 layers are quantized in an unsupported layout: ${layout}`),
         );
         for (const tensor of checkpoint.tensors) {
           const reading = tensor.read(0, new Float32Array(1));
           if (tensor.name.startsWith('dense.')) await reading;
-          else await rejectsWith(reading, 'unsupported', /quantized in a way that is not read/);
+          else await rejectsWith(reading, 'unsupported', /quantized in an unsupported layout/);
         }
       });
     });

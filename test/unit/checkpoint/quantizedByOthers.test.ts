@@ -4,12 +4,12 @@ import { readAll, withCheckpoint } from '../formats/readAll.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/quantized', import.meta.url));
 
-/** What other numbers than theirs can come of: sums in f64 that they round to f32 on the way. */
+/** The relative tolerance for sums that the libraries round to f32 at each step, and that are computed in f64 here. */
 const ROUNDING = 2 ** -22;
-/** compressed-tensors gives NVFP4 as BF16. */
+/** The relative tolerance for NVFP4, which compressed-tensors dequantizes to BF16. */
 const BF16_ROUNDING = 2 ** -8;
 
-/** The name of the matrix that a layer of the fixtures stands for; transformers' experts are bare parameters. */
+/** The name of a fixture layer's matrix. The experts of transformers are parameters without a module. */
 const nameOf = (layer: string) => (layer.startsWith('experts.') ? layer : `${layer}.weight`);
 
 describe('layers quantized by the libraries themselves', () => {
@@ -24,15 +24,15 @@ describe('layers quantized by the libraries themselves', () => {
     });
     for (const folder of ['packed', 'packedV2'])
       await withCheckpoint(`${FIXTURES}/${folder}`, async (checkpoint) => {
-        const own = await readAll(checkpoint);
+        const values = await readAll(checkpoint);
         for (const { name, shape } of checkpoint.tensors) {
-          found[name] = own[name]!;
+          found[name] = values[name]!;
           shapes.set(`found ${name}`, shape.join());
         }
       });
   });
 
-  /** Bit for bit where one product makes a value. */
+  /** Compared bit for bit, because each value is a single product. */
   const EXACT = ['gptq2', 'gptq3', 'gptq4', 'gptq8', 'actOrder', 'actOrderV2', 'awq4', 'nf4', 'fp4'];
   const ROUNDED = ['nf4Nested', 'fp4Nested', 'int8'];
   const COMPRESSED = ['w3', 'w4', 'w8', 'w4Asymmetric', 'w4Channel', 'w4Order', 'intChannel', 'intAsymmetric'];
@@ -49,21 +49,21 @@ describe('layers quantized by the libraries themselves', () => {
   const MLX = ['mlx2x64', 'mlx3x64', 'mlx4x64', 'mlx4x32', 'mlx5x64', 'mlx6x32', 'mlx8x64'];
   const all = [...EXACT, ...ROUNDED, ...COMPRESSED, ...FLOATS, ...MLX];
 
-  it('are the only ones there', () => {
+  it('include no layer that is not compared', () => {
     assert.deepEqual(Object.keys(expected).sort(), [...all].sort());
     assert.deepEqual(Object.keys(found).sort(), all.map(nameOf).sort());
   });
 
   for (const layer of all)
-    it(`${layer} has the values that its library gives`, () => {
-      const own = found[nameOf(layer)]!;
+    it(`of kind ${layer} have the values that their library computes`, () => {
+      const ours = found[nameOf(layer)]!;
       const theirs = expected[layer]!;
       assert.equal(shapes.get(`found ${nameOf(layer)}`), shapes.get(layer));
       const largest = Math.max(...theirs.map(Math.abs));
       assert.ok(largest > 0);
       const rounding = layer === 'nvfp4' ? BF16_ROUNDING : ROUNDING;
       const bound = EXACT.includes(layer) ? 0 : rounding * largest;
-      const worst = Math.max(...own.map((value, k) => Math.abs(value - theirs[k]!)));
+      const worst = Math.max(...ours.map((value, k) => Math.abs(value - theirs[k]!)));
       assert.ok(worst <= bound, `off by ${worst}, where ${bound} is allowed`);
     });
 });

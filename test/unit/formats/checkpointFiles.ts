@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT =
   process.env.RANKSCOPE_CHECKPOINTS ?? fileURLToPath(new URL('../../../../shared/checkpoints', import.meta.url));
 
-/** The path of a shared test checkpoint; skips the test, saying what is missing, where there is none. */
+/** The path of a shared test checkpoint. If it is missing, the test is skipped with its name as the reason. */
 export function checkpointPath(context: Mocha.Context, name: string): string {
   const path = join(ROOT, name);
   if (!existsSync(path)) {

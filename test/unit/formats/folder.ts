@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** A folder of its own for each test of a `describe` block, gone after it. */
+/** A temporary folder for each test of a `describe` block, removed after the test. */
 export function testFolder() {
   let root = '';
   beforeEach(() => {

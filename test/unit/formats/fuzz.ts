@@ -5,16 +5,16 @@ import { elementCount } from '../../../src/base/shape.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import { testFolder } from './folder.ts';
 
-/** Mutated files per format: a sample in every test run, RANKSCOPE_FUZZ of them in `npm run fuzz`. */
+/** The number of mutated files per format: few in a normal test run, RANKSCOPE_FUZZ in `npm run fuzz`. */
 const RUNS = Number(process.env.RANKSCOPE_FUZZ ?? 300);
-/** Processor time one file may take, and memory all of them together. */
+/** Limits: processor time for each file, and growth of memory over all files. */
 const MAX_SECONDS = 1;
 const MAX_MEGABYTES = 200;
 
 /**
- * Declares a test: every mutation of the files that `seeds` makes (named, small) gives a checkpoint whose tensors can
- * be read, or a RankscopeError that names a file; within a second and without taking memory. `mend` makes checksums
- * right again, so that the damage is read and not only noticed; files are then not cut off.
+ * Declares the tests that every mutation of the small files in `seeds` (by name) results in a checkpoint whose tensors
+ * can be read or in a RankscopeError, within the limits above. `mend` corrects checksums after a mutation, so that the
+ * damage reaches the reader behind them; truncated files are then not tested.
  */
 export function fuzz(
   format: string,
@@ -24,7 +24,7 @@ export function fuzz(
   describe(`${RUNS} damaged ${format} files`, () => {
     const folder = testFolder();
 
-    it('each give a checkpoint or a RankscopeError', async () => {
+    it('each result in a checkpoint or a RankscopeError', async () => {
       const files = Object.entries(seeds());
       for (const [name, bytes] of files) await survive(folder.write(name, bytes));
       const before = process.resourceUsage().maxRSS;
@@ -44,7 +44,7 @@ export function fuzz(
     }).timeout(60_000 + RUNS * 50);
 
     if (mend) return;
-    it('do so wherever they are cut off', async () => {
+    it('result in a checkpoint or a RankscopeError wherever they are cut off', async () => {
       for (const [name, bytes] of Object.entries(seeds())) {
         const step = Math.max(1, Math.floor(bytes.length / RUNS));
         for (let length = 0; length < bytes.length; length += step)
@@ -73,7 +73,7 @@ async function survive(path: string): Promise<void> {
 
 type Open = Awaited<ReturnType<typeof openCheckpoint>>;
 
-/** Both ends of a tensor; a failure of one does not hide that of another. */
+/** Reads both ends of a tensor; either may fail with a RankscopeError. */
 async function readEnds(tensor: Open['tensors'][number]): Promise<void> {
   const count = elementCount(tensor.shape);
   const out = new Float32Array(Math.min(count, 4));
@@ -85,7 +85,7 @@ async function readEnds(tensor: Open['tensors'][number]): Promise<void> {
 
 interface Mutation {
   readonly kind: 'flip' | 'set' | 'number' | 'cut' | 'insert' | 'remove' | 'repeat';
-  /** Place in the file from 0 to 1, or distance in bytes from one of its ends. */
+  /** A position in the file from 0 (start) to 1 (end), or within a short stretch at one of its ends. */
   readonly place: number;
   readonly near: 'start' | 'end' | 'anywhere';
   readonly value: number;

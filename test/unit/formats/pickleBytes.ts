@@ -1,4 +1,4 @@
-/** Pickles written opcode by opcode, so that tests can make what no pickler would. */
+/** Pickles built opcode by opcode, so that tests can make those that no pickler would write. */
 export const op = {
   protocol: (version: number) => Buffer.from([0x80, version]),
   stop: Buffer.from('.'),
@@ -80,14 +80,14 @@ export function tensor({ key = '0', type = 'FloatStorage', length, offset = 0, s
   );
 }
 
-/** What stands before the object in a legacy file: magic number, protocol and the writer's machine. */
+/** The start of a legacy file, before the object: magic number, protocol and the writer's platform. */
 const LEGACY_START = Buffer.concat([
   Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex'),
   pickle(op.int(1001)),
   pickle(op.dictOf({ protocol_version: op.int(1001), little_endian: Buffer.from([0x88]) })),
 ]);
 
-/** A legacy file: the object, the keys of its F32 storages, and these. */
+/** A legacy file: the object, the keys of its F32 storages, and the storages. */
 export function legacyFile(object: Uint8Array, storages: Readonly<Record<string, readonly number[]>>): Buffer {
   const keys = Object.keys(storages).flatMap((key) => [op.text(key)]);
   const data = Object.values(storages).map((values) => {

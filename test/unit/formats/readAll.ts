@@ -2,7 +2,7 @@ import { elementCount } from '../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 
-/** Every value of a checkpoint by tensor name. */
+/** All values of a checkpoint by tensor name. */
 export async function readAll(checkpoint: Checkpoint): Promise<Record<string, number[]>> {
   const values: Record<string, number[]> = {};
   for (const tensor of checkpoint.tensors) {
@@ -13,7 +13,7 @@ export async function readAll(checkpoint: Checkpoint): Promise<Record<string, nu
   return values;
 }
 
-/** Opens, looks and closes. */
+/** Opens the checkpoint at a path, passes it to a function, and closes it. */
 export async function withCheckpoint<T>(path: string, use: (checkpoint: Checkpoint) => Promise<T> | T): Promise<T> {
   const checkpoint = await openCheckpoint(path);
   try {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ErrorCode, RankscopeError } from '../../../src/base/errors.ts';
 
-/** Checks that a promise is rejected with a RankscopeError of `code` whose message matches all of `patterns`. */
+/** Asserts that a promise rejects with a RankscopeError of `code` whose message matches all `patterns`. */
 export async function rejectsWith(promise: Promise<unknown>, code: ErrorCode, ...patterns: RegExp[]): Promise<void> {
   await assert.rejects(promise, (error) => {
     assert.ok(error instanceof RankscopeError, String(error));

@@ -6,7 +6,7 @@ export interface Stored {
   readonly data: ArrayBufferView;
 }
 
-/** A safetensors file of these tensors. */
+/** A safetensors file with these tensors. */
 export function fileOf(tensors: Readonly<Record<string, Stored>>): Buffer {
   const header: Record<string, unknown> = {};
   const pieces: Uint8Array[] = [];
@@ -29,7 +29,7 @@ export const u8 = (shape: readonly number[], values: readonly number[]): Stored 
   shape,
   data: new Uint8Array(values),
 });
-/** 32-bit words of codes, the first in the lowest bits; codes may run over from one word to the next. */
+/** Packs codes into 32-bit words, from the lowest bits up; a code may continue in the next word. */
 export function words(codes: readonly number[], bits: number): Uint32Array {
   const out = new Uint32Array(Math.ceil((codes.length * bits) / 32));
   for (const [i, code] of codes.entries())

@@ -1,6 +1,6 @@
 import { type Zippable, zipSync } from 'fflate';
 
-/** A zip archive of these files, stored unless `level` says how hard to deflate. */
+/** A zip archive of these files, stored or deflated at `level`. */
 export function zipBytes(files: Readonly<Record<string, Uint8Array>>, level: 0 | 1 | 6 = 0): Buffer {
   return Buffer.from(zipSync(files as Zippable, { level, mtime: new Date(2020, 1, 1) }));
 }
