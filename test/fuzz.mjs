@@ -1,5 +1,5 @@
-// The damaged files of every format, 20,000 each (or as many as the first argument says), or of those that the others name:
-// npm run fuzz [-- COUNT [FORMAT ...]]
+// The damaged files of every format, 20,000 each (or as many as the first argument says), or of those that the others
+// name: npm run fuzz [-- COUNT [FORMAT ...]]
 import { spawnSync } from 'node:child_process';
 
 const [count = '20000', ...formats] = process.argv.slice(2);

@@ -124,6 +124,15 @@ describe('layers', () => {
     assert.deepEqual(without, []);
   });
 
+  it('keeps comments within 120 columns', () => {
+    const wide = files.flatMap((file) =>
+      readFileSync(file, 'utf8')
+        .split('\n')
+        .flatMap((line, row) => (line.length > 120 && /^\s*(\*|\/[/*])/.test(line) ? [`${file}:${row + 1}`] : [])),
+    );
+    assert.deepEqual(wide, []);
+  });
+
   it('no files import each other in a circle, types included', () => {
     const targets = new Map(files.map((file) => [file, [] as string[]]));
     for (const { file, target } of imports) if (targets.has(target)) targets.get(file)!.push(target);

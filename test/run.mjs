@@ -1,19 +1,14 @@
 // The one test runner.
 //
-//   npm test                       everything, as on a fresh machine; ends with the line `N passed, N failed`
-//   npm test -- unit               one suite (or several: npm test -- unit ui); the build is made first
-//   npm test -- unit --no-build    the same on the dist/ that is there
-//   npm test -- ui --grep slider   one test of a suite; what follows --grep goes to mocha
-//   npx mocha test/unit/foo.test.ts   one file of the plain Node suites
 //
-// Suites: check (types, lint, format, unused code, layers), unit, numeric, pages (webview pages in a browser), package (the .vsix),
-// integration (mocha inside the extension host), ui (the installed .vsix, driven through a browser), oldest (integration and the
-// first UI test on the oldest VS Code that package.json promises). Two run side by side; the output of each stays in one piece.
-// The logs are in test-output/logs, pictures in test-output/screenshots.
+// Suites: check (types, lint, format, unused code, layers), unit, numeric, pages (webview pages in a browser), package
+// (the .vsix), integration (mocha inside the extension host), ui (the installed .vsix, driven through a browser),
+// oldest (integration and the first UI test on the oldest VS Code that package.json promises). Two run side by side;
+// the output of each stays in one piece. The logs are in test-output/logs, pictures in test-output/screenshots.
 //
-// RANKSCOPE_PYTHON names a Python with the libraries of test/python/requirements.txt, as `npm run reference` prints it: a test that
-// needs Python and is skipped then fails the run. Without it, those tests are skipped and counted as such. RANKSCOPE_CHECKPOINTS names
-// the folder of real checkpoints (default ../shared/checkpoints). CHROMIUM names a browser.
+// RANKSCOPE_PYTHON names a Python with the libraries of test/python/requirements.txt, as `npm run reference` prints it:
+// a test that needs Python and is skipped then fails the run. Without it, those tests are skipped and counted as such.
+// RANKSCOPE_CHECKPOINTS names the folder of real checkpoints (default ../shared/checkpoints). CHROMIUM names a browser.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { resolve as absolute, dirname, join } from 'node:path';
@@ -30,8 +25,8 @@ const bin = (name, file) => [process.execPath, join('node_modules', name, file)]
 const LIMIT_MINUTES = 20;
 
 /**
- * What runs side by side, stage after stage. Whatever writes to dist/ comes first. Then the suites of plain Node run beside those in a
- * browser, which wait for pages and timers much of the time.
+ * What runs side by side, stage after stage. Whatever writes to dist/ comes first. Then the suites of plain Node run
+ * beside those in a browser, which wait for pages and timers much of the time.
  */
 const STAGES = [
   [['check'], ['build', 'package']],
@@ -195,7 +190,10 @@ function setUpHosts() {
   ]);
 }
 
-/** The Python to compare with; one that is named and does not start is a failure, and the tests that need it are skipped. */
+/**
+ * The Python to compare with; one that is named and does not start is a failure, and the tests that need it are
+ * skipped.
+ */
 function startPython() {
   const named = process.env.RANKSCOPE_PYTHON;
   delete process.env.RANKSCOPE_PYTHON;

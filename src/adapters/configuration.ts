@@ -39,9 +39,10 @@ export interface AdapterConfigurations {
 }
 
 /**
- * The configuration in the file itself (diffusers' `lora_adapter_metadata`, kohya's `ss_network_alpha`), and PEFT's adapter_config.json
- * beside the file or, for one of several adapters, in the folder of its name.
- * @param peft whether the tensors are named as PEFT names them; otherwise an adapter_config.json beside the file belongs to another file.
+ * The configuration in the file itself (diffusers' `lora_adapter_metadata`, kohya's `ss_network_alpha`), and PEFT's
+ * adapter_config.json beside the file or, for one of several adapters, in the folder of its name.
+ * @param peft whether the tensors are named as PEFT names them; otherwise an adapter_config.json beside the file
+ * belongs to another file.
  */
 export async function adapterConfigurations(
   checkpoint: Checkpoint,
@@ -70,8 +71,8 @@ export async function adapterConfigurations(
 }
 
 /**
- * The scale of a pair's product in the update: alpha / r, or alpha / sqrt r with rsLoRA. `ownAlpha` is the alpha stored beside the pair
- * itself (kohya) and takes precedence over any configuration; without either the scale is 1.
+ * The scale of a pair's product in the update: alpha / r, or alpha / sqrt r with rsLoRA. `ownAlpha` is the alpha stored
+ * beside the pair itself (kohya) and takes precedence over any configuration; without either the scale is 1.
  */
 export function adapterScale(
   pair: Pick<AdapterPair, 'target' | 'factorRank' | 'stored'>,
@@ -98,8 +99,8 @@ export function adapterScale(
 }
 
 /**
- * How many experts share a pair of factors. PEFT concatenates the factors of all experts of one tensor, rank r each; their product would be
- * a sum over experts, which is no expert's update. 1 for any other pair.
+ * How many experts share a pair of factors. PEFT concatenates the factors of all experts of one tensor, rank r each;
+ * their product would be a sum over experts, which is no expert's update. 1 for any other pair.
  */
 export function expertsOf(
   { target, rank, stored }: Pick<AdapterPair, 'target' | 'rank' | 'stored'>,

@@ -3,9 +3,9 @@ import type { AdapterPair, AdapterPairs } from './pairs.ts';
 import { widthOf } from './parts.ts';
 
 /**
- * The pairs in a bare list of factors, as cloneofsimo's lora saves it in `.pt`: up (m x r), down (r x n), up, down and so on, identified
- * only by position. The list must consist of such pairs throughout, each with a rank below both of its sides; otherwise any two matrices
- * that can be multiplied would pass.
+ * The pairs in a bare list of factors, as cloneofsimo's lora saves it in `.pt`: up (m x r), down (r x n), up, down and
+ * so on, identified only by position. The list must consist of such pairs throughout, each with a rank below both of
+ * its sides; otherwise any two matrices that can be multiplied would pass.
  */
 export function findListedPairs(tensors: readonly Tensor[]): AdapterPairs | undefined {
   if (tensors.length === 0 || tensors.length % 2 !== 0) return undefined;

@@ -41,8 +41,8 @@ export function adapterName(name: string): AdapterName | undefined {
 }
 
 /**
- * Other kinds of adapters, by the names of their parts. They change a layer in other ways than by adding a product of small factors, so
- * they have no spectrum of their own.
+ * Other kinds of adapters, by the names of their parts. They change a layer in other ways than by adding a product of
+ * small factors, so they have no spectrum of their own.
  */
 export function otherKind(name: string): string | undefined {
   const word = /\.(oft_|boft_|vera_|ia3_|fourierft_|glora_|hra_|bone_|shira_)\w+(\.[^.]+)?(\.weight)?$/.exec(name)?.[1];

@@ -35,7 +35,9 @@ export interface AdapterPairs {
   readonly refused: readonly RefusedPair[];
 }
 
-/** The low-rank updates among `tensors`, recognized by the names that common libraries use; undefined if there are none. */
+/**
+ * The low-rank updates among `tensors`, recognized by the names that common libraries use; undefined if there are none.
+ */
 export function findAdapterPairs(tensors: readonly Tensor[]): AdapterPairs | undefined {
   const modules = modulesOf(tensors);
   const pairs: AdapterPair[] = [];

@@ -6,8 +6,8 @@ export interface TwoFactors {
   readonly up: Tensor;
   readonly down: Tensor;
   /**
-   * r x r x h x w, for a convolution in three factors (Tucker, "CP"): the product is sum_ij up[., i] core[i, j, h, w] down[j, .]. In this
-   * case LyCORIS stores `up` of its Hadamard and Kronecker parts as r x m.
+   * r x r x h x w, for a convolution in three factors (Tucker, "CP"): the product is sum_ij up[., i] core[i, j, h, w]
+   * down[j, .]. In this case LyCORIS stores `up` of its Hadamard and Kronecker parts as r x m.
    */
   readonly core?: Tensor;
   readonly upIsTransposed: boolean;

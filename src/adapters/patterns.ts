@@ -5,9 +5,10 @@ const MOST_SEQUENCES = 256;
 export type NameTest = (name: string) => boolean;
 
 /**
- * PEFT reads a pattern as a regular expression that must match the end of the name, starting at its beginning or after a dot. A hostile
- * pattern could keep a backtracking engine busy forever; this matcher takes time proportional to name and pattern. It supports literals, `.`,
- * classes, `\d \w \s`, groups of alternatives, `* + ?` after a single character, `^` and `$`. Returns undefined for any other pattern.
+ * PEFT reads a pattern as a regular expression that must match the end of the name, starting at its beginning or after
+ * a dot. A hostile pattern could keep a backtracking engine busy forever; this matcher takes time proportional to name
+ * and pattern. It supports literals, `.`, classes, `\d \w \s`, groups of alternatives, `* + ?` after a single
+ * character, `^` and `$`. Returns undefined for any other pattern.
  */
 export function namePattern(pattern: string): NameTest | undefined {
   const parser = new Parser(pattern);

@@ -16,7 +16,10 @@ export interface AdapterReading {
   readonly pairs: number;
   readonly updates: readonly Update[];
   readonly refused: readonly RefusedUpdate[];
-  /** The base model of each adapter, by the adapter's name (`undefined` for a lone one), as far as it is stated anywhere. */
+  /**
+   * The base model of each adapter, by the adapter's name (`undefined` for a lone one), as far as it is stated
+   * anywhere.
+   */
   readonly bases: ReadonlyMap<string | undefined, string>;
   /** Doubts about the scales, one sentence each. */
   readonly remarks: readonly string[];
@@ -83,8 +86,8 @@ export async function readAdapter(checkpoint: Checkpoint, signal?: AbortSignal):
 }
 
 /**
- * The tensors of a checkpoint with the factors of each update replaced by one matrix [out, in], named after the layer. It takes the place of
- * its first factor.
+ * The tensors of a checkpoint with the factors of each update replaced by one matrix [out, in], named after the layer.
+ * It takes the place of its first factor.
  */
 export function withUpdates(tensors: readonly Tensor[], updates: readonly Update[]): readonly (Tensor | Placeable)[] {
   if (updates.length === 0) return tensors;

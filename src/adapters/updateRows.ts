@@ -19,7 +19,9 @@ import type { FactoredUpdate } from './comparison/compareUpdates.ts';
 import { isWhole, type Operand, sizesOf, type TwoFactors, widthOf } from './parts.ts';
 import type { Update } from './update.ts';
 
-/** Bound on the smaller factor of a Kronecker product, which is decomposed in one step; real ones have about ten rows. */
+/**
+ * Bound on the smaller factor of a Kronecker product, which is decomposed in one step; real ones have about ten rows.
+ */
 const MOST_SPREAD = 512;
 /** Bound on the singular values of one update. */
 const MOST_VALUES = 2 ** 22;

@@ -1,6 +1,8 @@
 /** Which device should compute, and with how many threads. */
 export interface DeviceRequest {
-  /** `auto` (the default) takes the fastest device found. A device given by name is used, or refused with what it needs. */
+  /**
+   * `auto` (the default) takes the fastest device found. A device given by name is used, or refused with what it needs.
+   */
   readonly engine?: string | undefined;
   /** Default: one per core. */
   readonly threads?: number | undefined;

@@ -1,7 +1,10 @@
 import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Packages with native parts: they cannot be bundled, so their needed files travel in dist/node_modules, where Node finds them. */
+/**
+ * Packages with native parts: they cannot be bundled, so their needed files travel in dist/node_modules, where Node
+ * finds them.
+ */
 const CARRIED: Readonly<Record<string, (target: string) => readonly string[]>> = {
   webgpu: (target) => [
     'package.json',

@@ -1,5 +1,5 @@
-// Lists in package-lock.json the optional packages of other platforms, where a registry that holds only some made npm drop them:
-// `npm ci` refuses a lock file without them, on every platform. Run it after `npm install`: npm run lock
+// Lists in package-lock.json the optional packages of other platforms, where a registry that holds only some made npm
+// drop them: `npm ci` refuses a lock file without them, on every platform. Run it after `npm install`: npm run lock
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const SYSTEMS = 'android darwin linux win32 freebsd openbsd netbsd sunos aix openharmony'.split(' ');

@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path';
 
 /**
- * Fills `folder` once. It is filled under another name and renamed when it is whole, so that an interrupted installation is never
- * taken for a finished one; of two processes that install at once, the first to finish wins.
+ * Fills `folder` once. It is filled under another name and renamed when it is whole, so that an interrupted
+ * installation is never taken for a finished one; of two processes that install at once, the first to finish wins.
  */
 export function installOnce(folder: string, fill: (folder: string) => void): void {
   removeAbandoned(folder);

@@ -20,8 +20,9 @@ const NODE_PACKAGES: Readonly<Record<string, string>> = {
 export const thisTarget = `${process.platform}-${process.arch}`;
 
 /**
- * A folder with `bin/node`, `LICENSE` and the headers of a Node for `target`, fetched from the npm registry once and kept in
- * `.vscode-host/`, apart from the project's own dependencies: a package called `node` among them would shadow `node` in npm scripts.
+ * A folder with `bin/node`, `LICENSE` and the headers of a Node for `target`, fetched from the npm registry once and
+ * kept in `.vscode-host/`, apart from the project's own dependencies: a package called `node` among them would shadow
+ * `node` in npm scripts.
  */
 export function nodeRuntime(target = thisTarget): string {
   const name = NODE_PACKAGES[target];

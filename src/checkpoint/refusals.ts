@@ -4,7 +4,8 @@ import type { ByteSource } from '../bytes/source/byteSource.ts';
 import type { Format } from '../formats/format.ts';
 
 /**
- * Refuses a file that is known not to be a checkpoint, and says what it is. `named` is the format that the file's name suggests.
+ * Refuses a file that is known not to be a checkpoint, and says what it is. `named` is the format that the file's name
+ * suggests.
  * @throws RankscopeError 'not-a-checkpoint'
  */
 export function refuseOthers(source: ByteSource, head: Uint8Array, named: Format | undefined): void {
@@ -38,7 +39,8 @@ export function refuseOthers(source: ByteSource, head: Uint8Array, named: Format
 }
 
 /**
- * Refuses checkpoints of other libraries that consist of a folder, recognized by the names in the folder or by the file that was named.
+ * Refuses checkpoints of other libraries that consist of a folder, recognized by the names in the folder or by the file
+ * that was named.
  * @throws RankscopeError 'unsupported'
  */
 export function refuseFolders(path: string, names: readonly string[]): void {

@@ -4,20 +4,23 @@ import type { FileIdentity } from '../bytes/source/fileSource.ts';
 export interface TensorDescription {
   readonly name: string;
   readonly shape: readonly number[];
-  /** The stored type by its usual name: F64, F32, F16, BF16, F8_E4M3, F8_E5M2, I64 .. U8, BOOL, or a ggml type such as Q4_0. */
+  /**
+   * The stored type by its usual name: F64, F32, F16, BF16, F8_E4M3, F8_E5M2, I64 .. U8, BOOL, or a ggml type such as
+   * Q4_0.
+   */
   readonly dtype: string;
   /** Stored size in bytes. */
   readonly bytes: number;
   /** The file that holds the bytes. */
   readonly file: FileIdentity;
   /**
-   * Identity of the stored bytes within `file`: equal for tensors that share storage (offset, length and strides), so that a tied
-   * matrix is analyzed and counted once. With the file, the key under which results are cached.
+   * Identity of the stored bytes within `file`: equal for tensors that share storage (offset, length and strides), so
+   * that a tied matrix is analyzed and counted once. With the file, the key under which results are cached.
    */
   readonly storage: string;
   /**
-   * Whether a weight is stored as (in, out), as a Keras kernel or the right operand of an ONNX MatMul is: all sizes but the last are
-   * then inputs. Left out where the format does not say.
+   * Whether a weight is stored as (in, out), as a Keras kernel or the right operand of an ONNX MatMul is: all sizes but
+   * the last are then inputs. Left out where the format does not say.
    */
   readonly transposed?: boolean | undefined;
 }
@@ -25,27 +28,31 @@ export interface TensorDescription {
 /** One tensor of a checkpoint. Its values are read on demand, by range, while the checkpoint is open. */
 export interface Tensor extends TensorDescription {
   /**
-   * Decodes `out.length` elements, row-major from element `start`, into `out`. Memory beyond `out` is bounded by a constant.
-   * @throws RankscopeError 'changed' if the file is no longer the one that was opened, 'unsupported' for a type without numbers.
+   * Decodes `out.length` elements, row-major from element `start`, into `out`. Memory beyond `out` is bounded by a
+   * constant.
+   * @throws RankscopeError 'changed' if the file is no longer the one that was opened, 'unsupported' for a type without
+   * numbers.
    */
   read(start: number, out: Float32Array, signal?: AbortSignal): Promise<void>;
 
   /**
-   * Fills `out` with stored bytes (row-major, little-endian, `bytes` long in all) from `offset` and returns it: for copying the tensor
-   * unchanged and for devices that decode. Absent where the stored form is none that safetensors can hold (quantized blocks, strides).
+   * Fills `out` with stored bytes (row-major, little-endian, `bytes` long in all) from `offset` and returns it: for
+   * copying the tensor unchanged and for devices that decode. Absent where the stored form is none that safetensors can
+   * hold (quantized blocks, strides).
    */
   readStored?(offset: number, out: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
 
   /**
-   * The standard deviation of the error that quantization left in `length` elements from `start`, estimated from the widths of its
-   * steps by a bounded sample; undefined where nothing can be said. Absent for tensors that are not quantized.
+   * The standard deviation of the error that quantization left in `length` elements from `start`, estimated from the
+   * widths of its steps by a bounded sample; undefined where nothing can be said. Absent for tensors that are not
+   * quantized.
    */
   deviation?(start: number, length: number, signal?: AbortSignal): Promise<number | undefined>;
 }
 
 /**
- * Base of the classes of tensors. A checkpoint may have hundreds of thousands: they share their methods instead of having closures of their
- * own.
+ * Base of the classes of tensors. A checkpoint may have hundreds of thousands: they share their methods instead of
+ * having closures of their own.
  */
 export abstract class DescribedTensor implements TensorDescription {
   readonly name: string;

@@ -5,8 +5,8 @@ import type { FileIdentity } from '../bytes/source/fileSource.ts';
 import type { Tensor, TensorDescription } from './tensor.ts';
 
 /**
- * Groups of tensors that are tied: by equal `storage` in one file, or by equal content as found by `equalContent`. Each group is in the
- * checkpoint's order, and its first name represents it; groups are disjoint.
+ * Groups of tensors that are tied: by equal `storage` in one file, or by equal content as found by `equalContent`. Each
+ * group is in the checkpoint's order, and its first name represents it; groups are disjoint.
  * @param equal groups of names with equal content, joined with those of equal storage.
  */
 export function ties(
@@ -46,9 +46,9 @@ export function countParameters(tensors: readonly TensorDescription[], groups: r
 }
 
 /**
- * Groups of two or more equal matrices: by shared storage or by equal bytes. Matrices of one repeated value (freshly initialized zeros or
- * ones) are equal without being tied and are kept apart. Reads 256 bytes of every matrix that shares its dtype and shape with another, and
- * the whole of those that agree there.
+ * Groups of two or more equal matrices: by shared storage or by equal bytes. Matrices of one repeated value (freshly
+ * initialized zeros or ones) are equal without being tied and are kept apart. Reads 256 bytes of every matrix that
+ * shares its dtype and shape with another, and the whole of those that agree there.
  */
 export async function equalContent(tensors: readonly Tensor[], signal?: AbortSignal): Promise<string[][]> {
   const byStorage = groupByStorage(tensors);
@@ -95,8 +95,9 @@ async function wholeContent(tensor: Tensor, signal: AbortSignal | undefined): Pr
 }
 
 /**
- * SHA-256 (hex) of a tensor's stored bytes with its dtype and shape, or of its decoded values if there are no stored bytes to be had: the
- * same for the same values wherever they are stored. `constant` tells whether all elements have the same bytes.
+ * SHA-256 (hex) of a tensor's stored bytes with its dtype and shape, or of its decoded values if there are no stored
+ * bytes to be had: the same for the same values wherever they are stored. `constant` tells whether all elements have
+ * the same bytes.
  */
 async function digest(tensor: Tensor, signal: AbortSignal | undefined) {
   const hash = createHash('sha256').update(`${tensor.dtype} ${tensor.shape.join('x')}\n`);

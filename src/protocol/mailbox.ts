@@ -11,9 +11,9 @@ interface Part {
 }
 
 /**
- * Posts messages in order: a small one as it is, a large one in parts. One turn of the event loop posts as much as a part weighs, and the
- * rest waits for the next turns: hundreds of small messages hold up a thread as a large one does. What is counted here holds the loop
- * as briefly on a busy machine as on a quiet one; a time slice would not.
+ * Posts messages in order: a small one as it is, a large one in parts. One turn of the event loop posts as much as a
+ * part weighs, and the rest waits for the next turns: hundreds of small messages hold up a thread as a large one does.
+ * What is counted here holds the loop as briefly on a busy machine as on a quiet one; a time slice would not.
  */
 export class Outbox {
   private readonly waiting: { message: unknown; take(sent: unknown): void }[] = [];

@@ -72,8 +72,9 @@ function scheduled(schedule: (run: () => void) => void, callback: () => void): D
 // As long as no byte stream is read, and none is here, the library needs only timers and a console of its runtime.
 const runtime = {
   timer: {
-    // The library handles one message in each of these. In Node that is a turn of the event loop: what piled up while the process had
-    // to wait for the processor does not hold the loop all at once. A browser's timers would make messages wait for milliseconds.
+    // The library handles one message in each of these. In Node that is a turn of the event loop: what piled up while
+    // the process had to wait for the processor does not hold the loop all at once. A browser's timers would make
+    // messages wait for milliseconds.
     setImmediate: (callback: (...args: unknown[]) => void, ...args: unknown[]) =>
       scheduled(immediate ?? queueMicrotask, () => callback(...args)),
     setTimeout: (callback: (...args: unknown[]) => void, ms: number, ...args: unknown[]) =>

@@ -1,5 +1,5 @@
-// Runs the suite of test/vscode in a desktop VS Code, which @vscode/test-electron downloads: for where the internet is open.
-//   npm run test:desktop [-- VERSION]     `stable` where left out; on Linux without a screen: xvfb-run -a npm run test:desktop
+// Runs the suite of test/vscode in a desktop VS Code, which @vscode/test-electron downloads: for where the internet is
+// open.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';

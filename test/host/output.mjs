@@ -1,8 +1,9 @@
 import { appendFileSync, rmSync } from 'node:fs';
 
 /**
- * Prints the output of suites that run side by side, one suite after the other in the order of `names`: the first that has not ended is
- * shown live, the others are held back until their turn. Each suite also has a log of its own in `folder`.
+ * Prints the output of suites that run side by side, one suite after the other in the order of `names`: the first that
+ * has not ended is shown live, the others are held back until their turn. Each suite also has a log of its own in
+ * `folder`.
  */
 export function orderedOutput(names, folder) {
   const suites = names.map((name) => ({ name, held: [], hasEnded: false }));

@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import Mocha from 'mocha';
 
 /**
- * Mocha's spec reporter, which also writes what ran to the file that RANKSCOPE_TEST_RESULTS names: counting lines of a log would
- * take a crashed run for a short one.
+ * Mocha's spec reporter, which also writes what ran to the file that RANKSCOPE_TEST_RESULTS names: counting lines of a
+ * log would take a crashed run for a short one.
  */
 export default class Reporter extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options?: Mocha.MochaOptions) {

@@ -1,7 +1,10 @@
 import { resolve } from 'node:path';
 import esbuild from 'esbuild';
 
-/** Bundles test/vscode for a place that has neither TypeScript nor this project's dependencies; returns the bundle's path. */
+/**
+ * Bundles test/vscode for a place that has neither TypeScript nor this project's dependencies; returns the bundle's
+ * path.
+ */
 export async function bundleSuite(): Promise<string> {
   const outfile = resolve('test-output/vscode/index.cjs');
   await esbuild.build({

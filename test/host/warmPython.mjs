@@ -4,8 +4,9 @@ import os from 'node:os';
 import { join, resolve } from 'node:path';
 
 /**
- * Starts a process that has imported torch and the like, and writes a command that has it run scripts; where it has ended, the
- * command runs them with `python` itself. Returns the command's path and `stop`. Windows cannot fork: there it is `python`.
+ * Starts a process that has imported torch and the like, and writes a command that has it run scripts; where it has
+ * ended, the command runs them with `python` itself. Returns the command's path and `stop`. Windows cannot fork: there
+ * it is `python`.
  */
 export function warmPython(python) {
   if (process.platform === 'win32') return { command: python, stop: () => undefined };

@@ -1,7 +1,8 @@
-// Installs the Python that tests compare with, once, into the user's cache folder; prints the interpreter's path as its last line.
-//   npm run reference
-// It takes `python3` (RANKSCOPE_BASE_PYTHON names another one), version 3.11 or newer, and the libraries of requirements.txt: about
-// three minutes, and six gigabytes where torch comes with CUDA. Exit code 3: pip reaches no registry.
+// Installs the Python that tests compare with, once, into the user's cache folder; prints the interpreter's path as its
+// last line.
+// It takes `python3` (RANKSCOPE_BASE_PYTHON names another one), version 3.11 or newer, and the libraries of
+// requirements.txt: about three minutes, and six gigabytes where torch comes with CUDA. Exit code 3: pip reaches no
+// registry.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -52,7 +53,9 @@ function runs(command: string, ...parameters: string[]): boolean {
   return spawnSync(command, parameters, { stdio: ['ignore', 2, 2] }).status === 0;
 }
 
-/** Its scripts name the folder in which the environment was made; the interpreter does not mind being renamed with it. */
+/**
+ * Its scripts name the folder in which the environment was made; the interpreter does not mind being renamed with it.
+ */
 function interpreter(folder: string): string {
   return isWindows ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python');
 }

@@ -154,7 +154,10 @@ async function tableRows(inspector: Frame): Promise<Record<string, string>[]> {
   });
 }
 
-/** Moves over the heatmap as a person looking for a cell would: down to the layer, along to the module; and clicks there. */
+/**
+ * Moves over the heatmap as a person looking for a cell would: down to the layer, along to the module; and clicks
+ * there.
+ */
 async function clickCell(inspector: Frame, name: string): Promise<void> {
   const canvas = inspector.locator('.map canvas').first();
   const box = await canvas.boundingBox();

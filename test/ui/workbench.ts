@@ -13,8 +13,9 @@ export function explorerItem(page: Page, name: string): Locator {
 export async function chooseInContextMenu(page: Page, file: string, label: string): Promise<void> {
   const menu = page.locator('.monaco-menu');
   const entry = menu.getByRole('menuitem', { name: label });
-  // A menu is filled when it opens: one opened before the extension's contributions have arrived lacks them. And a menu ignores a
-  // click that comes too soon after it opened: it stays open with the entry marked, and the entry must be chosen again.
+  // A menu is filled when it opens: one opened before the extension's contributions have arrived lacks them. And a menu
+  // ignores a click that comes too soon after it opened: it stays open with the entry marked, and the entry must be
+  // chosen again.
   await eventually(async () => {
     await page.keyboard.press('Escape');
     await menu.first().waitFor({ state: 'hidden', timeout: 1500 });
@@ -124,7 +125,10 @@ export async function openAtLine(page: Page, file: string, text: string): Promis
   });
 }
 
-/** Rests the pointer on `word` in the editor's line with `line` until a hover with `text` appears; returns the hover's text. */
+/**
+ * Rests the pointer on `word` in the editor's line with `line` until a hover with `text` appears; returns the hover's
+ * text.
+ */
 export async function hoverText(
   page: Page,
   line: string,

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * Starts to count the processor time of this process, all its threads together; the returned function tells the milliseconds so far.
- * Unlike a clock it does not run on while other processes have the processor.
+ * Starts to count the processor time of this process, all its threads together; the returned function tells the
+ * milliseconds so far. Unlike a clock it does not run on while other processes have the processor.
  */
 export function processorTime(): () => number {
   const start = process.cpuUsage();

@@ -7,13 +7,19 @@ import { closeAllEditors, eventually, inWorkspace, rankscope } from './rankscope
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * Characters of one message as JSON. A finding takes some 700: the 2,000 of a checkpoint in one message would be 1.4 million. A part of
- * a large message holds a thousand values at most.
+ * Characters of one message as JSON. A finding takes some 700: the 2,000 of a checkpoint in one message would be 1.4
+ * million. A part of a large message holds a thousand values at most.
  */
 const MAX_MESSAGE = 40_000;
-/** What one turn of the event loop may send: a part to each of the thread that reads code and the pages, and small messages. */
+/**
+ * What one turn of the event loop may send: a part to each of the thread that reads code and the pages, and small
+ * messages.
+ */
 const MAX_SENT = 80_000;
-/** Processor time without a pause. It is some 12 ms on a quiet machine and more on a busy one: only a freeze is told by it. */
+/**
+ * Processor time without a pause. It is some 12 ms on a quiet machine and more on a busy one: only a freeze is told by
+ * it.
+ */
 const MAX_HELD_MS = 150;
 
 /** What the host does while `file` is opened and analyzed, with the model's code, the tree and the plan in view. */

@@ -71,10 +71,11 @@ function tick(): Tick {
 }
 
 /**
- * Consecutive samples with something of this extension on the stack: its own functions, or Node's for messages from its engine process
- * and its thread. VS Code's own work is left out, also on this extension's data, and so is garbage collection, whose time nobody
- * chooses. A tick ends a stretch: the loop turned there, even if no sample fell between two turns. A thread that waits for a lock or
- * for the processor is sampled too: no stretch is longer than the processor time between the ticks around it.
+ * Consecutive samples with something of this extension on the stack: its own functions, or Node's for messages from its
+ * engine process and its thread. VS Code's own work is left out, also on this extension's data, and so is garbage
+ * collection, whose time nobody chooses. A tick ends a stretch: the loop turned there, even if no sample fell between
+ * two turns. A thread that waits for a lock or for the processor is sampled too: no stretch is longer than the
+ * processor time between the ticks around it.
  */
 function ownStretches(profile: Profiler.Profile, ticks: readonly Tick[]): Stretch[] {
   const { nodes, samples = [], timeDeltas = [], startTime } = profile;

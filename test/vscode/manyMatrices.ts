@@ -7,8 +7,8 @@ const NORMS = ['input_layernorm', 'post_attention_layernorm'];
 const SIZE = 16;
 
 /**
- * Writes a safetensors file of `layers` layers as the sample's model.py makes them, each with seven matrices that are next to no work:
- * what costs time per matrix shows in it, and nothing else.
+ * Writes a safetensors file of `layers` layers as the sample's model.py makes them, each with seven matrices that are
+ * next to no work: what costs time per matrix shows in it, and nothing else.
  */
 export async function writeManyMatrices(file: string, layers: number): Promise<void> {
   const tensors: [name: string, shape: readonly number[]][] = [['model.embed_tokens.weight', [SIZE, SIZE]]];

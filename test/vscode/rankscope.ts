@@ -20,7 +20,9 @@ export function workspaceFolder(): string {
 
 export const inWorkspace = (...parts: string[]): string => join(workspaceFolder(), ...parts);
 
-/** Waits until `check` gives something; the error of the last try, or what was waited for, where that takes too long. */
+/**
+ * Waits until `check` gives something; the error of the last try, or what was waited for, where that takes too long.
+ */
 export async function eventually<T>(what: string, check: () => T | undefined | false, limitMs = 30_000): Promise<T> {
   const end = Date.now() + limitMs;
   for (;;) {

@@ -36,8 +36,8 @@ export interface ComparableAdapter {
 }
 
 /**
- * Compares adapters of one base, layer by layer, from their factors alone: what each adds, how similar any two are, and what rank their sum
- * needs.
+ * Compares adapters of one base, layer by layer, from their factors alone: what each adds, how similar any two are, and
+ * what rank their sum needs.
  * @throws RankscopeError 'wrong-use' for fewer than two adapters or too many.
  */
 export async function compareAdapters(

@@ -27,8 +27,9 @@ export interface UpdatePair {
   /** inner / (|dW_1| |dW_2|); null where one of them is zero. */
   readonly cosine: number | null;
   /**
-   * ||U_1^T U_2||_F^2 / min(i, j) of the leading left (right) singular vectors of each, i and j being their utilised ranks: 1 where one space
-   * lies in the other, 0 where they are orthogonal (Hu et al., "LoRA", 2021, section 7.2). Null where one update is zero.
+   * ||U_1^T U_2||_F^2 / min(i, j) of the leading left (right) singular vectors of each, i and j being their utilised
+   * ranks: 1 where one space lies in the other, 0 where they are orthogonal (Hu et al., "LoRA", 2021, section 7.2).
+   * Null where one update is zero.
    */
   readonly overlapLeft: number | null;
   readonly overlapRight: number | null;

@@ -137,7 +137,9 @@ function addressOf(child: ChildProcess, log: () => string): Promise<string> {
   });
 }
 
-/** Waits until nothing of the group is left, so that what it wrote to can be removed; throws where something survives. */
+/**
+ * Waits until nothing of the group is left, so that what it wrote to can be removed; throws where something survives.
+ */
 async function groupGone(child: ChildProcess): Promise<void> {
   for (let waited = 0; waited < 5000; waited += 50) {
     try {

@@ -1,6 +1,5 @@
-// Installs what the tests in a real VS Code need: VS Code servers and a Node to run them from the npm registry, Chromium from apt.
-// Idempotent; everything but Chromium lies in the git-ignored .vscode-host/.
-//   npx tsx src/build/host/setup.ts [newest] [oldest]
+// Installs what the tests in a real VS Code need: VS Code servers and a Node to run them from the npm registry,
+// Chromium from apt. Idempotent; everything but Chromium lies in the git-ignored .vscode-host/.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';

@@ -1,7 +1,4 @@
 // Opens a real VS Code on the sample workspace with this extension in it, and keeps it open until Ctrl-C.
-//   npm start                         desktop VS Code where `code` is on the PATH, else a VS Code server and its address
-//   npm start -- --server [--port N]  the server in any case
-//   npm start -- FOLDER               another folder than the sample
 import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
@@ -31,7 +28,10 @@ function sampleWorkspace(): string {
   return copy;
 }
 
-/** The desktop's `code`; not the command that VS Code servers put into their own terminals, which opens files over there. */
+/**
+ * The desktop's `code`; not the command that VS Code servers put into their own terminals, which opens files over
+ * there.
+ */
 function desktopCode(): string | undefined {
   if (process.platform === 'linux' && !process.env.DISPLAY && !process.env.WAYLAND_DISPLAY) return undefined;
   if (process.env.VSCODE_IPC_HOOK_CLI !== undefined) return undefined;

@@ -26,7 +26,10 @@ export interface Vscode {
 export const testedRelease = (process.env.RANKSCOPE_VSCODE ?? 'newest') as Release;
 
 interface VscodeOptions extends Omit<ServerOptions, 'extensions' | 'release'> {
-  /** Changes the copy of the sample before it is opened: the Explorer does not hear of files that come while it is loading. */
+  /**
+   * Changes the copy of the sample before it is opened: the Explorer does not hear of files that come while it is
+   * loading.
+   */
   readonly prepare?: (folder: string) => void;
 }
 

@@ -42,7 +42,10 @@ export async function shardSetOf(path: string): Promise<ShardSet | undefined> {
   };
 }
 
-/** The first shard of the only set among a folder's sorted names; safetensors are preferred to pickles of the same model. */
+/**
+ * The first shard of the only set among a folder's sorted names; safetensors are preferred to pickles of the same
+ * model.
+ */
 export function firstOfSet(names: readonly string[]): string | undefined {
   const firsts = new Map<string, string>();
   for (const name of names) {

@@ -1,6 +1,6 @@
 /**
- * The part of WebAssembly that the kernels need. Node has it all, but its types are declared only beside those of a browser's page, which
- * must not be visible here.
+ * The part of WebAssembly that the kernels need. Node has it all, but its types are declared only beside those of a
+ * browser's page, which must not be visible here.
  */
 declare namespace WebAssembly {
   interface Module {

@@ -50,8 +50,8 @@ export class Devices {
   }
 
   /**
-   * Runs `job` on the device of `request` when its turn comes. A device that fails is closed and the job retried once on
-   * the device chosen then: losing a device costs time, not the analysis. What is too large for a GPU that was not
+   * Runs `job` on the device of `request` when its turn comes. A device that fails is closed and the job retried once
+   * on the device chosen then: losing a device costs time, not the analysis. What is too large for a GPU that was not
    * requested by name runs on the processor, which has more memory.
    */
   async run<Result>(

@@ -11,7 +11,10 @@ import { type PageHandlers, type PageHost, servePage } from '../../../src/protoc
 import { pageHtml } from '../../../src/window/pageHtml.ts';
 import { THEMES, type ThemeName } from './themes.ts';
 
-/** What the editor gives a page, as text: a loader's helpers do not exist there. The kept state outlives a reload, as the editor's does. */
+/**
+ * What the editor gives a page, as text: a loader's helpers do not exist there. The kept state outlives a reload, as
+ * the editor's does.
+ */
 const EDITOR = `
   globalThis.policyViolations = [];
   document.addEventListener('securitypolicyviolation', (event) => {
@@ -87,7 +90,10 @@ async function start(): Promise<PageHarness & { close(): Promise<void> }> {
   };
 }
 
-/** Pages as the extension writes them: the same frame, with the theme's colours and the class on the body that the editor adds. */
+/**
+ * Pages as the extension writes them: the same frame, with the theme's colours and the class on the body that the
+ * editor adds.
+ */
 function serveFolder(folder: string): Promise<Server> {
   const server = createServer(({ url = '/' }, response) => {
     const { pathname, searchParams } = new URL(url, 'http://127.0.0.1');

@@ -387,7 +387,9 @@ describe('the command line', function () {
   });
 });
 
-/** f32 arithmetic gives each value to c eps sqrt(max(m, n)) sigma_1; a fit of logarithms of small values magnifies it. */
+/**
+ * f32 arithmetic gives each value to c eps sqrt(max(m, n)) sigma_1; a fit of logarithms of small values magnifies it.
+ */
 function toleranceOf(measure: string, { shape, spectralNorm }: MatrixFinding): number {
   const relative = 2 ** -23 * Math.sqrt(Math.max(...shape));
   if (measure === 'singularValues') return relative * spectralNorm;

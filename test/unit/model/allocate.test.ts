@@ -216,7 +216,9 @@ describe('the optimal plan, held to every choice there is', () => {
     return totals.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   }
 
-  /** The corners of the lower convex hull: the sizes at which steps taken in the order of their gain are provably best. */
+  /**
+   * The corners of the lower convex hull: the sizes at which steps taken in the order of their gain are provably best.
+   */
   function corners(totals: readonly [number, number][]): [number, number][] {
     const hull: [number, number][] = [];
     for (const point of totals) {

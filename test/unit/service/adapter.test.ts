@@ -10,7 +10,9 @@ import { testFolder } from '../formats/folder.ts';
 import { python } from '../formats/python.ts';
 import { f32File } from '../formats/safetensorsBytes.ts';
 
-/** Singular values of scale B A in f64, of the pairs asked for: [name of B, name of A, scale]; of a list, its places. */
+/**
+ * Singular values of scale B A in f64, of the pairs asked for: [name of B, name of A, scale]; of a list, its places.
+ */
 const NUMPY = `
 import json, sys
 import numpy as np

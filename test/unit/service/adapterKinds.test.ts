@@ -9,8 +9,8 @@ import { python } from '../formats/python.ts';
 import { f32File } from '../formats/safetensorsBytes.ts';
 
 /**
- * The updates as their libraries rebuild them (LyCORIS: functional/{locon,loha,lokr}.py; PEFT: get_delta_weight), in f64, each as the matrix
- * [out, in * kernel]; its singular values.
+ * The updates as their libraries rebuild them (LyCORIS: functional/{locon,loha,lokr}.py; PEFT: get_delta_weight), in
+ * f64, each as the matrix [out, in * kernel]; its singular values.
  */
 const REBUILD = `
 import json, sys

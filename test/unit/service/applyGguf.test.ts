@@ -9,7 +9,9 @@ import { testFolder } from '../formats/folder.ts';
 import { python } from '../formats/python.ts';
 import { readAll, withCheckpoint } from '../formats/readAll.ts';
 
-/** Most of it stays; a q and a k are among what becomes factors, since their rows stand in another order in the file. */
+/**
+ * Most of it stays; a q and a k are among what becomes factors, since their rows stand in another order in the file.
+ */
 const GENTLE: PlanRequest = {
   budget: { kind: 'keep', value: 0.97 },
   spread: 'optimal',

@@ -11,8 +11,8 @@ import { f32File } from '../formats/safetensorsBytes.ts';
 import { processorTime } from '../processorTime.ts';
 
 /**
- * The comparison of dense updates in f64. `updates` has for each layer a list of [file, kind, names of its parts, scale] or null, one for
- * each adapter.
+ * The comparison of dense updates in f64. `updates` has for each layer a list of [file, kind, names of its parts,
+ * scale] or null, one for each adapter.
  */
 const NUMPY = `
 import json, os, sys
@@ -62,7 +62,10 @@ interface Truth {
   readonly merged: readonly [rank: number, norm: number];
 }
 
-/** Both are computed in f64 from the same f32 factors: some eps of f64, times what sums of some thousand products make of it. */
+/**
+ * Both are computed in f64 from the same f32 factors: some eps of f64, times what sums of some thousand products make
+ * of it.
+ */
 const TOLERANCE = 1e-9;
 const near = (found: number | null | undefined, truth: number | null, what: string) =>
   truth === null

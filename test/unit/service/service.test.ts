@@ -35,7 +35,8 @@ describe('the service', function () {
   this.timeout(60_000);
   const folder = testFolder();
   let lines: string[];
-  // One for all tests, since its engine takes a second to start; every test has files of its own, and so its own results.
+  // One for all tests, since its engine takes a second to start; every test has files of its own, and so its own
+  // results.
   let service: ReturnType<typeof createService>;
   let sharedCache: string;
   const cacheFolder = () => folder.path('cache');
@@ -414,7 +415,9 @@ describe('the service', function () {
   });
 });
 
-/** Cancels an analysis after 200 ms; returns the milliseconds of processor time until it ended, all threads together. */
+/**
+ * Cancels an analysis after 200 ms; returns the milliseconds of processor time until it ended, all threads together.
+ */
 async function cancellationLatency(service: Service, file: string): Promise<number> {
   const cancel = new AbortController();
   const run = service.analyze({ path: file, cache: false, threads: THREADS }, { signal: cancel.signal });

@@ -3,10 +3,8 @@
 // The band of n rows and B superdiagonals is stored by rows, with room for the bulges on both sides: entry (i, j) is at
 // band[i * 3 B + j - i + B]. B rows of zeros follow the last, so that every step has its full size.
 // Sweep s brings row s to bidiagonal form. With c = s + 1 + t B, its step t
-//   1. reflects columns c .. c + B - 1, so that row r (s in the first step, then c - B) keeps only the first of them;
-//   2. reflects rows c .. c + B - 1, so that column c keeps only the first of them.
-// It touches rows c - B .. c + B - 1 and columns c .. c + 2 B - 1. Sweep s + 1 follows three steps behind, where all its
-// rows and columns come before these, so that workgroups need no synchronization (arXiv 2510.12705; Haidar, Ltaief,
+// It touches rows c - B .. c + B - 1 and columns c .. c + 2 B - 1. Sweep s + 1 follows three steps behind, where all
+// its rows and columns come before these, so that workgroups need no synchronization (arXiv 2510.12705; Haidar, Ltaief,
 // Luszczek, Dongarra 2012).
 //
 // Each of the 64 threads takes a row, then a column; rows of 33 and 65 numbers avoid bank conflicts. More threads would
