@@ -1,6 +1,6 @@
 import { cancelled } from '../base/errors.ts';
 
-/** `work`, or `cancelled` as soon as `signal` aborts: then `work` goes on unheard, for others may share it. */
+/** Rejects as soon as `signal` aborts; `work` keeps running because others may share it. */
 export function abortable<Result>(
   subject: string,
   signal: AbortSignal | undefined,

@@ -12,19 +12,19 @@ import { apply } from './plan/apply.ts';
 import { plan } from './plan/plan.ts';
 
 export interface ServiceOptions {
-  /** Nothing is kept on disk where it is left out. */
+  /** If left out, nothing is cached on disk. */
   readonly cacheFolder?: string | undefined;
-  /** What the cache may take on disk; 512 MB where left out. */
+  /** The largest size of the disk cache; 512 MB by default. */
   readonly cacheBytes?: number;
-  /** Hears what a person looking for a fault would want to know, one line each. */
+  /** Receives log lines that help in finding a fault. */
   readonly log?: (line: string) => void;
-  /** Hears what everyone should know; `log` where left out. */
+  /** Receives what every user should know; `log` by default. */
   readonly warn?: (line: string) => void;
 }
 
 /**
- * The use cases. The command line calls them in its own process, the editor through the engine process: they do not
- * know which.
+ * The use cases. The command line calls them in its own process and the editor through the engine process; they do not
+ * know by whom they are called.
  */
 export function createService(options: ServiceOptions): Service & { close(): Promise<void> } {
   const log = options.log ?? (() => undefined);
@@ -78,7 +78,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         ),
       ),
 
-    // Not abandoned but awaited after a cancellation: its temporary files are gone when it ends.
+    // Awaited even after a cancellation: once it ends, its temporary files are gone.
     apply: (request, context = {}) =>
       checkpoints.use(request.path, context.signal, (opened) => apply(parts, opened, request, context)),
 

@@ -2,9 +2,9 @@ import type { Cache, CacheEntry } from './cache.ts';
 
 const MEMORY_BYTES = 32 * 2 ** 20;
 
-/** `slow` with what was used last kept in memory, so that a click right after an analysis needs no file. */
+/** Keeps the last used entries of `slow` in memory, so that a click right after an analysis reads no file. */
 export function memoryCache(slow: Cache, maxBytes = MEMORY_BYTES): Cache {
-  // In the order of their last use.
+  // Ordered by last use.
   const entries = new Map<string, CacheEntry>();
   let bytes = 0;
 
@@ -43,7 +43,7 @@ export function memoryCache(slow: Cache, maxBytes = MEMORY_BYTES): Cache {
   };
 }
 
-/** Its values, and about a kilobyte for the rest. */
+/** The memory of an entry: its values, and about a kilobyte for the rest. */
 function sizeOf({ singularValues }: CacheEntry): number {
   return singularValues.byteLength + 1024;
 }

@@ -13,11 +13,11 @@ import { truncatedSvd } from '../../spectrum/truncated.ts';
 export interface BenchTime {
   readonly work: 'values' | 'preview' | 'vectors';
   readonly size: number;
-  /** The better of two. */
+  /** The faster of two runs. */
   readonly seconds: number;
   /**
-   * values: of the Frobenius norm, which the entries give as well. preview: of the effective rank, against the exact
-   * one. vectors: by how much the truncation's error is above the least possible one. Each as a share.
+   * Relative error. values: of the Frobenius norm, compared with that of the entries. preview: of the effective rank,
+   * compared with the exact one. vectors: the excess of the truncation's error over the least possible one.
    */
   readonly error: number;
 }
@@ -44,7 +44,7 @@ export interface BenchOptions {
   readonly progress?: (step: StepProgress) => void;
 }
 
-/** Those that `chooseDevice` can be asked for. */
+/** The devices that can be requested from `chooseDevice`. */
 const ENGINES = ['cpu', 'webgpu', 'tensorflow'];
 const SIZES = [512, 1024, 2048];
 const RANK = 64;
@@ -53,7 +53,7 @@ const PATIENCE_SECONDS = 8;
 
 /**
  * Times every available device on seeded random matrices, whose flat spectra are the hardest, and measures its errors.
- * @throws RankscopeError 'engine' where there is none, 'cancelled'.
+ * @throws RankscopeError 'engine' if none is available, 'cancelled'.
  */
 export async function bench(options: BenchOptions = {}): Promise<Bench> {
   const { devices = ENGINES, sizes = SIZES, threads, signal, progress } = options;
@@ -152,7 +152,7 @@ function randomMatrix(size: number): RowSource {
   };
 }
 
-/** The squared error of the truncation to these leading values. */
+/** The squared error of truncating to these leading values. */
 function lostEnergy(frobeniusNorm: number, leading: Float64Array): number {
   return frobeniusNorm ** 2 - leading.reduce((sum, value) => sum + value ** 2, 0);
 }

@@ -65,8 +65,8 @@ export async function apply(
 }
 
 /**
- * A checkpoint may have been moved since its plan was made, but it must be the same: parameters and shapes are checked
- * by the writer.
+ * A checkpoint may have been moved since its plan was made, but must not have changed. The writer also checks the number
+ * of parameters and the shapes.
  */
 function refuseOther({ checkpoint: planned }: Plan, { checkpoint }: Opened): void {
   if (planned.bytes === checkpoint.bytes) return;
@@ -78,12 +78,12 @@ function refuseOther({ checkpoint: planned }: Plan, { checkpoint }: Opened): voi
   );
 }
 
-/** transformers makes a configuration from a GGUF file by itself. */
+/** transformers derives a configuration from a GGUF file. */
 function ggufFileOf({ format, files }: Checkpoint): { ggufFile?: string } {
   return format === 'gguf' && files[0] ? { ggufFile: basename(files[0].path) } : {};
 }
 
-/** Looked at before the weights are written, so that a wrong name costs nothing. */
+/** Checks the name before the weights are written, so that a wrong one costs nothing. */
 async function checkedCode(code: string, { out, overwrite = false }: ApplyRequest, { checkpoint }: Opened) {
   if (resolve(code) === resolve(out)) {
     throw new RankscopeError('wrong-use', code, 'the weights and the code would be one file', 'Choose two names');
@@ -92,7 +92,7 @@ async function checkedCode(code: string, { out, overwrite = false }: ApplyReques
   return { out: code, overwrite, sources: checkpoint.files.map((file) => file.path) };
 }
 
-/** The triplets of a matrix that is stored as its transpose are those of the stored one with the sides exchanged. */
+/** For a matrix that is stored as its transpose, exchanges the sides of the stored matrix's triplets. */
 function inNetworkTerms({ transposed }: StoredMatrix, { left, values, right }: SingularTriplets): SingularTriplets {
   return transposed ? { left: right, values, right: left } : { left, values, right };
 }

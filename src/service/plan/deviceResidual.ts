@@ -4,12 +4,12 @@ import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import { transposeOf } from '../../spectrum/transpose.ts';
 import type { WrittenFactors } from '../../write/residual.ts';
 
-/** Elements of the matrix on the device at a time: 64 MiB in f32. */
+/** Elements of the matrix on the device at any time: 64 MiB in f32. */
 const SLAB = 2 ** 24;
 
 /**
- * ||W - b a||_F / ||W||_F of factors as they were written, the product on the device in f32 and the sums in f64: what
- * `measureResidual` gives, down to some 1e-7 of rounding, without its hours on a large checkpoint.
+ * ||W - b a||_F / ||W||_F for the factors as written, with the product in f32 on the device and the sums in f64. Agrees
+ * with `measureResidual` up to rounding of about 1e-7, but does not take hours on a large checkpoint.
  */
 export async function deviceResidual(
   backend: Backend,
