@@ -65,8 +65,8 @@ export async function apply(
 }
 
 /**
- * A checkpoint may have been moved since its plan was made, but must not have changed. The writer also checks the number
- * of parameters and the shapes.
+ * A checkpoint may have been moved since its plan was made, but must not have changed. The writer also checks the
+ * number of parameters and the shapes.
  */
 function refuseOther({ checkpoint: planned }: Plan, { checkpoint }: Opened): void {
   if (planned.bytes === checkpoint.bytes) return;

@@ -29,12 +29,12 @@ describe('the command line', function () {
     });
 
   describe('used as its help says', () => {
-    it('--version prints the version of package.json', async () => {
+    it('prints the version of package.json with --version', async () => {
       const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
       assert.deepEqual(await cli('--version'), { code: 0, stdout: `${version}\n`, stderr: '' });
     });
 
-    it('--help lists every command, and each explains every option it takes', async () => {
+    it('lists every command with --help, and explains every option of each', async () => {
       const { code, stdout, stderr } = await cli('--help');
       assert.deepEqual([code, stderr], [0, '']);
       for (const name of COMMANDS) {
@@ -46,7 +46,7 @@ describe('the command line', function () {
       }
     });
 
-    it('analyze prints a table of at most 100 columns and no progress into a pipe', async () => {
+    it('prints a table of at most 100 columns and no progress into a pipe with analyze', async () => {
       const { code, stdout, stderr } = await cli('analyze', small());
       assert.deepEqual([code, stderr], [0, '']);
       const rows = stdout.split('\n').filter((line) => /\d+x\d+/.test(line));
@@ -54,7 +54,7 @@ describe('the command line', function () {
       assert.ok(rows.every((row) => row.length <= 100));
     });
 
-    it('analyze --json prints one object; singular values come with --values alone', async () => {
+    it('prints one object with analyze --json, and singular values only with --values', async () => {
       const file = small();
       const plain = JSON.parse((await cli('analyze', file, '--json')).stdout) as Analysis;
       assert.equal(plain.format, 'rankscope.analysis/1');
@@ -67,7 +67,7 @@ describe('the command line', function () {
       );
     });
 
-    it('analyze --tensor takes several patterns, --out writes the same object', async () => {
+    it('accepts several patterns with analyze --tensor, and writes the same object with --out', async () => {
       const out = folder.path('out.json');
       const words = ['--tensor', '*.a.*', '--tensor', 'layers.0.b.weight', '--json', '--out', out, '--no-cache'];
       const { code, stdout } = await cli('analyze', small(), ...words);
@@ -76,7 +76,7 @@ describe('the command line', function () {
       assert.equal(readFileSync(out, 'utf8'), stdout);
     });
 
-    it('info --json tells of every tensor, also one that is named __proto__', async () => {
+    it('lists every tensor with info --json, even one named __proto__', async () => {
       const header = `{"__proto__":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"ids":{"dtype":"I64","shape":[1],"data_offsets":[16,24]}}`;
       const file = folder.write('odd.safetensors', safetensorsBytes(header, new Uint8Array(24)));
       const { code, stdout } = await cli('info', file, '--json');
@@ -93,7 +93,7 @@ describe('the command line', function () {
       });
     });
 
-    it('plan and apply lead to a smaller checkpoint with the predicted error', async () => {
+    it('makes a smaller checkpoint with the predicted error by plan and apply', async () => {
       const file = small();
       const [plan, out, code] = [folder.path('plan.json'), folder.path('out.safetensors'), folder.path('out.py')];
       assert.equal((await cli('plan', file, '--keep', '0.6', '--multiple', '4', '--out', plan)).code, 0);
@@ -113,7 +113,7 @@ describe('the command line', function () {
       assert.match(readFileSync(code, 'utf8'), /lowrank/);
     });
 
-    it('what it prints as JSON is what the schemas promise', async () => {
+    it('prints JSON that matches the schemas', async () => {
       const file = small();
       const printed = {
         analysis: [
@@ -134,7 +134,7 @@ describe('the command line', function () {
       }
     });
 
-    it('apply --factors 3 writes U, S and V', async () => {
+    it('writes U, S and V with apply --factors 3', async () => {
       const file = small();
       const [plan, out] = [folder.path('plan.json'), folder.path('out.safetensors')];
       assert.equal((await cli('plan', file, '--rank', '5', '--out', plan)).code, 0);
@@ -183,14 +183,14 @@ describe('the command line', function () {
   });
 
   describe('what fails: exit code 1 and one line that names it', () => {
-    it('a path where nothing is', async () => {
+    it('fails for a path that does not exist', async () => {
       const { code, stdout, stderr } = await cli('analyze', folder.path('none.safetensors'));
       assert.deepEqual([code, stdout], [1, '']);
       assert.match(stderr, ONE_LINE);
       assert.match(stderr, /none\.safetensors/);
     });
 
-    it('a file that is no checkpoint, and a truncated one', async () => {
+    it('fails for a file that is not a checkpoint, and for a truncated one', async () => {
       const text = folder.write('notes.txt', 'these are notes\nand more');
       const cut = folder.write('cut.safetensors', readFileSync(small()).subarray(0, 3000));
       for (const file of [text, cut]) {
@@ -200,7 +200,7 @@ describe('the command line', function () {
       }
     });
 
-    it('a plan that is no plan, or is not there', async () => {
+    it('fails for an invalid or missing plan', async () => {
       const file = small();
       const broken = folder.write('plan.json', '{"format": "something"\n');
       for (const plan of [broken, folder.path('none.json')]) {
@@ -211,7 +211,7 @@ describe('the command line', function () {
       }
     });
 
-    it('an output file in a folder that is not there, before anything is computed', async () => {
+    it('fails before computing anything if the output folder is missing', async () => {
       for (const words of [['analyze'], ['plan', '--keep', '0.5']]) {
         const { code, stdout, stderr } = await cli(...words, small(), '--out', folder.path('no/such/out.json'));
         assert.deepEqual([code, stdout], [1, '']);
@@ -222,7 +222,7 @@ describe('the command line', function () {
     });
   });
 
-  it('never replaces what it reads, by no name and no force', async () => {
+  it('never replaces its input, under any name and with any force', async () => {
     const file = small();
     const whole = readFileSync(file);
     const link = folder.path('link.json');
@@ -257,7 +257,7 @@ describe('the command line', function () {
     assert.deepEqual(readFileSync(plan), whole);
   });
 
-  it('says that a folder is no name for its output, and that nothing is no name or pattern', async () => {
+  it('refuses a folder as output, and empty names and patterns', async () => {
     const file = small();
     const out = folder.path('a-folder');
     mkdirSync(out, { recursive: true });
@@ -275,7 +275,7 @@ describe('the command line', function () {
     }
   });
 
-  it('does not wait for a plan out of a pipe that nobody writes to', async function () {
+  it('does not wait for a plan from a pipe without a writer', async function () {
     if (process.platform === 'win32') this.skip();
     const pipe = folder.path('plan.fifo');
     execFileSync('mkfifo', [pipe]);
@@ -307,7 +307,7 @@ describe('the command line', function () {
     assert.equal((await cli('info', file)).code, 0);
   });
 
-  it('gives all of a long output through a pipe that is read slowly', async () => {
+  it('writes all of a long output into a pipe that is read slowly', async () => {
     const count = 20_000;
     const header = Object.fromEntries(
       Array.from({ length: count }, (_, i) => [
@@ -325,14 +325,14 @@ describe('the command line', function () {
     assert.equal((JSON.parse(stdout) as { tensors: unknown[] }).tensors.length, count);
   });
 
-  it('ends quietly when its reader goes away', async () => {
+  it('ends quietly when its reader disappears', async () => {
     const child = start(folder.path('cache'), ['info', small(), '--json']);
     child.stdout?.destroy();
     const { code, stderr } = await ended(child);
     assert.deepEqual([code, stderr], [0, '']);
   });
 
-  it('is interrupted cleanly: exit code 130, one line, no temporary file', async function () {
+  it('exits with code 130, one line and no temporary file when interrupted', async function () {
     if (process.platform === 'win32') this.skip();
     const matrices = Object.fromEntries(
       Array.from({ length: 6 }, (_, i) => [`layers.${i}.w.weight`, noise(900, 900, i)]),
@@ -350,7 +350,7 @@ describe('the command line', function () {
     assert.deepEqual(readdirSync(folder.path('out')), []);
   });
 
-  it('two of them may use one cache at once', async () => {
+  it('shares a cache between two processes', async () => {
     const file = writeMatrices(
       folder.path('shared.safetensors'),
       Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`layers.${i}.w.weight`, noise(40, 30, i)])),
@@ -363,7 +363,7 @@ describe('the command line', function () {
     assert.deepEqual(values[0], values[1]);
   });
 
-  it('warns once where the cache cannot be written, and goes on', async () => {
+  it('warns once if the cache cannot be written, and continues', async () => {
     writeFileSync(folder.path('cache'), 'in the way');
     const { code, stdout, stderr } = await cli('analyze', small());
     assert.equal(code, 0);

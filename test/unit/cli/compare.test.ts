@@ -22,7 +22,7 @@ describe('rankscope compare', function () {
     return folder.path(name);
   };
 
-  it('prints a table of two adapters: norms, ranks, cosine, overlaps, merged rank; and what to know beside it', async () => {
+  it('prints a table of two adapters with norms, ranks, cosine, overlaps and merged rank, and notes', async () => {
     const { code, stdout, stderr } = await cli(adapter('de', [1, 0], 'gpt2'), adapter('en', [0, 1], 'opt', 1));
     assert.deepEqual([code, stderr], [0, '']);
     const lines = stdout.split('\n').map((line) => line.trim().split(/ {2,}/));
@@ -35,14 +35,14 @@ describe('rankscope compare', function () {
     assert.match(stdout, /Note: 1 of 2 layers are not adapted by all adapters/);
   });
 
-  it('prints each pair of three on a line of its own', async () => {
+  it('prints each pair of three adapters on its own line', async () => {
     const paths = [adapter('de', [1, 0], 'gpt2'), adapter('en', [0, 1], 'gpt2'), adapter('fr', [0, 0], 'gpt2')];
     const { stdout } = await cli(...paths);
     assert.match(stdout, /^ +B C +- +- +-$/m);
     assert.match(stdout, /dead/);
   });
 
-  it('--json prints one object that its schema describes, --out writes the same', async () => {
+  it('prints one object that matches its schema with --json, and writes the same with --out', async () => {
     const validate = new Ajv({ strict: true, allowUnionTypes: true }).compile(
       JSON.parse(readFileSync('media/schemas/comparison.schema.json', 'utf8')) as object,
     );
@@ -56,14 +56,14 @@ describe('rankscope compare', function () {
     assert.equal(readFileSync(out, 'utf8'), stdout);
   });
 
-  it('of real adapters fits the schema as well', async function () {
+  it('matches the schema for real adapters', async function () {
     const real = checkpointPath(this, 'lora-gpt2-tigrinya');
     const { stdout } = await cli(real, `${real}/adapter_model.safetensors`, '--json');
     const { layers, adapters } = JSON.parse(stdout) as AdapterComparison;
     assert.deepEqual([layers.length, adapters.map(({ base }) => base)], [36, ['gpt2', 'gpt2']]);
   });
 
-  it('ends with 2 for one adapter alone, with 2 for a file that is none, with 1 for one that is missing', async () => {
+  it('exits with 2 for a single adapter and for a file without one, and with 1 for a missing file', async () => {
     const one = adapter('de', [1, 0], 'gpt2');
     const none = folder.write('x.safetensors', f32File({ w: { shape: [2, 2], values: [1, 2, 3, 4] } }));
     assert.equal((await cli()).code, 2);

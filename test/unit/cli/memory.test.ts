@@ -14,7 +14,7 @@ describe('the memory of a whole checkpoint', function () {
   this.timeout(300_000);
   const folder = testFolder();
 
-  it('is bounded by the largest matrix: four of it in f32 and 300 MB, where all would be more', async function () {
+  it('is bounded by four times the largest matrix in f32 plus 300 MB, where all matrices would take more', async function () {
     if (process.platform !== 'linux') {
       this.test!.title += ' [skipped: only Linux tells the peak of a process]';
       this.skip();

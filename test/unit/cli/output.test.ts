@@ -9,7 +9,7 @@ import { duration, lineOf } from '../../../src/cli/progressBar.ts';
 import { digits, shorten, shortNames, table } from '../../../src/cli/table.ts';
 
 describe('the pieces of a JSON text', () => {
-  it('make up the object', () => {
+  it('join to the object', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (object) => {
         assert.deepEqual(JSON.parse([...jsonPieces(object)].join('')), JSON.parse(JSON.stringify(object)));
@@ -17,7 +17,7 @@ describe('the pieces of a JSON text', () => {
     );
   });
 
-  it('leave out what is undefined, and hold one element of a list at most', () => {
+  it('omit undefined members, and hold at most one element of a list', () => {
     const pieces = [...jsonPieces({ a: undefined, list: Array(1000).fill('x'.repeat(10)) })];
     assert.deepEqual(JSON.parse(pieces.join('')), { list: Array(1000).fill('x'.repeat(10)) });
     assert.ok(pieces.every((piece) => piece.length < 20));
@@ -29,13 +29,13 @@ describe('a file that is written whole', () => {
   beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'rankscope-out-'))));
   afterEach(() => rm(folder, { recursive: true }));
 
-  it('holds all pieces, and nothing else is left in the folder', async () => {
+  it('contains all pieces, and leaves nothing else in the folder', async () => {
     await writeTextFile(join(folder, 'out.json'), ['a', 'b'], { force: false });
     assert.equal(await readFile(join(folder, 'out.json'), 'utf8'), 'ab');
     assert.deepEqual(await readdir(folder), ['out.json']);
   });
 
-  it('never takes the place of another unless it is told to', async () => {
+  it('never replaces another file unless told to', async () => {
     const file = join(folder, 'out.json');
     await writeFile(file, 'mine');
     await assert.rejects(writeTextFile(file, ['new'], { force: false }), { code: 'wrong-use', message: /--force/ });
@@ -44,7 +44,7 @@ describe('a file that is written whole', () => {
     assert.equal(await readFile(file, 'utf8'), 'new');
   });
 
-  it('leaves the old state after a failure half way', async () => {
+  it('keeps the old state after a failure midway', async () => {
     const file = join(folder, 'out.json');
     await writeFile(file, 'mine');
     function* failing() {
@@ -56,7 +56,7 @@ describe('a file that is written whole', () => {
     assert.deepEqual(await readdir(folder), ['out.json']);
   });
 
-  it('leaves nothing after a cancellation', async () => {
+  it('leaves nothing behind after a cancellation', async () => {
     const options = { force: true, signal: AbortSignal.abort() };
     await assert.rejects(writeTextFile(join(folder, 'out.json'), ['x'], options), { code: 'cancelled' });
     assert.deepEqual(await readdir(folder), []);
@@ -64,7 +64,7 @@ describe('a file that is written whole', () => {
 });
 
 describe('what a terminal shows', () => {
-  it('a table is at most 100 columns wide, whatever the names are', () => {
+  it('limits a table to 100 columns, whatever the names', () => {
     const rows = [
       [`model.layers.31.${'very.long.'.repeat(20)}q_proj.weight`, '4096x4096', '1234.5'],
       ['short', '1x1', '1'],
@@ -75,24 +75,24 @@ describe('what a terminal shows', () => {
     assert.match(lines[1] ?? '', /^model\.layers.*….*q_proj\.weight/);
   });
 
-  it('shortening keeps both ends and the width', () => {
+  it('keeps both ends and the width when shortening', () => {
     assert.equal(shorten('abcdefghij', 10), 'abcdefghij');
     assert.equal(shorten('abcdefghij', 6), 'ab…hij');
   });
 
-  it('names lose what all begin with, and nothing that tells them apart', () => {
+  it('drops the common prefix of names, and nothing that distinguishes them', () => {
     assert.deepEqual(shortNames(['model.layers.0.q.weight', 'model.embed.weight']), ['layers.0.q', 'embed']);
     assert.deepEqual(shortNames(['a.b.weight', 'c.weight']), ['a.b', 'c']);
     assert.deepEqual(shortNames(['w.0.weight', 'w.0.bias']), ['weight', 'bias']);
     assert.deepEqual(shortNames(['only.one.weight']), ['only.one']);
   });
 
-  it('numbers are readable', () => {
+  it('formats numbers readably', () => {
     assert.deepEqual([digits(12), digits(1 / 3), digits(1e-9), digits(null)], ['12', '0.3333', '1.00e-9', '-']);
     assert.deepEqual([duration(3.2), duration(61), duration(7200)], ['4 s', '2 min', '2.0 h']);
   });
 
-  it('the progress line says how far, what and how long', () => {
+  it('shows how far, what and how long in the progress line', () => {
     const line = lineOf({ done: 12, total: 24, message: 'layers.3.wq', secondsLeft: 9.5 });
     assert.match(line, /^█{12}░{12} 12\/24 {2}layers\.3\.wq {2}10 s left$/);
     assert.equal(lineOf({ done: 0, total: 0, message: 'Engine: cpu' }), 'Engine: cpu');
@@ -100,7 +100,7 @@ describe('what a terminal shows', () => {
 });
 
 describe('the cache folder', () => {
-  it('is where XDG says, and not where a relative XDG path says', () => {
+  it('follows XDG, but not a relative XDG path', () => {
     assert.equal(cacheFolder({ XDG_CACHE_HOME: '/x' }, 'linux', '/home/a'), '/x/rankscope');
     assert.equal(cacheFolder({ XDG_CACHE_HOME: 'x' }, 'linux', '/home/a'), '/home/a/.cache/rankscope');
     assert.equal(cacheFolder({}, 'darwin', '/Users/a'), '/Users/a/Library/Caches/rankscope');

@@ -52,7 +52,7 @@ const share = fc.double({ min: 0.01, max: 1, noNaN: true });
 const ROOM = 1 + 1e-9;
 
 describe('a plan', () => {
-  it('by size never exceeds the budget, or is the smallest there is and says so', () => {
+  it('never exceeds a size budget, or is the smallest possible plan and says so', () => {
     fc.assert(
       fc.property(
         matrices,
@@ -80,7 +80,7 @@ describe('a plan', () => {
     );
   });
 
-  it('by error or energy always keeps what was asked for', () => {
+  it('always keeps the requested error or energy', () => {
     fc.assert(
       fc.property(matrices, multiple, share, fc.constantFrom(...SPREADS), (list, step, value, spread) => {
         const request = { multiple: step, spread };
@@ -94,7 +94,7 @@ describe('a plan', () => {
     );
   });
 
-  it('has only ranks that are multiples and a saving, and says why where a matrix stays dense', () => {
+  it('has only ranks that are multiples and save parameters, and says why a matrix stays dense', () => {
     fc.assert(
       fc.property(
         matrices,
@@ -146,7 +146,7 @@ describe('a plan', () => {
     );
   });
 
-  it('never errs more for a larger size, and is never larger for a larger error', () => {
+  it('never has a larger error for a larger size, nor a larger size for a larger error', () => {
     fc.assert(
       fc.property(matrices, multiple, share, share, fc.constantFrom(...SPREADS), (list, step, a, b, spread) => {
         const request = { multiple: step, spread };
@@ -161,7 +161,7 @@ describe('a plan', () => {
     );
   });
 
-  it('that is optimal errs no more than one that is uniform or by energy, at the same budget', () => {
+  it('has no larger error when optimal than when uniform or by energy, at the same budget', () => {
     fc.assert(
       fc.property(matrices, multiple, share, (list, step, value) => {
         const of = (spread: Spread, kind: 'keep' | 'error') =>
@@ -176,14 +176,14 @@ describe('a plan', () => {
     );
   });
 
-  it('that is optimal errs clearly less than the others where matrices differ', () => {
+  it('has a clearly smaller error when optimal than the others if matrices differ', () => {
     const list = [powerLaw('steep', 256, 256, 2), powerLaw('flat', 256, 256, 0.3), powerLaw('middle', 256, 256, 0.9)];
     const error = (spread: Spread) => plan(list, { spread }).totals.error;
     assert.ok(error('optimal') < error('uniform') / 2, `${error('optimal')} ${error('uniform')}`);
     assert.ok(error('optimal') < error('energy') / 1.1, `${error('optimal')} ${error('energy')}`);
   });
 
-  it('does not depend on the norms of matrices: those of small norm are not given up', () => {
+  it('does not depend on the norms of matrices: those with small norms are not sacrificed', () => {
     const ranks = (scale: number) =>
       plan([powerLaw('a', 64, 64, 0.8), powerLaw('b', 64, 96, 0.8, scale), powerLaw('c', 64, 64, 0.5)]).matrices.map(
         ({ rank }) => rank,
@@ -256,7 +256,7 @@ describe('the optimal plan, held to every choice there is', () => {
     );
   const lossOf = (list: readonly PlanInput[], { totals }: Plan) => totals.error ** 2 * wholeOf(list);
 
-  it('has the least error of all at each size where its steps end, and the least size for that error', () => {
+  it('has the least error of all choices at each size where its steps end, and the least size for that error', () => {
     let checked = 0;
     fc.assert(
       fc.property(small, fc.constantFrom(1, 2), (list, step) => {
@@ -280,7 +280,7 @@ describe('the optimal plan, held to every choice there is', () => {
     assert.ok(checked > 500, `${checked}`);
   });
 
-  it('between two such sizes errs no more than at the smaller one', () => {
+  it('has no larger error between two such sizes than at the smaller one', () => {
     fc.assert(
       fc.property(small, share, (list, value) => {
         const totals = allChoices(list, 1);
@@ -304,7 +304,7 @@ describe('a plan obeys', () => {
   ];
   const find = (made: Plan, name: string) => made.matrices.find((found) => found.name === name)!;
 
-  it('exclusions: they stay dense and count neither before nor after', () => {
+  it('keeps excluded matrices dense, counted neither before nor after', () => {
     const made = plan(list, { exclude: ['layers.*'] });
     assert.deepEqual(
       made.matrices.map(({ rank, reason }) => rank === null && reason),
@@ -313,32 +313,32 @@ describe('a plan obeys', () => {
     assert.equal(made.totals.parametersBefore, 64 * 200);
   });
 
-  it('ranks set by hand, against exclusions and multiples, and they count', () => {
+  it('follows ranks set by hand despite exclusions and multiples, and counts them', () => {
     const made = plan(list, { exclude: ['*'], multiple: 8, overrides: { 'layers.0.q.weight': 13 } });
     assert.equal(find(made, 'layers.0.q.weight').rank, 13);
     assert.equal(made.totals.parametersBefore, 64 * 64);
     assert.equal(made.totals.parametersAfter, 13 * 128);
   });
 
-  it('a rank set by hand above break-even is not taken, and it says so', () => {
+  it('rejects a rank set by hand above break-even, and says so', () => {
     const found = find(plan(list, { overrides: { 'layers.0.q.weight': 33 } }), 'layers.0.q.weight');
     assert.equal(found.rank, null);
     assert.match(found.reason!, /33.*above break-even \(32\)/);
   });
 
-  it('null set by hand: dense, and the others make up for it', () => {
+  it('keeps a matrix dense that is set to null by hand, and compensates with the others', () => {
     const made = plan(list, { overrides: { 'layers.0.q.weight': null } });
     assert.equal(find(made, 'layers.0.q.weight').rank, null);
     assert.ok(made.totals.parametersAfter <= made.totals.parametersBefore / 2);
   });
 
-  it('a matrix that no layer could hold as factors stays dense with that reason', () => {
+  it('keeps a matrix dense with the reason if no layer could hold its factors', () => {
     const made = plan([{ ...list[0]!, fixed: 'a slice' }, list[1]!]);
     assert.deepEqual([made.matrices[0]!.rank, made.matrices[0]!.reason], [null, 'a slice']);
     assert.equal(made.totals.parametersBefore, 64 * 64);
   });
 
-  it('the same rank everywhere, rounded down to the multiple, at least one', () => {
+  it('sets the same rank everywhere, rounded down to the multiple, at least one', () => {
     const ranks = (value: number) =>
       plan(list, { budget: { kind: 'rank', value }, multiple: 8 }).matrices.map(({ rank }) => rank);
     assert.deepEqual(ranks(20), [16, 16, 16]);
@@ -347,32 +347,32 @@ describe('a plan obeys', () => {
     assert.deepEqual(ranks(32), [null, null, 32]);
   });
 
-  it('names the break-even rank of the number of factors', () => {
+  it('names the break-even rank for the number of factors', () => {
     const reasonOf = (factors: 2 | 3) =>
       plan([powerLaw('w', 64, 64, 0)], { budget: { kind: 'error', value: 0 }, factors }).matrices[0]!.reason;
     assert.match(reasonOf(2) ?? '', /not below break-even \(32\)/);
     assert.match(reasonOf(3) ?? '', /not below break-even \(31\)/);
   });
 
-  it('names like __proto__', () => {
+  it('handles names such as __proto__', () => {
     const overrides = Object.fromEntries([['__proto__', 4]]);
     const made = plan([powerLaw('__proto__', 64, 64, 1)], { overrides });
     assert.equal(made.matrices[0]!.rank, 4);
   });
 
-  it('counts bytes in the type the factors are written in', () => {
+  it('counts bytes in the type in which the factors are written', () => {
     const input = { ...powerLaw('w', 64, 64, 1), bytesPerElement: 1, factorBytesPerElement: 2 };
     const { totals } = plan([input], { budget: { kind: 'rank', value: 8 } });
     assert.deepEqual([totals.bytesBefore, totals.bytesAfter], [4096, 2 * 8 * 128]);
   });
 
-  it('an error that ranks set by hand alone exceed: says so', () => {
+  it('says if ranks set by hand alone exceed the error', () => {
     const made = plan(list, { budget: { kind: 'error', value: 0.01 }, overrides: { head: 1 } });
     assert.match(made.unmet!, /set by hand/);
     assert.equal(find(made, 'layers.0.q.weight').rank, null);
   });
 
-  it('its ranges: what lies outside is refused by name', () => {
+  it('refuses values out of range by name', () => {
     const wrong: [Partial<PlanRequest>, string][] = [
       [{ budget: { kind: 'keep', value: 0 } }, 'keep'],
       [{ budget: { kind: 'keep', value: 1.1 } }, 'keep'],
@@ -389,7 +389,7 @@ describe('a plan obeys', () => {
       );
   });
 
-  it('nothing to plan: an empty plan', () => {
+  it('returns an empty plan if there is nothing to plan', () => {
     for (const kind of ['keep', 'error', 'energy'] as const) {
       const made = plan([], { budget: { kind, value: 0.5 } });
       assert.deepEqual(made.totals, {

@@ -123,7 +123,7 @@ const MARKS: Readonly<Record<string, string>> = {
 const only = (name: string, shape: readonly number[], dtype = 'F32') => anatomy([tensor(name, shape, { dtype })]);
 
 describe('what a tensor is, by its name', () => {
-  it('every family in the tables is held to real names', () => {
+  it('checks every family in the tables against real names', () => {
     assert.deepEqual(Object.keys(NAMES).sort(), FAMILIES.map(({ name }) => name).sort());
   });
 
@@ -140,7 +140,7 @@ describe('what a tensor is, by its name', () => {
         assert.equal(found.layers, 4);
       });
 
-  it('an adapter keeps the family, layer and module of what it adapts', () => {
+  it('gives an adapter the family, layer and module of what it adapts', () => {
     const name = 'base_model.model.model.layers.2.self_attn.q_proj.lora_A.weight';
     const { family, matrices } = anatomy([tensor(name, [4, 8])]);
     assert.equal(family, 'LLaMA');
@@ -152,14 +152,15 @@ describe('what a tensor is, by its name', () => {
     assert.equal(base.matrices[0]!.role, 'query');
   });
 
-  it('an embedding alone tells no family', () => assert.equal(only('model.embed_tokens.weight', [8, 8]).family, null));
+  it('recognizes no family by an embedding alone', () =>
+    assert.equal(only('model.embed_tokens.weight', [8, 8]).family, null));
 });
 
 describe('what a tensor is, by an unknown name', () => {
   const places = (...names: string[]) =>
     anatomy(names.map((name) => tensor(name, [4, 4]))).matrices.map(({ layer, module }) => [layer, module]);
 
-  it('the last number that varies is the layer, the rest the module', () => {
+  it('takes the last number that varies for the layer, and the rest for the module', () => {
     assert.deepEqual(places('a.1.b.2.w', 'a.1.b.3.w', 'a.1.b.3.u'), [
       [2, 'a.1.b'],
       [3, 'a.1.b'],
@@ -171,7 +172,7 @@ describe('what a tensor is, by an unknown name', () => {
     ]);
   });
 
-  it('stacks of the same layer numbers stay apart', () => {
+  it('keeps stacks with the same layer numbers apart', () => {
     assert.deepEqual(
       places('layer1.0.conv.weight', 'layer1.1.conv.weight', 'layer2.0.conv.weight', 'layer2.1.conv.weight'),
       [
@@ -183,7 +184,7 @@ describe('what a tensor is, by an unknown name', () => {
     );
   });
 
-  it('slashes, colons and numbers after an underscore are understood', () => {
+  it('understands slashes, colons and numbers after an underscore', () => {
     assert.deepEqual(
       places('bert/encoder/layer_4/attention/self/query/kernel', 'encoder.layers.encoder_layer_5.mlp.weight'),
       [
@@ -193,7 +194,7 @@ describe('what a tensor is, by an unknown name', () => {
     );
   });
 
-  it('no two matrices of a checkpoint share a layer and a module, whatever they are called', () => {
+  it('gives no two matrices of a checkpoint the same layer and module, whatever their names', () => {
     const part = fc.constantFrom('a', 'b', 'layers', 'blocks', '0', '1', '2', 'x_1', 'conv1');
     const name = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('.'));
     fc.assert(
@@ -205,7 +206,7 @@ describe('what a tensor is, by an unknown name', () => {
     );
   });
 
-  it('__proto__, constructor and a name with # are names like others', () => {
+  it('handles __proto__, constructor and a name with # like other names', () => {
     const names = [
       '__proto__',
       'constructor',
@@ -223,7 +224,7 @@ describe('what a tensor is, by an unknown name', () => {
 });
 
 describe('what shape a matrix has', () => {
-  it('GPT-2 stores (in, out): the shape is given as [out, in]', () => {
+  it("gives GPT-2's (in, out) matrices the shape [out, in]", () => {
     const { matrices } = anatomy([
       tensor('h.0.attn.c_attn.weight', [8, 24]),
       tensor('h.0.attn.c_proj.weight', [8, 8]),
@@ -241,7 +242,7 @@ describe('what shape a matrix has', () => {
     );
   });
 
-  it('the same names with linear layers, as re-implementations have them, are not transposed', () => {
+  it('does not transpose the same names in re-implementations with linear layers', () => {
     const { matrices } = anatomy([tensor('h.0.attn.c_attn.weight', [24, 8]), tensor('h.0.attn.c_proj.weight', [8, 8])]);
     assert.deepEqual(
       stored(matrices).map(({ transposed, shape }) => [transposed, shape]),
@@ -252,13 +253,13 @@ describe('what shape a matrix has', () => {
     );
   });
 
-  it('a convolution is (out, in * kernel)', () => {
+  it('reads a convolution as (out, in * kernel)', () => {
     assert.deepEqual(only('conv.weight', [16, 3, 5, 7]).matrices[0]?.shape, [16, 105]);
     assert.deepEqual(only('conv.weight', [16, 3, 5]).matrices[0]?.shape, [16, 15]);
     assert.deepEqual(only('conv.weight', [16, 3, 2, 5, 7]).matrices[0]?.shape, [16, 210]);
   });
 
-  it('kernels that are stored with their outputs last are turned round', () => {
+  it('transposes kernels that are stored with their outputs last', () => {
     const { matrices } = anatomy([
       tensor('dense/kernel', [3, 5], { transposed: true }),
       tensor('conv/kernel', [2, 2, 3, 7], { transposed: true }),
@@ -272,7 +273,7 @@ describe('what shape a matrix has', () => {
     );
   });
 
-  it('experts in one 3-D tensor are one matrix each', () => {
+  it('splits experts in one 3-D tensor into a matrix each', () => {
     const { matrices } = only('model.layers.1.mlp.experts.gate_up_proj', [3, 8, 4]);
     assert.deepEqual(
       stored(matrices).map(({ name, shape, offset, layer, module }) => [name, shape, offset, layer, module]),
@@ -287,7 +288,7 @@ describe('what shape a matrix has', () => {
     assert.ok(matrices.every(({ fixed }) => fixed !== null));
   });
 
-  it('sizes of one count in the weight of a layer only', () => {
+  it('counts sizes of one only in the weight of a layer', () => {
     assert.deepEqual(only('conv.weight', [1, 3, 5, 5]).matrices[0]?.shape, [1, 75]);
     assert.deepEqual(only('embeddings.position_embeddings', [1, 17, 16]).matrices[0]?.shape, [17, 16]);
     assert.deepEqual(only('blocks.0.gamma', [1, 8, 1, 1]).skipped, [{ name: 'blocks.0.gamma', reason: 'a vector' }]);
@@ -295,7 +296,7 @@ describe('what shape a matrix has', () => {
     assert.deepEqual(only('scale', [1, 1]).skipped, [{ name: 'scale', reason: 'a single number' }]);
   });
 
-  it('what is no matrix is skipped with its reason', () => {
+  it('skips tensors that are not matrices, with the reason', () => {
     const cases: [string, number[], string, RegExp][] = [
       ['norm.weight', [8], 'F32', /vector/],
       ['step', [], 'F32', /single number/],
@@ -346,12 +347,12 @@ describe('files as the transformers library writes them (fixtures/names)', () =>
     CLIP: 'CLIP',
   };
 
-  it('are all held to a family', () => assert.deepEqual(Object.keys(architectures), Object.keys(families)));
+  it('are all assigned to a family', () => assert.deepEqual(Object.keys(architectures), Object.keys(families)));
 
   for (const [architecture, entries] of Object.entries(architectures)) {
     const found = anatomy(entries.map(([name, shape, dtype]) => tensor(name, shape, { dtype })));
 
-    it(`${architecture}: ${families[architecture]}, two layers, every matrix in them with its role and its own place`, () => {
+    it(`${architecture}: ${families[architecture]}, two layers, each matrix with its role and a place of its own`, () => {
       assert.equal(found.family, families[architecture]);
       assert.equal(found.layers, 2);
       const inside = found.matrices.filter(({ layer }) => layer !== null);
@@ -376,7 +377,7 @@ describe('files as the transformers library writes them (fixtures/names)', () =>
       assert.ok(modules(0).length >= 4);
     });
 
-    it(`${architecture}: the way in is as wide as the model wherever it reads the stream of features`, () => {
+    it(`${architecture}: has inputs as wide as the model wherever a matrix reads the residual stream`, () => {
       for (const { role, shape, name } of found.matrices)
         if (['query', 'qkv', 'gate', 'up', 'gateUp', 'router', 'head'].includes(role)) assert.equal(shape[1], 16, name);
     });
@@ -403,7 +404,7 @@ describe('the anatomy of real checkpoints', () => {
       assert.equal(found.matrices.length + found.skipped.length, checkpoint.tensors.length);
     });
 
-  it('ten times the names take about ten times as long, not a hundred times', () => {
+  it('takes about ten times as long for ten times the names, not a hundred times', () => {
     const names = (count: number) =>
       Array.from({ length: count }, (_, k) =>
         tensor(`model.layers.${k % 100}.mlp.experts.${Math.floor(k / 100)}.up_proj.weight`, [64, 64]),

@@ -3,7 +3,7 @@ import { pytorchNameOfGguf } from '../../../src/model/names/ggufNames.ts';
 import { python } from '../formats/python.ts';
 
 describe('names of GGUF in PyTorch code', () => {
-  it('parts of other models, and names that are none of its own, have no other name', () => {
+  it('have no other name for parts of other models and foreign names', () => {
     for (const name of [
       'blk.0.attn_qkv.weight',
       'blk.0.__proto__.weight',
@@ -15,7 +15,7 @@ describe('names of GGUF in PyTorch code', () => {
       assert.equal(pytorchNameOfGguf(name), undefined, name);
   });
 
-  it('are those that gguf-py gives, for LLaMA and Qwen', function () {
+  it('equal those of gguf-py for LLaMA and Qwen', function () {
     const script = `
 import json, gguf
 pairs = {}

@@ -17,7 +17,7 @@ const spectrum = fc
 const squaredError = (values: readonly number[], rank: number) => lostShare(tailEnergies(values), rank);
 
 describe('what a rank costs', () => {
-  it('the published sizes of LoRA: 2 d r a layer, r = 8', () => {
+  it('matches the published sizes of LoRA: 2 d r a layer, r = 8', () => {
     // Two adapted d x d matrices a layer would be 4 d r; the usual table counts one.
     const table = [
       [4096, 32, 2.1e6],
@@ -28,17 +28,17 @@ describe('what a rank costs', () => {
       assert.equal(((loraParameters(width, width, 8) * layers) / 1e6).toFixed(1), (published / 1e6).toFixed(1));
   });
 
-  it('4096 x 4096: rank 256 is an eighth, rank 512 a quarter', () => {
+  it('is an eighth of 4096 x 4096 at rank 256, and a quarter at rank 512', () => {
     assert.equal(factorParameters(4096, 4096, 256), 2_097_152);
     assert.equal(factorParameters(4096, 4096, 512), 4_194_304);
     assert.equal(4096 ** 2 / factorParameters(4096, 4096, 256), 8);
   });
 
-  it('for d x d, factors cost more than the matrix above d / 2', () => {
+  it('exceeds a d x d matrix above rank d / 2', () => {
     for (const width of [2, 64, 4096]) assert.equal(breakEvenRank(width, width), width / 2);
   });
 
-  it('break-even is the last rank that is not larger than the matrix, for two factors and for three', () => {
+  it('breaks even at the last rank not larger than the matrix, for two factors and for three', () => {
     fc.assert(
       fc.property(size, size, fc.constantFrom<2 | 3>(2, 3), (m, n, factors) => {
         const rank = breakEvenRank(m, n, factors);
@@ -50,16 +50,16 @@ describe('what a rank costs', () => {
     );
   });
 
-  it('a single row or column has no rank that pays', () => assert.equal(breakEvenRank(1, 1000), 0));
+  it('never saves anything for a single row or column', () => assert.equal(breakEvenRank(1, 1000), 0));
 
-  it('the scale of a LoRA update is alpha / r, alpha / sqrt r when rank-stabilized', () => {
+  it('scales a LoRA update by alpha / r, or alpha / sqrt r when rank-stabilized', () => {
     assert.equal(loraScale(32, 8), 4);
     assert.equal(loraScale(32, 16, true), 8);
   });
 });
 
 describe('what a rank keeps', () => {
-  it('the squared error and the share of the energy that is kept add up to one', () => {
+  it('has a squared error and a kept share of the energy that add up to one', () => {
     fc.assert(
       fc.property(spectrum, fc.nat(50), (values, rank) => {
         const energy = (some: readonly number[]) => some.reduce((sum, value) => sum + value ** 2, 0);
@@ -70,21 +70,21 @@ describe('what a rank keeps', () => {
     );
   });
 
-  it('rank 1 of [3, 4 / 3] loses 16 / 97 of the energy', () => {
+  it('loses 16 / 97 of the energy of [3, 4 / 3] at rank 1', () => {
     assert.ok(Math.abs(squaredError([3, 4 / 3], 1) - 16 / 97) < 1e-15);
   });
 
-  it('a tail a million million times smaller keeps its digits', () => {
+  it('keeps the digits of a tail 10^12 times smaller', () => {
     const values = [1, 1e-12, 1e-12];
     assert.ok(Math.abs(Math.sqrt(squaredError(values, 1)) / (Math.SQRT2 * 1e-12) - 1) < 1e-12);
   });
 
-  it('a zero matrix loses nothing at any rank', () => {
+  it('loses nothing of a zero matrix at any rank', () => {
     assert.equal(squaredError([0, 0], 0), 0);
     assert.equal(squaredError([0, 0], 1), 0);
   });
 
-  it('the rank for a share of the error is the smallest that keeps it', () => {
+  it('takes the smallest rank that keeps a share of the error', () => {
     fc.assert(
       fc.property(spectrum, fc.double({ min: 0, max: 1, noNaN: true }), (values, share) => {
         const tail = tailEnergies(values);

@@ -48,7 +48,7 @@ function changed(path: readonly (string | number)[], value: unknown): string {
 describe('a plan file', () => {
   const valid = validator('plan');
 
-  it('that was made is as the schema says, and reads back the same', () => {
+  it('matches the schema and reads back the same', () => {
     for (const budget of [
       { kind: 'keep', value: 0.5 },
       { kind: 'keep', value: 0.001 },
@@ -104,7 +104,7 @@ describe('a plan file', () => {
       );
     });
 
-  it('that is refused by the schema is refused by the reader', () => {
+  it('is refused by the reader if the schema refuses it', () => {
     const anything = fc.jsonValue();
     const paths = wrong.map(([path]) => path);
     fc.assert(
@@ -123,7 +123,7 @@ describe('a plan file', () => {
     );
   });
 
-  it('that is not JSON says so', () => {
+  it('is reported if it is not JSON', () => {
     for (const text of ['', '{', 'null', '[]', '\0'])
       assert.throws(
         () => parsePlan(text, 'plan.json'),
@@ -170,7 +170,7 @@ describe('the schemas of what the command line prints', () => {
   };
   const valid = validator('analysis');
 
-  it('accept an analysis, with and without values and bands', () => {
+  it('accept an analysis with and without values and bands', () => {
     const interval = [1, 2];
     const band = {
       energyRanks: { '0.9': interval, '0.95': interval, '0.99': interval, '0.999': interval },
@@ -182,7 +182,7 @@ describe('the schemas of what the command line prints', () => {
       assert.ok(valid({ ...analysis, matrices: [{ ...matrix, ...more }] }), JSON.stringify(valid.errors));
   });
 
-  it('refuse an analysis without any one of its members, or with a stranger', () => {
+  it('refuse an analysis that lacks a member or has an unknown one', () => {
     for (const name of Object.keys(matrix))
       assert.ok(
         !valid({ ...analysis, matrices: [Object.fromEntries(Object.entries(matrix).filter(([key]) => key !== name))] }),
@@ -194,7 +194,7 @@ describe('the schemas of what the command line prints', () => {
     assert.ok(!valid({ ...analysis, matrices: [{ ...matrix, shape: [2] }] }));
   });
 
-  it('hold for what it really prints', function () {
+  it('match what is actually printed', function () {
     const file = 'test/fixtures/sample/model.safetensors';
     if (!existsSync('dist/cli.js')) {
       this.test!.title += ' (missing: dist/cli.js, npm run build)';

@@ -78,7 +78,7 @@ describe('an adapter', function () {
       }
     });
 
-  it('is named as one in the metadata, with the naming of its library', async () => {
+  it('names an adapter and its naming convention in the metadata', async () => {
     const path = folder.write(
       'named.safetensors',
       f32File({ 'm.lora_A.weight': FACTORS.A, 'm.lora_B.weight': FACTORS.B }),
@@ -87,7 +87,7 @@ describe('an adapter', function () {
     assert.equal(metadata.adapter, '1 low-rank pairs in the naming of peft');
   });
 
-  it('of a real training has one matrix per layer, in its place, with all its rank in use', async function () {
+  it('shows a trained adapter as one matrix per layer, each in its place and with its full rank in use', async function () {
     const { matrices, skipped } = await analysisOf(checkpointPath(this, 'lora-gpt2-tigrinya'));
     assert.deepEqual([matrices.length, skipped.length], [36, 0]);
     const first = byName(matrices).get('transformer.h.0.attn.c_attn')!;
@@ -99,7 +99,7 @@ describe('an adapter', function () {
     }
   });
 
-  it('that is a bare list of factors has its dead pairs told', async function () {
+  it('reports the dead pairs of an adapter stored as a bare list of factors', async function () {
     const { matrices } = await analysisOf(checkpointPath(this, 'lora-cloneofsimo/lora_illust.pt'));
     assert.equal(matrices.length, 128);
     assert.equal(matrices.filter(({ adapter }) => adapter?.dead).length, 32);
@@ -113,7 +113,7 @@ describe('an adapter', function () {
     ['LoRA', { r: 2, lora_alpha: 8 }, 4],
     ['rsLoRA', { r: 2, lora_alpha: 8, use_rslora: true }, 8 / Math.sqrt(2)],
   ] as const)
-    it(`${kind}: its values are those of B A times its scale, the measures count the zeros besides`, async () => {
+    it(`${kind}: has the singular values of scale B A, and counts the zeros in its measures`, async () => {
       const path = write(PEFT);
       folder.write('adapter_config.json', JSON.stringify(config));
       const [found, ...others] = (await analysisOf(path)).matrices;
@@ -127,7 +127,7 @@ describe('an adapter', function () {
       );
     });
 
-  it('of kohya has the alpha that stands beside each pair; DoRA is told', async () => {
+  it('takes the alpha beside each pair of a kohya adapter, and reports DoRA', async () => {
     const path = write(['lora_x.lora_up.weight', 'lora_x.lora_down.weight'], {
       'lora_x.alpha': { shape: [], values: [1] },
       'lora_x.dora_scale': { shape: [5, 1], values: [1, 1, 1, 1, 1] },
@@ -137,7 +137,7 @@ describe('an adapter', function () {
     assert.deepEqual(others, []);
   });
 
-  it('whose rank is above a side has no more values than that side', async () => {
+  it('has no more values than the smaller side of the matrix', async () => {
     const wide = { shape: [1, 2], values: [3, 4] };
     const path = folder.write('a.safetensors', f32File({ [PEFT[0]]: wide, [PEFT[1]]: FACTORS.A }));
     const [found] = (await analysisOf(path)).matrices;
@@ -145,7 +145,7 @@ describe('an adapter', function () {
     checkValues(found!.singularValues!, [Math.hypot(9, 16)], { rows: 1, cols: 6 });
   });
 
-  it('in a model: the update beside the weights, exact also in a preview, and counted once in every mode', async () => {
+  it("shows an update beside a model's weights, always exact and counted once in every mode", async () => {
     const base = { 'base_model.model.x.base_layer.weight': { shape: [3, 3], values: [1, 2, 3, 4, 5, 6, 7, 8, 10] } };
     const path = write(PEFT, base);
     for (const mode of ['preview', 'both'] as const) {
@@ -165,7 +165,7 @@ describe('an adapter', function () {
     }
   });
 
-  it('with NaN in a factor is skipped by name, an all-zero factor is a dead pair', async () => {
+  it('skips an update with NaN in a factor by name, and reports an all-zero factor as a dead pair', async () => {
     const broken = { shape: [3, 2], values: [0, 0, 0, Number.NaN, 0, 0] };
     const path = write(PEFT, {
       'base_model.model.y.lora_A.weight': FACTORS.A,
@@ -184,7 +184,7 @@ describe('an adapter', function () {
     assert.deepEqual(skipped, [{ name: 'y', reason: 'entry [1, 1] of its factor B is NaN' }]);
   });
 
-  it('is no base for a plan, and says why', async () => {
+  it('refuses to plan for an adapter, with the reason', async () => {
     const request = requestFor({ kind: 'keep', value: 0.5 });
     await assert.rejects(service.plan({ path: write(PEFT), request, engine: 'cpu' }), {
       code: 'wrong-use',
@@ -192,7 +192,7 @@ describe('an adapter', function () {
     });
   });
 
-  it('stays as it is in a plan and in its model, and a plan by hand for it is refused', async () => {
+  it('keeps an update in a plan for its model, and refuses a handmade plan for it', async () => {
     const square = Array.from({ length: 64 }, (_, i) => Math.sin(i * i));
     const path = write(PEFT, { 'w.weight': { shape: [8, 8], values: square } });
     const request = requestFor({ kind: 'rank', value: 1 });
@@ -218,7 +218,7 @@ describe('an adapter', function () {
     );
   });
 
-  it('fits the schema of what the command line prints', async () => {
+  it("matches the schema of the command line's output", async () => {
     const analysis = await analysisOf(write(PEFT));
     const validate = new Ajv({ strict: true, allowUnionTypes: true }).compile(
       JSON.parse(readFileSync('media/schemas/analysis.schema.json', 'utf8')) as object,

@@ -44,7 +44,7 @@ describe('parts of adapters of any shapes', function () {
   const service = createService({});
   after(() => service.close());
 
-  it('are pairs of sizes that fit, or refused', () => {
+  it('pairs factors of matching sizes and refuses the others', () => {
     fc.assert(
       fc.property(tensors, (given) => {
         const found = findAdapterPairs(Object.entries(given).map(([name, [shape]]) => tensor(name, shape)));
@@ -59,7 +59,7 @@ describe('parts of adapters of any shapes', function () {
     );
   });
 
-  it('are analyzed and compared without a fault: what is wrong is told by name', async () => {
+  it('analyzes and compares arbitrary parts without crashing, and names what is wrong', async () => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(tensors, tensors, async (...both) => {

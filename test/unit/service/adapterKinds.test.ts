@@ -94,7 +94,7 @@ describe('the kinds of adapters', function () {
   const analysisOf = (path: string) => service.analyze({ path, values: true, engine: 'cpu', cache: false });
   const byName = (matrices: readonly MatrixFinding[]) => new Map(matrices.map((matrix) => [matrix.name, matrix]));
 
-  it('all have the shapes and singular values of what their libraries rebuild, in f64', async function () {
+  it('have the shapes and singular values that their libraries reconstruct in float64', async function () {
     const path = folder.write('all.safetensors', kindsFile());
     const truth = python(this, ['numpy', 'safetensors'], REBUILD, path) as Record<
       string,
@@ -114,7 +114,7 @@ describe('the kinds of adapters', function () {
     }
   });
 
-  it('are shown once for each adapter of a file, under its name', async () => {
+  it('shows each adapter of a file under its name', async () => {
     const factors = { B: { shape: [2, 1], values: [1, 1] }, A: { shape: [1, 3], values: [1, 0, 0] } };
     const tensors = ['de', 'en'].flatMap((name) => [
       [`base_model.model.layers.0.q.lora_A.${name}.weight`, factors.A] as const,
@@ -133,7 +133,7 @@ describe('the kinds of adapters', function () {
     );
   });
 
-  it('whose scales depend on a pattern that is not understood are shown with that doubt', async () => {
+  it('warns about scales that depend on an unsupported pattern', async () => {
     const path = folder.write(
       'adapter_model.safetensors',
       f32File({
@@ -148,7 +148,7 @@ describe('the kinds of adapters', function () {
     assert.deepEqual((await service.compare({ paths: [path, path] })).remarks.at(-1), doubt);
   });
 
-  it('of many experts of one tensor are refused: the factors of all stand side by side', async () => {
+  it('refuses the concatenated factors of several experts', async () => {
     const factors = (layer: string) => ({
       [`base_model.model.${layer}.lora_A.weight`]: { shape: [4, 2], values: Array<number>(8).fill(1) },
       [`base_model.model.${layer}.lora_B.weight`]: { shape: [3, 4], values: Array<number>(12).fill(1) },
@@ -165,7 +165,7 @@ describe('the kinds of adapters', function () {
     );
   });
 
-  it('that are broken are left out by name, one by one, and the rest is shown', async () => {
+  it('skips broken pairs by name and shows the rest', async () => {
     const values = (length: number, value = 1) => Array<number>(length).fill(value);
     const path = folder.write(
       'broken.safetensors',

@@ -33,7 +33,7 @@ describe('a plan applied to a GGUF file', function () {
     return { out, code, report: await service.apply({ path: source, plan, out, code }) };
   }
 
-  it('writes what Hugging Face’s model reads: it says what the model of the Hugging Face checkpoint says with those factors', async function () {
+  it('writes a model that computes what the Hugging Face checkpoint computes with the same factors', async function () {
     const source = checkpointPath(this, 'stories260K-gguf/stories260K.F32.gguf');
     const hub = checkpointPath(this, 'stories260K-hf/model.safetensors');
     python(this, ['torch', 'transformers', 'safetensors'], 'import torch, transformers, safetensors');

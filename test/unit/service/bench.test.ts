@@ -4,7 +4,7 @@ import { bench } from '../../../src/service/devices/bench.ts';
 describe('the bench', function () {
   this.timeout(60_000);
 
-  it('times every kind of work at every size, checks it, and recommends what it timed', async () => {
+  it('times and checks every kind of work at every size, and recommends a device that it timed', async () => {
     const steps: string[] = [];
     const { results, refused, recommended } = await bench({
       devices: ['cpu', 'abacus'],
@@ -30,11 +30,11 @@ describe('the bench', function () {
     assert.deepEqual(steps, ['cpu: 96 x 96', 'cpu: 160 x 160']);
   });
 
-  it('ends when it is cancelled', async () => {
+  it('stops when cancelled', async () => {
     await assert.rejects(bench({ devices: ['cpu'], sizes: [64], signal: AbortSignal.abort() }), { code: 'cancelled' });
   });
 
-  it('fails with the reasons where no engine can be had', async () => {
+  it('fails with the reasons if no device is available', async () => {
     await assert.rejects(bench({ devices: ['abacus'] }), { code: 'engine', message: /abacus/ });
   });
 });

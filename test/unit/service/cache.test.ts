@@ -26,7 +26,7 @@ describe('the cache on disk', () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  it('gives another process every bit of what was put', async () => {
+  it('returns every bit of an entry to another process', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.double({ noNaN: true }), { maxLength: 9 }), async (values) => {
         const entry = { ...entryOf([3, 2, 1]), singularValues: Float64Array.from(values) };
@@ -37,7 +37,7 @@ describe('the cache on disk', () => {
     );
   });
 
-  it('keeps a band, and null where a measure has no value', async () => {
+  it('keeps bands, and null for measures without a value', async () => {
     const band = {
       energyRanks: { '0.9': [1, 2], '0.95': [2, 3], '0.99': [3, 3], '0.999': [3, 4] },
       effectiveRank: [1.5, 2.5],
@@ -50,12 +50,12 @@ describe('the cache on disk', () => {
     assert.deepEqual(await open().get(key(2)), entry);
   });
 
-  it('knows nothing of other keys', async () => {
+  it('returns nothing for unknown keys', async () => {
     await open().put(key(1), entryOf([1]));
     assert.equal(await open().get(key(2)), undefined);
   });
 
-  it('removes an entry that is damaged at any byte, or cut off, and says so', async () => {
+  it('removes an entry damaged at any byte or truncated, with a warning', async () => {
     const entry = entryOf([5, 4, 3]);
     await open().put(key(1), entry);
     const [name = ''] = await files();
@@ -80,7 +80,7 @@ describe('the cache on disk', () => {
     assert.match(lines[0] ?? '', /damaged/);
   });
 
-  it('stays below its bound, dropping what was used longest ago', async () => {
+  it('stays below its bound by dropping the least recently used entries', async () => {
     const one = entryOf(Array.from({ length: 100 }, (_, i) => 100 - i));
     await open().put(key(0), one);
     const { size } = await stat(join(folder, (await files())[0] ?? ''));
@@ -94,7 +94,7 @@ describe('the cache on disk', () => {
     assert.notEqual(await open().get(key(30)), undefined);
   });
 
-  it('an entry that was read counts as used', async () => {
+  it('counts reading an entry as use', async () => {
     const one = entryOf([1, 1]);
     for (let i = 0; i < 4; i++) await open().put(key(i), one);
     const past = new Date(Date.now() - 60_000);
@@ -105,7 +105,7 @@ describe('the cache on disk', () => {
     assert.notEqual(await open().get(key(2)), undefined);
   });
 
-  it('many writers of one key leave one whole entry and no temporary file', async () => {
+  it('keeps one complete entry and no temporary file after concurrent writes of one key', async () => {
     const caches = Array.from({ length: 8 }, () => open());
     await Promise.all(caches.map((cache, i) => cache.put(key(5), entryOf([i + 1]))));
     assert.equal((await files()).length, 1);
@@ -114,7 +114,7 @@ describe('the cache on disk', () => {
     assert.deepEqual(lines, []);
   });
 
-  it('clearing frees the bytes of its entries and touches nothing else', async () => {
+  it('frees the bytes of its entries when cleared, and touches nothing else', async () => {
     const cache = open();
     await cache.put(key(1), entryOf([2, 1]));
     await writeFile(join(folder, 'notes.txt'), 'mine');
@@ -124,7 +124,7 @@ describe('the cache on disk', () => {
     assert.equal(await cache.get(key(1)), undefined);
   });
 
-  it('a folder that cannot be written costs one line and no result', async () => {
+  it('warns once about a folder that cannot be written, and loses no result', async () => {
     // A file in the way stops root as well, whom permissions do not.
     await rm(folder, { recursive: true });
     await writeFile(folder, 'not a folder');
@@ -135,7 +135,7 @@ describe('the cache on disk', () => {
     assert.equal(await cache.get(key(1)), undefined);
   });
 
-  it('a read-only folder still gives what is in it', async function () {
+  it('reads entries from a read-only folder', async function () {
     if (process.getuid?.() === 0) {
       console.log('      skipped: permissions do not bind root');
       this.skip();
@@ -148,7 +148,7 @@ describe('the cache on disk', () => {
 });
 
 describe('the cache in memory', () => {
-  it('gives what was put without asking the slow one again, and forgets what was used longest ago', async () => {
+  it('returns entries without asking the slow cache, and forgets the least recently used', async () => {
     const asked: string[] = [];
     const cache = memoryCache({ ...noCache, get: async (key) => void asked.push(key) }, 3 * (8 + 1024));
     for (const key of ['a', 'b', 'c']) await cache.put(key, entryOf([1]));
@@ -159,7 +159,7 @@ describe('the cache in memory', () => {
     assert.deepEqual(asked, ['b']);
   });
 
-  it('keeps what the slow one knows, and is emptied with it', async () => {
+  it('keeps entries of the slow cache, and is cleared with it', async () => {
     let asked = 0;
     const cache = memoryCache({
       get: async () => (asked++ === 0 ? entryOf([2]) : undefined),

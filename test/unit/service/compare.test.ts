@@ -132,7 +132,7 @@ describe('a comparison of adapters', function () {
     scale,
   ];
 
-  it('has the norms, ranks, cosines, overlaps and merged ranks that numpy finds of the dense updates, in f64', async function () {
+  it('has the norms, ranks, cosines, overlaps and merged ranks that numpy computes from the dense updates in float64', async function () {
     const a = adapter('a', { 'layers.0.q': [40, 60, 4, 1], 'layers.1.q': [40, 60, 4, 2], 'layers.2.q': [9, 7, 4, 3] });
     const b = adapter(
       'b',
@@ -172,7 +172,7 @@ describe('a comparison of adapters', function () {
     near(found.layers[1]!.pairs[0]!.overlapLeft, 1, 'overlap of what is parallel');
   });
 
-  it('of Hadamard and Kronecker products is that of their dense updates as well', async function () {
+  it('compares Hadamard and Kronecker products as their dense updates', async function () {
     const random = seededRandom(9);
     const of = (...shape: number[]) => ({
       shape,
@@ -200,7 +200,7 @@ describe('a comparison of adapters', function () {
     );
   });
 
-  it('of real adapters is that of their dense updates: one beside a copy with other factors of the same product', async function () {
+  it('compares real adapters as their dense updates, also with a copy in other factors', async function () {
     const real = checkpointPath(this, 'lora-gpt2-tigrinya');
     const file = `${real}/adapter_model.safetensors`;
     await cp(real, folder.path('copy'), { recursive: true });
@@ -224,7 +224,7 @@ describe('a comparison of adapters', function () {
     assert.match(found.remarks[0]!, /different bases \(.*: .*gpt2.*; copy: other\)/);
   });
 
-  it('finds the layers of kohya and of diffusers to be the same', async () => {
+  it('matches the layers of kohya with those of diffusers', async () => {
     const factors = (up: string, down: string) => ({
       [up]: { shape: [3, 1], values: [1, 2, 3] },
       [down]: { shape: [1, 2], values: [1, 1] },
@@ -255,7 +255,7 @@ describe('a comparison of adapters', function () {
     assert.match(remarks.join(), /These adapters do not name their base:/);
   });
 
-  it('takes several adapters out of one file', async () => {
+  it('compares several adapters of one file', async () => {
     const one = { shape: [2, 1], values: [1, 1] };
     const path = folder.write(
       'both.safetensors',
@@ -286,7 +286,7 @@ describe('a comparison of adapters', function () {
       near(found, truth, 'pair');
   });
 
-  it('says nothing of two that have no layer in common but that', async () => {
+  it('says only that two adapters have no layer in common', async () => {
     const { pairs, remarks, layers } = await compare(
       adapter('a', { x: [4, 5, 2, 1] }),
       adapter('b', { y: [4, 5, 2, 1] }),
@@ -299,7 +299,7 @@ describe('a comparison of adapters', function () {
     );
   });
 
-  it('says where shapes differ, and compares nothing there', async () => {
+  it('reports differing shapes and compares nothing there', async () => {
     const a = adapter('a', { x: [4, 5, 2, 1], y: [4, 4, 2, 1] });
     const b = adapter('b', { x: [4, 6, 2, 2], y: [4, 4, 2, 2] });
     const { layers, remarks } = await compare(a, b);
@@ -309,7 +309,7 @@ describe('a comparison of adapters', function () {
     assert.match(remarks.join('\n'), /In 1 of 2 layers the shapes differ/);
   });
 
-  it('goes on in twos where all ranks together are too many', async () => {
+  it('compares pairs if all ranks together exceed the bound', async () => {
     const random = seededRandom(1);
     const values = Array.from({ length: 320 }, () => random.normal());
     const names = Array.from({ length: 33 }, (_, k) => `task${k}`);
@@ -325,7 +325,7 @@ describe('a comparison of adapters', function () {
     assert.deepEqual(layer!.pairs[0], (await compare(two)).layers[0]!.pairs[0]);
   });
 
-  it('refuses by name a rank that is too high for that', async () => {
+  it('refuses a rank above the bound by name', async () => {
     const ones = (...shape: readonly [number, number]) => ({
       shape,
       values: Array<number>(shape[0] * shape[1]).fill(1),
@@ -337,7 +337,7 @@ describe('a comparison of adapters', function () {
     assert.deepEqual(skipped, [{ adapter: 1, name: 'x', reason }]);
   });
 
-  it('leaves out by name what is broken, and goes on', async () => {
+  it('skips broken adapters by name and compares the rest', async () => {
     const a = adapter('a', { x: [4, 5, 2, 1], y: [4, 4, 2, 1] });
     const b = folder.write(
       'b.safetensors',
@@ -367,7 +367,7 @@ describe('a comparison of adapters', function () {
     assert.match(skipped[1]!.reason, /entry \[0, 2\] of its factor A is NaN/);
   });
 
-  it('refuses what is no adapter, and one alone, by name', async () => {
+  it('refuses a file without an adapter, and a single adapter, by name', async () => {
     const a = adapter('a', { x: [4, 5, 2, 1] });
     const model = folder.write('model.safetensors', f32File({ 'w.weight': { shape: [2, 2], values: [1, 2, 3, 4] } }));
     const half = folder.write(

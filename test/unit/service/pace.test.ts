@@ -6,13 +6,13 @@ import { Pace } from '../../../src/service/analysis/pace.ts';
 const matrix = (rows: number, cols: number) => ({ rows, cols }) as Matrix;
 
 describe('the time left', () => {
-  it('is unknown until something was done', () => {
+  it('is unknown until some work is done', () => {
     const pace = new Pace();
     pace.expect(matrix(100, 100), 'exact');
     assert.equal(pace.secondsLeft(), undefined);
   });
 
-  it('is what was needed for the same work, and nothing at the end', async () => {
+  it('equals the time taken for the same work, and is zero at the end', async () => {
     const pace = new Pace();
     for (let i = 0; i < 4; i++) pace.expect(matrix(500, 500), 'exact');
     await sleep(30);
@@ -23,7 +23,7 @@ describe('the time left', () => {
     assert.ok((pace.secondsLeft() ?? 1) < 1e-9);
   });
 
-  it('grows with the cube of the size: eight of half the size are one', async () => {
+  it('grows with the cube of the size', async () => {
     const pace = new Pace();
     pace.expect(matrix(4000, 4000), 'exact');
     pace.expect(matrix(2000, 2000), 'exact');
@@ -33,7 +33,7 @@ describe('the time left', () => {
     assert.ok(left > 0.1 && left < 0.5, `${left} s`);
   });
 
-  it('falls while a matrix is computed, and with what is given up', async () => {
+  it('decreases while a matrix is computed, and with dropped work', async () => {
     const pace = new Pace();
     pace.expect(matrix(2000, 2000), 'exact');
     pace.expect(matrix(2000, 2000), 'exact');

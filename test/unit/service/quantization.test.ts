@@ -18,7 +18,7 @@ describe('quantization noise in an analysis', function () {
   const analysisOf = (path: string, more: object = {}) =>
     service.analyze({ path, tensors, engine: 'cpu', values: true, ...more });
 
-  it('has the edge s (sqrt m + sqrt n) and counts the values above it; it is left out where nothing is known', async function () {
+  it('has the edge s (sqrt m + sqrt n) and counts the values above it, or is left out if nothing is known', async function () {
     const { matrices } = await analysisOf(checkpointPath(this, FILE));
     const found = new Map(matrices.map((matrix) => [matrix.dtype, matrix]));
     assert.deepEqual([...found.keys()].sort(), ['F32', 'Q2_K', 'Q4_K', 'TQ2_0']);
@@ -35,7 +35,7 @@ describe('quantization noise in an analysis', function () {
     assert.ok(found.get('Q4_K')!.quantizationRank! > 250);
   });
 
-  it('lies where the error really begins: its own largest singular value is at the edge', async function () {
+  it('has its edge at the largest singular value of the actual error', async function () {
     // The difference of the two stored copies is the error itself; its spectral norm is what the edge foretells.
     const path = checkpointPath(this, FILE);
     const checkpoint = await openCheckpoint(path);
@@ -62,7 +62,7 @@ describe('quantization noise in an analysis', function () {
     }
   });
 
-  it('is told of a preview without a count, and is kept in the cache', async function () {
+  it('has no count in a preview, and is kept in the cache', async function () {
     const path = checkpointPath(this, FILE);
     const preview = await analysisOf(path, { mode: 'preview', values: false, cache: false });
     const previewed = preview.matrices.find(({ dtype }) => dtype === 'Q2_K')!;
@@ -76,7 +76,7 @@ describe('quantization noise in an analysis', function () {
     }
   });
 
-  it('fits the schema of what the command line prints', async function () {
+  it("matches the schema of the command line's output", async function () {
     const analysis = await analysisOf(checkpointPath(this, FILE));
     const validate = new Ajv({ strict: true, allowUnionTypes: true }).compile(
       JSON.parse(readFileSync('media/schemas/analysis.schema.json', 'utf8')) as object,

@@ -45,7 +45,7 @@ describe('the model that a plan is applied to', () => {
     return rewrittenModel(opened, plan, ties);
   }
 
-  it('of a GGUF mixture of experts has every expert, planned and tied, under a name of its own', async () => {
+  it('names every expert of a GGUF mixture of experts, planned and tied', async () => {
     const tensor = (name: string, ...shape: number[]) => ({
       name,
       dimensions: shape.toReversed(),
@@ -85,7 +85,7 @@ describe('the model that a plan is applied to', () => {
     assert.equal(plan.checkpoint.parameters, countParameters(checkpoint.tensors, ties));
   });
 
-  it('of another format is what came in', async () => {
+  it('leaves a checkpoint of another format unchanged', async () => {
     const file = folder.write('model.safetensors', fileOf({ 'blk.0.attn_q.weight': f32([2, 2], [1, 2, 3, 4]) }));
     const { checkpoint, plan, remarks } = await left(file, []);
     assert.deepEqual(checkpoint.tensors[0]!.name, 'blk.0.attn_q.weight');

@@ -30,7 +30,7 @@ function storedSource(): RowSource {
 
 describe('reading ahead', () => {
   for (const rowsHeld of [0, 1, 4, 7, 100]) {
-    it(`gives every row where ${rowsHeld} rows are held in memory`, async () => {
+    it(`returns every row with ${rowsHeld} rows held in memory`, async () => {
       const ahead = readAhead(source(), rowsHeld * COLS * 4, new Buffers(), undefined);
       for (const [row, count] of [
         [0, 7],
@@ -45,7 +45,7 @@ describe('reading ahead', () => {
     });
   }
 
-  it('begins before anyone asks, and reads what it holds once', async () => {
+  it('starts before the first read, and reads what it holds once', async () => {
     const reads: number[] = [];
     const ahead = readAhead(source(reads), 1e6, new Buffers(), undefined);
     await new Promise(setImmediate);
@@ -54,7 +54,7 @@ describe('reading ahead', () => {
     assert.deepEqual(reads, [0]);
   });
 
-  it('after its memory is given back, rows come from the source, and the memory serves the next', async () => {
+  it('reads rows from the source after its memory was returned and reused', async () => {
     const buffers = new Buffers();
     const reads: number[] = [];
     const ahead = readAhead(source(reads), 1e6, buffers, undefined);
@@ -70,7 +70,7 @@ describe('reading ahead', () => {
     assert.notEqual(buffers.take(EXPECTED.byteLength), memory);
   });
 
-  it('its memory serves the next matrix at once where it was filled', async () => {
+  it('reuses its memory for the next matrix at once if it was completely filled', async () => {
     const buffers = new Buffers();
     const ahead = readAhead(source(), 1e6, buffers, undefined);
     await ahead.read(0, new Float32Array(COLS));
@@ -79,7 +79,7 @@ describe('reading ahead', () => {
   });
 
   for (const rowsHeld of [0, 1, 4, 7, 100]) {
-    it(`gives stored rows as they are stored where ${rowsHeld} of them are held in memory`, async () => {
+    it(`returns stored rows unchanged with ${rowsHeld} of them held in memory`, async () => {
       const ahead = readAhead(storedSource(), rowsHeld * COLS * 2, new Buffers(), undefined);
       assert.equal(ahead.stored?.encoding, 'BF16');
       for (const [row, count] of [
@@ -97,7 +97,7 @@ describe('reading ahead', () => {
     });
   }
 
-  it('keeps a failure for the first read', async () => {
+  it('reports a failure with the first read', async () => {
     const failing: RowSource = {
       ...source(),
       read: async () => {
@@ -110,7 +110,7 @@ describe('reading ahead', () => {
   });
 });
 
-it('the end of a source is noticed with its last row, not before', async () => {
+it('notices the end of a source with its last row, not before', async () => {
   let ended = 0;
   const noticed = noticeEnd(source(), () => ended++);
   await noticed.read(0, new Float32Array(4 * COLS));

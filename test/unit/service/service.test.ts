@@ -60,7 +60,7 @@ describe('the service', function () {
     lines = [];
   });
 
-  it('finds the singular values and measures of every matrix, and reports each as it comes', async () => {
+  it('finds the singular values and measures of every matrix, and reports each as soon as it is known', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), {
       'layers.0.w.weight': diagonal(3, 4),
       'layers.1.w.weight': diagonal(5, 0, 12),
@@ -88,7 +88,7 @@ describe('the service', function () {
     assert.ok((last?.secondsLeft ?? -1) >= 0);
   });
 
-  it('leaves the singular values out unless they are asked for', async () => {
+  it('omits the singular values unless requested', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(1));
     const { matrices } = await service.analyze({ path: file, threads: THREADS });
     assert.equal('singularValues' in matrices[0]!, false);
@@ -102,7 +102,7 @@ describe('the service', function () {
     await assert.rejects(none, { code: 'wrong-use', message: /nothing\*/ });
   });
 
-  it('computes what is looked at next', async () => {
+  it('computes prioritized matrices next', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(40));
     const order: string[] = [];
     const wished = ['layers.39.w.weight', 'layers.20.w.weight'];
@@ -121,11 +121,11 @@ describe('the service', function () {
     for (const name of wished) assert.ok(order.indexOf(name) < 9, `${name} came as number ${order.indexOf(name)}`);
   });
 
-  it('has nothing to prioritize where nothing runs', async () => {
+  it('ignores priorities if nothing is running', async () => {
     assert.equal(await service.prioritize({ path: '', names: [] }), undefined);
   });
 
-  it('counts tensors of equal content once, and says which', async () => {
+  it('counts tensors of equal content once, and names them', async () => {
     const same = noise(20, 10, 1);
     const file = writeMatrices(folder.path('a.safetensors'), { 'embed.weight': same, 'head.weight': same });
     const analysis = await service.analyze({ path: file, threads: THREADS });
@@ -136,7 +136,7 @@ describe('the service', function () {
     assert.equal(singularValues.length, 10);
   });
 
-  it('names a matrix with NaN or infinity, skips it, and goes on', async () => {
+  it('skips a matrix with NaN or infinity by name, and continues', async () => {
     const bad = noise(6, 6, 1);
     bad.values[7] = Number.NaN;
     const file = writeMatrices(folder.path('a.safetensors'), {
@@ -154,14 +154,14 @@ describe('the service', function () {
     assert.match(analysis.skipped[0]?.reason ?? '', /\[1, 1\] is NaN/);
   });
 
-  it('says of a real file with NaN and infinity which matrices have them', async function () {
+  it('names the matrices with NaN and infinity in a real file', async function () {
     const file = checkpointPath(this, 'malformed-safetensors/real_nan_inf_VALID.safetensors');
     const analysis = await service.analyze({ path: file, threads: THREADS });
     const reasons = analysis.skipped.map(({ reason }) => reason).join('\n');
     assert.match(reasons, /NaN|Infinity/);
   });
 
-  it('skips a matrix that no memory can hold, with the numbers, and goes on', async function () {
+  it('skips a matrix too large for memory, with its size, and continues', async function () {
     const size = 600_000;
     const file = folder.path('huge.safetensors');
     const small = diagonal(2, 1).values;
@@ -185,7 +185,7 @@ describe('the service', function () {
     assert.match(analysis.skipped[0]?.reason ?? '', /\d/);
   });
 
-  it('gives the same answer from the cache, at once and to another process', async () => {
+  it('returns the same result from the cache, immediately and in another process', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(6));
     const request = { path: file, values: true, threads: THREADS };
     const [first, second] = [another(), another()];
@@ -198,7 +198,7 @@ describe('the service', function () {
     await Promise.all([first.close(), second.close()]);
   });
 
-  it('neither reads nor writes the cache when it is told so', async () => {
+  it('neither reads nor writes the cache on request', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(3));
     const fresh = another();
     await fresh.analyze({ path: file, cache: false, threads: THREADS });
@@ -206,7 +206,7 @@ describe('the service', function () {
     assert.throws(() => readdirSync(cacheFolder()), { code: 'ENOENT' });
   });
 
-  it('computes anew what a damaged cache held', async () => {
+  it('recomputes a damaged cache entry', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(3));
     const request = { path: file, values: true, threads: THREADS };
     const fresh = another();
@@ -226,7 +226,7 @@ describe('the service', function () {
     assert.equal(lines.filter((line) => /damaged/.test(line)).length, 3);
   });
 
-  it('works without a cache folder that can be written, and says so once', async () => {
+  it('works without a writable cache folder, with one warning', async () => {
     writeFileSync(cacheFolder(), 'in the way');
     const file = writeMatrices(folder.path('a.safetensors'), many(4));
     const fresh = another();
@@ -269,14 +269,14 @@ describe('the service', function () {
     await assert.rejects(service.open({ path: file }), { code: 'not-found' });
   });
 
-  it('sees that a file is another one when it is opened again', async () => {
+  it('notices on reopening that a file has changed', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(2));
     assert.equal((await service.open({ path: file })).matrices.length, 2);
     writeMatrices(file, many(3));
     assert.equal((await service.open({ path: file })).matrices.length, 3);
   });
 
-  it('stops within 200 ms of a cancellation, in the middle of a large matrix, and can go on', async () => {
+  it('stops within 200 ms of a cancellation in the middle of a large matrix, and can continue', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), { 'layers.0.w.weight': noise(1800, 1800, 1) });
     const small = writeMatrices(folder.path('b.safetensors'), { 'w.weight': diagonal(2, 1) });
     // The engine is there before the clock runs.
@@ -294,7 +294,7 @@ describe('the service', function () {
     assert.ok(spent() < 1000, 'the engine went on with the cancelled matrix');
   });
 
-  it('keeps what a cancelled run has found', async () => {
+  it('keeps the results of a cancelled run', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(20));
     const cancel = new AbortController();
     let found = 0;
@@ -308,7 +308,7 @@ describe('the service', function () {
     assert.ok(entries().length >= 8);
   });
 
-  it('serves two analyses of one engine in turns', async () => {
+  it('alternates between two analyses on one device', async () => {
     const paths = ['a', 'b'].map((name, i) =>
       writeMatrices(folder.path(`${name}.safetensors`), { ...many(10), [`layers.${i + 50}.w.weight`]: noise(9, 9, i) }),
     );
@@ -323,7 +323,7 @@ describe('the service', function () {
     assert.equal(order.length, 22);
   });
 
-  it('a click goes before what an analysis goes on with', async () => {
+  it('computes a clicked matrix before the rest of an analysis', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(30, 64));
     let found = 0;
     let foundAtAnswer = Number.POSITIVE_INFINITY;
@@ -346,7 +346,7 @@ describe('the service', function () {
     assert.ok(foundAtAnswer < 10, `answered after ${foundAtAnswer} matrices`);
   });
 
-  it('refuses a name that is no matrix', async () => {
+  it('refuses a name that is not a matrix', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(1));
     await assert.rejects(service.spectrum({ path: file, name: 'toString' }), {
       code: 'wrong-use',
@@ -354,7 +354,7 @@ describe('the service', function () {
     });
   });
 
-  it('plans from spectra that it computes where they are missing, and applies within the predicted error', async () => {
+  it('computes missing spectra for a plan, and applies it within the predicted error', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(4, 32));
     const steps: number[] = [];
     const plan = await service.plan(
@@ -375,7 +375,7 @@ describe('the service', function () {
     assert.match(readFileSync(code, 'utf8'), /def load_lowrank/);
   });
 
-  it('keeps a matrix with NaN dense, with the reason, and plans the others', async () => {
+  it('keeps a matrix with NaN dense, with the reason, and plans the rest', async () => {
     const bad = noise(16, 16, 3);
     bad.values[0] = Number.POSITIVE_INFINITY;
     const file = writeMatrices(folder.path('a.safetensors'), { ...many(2), 'layers.9.w.weight': bad });
@@ -385,7 +385,7 @@ describe('the service', function () {
     assert.match(dense?.reason ?? '', /Infinity/);
   });
 
-  it('refuses a plan for another checkpoint, the source as target, and what exists', async () => {
+  it('refuses a plan for another checkpoint, the source as target, and an existing target', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(2));
     const other = writeMatrices(folder.path('b.safetensors'), many(3));
     const plan = await service.plan({ path: file, request: KEEP_HALF, threads: THREADS });
@@ -401,7 +401,7 @@ describe('the service', function () {
     assert.deepEqual(readFileSync(file), before);
   });
 
-  it('leaves nothing of an apply that was cancelled', async () => {
+  it('leaves nothing behind after a cancelled apply', async () => {
     const file = writeMatrices(folder.path('a.safetensors'), many(6, 64));
     const plan = await service.plan({ path: file, request: KEEP_HALF, threads: THREADS });
     const files = readdirSync(folder.path()).sort();

@@ -17,7 +17,7 @@ describe('shared handles', () => {
     closed = [];
   });
 
-  it('opens once for all who use a thing at the same time, and keeps it for the next', async () => {
+  it('opens a value once for concurrent users, and keeps it for the next', async () => {
     const pool = poolOf(2, 10_000);
     await Promise.all([1, 2, 3].map(() => pool.use('a', open('a'), () => sleep(2))));
     await pool.use('a', open('a'), async () => undefined);
@@ -26,7 +26,7 @@ describe('shared handles', () => {
     assert.deepEqual(closed, ['a']);
   });
 
-  it('closes what was used longest ago when too many are unused', async () => {
+  it('closes the least recently used values if too many are unused', async () => {
     const pool = poolOf(2, 10_000);
     for (const key of ['a', 'b', 'a', 'c']) await pool.use(key, open(key), async () => undefined);
     await sleep(1);
@@ -34,14 +34,14 @@ describe('shared handles', () => {
     await pool.close();
   });
 
-  it('closes what nobody uses for a while', async () => {
+  it('closes a value that has been unused for a while', async () => {
     const pool = poolOf(2, 5);
     await pool.use('a', open('a'), async () => undefined);
     await sleep(30);
     assert.deepEqual(closed, ['a']);
   });
 
-  it('never closes what is in use: the last user of an evicted thing does', async () => {
+  it('never closes a value in use: the last user of an evicted one does', async () => {
     const pool = poolOf(0, 0);
     await pool.use('a', open('a'), async () => {
       pool.evict('a');
@@ -65,7 +65,7 @@ describe('shared handles', () => {
     await pool.close();
   });
 
-  it('a caller who is cancelled while it opens leaves the opening to the others', async () => {
+  it('continues opening for the others if one caller is cancelled', async () => {
     const pool = poolOf(2, 10_000);
     const cancel = new AbortController();
     const slow = async () => {

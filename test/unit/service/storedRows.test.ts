@@ -27,7 +27,7 @@ describe('rows as they are stored', function () {
   this.timeout(60_000);
 
   for (const folder of FOLDERS) {
-    it(`of every tensor in ${folder} stand for the values that are read`, async function () {
+    it(`decode to the values that are read, for every tensor in ${folder}`, async function () {
       const root = checkpointPath(this, folder);
       for (const file of readdirSync(root)) {
         const checkpoint = await openCheckpoint(join(root, file)).catch(() => undefined);
@@ -48,7 +48,7 @@ describe('rows as they are stored', function () {
     });
   }
 
-  it('are to be had of plain floats, and not of blocks', async function () {
+  it('exist for plain floats, and not for blocks', async function () {
     const plain = await openCheckpoint(checkpointPath(this, 'stories260K-hf/model.safetensors'));
     const blocks = await openCheckpoint(checkpointPath(this, 'kquants-gguf'));
     const has = ({ checkpoint, dtype }: { checkpoint: typeof plain; dtype: RegExp }) =>

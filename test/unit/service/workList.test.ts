@@ -14,21 +14,21 @@ describe('the work list', () => {
     assert.deepEqual(drain(new WorkList(['a', 'b', 'c'].map((name) => matrix(name)))), ['a', 'b', 'c']);
   });
 
-  it('takes what is wished for first, then the rest in order', () => {
+  it('takes prioritized matrices first, then the rest in order', () => {
     const list = new WorkList(['a', 'b', 'c', 'd'].map((name) => matrix(name)));
     assert.equal(list.next()?.name, 'a');
     list.prioritize(['d', 'a', 'unknown', 'c']);
     assert.deepEqual(drain(list), ['d', 'c', 'b']);
   });
 
-  it('a later wish takes the place of an earlier one', () => {
+  it('replaces earlier priorities by later ones', () => {
     const list = new WorkList(['a', 'b', 'c', 'd'].map((name) => matrix(name)));
     list.prioritize(['d']);
     list.prioritize(['c']);
     assert.deepEqual(drain(list), ['c', 'a', 'b', 'd']);
   });
 
-  it('goes layer by layer, embeddings and head last, in the checkpoint order otherwise', () => {
+  it('sorts by layer with embeddings and head last, otherwise in checkpoint order', () => {
     const all = [matrix('head', null), matrix('b', 1), matrix('a', 0), matrix('c', 1), matrix('embed', null)];
     assert.deepEqual(
       byLayer(all).map(({ name }) => name),

@@ -14,7 +14,7 @@ for (const [dtype, float] of [
   describe(`writing ${dtype}`, () => {
     const table = smallFloatTable(float);
 
-    it('gives back every value that the type has, bit for bit', () => {
+    it('preserves every value of the type, bit for bit', () => {
       for (let bits = 0; bits < 65536; bits++) {
         const value = table[bits]!;
         if (Number.isNaN(value)) assert.ok(Number.isNaN(table[code(value, dtype)]!));
@@ -42,7 +42,7 @@ for (const [dtype, float] of [
       }
     });
 
-    it('goes to infinity above its range, and tells what a reader will see', () => {
+    it('rounds to infinity above its range, and reports the values that a reader will see', () => {
       assert.equal(table[code(3.4e38, dtype)], Number.POSITIVE_INFINITY);
       assert.equal(table[code(-3.4028235e38, dtype)], Number.NEGATIVE_INFINITY);
       fc.assert(
@@ -55,12 +55,12 @@ for (const [dtype, float] of [
   });
 
 describe('the type of factors', () => {
-  it('is that of the matrix where it is a float of 16 bits or more, else the next that can hold factors', () => {
+  it("is the matrix's own for floats of 16 bits or more, otherwise the next that can hold factors", () => {
     const types = ['F64', 'F32', 'F16', 'BF16', 'F8_E4M3', 'F8_E5M2', 'Q4_0'];
     assert.deepEqual(types.map(factorType), ['F64', 'F32', 'F16', 'BF16', 'BF16', 'BF16', 'F16']);
   });
 
-  it('F32 and F64 are written as they are', () => {
+  it('writes F32 and F64 unchanged', () => {
     assert.deepEqual(new Float32Array(encode([1.1, -0], 'F32').buffer), Float32Array.of(1.1, -0));
     assert.deepEqual(new Float64Array(encode([1.1, -0], 'F64').buffer), Float64Array.of(1.1, -0));
   });

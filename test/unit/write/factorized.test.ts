@@ -45,7 +45,7 @@ describe('writing a checkpoint as factors', function () {
       matrices: plan.matrices.map(change),
     });
 
-    it('keeps the type, replaces what was planned and carries all else over', async () => {
+    it('keeps the type, replaces planned matrices and copies everything else', async () => {
       const { out, matrices, ...report } = await write(sample, plan);
       const result = await openCheckpoint(out);
       const names = new Map(result.tensors.map((tensor) => [tensor.name, tensor]));
@@ -86,7 +86,7 @@ describe('writing a checkpoint as factors', function () {
       await result.close();
     });
 
-    it('says in the metadata what was done, and keeps what was there', async () => {
+    it('records in the metadata what was done, and keeps existing entries', async () => {
       const { out } = await write(sample, plan);
       const { metadata, close } = await openCheckpoint(out);
       await close();
@@ -99,7 +99,7 @@ describe('writing a checkpoint as factors', function () {
       assert.deepEqual(JSON.parse(metadata.get('rankscope.ranks')!), Object.fromEntries(ranks));
     });
 
-    it('reports each tensor as its turn comes', async () => {
+    it('reports each tensor when its turn comes', async () => {
       const seen: [number, number][] = [];
       await write(sample, plan, { progress: (done, total) => seen.push([done, total]) });
       assert.deepEqual(
@@ -109,12 +109,12 @@ describe('writing a checkpoint as factors', function () {
       assert.ok(seen.every(([, total]) => total === seen.length));
     });
 
-    it('asks a device for the residual where there is one', async () => {
+    it('measures the residual on a device if there is one', async () => {
       const { matrices } = await write(sample, plan, { residualOf: async (_, { rank }) => rank / 1000 });
       for (const { rank, measuredError } of matrices) assert.equal(measuredError, rank / 1000);
     });
 
-    it('refuses a plan that does not fit, by name, and writes nothing', async () => {
+    it('refuses a plan that does not fit the checkpoint, by name, and writes nothing', async () => {
       const before = readdirSync(folder);
       const query = name(0, 'self_attn.q_proj');
       const other = (change: Partial<PlannedMatrix>) =>
@@ -133,7 +133,7 @@ describe('writing a checkpoint as factors', function () {
       assert.deepEqual(readdirSync(folder), before);
     });
 
-    it('refuses its own source, and factors that are not numbers', async () => {
+    it('refuses to overwrite its source, and factors that are not finite', async () => {
       const content = readFileSync(SAMPLE);
       await assert.rejects(
         write(sample, plan, { out: SAMPLE, overwrite: true }),
@@ -155,7 +155,7 @@ describe('writing a checkpoint as factors', function () {
       assert.ok(!existsSync(out));
     });
 
-    it('stops when it is cancelled, and leaves nothing', async () => {
+    it('stops when cancelled and leaves nothing behind', async () => {
       const names = readdirSync(folder);
       const controller = new AbortController();
       const residualOf: FactorizeRequest['residualOf'] = async () => {
@@ -167,7 +167,7 @@ describe('writing a checkpoint as factors', function () {
     });
   });
 
-  it('tied tensors are written once, and the metadata says which', async () => {
+  it('writes tied tensors once, and names them in the metadata', async () => {
     const source = fresh();
     const content = new Float32Array(24 * 10).map((_, k) => Math.sin(k * k));
     const tensor = (name: string) => ({
@@ -196,7 +196,7 @@ describe('writing a checkpoint as factors', function () {
     await prepared.checkpoint.close();
   });
 
-  it('8-bit floats get factors in BF16, and the metadata says what they were', async function () {
+  it('writes factors of 8-bit floats in BF16, and records the original type in the metadata', async function () {
     const source = join(CHECKPOINTS, 'retsim-dtypes/retsim.f8_e4m3.safetensors');
     if (!existsSync(source)) {
       this.test!.title += ` (missing: ${source})`;
@@ -221,7 +221,7 @@ describe('writing a checkpoint as factors', function () {
     await prepared.checkpoint.close();
   });
 
-  it('what safetensors has no type for is carried over in F32', async () => {
+  it('writes tensors in F32 if safetensors has no such type', async () => {
     const prepared = await prepare(SAMPLE);
     const tensors = prepared.checkpoint.tensors.map((tensor): Tensor => {
       return { ...descriptionOf(tensor), read: (start, out, signal) => tensor.read(start, out, signal) };

@@ -33,7 +33,7 @@ describe('a GGUF checkpoint in the form of Hugging Face', function () {
   this.timeout(180_000);
   const folder = scratchFolder();
 
-  it('has the names and the values, to the bit, of transformers’ model, for every architecture that is known', async function () {
+  it('has the names and values of transformers’ model, bit for bit, for every known architecture', async function () {
     const script = readFileSync('test/python/make_gguf.py', 'utf8');
     const made = python(this, ['torch', 'transformers', 'gguf', 'safetensors'], script, folder) as object;
     assert.equal(Object.keys(made).length, 34);
@@ -64,7 +64,7 @@ describe('a GGUF checkpoint in the form of Hugging Face', function () {
     }
   });
 
-  it('is stories260K of Hugging Face, to the bit, from llama.cpp’s F32', async function () {
+  it('equals Hugging Face’s stories260K, bit for bit, when made from llama.cpp’s F32', async function () {
     const expected = await withCheckpoint(checkpointPath(this, 'stories260K-hf/model.safetensors'), readAll);
     await withCheckpoint(checkpointPath(this, 'stories260K-gguf/stories260K.F32.gguf'), async (checkpoint) => {
       const form = ggufForm(checkpoint)!;
@@ -75,7 +75,7 @@ describe('a GGUF checkpoint in the form of Hugging Face', function () {
     });
   });
 
-  it('is what transformers’ own reader makes of stories260K in BF16, Q8_0 and Q4_0', async function () {
+  it('equals what transformers’ own reader makes of stories260K in BF16, Q8_0 and Q4_0', async function () {
     const files = ['BF16', 'Q8_0', 'Q4_0'].map((type) =>
       checkpointPath(this, `stories260K-gguf/stories260K.${type}.gguf`),
     );
@@ -101,7 +101,7 @@ for file in map(Path, files):
     }
   });
 
-  it('has the same singular values, though its rows stand in another order', async function () {
+  it('has the same singular values despite another order of rows', async function () {
     await withCheckpoint(checkpointPath(this, 'stories260K-gguf/stories260K.Q8_0.gguf'), async (checkpoint) => {
       const form = ggufForm(checkpoint)!.checkpoint;
       const own = await singularValues(checkpoint, 'blk.1.attn_k.weight');
@@ -111,7 +111,7 @@ for file in map(Path, files):
     });
   });
 
-  it('keeps what it does not know under its name, and leaves out what code computes, and says so', async () => {
+  it('keeps unknown tensors under their names and omits computed ones, with remarks', async () => {
     const word = (value: string) => text(value);
     const tensor = (name: string, ...dimensions: number[]) => {
       const count = dimensions.reduce((product, each) => product * each, 1);

@@ -71,7 +71,7 @@ describe('the factorized checkpoint, read by Python', function () {
     ['sample', SAMPLE],
   ] as const)
     for (const factors of [2, 3] as const)
-      it(`${kind}, ${factors} factors: multiplies out within the predicted error and runs like the dense model with W = B A`, async function () {
+      it(`${kind}, ${factors} factors: multiply out within the predicted error and run like the dense model with W = B A`, async function () {
         need(this, source);
         const { report, read, answer, plan } = await run(kind, source, factors);
         assert.ok(report.matrices.length > 5);
@@ -99,7 +99,7 @@ describe('the factorized checkpoint, read by Python', function () {
     ['twins', ['LowRankEmbedding', 'LowRankLinear']],
   ] as const)
     for (const factors of [2, 3] as const)
-      it(`${kind}, ${factors} factors: every kind of layer computes what the dense one does`, async () => {
+      it(`${kind}, ${factors} factors: compute what the dense layer computes, for every kind of layer`, async () => {
         const source = join(folder, `${kind}.safetensors`);
         if (!existsSync(source)) python('run_generated.py', kind, source, '', '');
         const { report, read, answer } = await run(kind, source, factors, `${kind}-result-${factors}`);
@@ -119,7 +119,7 @@ describe('the factorized checkpoint, read by Python', function () {
         assert.deepEqual(answer.shared.toSorted(), shared);
       });
 
-  it('the sample still tells its stories with 69 % of its layers, and best where ranks are spread for the least error', async () => {
+  it('keeps the sample telling its stories with 69 % of its layers, best with ranks spread for the least error', async () => {
     const prepared = await prepare(SAMPLE);
     const write = async (name: string, request: Partial<PlanRequest>) => {
       const plan = await prepared.plan({ exclude: ['*embed*'], ...request });

@@ -11,7 +11,7 @@ function matrixOf(values: Float32Array, rows: number, cols: number, transposed =
 }
 
 describe('the measured error of written factors', () => {
-  it('is ||W - B A|| / ||W||, also where W is stored transposed', async () => {
+  it('is ||W - B A|| / ||W||, also if W is stored transposed', async () => {
     const entry = fc.double({ min: -4, max: 4, noNaN: true });
     const sizes = fc.tuple(
       fc.integer({ min: 1, max: 7 }),

@@ -45,7 +45,7 @@ describe('writing safetensors', () => {
       ...more,
     });
 
-  it('is read back as it was given, names and metadata of any kind included', async () => {
+  it('reads back what was written, including arbitrary names and metadata', async () => {
     const out = join(folder(), 'x.safetensors');
     const text = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((name) => name !== '__metadata__');
     await fc.assert(
@@ -120,7 +120,7 @@ describe('writing safetensors', () => {
     assert.deepEqual(readdirSync(place), ['x.safetensors']);
   });
 
-  it('does not replace a file that someone else made in the meantime', async () => {
+  it('does not replace a file that was created in the meantime', async () => {
     const place = folder();
     const out = join(place, 'x.safetensors');
     const slow: TensorToWrite = {
@@ -135,7 +135,7 @@ describe('writing safetensors', () => {
     assert.equal(readFileSync(out, 'utf8'), 'theirs');
   });
 
-  it('refuses to write onto the source, by any name or link', async () => {
+  it('refuses to overwrite the source, by any name or link', async () => {
     const place = folder();
     const source = join(place, 'model.safetensors');
     const content = 'the source';
@@ -163,7 +163,7 @@ describe('writing safetensors', () => {
     assert.equal(readdirSync(place).length, 4);
   });
 
-  it('writes through a link to the file it stands for', async () => {
+  it('writes through a link to its target', async () => {
     const place = folder();
     writeFileSync(join(place, 'real.safetensors'), 'old');
     symlinkSync('real.safetensors', join(place, 'link.safetensors'));
@@ -171,7 +171,7 @@ describe('writing safetensors', () => {
     assert.equal(readFileSync(join(place, 'real.safetensors')).length, size);
   });
 
-  it('that is cancelled or fails leaves the old file and nothing else', async () => {
+  it('leaves the old file and nothing else after a failure or cancellation', async () => {
     const place = folder();
     const out = join(place, 'x.safetensors');
     writeFileSync(out, 'old');
@@ -208,13 +208,13 @@ describe('writing safetensors', () => {
     assert.equal(readFileSync(out, 'utf8'), 'old');
   });
 
-  it('refuses two tensors of one name', async () => {
+  it('refuses two tensors with the same name', async () => {
     const out = join(folder(), 'x.safetensors');
     const twice = [bytes('a', Uint8Array.of(1)), bytes('a', Uint8Array.of(1))];
     await assert.rejects(write(out, { tensors: twice }), fails('unsupported', /two tensors would be named a/));
   });
 
-  it('says what to do where it cannot write', async () => {
+  it('says what to do if it cannot write', async () => {
     const place = folder();
     writeFileSync(join(place, 'file'), '');
     await assert.rejects(write(join(place, 'no/x')), fails('write-failed', /no such folder.*Make the folder/));
@@ -230,7 +230,7 @@ describe('writing safetensors', () => {
     await assert.rejects(write('/sys/x.safetensors'), fails('write-failed', /(permission|read-only).*Choose a folder/));
   });
 
-  it('refuses before any work what the disk has no room for', async () => {
+  it('refuses before any work if the disk has no room', async () => {
     const huge: TensorToWrite = {
       ...bytes('a', Uint8Array.of(1)),
       bytes: 2 ** 52,
@@ -244,7 +244,7 @@ describe('writing safetensors', () => {
     assert.deepEqual(readdirSync(place), []);
   });
 
-  it('that meets its limit in the middle removes what it wrote', function () {
+  it('removes what it wrote if it reaches a size limit midway', function () {
     if (process.platform === 'win32') {
       this.test!.title += ' (needs ulimit)';
       this.skip();
