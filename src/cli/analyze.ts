@@ -106,7 +106,7 @@ function spanOf(values: readonly number[]): string {
   return low === high ? digits(low) : `${digits(low)} to ${digits(high)}`;
 }
 
-/** Reasons that are not worth a line. */
+/** Reasons too common to be listed for each tensor. */
 const PLAIN: ReadonlySet<string> = new Set(['a vector', 'a single number', 'empty']);
 
 function numbers(finding: MatrixFinding): string[] {

@@ -34,7 +34,7 @@ export interface Command {
   /** The options, one line each, and examples. */
   readonly help: string;
   readonly options: OptionTable;
-  /** Whether the command takes the path of a checkpoint, or several; one if left out. */
+  /** Whether the command takes the path of a checkpoint, or several; one by default. */
   readonly takesPath?: boolean | 'several';
   run(invocation: Invocation): Promise<void>;
 }
@@ -68,7 +68,7 @@ export function parseCommand(command: Command, words: readonly string[]): Pick<I
     return { values, paths: positionals };
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    // parseArgs explains at length; the first sentence names the mistake.
+    // The messages of parseArgs are long; the first sentence names the mistake.
     const [sentence = ''] = (error as Error).message.split(/\. |\n/);
     throw new UsageError(sentence);
   }

@@ -13,9 +13,9 @@ export const compareCommand: Command = {
   --force             replace FILE if it exists
 ${COMMON_HELP}
 
-Compares the updates scale B A, from their factors alone. Overlap: how far the spaces of their leading
-singular vectors (as many as hold 99 % of the energy) lie in each other, of outputs and of inputs (Hu et al. 2021, section
-7.2). Merged: the rank that holds 99 % of the energy of their sum, of the rank that keeping all of them takes.
+Compares the updates scale B A, using only their factors. Overlap: similarity of the output and input subspaces that
+the leading singular vectors span, as many as hold 99 % of the energy (Hu et al. 2021, section 7.2). Merged: the rank
+that holds 99 % of the energy of their sum, out of the sum of their ranks.
 
 Examples:
   rankscope compare german/ english/ french/
@@ -62,7 +62,7 @@ function* report(comparison: AdapterComparison): Generator<string> {
     yield `Left out of ${adapters[adapter]?.label}: ${name}: ${reason}\n`;
 }
 
-/** One line per layer for each pair: two adapters side by side are what a terminal has room for. */
+/** One line per layer for each pair: a terminal has room for two adapters side by side. */
 function* layerTable({ layers, adapters }: AdapterComparison): Generator<string> {
   const names = shortNames(layers.map(({ name }) => name));
   const single = adapters.length === 2;
@@ -103,7 +103,7 @@ const numbersOf = (pair: ComparedPair | undefined) => [
   share(pair?.overlapRight ?? null),
 ];
 
-// `-0.000` would be read as a direction.
+// The sign of `-0.000` would look meaningful.
 const fixed = (value: number | null) => (value === null ? '-' : value.toFixed(3).replace(/^-(0\.0+)$/, '$1'));
 const share = (value: number | null) => (value === null ? '-' : percent(value));
 /** A, B ... Z, A2, B2 ... */

@@ -30,7 +30,7 @@ const [DONE, FAILED, WRONG_USE, INTERRUPTED] = [0, 1, 2, 130];
 process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
 main(process.argv.slice(2)).then(
-  // Devices may keep threads; everything is written by now.
+  // Devices may keep threads running, but all output has been written.
   (code) => process.exit(code),
   (fault: unknown) => {
     process.stderr.write(`rankscope: an unexpected error: ${fault instanceof Error ? fault.stack : String(fault)}\n`);
@@ -115,7 +115,7 @@ function helpOf({ name, usage, summary, help }: Command): string {
 
 function overview(): string {
   const list = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n');
-  return `rankscope ${manifest.version}: how low-rank the weights of a neural network are, and how to use it.
+  return `rankscope ${manifest.version}: shows how low-rank the weights of a neural network are, and makes use of it.
 
 ${list}
 

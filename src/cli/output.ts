@@ -40,8 +40,8 @@ export async function writeTextFile(
 }
 
 /**
- * Checks, before any work is done, that a result may be written to `file`: `input` is never replaced, whatever link
- * leads to it, and anything else only with `force`.
+ * Checks, before any work is done, that a result may be written to `file`: `input` is never replaced, even
+ * through a link, and any other file only with `force`.
  * @throws RankscopeError 'wrong-use', or 'write-failed' if the folder is missing.
  */
 export async function refuseExisting(file: string, force: boolean, input?: string): Promise<void> {
@@ -57,7 +57,12 @@ export async function refuseExisting(file: string, force: boolean, input?: strin
   }
   if (input !== undefined) await refuseInput(file, input);
   if (!force) {
-    throw new RankscopeError('wrong-use', file, 'it exists already', 'Name another file, or add --force to replace it');
+    throw new RankscopeError(
+      'wrong-use',
+      file,
+      'the file already exists',
+      'Name another file, or add --force to replace it',
+    );
   }
   if (await isBinary(file)) {
     throw new RankscopeError(
@@ -69,13 +74,13 @@ export async function refuseExisting(file: string, force: boolean, input?: strin
   }
 }
 
-/** @throws RankscopeError 'wrong-use' if `file` is the file that is read, whatever link leads to it. */
+/** @throws RankscopeError 'wrong-use' if `file` is `input`, even through a link. */
 export async function refuseInput(file: string, input: string): Promise<void> {
   if (!(await isSameFile(file, input))) return;
-  throw new RankscopeError('wrong-use', file, 'this is the file that is read', 'Name another file');
+  throw new RankscopeError('wrong-use', file, 'this is the input file', 'Name another file');
 }
 
-/** Whether a file starts with binary data, as a checkpoint does: a typing error must not cost a shard of the input. */
+/** Whether a file starts with binary data, as a checkpoint does: a mistyped name must not replace a shard. */
 async function isBinary(file: string): Promise<boolean> {
   const handle = await open(file).catch(() => undefined);
   if (!handle) return false;

@@ -3,8 +3,7 @@
  *
  *     --cache FOLDER [--cache-bytes N] | --no-cache
  *
- * (the latter if nothing may be written). It ends when the process that forked it does: finished results are in the
- * cache.
+ * (the latter if nothing may be written). It exits when its parent disconnects: finished results are in the cache.
  */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -23,14 +22,14 @@ process.on('unhandledRejection', (fault) => {
   log(`Unhandled: ${stackOf(fault)}`);
   process.exit(1);
 });
-// The reader of the log is gone, which is no reason to fail.
+// Nobody reads the log any more, which must not end the process.
 process.stderr.on('error', () => undefined);
 
 const { values } = parseArgs({
   options: { cache: { type: 'string' }, 'cache-bytes': { type: 'string' }, 'no-cache': { type: 'boolean' } },
 });
 if (!(values.cache || values['no-cache']) || !process.send) {
-  log('This is the engine process of Rankscope: it is started by the editor, with --cache FOLDER and an IPC channel');
+  log('This is the engine process of Rankscope; the editor starts it with --cache FOLDER and an IPC channel');
   process.exit(2);
 }
 

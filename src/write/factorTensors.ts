@@ -102,7 +102,7 @@ function checked(triplets: SingularTriplets, { name, shape: [m, n] }: StoredMatr
     throw new RankscopeError(
       'engine',
       name,
-      `factors of the wrong sizes: ${left.length}, ${values.length} and ${right.length} values`,
+      `factors have the wrong sizes: ${left.length}, ${values.length} and ${right.length} values`,
     );
   if (![left, values, right].every((part) => part.every(Number.isFinite)))
     throw new RankscopeError('not-finite', name, 'its factors contain NaN or infinity', 'Exclude it from the plan');

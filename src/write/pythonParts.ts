@@ -25,7 +25,7 @@ export const FACTORS: Readonly<Record<2 | 3, string>> = {
 
     @property
     def weight(self) -> Tensor:
-        """The matrix multiplied out, for code that reads it."""
+        """The full matrix, for code that reads it."""
         return self.up @ self.down
 `,
   3: `class LowRank(nn.Module):
@@ -52,7 +52,7 @@ export const FACTORS: Readonly<Record<2 | 3, string>> = {
 
     @property
     def weight(self) -> Tensor:
-        """The matrix multiplied out, for code that reads it."""
+        """The full matrix, for code that reads it."""
         return self.up @ self.down
 `,
 };
@@ -102,7 +102,7 @@ export const LAYERS: readonly PythonLayer[] = [
 
     @property
     def weight(self) -> Tensor:
-        """The matrix multiplied out, stored as (in, out) like that of Conv1D."""
+        """The full matrix, stored as (in, out) like that of Conv1D."""
         return (self.up @ self.down).T
 `,
     test: 'type(layer).__name__ == "Conv1D" and layer.weight.dim() == 2',
@@ -112,7 +112,7 @@ export const LAYERS: readonly PythonLayer[] = [
     holds: ({ layer, role, tensor }) =>
       tensor.shape.length === 2 && (layer === null || role === 'embedding' || role === 'position'),
     code: `class LowRankEmbedding(LowRank):
-    """The rows of B, times A, in place of nn.Embedding."""
+    """Looks up rows of B and multiplies them by A, in place of nn.Embedding."""
 
     def __init__(self, layer: nn.Embedding, rank: int):
         super().__init__(layer, rank, layer.num_embeddings, layer.embedding_dim)
@@ -150,7 +150,7 @@ export const LAYERS: readonly PythonLayer[] = [
 
     @property
     def weight(self) -> Tensor:
-        """The kernel multiplied out, for code that reads it."""
+        """The full kernel, for code that reads it."""
         return (self.up @ self.down).reshape(-1, *self.kernel)
 `,
     test: 'isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d))',
@@ -162,7 +162,7 @@ export const LOADER = `def load_lowrank(model: nn.Module, path: str | os.PathLik
     """Puts the factors in \`path\` into \`model\`, in place, and returns it.
 
     Each layer whose weight is stored as factors is replaced; the rest is loaded unchanged. Weights that layers share stay
-    shared. The names in the file get \`prefix\`, for a model that wraps the saved one.
+    shared. \`prefix\` is prepended to the names in the file, for a model that wraps the saved one.
     Raises KeyError if the file leaves a parameter of the model without values, or contains one that the model lacks.
     """
     with safe_open(path, "pt") as file:
@@ -189,7 +189,7 @@ export const LOADER = `def load_lowrank(model: nn.Module, path: str | os.PathLik
 
 
 def low_rank(layer: nn.Module, rank: int) -> LowRank:
-    """A layer of the same sizes as \`layer\`, on the same device and with the same bias, that holds factors."""
+    """Returns a low-rank layer with the sizes, device and bias of \`layer\`; its factors are yet to be loaded."""
 {MAKERS}
     raise TypeError(f"no low-rank form of {type(layer).__name__} is implemented")
 

@@ -37,7 +37,7 @@ export const CACHE_VERSION = 2;
 export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
 
 const SUFFIX = '.spectrum';
-/** A temporary file of this age was left by a process that died. */
+/** A temporary file this old was left behind by a process that died. */
 const ABANDONED_MS = 3_600_000;
 
 /**
@@ -86,7 +86,7 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
       const file = fileOf(key);
       const content = encode(entry);
       try {
-        // A digest finds out what a power failure damaged.
+        // The digest detects damage from a power failure.
         await writeWholeIn(file, { overwrite: true, flush: false }, (append) => append(content));
       } catch (error) {
         // Windows refuses while another process reads the entry, which has the same content.

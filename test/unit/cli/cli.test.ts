@@ -149,7 +149,7 @@ describe('the command line', function () {
     });
   });
 
-  describe('used wrongly: exit code 2 and one line', () => {
+  describe('given wrong arguments', () => {
     const wrong: Record<string, (file: string) => string[]> = {
       'no command': () => [],
       'an unknown command': () => ['frobnicate'],
@@ -158,8 +158,8 @@ describe('the command line', function () {
       'an unknown option': (file) => ['analyze', file, '--frobnicate'],
       'an option without its value': (file) => ['analyze', file, '--out'],
       'a value for a flag': (file) => ['analyze', file, '--json=yes'],
-      'no number of threads': (file) => ['analyze', file, '--threads', 'two'],
-      'no threads at all': (file) => ['analyze', file, '--threads', '0'],
+      'a number of threads that is not a number': (file) => ['analyze', file, '--threads', 'two'],
+      'zero threads': (file) => ['analyze', file, '--threads', '0'],
       'an unknown mode': (file) => ['analyze', file, '--mode', 'sloppy'],
       'an unknown engine': (file) => ['analyze', file, '--engine', 'abacus'],
       'a pattern that matches nothing': (file) => ['analyze', file, '--tensor', 'nothing*'],
@@ -174,7 +174,7 @@ describe('the command line', function () {
       'no target': (file) => ['apply', file, '--plan', 'p'],
     };
     for (const [what, words] of Object.entries(wrong)) {
-      it(what, async () => {
+      it(`exits with 2 and one line for ${what}`, async () => {
         const { code, stdout, stderr } = await cli(...words(small()));
         assert.deepEqual([code, stdout], [2, '']);
         assert.match(stderr, ONE_LINE);
@@ -182,7 +182,7 @@ describe('the command line', function () {
     }
   });
 
-  describe('what fails: exit code 1 and one line that names it', () => {
+  describe('failing, with exit code 1 and one line that names the file', () => {
     it('fails for a path that does not exist', async () => {
       const { code, stdout, stderr } = await cli('analyze', folder.path('none.safetensors'));
       assert.deepEqual([code, stdout], [1, '']);
@@ -233,7 +233,7 @@ describe('the command line', function () {
         const { code, stderr } = await cli(...words, file, '--out', out, '--force');
         assert.equal(code, 2);
         assert.match(stderr, ONE_LINE);
-        assert.match(stderr, /this is the file that is read/);
+        assert.match(stderr, /this is the input file/);
       }
     }
     assert.deepEqual(readFileSync(file), whole);
@@ -252,7 +252,7 @@ describe('the command line', function () {
       const { code, stderr } = await cli('apply', file, '--plan', plan, ...words, '--force');
       assert.equal(code, 2);
       assert.match(stderr, ONE_LINE);
-      assert.match(stderr, /own\.json: this is the file that is read/);
+      assert.match(stderr, /own\.json: this is the input file/);
     }
     assert.deepEqual(readFileSync(plan), whole);
   });

@@ -65,7 +65,7 @@ describe('the engine process', function () {
     assert.deepEqual(singularValues.map(Math.fround), [4, 3]);
   });
 
-  it('killed in the middle of a run, every pending call fails with the reason, and a new process goes on from the cache', async () => {
+  it('fails every pending call with the reason when killed during a run, and a new process resumes from the cache', async () => {
     const path = manyLarge();
     const engine = startEngine();
     const twoFound = deferred();
@@ -96,7 +96,7 @@ describe('the engine process', function () {
     const path = manyLarge();
     const engine = startEngine();
     const latencies: number[] = [];
-    // Two threads compute for the one that answers.
+    // Processor time counts all threads: two compute while one answers.
     const limit = 3 * 200;
     while (latencies.length < 5 && !latencies.some((latency) => latency < limit)) {
       const cancel = new AbortController();
@@ -115,7 +115,7 @@ describe('the engine process', function () {
     assert.equal((await engine.service.open({ path })).matrices.length, COUNT);
   });
 
-  it('carries errors with what to do', async () => {
+  it('passes on the code and the remedy of an error', async () => {
     const { service } = startEngine();
     await assert.rejects(
       service.open({ path: folder.path('none') }),
@@ -127,7 +127,7 @@ describe('the engine process', function () {
     );
   });
 
-  it('ends when the process that started it goes away', async () => {
+  it('exits when the process that started it disconnects', async () => {
     const engine = startEngine();
     await engine.service.prioritize({ path: '', names: [] });
     const end = once(engine.child, 'exit');
@@ -136,7 +136,7 @@ describe('the engine process', function () {
     assert.equal(code, 0);
   });
 
-  it('ends also in the middle of a run, and leaves nothing half written', async () => {
+  it('exits even during a run, and leaves no temporary file in the cache', async () => {
     const path = manyLarge();
     const engine = startEngine();
     const found = deferred();
@@ -147,7 +147,7 @@ describe('the engine process', function () {
     engine.child.disconnect();
     await assert.rejects(run, { code: 'engine' });
     await end;
-    // An orphan that did not notice would never end.
+    // Without noticing the disconnection, the process would never exit.
     assert.ok(performance.now() - before < 20_000);
     const left = (readdirSync(folder.path('cache'), { recursive: true }) as string[]).filter((name) =>
       name.endsWith('.tmp'),
@@ -155,7 +155,7 @@ describe('the engine process', function () {
     assert.deepEqual(left, []);
   });
 
-  it('orphaned while it writes a checkpoint, it takes back what is half written', async () => {
+  it('removes a half-written checkpoint when its parent disconnects', async () => {
     const path = manyLarge();
     const engine = startEngine();
     const request = {
@@ -182,7 +182,7 @@ describe('the engine process', function () {
     assert.deepEqual(readdirSync(folder.path()).sort(), files);
   });
 
-  it('says how it is to be started, and fails, when it is started otherwise', async () => {
+  it('explains how to start it, and exits with 2, when started without its options', async () => {
     const child = fork(ENGINE, [], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execArgv: [] });
     let text = '';
     child.stderr?.on('data', (piece) => (text += String(piece)));

@@ -144,7 +144,7 @@ describe('writing a checkpoint as factors', function () {
       const broken = { left: new Float32Array(1), values: new Float64Array(1), right: new Float32Array(1) };
       await assert.rejects(
         write(sample, plan, { out, factorsOf: async () => broken }),
-        fails('engine', /factors of the wrong sizes: 1, 1 and 1 values/),
+        fails('engine', /factors have the wrong sizes: 1, 1 and 1 values/),
       );
       const nan: FactorizeRequest['factorsOf'] = async (matrix, rank) => {
         const factors = await sample.factorsOf(matrix, rank);
