@@ -6,18 +6,18 @@ import type { Role } from './roles.ts';
  */
 export interface Family {
   readonly name: string;
-  /** Roles by path, grouped by the path of the layer stack; '' holds what lies outside of it. */
+  /** Roles by path, grouped by the path of the layer stack; '' holds everything outside it. */
   readonly paths: Readonly<Record<string, Readonly<Record<string, Role>>>>;
-  /** Paths that only this family has; decides between families whose other names are the same. */
+  /** Paths that only this family has; they decide between families with otherwise equal names. */
   readonly marks?: readonly string[];
   /**
-   * Modules stored as (in, out). Where `witnesses` are given it holds only when one of them is wider than tall: some
+   * Modules stored as (in, out). If `witnesses` are given, this applies only if one of them is wider than tall: some
    * re-implementations keep the names but store (out, in).
    */
   readonly transposed?: { readonly modules: readonly string[]; readonly witnesses?: readonly string[] };
-  /** Words that with their number only repeat what follows (T5's `layer.0.SelfAttention`); left out of the module. */
+  /** Words that, with their number, add nothing (T5's `layer.0.SelfAttention`); omitted from the module's name. */
   readonly collapse?: readonly string[];
-  /** Modules that are no weights, with the reason. */
+  /** Modules that are not weights, with the reason. */
   readonly skip?: Readonly<Record<string, string>>;
 }
 
@@ -74,8 +74,8 @@ const FAIRSEQ_BLOCK = {
 const CLIP_BLOCK = { ...FAIRSEQ_BLOCK, fc1: 'other', fc2: 'other', 'mlp.fc1': 'up', 'mlp.fc2': 'down' } as const;
 
 /**
- * The first is taken where two families explain a checkpoint equally well: Gemma 3 has the norms that mark Qwen, so
- * Gemma stands before it.
+ * If two families explain a checkpoint equally well, the first wins: Gemma 3 has the norms that mark Qwen, so Gemma
+ * comes first.
  */
 export const FAMILIES: readonly Family[] = [
   { name: 'LLaMA', paths: { 'layers.#': LLAMA_BLOCK, '': LLAMA_OUTER } },

@@ -1,26 +1,26 @@
 /**
- * How one of llama.cpp's architectures stores what Hugging Face's checkpoints have: names (gguf-py, tensor_mapping.py)
+ * How llama.cpp stores the weights of one architecture, compared with Hugging Face: names (gguf-py, tensor_mapping.py)
  * and what its converter does to rows and values (convert_hf_to_gguf.py).
  */
 export interface GgufArchitecture {
-  /** Modules by llama.cpp's name, outside of the blocks. */
+  /** Modules outside the blocks, by llama.cpp's names. */
   readonly outside: Readonly<Record<string, string>>;
-  /** What llama.cpp calls `blk`. */
+  /** The path that llama.cpp calls `blk`. */
   readonly layers: string;
-  /** Modules in a block; `#` is the expert of a stack of them. */
+  /** Modules in a block; `#` stands for the number of the expert. */
   readonly block: Readonly<Record<string, string>>;
-  /** What the modules of the block are called instead where it has the part `part`. */
+  /** Other names for modules of a block that has the part `part`. */
   readonly variant?: { readonly part: string; readonly block: Readonly<Record<string, string>> };
   /**
-   * Rows of q and k stand pair by pair, for llama.cpp's rotary positions, where Hugging Face has two halves of each
-   * head.
+   * Whether the rows of q and k are interleaved for llama.cpp's rotary positions, where Hugging Face has two halves of
+   * each head.
    */
   readonly pairedRows?: true;
-  /** Rows of the fused q, k and v stand part by part, where Hugging Face has them head by head (or group by group). */
+  /** Whether the fused q, k and v are stored one after the other, where Hugging Face interleaves heads or groups. */
   readonly fusedByPart?: true;
   /** Parts that Hugging Face stores as (in, out): GPT-2's Conv1D. */
   readonly transposed?: readonly string[];
-  /** Weights of norms are stored with one added. */
+  /** Whether the weights of norms are stored with one added. */
   readonly normsPlusOne?: true;
 }
 
@@ -72,7 +72,7 @@ const GEMMA2: GgufArchitecture = {
   normsPlusOne: true,
 };
 
-/** The blocks of BLOOM and GPT-NeoX, Falcon's but for its norms. */
+/** The blocks of BLOOM and GPT-NeoX, and of Falcon apart from its norms. */
 const FUSED_BLOCK = {
   ffn_up: 'mlp.dense_h_to_4h',
   ffn_down: 'mlp.dense_4h_to_h',
@@ -188,7 +188,7 @@ const ARCHITECTURES: ReadonlyMap<string, GgufArchitecture> = new Map<string, Ggu
       },
       layers: 'transformer.h',
       block: { ...FUSED_BLOCK, attn_qkv: 'self_attention.query_key_value', attn_output: 'self_attention.dense' },
-      // Its larger sizes have two norms before attention and MLP.
+      // The larger models have two norms before attention and MLP.
       variant: { part: 'attn_norm_2', block: { attn_norm: 'ln_mlp', attn_norm_2: 'ln_attn' } },
       fusedByPart: true,
     },
@@ -217,12 +217,12 @@ const ARCHITECTURES: ReadonlyMap<string, GgufArchitecture> = new Map<string, Ggu
   ],
 ]);
 
-/** By `general.architecture`; undefined for one whose code is not known here. */
+/** The architecture by `general.architecture`; undefined if unknown. */
 export function ggufArchitecture(name: string | undefined): GgufArchitecture | undefined {
   return ARCHITECTURES.get(name ?? '');
 }
 
-/** The architecture as these tensors have it, by llama.cpp's names. */
+/** The variant of the architecture that these tensors have, judged by llama.cpp's names. */
 export function variantFor(architecture: GgufArchitecture, names: readonly string[]): GgufArchitecture {
   const { variant, block } = architecture;
   const has = variant && names.some((name) => name.includes(`.${variant.part}.`));

@@ -1,13 +1,13 @@
 import { type GgufArchitecture, ggufArchitecture } from './ggufArchitectures.ts';
 
-/** A name of llama.cpp's taken apart. */
+/** A parsed llama.cpp name. */
 export interface GgufName {
-  /** Null outside of the blocks. */
+  /** Null outside the blocks. */
   readonly layer: number | null;
   /** e.g. `attn_q`. */
   readonly part: string;
   readonly parameter: 'weight' | 'bias';
-  /** The slice of a stack of experts that `name[3]` is; null for a whole tensor. */
+  /** The number of the slice in `name[3]`; null for a whole tensor. */
   readonly slice: number | null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a rank costs and what it loses: pure arithmetic on a spectrum, fit for a page. Energies are squared singular
- * values.
+ * What a rank costs and what it loses: pure arithmetic on a spectrum, cheap enough for a page. Energies are squared
+ * singular values.
  */
 import { factorParameters } from '../../base/shape.ts';
 

@@ -193,7 +193,7 @@ describe('a plan', () => {
   });
 });
 
-describe('the optimal plan, held to every choice there is', () => {
+describe('the optimal plan, compared with every possible choice', () => {
   /** What a matrix's energy counts for: its number of elements, or nothing for a zero matrix. */
   const countedEnergy = ({ shape: [m, n], singularValues }: Pick<PlanInput, 'shape' | 'singularValues'>) =>
     singularValues[0]! > 0 ? m * n : 0;
@@ -225,7 +225,7 @@ describe('the optimal plan, held to every choice there is', () => {
       if (hull.length > 0 && point[1] >= hull.at(-1)![1]) continue;
       while (hull.length > 1) {
         const [a, b] = [hull.at(-2)!, hull.at(-1)!];
-        // Points on one line, but for rounding, are no corners.
+        // Points on one line, up to rounding, are not corners.
         const turn = (b[0] - a[0]) * (point[1] - a[1]) - (point[0] - a[0]) * (b[1] - a[1]);
         if (turn > 1e-9 * (point[0] - a[0]) * a[1]) break;
         hull.pop();
@@ -296,7 +296,7 @@ describe('the optimal plan, held to every choice there is', () => {
   });
 });
 
-describe('a plan obeys', () => {
+describe('a plan request', () => {
   const list = [
     powerLaw('layers.0.q.weight', 64, 64, 1),
     powerLaw('layers.1.q.weight', 64, 64, 1),
@@ -343,7 +343,7 @@ describe('a plan obeys', () => {
       plan(list, { budget: { kind: 'rank', value }, multiple: 8 }).matrices.map(({ rank }) => rank);
     assert.deepEqual(ranks(20), [16, 16, 16]);
     assert.deepEqual(ranks(3), [8, 8, 8]);
-    // 32 is break-even of the square ones and no saving.
+    // 32 is the break-even rank of the square ones, which saves nothing.
     assert.deepEqual(ranks(32), [null, null, 32]);
   });
 

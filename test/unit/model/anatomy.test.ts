@@ -7,7 +7,7 @@ import { anatomy } from '../../../src/model/names/anatomy.ts';
 import { FAMILIES } from '../../../src/model/names/families.ts';
 import { stored, tensor } from './tensors.ts';
 
-/** Per family: real names (layer 3 of a deeper network) with what is to be read from them: layer, module, role. */
+/** Per family: real names (layer 3 of a deeper network) with the expected layer, module and role. */
 const NAMES: Readonly<Record<string, readonly (readonly [string, number | null, string, string])[]>> = {
   LLaMA: [
     ['model.embed_tokens.weight', null, 'embed_tokens', 'embedding'],
@@ -160,7 +160,7 @@ describe('what a tensor is, by an unknown name', () => {
   const places = (...names: string[]) =>
     anatomy(names.map((name) => tensor(name, [4, 4]))).matrices.map(({ layer, module }) => [layer, module]);
 
-  it('takes the last number that varies for the layer, and the rest for the module', () => {
+  it('treats the last varying number as the layer and the rest as the module', () => {
     assert.deepEqual(places('a.1.b.2.w', 'a.1.b.3.w', 'a.1.b.3.u'), [
       [2, 'a.1.b'],
       [3, 'a.1.b'],
