@@ -24,6 +24,7 @@ describe('a damaged checkpoint beside the sound one', function () {
       { spectrum: async (name) => spectra.get(name)! },
     );
     const { page } = inspector;
+    await page.locator('.detail h2', { hasText: MATRIX }).waitFor();
     await page.locator('.rank-panel').waitFor();
     assert.equal(await page.locator('.detail h2').textContent(), MATRIX);
     await page.screenshot({ path: `${PICTURES}/${picture}.png` });

@@ -93,6 +93,7 @@ describe('inspector page', function () {
     const { name, numericalRank } = chosen();
     const { x, y } = await pointIn(page, name);
     await page.mouse.click(x, y);
+    await page.locator('.detail h2', { hasText: name }).waitFor();
     await page.locator('.rank-panel').waitFor();
     assert.equal(await page.locator('.detail h2').textContent(), name);
     assert.deepEqual(inspector.asked.selected, [name], 'what stands beside it is told');
@@ -177,6 +178,7 @@ describe('inspector page', function () {
     await page.waitForTimeout(500);
     const before = await probeMap(page, 12, 12);
     await page.reload();
+    await page.locator('.detail h2', { hasText: name }).waitFor();
     await page.locator('.rank-panel').waitFor();
     assert.equal(await page.locator('.detail h2').textContent(), name);
     assert.equal(await page.getByRole('slider', { name: 'Rank' }).inputValue(), '4');
