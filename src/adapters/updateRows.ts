@@ -1,7 +1,7 @@
 import { RankscopeError } from '../base/errors.ts';
 import { type Pause, yieldOrCancel } from '../base/eventLoop.ts';
 import { elementCount } from '../base/shape.ts';
-import type { Tensor } from '../checkpoint/tensor.ts';
+import { type Tensor, valuesOf } from '../checkpoint/tensor.ts';
 import type { RowSource } from '../devices/backend.ts';
 import type { MatrixRows } from '../model/matrixBase.ts';
 import { productSvd } from '../spectrum/smallSvd.ts';
@@ -125,12 +125,6 @@ async function sizedFactors(name: string, operand: Operand, signal: AbortSignal 
   }
   const product = productOf(name, [operand], 1);
   return { ...(await finiteFactors(product, signal))[0]!, outputs, inputs, rank };
-}
-
-async function valuesOf(tensor: Tensor, signal: AbortSignal | undefined): Promise<Float32Array> {
-  const values = new Float32Array(elementCount(tensor.shape));
-  await tensor.read(0, values, signal);
-  return values;
 }
 
 function wholeRows(name: string, tensor: Tensor): RowSource {

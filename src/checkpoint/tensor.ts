@@ -1,3 +1,4 @@
+import { elementCount } from '../base/shape.ts';
 import type { FileIdentity } from '../bytes/source/fileSource.ts';
 
 /** What a checkpoint's directory says of one tensor. */
@@ -78,4 +79,21 @@ export abstract class DescribedTensor implements TensorDescription {
 export function descriptionOf(tensor: TensorDescription): TensorDescription {
   const { name, shape, dtype, bytes, file, storage, transposed } = tensor;
   return { name, shape, dtype, bytes, file, storage, ...(transposed === undefined ? {} : { transposed }) };
+}
+
+/** Reads all values of a small tensor, such as scales. */
+export async function valuesOf(tensor: Tensor, signal?: AbortSignal): Promise<Float32Array> {
+  return valuesIn(tensor, 0, elementCount(tensor.shape), signal);
+}
+
+/** Reads `count` values from element `start` on. */
+export async function valuesIn(
+  tensor: Tensor,
+  start: number,
+  count: number,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const values = new Float32Array(count);
+  await tensor.read(start, values, signal);
+  return values;
 }

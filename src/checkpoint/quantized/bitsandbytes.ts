@@ -1,7 +1,8 @@
 import { elementCount } from '../../base/shape.ts';
 import { isObject, type JsonObject } from '../../bytes/boundedJson.ts';
 import { MAX_QUANTIZATION_STATE } from '../../bytes/limits.ts';
-import { bytesIn, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
+import { valuesIn, valuesOf } from '../tensor.ts';
+import { bytesIn, type Packed, type Scheme } from './packed.ts';
 
 /**
  * bitsandbytes in 4 bits: `weight` has two codes per byte, the high one first; `weight.absmax` has the largest absolute

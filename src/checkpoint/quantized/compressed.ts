@@ -1,7 +1,7 @@
 import { elementCount } from '../../base/shape.ts';
 import { isObject } from '../../bytes/boundedJson.ts';
-import type { Tensor } from '../tensor.ts';
-import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, valuesIn, valuesOf } from './packed.ts';
+import { type Tensor, valuesIn, valuesOf } from '../tensor.ts';
+import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme } from './packed.ts';
 
 /**
  * Packed integers of compressed-tensors: `weight_packed` (32-bit words of whole codes along each row, with zero at the

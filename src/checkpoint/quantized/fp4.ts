@@ -1,7 +1,7 @@
 import { elementCount } from '../../base/shape.ts';
 import { E2M1, E4M3, smallFloatTable } from '../../base/smallFloats.ts';
-import type { Tensor } from '../tensor.ts';
-import { bytesIn, type Packed, type Scheme, valuesIn, valuesOf } from './packed.ts';
+import { type Tensor, valuesIn, valuesOf } from '../tensor.ts';
+import { bytesIn, type Packed, type Scheme } from './packed.ts';
 
 /**
  * MXFP4 as gpt-oss stores it: `_blocks` (..., groups, 16 bytes with 32 codes) and `_scales` (powers of two with a bias

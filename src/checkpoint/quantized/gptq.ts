@@ -1,7 +1,7 @@
 import { elementCount } from '../../base/shape.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
-import type { Tensor } from '../tensor.ts';
-import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, unpackBits, valuesOf } from './packed.ts';
+import { type Tensor, valuesOf } from '../tensor.ts';
+import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, unpackBits } from './packed.ts';
 
 /**
  * GPTQ and AWQ: `qweight` (32-bit words of codes), and `qzeros` and `scales` per group of inputs: w = scale * (q -

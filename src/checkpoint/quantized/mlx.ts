@@ -1,5 +1,6 @@
 import { isObject } from '../../bytes/boundedJson.ts';
-import { bytesIn, type Directory, type Packed, type Scheme, unpackBits, valuesIn } from './packed.ts';
+import { valuesIn } from '../tensor.ts';
+import { bytesIn, type Directory, type Packed, type Scheme, unpackBits } from './packed.ts';
 
 /** MLX: 32-bit words of codes along each row, and a scale and a bias for each group of a row: w = scale * q + bias. */
 export const mlx: Scheme = (codes, directory) => {

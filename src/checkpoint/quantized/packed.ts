@@ -1,5 +1,4 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { elementCount } from '../../base/shape.ts';
 import { isObject, type JsonObject } from '../../bytes/boundedJson.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -38,22 +37,6 @@ export interface Packed {
  * another way.
  */
 export type Scheme = (codes: Tensor, directory: Directory) => Packed | undefined | Promise<Packed | undefined>;
-
-/** Reads all values of a small tensor, such as scales. */
-export async function valuesOf(tensor: Tensor, signal?: AbortSignal): Promise<Float32Array> {
-  return valuesIn(tensor, 0, elementCount(tensor.shape), signal);
-}
-
-export async function valuesIn(
-  tensor: Tensor,
-  start: number,
-  count: number,
-  signal?: AbortSignal,
-): Promise<Float32Array> {
-  const values = new Float32Array(count);
-  await tensor.read(start, values, signal);
-  return values;
-}
 
 /** Reads stored bytes. Packed codes need them, because f32 values would lose bits of 32-bit words. */
 export async function bytesIn(

@@ -2,8 +2,8 @@ import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { CHUNK_BYTES } from '../../bytes/limits.ts';
 import { spreadRanges } from '../../bytes/source/spreadRanges.ts';
-import type { Tensor } from '../tensor.ts';
-import { type Packed, valuesIn } from './packed.ts';
+import { type Tensor, valuesIn } from '../tensor.ts';
+import type { Packed } from './packed.ts';
 
 /**
  * The tensor of the matrix that `packed` describes, decoded when it is read. It counts as stored where its `codes` are.

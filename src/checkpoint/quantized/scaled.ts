@@ -1,6 +1,6 @@
 import { elementCount } from '../../base/shape.ts';
-import type { Tensor } from '../tensor.ts';
-import { type Directory, type Packed, quantizationOf, type Scheme, valuesIn } from './packed.ts';
+import { type Tensor, valuesIn } from '../tensor.ts';
+import { type Directory, type Packed, quantizationOf, type Scheme } from './packed.ts';
 
 /**
  * A matrix or a stack of matrices in 8-bit floats or integers with scales: `weight_scale_inv` per block (DeepSeek), or
