@@ -13,15 +13,17 @@ export class UpdateMatrix implements MatrixBase {
   readonly layer: number | null;
   readonly module: string;
   readonly role: Role;
+  readonly expert: number | null;
 
   constructor(
     readonly name: string,
     readonly update: Update,
-    { layer, module, role }: NetworkPlace,
+    { layer, module, role, expert }: NetworkPlace,
   ) {
     this.layer = layer;
     this.module = module;
     this.role = role;
+    this.expert = expert;
   }
 
   get tensorName(): string {

@@ -5,6 +5,8 @@ import type { Role } from './names/roles.ts';
 /** Where a matrix sits in the network, and its function there. */
 export interface NetworkPlace extends Place {
   readonly role: Role;
+  /** 0-based among the experts of its layer; null outside a mixture of experts and in its shared parts. */
+  readonly expert: number | null;
 }
 
 /** The rows from which the singular values of a matrix are computed. */

@@ -23,6 +23,7 @@ export class StoredMatrix implements MatrixBase {
   readonly layer: number | null;
   readonly module: string;
   readonly role: Role;
+  readonly expert: number | null;
   readonly shape: readonly [number, number];
   readonly rows: number;
   readonly cols: number;
@@ -33,7 +34,7 @@ export class StoredMatrix implements MatrixBase {
   constructor(
     readonly tensor: Tensor,
     { rows, cols, transposed, slice }: StoredLayout,
-    { layer, module, role }: NetworkPlace,
+    { layer, module, role, expert }: NetworkPlace,
     readonly fixed: string | null,
   ) {
     const suffix = slice === undefined ? '' : `[${slice}]`;
@@ -41,6 +42,7 @@ export class StoredMatrix implements MatrixBase {
     this.layer = layer;
     this.module = module + suffix;
     this.role = role;
+    this.expert = expert;
     this.shape = transposed ? [cols, rows] : [rows, cols];
     this.rows = rows;
     this.cols = cols;

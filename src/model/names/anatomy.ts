@@ -60,18 +60,23 @@ export function anatomy(
     const layer = meaning.layerAt === null ? null : (numbers[meaning.layerAt] ?? null);
     if (layer !== null && layer >= layers) layers = layer + 1;
     const module = moduleName(meaning, numbers, family);
+    const expert = template.expertAt === null ? null : (numbers[template.expertAt] ?? null);
     if (isPlaceable(part)) {
-      matrices.push(part.matrixAt({ layer, module, role: meaning.role ?? 'other' }));
+      matrices.push(part.matrixAt({ layer, module, role: meaning.role ?? 'other', expert }));
       continue;
     }
     const transposed = part.transposed ?? (swapped && (family?.transposed?.modules.includes(meaning.rest) ?? false));
     const [rows, cols] = matrixShape(part);
     const stacked = isStack(part);
     const role = meaning.role ?? (part.shape.length > 2 && !stacked ? 'convolution' : 'other');
-    const place = { layer, module, role };
+    const place = { layer, module, role, expert };
     const fixed = fixedBecause(part);
-    for (let k = 0; k < (stacked ? part.shape[0]! : 1); k++)
-      matrices.push(new StoredMatrix(part, { rows, cols, transposed, slice: stacked ? k : undefined }, place, fixed));
+    if (!stacked) matrices.push(new StoredMatrix(part, { rows, cols, transposed, slice: undefined }, place, fixed));
+    else
+      for (let slice = 0; slice < part.shape[0]!; slice++) {
+        const layout = { rows, cols, transposed, slice };
+        matrices.push(new StoredMatrix(part, layout, { ...place, expert: slice }, fixed));
+      }
   }
   return { family: family?.name ?? null, layers, matrices, skipped };
 }

@@ -4,6 +4,8 @@ import { unwrap, withoutParameter } from './namePath.ts';
 export interface Template {
   /** Without wrappers and without `.weight`, numbers as `#`. */
   readonly path: string;
+  /** Index among its numbers of the one that counts experts (`experts.3.up_proj`); null without one. */
+  readonly expertAt: number | null;
   /** Smallest and largest number seen at each `#`. */
   readonly low: number[];
   readonly high: number[];
@@ -24,8 +26,17 @@ export interface Split {
 /** Words that name a stack of layers if a number follows. */
 const STACK_WORD = /(layers?|blocks?|blk|(^|[._])h)$/;
 
+/** The number of an expert: `experts.#`, `expert_#`; DeepSpeed counts in `deepspeed_experts.#`. */
+const EXPERT = /(?<=experts?[._])#/;
+
 export function newTemplate(path: string, numbers: readonly number[]): Template {
-  return { path: withoutParameter(unwrap(path)), low: [...numbers], high: [...numbers], isMatrix: false };
+  const own = withoutParameter(unwrap(path));
+  return { path: own, expertAt: expertAt(own), low: [...numbers], high: [...numbers], isMatrix: false };
+}
+
+function expertAt(path: string): number | null {
+  const before = path.split(EXPERT)[0]!;
+  return before.length === path.length ? null : before.split('#').length - 1;
 }
 
 export function seen(template: Template, numbers: readonly number[]): void {

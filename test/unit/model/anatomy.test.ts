@@ -288,6 +288,25 @@ describe('what shape a matrix has', () => {
     assert.ok(matrices.every(({ fixed }) => fixed !== null));
   });
 
+  it('numbers the experts of a layer, whether they are split or stacked', () => {
+    const { matrices } = anatomy([
+      tensor('model.layers.3.mlp.experts.7.up_proj.weight', [8, 4]),
+      tensor('model.layers.3.mlp.gate.weight', [8, 4]),
+      tensor('model.layers.3.mlp.shared_expert.up_proj.weight', [8, 4]),
+      tensor('model.layers.4.mlp.experts.up_proj', [2, 8, 4]),
+    ]);
+    assert.deepEqual(
+      matrices.map(({ layer, expert }) => [layer, expert]),
+      [
+        [3, 7],
+        [3, null],
+        [3, null],
+        [4, 0],
+        [4, 1],
+      ],
+    );
+  });
+
   it('counts sizes of one only in the weight of a layer', () => {
     assert.deepEqual(only('conv.weight', [1, 3, 5, 5]).matrices[0]?.shape, [1, 75]);
     assert.deepEqual(only('embeddings.position_embeddings', [1, 17, 16]).matrices[0]?.shape, [17, 16]);

@@ -16,7 +16,7 @@ export function tensor(name: string, shape: readonly number[], more: Partial<Ten
 
 /** A whole tensor as a matrix of `rows` x `cols`, outside of any layer. */
 export function storedMatrix(from: Tensor, rows: number, cols: number, transposed = false): StoredMatrix {
-  const place = { layer: null, module: from.name, role: 'other' } as const;
+  const place = { layer: null, module: from.name, role: 'other', expert: null } as const;
   return new StoredMatrix(from, { rows, cols, transposed, slice: undefined }, place, null);
 }
 
