@@ -4,8 +4,9 @@ import { type AdapterReading, readAdapter, withUpdates } from '../../adapters/re
 import { type ErrorCode, RankscopeError } from '../../base/errors.ts';
 import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { equalContent } from '../../checkpoint/equalContent.ts';
 import { openCheckpoint } from '../../checkpoint/open.ts';
-import { countParameters, equalContent, ties } from '../../checkpoint/ties.ts';
+import { countParameters, ties } from '../../checkpoint/ties.ts';
 import { isStored, type Matrix } from '../../model/matrix.ts';
 import { type Anatomy, anatomy } from '../../model/names/anatomy.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
