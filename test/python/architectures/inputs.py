@@ -1,0 +1,174 @@
+"""Inputs that run a model's forward, from the names of its parameters and the sizes in its configuration."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+BATCH, LENGTH, DECODED = 2, 12, 7
+
+
+class Sizes:
+    """Looks a size up anywhere in a configuration, the outermost first."""
+
+    def __init__(self, config: Any):
+        self.config = config
+
+    def __call__(self, *names: str, default: Any = None) -> Any:
+        level = [self.config]
+        while level:
+            for config in level:
+                for name in names:
+                    value = config.get(name) if isinstance(config, dict) else getattr(config, name, None)
+                    if value is not None and not isinstance(value, bool):
+                        return value
+            level = [inner for config in level for inner in self.inner(config)]
+        return default
+
+    @staticmethod
+    def inner(config: Any) -> list[Any]:
+        values = config if isinstance(config, dict) else vars(config)
+        return [value for value in values.values() if hasattr(value, "to_dict") and hasattr(value, "model_type")]
+
+    def pair(self, *names: str, default: int) -> tuple[int, int]:
+        value = self(*names, default=default)
+        if isinstance(value, dict):
+            value = (value.get("height", default), value.get("width", default))
+        return tuple(value)[-2:] if isinstance(value, (list, tuple)) and len(value) > 1 else (as_int(value),) * 2
+
+
+def as_int(value: Any) -> int:
+    return int(value[0]) if isinstance(value, (list, tuple)) else int(value)
+
+
+def ids(vocabulary: int, length: int, generator: torch.Generator) -> torch.Tensor:
+    # Special tokens are given ids from 100 on, and small ones are often padding.
+    return torch.randint(4, max(5, min(vocabulary, 90)), (BATCH, length), generator=generator)
+
+
+def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str) -> Any:
+    """A value for the parameter `name`, or None where nothing is known of it."""
+    normal = lambda *shape: torch.randn(*shape, generator=generator)
+    vocabulary = as_int(sizes("vocab_size", "n_vocab", "num_embeddings", "codebook_size", default=100))
+    height, width = sizes.pair("image_size", "img_size", "input_size", "input_resolution", "resolution", default=32)
+    if kind == "large":
+        height, width = max(height, 64), max(width, 64)
+    channels = as_int(sizes("num_channels", "in_chans", "in_channels", "input_channels", default=3))
+    mel = as_int(sizes("num_mel_bins", "feature_size", "input_feat_per_channel", "n_mels", "mel_dim", "input_dim", default=16))
+    frames = as_int(sizes("num_frames", "frames_per_clip", "tubelet_frames", default=4))
+    hidden = as_int(sizes("hidden_size", "d_model", "embed_dim", "hidden_dim", default=32))
+    if name in ("input_ids", "decoder_input_ids", "input_tokens", "tokens", "query_input_ids", "passage_input_ids"):
+        return ids(vocabulary, DECODED if name.startswith("decoder") else LENGTH, generator)
+    if name in ("attention_mask", "decoder_attention_mask"):
+        return torch.ones(BATCH, DECODED if name.startswith("decoder") else LENGTH, dtype=torch.long)
+    if name in ("pixel_values", "images", "pixel_values_images", "image"):
+        if kind == "video":
+            return normal(BATCH, frames, channels, height, width)
+        if kind == "images":
+            return normal(BATCH, 1, channels, height, width)
+        return normal(BATCH, channels, height, width)
+    if name in ("pixel_values_videos", "pixel_values_video", "videos"):
+        return normal(BATCH, frames, channels, height, width)
+    if name == "pixel_mask":
+        return torch.ones(BATCH, height, width, dtype=torch.long)
+    if name in ("bbox", "boxes"):
+        corner = torch.randint(0, 20, (BATCH, LENGTH, 2), generator=generator)
+        return torch.cat([corner, corner + 5], -1)
+    if name in ("input_features", "audio_features", "features", "input_audio_features", "spectrogram"):
+        length = 2 * as_int(sizes("max_source_positions", default=64)) if kind != "time first" else 64
+        return normal(BATCH, length, mel) if kind == "time first" else normal(BATCH, mel, length)
+    if name in ("input_values", "audio_values", "waveform", "audio", "raw_speech"):
+        if kind == "time first":
+            return normal(BATCH, 64, mel)
+        if kind == "channels":
+            return normal(BATCH, as_int(sizes("audio_channels", default=1)), 4096)
+        return normal(BATCH, 4096)
+    if name in ("inputs_embeds", "hidden_states", "encoder_hidden_states", "encoder_outputs", "decoder_inputs_embeds"):
+        return normal(BATCH, LENGTH, hidden)
+    if name in ("past_values", "time_series"):
+        length = as_int(sizes("context_length", "seq_len", default=32))
+        if kind == "series":
+            return normal(BATCH, length)
+        return normal(BATCH, length, as_int(sizes("num_input_channels", "input_size", default=1)))
+    if name == "past_time_features":
+        return normal(BATCH, as_int(sizes("context_length", default=32)), as_int(sizes("num_time_features", default=1)))
+    if name == "past_observed_mask":
+        return torch.ones_like(value_of("past_values", sizes, generator, kind))
+    if name == "return_loss":
+        return False
+    if name in ("position_ids", "cache_position"):
+        return torch.arange(LENGTH)[None].expand(BATCH, -1)
+    return None
+
+
+# What is given beside the parameters that forward demands, in the order in which they are tried.
+COMPANIONS: list[tuple[str, ...]] = [
+    (),
+    ("input_ids",),
+    ("input_ids", "decoder_input_ids"),
+    ("pixel_values",),
+    ("pixel_values", "input_ids"),
+    ("pixel_values", "input_ids", "attention_mask"),
+    ("pixel_values", "decoder_input_ids"),
+    ("pixel_values_videos",),
+    ("pixel_values_videos", "input_ids"),
+    ("input_features",),
+    ("input_features", "input_ids"),
+    ("input_features", "decoder_input_ids"),
+    ("input_features", "attention_mask"),
+    ("input_values",),
+    ("input_values", "input_ids"),
+    ("input_values", "decoder_input_ids"),
+    ("audio_values", "pixel_values"),
+    ("input_ids", "bbox"),
+    ("input_ids", "bbox", "pixel_values"),
+    ("inputs_embeds",),
+    ("past_values",),
+    ("hidden_states",),
+]
+KINDS = ("", "time first", "video", "images", "channels", "large", "series")
+# Whether these kinds change what is given under these names.
+SENSITIVE = {
+    "time first": {"input_features", "input_values", "audio_values", "features", "audio_features", "spectrogram"},
+    "video": {"pixel_values", "images"},
+    "images": {"pixel_values", "images"},
+    "channels": {"input_values", "audio_values", "waveform", "audio"},
+    "large": {"pixel_values", "images", "image"},
+    "series": {"past_values"},
+}
+
+
+def candidates(model: Any, seed: int = 1) -> Iterator[dict[str, Any]]:
+    """Yields keyword arguments of `model.forward`, the likeliest first."""
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(model.forward).parameters.items()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+    demanded = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
+    main = getattr(model, "main_input_name", None)
+    sizes = Sizes(model.config)
+    seen = set()
+    # The main input decides which of the companions come first.
+    order = sorted(COMPANIONS, key=lambda names: main not in {*names, *demanded})
+    for kind in KINDS:
+        for names in order:
+            if any(name not in parameters for name in names):
+                continue
+            wanted = tuple(dict.fromkeys([*demanded, *names]))
+            if not wanted or (kind, wanted) in seen or (kind and not SENSITIVE[kind] & set(wanted)):
+                continue
+            seen.add((kind, wanted))
+            generator = torch.Generator().manual_seed(seed)
+            values = {name: value_of(name, sizes, generator, kind) for name in wanted}
+            unknown = [name for name, value in values.items() if value is None]
+            if not unknown:
+                yield values
+    # What the model's own class suggests.
+    try:
+        suggested = model.dummy_inputs
+    except Exception:
+        return
+    if isinstance(suggested, dict) and suggested:
+        yield {name: value for name, value in suggested.items() if name in parameters}

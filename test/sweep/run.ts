@@ -1,0 +1,64 @@
+// Tries generated code on every architecture of transformers: `npm run sweep [-- WORD...]`, with RANKSCOPE_PYTHON
+// naming the interpreter. With words, only the model types that contain one of them are tried (`=NAME`: that type
+// alone), and nothing is written.
+//
+// The outcomes of each version of transformers are kept in test-output/sweep; test/bench/ARCHITECTURES.md is made of
+// all that are there. Exit code 1 if an architecture is wrong in silence, or fewer than 97 % are equal.
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Outcome } from './architecture.ts';
+import { modelTypes, sweep } from './sweep.ts';
+import { type Swept, summary, table } from './table.ts';
+
+const OUTPUT = 'test-output/sweep';
+const TABLE = 'test/bench/ARCHITECTURES.md';
+const LEAST = 0.97;
+
+const python = process.env.RANKSCOPE_PYTHON;
+if (!python) {
+  console.error('RANKSCOPE_PYTHON names no Python: npm run reference prints one.');
+  process.exit(2);
+}
+const words = process.argv.slice(2);
+const { types, ...versions } = await modelTypes(python);
+const chosen = words.length === 0 ? types : types.filter((type) => words.some((word) => matches(type, word)));
+console.log(`${chosen.length} model types, transformers ${versions.transformers}`);
+const outcomes = await sweep(python, chosen, (outcome, done) =>
+  console.log(`${done}/${chosen.length} ${line(outcome)}`),
+);
+const swept: Swept = { ...versions, date: new Date().toISOString().slice(0, 10), outcomes };
+const found = summary(swept);
+console.log(`\n${found.text}`);
+if (words.length === 0) {
+  mkdirSync(OUTPUT, { recursive: true });
+  writeFileSync(join(OUTPUT, `${versions.transformers}.json`), JSON.stringify(swept, null, 1));
+  writeFileSync(TABLE, table(kept()));
+  console.log(`Written to ${TABLE}`);
+}
+process.exit(found.wrong === 0 && found.share >= LEAST ? 0 : 1);
+
+function matches(type: string, word: string): boolean {
+  return word.startsWith('=') ? type === word.slice(1) : type.includes(word);
+}
+
+function kept(): Swept[] {
+  return readdirSync(OUTPUT)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => JSON.parse(readFileSync(join(OUTPUT, name), 'utf8')) as Swept);
+}
+
+function line({
+  type,
+  class: name,
+  verdict,
+  reason,
+  planned,
+  replaced,
+  kept,
+  suspects = [],
+  seconds,
+}: Outcome): string {
+  const layers = planned === undefined ? '' : ` ${planned} planned, ${replaced ?? 0} low-rank, ${kept ?? 0} kept`;
+  const odd = suspects.length > 0 ? ` [${suspects.length} planned that should be dense: ${suspects[0]}]` : '';
+  return `${type} ${name ?? ''}: ${verdict}${layers}${odd}${reason ? ` (${reason})` : ''} ${seconds} s`;
+}
