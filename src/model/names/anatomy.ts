@@ -4,10 +4,12 @@ import type { Matrix } from '../matrix.ts';
 import type { NetworkPlace } from '../matrixBase.ts';
 import { fixedBecause, isStack, matrixShape, notAMatrix } from '../matrixShape.ts';
 import { StoredMatrix } from '../storedMatrix.ts';
+import { denseRoleOfPath } from './denseRoles.ts';
 import type { Family } from './families.ts';
 import { fillIn, takeApart } from './namePath.ts';
 import { recognize, roleOfPath } from './recognize.ts';
 import { type Role, roleOfWord } from './roles.ts';
+import { roleInPlace, surroundings } from './surroundings.ts';
 import { newTemplate, type Split, seen, split, stackLabels, type Template } from './template.ts';
 
 /** Something that becomes a matrix once its place in the network is known, such as the update of an adapter. */
@@ -42,6 +44,7 @@ export function anatomy(
     new Set(templates.map(({ path }) => path)),
   );
   const meanings = understand(templates, family);
+  const around = surroundings(entries);
   const swapped = family !== null && storesTransposed(family, entries, meanings);
 
   // A map, because a module may be called `__proto__`.
@@ -50,7 +53,8 @@ export function anatomy(
   const matrices: Matrix[] = [];
   const skipped: Skipped[] = [];
   let layers = 0;
-  for (const { part, numbers, template, useless } of entries) {
+  for (const entry of entries) {
+    const { part, numbers, template, useless } = entry;
     const meaning = meanings.get(template)!;
     const reason = useless ?? noWeight.get(meaning.rest);
     if (reason !== undefined) {
@@ -68,7 +72,8 @@ export function anatomy(
     const transposed = part.transposed ?? (swapped && (family?.transposed?.modules.includes(meaning.rest) ?? false));
     const [rows, cols] = matrixShape(part);
     const stacked = isStack(part);
-    const role = meaning.role ?? (part.shape.length > 2 && !stacked ? 'convolution' : 'other');
+    const role =
+      roleInPlace(meaning.role, entry, around) ?? (part.shape.length > 2 && !stacked ? 'convolution' : 'other');
     const place = { layer, module, role, expert };
     const fixed = fixedBecause(part);
     if (!stacked) matrices.push(new StoredMatrix(part, { rows, cols, transposed, slice: undefined }, place, fixed));
@@ -134,7 +139,7 @@ function understand(templates: readonly Template[], family: Family | null): Map<
       const module = [label, found.rest].filter(Boolean).join('.') || found.stack;
       const known = template.path.includes('.lora_')
         ? 'adapter'
-        : ((family && roleOfPath(family, template.path)) ?? roleOfWord(found.rest));
+        : ((family && roleOfPath(family, template.path)) ?? denseRoleOfPath(template.path) ?? roleOfWord(found.rest));
       return [template, { ...found, module, role: known === 'other' ? undefined : known }];
     }),
   );

@@ -264,7 +264,7 @@ export const FAMILIES: readonly Family[] = [
       '': {
         'embeddings.word_embeddings': 'embedding',
         'embeddings.position_embeddings': 'position',
-        'embeddings.token_type_embeddings': 'position',
+        'embeddings.token_type_embeddings': 'embedding',
         'pooler.dense': 'other',
         'cls.predictions.decoder': 'head',
         classifier: 'head',
@@ -318,7 +318,7 @@ export const FAMILIES: readonly Family[] = [
       '': {
         'text_model.embeddings.token_embedding': 'embedding',
         'text_model.embeddings.position_embedding': 'position',
-        'vision_model.embeddings.patch_embedding': 'convolution',
+        'vision_model.embeddings.patch_embedding': 'stem',
         'vision_model.embeddings.position_embedding': 'position',
       },
     },
@@ -335,7 +335,7 @@ export const FAMILIES: readonly Family[] = [
         'output.dense': 'down',
       },
       '': {
-        'embeddings.patch_embeddings.projection': 'convolution',
+        'embeddings.patch_embeddings.projection': 'stem',
         'embeddings.position_embeddings': 'position',
         classifier: 'head',
       },
@@ -346,7 +346,7 @@ export const FAMILIES: readonly Family[] = [
     name: 'ViT (timm)',
     paths: {
       'blocks.#': { 'attn.qkv': 'qkv', 'attn.proj': 'output', 'mlp.fc1': 'up', 'mlp.fc2': 'down' },
-      '': { 'patch_embed.proj': 'convolution', pos_embed: 'position', head: 'head' },
+      '': { 'patch_embed.proj': 'stem', pos_embed: 'position', head: 'head' },
     },
   },
   {

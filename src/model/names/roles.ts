@@ -13,6 +13,8 @@ export type Role =
   | 'embedding'
   | 'position'
   | 'head'
+  | 'norm'
+  | 'stem'
   | 'adapter'
   | 'convolution'
   | 'other';
@@ -29,10 +31,6 @@ const ROLE_WORDS: ReadonlyMap<string, Role> = new Map<string, Role>(
     up: 'up_proj w3 wi_1 wi fc1 c_fc lin1 ffn_up dense_h_to_4h',
     down: 'down_proj w2 fc2 lin2 ffn_down dense_4h_to_h',
     gateUp: 'gate_up_proj w12 w13',
-    router: 'router gate',
-    embedding: 'embed_tokens tok_embeddings wte word_embeddings token_embd embed_in shared emb embedding embeddings',
-    position: 'wpe position_embeddings embed_positions pos_embed position_embedding',
-    head: 'lm_head head output classifier score embed_out fc_out logits',
     adapter: 'lora_A lora_B lora_down lora_up lora_a lora_b lora_embedding_A lora_embedding_B',
   } satisfies Partial<Record<Role, string>>).flatMap(([role, words]) =>
     words.split(' ').map((word) => [word, role as Role] as const),
