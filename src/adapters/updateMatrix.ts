@@ -10,6 +10,7 @@ export const ADAPTER_FIXED = 'the update of an adapter, already stored as factor
 export class UpdateMatrix implements MatrixBase {
   readonly kind = 'update';
   readonly fixed = ADAPTER_FIXED;
+  readonly stack?: string;
   readonly layer: number | null;
   readonly module: string;
   readonly role: Role;
@@ -18,8 +19,9 @@ export class UpdateMatrix implements MatrixBase {
   constructor(
     readonly name: string,
     readonly update: Update,
-    { layer, module, role, expert }: NetworkPlace,
+    { stack, layer, module, role, expert }: NetworkPlace,
   ) {
+    if (stack !== undefined) this.stack = stack;
     this.layer = layer;
     this.module = module;
     this.role = role;

@@ -46,11 +46,19 @@ export function summarize(values: readonly number[]): Summary | undefined {
 }
 
 /** The name with `*` for the layer's index; experts and positions in a Sequential stay apart. */
-function patternOf({ name, layer }: MatrixView): string {
+function patternOf({ name, layer, module }: MatrixView): string {
   if (layer === null) return name;
   const parts = name.split('.');
-  const at = parts.indexOf(String(layer));
-  if (at < 0) return name;
+  const places = [...parts.keys()].filter((k) => parts[k] === String(layer));
+  // A stage may have the same number as a block in it.
+  const at =
+    places.find((k) =>
+      parts
+        .slice(k + 1)
+        .join('.')
+        .startsWith(module),
+    ) ?? places[0];
+  if (at === undefined) return name;
   parts[at] = '*';
   return parts.join('.');
 }

@@ -42,7 +42,9 @@ export interface PreviewBand {
 
 /** Where a matrix sits in the network. */
 export interface Place {
-  /** 0-based; null outside the layer stack (embeddings, head). */
+  /** The stack in which the layer counts (`vision`, `text`, `encoder`); absent if the checkpoint has only one. */
+  readonly stack?: string;
+  /** As the name counts it, mostly from 0; null outside the stacks (embeddings, head). */
   readonly layer: number | null;
   /** The column of the heatmap: `self_attn.q_proj`, `mlp.down_proj`, `embed_tokens`. */
   readonly module: string;

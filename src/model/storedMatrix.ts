@@ -20,6 +20,7 @@ export interface StoredLayout {
 export class StoredMatrix implements MatrixBase {
   readonly kind = 'stored';
   readonly name: string;
+  readonly stack?: string;
   readonly layer: number | null;
   readonly module: string;
   readonly role: Role;
@@ -34,11 +35,12 @@ export class StoredMatrix implements MatrixBase {
   constructor(
     readonly tensor: Tensor,
     { rows, cols, transposed, slice }: StoredLayout,
-    { layer, module, role, expert }: NetworkPlace,
+    { stack, layer, module, role, expert }: NetworkPlace,
     readonly fixed: string | null,
   ) {
     const suffix = slice === undefined ? '' : `[${slice}]`;
     this.name = tensor.name + suffix;
+    if (stack !== undefined) this.stack = stack;
     this.layer = layer;
     this.module = module + suffix;
     this.role = role;

@@ -2,6 +2,8 @@ import { yieldEvery } from '../base/eventLoop.ts';
 import { baseName } from '../base/paths.ts';
 import { formatCount } from '../base/quantities.ts';
 import type { MatrixFinding } from '../model/findings.ts';
+import { compareStacks } from '../model/names/stackLabels.ts';
+import { layerText } from '../model/place.ts';
 import type { RunState } from '../protocol/page.ts';
 import type { CheckpointView, MatrixView } from '../protocol/service.ts';
 
@@ -22,8 +24,8 @@ export interface TreeNode {
   /** Stable across refreshes, so that expanded lines stay expanded. */
   readonly id: string;
   readonly path: string;
-  /** Of a layer's line. */
-  readonly layer?: number | null;
+  /** Of a layer's line: the key of its layer among those of the checkpoint. */
+  readonly layer?: string;
   /** The tensor, of a module's line. */
   readonly name?: string;
   readonly label: string;
@@ -54,11 +56,12 @@ const SLICE_MS = 4;
 export async function childNodes(source: TreeSource, node: TreeNode): Promise<TreeNode[]> {
   if (!source.view || node.kind === 'module') return [];
   const layers = layersOf(source.view);
-  if (node.kind === 'layer') return (layers.get(node.layer ?? null) ?? []).map((matrix) => moduleNode(source, matrix));
+  if (node.kind === 'layer')
+    return (layers.get(node.layer ?? OUTSIDE)?.members ?? []).map((matrix) => moduleNode(source, matrix));
   const pause = yieldEvery(SLICE_MS);
   const nodes: TreeNode[] = [];
-  for (const [layer, members] of layers) {
-    nodes.push(layerNode(source, layer, members));
+  for (const layer of layers.values()) {
+    nodes.push(layerNode(source, layer));
     await pause();
   }
   return nodes;
@@ -71,31 +74,48 @@ function describe({ view, run, found }: TreeSource): string {
   return found < view.matrices.length ? `${size}, ${found} of ${view.matrices.length} analyzed` : size;
 }
 
-const layersByView = new WeakMap<CheckpointView, ReadonlyMap<number | null, readonly MatrixView[]>>();
+interface Layer {
+  readonly key: string;
+  readonly stack: string | undefined;
+  readonly layer: number | null;
+  readonly members: MatrixView[];
+}
 
-/** The matrices of a checkpoint by layer, in layer order; those outside the layers come first. */
-function layersOf(view: CheckpointView): ReadonlyMap<number | null, readonly MatrixView[]> {
+/** The key of the matrices outside the layers. */
+const OUTSIDE = 'outside';
+
+const layersByView = new WeakMap<CheckpointView, ReadonlyMap<string, Layer>>();
+
+/** The matrices of a checkpoint by stack and layer, in their order; those outside the layers come first. */
+function layersOf(view: CheckpointView): ReadonlyMap<string, Layer> {
   let layers = layersByView.get(view);
   if (!layers) {
-    const found = new Map<number | null, MatrixView[]>();
+    const found = new Map<string, Layer>();
     for (const matrix of view.matrices) {
-      const members = found.get(matrix.layer);
-      if (members) members.push(matrix);
-      else found.set(matrix.layer, [matrix]);
+      const { stack, layer } = matrix;
+      const key = layer === null ? OUTSIDE : [stack, layer].filter((part) => part !== undefined).join('.');
+      const known = found.get(key);
+      if (known) known.members.push(matrix);
+      else found.set(key, { key, stack, layer, members: [matrix] });
     }
-    layers = new Map([...found].sort(([a], [b]) => (a ?? -1) - (b ?? -1)));
+    layers = new Map([...found].sort(([, a], [, b]) => compareLayers(a, b)));
     layersByView.set(view, layers);
   }
   return layers;
 }
 
-function layerNode(source: TreeSource, layer: number | null, members: readonly MatrixView[]): TreeNode {
+function compareLayers(a: Layer, b: Layer): number {
+  if (a.layer === null || b.layer === null) return Number(a.layer !== null) - Number(b.layer !== null);
+  return compareStacks(a.stack ?? '', b.stack ?? '') || a.layer - b.layer;
+}
+
+function layerNode(source: TreeSource, { key, stack, layer, members }: Layer): TreeNode {
   return {
     kind: 'layer',
-    id: `${source.path}#${layer ?? 'outside'}`,
+    id: `${source.path}#${key}`,
     path: source.path,
-    layer,
-    label: layer === null ? 'Outside the layers' : `Layer ${layer}`,
+    layer: key,
+    label: layer === null ? 'Outside the layers' : layerText({ stack, layer }),
     description: layerDescription(source, members),
     tooltip: `${members.length} matrices`,
   };

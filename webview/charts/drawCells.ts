@@ -70,7 +70,7 @@ export function drawCells(chart: Chart, scene: Scene, theme: Theme): void {
     const geometry = { ctx, range, xAt, yAt, width, height };
     if (Math.min(width, height) >= DETAILED_CELL) {
       drawStates(geometry, scene, theme);
-      drawGaps(geometry, theme);
+      drawGaps(geometry, scene, theme);
       if (columns * rows <= LABELLED_LIMIT) drawLabels(geometry, scene, theme);
       drawRankMarks(geometry, scene, theme);
     }
@@ -146,7 +146,7 @@ function hatching(ctx: CanvasRenderingContext2D): CanvasPattern {
   return ctx.createPattern(tile, 'repeat')!;
 }
 
-function drawGaps({ ctx, range, xAt, yAt }: Geometry, theme: Theme): void {
+function drawGaps({ ctx, range, xAt, yAt }: Geometry, { grid }: Scene, theme: Theme): void {
   ctx.strokeStyle = theme.background;
   ctx.lineWidth = 1;
   ctx.beginPath();
@@ -155,6 +155,14 @@ function drawGaps({ ctx, range, xAt, yAt }: Geometry, theme: Theme): void {
     ctx.lineTo(Math.round(xAt(column)) + 0.5, yAt(range.bottom));
   }
   for (let row = range.top; row <= range.bottom; row++) {
+    ctx.moveTo(xAt(range.left), Math.round(yAt(row)) + 0.5);
+    ctx.lineTo(xAt(range.right), Math.round(yAt(row)) + 0.5);
+  }
+  ctx.stroke();
+  // A wider gap separates the stacks.
+  ctx.lineWidth = 5;
+  ctx.beginPath();
+  for (const row of grid.breaks.filter((first) => first > range.top && first < range.bottom)) {
     ctx.moveTo(xAt(range.left), Math.round(yAt(row)) + 0.5);
     ctx.lineTo(xAt(range.right), Math.round(yAt(row)) + 0.5);
   }

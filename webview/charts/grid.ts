@@ -3,6 +3,8 @@ export interface Grid {
   readonly kind: 'layers' | 'wrapped';
   /** Row labels. */
   readonly rows: readonly string[];
+  /** Rows with which a new stack of layers begins. */
+  readonly breaks: readonly number[];
   /** Module names, one per column; empty for a wrapped grid, whose columns have no meaning. */
   readonly columns: readonly string[];
   readonly width: number;

@@ -130,6 +130,8 @@ function shifted(range: readonly [number, number], index: number, full: readonly
   return [range[0] + shift, range[1] + shift];
 }
 
+/** Longest row label in characters. */
+const LONGEST_LABEL = 26;
 /** Approximate width of the row labels, and the narrowest column with room for an upright label, in pixels. */
 const ROW_LABELS = 55;
 const NARROW_LABEL = 12;
@@ -146,7 +148,7 @@ function configure(
 ): ChartConfiguration<'scatter'> {
   // Where only every third label has room, it would seem to name all three columns, so only the group is named.
   function columnLabel(this: Scale, value: number | string): string | null {
-    const width = (this.chart.width - ROW_LABELS) / (this.max - this.min);
+    const width = (this.chart.width - rowLabelWidth(grid)) / (this.max - this.min);
     return hasGroups && width < NARROW_LABEL ? null : splitModule(grid.columns[Number(value)] ?? '').label;
   }
   const axis = { type: 'linear', grid: { display: false }, border: { display: false } } as const;
@@ -186,7 +188,7 @@ function configure(
           min: full.y[0],
           max: full.y[1],
           afterBuildTicks: wholeTicks,
-          ticks: { ...ticks, callback: (value) => grid.rows[Number(value)] ?? '', padding: 4 },
+          ticks: { ...ticks, callback: (value) => shortRow(grid.rows[Number(value)] ?? ''), padding: 4 },
           title: { display: labelled, text: 'Layer', color: theme.faint, font },
         },
       },
@@ -208,6 +210,17 @@ function configure(
       },
     },
   };
+}
+
+/** Keeps the end, which tells the rows of a stack apart. */
+function shortRow(label: string): string {
+  return label.length <= LONGEST_LABEL ? label : `…${label.slice(1 - LONGEST_LABEL)}`;
+}
+
+/** Width of the row labels of a grid with the axis around them, in pixels. */
+export function rowLabelWidth({ rows }: Grid): number {
+  const longest = rows.reduce((length, label) => Math.max(length, label.length), 0);
+  return ROW_LABELS + Math.max(0, Math.min(longest, LONGEST_LABEL) - 3) * FONT_SIZE * 0.55;
 }
 
 /** Puts a tick in the middle of each visible cell; the library then omits labels without room. */

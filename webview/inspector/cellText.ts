@@ -1,4 +1,5 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
+import { placeText } from '../../src/model/place.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
 import { formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
 import { type Basis, fullRank, isShare, type Measure, shownValue } from './measures.ts';
@@ -18,7 +19,7 @@ export function cellText(
   measure: Measure,
   basis: Basis,
 ): CellText {
-  const place = `${matrix.layer === null ? '' : `Layer ${matrix.layer}, `}${matrix.module}`;
+  const place = placeText(matrix);
   if (!finding) return { place, value: NONE, status: skippedReason ? `Skipped: ${skippedReason}` : 'Not analyzed yet' };
   const value = shownValue(measure, basis, finding);
   return {

@@ -1,3 +1,4 @@
+import { placeText } from '../../src/model/place.ts';
 import { button, checkbox, progressRing } from '../ui/controls.ts';
 import { element, fill } from '../ui/dom.ts';
 import { errorNotice } from '../ui/errorNotice.ts';
@@ -134,7 +135,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
       title.textContent = name;
       about.textContent = [
         `${formatShape(matrix.shape)} ${matrix.dtype}`,
-        matrix.layer === null ? matrix.module : `layer ${matrix.layer}, ${matrix.module}`,
+        placeText(matrix),
         finding ? `${finding.provenance}, ${formatDuration(finding.seconds)}` : '',
       ]
         .filter(Boolean)

@@ -21,6 +21,7 @@ export function analysisOf(model: Model): Analysis | null {
 
 const COLUMNS: readonly (readonly [string, (finding: MatrixFinding) => Cell])[] = [
   ['name', (finding) => finding.name],
+  ['stack', (finding) => finding.stack ?? null],
   ['layer', (finding) => finding.layer],
   ['module', (finding) => finding.module],
   ['m', (finding) => finding.shape[0]],

@@ -1,6 +1,6 @@
 import type { CellValues } from '../charts/cells.ts';
 import { cellAt, type Grid, placeIn, step } from '../charts/grid.ts';
-import { createHeatmap, type HeatmapChart, type Zoom } from '../charts/heatmapChart.ts';
+import { createHeatmap, type HeatmapChart, rowLabelWidth, type Zoom } from '../charts/heatmapChart.ts';
 import type { Theme } from '../charts/theme.ts';
 import { element, setText } from '../ui/dom.ts';
 
@@ -31,7 +31,7 @@ export interface HeatmapHooks {
 
 /** Largest cell, in pixels, so that a model with three layers does not become three walls of colour. */
 const LARGEST_CELL = { width: 132, height: 38 };
-const AXES = { width: 70, height: 64 };
+const COLUMN_LABELS = 64;
 
 export function createHeatmapView(
   root: HTMLElement,
@@ -60,8 +60,8 @@ export function createHeatmapView(
     spoken,
   );
   const unit = grid.kind === 'layers' ? LARGEST_CELL : { width: 22, height: 22 };
-  map.style.maxWidth = `${grid.width * unit.width + AXES.width}px`;
-  root.style.flexBasis = `${grid.rows.length * unit.height + AXES.height}px`;
+  map.style.maxWidth = `${grid.width * unit.width + rowLabelWidth(grid) + 15}px`;
+  root.style.flexBasis = `${grid.rows.length * unit.height + COLUMN_LABELS}px`;
   root.replaceChildren(map);
 
   const chart = createHeatmap(canvas, grid, content.values, { theme, label: content.label, onZoom: hooks.zoomed });

@@ -1,3 +1,4 @@
+import { compareStacks } from '../../src/model/names/stackLabels.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
 import type { Grid } from '../charts/grid.ts';
 import { orderModules } from './moduleOrder.ts';
@@ -38,18 +39,28 @@ export function buildLayout(matrices: readonly MatrixView[]): Layout {
 function layerGrid(matrices: readonly MatrixView[]): { grid: Grid | null; ordered: readonly MatrixView[] } {
   if (matrices.length === 0) return { grid: null, ordered: [] };
   const columnNames = distinctColumns(matrices);
-  const layers = [...new Set(matrices.map((matrix) => matrix.layer!))].sort((a, b) => a - b);
+  const layers = layersOf(matrices);
   const columns = orderModules([...new Set(columnNames)]);
   const columnOf = new Map(columns.map((column, index) => [column, index]));
-  const rowOf = new Map(layers.map((layer, index) => [layer, index]));
+  const rowOf = new Map(layers.map((layer, index) => [keyOf(layer), index]));
   const placed = new Int32Array(layers.length * columns.length).fill(-1);
   matrices.forEach((matrix, index) => {
-    placed[rowOf.get(matrix.layer!)! * columns.length + columnOf.get(columnNames[index]!)!] = index;
+    placed[rowOf.get(keyOf(matrix))! * columns.length + columnOf.get(columnNames[index]!)!] = index;
   });
   const ordered: MatrixView[] = [];
   const cells = placed.map((index) => (index < 0 ? -1 : ordered.push(matrices[index]!) - 1));
-  return { grid: { kind: 'layers', rows: layers.map(String), columns, width: columns.length, cells }, ordered };
+  const rows = layers.map(({ stack, layer }) => (stack === undefined ? `${layer}` : `${stack} ${layer}`));
+  const breaks = layers.flatMap(({ stack }, row) => (row > 0 && layers[row - 1]!.stack !== stack ? [row] : []));
+  return { grid: { kind: 'layers', rows, breaks, columns, width: columns.length, cells }, ordered };
 }
+
+/** The layers of all stacks: stack by stack along the flow of data, each by number. */
+function layersOf(matrices: readonly MatrixView[]): Pick<MatrixView, 'stack' | 'layer'>[] {
+  const layers = new Map(matrices.map((matrix) => [keyOf(matrix), matrix]));
+  return [...layers.values()].sort((a, b) => compareStacks(a.stack ?? '', b.stack ?? '') || a.layer! - b.layer!);
+}
+
+const keyOf = ({ stack, layer }: Pick<MatrixView, 'stack' | 'layer'>): string => `${layer} ${stack ?? ''}`;
 
 /**
  * The column of each matrix. Two matrices of a layer with the same module, as in unknown naming schemes, get separate
@@ -57,8 +68,9 @@ function layerGrid(matrices: readonly MatrixView[]): { grid: Grid | null; ordere
  */
 function distinctColumns(matrices: readonly MatrixView[]): string[] {
   const seen = new Map<string, number>();
-  return matrices.map(({ layer, module }) => {
-    const key = `${layer}\n${module}`;
+  return matrices.map((matrix) => {
+    const { module } = matrix;
+    const key = `${keyOf(matrix)}\n${module}`;
     const count = (seen.get(key) ?? 0) + 1;
     seen.set(key, count);
     return count === 1 ? module : `${module} (${count})`;
@@ -73,6 +85,7 @@ function wrappedGrid(indices: readonly number[]): Grid {
   return {
     kind: 'wrapped',
     rows: Array.from({ length: rows }, (_, row) => String(row * width + 1)),
+    breaks: [],
     columns: [],
     width,
     cells,

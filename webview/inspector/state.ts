@@ -1,4 +1,5 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
+import { isSamePlace } from '../../src/model/place.ts';
 import type { InspectorSnapshot, InspectorUpdate } from '../../src/protocol/page.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
 import type { Zoom } from '../charts/heatmapChart.ts';
@@ -95,7 +96,7 @@ function reopen(model: Model, checkpoint: InspectorSnapshot['checkpoint']): Mode
 }
 
 function isSame(a: MatrixView, b: MatrixView): boolean {
-  return a.name === b.name && a.layer === b.layer && a.module === b.module && String(a.shape) === String(b.shape);
+  return a.name === b.name && isSamePlace(a, b) && String(a.shape) === String(b.shape);
 }
 
 const SLIDERS_KEPT = 200;

@@ -8,6 +8,7 @@ import type {
   ComparisonSkipped,
 } from '../../model/comparison.ts';
 import { byLayer } from '../../model/matrix.ts';
+import { placeOf } from '../../model/place.ts';
 import type { RefusedUpdate, Update } from '../update.ts';
 import type { UpdateMatrix } from '../updateMatrix.ts';
 import { updateFactors } from '../updateRows.ts';
@@ -167,8 +168,7 @@ async function compareLayer(
   }
   return {
     name: first.update.target,
-    layer: first.layer,
-    module: first.module,
+    ...placeOf(first),
     updates,
     pairs,
     merged,

@@ -9,8 +9,10 @@ import type { Family } from './families.ts';
 import { fillIn, takeApart } from './namePath.ts';
 import { recognize, roleOfPath } from './recognize.ts';
 import { type Role, roleOfWord } from './roles.ts';
+import { stackLabels } from './stackLabels.ts';
+import { findStacks, type Split } from './stacks.ts';
 import { roleInPlace, surroundings } from './surroundings.ts';
-import { newTemplate, type Split, seen, split, stackLabels, type Template } from './template.ts';
+import { newTemplate, seen, type Template } from './template.ts';
 
 /** Something that becomes a matrix once its place in the network is known, such as the update of an adapter. */
 export interface Placeable {
@@ -50,6 +52,7 @@ export function anatomy(
   // A map, because a module may be called `__proto__`.
   const noWeight = new Map(Object.entries(family?.skip ?? {}));
 
+  const labels = labelsOf(entries, meanings);
   const matrices: Matrix[] = [];
   const skipped: Skipped[] = [];
   let layers = 0;
@@ -63,10 +66,11 @@ export function anatomy(
     }
     const layer = meaning.layerAt === null ? null : (numbers[meaning.layerAt] ?? null);
     if (layer !== null && layer >= layers) layers = layer + 1;
-    const module = moduleName(meaning, numbers, family);
+    const stack = layer === null ? '' : labels.get(stackOf(meaning, numbers));
     const expert = template.expertAt === null ? null : (numbers[template.expertAt] ?? null);
+    const where = { ...(stack ? { stack } : {}), layer, module: moduleName(meaning, numbers, family), expert };
     if (isPlaceable(part)) {
-      matrices.push(part.matrixAt({ layer, module, role: meaning.role ?? 'other', expert }));
+      matrices.push(part.matrixAt({ ...where, role: meaning.role ?? 'other' }));
       continue;
     }
     const transposed = part.transposed ?? (swapped && (family?.transposed?.modules.includes(meaning.rest) ?? false));
@@ -74,7 +78,7 @@ export function anatomy(
     const stacked = isStack(part);
     const role =
       roleInPlace(meaning.role, entry, around) ?? (part.shape.length > 2 && !stacked ? 'convolution' : 'other');
-    const place = { layer, module, role, expert };
+    const place = { ...where, role };
     const fixed = fixedBecause(part);
     if (!stacked) matrices.push(new StoredMatrix(part, { rows, cols, transposed, slice: undefined }, place, fixed));
     else
@@ -97,8 +101,6 @@ interface Entry {
 }
 
 interface Meaning extends Split {
-  /** The module's path with the stack's label; numbers other than the layer are written `#`. */
-  readonly module: string;
   readonly role: Role | undefined;
 }
 
@@ -123,35 +125,40 @@ function group(
 }
 
 function understand(templates: readonly Template[], family: Family | null): Map<Template, Meaning> {
-  const splits = new Map(templates.map((template) => [template, split(template)]));
-  const labels = stackLabels(
-    new Set(
-      templates
-        .filter(({ isMatrix }) => isMatrix)
-        .map((template) => splits.get(template)!)
-        .filter(({ layerAt }) => layerAt !== null)
-        .map(({ stack }) => stack),
-    ),
-  );
   return new Map(
-    [...splits].map(([template, found]) => {
-      const label = labels.get(found.stack) ?? '';
-      const module = [label, found.rest].filter(Boolean).join('.') || found.stack;
+    [...findStacks(templates)].map(([template, found]) => {
       const known = template.path.includes('.lora_')
         ? 'adapter'
         : ((family && roleOfPath(family, template.path)) ?? denseRoleOfPath(template.path) ?? roleOfWord(found.rest));
-      return [template, { ...found, module, role: known === 'other' ? undefined : known }];
+      return [template, { ...found, role: known === 'other' ? undefined : known }];
     }),
   );
 }
 
+/** The labels of the stacks that hold a matrix, by their paths. */
+function labelsOf(entries: readonly Entry[], meanings: ReadonlyMap<Template, Meaning>): ReadonlyMap<string, string> {
+  const stacks = new Set<string>();
+  for (const { numbers, template, useless } of entries) {
+    const meaning = meanings.get(template)!;
+    if (useless === undefined && meaning.layerAt !== null) stacks.add(stackOf(meaning, numbers));
+  }
+  return stackLabels(stacks);
+}
+
+/** The path of the stack with its numbers filled in: each stage of a hierarchy is a stack. */
+function stackOf({ stack }: Meaning, numbers: readonly number[]): string {
+  return stack.includes('#') ? fillIn(stack, numbers, null) : stack;
+}
+
 /**
- * The module with its other numbers filled in. T5's `layer.0.SelfAttention` becomes `SelfAttention`: the number adds
+ * The module with its numbers filled in. T5's `layer.0.SelfAttention` becomes `SelfAttention`: the number adds
  * nothing.
  */
-function moduleName({ module, layerAt }: Meaning, numbers: readonly number[], family: Family | null): string {
-  if (!module.includes('#')) return module;
-  const filled = fillIn(module, numbers, layerAt);
+function moduleName({ rest, stack, layerAt }: Meaning, numbers: readonly number[], family: Family | null): string {
+  // A block may be a single parameter, which is then named after its stack.
+  const module = rest || stack.slice(stack.lastIndexOf('.') + 1);
+  if (!rest || !module.includes('#')) return module;
+  const filled = fillIn(module, layerAt === null ? numbers : numbers.slice(layerAt + 1), null);
   return (family?.collapse ?? []).reduce((path, part) => path.replace(new RegExp(`\\b${part}\\.\\d+\\.`), ''), filled);
 }
 

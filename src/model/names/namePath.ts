@@ -12,15 +12,20 @@ export interface NamePath {
   readonly numbers: readonly number[];
 }
 
+const UNDERSCORE = 95;
+const LETTER_K = 107;
 const isDigit = (code: number) => code >= 48 && code <= 57;
 /** The dot, the slash, the colon, and NaN at either end of the name. */
 const isEdge = (code: number) => code === 46 || code === 47 || code === 58 || Number.isNaN(code);
 const STACK_WORD = /(layers?|blocks?|stages?|cells?)_$/;
+/** Keras names a block and the layers in it in one word: `block2_conv1`, `conv3_block1_2_conv`. */
+const KERAS_BLOCK = /(^|[/_])block$/;
 
 /**
  * `model.layers.12.mlp.up_proj.weight` -> `model.layers.#.mlp.up_proj.weight`, [12]. A number counts if it is a whole
- * part of the path or ends a part that names a stack (`encoder_layer_3`); the digits of `conv1` and `wi_0` are part of
- * the word. A name that contains `#` is not parsed. Not a regular expression, which took four times as long.
+ * part of the path or follows a word for a stack within a part (`encoder_layer_3`, `double_blocks_3_img_attn_qkv`,
+ * `block2_conv1`); the digits of `conv1` and `wi_0` are part of the word. A name that contains `#` is not parsed. Not a
+ * regular expression, which took four times as long.
  */
 export function takeApart(name: string): NamePath {
   const numbers: number[] = [];
@@ -31,9 +36,11 @@ export function takeApart(name: string): NamePath {
     if (!isDigit(name.charCodeAt(at))) continue;
     const begin = at;
     while (isDigit(name.charCodeAt(at + 1))) at++;
-    const before = name.charCodeAt(begin - 1);
-    if (!isEdge(name.charCodeAt(at + 1)) || at - begin > 8) continue;
-    if (!isEdge(before) && !(before === 95 && STACK_WORD.test(name.slice(0, begin)))) continue;
+    const after = name.charCodeAt(at + 1);
+    if ((!isEdge(after) && after !== UNDERSCORE) || at - begin > 8) continue;
+    if (!isEdge(after) || !isEdge(name.charCodeAt(begin - 1))) {
+      if (!endsInStackWord(name, begin, after)) continue;
+    }
     path += `${name.slice(copied, begin)}#`;
     copied = at + 1;
     numbers.push(Number(name.slice(begin, copied)));
@@ -41,9 +48,20 @@ export function takeApart(name: string): NamePath {
   return { path: path + name.slice(copied), numbers };
 }
 
+function endsInStackWord(name: string, begin: number, after: number): boolean {
+  const before = name.charCodeAt(begin - 1);
+  if (before === UNDERSCORE) return STACK_WORD.test(name.slice(0, begin));
+  return after === UNDERSCORE && before === LETTER_K && KERAS_BLOCK.test(name.slice(0, begin));
+}
+
+/** The path with its parts separated by dots, whatever the file uses. */
+export function dotted(path: string): string {
+  return path.replace(/[/:]/g, '.');
+}
+
 /** The path in dots, without wrappers in front. */
 export function unwrap(path: string): string {
-  const parts = path.replace(/[/:]/g, '.').split('.');
+  const parts = dotted(path).split('.');
   let first = 0;
   while (first < parts.length - 2 && WRAPPERS.has(parts[first] ?? '')) first++;
   // `lm_head.weight` keeps its only word; `model.embed` as a bare parameter loses its wrapper like the others.

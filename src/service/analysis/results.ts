@@ -3,6 +3,7 @@ import type { Backend, RoutineOptions } from '../../devices/backend.ts';
 import type { AdapterFinding, MatrixFinding, Measures, Provenance } from '../../model/findings.ts';
 import type { Matrix } from '../../model/matrix.ts';
 import type { MatrixRows } from '../../model/matrixBase.ts';
+import { placeOf } from '../../model/place.ts';
 import { exactSpectrum } from '../../spectrum/exact.ts';
 import { measures } from '../../spectrum/measures.ts';
 import { previewSpectrum } from '../../spectrum/preview.ts';
@@ -63,13 +64,12 @@ export function findingOf(
   provenance: Provenance,
   values: boolean,
 ): MatrixFinding {
-  const { name, shape, dtype, layer, module } = matrix;
+  const { name, shape, dtype } = matrix;
   return {
     name,
     shape,
     dtype,
-    layer,
-    module,
+    ...placeOf(matrix),
     provenance,
     seconds,
     ...measured,

@@ -9,6 +9,7 @@ import { openCheckpoint } from '../../checkpoint/open.ts';
 import { countParameters, ties } from '../../checkpoint/ties.ts';
 import { isStored, type Matrix } from '../../model/matrix.ts';
 import { type Anatomy, anatomy } from '../../model/names/anatomy.ts';
+import { placeOf } from '../../model/place.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
 import { SharedHandles } from '../sharedHandles.ts';
 
@@ -124,8 +125,8 @@ export function viewOf(opened: Opened): CheckpointView {
     layers: found.layers,
     tensors: checkpoint.tensors.map(({ name, shape, dtype, bytes }) => ({ name, shape, dtype, bytes })),
     matrices: distinctMatrices(opened).map((matrix) => {
-      const { name, shape, dtype, layer, module } = matrix;
-      return { name, shape, dtype, layer, module, ...factorsOf(matrix) };
+      const { name, shape, dtype } = matrix;
+      return { name, shape, dtype, ...placeOf(matrix), ...factorsOf(matrix) };
     }),
     ties: opened.ties(),
     skipped: found.skipped,

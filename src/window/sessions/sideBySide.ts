@@ -1,3 +1,4 @@
+import { isSamePlace } from '../../model/place.ts';
 import type { MatrixView } from '../../protocol/service.ts';
 import type { Session } from './session.ts';
 
@@ -27,7 +28,6 @@ export class SideBySide {
 /** The matrix of the same name, or, where the formats differ, the one at the same place in the network. */
 function counterpart(selected: MatrixView, matrices: readonly MatrixView[]): MatrixView | undefined {
   return (
-    matrices.find(({ name }) => name === selected.name) ??
-    matrices.find(({ layer, module }) => layer === selected.layer && module === selected.module)
+    matrices.find(({ name }) => name === selected.name) ?? matrices.find((matrix) => isSamePlace(matrix, selected))
   );
 }

@@ -3,12 +3,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
+import type { Matrix } from '../../../src/model/matrix.ts';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
 import { FAMILIES } from '../../../src/model/names/families.ts';
 import { stored, tensor } from './tensors.ts';
 
-/** Per family: real names (layer 3 of a deeper network) with the expected layer, module and role. */
-const NAMES: Readonly<Record<string, readonly (readonly [string, number | null, string, string])[]>> = {
+/** Per family: real names (layer 3 of a deeper network) with the expected stack and layer, module and role. */
+const NAMES: Readonly<Record<string, readonly (readonly [string, number | string | null, string, string])[]>> = {
   LLaMA: [
     ['model.embed_tokens.weight', null, 'embed_tokens', 'embedding'],
     ['model.layers.3.self_attn.q_proj.weight', 3, 'self_attn.q_proj', 'query'],
@@ -77,9 +78,9 @@ const NAMES: Readonly<Record<string, readonly (readonly [string, number | null, 
   DistilBERT: [['distilbert.transformer.layer.3.attention.q_lin.weight', 3, 'attention.q_lin', 'query']],
   T5: [
     ['shared.weight', null, 'shared', 'embedding'],
-    ['encoder.block.3.layer.0.SelfAttention.q.weight', 3, 'encoder.SelfAttention.q', 'query'],
-    ['decoder.block.3.layer.1.EncDecAttention.v.weight', 3, 'decoder.EncDecAttention.v', 'value'],
-    ['decoder.block.3.layer.2.DenseReluDense.wi_0.weight', 3, 'decoder.DenseReluDense.wi_0', 'gate'],
+    ['encoder.block.3.layer.0.SelfAttention.q.weight', 'encoder 3', 'SelfAttention.q', 'query'],
+    ['decoder.block.3.layer.1.EncDecAttention.v.weight', 'decoder 3', 'EncDecAttention.v', 'value'],
+    ['decoder.block.3.layer.2.DenseReluDense.wi_0.weight', 'decoder 3', 'DenseReluDense.wi_0', 'gate'],
   ],
   OPT: [
     ['model.decoder.embed_tokens.weight', null, 'decoder.embed_tokens', 'embedding'],
@@ -87,12 +88,12 @@ const NAMES: Readonly<Record<string, readonly (readonly [string, number | null, 
     ['model.decoder.layers.3.fc2.weight', 3, 'fc2', 'down'],
   ],
   BART: [
-    ['model.encoder.layers.3.fc1.weight', 3, 'encoder.fc1', 'up'],
-    ['model.decoder.layers.3.encoder_attn.q_proj.weight', 3, 'decoder.encoder_attn.q_proj', 'query'],
+    ['model.encoder.layers.3.fc1.weight', 'encoder 3', 'fc1', 'up'],
+    ['model.decoder.layers.3.encoder_attn.q_proj.weight', 'decoder 3', 'encoder_attn.q_proj', 'query'],
   ],
   CLIP: [
-    ['text_model.encoder.layers.3.mlp.fc1.weight', 3, 'text_model.encoder.mlp.fc1', 'up'],
-    ['vision_model.encoder.layers.3.self_attn.k_proj.weight', 3, 'vision_model.encoder.self_attn.k_proj', 'key'],
+    ['text_model.encoder.layers.3.mlp.fc1.weight', 'text 3', 'mlp.fc1', 'up'],
+    ['vision_model.encoder.layers.3.self_attn.k_proj.weight', 'vision 3', 'self_attn.k_proj', 'key'],
   ],
   ViT: [
     ['vit.encoder.layer.3.attention.attention.key.weight', 3, 'attention.attention.key', 'key'],
@@ -120,6 +121,9 @@ const MARKS: Readonly<Record<string, string>> = {
   Gemma: 'model.layers.3.pre_feedforward_layernorm.weight',
 };
 
+/** The row of a matrix in the heatmap. */
+const row = ({ stack, layer }: Matrix) => (stack === undefined ? layer : `${stack} ${layer}`);
+
 const only = (name: string, shape: readonly number[], dtype = 'F32') => anatomy([tensor(name, shape, { dtype })]);
 
 describe('what a tensor is, by its name', () => {
@@ -134,7 +138,7 @@ describe('what a tensor is, by its name', () => {
         const found = anatomy([...names.map(([name]) => tensor(wrapper + name, [8, 8])), ...mark]);
         assert.equal(found.family, family);
         assert.deepEqual(
-          found.matrices.map(({ name, layer, module, role }) => [name.slice(wrapper.length), layer, module, role]),
+          found.matrices.map((matrix) => [matrix.name.slice(wrapper.length), row(matrix), matrix.module, matrix.role]),
           names,
         );
         assert.equal(found.layers, 4);
@@ -158,13 +162,13 @@ describe('what a tensor is, by its name', () => {
 
 describe('what a tensor is, by an unknown name', () => {
   const places = (...names: string[]) =>
-    anatomy(names.map((name) => tensor(name, [4, 4]))).matrices.map(({ layer, module }) => [layer, module]);
+    anatomy(names.map((name) => tensor(name, [4, 4]))).matrices.map((matrix) => [row(matrix), matrix.module]);
 
   it('treats the last varying number as the layer and the rest as the module', () => {
-    assert.deepEqual(places('a.1.b.2.w', 'a.1.b.3.w', 'a.1.b.3.u'), [
-      [2, 'a.1.b'],
-      [3, 'a.1.b'],
-      [null, 'a.1.b.3.u'],
+    assert.deepEqual(places('a.1.b.2.v', 'a.1.b.3.v', 'a.1.b.3.u'), [
+      [2, 'v'],
+      [3, 'v'],
+      [3, 'u'],
     ]);
     assert.deepEqual(places('features.0.weight', 'features.3.weight'), [
       [0, 'features'],
@@ -176,10 +180,10 @@ describe('what a tensor is, by an unknown name', () => {
     assert.deepEqual(
       places('layer1.0.conv.weight', 'layer1.1.conv.weight', 'layer2.0.conv.weight', 'layer2.1.conv.weight'),
       [
-        [0, 'layer1.conv'],
-        [1, 'layer1.conv'],
-        [0, 'layer2.conv'],
-        [1, 'layer2.conv'],
+        ['layer1 0', 'conv'],
+        ['layer1 1', 'conv'],
+        ['layer2 0', 'conv'],
+        ['layer2 1', 'conv'],
       ],
     );
   });
@@ -188,19 +192,19 @@ describe('what a tensor is, by an unknown name', () => {
     assert.deepEqual(
       places('bert/encoder/layer_4/attention/self/query/kernel', 'encoder.layers.encoder_layer_5.mlp.weight'),
       [
-        [4, 'encoder.attention.self.query'],
-        [5, 'encoder.layers.mlp'],
+        ['bert 4', 'attention.self.query'],
+        ['encoder 5', 'mlp'],
       ],
     );
   });
 
-  it('gives no two matrices of a checkpoint the same layer and module, whatever their names', () => {
+  it('gives no two matrices of a checkpoint the same stack, layer and module, whatever their names', () => {
     const part = fc.constantFrom('a', 'b', 'layers', 'blocks', '0', '1', '2', 'x_1', 'conv1');
     const name = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('.'));
     fc.assert(
       fc.property(fc.uniqueArray(name, { maxLength: 20 }), (names) => {
         const { matrices } = anatomy(names.map((text) => tensor(text, [2, 2])));
-        assert.equal(new Set(matrices.map(({ layer, module }) => `${layer} ${module}`)).size, names.length);
+        assert.equal(new Set(matrices.map((matrix) => `${row(matrix)} ${matrix.module}`)).size, names.length);
       }),
       { seed: 1, numRuns: 500 },
     );
@@ -380,13 +384,13 @@ describe('files as the transformers library writes them (fixtures/names)', () =>
         [],
       );
       assert.equal(
-        new Set(found.matrices.map(({ layer, module }) => `${layer} ${module}`)).size,
+        new Set(found.matrices.map((matrix) => `${row(matrix)} ${matrix.module}`)).size,
         found.matrices.length,
       );
       const modules = (index: number) =>
         inside
           .filter(({ layer }) => layer === index)
-          .map(({ module }) => module)
+          .map(({ stack, module }) => [stack, module].join(' '))
           .sort();
       // The first block of T5 holds the position biases of all.
       assert.deepEqual(

@@ -28,6 +28,23 @@ describe('grid', () => {
     );
   });
 
+  it('gives each stack of layers rows of its own, in the order of the data flow', () => {
+    const placed = (stack: string, layer: number) => ({ ...matrix(layer, 'q', `${stack}.${layer}.q`), stack });
+    const { main, matrices } = buildLayout([
+      placed('text', 0),
+      placed('text', 10),
+      placed('text', 2),
+      placed('vision', 0),
+      placed('audio', 0),
+    ]);
+    assert.deepEqual(main?.rows, ['vision 0', 'audio 0', 'text 0', 'text 2', 'text 10']);
+    assert.deepEqual(main.breaks, [1, 2]);
+    assert.deepEqual(
+      [...main.cells].map((index) => matrices[index]!.name),
+      ['vision.0.q', 'audio.0.q', 'text.0.q', 'text.2.q', 'text.10.q'],
+    );
+  });
+
   it('loses no matrix if two in a layer have the same module', () => {
     const { main, matrices } = buildLayout([matrix(0, 'x', 'a'), matrix(0, 'x', 'b'), matrix(0, 'x', 'c')]);
     assert.deepEqual(main?.columns, ['x', 'x (2)', 'x (3)']);
