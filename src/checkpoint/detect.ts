@@ -5,6 +5,7 @@ import type { ByteSource } from '../bytes/source/byteSource.ts';
 import { isZip, openZip } from '../bytes/zip/archive.ts';
 import type { Format, OpenContext } from '../formats/format.ts';
 import { refuseFolders, refuseOthers } from './refusals.ts';
+import { refuseGgml } from './refuseGgml.ts';
 
 export interface Detection {
   readonly format: Format;
@@ -37,6 +38,7 @@ export async function detect(
       `this zip archive of ${entries.length} entries (${entries.slice(0, 3).join(', ')} ...) holds no known kind of checkpoint`,
       'Unpack it and open its contents',
     );
+  refuseGgml(source, head);
   refuseOthers(source, head, named);
   if (named) return { format: named, remarks: [] };
   const start = [...head.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');

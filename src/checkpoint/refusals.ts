@@ -72,6 +72,7 @@ const OTHERS: readonly (readonly [magic: string, what: string, remedy: string])[
   ['BZh', 'a bzip2 archive', UNPACK],
   ['Rar!', 'a RAR archive', UNPACK],
   ['\x7fELF', 'a program', ''],
+  ['MZqFpD', 'a llamafile, a program with its weights inside', 'Extract the weights with: unzip FILE "*.gguf"'],
   ['MZ', 'a Windows program', ''],
   ['\x89PNG', 'a picture', ''],
   ['%PDF', 'a PDF document', ''],

@@ -1,8 +1,7 @@
 import { elementCount } from '../../base/shape.ts';
-import { isObject, type JsonObject } from '../../bytes/boundedJson.ts';
 import { MAX_QUANTIZATION_STATE } from '../../bytes/limits.ts';
 import { valuesIn, valuesOf } from '../tensor.ts';
-import { bytesIn, type Packed, type Scheme } from './packed.ts';
+import { bytesIn, jsonIn, type Packed, type Scheme } from './packed.ts';
 
 /**
  * bitsandbytes in 4 bits: `weight` has two codes per byte, the high one first; `weight.absmax` has the largest absolute
@@ -18,7 +17,7 @@ export const bitsandbytes4: Scheme = async (codes, { tensors }) => {
   const state = nf4 ?? part('quant_state.bitsandbytes__fp4');
   if (!absmax || !map || !state || elementCount(map.shape) !== 16 || state.bytes > MAX_QUANTIZATION_STATE)
     return undefined;
-  const description = parse(await bytesIn(state, 0, state.bytes));
+  const description = jsonIn(await bytesIn(state, 0, state.bytes));
   const { shape, blocksize: block } = description ?? {};
   if (!isShape(shape) || !isSize(block) || block % 2 !== 0) return undefined;
   const count = elementCount(shape);
@@ -37,6 +36,7 @@ export const bitsandbytes4: Scheme = async (codes, { tensors }) => {
     name: codes.name,
     shape,
     dtype: nf4 ? 'NF4' : 'FP4',
+    transposed: false,
     parts: [codes, absmax, map, state, nested, nestedMap].filter((tensor) => tensor !== undefined),
     async decodeRows(row, out, signal) {
       const start = row * cols;
@@ -82,6 +82,7 @@ export const bitsandbytes8: Scheme = async (codes, { tensors }) => {
     name: codes.name,
     shape: codes.shape,
     dtype: 'LLM.int8',
+    transposed: false,
     parts: [codes, largest, ...(layout ? [layout] : [])],
     async decodeRows(row, out, signal) {
       const scale = await valuesIn(largest, row, out.length / cols, signal);
@@ -90,15 +91,6 @@ export const bitsandbytes8: Scheme = async (codes, { tensors }) => {
     },
   } satisfies Packed;
 };
-
-function parse(bytes: Uint8Array): JsonObject | undefined {
-  try {
-    const json: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
-    return isObject(json) ? json : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 function isSize(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0;

@@ -1,62 +1,72 @@
 import { elementCount } from '../../base/shape.ts';
-import { E2M1, E4M3, smallFloatTable } from '../../base/smallFloats.ts';
+import { E4M3, smallFloatTable } from '../../base/smallFloats.ts';
 import { type Tensor, valuesIn, valuesOf } from '../tensor.ts';
-import { bytesIn, type Packed, type Scheme } from './packed.ts';
+import { companionsOf } from './companions.ts';
+import { powersOfTwo } from './exponents.ts';
+import { type FloatCodes, floatCodes } from './floatCodes.ts';
+import { bytesIn, type Scheme } from './packed.ts';
+
+/** Reads `count` scales from `start` on. */
+type ReadScales = (scales: Tensor, start: number, count: number, signal?: AbortSignal) => Promise<Float32Array>;
+
+/** As `FloatCodes`, with scales that are stored row by row. */
+function byRows(layout: Omit<FloatCodes, 'groups' | 'scalesOf'>, read: ReadScales) {
+  const { scales } = layout;
+  const groups = scales.shape.at(-1)!;
+  return floatCodes({
+    ...layout,
+    groups,
+    scalesOf: (row, count, signal) => read(scales, row * groups, count * groups, signal),
+  });
+}
 
 /**
  * MXFP4 as gpt-oss stores it: `_blocks` (..., groups, 16 bytes with 32 codes) and `_scales` (powers of two with a bias
- * of 127).
+ * of 127); in the files of OpenAI themselves `.blocks` and `.scales`.
  */
 export const mxfp4: Scheme = (codes, { tensors }) => {
-  if (codes.dtype !== 'U8' || !codes.name.endsWith('_blocks') || codes.shape.length < 3 || codes.shape.at(-1) !== 16)
+  const [, name, separator] = /^(.*)([._])blocks$/.exec(codes.name) ?? [];
+  if (name === undefined || codes.dtype !== 'U8' || codes.shape.length < 3 || codes.shape.at(-1) !== 16)
     return undefined;
-  const scales = tensors.get(codes.name.replace(/_blocks$/, '_scales'));
-  if (scales?.dtype !== 'U8' || scales.shape.join() !== codes.shape.slice(0, -1).join()) return undefined;
-  const cols = codes.shape.at(-2)! * 32;
-  return floatCodes({
-    name: codes.name.replace(/_blocks$/, ''),
-    shape: [...codes.shape.slice(0, -2), cols],
-    dtype: 'MXFP4',
-    codes,
-    scales,
-    extras: [],
-    scalesOf: powersOfTwo,
-  });
+  const scales = tensors.get(`${name}${separator}scales`);
+  if (!scales || !/^(U8|F8_E8M0)$/.test(scales.dtype)) return undefined;
+  if (scales.shape.join() !== codes.shape.slice(0, -1).join()) return undefined;
+  const shape = [...codes.shape.slice(0, -2), codes.shape.at(-2)! * 32];
+  return byRows({ name, shape, dtype: 'MXFP4', codes, scales, extras: [], transposed: false }, powersOfTwo);
 };
 
 /**
- * Pairs of 4-bit floats along each row, with a scale for each 16 or 32 of them: `weight_packed` or `weight` with
- * `weight_scale` (powers of two; or 8-bit floats, divided by `weight_global_scale` in compressed-tensors and multiplied
- * by `weight_scale_2` in ModelOpt), or DeepSeek's I8 with `weight_scale_inv`.
+ * Pairs of 4-bit floats along each row, with a scale for each 16 or 32 of them, of a matrix or a stack of matrices:
+ * `weight_packed` or `weight` with `weight_scale` (powers of two; or 8-bit floats, divided by `weight_global_scale` in
+ * compressed-tensors and multiplied by `weight_scale_2` in ModelOpt), or DeepSeek's I8 with `scale` or
+ * `weight_scale_inv`.
  */
-export const fp4: Scheme = (codes, { tensors }) => {
-  const match = /^(.*)\.(weight|weight_packed)$/.exec(codes.name);
-  if (!match || !/^(U8|I8|F4)$/.test(codes.dtype) || codes.shape.length !== 2) return undefined;
-  const [, module] = match;
-  const part = (name: string) => tensors.get(`${module}.${name}`);
-  const scales = part('weight_scale') ?? part('weight_scale_inv');
-  const rows = codes.shape[0]!;
-  const cols = codes.shape[1]! * (codes.dtype === 'F4' ? 1 : 2);
-  const [scaleRows, groups = 0] = scales?.shape ?? [];
-  const size = cols / groups;
-  if (scales?.shape.length !== 2 || scaleRows !== rows || (size !== 16 && size !== 32)) return undefined;
-  const divisor = part('weight_global_scale');
-  const factor = part('weight_scale_2');
-  const overall = divisor ?? factor;
-  if (overall && elementCount(overall.shape) !== 1) return undefined;
-  const layout = { name: `${module}.weight`, shape: [rows, cols], codes, scales };
+export const fp4: Scheme = (codes, directory) => {
+  const [, stem] = /^(.*?)(_packed)?$/.exec(codes.name) ?? [];
+  if (stem === undefined || !/^(U8|I8|F4)$/.test(codes.dtype) || codes.shape.length < 2 || codes.shape.length > 3)
+    return undefined;
+  const part = (suffix: string) => directory.tensors.get(stem + suffix);
+  const { scales: beside, extras } = companionsOf(stem, directory);
+  const scales = stem === codes.name ? beside : part('_scale');
+  if (!scales || scales.shape.length !== codes.shape.length) return undefined;
+  const shape = [...codes.shape.slice(0, -1), codes.shape.at(-1)! * (codes.dtype === 'F4' ? 1 : 2)];
+  const size = shape.at(-1)! / scales.shape.at(-1)!;
+  if (scales.shape.slice(0, -1).join() !== shape.slice(0, -1).join() || (size !== 16 && size !== 32)) return undefined;
+  const divisor = part('_global_scale');
+  const overall = divisor ?? part('_scale_2');
+  const layout = { name: stem, shape, codes, scales };
   if (scales.dtype === 'U8' || scales.dtype === 'F8_E8M0')
-    return overall ? undefined : floatCodes({ ...layout, dtype: 'MXFP4', extras: [], scalesOf: powersOfTwo });
-  if (scales.dtype !== 'F8_E4M3' || !overall) return undefined;
-  const input = part('input_scale') ?? part('input_global_scale');
-  return floatCodes({
-    ...layout,
-    dtype: 'NVFP4',
-    extras: input ? [overall, input] : [overall],
-    async scalesOf(...where) {
-      const [values, [whole = 1]] = await Promise.all([valuesIn(...where), valuesOf(overall)]);
-      return values.map((value) => (divisor ? value / whole : value * whole));
-    },
+    return overall ? undefined : byRows({ ...layout, dtype: 'MXFP4', extras }, powersOfTwo);
+  const slices = shape.length > 2 ? shape[0]! : 1;
+  const count = overall && elementCount(overall.shape);
+  if (scales.dtype !== 'F8_E4M3' || !overall || (count !== 1 && count !== slices)) return undefined;
+  const perSlice = elementCount(scales.shape) / count;
+  return byRows({ ...layout, dtype: 'NVFP4', extras: [overall, ...extras] }, async (from, start, length, signal) => {
+    const [values, whole] = await Promise.all([valuesIn(from, start, length, signal), valuesOf(overall, signal)]);
+    return values.map((value, i) => {
+      const factor = whole[Math.floor((start + i) / perSlice)]!;
+      return divisor ? value / factor : value * factor;
+    });
   });
 };
 
@@ -75,55 +85,10 @@ export const mlxFloats: Scheme = (codes, { tensors }) => {
   const words = codes.shape.at(-1)!;
   const mode = MLX_MODES.get(words / scales.shape.at(-1)!);
   if (!mode) return undefined;
-  const { dtype, bits, scalesOf } = mode;
+  const { dtype, bits, read } = mode;
   const shape = [...codes.shape.slice(0, -1), (words * 32) / bits];
-  return floatCodes({ name: codes.name, shape, dtype, codes, scales, extras: [], scalesOf, bits });
+  return byRows({ name: codes.name, shape, dtype, codes, scales, extras: [], bits, transposed: false }, read);
 };
-
-interface FloatCodes {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly dtype: string;
-  /** One code per byte, or two with the low one first. */
-  readonly codes: Tensor;
-  readonly scales: Tensor;
-  /** The other tensors of the layer. */
-  readonly extras: readonly Tensor[];
-  /** Reads `count` scales from `start` on. */
-  scalesOf(scales: Tensor, start: number, count: number, signal?: AbortSignal): Promise<Float32Array>;
-  /** The bits of a code; 4 by default. */
-  readonly bits?: 4 | 8;
-}
-
-function floatCodes({ name, shape, dtype, codes, scales, extras, scalesOf, bits = 4 }: FloatCodes): Packed {
-  const cols = shape.at(-1)!;
-  const groups = scales.shape.at(-1)!;
-  const size = cols / groups;
-  return {
-    name,
-    shape,
-    dtype,
-    parts: [codes, scales, ...extras],
-    async decodeRows(row, out, signal) {
-      const count = out.length / cols;
-      const [bytes, scale] = await Promise.all([
-        bytesIn(codes, (row * cols * bits) / 8, (out.length * bits) / 8, signal),
-        scalesOf(scales, row * groups, count * groups, signal),
-      ]);
-      const values = smallFloatTable(bits === 4 ? E2M1 : E4M3);
-      for (let i = 0; i < out.length; i++) {
-        const code = bits === 8 ? bytes[i]! : i % 2 === 0 ? bytes[i >> 1]! & 15 : bytes[i >> 1]! >> 4;
-        out[i] = values[code]! * scale[Math.floor(i / size)]!;
-      }
-    },
-  };
-}
-
-/** Scales that are exponents in one byte each, with a bias of 127. */
-async function powersOfTwo(scales: Tensor, start: number, count: number, signal?: AbortSignal): Promise<Float32Array> {
-  const exponents = await bytesIn(scales, start, count, signal);
-  return Float32Array.from(exponents, (exponent) => (exponent === 255 ? Number.NaN : 2 ** (exponent - 127)));
-}
 
 /** Scales that are E4M3 floats, although the file declares them as integers. */
 async function e4m3Floats(scales: Tensor, start: number, count: number, signal?: AbortSignal): Promise<Float32Array> {
@@ -132,8 +97,9 @@ async function e4m3Floats(scales: Tensor, start: number, count: number, signal?:
 }
 
 /** The float modes of MLX by the 32-bit words of a group. */
-const MLX_MODES: ReadonlyMap<number, Pick<FloatCodes, 'dtype' | 'scalesOf'> & { readonly bits: 4 | 8 }> = new Map([
-  [2, { dtype: 'NVFP4', bits: 4, scalesOf: e4m3Floats }],
-  [4, { dtype: 'MXFP4', bits: 4, scalesOf: powersOfTwo }],
-  [8, { dtype: 'MXFP8', bits: 8, scalesOf: powersOfTwo }],
-]);
+const MLX_MODES: ReadonlyMap<number, { readonly dtype: string; readonly bits: 4 | 8; readonly read: ReadScales }> =
+  new Map([
+    [2, { dtype: 'NVFP4', bits: 4, read: e4m3Floats }],
+    [4, { dtype: 'MXFP4', bits: 4, read: powersOfTwo }],
+    [8, { dtype: 'MXFP8', bits: 8, read: powersOfTwo }],
+  ] as const);

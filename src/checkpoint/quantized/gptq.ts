@@ -31,6 +31,7 @@ export const gptq: Scheme = (codes, directory) => {
     dtype: `${isAwq ? 'AWQ' : 'GPTQ'}${bits}`,
     parts: [codes, zeros, scales, ...(order ? [order] : [])],
     steps: scales,
+    transposed: false,
     singlePass: true,
     decodeRows: (row, out, signal) =>
       (isAwq ? decodeAwq : decodeGptq)({ ...layout, zeroShift: isAwq ? 0 : zeroShift(directory) }, row, out, signal),

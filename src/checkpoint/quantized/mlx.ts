@@ -1,13 +1,16 @@
 import { isObject } from '../../bytes/boundedJson.ts';
 import { valuesIn } from '../tensor.ts';
-import { bytesIn, type Directory, type Packed, type Scheme, unpackBits } from './packed.ts';
+import { bytesIn, type Directory, type Packed, quantizationOf, type Scheme, unpackBits } from './packed.ts';
 
-/** MLX: 32-bit words of codes along each row, and a scale and a bias for each group of a row: w = scale * q + bias. */
+/**
+ * MLX: 32-bit words of codes along each row, and a scale and a bias for each group of a row: w = scale * q + bias. The
+ * quantizer `metal` of transformers calls the biases `qbiases`.
+ */
 export const mlx: Scheme = (codes, directory) => {
   if (codes.dtype !== 'U32' || !codes.name.endsWith('.weight') || codes.shape.length < 2) return undefined;
   const module = codes.name.slice(0, -'.weight'.length);
   const scales = directory.tensors.get(`${module}.scales`);
-  const biases = directory.tensors.get(`${module}.biases`);
+  const biases = directory.tensors.get(`${module}.biases`) ?? directory.tensors.get(`${module}.qbiases`);
   const words = codes.shape.at(-1)!;
   const groups = scales?.shape.at(-1);
   const rows = codes.shape.slice(0, -1).join();
@@ -23,6 +26,7 @@ export const mlx: Scheme = (codes, directory) => {
     dtype: `MLX${bits}`,
     parts: [codes, scales, biases],
     steps: scales,
+    transposed: false,
     async decodeRows(row, out, signal) {
       const count = out.length / cols;
       const [bytes, scale, bias] = await Promise.all([
@@ -42,8 +46,9 @@ export const mlx: Scheme = (codes, directory) => {
  * The bits of a code: from the configuration, which may name individual modules; by default those that give groups of
  * 64.
  */
-function bitsOf(module: string, groupBits: number, { configuration }: Directory): number | undefined {
-  const general = isObject(configuration.quantization) ? configuration.quantization : {};
+function bitsOf(module: string, groupBits: number, directory: Directory): number | undefined {
+  const { quantization } = directory.configuration;
+  const general = isObject(quantization) ? quantization : quantizationOf(directory);
   const ofModule = general[module];
   const { bits = groupBits / 64 } = isObject(ofModule) ? ofModule : general;
   return typeof bits === 'number' && [2, 3, 4, 5, 6, 8].includes(bits) ? bits : undefined;

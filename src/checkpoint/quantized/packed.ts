@@ -2,10 +2,15 @@ import { RankscopeError } from '../../base/errors.ts';
 import { isObject, type JsonObject } from '../../bytes/boundedJson.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** The tensors of a checkpoint by name, and its model and quantization configuration. */
+/** The tensors of a checkpoint by name, and what is said about their quantization. */
 export interface Directory {
+  /** As in `Checkpoint.format`. */
+  readonly format: string;
   readonly tensors: ReadonlyMap<string, Tensor>;
+  /** The model and quantization configuration. */
   readonly configuration: JsonObject;
+  /** What the checkpoint's own metadata says of each module (`_quantization_metadata`) or tensor (torchao). */
+  readonly declared: ReadonlyMap<string, JsonObject>;
 }
 
 /** The quantization settings, which may be nested in the configuration or at its top level. */
@@ -26,17 +31,43 @@ export interface Packed {
    * matrix that is stored as its transpose, only all of them together have a meaning.
    */
   readonly steps?: Tensor;
+  /** As in `Tensor.transposed`: false where the layout fixes the order (out, in), whatever the module's is. */
+  readonly transposed?: false;
   /** Whether to decode all rows in one call: each call reads all codes, but its memory does not grow with the rows. */
   readonly singlePass?: boolean;
   /** Decodes whole rows (all but the last dimension counted together) from `row` on into `out`. */
   decodeRows(row: number, out: Float32Array, signal?: AbortSignal): Promise<void>;
 }
 
+/** Codes that are known not to be decoded here, although another scheme would take them for its own. */
+export interface Declined {
+  /** The name of their layout, e.g. `convrot_w4a4 of ComfyUI`. */
+  readonly layout: string;
+}
+
 /**
  * One quantization scheme. Returns the matrix whose codes are in the tensor `codes`, or undefined if it is stored in
- * another way.
+ * another way. The first scheme that returns something decides.
  */
-export type Scheme = (codes: Tensor, directory: Directory) => Packed | undefined | Promise<Packed | undefined>;
+export type Scheme = (
+  codes: Tensor,
+  directory: Directory,
+) => Packed | Declined | undefined | Promise<Packed | Declined | undefined>;
+
+/** Floating-point types of at most 8 bits, whose values are rarely meant without a scale. */
+export function isSmallFloat(dtype: string): boolean {
+  return /^F(4|6_|8_)/.test(dtype);
+}
+
+/** The JSON object in a small tensor of bytes or in a text; undefined if it is none. */
+export function jsonIn(text: string | Uint8Array): JsonObject | undefined {
+  try {
+    const json: unknown = JSON.parse(typeof text === 'string' ? text : Buffer.from(text).toString('utf8'));
+    return isObject(json) ? json : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Reads stored bytes. Packed codes need them, because f32 values would lose bits of 32-bit words. */
 export async function bytesIn(

@@ -9,7 +9,7 @@ import type { Packed } from './packed.ts';
  * The tensor of the matrix that `packed` describes, decoded when it is read. It counts as stored where its `codes` are.
  */
 export function packedTensor(codes: Tensor, packed: Packed): Tensor {
-  const { name, shape, dtype, parts, steps } = packed;
+  const { name, shape, dtype, parts, steps, transposed = codes.transposed } = packed;
   return {
     name,
     shape,
@@ -17,6 +17,7 @@ export function packedTensor(codes: Tensor, packed: Packed): Tensor {
     bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
     file: codes.file,
     storage: `packed ${codes.storage}`,
+    ...(transposed === undefined ? {} : { transposed }),
     read: (start, out, signal) => readPacked(packed, start, out, signal),
     ...(steps && { deviation: (start, length, signal) => stepDeviation(steps, shape, start, length, signal) }),
   };

@@ -1,41 +1,43 @@
 import { elementCount } from '../../base/shape.ts';
-import { type Tensor, valuesIn } from '../tensor.ts';
-import { type Directory, type Packed, quantizationOf, type Scheme } from './packed.ts';
+import { valuesIn } from '../tensor.ts';
+import { companionsOf } from './companions.ts';
+import { powersOfTwo } from './exponents.ts';
+import { type Directory, isSmallFloat, type Packed, quantizationOf, type Scheme } from './packed.ts';
 
 /**
- * A matrix or a stack of matrices in 8-bit floats or integers with scales: `weight_scale_inv` per block (DeepSeek), or
- * `weight_scale` per matrix or per row (compressed-tensors, FBGEMM), where integers may have a `weight_zero_point`. w =
- * scale * (q - zero).
+ * Matrices, convolutions and stacks of matrices in 8-bit floats or integers with scales for each tensor, row, group of
+ * a row or block, under the names that `companionsOf` knows; integers may have zero points. w = scale * (q - zero).
+ * Also the weights of a GGUF file that have a `scale` beside them, by which llama.cpp multiplies their products.
  */
 export const scaled: Scheme = (codes, directory) => {
-  const { tensors } = directory;
-  if (!/^(F8_E4M3|F8_E5M2|I8)$/.test(codes.dtype) || codes.shape.length < 2 || codes.shape.length > 3) return undefined;
-  const part = (suffix: string) => tensors.get(codes.name + suffix);
-  const scales = part('_scale_inv') ?? part('_scale');
-  // Bytes whose scales are powers of two are pairs of 4-bit floats (`fp4.ts`).
-  if (!scales || (codes.dtype === 'I8' && scales.dtype === 'F8_E8M0')) return undefined;
-  const [rows, cols] = codes.shape.slice(-2) as [number, number];
-  const stack = codes.shape.length > 2 ? codes.shape[0]! : 1;
-  if (codes.shape.length > 2 && scales.shape[0] !== stack) return undefined;
-  const grid = gridOf(codes.shape.length > 2 ? scales.shape.slice(1) : scales.shape, rows, cols, blockOf(directory));
-  const zeros = part('_zero_point');
+  const inGguf = directory.format === 'gguf' && codes.name.endsWith('.weight') && !/^[IU]\d+$/.test(codes.dtype);
+  if (!(/^(F8_E[45]M[23](FNUZ)?|I8)$/.test(codes.dtype) || inGguf) || codes.shape.includes(0)) return undefined;
+  const { name, scales, zeros, extras } = companionsOf(codes.name, directory);
+  // Bytes whose scales have 8 bits are pairs of 4-bit floats (`fp4.ts`).
+  if (!scales || (codes.dtype === 'I8' && /^(U8|F8)/.test(scales.dtype))) return undefined;
+  // ChatGLM packs two codes into each byte under the names of other libraries' single ones.
+  if (codes.dtype === 'I8' && directory.configuration.quantization_bit === 4) return { layout: 'ChatGLM in 4 bits' };
+  const grid = gridOf(codes.shape, scales.shape, blockOf(directory));
   if (!grid || (zeros && zeros.shape.join() !== scales.shape.join())) return undefined;
-  const input = tensors.get(codes.name.replace(/\.weight$/, '.input_scale'));
-  const [gridRows, gridCols, blockRows, blockCols] = grid;
-  const lineOf = (row: number) => Math.floor(row / rows) * gridRows + Math.floor((row % rows) / blockRows);
+  const cols = codes.shape.at(-1)!;
+  const { rows, down, across, blockRows, blockCols } = grid;
+  const lineOf = (row: number) => Math.floor(row / rows) * down + Math.floor((row % rows) / blockRows);
+  const scalesAt = scales.dtype === 'U8' && isSmallFloat(codes.dtype) ? powersOfTwo : valuesIn;
   return {
-    name: codes.name,
+    name,
     shape: codes.shape,
     dtype: `${codes.dtype} scaled`,
-    parts: [codes, scales, zeros, input === codes ? undefined : input].filter((tensor) => tensor !== undefined),
+    parts: [codes, scales, ...(zeros ? [zeros] : []), ...extras],
     async decodeRows(row, out, signal) {
       const first = lineOf(row);
       const count = lineOf(row + out.length / cols - 1) + 1 - first;
-      const valuesAt = (part: Tensor) => valuesIn(part, first * gridCols, count * gridCols, signal);
-      const [scale, zero] = await Promise.all([valuesAt(scales), zeros ? valuesAt(zeros) : undefined]);
-      await codes.read(row * cols, out, signal);
+      const [scale, zero] = await Promise.all([
+        scalesAt(scales, first * across, count * across, signal),
+        zeros ? valuesIn(zeros, first * across, count * across, signal) : undefined,
+        codes.read(row * cols, out, signal),
+      ]);
       for (let i = 0, r = row; i < out.length; r++) {
-        const line = (lineOf(r) - first) * gridCols;
+        const line = (lineOf(r) - first) * across;
         for (let c = 0; c < cols; c++, i++) {
           const at = line + Math.floor(c / blockCols);
           out[i] = scale[at]! * (out[i]! - (zero?.[at] ?? 0));
@@ -51,19 +53,43 @@ function blockOf(directory: Directory): readonly unknown[] {
   return Array.isArray(block) && block.length === 2 ? block : [];
 }
 
+/** How scales cover codes. All dimensions of the codes but the last are counted together as rows. */
+interface Grid {
+  /** The rows of each slice of a stack, or all rows. */
+  readonly rows: number;
+  /** The scales of a slice, down and across. */
+  readonly down: number;
+  readonly across: number;
+  /** The rows and columns that one scale covers. */
+  readonly blockRows: number;
+  readonly blockCols: number;
+}
+
+/** Finds how scales of one shape cover codes of another; undefined if they do not fit. */
+function gridOf(codes: readonly number[], scales: readonly number[], block: readonly unknown[]): Grid | undefined {
+  const cols = codes.at(-1)!;
+  const rows = elementCount(codes) / cols;
+  if (elementCount(scales) === 1) return { rows, down: 1, across: 1, blockRows: rows, blockCols: cols };
+  if (codes.length < 2) return undefined;
+  if (codes.length === 2) return gridOfMatrix(rows, cols, scales, block);
+  // One grid for each slice of a stack, or one scale for each output channel of a convolution.
+  const [slices] = codes as [number, ...number[]];
+  return scales[0] === slices ? gridOfMatrix(rows / slices, cols, scales.slice(1), block) : undefined;
+}
+
 /**
- * The number of scales down and across, and the rows and columns that each covers: the `announced` block size if it
- * fits, otherwise a common size (the last block may be smaller), otherwise the size that divides the matrix evenly.
+ * The grid over one matrix: blocks of the `announced` size if it fits, otherwise of a common size (the last block may
+ * be smaller), otherwise of the size that divides the matrix evenly.
  */
-function gridOf(
-  shape: readonly number[],
+function gridOfMatrix(
   rows: number,
   cols: number,
+  shape: readonly number[],
   announced: readonly unknown[],
-): [number, number, number, number] | undefined {
+): Grid | undefined {
   const count = elementCount(shape);
-  if (count === 1) return [1, 1, rows, cols];
-  if (count === rows && shape[0] === rows) return [rows, 1, 1, cols];
+  if (count === 1) return { rows, down: 1, across: 1, blockRows: rows, blockCols: cols };
+  if (count === rows && shape[0] === rows) return { rows, down: rows, across: 1, blockRows: 1, blockCols: cols };
   if (shape.length !== 2 || !(count > 0)) return undefined;
   const [down, across] = shape as [number, number];
   const block = (size: number, pieces: number, preferred: unknown) =>
@@ -71,5 +97,5 @@ function gridOf(
       (length): length is number => Number.isInteger(length) && Math.ceil(size / (length as number)) === pieces,
     );
   const [blockRows, blockCols] = [block(rows, down, announced[0]), block(cols, across, announced[1])];
-  return blockRows && blockCols ? [down, across, blockRows, blockCols] : undefined;
+  return blockRows && blockCols ? { rows, down, across, blockRows, blockCols } : undefined;
 }

@@ -5,19 +5,38 @@ import { configurationBeside, type ReadingContext } from '../configuration.ts';
 import { descriptionOf, type Tensor } from '../tensor.ts';
 import { bitsandbytes4, bitsandbytes8 } from './bitsandbytes.ts';
 import { compressed } from './compressed.ts';
+import { declared, declaredIn, withoutDeclarations } from './declared.ts';
 import { fp4, mlxFloats, mxfp4 } from './fp4.ts';
 import { gptq } from './gptq.ts';
 import { mlx } from './mlx.ts';
-import type { Packed, Scheme } from './packed.ts';
+import type { Declined, Directory, Packed, Scheme } from './packed.ts';
 import { packedTensor } from './packedTensor.ts';
 import { type RefusedLayer, refusedLayers } from './refused.ts';
 import { scaled } from './scaled.ts';
+import { swizzled } from './swizzled.ts';
+import { ternary } from './ternary.ts';
 
-const SCHEMES: readonly Scheme[] = [gptq, mlx, mlxFloats, bitsandbytes4, bitsandbytes8, scaled, mxfp4, fp4, compressed];
+const SCHEMES: readonly Scheme[] = [
+  declared,
+  gptq,
+  mlx,
+  mlxFloats,
+  bitsandbytes4,
+  bitsandbytes8,
+  swizzled,
+  scaled,
+  mxfp4,
+  fp4,
+  compressed,
+  ternary,
+];
 
-/** Suffixes of tensors that accompany codes. A checkpoint without any of them is not quantized. */
+/** Names of tensors that accompany codes. A checkpoint without any of them is not quantized. */
 const BESIDE =
-  /(_scales?|_scale_inv|\.(qzeros|scales?|biases|absmax|SCB|s|SU|svh|codebooks|centroids\.weight|weight_scales))$/;
+  /scal|scl|absmax|amax|zeros|biases$|\.(SCB|s|SU|svh|codebooks|centroids\.weight|bitmask|row_offsets|tables2)$/i;
+
+/** A marker of ComfyUI for the whole file, which means nothing once its layers are decoded. */
+const COMFY_MARKER = /(^|\.)scaled_fp8$/;
 
 /**
  * Returns the checkpoint with each matrix that is stored as codes and scales (GPTQ, AWQ, MLX, bitsandbytes, scaled
@@ -27,29 +46,36 @@ const BESIDE =
 export async function unpackQuantized(base: Checkpoint, context: ReadingContext): Promise<Checkpoint> {
   if (!base.tensors.some((tensor) => BESIDE.test(tensor.name))) return base;
   const directory = {
+    format: base.format,
     tensors: new Map(base.tensors.map((tensor) => [tensor.name, tensor])),
     configuration: await configurationOf(base, context),
+    declared: declaredIn(base.metadata, context.allowance),
   };
   const found = new Map<Tensor, Packed>();
   const hidden = new Set<Tensor>();
+  const declined = new Map<Tensor, string>();
   for (const tensor of base.tensors) {
-    const packed = await firstOf(tensor, directory);
+    const outcome = await firstOf(tensor, directory);
+    if (!outcome) continue;
+    if ('layout' in outcome) declined.set(tensor, outcome.layout);
     // Skip a matrix whose name would duplicate that of another tensor.
-    if (!packed || (packed.name !== tensor.name && directory.tensors.has(packed.name))) continue;
-    found.set(tensor, packed);
-    for (const part of packed.parts) hidden.add(part);
+    else if (outcome.name === tensor.name || !directory.tensors.has(outcome.name)) {
+      found.set(tensor, outcome);
+      for (const part of outcome.parts) hidden.add(part);
+    }
   }
-  const refused = refusedLayers(directory, hidden);
+  const refused = refusedLayers(directory, hidden, declined);
   if (found.size === 0 && refused.length === 0) return base;
   const layoutOf = new Map(refused.flatMap(({ layout, parts }) => parts.map((part) => [part, layout] as const)));
   const tensors = base.tensors.flatMap((tensor): Tensor[] => {
     const packed = found.get(tensor);
     if (packed) return [packedTensor(tensor, packed)];
-    if (hidden.has(tensor)) return [];
+    if (hidden.has(tensor) || (found.size > 0 && COMFY_MARKER.test(tensor.name))) return [];
     const layout = layoutOf.get(tensor);
     return [layout === undefined ? tensor : refusedTensor(tensor, layout)];
   });
-  return { ...base, tensors, warnings: [...base.warnings, ...remarks([...found.values()], refused)] };
+  const metadata = refused.length > 0 ? base.metadata : withoutDeclarations(base.metadata, directory.declared);
+  return { ...base, tensors, metadata, warnings: [...base.warnings, ...remarks([...found.values()], refused)] };
 }
 
 function remarks(found: readonly Packed[], refused: readonly RefusedLayer[]): string[] {
@@ -64,14 +90,14 @@ function remarks(found: readonly Packed[], refused: readonly RefusedLayer[]): st
   ];
 }
 
-async function firstOf(tensor: Tensor, directory: Parameters<Scheme>[1]): Promise<Packed | undefined> {
+async function firstOf(tensor: Tensor, directory: Directory): Promise<Packed | Declined | undefined> {
   for (const scheme of SCHEMES) {
-    const packed = await Promise.resolve(scheme(tensor, directory)).catch((error: RankscopeError) => {
+    const outcome = await Promise.resolve(scheme(tensor, directory)).catch((error: RankscopeError) => {
       // Parts that cannot be read as bytes are shown as they are stored.
       if (error.code === 'unsupported') return undefined;
       throw error;
     });
-    if (packed) return packed;
+    if (outcome) return outcome;
   }
   return undefined;
 }

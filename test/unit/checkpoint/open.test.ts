@@ -248,6 +248,25 @@ describe('opening', () => {
     it(`calls ${what} what it is`, () =>
       rejectsWith(openCheckpoint(folder.write('model.dat', content)), 'not-a-checkpoint', /model\.dat/, says));
 
+  for (const [magic, word, says] of [
+    ['lmgg', 1, /ggml.*before GGUF.*open the model that it was converted from/],
+    ['lmgg', 51865, /a model of whisper\.cpp/],
+    ['fmgg', 101, /ggmf version 101.*a model of rwkv\.cpp/],
+    ['tjgg', 3, /ggjt version 3.*convert_llama_ggml_to_gguf\.py/],
+    ['algg', 1, /a LoRA adapter of llama\.cpp/],
+    ['nsgg', 1, /a saved session of llama\.cpp/],
+  ] as const)
+    for (const name of ['ggml-model.bin', 'model'])
+      it(`names a GGML file ${name} of the time before GGUF, with ${magic} and ${word} at its start`, () => {
+        const head = Buffer.alloc(32, 'a');
+        head.write(magic, 'latin1');
+        head.writeUInt32LE(word, 4);
+        return rejectsWith(openCheckpoint(folder.write(name, head)), 'unsupported', says);
+      });
+
+  it('names a GGML file that is cut off after its magic', () =>
+    rejectsWith(openCheckpoint(folder.write('cut.bin', 'lmgg')), 'unsupported', /GGML file \(ggml\)/));
+
   it('says that a folder holds no checkpoint, or too many', async () => {
     folder.write('none/config.json', '{}');
     await rejectsWith(openCheckpoint(folder.path('none')), 'not-a-checkpoint', /no checkpoint/);

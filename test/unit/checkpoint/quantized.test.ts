@@ -279,7 +279,12 @@ describe('quantized matrices', () => {
 
   for (const [layout, parts] of Object.entries({
     HQQ: { 'w.W_q': 'U8', 'w.scale': 'F16', 'w.zero': 'F16' },
-    Quanto: { 'w.weight._data': 'I8', 'w.weight._scale': 'F16', 'w.input_scale': 'F32' },
+    Quanto: {
+      'w.weight._data._data': 'U8',
+      'w.weight._scale': 'F16',
+      'w.weight._shift': 'F16',
+      'w.input_scale': 'F32',
+    },
     torchao: { 'w._weight_qdata': 'I8', 'w._weight_scale': 'F32' },
     AQLM: { 'w.codes': 'I16', 'w.codebooks': 'F16', 'w.scales': 'F16' },
     Marlin: { 'w.B': 'I32', 'w.s': 'F16' },

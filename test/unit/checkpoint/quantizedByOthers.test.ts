@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
+import { valuesOf } from '../../../src/checkpoint/tensor.ts';
 import { readAll, withCheckpoint } from '../formats/readAll.ts';
+import { rejectsWith } from '../formats/rejectsWith.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/quantized', import.meta.url));
 
@@ -66,4 +68,50 @@ describe('layers quantized by the libraries themselves', () => {
       const worst = Math.max(...ours.map((value, k) => Math.abs(value - theirs[k]!)));
       assert.ok(worst <= bound, `off by ${worst}, where ${bound} is allowed`);
     });
+});
+
+describe('layers quantized by packages of 2026', () => {
+  let expected: Record<string, number[]>;
+  const found: Record<string, number[]> = {};
+  const shapes = new Map<string, string>();
+  const warnings: string[] = [];
+
+  before(async () => {
+    expected = await withCheckpoint(`${FIXTURES}/expectedRecent.safetensors`, (checkpoint) => {
+      for (const { name, shape } of checkpoint.tensors) shapes.set(name, shape.join());
+      return readAll(checkpoint);
+    });
+    for (const folder of ['bitnet', 'comfy', 'metal4', 'metal8', 'quanto', 'torchao'])
+      await withCheckpoint(`${FIXTURES}/recent/${folder}`, async (checkpoint) => {
+        warnings.push(...checkpoint.warnings);
+        for (const tensor of checkpoint.tensors) {
+          if (/refused/.test(tensor.name)) {
+            await rejectsWith(tensor.read(0, new Float32Array(1)), 'unsupported', /Quanto|rotated weights \(ComfyUI\)/);
+            continue;
+          }
+          found[tensor.name] = [...(await valuesOf(tensor))];
+          shapes.set(`found ${tensor.name}`, tensor.shape.join());
+        }
+        // Written beside decoded layers, a description of their layout would be false.
+        const named = [...checkpoint.metadata.keys()].some((key) => key === '_quantization_metadata');
+        assert.equal(named, folder === 'comfy');
+      });
+  });
+
+  it('include no layer that is not compared', () => {
+    assert.deepEqual(Object.keys(found).sort(), Object.keys(expected).sort());
+    assert.equal(Object.keys(expected).length, 14);
+    assert.match(warnings.join('\n'), /1 layers are quantized in an unsupported layout: Quanto\./);
+  });
+
+  it('have the values that their package computes', () => {
+    for (const [layer, theirs] of Object.entries(expected)) {
+      const ours = found[layer]!;
+      assert.equal(shapes.get(`found ${layer}`), shapes.get(layer), layer);
+      const largest = Math.max(...theirs.map(Math.abs));
+      assert.ok(largest > 0);
+      const worst = Math.max(...ours.map((value, k) => Math.abs(value - theirs[k]!)));
+      assert.ok(worst <= ROUNDING * largest, `${layer} is off by ${worst}, where ${ROUNDING * largest} is allowed`);
+    }
+  });
 });
