@@ -9,6 +9,7 @@ const KEYS = {
   'config.json': [
     'model_type',
     'architectures',
+    '_class_name',
     'torch_dtype',
     'dtype',
     'num_hidden_layers',

@@ -1,4 +1,5 @@
 import { formatBytes, formatCount } from '../base/quantities.ts';
+import { layerCount } from '../model/place.ts';
 import type { CheckpointView } from '../protocol/service.ts';
 import { COMMON_HELP, type Command, type Invocation } from './command.ts';
 import { jsonPieces } from './output.ts';
@@ -29,7 +30,7 @@ function infoOf({ path, format, parameters, bytes, tensors, ties, warnings }: Ch
 function* report(view: CheckpointView): Generator<string> {
   yield `${view.path}: ${view.format}, ${formatCount(view.parameters)} parameters, ${formatBytes(view.bytes)}, `;
   yield `${view.tensors.length} tensors\n`;
-  yield `${view.family ?? 'Unknown architecture'}, ${view.layers} layers, ${view.matrices.length} matrices to analyze\n\n`;
+  yield `${view.family ?? 'Unknown architecture'}, ${layerCount(view, ' layers')}, ${view.matrices.length} matrices to analyze\n\n`;
   yield* table(
     ['tensor', 'dtype', 'shape', 'bytes'],
     view.tensors.map(({ name, dtype, shape, bytes }) => [name, dtype, shape.join('x') || 'scalar', String(bytes)]),

@@ -1,4 +1,5 @@
 import type { Place } from './findings.ts';
+import { compareStacks } from './names/stackLabels.ts';
 
 /** The place alone, of anything that has one. */
 export function placeOf({ stack, layer, module }: Place): Place {
@@ -17,4 +18,32 @@ export function layerText({ stack, layer }: { readonly stack?: string | undefine
 /** `Layer 3 of vision, attn.qkv`; the module alone outside the layers. */
 export function placeText({ stack, layer, module }: Place): string {
   return layer === null ? module : `${layerText({ stack, layer })}, ${module}`;
+}
+
+/** Stacks that are listed by name at most: a U-Net or a ResNet has many. */
+const LISTED_STACKS = 4;
+
+/** The network of a checkpoint as its layers show it. */
+interface Layered {
+  readonly matrices: readonly Place[];
+  /** The number of layers where there is only one stack. */
+  readonly layers: number;
+}
+
+/**
+ * The number of layers, with those of each stack where there are several: `60 layers (vision 32, text 28)`.
+ * @param unit what follows the number, such as ` layers`.
+ */
+export function layerCount({ matrices, layers }: Layered, unit = ''): string {
+  const stacks = new Map<string, Set<number>>();
+  for (const { stack, layer } of matrices) {
+    if (stack === undefined || layer === null) continue;
+    const own = stacks.get(stack) ?? new Set();
+    stacks.set(stack, own.add(layer));
+  }
+  if (stacks.size === 0) return `${layers}${unit}`;
+  const all = [...stacks.values()].reduce((sum, { size }) => sum + size, 0);
+  if (stacks.size > LISTED_STACKS) return `${all}${unit} in ${stacks.size} stacks`;
+  const each = [...stacks].sort(([a], [b]) => compareStacks(a, b)).map(([stack, { size }]) => `${stack} ${size}`);
+  return `${all}${unit} (${each.join(', ')})`;
 }

@@ -3,7 +3,7 @@ import { baseName } from '../base/paths.ts';
 import { formatCount } from '../base/quantities.ts';
 import type { MatrixFinding } from '../model/findings.ts';
 import { compareStacks } from '../model/names/stackLabels.ts';
-import { layerText } from '../model/place.ts';
+import { layerCount, layerText } from '../model/place.ts';
 import type { RunState } from '../protocol/page.ts';
 import type { CheckpointView, MatrixView } from '../protocol/service.ts';
 
@@ -42,7 +42,9 @@ export function checkpointNode(source: TreeSource): TreeNode {
     path,
     label: baseName(path),
     description: describe(source),
-    tooltip: view ? `${path}\n${view.format}, ${view.family ?? 'unknown family'}, ${view.layers} layers` : path,
+    tooltip: view
+      ? `${path}\n${view.format}, ${view.family ?? 'unknown family'}, ${layerCount(view, ' layers')}`
+      : path,
   };
 }
 

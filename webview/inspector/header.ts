@@ -1,6 +1,7 @@
 import type { ErrorData } from '../../src/base/errors.ts';
 import { baseName } from '../../src/base/paths.ts';
 import { formatBytes, formatCount, formatWhole } from '../../src/base/quantities.ts';
+import { layerCount } from '../../src/model/place.ts';
 import type { CheckpointView } from '../../src/protocol/service.ts';
 import { button } from '../ui/controls.ts';
 import { element, fill, setText } from '../ui/dom.ts';
@@ -59,7 +60,7 @@ function facts(checkpoint: CheckpointView): HTMLElement {
   );
   add('Size', formatBytes(checkpoint.bytes), `${formatWhole(checkpoint.bytes)} bytes`);
   add('Types', dtypes(checkpoint));
-  add('Layers', checkpoint.layers > 0 ? formatWhole(checkpoint.layers) : 'none found');
+  add('Layers', checkpoint.layers > 0 ? layerCount(checkpoint) : 'none found');
   add('Tensors', formatWhole(checkpoint.tensors.length));
   return list;
 }

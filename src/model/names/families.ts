@@ -33,6 +33,21 @@ const LLAMA_BLOCK = {
 
 const LLAMA_OUTER = { embed_tokens: 'embedding', lm_head: 'head' } as const;
 
+const EXPERTS = {
+  'mlp.gate': 'router',
+  'mlp.experts.#.gate_proj': 'gate',
+  'mlp.experts.#.up_proj': 'up',
+  'mlp.experts.#.down_proj': 'down',
+  'mlp.experts.gate_up_proj': 'gateUp',
+  'mlp.experts.down_proj': 'down',
+} as const;
+
+const SHARED_EXPERTS = {
+  'mlp.shared_experts.gate_proj': 'gate',
+  'mlp.shared_experts.up_proj': 'up',
+  'mlp.shared_experts.down_proj': 'down',
+} as const;
+
 const BERT_BLOCK = {
   'attention.self.query': 'query',
   'attention.self.key': 'key',
@@ -104,28 +119,77 @@ export const FAMILIES: readonly Family[] = [
     marks: ['layers.#.block_sparse_moe.gate'],
   },
   {
-    name: 'MoE',
+    name: 'Qwen MoE',
     paths: {
       'layers.#': {
         ...LLAMA_BLOCK,
-        'mlp.gate': 'router',
-        'mlp.router': 'router',
+        ...EXPERTS,
         'mlp.shared_expert_gate': 'router',
-        'mlp.experts.#.gate_proj': 'gate',
-        'mlp.experts.#.up_proj': 'up',
-        'mlp.experts.#.down_proj': 'down',
-        'mlp.experts.gate_up_proj': 'gateUp',
-        'mlp.experts.down_proj': 'down',
         'mlp.shared_expert.gate_proj': 'gate',
         'mlp.shared_expert.up_proj': 'up',
         'mlp.shared_expert.down_proj': 'down',
-        'mlp.shared_experts.gate_proj': 'gate',
-        'mlp.shared_experts.up_proj': 'up',
-        'mlp.shared_experts.down_proj': 'down',
       },
       '': LLAMA_OUTER,
     },
-    marks: ['layers.#.mlp.gate', 'layers.#.mlp.experts.gate_up_proj'],
+    marks: ['layers.#.mlp.shared_expert_gate', 'layers.#.self_attn.q_norm'],
+  },
+  {
+    name: 'DeepSeek',
+    paths: {
+      'layers.#': {
+        ...LLAMA_BLOCK,
+        ...EXPERTS,
+        ...SHARED_EXPERTS,
+        'self_attn.q_a_proj': 'query',
+        'self_attn.q_b_proj': 'query',
+        'self_attn.kv_a_proj_with_mqa': 'other',
+        'self_attn.kv_b_proj': 'other',
+        // The names of DeepSeek's own releases.
+        'attn.wq': 'query',
+        'attn.wq_a': 'query',
+        'attn.wq_b': 'query',
+        'attn.wkv_a': 'other',
+        'attn.wkv_b': 'other',
+        'attn.wkv': 'other',
+        'attn.wo': 'output',
+        'attn.wo_a': 'output',
+        'attn.wo_b': 'output',
+        'ffn.gate': 'router',
+        'ffn.experts.#.w1': 'gate',
+        'ffn.experts.#.w2': 'down',
+        'ffn.experts.#.w3': 'up',
+        'ffn.shared_experts.w1': 'gate',
+        'ffn.shared_experts.w2': 'down',
+        'ffn.shared_experts.w3': 'up',
+      },
+      '': { ...LLAMA_OUTER, embed: 'embedding', head: 'head' },
+    },
+    marks: ['layers.#.self_attn.kv_a_proj_with_mqa', 'layers.#.attn.wkv_a', 'layers.#.attn.wkv', 'layers.#.attn.wq_a'],
+  },
+  {
+    name: 'gpt-oss',
+    paths: {
+      'layers.#': { ...LLAMA_BLOCK, ...EXPERTS, 'mlp.router': 'router' },
+      // The names of OpenAI's own release.
+      'block.#': {
+        'attn.qkv': 'qkv',
+        'attn.out': 'output',
+        'mlp.gate': 'router',
+        'mlp.mlp1_weight': 'gateUp',
+        'mlp.mlp2_weight': 'down',
+      },
+      '': { ...LLAMA_OUTER, embedding: 'embedding', unembedding: 'head' },
+    },
+    marks: ['layers.#.self_attn.sinks', 'block.#.attn.sinks'],
+  },
+  {
+    // What many share whose names say no more: GLM, OLMoE, dots.
+    name: 'LLaMA with experts',
+    paths: {
+      'layers.#': { ...LLAMA_BLOCK, ...EXPERTS, ...SHARED_EXPERTS, 'mlp.router': 'router' },
+      '': LLAMA_OUTER,
+    },
+    marks: ['layers.#.mlp.gate', 'layers.#.mlp.router', 'layers.#.mlp.experts.gate_up_proj'],
   },
   {
     name: 'Llama 4',

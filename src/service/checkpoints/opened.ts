@@ -9,6 +9,7 @@ import { openCheckpoint } from '../../checkpoint/open.ts';
 import { countParameters, ties } from '../../checkpoint/ties.ts';
 import { isStored, type Matrix } from '../../model/matrix.ts';
 import { type Anatomy, anatomy } from '../../model/names/anatomy.ts';
+import { familyOfMetadata } from '../../model/names/familyNames.ts';
 import { placeOf } from '../../model/place.ts';
 import type { CheckpointView } from '../../protocol/service.ts';
 import { SharedHandles } from '../sharedHandles.ts';
@@ -121,7 +122,7 @@ export function viewOf(opened: Opened): CheckpointView {
     format: checkpoint.format,
     parameters: countParameters(checkpoint.tensors, opened.ties()),
     bytes: checkpoint.bytes,
-    family: found.family,
+    family: familyOfMetadata(checkpoint.metadata) ?? found.family,
     layers: found.layers,
     tensors: checkpoint.tensors.map(({ name, shape, dtype, bytes }) => ({ name, shape, dtype, bytes })),
     matrices: distinctMatrices(opened).map((matrix) => {

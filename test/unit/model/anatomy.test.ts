@@ -32,10 +32,26 @@ const NAMES: Readonly<Record<string, readonly (readonly [string, number | string
     ['model.layers.3.block_sparse_moe.experts.7.w2.weight', 3, 'block_sparse_moe.experts.7.w2', 'down'],
     ['model.layers.3.self_attn.q_proj.weight', 3, 'self_attn.q_proj', 'query'],
   ],
-  MoE: [
+  'Qwen MoE': [
     ['model.layers.3.mlp.gate.weight', 3, 'mlp.gate', 'router'],
     ['model.layers.3.mlp.experts.12.up_proj.weight', 3, 'mlp.experts.12.up_proj', 'up'],
+    ['model.layers.3.mlp.shared_expert_gate.weight', 3, 'mlp.shared_expert_gate', 'router'],
     ['model.layers.3.mlp.shared_expert.down_proj.weight', 3, 'mlp.shared_expert.down_proj', 'down'],
+    ['model.layers.3.self_attn.q_proj.weight', 3, 'self_attn.q_proj', 'query'],
+  ],
+  DeepSeek: [
+    ['model.layers.3.self_attn.q_a_proj.weight', 3, 'self_attn.q_a_proj', 'query'],
+    ['model.layers.3.self_attn.kv_a_proj_with_mqa.weight', 3, 'self_attn.kv_a_proj_with_mqa', 'other'],
+    ['model.layers.3.mlp.gate.weight', 3, 'mlp.gate', 'router'],
+    ['model.layers.3.mlp.shared_experts.down_proj.weight', 3, 'mlp.shared_experts.down_proj', 'down'],
+  ],
+  'gpt-oss': [
+    ['model.layers.3.self_attn.q_proj.weight', 3, 'self_attn.q_proj', 'query'],
+    ['model.layers.3.mlp.router.weight', 3, 'mlp.router', 'router'],
+  ],
+  'LLaMA with experts': [
+    ['model.layers.3.mlp.gate.weight', 3, 'mlp.gate', 'router'],
+    ['model.layers.3.mlp.shared_experts.down_proj.weight', 3, 'mlp.shared_experts.down_proj', 'down'],
     ['model.layers.3.self_attn.q_proj.weight', 3, 'self_attn.q_proj', 'query'],
   ],
   'Phi-3': [
@@ -119,6 +135,7 @@ const NAMES: Readonly<Record<string, readonly (readonly [string, number | string
 const MARKS: Readonly<Record<string, string>> = {
   Qwen: 'model.layers.3.self_attn.q_proj.bias',
   Gemma: 'model.layers.3.pre_feedforward_layernorm.weight',
+  'gpt-oss': 'model.layers.3.self_attn.sinks',
 };
 
 /** The row of a matrix in the heatmap. */
@@ -350,8 +367,8 @@ describe('files as the transformers library writes them (fixtures/names)', () =>
     Gemma2: 'Gemma',
     Gemma3: 'Gemma',
     Mixtral: 'Mixtral',
-    Qwen2Moe: 'MoE',
-    Qwen3Moe: 'MoE',
+    Qwen2Moe: 'Qwen MoE',
+    Qwen3Moe: 'Qwen MoE',
     Llama4: 'Llama 4',
     Phi: 'Phi',
     Phi3: 'Phi-3',
