@@ -23,8 +23,10 @@ Example:
 };
 
 /** The object that `info --json` prints. */
-function infoOf({ path, format, parameters, bytes, tensors, ties, warnings }: CheckpointView): Record<string, unknown> {
-  return { format: 'rankscope.info/1', checkpoint: { path, format, parameters, bytes }, tensors, ties, warnings };
+function infoOf(view: CheckpointView): Record<string, unknown> {
+  const { path, format, parameters, bytes, tensors, ties, warnings, security } = view;
+  const checkpoint = { path, format, parameters, bytes };
+  return { format: 'rankscope.info/1', checkpoint, tensors, ties, warnings, security };
 }
 
 function* report(view: CheckpointView): Generator<string> {

@@ -1,4 +1,4 @@
-import type { GlobalValue } from './values.ts';
+import type { Seen } from './state.ts';
 
 /** Something suspicious in a file that can execute code when Python loads it (a pickle). */
 export interface SecurityFinding {
@@ -13,13 +13,19 @@ export interface SecurityFinding {
  * any of it. Dangerous: known to run programs or code, to reach the network or to change files. Suspicious: a way to
  * reach such a thing. Unknown: everything else that is not on the list of `isHarmless`.
  */
-export function findingsOf(globals: Iterable<GlobalValue>): SecurityFinding[] {
+export function findingsOf({ globals, changed }: Pick<Seen, 'globals' | 'changed'>): SecurityFinding[] {
   const findings: SecurityFinding[] = [];
-  for (const { module, name } of globals) {
+  for (const { module, name } of globals.values()) {
     const subject = `${module}.${name}`;
     if (isHarmless(subject)) continue;
     findings.push({ subject, ...grade(module, name) });
   }
+  for (const { module, name } of changed.values())
+    findings.push({
+      grade: 'suspicious',
+      subject: `attributes of ${module}.${name}`,
+      explanation: 'Loading this file with Python changes them, which can put one function in place of another.',
+    });
   const order = ['dangerous', 'suspicious', 'unknown'];
   return findings.sort((a, b) => order.indexOf(a.grade) - order.indexOf(b.grade) || (a.subject < b.subject ? -1 : 1));
 }
@@ -72,7 +78,7 @@ const DANGERS: readonly Danger[] = [
     names: words(`os posix nt subprocess _posixsubprocess pty commands popen2 platform.popen _winapi ctypes _ctypes cffi
       multiprocessing concurrent.futures webbrowser antigravity pip ensurepip venv setuptools distutils
       numpy.distutils torch.utils.cpp_extension torch.utils.collect_env uuid._get_command_stdout
-      _osx_support _aix_support imaplib.IMAP4_stream sh plumbum fabric invoke`),
+      _osx_support _aix_support imaplib.IMAP4_stream pydoc _pyrepl mailcap crypt sh plumbum fabric invoke`),
   },
   {
     grade: 'dangerous',
@@ -155,8 +161,11 @@ function isHarmless(subject: string): boolean {
     /^torch\.(cuda\.)?[A-Z][A-Za-z0-9]*Storage$/.test(subject) ||
     /^torch\.(cuda\.|sparse\.)?[A-Z][a-z]+Tensor$/.test(subject) ||
     /^torch\.(u?int|q?u?int|float|bfloat|complex|bool|half|double|long|short|uint)[0-9a-z_]*$/.test(subject) ||
-    /^torch\._utils\._rebuild_[a-z0-9_]+$/.test(subject) ||
-    /^torch\._tensor\._rebuild_[a-z0-9_]+$/.test(subject) ||
+    /^torch\._utils\._rebuild_(q|xla_|sparse_|sparse_csr_|nested_)?tensor(_v2|_v3)?$/.test(subject) ||
+    /^torch\._utils\._rebuild_(meta_tensor_no_storage|wrapper_subclass|device_tensor_from_(numpy|cpu_tensor))$/.test(
+      subject,
+    ) ||
+    /^torch\._utils\._rebuild_parameter(_with_state)?$/.test(subject) ||
     /^numpy\.(u?int|float|complex|bool)[0-9_]*$/.test(subject) ||
     // Names inside a TorchScript archive. Python has no such module.
     /^__torch__\./.test(subject) ||

@@ -97,7 +97,7 @@ export class PickleSequence {
     found: string,
     remedy = 'It is damaged: copy or download it again',
   ): RankscopeError {
-    const warning = warningOf(findingsOf(this.seen.globals.values()));
+    const warning = warningOf(findingsOf(this.seen));
     return new RankscopeError(code, this.source.name, found, warning || remedy);
   }
 

@@ -27,6 +27,13 @@ export interface Seen {
   readonly persistents: PersistentValue[];
   /** Calls that would unpickle bytes inside this pickle. */
   readonly inlined: CallValue[];
+  /** Names whose attributes Python would change, by their full name: a way to replace one function by another. */
+  readonly changed: Map<string, GlobalValue>;
+}
+
+/** What has been seen before anything is read; `allowance` pays for all that follows. */
+export function nothingSeen(allowance: Allowance): Seen {
+  return { allowance, globals: new Map(), persistents: [], inlined: [], changed: new Map() };
 }
 
 /** Memory in bytes that V8 takes for the values of a pickle. A slot includes the spare capacity of a growing array. */
@@ -150,6 +157,8 @@ export class MachineState {
     const state = this.pop();
     const target = asKind(this.top(), 'call');
     if (target) target.state = state;
+    const global = asKind(this.top(), 'global');
+    if (global) this.seen.changed.set(`${global.module}.${global.name}`, global);
   }
 
   global(module: string, name: string): void {

@@ -10,7 +10,7 @@ export interface ZipArchive {
   readonly entries: ReadonlyMap<string, ZipEntry>;
   /** The content of an existing entry. */
   open(name: string, signal?: AbortSignal): Promise<ByteSource>;
-  /** The first bytes of a deflated entry, without the cost of opening it. */
+  /** The first bytes of an entry, without the cost of decompressing it whole. */
   start(name: string, signal?: AbortSignal): Promise<Uint8Array>;
   /** A text entry of at most 64 KB; undefined if it is missing or longer. */
   text(name: string, signal?: AbortSignal): Promise<string | undefined>;

@@ -26,6 +26,7 @@ const START_BYTES = 4096;
 export async function entryStart(archive: ByteSource, entry: ZipEntry, signal?: AbortSignal): Promise<Uint8Array> {
   const stored = await storedSource(archive, entry, signal);
   const bytes = await stored.read(0, Math.min(START_BYTES, stored.size), signal);
+  if (entry.method === 'stored') return bytes;
   try {
     return inflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
   } catch (error) {

@@ -1,6 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { isPickle } from '../../bytes/pickle/scan.ts';
 import { findingsOf, warningOf } from '../../bytes/pickle/security.ts';
-import type { Seen } from '../../bytes/pickle/state.ts';
+import { nothingSeen, type Seen } from '../../bytes/pickle/state.ts';
 import type { FileSource } from '../../bytes/source/fileSource.ts';
 import { isZip, openZip } from '../../bytes/zip/archive.ts';
 import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
@@ -28,21 +29,10 @@ export const pytorch: Format = {
   open: openPytorch,
 };
 
-/** A pickle of protocol 2 to 5: the protocol, then an opcode that can start a pickle of a container or an object. */
-function isPickle(head: Uint8Array): boolean {
-  const [mark, protocol = 0, next = 0] = head;
-  return (
-    mark === 0x80 &&
-    protocol >= 2 &&
-    protocol <= 5 &&
-    (next === 0x95 || '}](cX\x8a\x8c'.includes(String.fromCharCode(next)))
-  );
-}
-
 async function openPytorch(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
-  const seen: Seen = { globals: new Map(), persistents: [], inlined: [], allowance };
+  const seen = nothingSeen(allowance);
   const directory = await read(source, seen, signal);
-  const security = findingsOf(seen.globals.values());
+  const security = findingsOf(seen);
   const warning = warningOf(security);
   if (directory.tensors.length === 0)
     throw new RankscopeError('not-a-checkpoint', source.name, 'this pickle contains no tensors', warning);

@@ -1,6 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { bitsOf } from '../../bytes/decode.ts';
 import { MAX_TENSORS } from '../../bytes/limits.ts';
+import { scanPickles } from '../../bytes/pickle/scan.ts';
 import { PickleSequence } from '../../bytes/pickle/sequence.ts';
 import type { Seen } from '../../bytes/pickle/state.ts';
 import { asKind, itemsOf } from '../../bytes/pickle/values.ts';
@@ -13,6 +14,8 @@ import { storageReference } from './storageType.ts';
 /** torch.serialization.MAGIC_NUMBER. */
 const MAGIC_NUMBER = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
+export const SCANNED_IN_PART =
+  'More pickles follow than are scanned for dangerous names: do not load this file with Python.';
 /** Memory of a storage's entry in bytes, apart from its key. */
 const STORAGE_BYTES = 300;
 
@@ -24,12 +27,13 @@ const STORAGE_BYTES = 300;
 export async function readPickleFile(source: FileSource, seen: Seen, signal?: AbortSignal): Promise<PickledDirectory> {
   const pickles = new PickleSequence(source, seen, signal);
   const first = await pickles.next();
-  if (first !== MAGIC_NUMBER) {
-    const inlined = await readInlined(source.name, source.size, seen, signal);
-    return pickledDirectory(source.identity, first, (key) => inlined.get(key), seen.allowance);
-  }
-  const { root, places } = await readStorages(source, pickles, seen);
-  return pickledDirectory(source.identity, root, (key) => places.get(key), seen.allowance);
+  const { root, places } =
+    first === MAGIC_NUMBER
+      ? await readStorages(source, pickles, seen)
+      : { root: first, places: await readInlined(source.name, source.size, seen, signal) };
+  const scanned = await scanPickles(source, pickles.at, seen, signal);
+  const directory = pickledDirectory(source.identity, root, (key) => places.get(key), seen.allowance);
+  return scanned ? directory : { ...directory, remarks: [...directory.remarks, SCANNED_IN_PART] };
 }
 
 /** Reads the object and locates its storages, which follow the magic number. */

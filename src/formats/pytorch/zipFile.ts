@@ -1,13 +1,13 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { Allowance } from '../../bytes/allowance.ts';
-import { MAX_PICKLE_BYTES, MAX_SCAN_MEMORY, MAX_SCANNED_BYTES, MAX_SCANNED_PICKLES } from '../../bytes/limits.ts';
+import { MAX_PICKLE_BYTES, MAX_SCANNED_BYTES, MAX_SCANNED_PICKLES } from '../../bytes/limits.ts';
+import { isPickle, scanPickles } from '../../bytes/pickle/scan.ts';
 import { PickleSequence } from '../../bytes/pickle/sequence.ts';
 import type { Seen } from '../../bytes/pickle/state.ts';
-import type { Value } from '../../bytes/pickle/values.ts';
 import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { lazySource } from '../../bytes/source/lazySource.ts';
 import type { ZipArchive } from '../../bytes/zip/archive.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
+import { SCANNED_IN_PART } from './legacyFile.ts';
 
 const PICKLE = /^(.*\/|)data\.pkl$/;
 
@@ -36,11 +36,16 @@ export async function readTorchArchive(
     );
   const root = roots[0]!;
   const order = await archive.text(`${root}byteorder`, signal);
+  let scanned = await scanOtherPickles(archive, root, seen, signal);
   const read = async (name: string) => {
     const size = archive.entries.get(name)?.size ?? 0;
     if (size > MAX_PICKLE_BYTES)
       throw new RankscopeError('too-large', file, `${name} has ${size} bytes; at most ${MAX_PICKLE_BYTES}`);
-    return new PickleSequence(await archive.open(name, signal), seen, signal).next();
+    const source = await archive.open(name, signal);
+    const pickles = new PickleSequence(source, seen, signal);
+    const value = await pickles.next();
+    if (!(await scanPickles(source, pickles.at, seen, signal))) scanned = false;
+    return value;
   };
   const locateIn = (folder: string) => {
     const places = new Map<string, StoragePlace>();
@@ -56,44 +61,59 @@ export async function readTorchArchive(
       return place;
     };
   };
-  await scanOtherPickles(archive, root, seen, signal);
   const main = pickledDirectory(identity, await read(`${root}data.pkl`), locateIn('data'), seen.allowance);
-  if (!archive.entries.has(`${root}constants.pkl`)) return main;
-  const constants: Value = await read(`${root}constants.pkl`);
-  const more = pickledDirectory(identity, constants, locateIn('constants'), seen.allowance, 'constants.');
+  const parts = [main];
+  if (archive.entries.has(`${root}constants.pkl`)) {
+    const constants = await read(`${root}constants.pkl`);
+    parts.push(pickledDirectory(identity, constants, locateIn('constants'), seen.allowance, 'constants.'));
+  }
   const code = [...archive.entries.keys()].some((name) => name.startsWith(`${root}code/`));
   return {
-    tensors: [...main.tensors, ...more.tensors],
+    tensors: parts.flatMap(({ tensors }) => tensors),
     remarks: [
-      ...main.remarks,
-      ...more.remarks,
+      ...parts.flatMap(({ remarks }) => remarks),
       ...(code ? ['This TorchScript archive contains program code, which is neither read nor run.'] : []),
+      ...(scanned ? [] : [SCANNED_IN_PART]),
     ],
   };
 }
 
 /**
- * Scans the pickles beside the one that torch loads. They are not part of the checkpoint, but what they would call is
- * reported.
+ * Scans the pickles beside those that torch loads, whatever their names: all entries but storages and program code that
+ * end in .pkl or begin as a pickle does.
+ * @returns whether all of them were scanned to their ends.
  */
 async function scanOtherPickles(
   archive: ZipArchive,
   root: string,
   seen: Seen,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  const pickles = [...archive.entries.values()].filter(
-    ({ name, size }) =>
-      /\.(pkl|pickle)$/.test(name) &&
-      size <= MAX_SCANNED_BYTES &&
-      !/^(data|constants)\.pkl$/.test(name.slice(root.length)),
+): Promise<boolean> {
+  const others = [...archive.entries.keys()].filter(
+    (name) =>
+      !(name.startsWith(root) && /^((data|constants)\.pkl$|(data|constants|code)\/)/.test(name.slice(root.length))),
   );
-  const allowance = new Allowance(archive.source.name, MAX_SCAN_MEMORY);
-  for (const { name } of pickles.slice(0, MAX_SCANNED_PICKLES))
-    try {
-      const scan = { ...seen, persistents: [], inlined: [], allowance };
-      await new PickleSequence(await archive.open(name, signal), scan, signal).next();
-    } catch (error) {
-      if (!(error instanceof RankscopeError) || error.code === 'cancelled') throw error;
-    }
+  let scanned = others.length <= MAX_SCANNED_PICKLES;
+  for (const name of others.slice(0, MAX_SCANNED_PICKLES))
+    if (!(await scanEntry(archive, name, seen, signal))) scanned = false;
+  return scanned;
+}
+
+/** @returns whether the entry was scanned to its end, or is no pickle. */
+async function scanEntry(
+  archive: ZipArchive,
+  name: string,
+  seen: Seen,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    const named = /\.(pkl|pickle|pt|pth|bin)$/i.test(name);
+    if (!named && !isPickle(await archive.start(name, signal))) return true;
+    // A compressed entry is unpacked into memory to be scanned.
+    if (archive.entries.get(name)!.size > MAX_SCANNED_BYTES) return false;
+    return await scanPickles(await archive.open(name, signal), 0, seen, signal);
+  } catch (error) {
+    if (!(error instanceof RankscopeError) || error.code === 'cancelled') throw error;
+    return false;
+  }
 }

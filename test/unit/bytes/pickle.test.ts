@@ -3,13 +3,13 @@ import { RankscopeError } from '../../../src/base/errors.ts';
 import { Allowance } from '../../../src/bytes/allowance.ts';
 import { Machine } from '../../../src/bytes/pickle/machine.ts';
 import { PickleFault, PickleReader } from '../../../src/bytes/pickle/reader.ts';
-import type { Seen } from '../../../src/bytes/pickle/state.ts';
+import { nothingSeen, type Seen } from '../../../src/bytes/pickle/state.ts';
 import { asKind, itemsOf, pairsOf, type Value } from '../../../src/bytes/pickle/values.ts';
 import { op, pickle } from '../formats/pickleBytes.ts';
 import { python } from '../formats/python.ts';
 
 function load(bytes: Uint8Array): { value: Value; seen: Seen } {
-  const seen: Seen = { allowance: new Allowance('a.pkl'), globals: new Map(), persistents: [], inlined: [] };
+  const seen = nothingSeen(new Allowance('a.pkl'));
   return { value: new Machine(seen).run(new PickleReader(bytes)), seen };
 }
 

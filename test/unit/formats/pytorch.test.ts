@@ -389,6 +389,79 @@ describe('hostile pickles', () => {
       );
   });
 
+  it('reports the pickles that follow the first one, of every form of file', async () => {
+    const evil = pickle(op.call('os', 'system', op.text('id')));
+    const harmless = pickle(op.int(1));
+    const array = op.call(
+      'numpy._core.multiarray',
+      'scalar',
+      op.call('numpy', 'dtype', op.text('f4')),
+      Buffer.from('C\x04\0\0\x80\x3f', 'latin1'),
+    );
+    const object = op.dictOf({ w: MATRIX });
+    const storage = new Uint8Array(new Float32Array(SIX).buffer);
+    const files = {
+      'plain.pkl': Buffer.concat([pickle(op.dictOf({ array })), harmless, evil]),
+      'legacy.pt': Buffer.concat([legacyFile(object, { 0: SIX }), evil]),
+      'entry.pt': zipBytes({ 'a/data.pkl': Buffer.concat([pickle(object), harmless, evil]), 'a/data/0': storage }),
+      'disguised.pt': zipBytes({ 'a/data.pkl': pickle(object), 'a/data/0': storage, 'a/notes.txt': evil }),
+    };
+    for (const [name, content] of Object.entries(files))
+      await withCheckpoint(folder.write(name, content), ({ security, tensors }) => {
+        assert.deepEqual([security[0]?.grade, security[0]?.subject], ['dangerous', 'os.system'], name);
+        assert.equal(tensors.length, 1, name);
+      });
+  });
+
+  it('says when more pickles follow than it scans', () => {
+    const array = op.call(
+      'numpy._core.multiarray',
+      'scalar',
+      op.call('numpy', 'dtype', op.text('f4')),
+      Buffer.from('C\x04\0\0\x80\x3f', 'latin1'),
+    );
+    const many = Array.from({ length: 1000 }, () => pickle(op.int(1)));
+    return withCheckpoint(
+      folder.write('many.pkl', Buffer.concat([pickle(op.dictOf({ array })), ...many])),
+      (checkpoint) => assert.match(checkpoint.warnings.join('\n'), /More pickles follow than are scanned/),
+    );
+  });
+
+  it('reports with the grade unknown what no list names and no tensor needs', () =>
+    withCheckpoint(
+      folder.write('m.pt', torchZip(pickle(op.dictOf({ x: op.call('some.module', 'helper'), w: MATRIX })), { 0: SIX })),
+      ({ security }) =>
+        assert.deepEqual(
+          security.map(({ grade, subject }) => [grade, subject]),
+          [['unknown', 'some.module.helper']],
+        ),
+    ));
+
+  it('reports a pickle that changes the attributes of what it imports', () =>
+    withCheckpoint(
+      folder.write(
+        'm.pt',
+        torchZip(
+          pickle(
+            op.dictOf({
+              x: Buffer.concat([
+                op.global('torch', 'Tensor'),
+                op.dictOf({ numpy: op.global('torch', 'Size') }),
+                op.build,
+              ]),
+              w: MATRIX,
+            }),
+          ),
+          { 0: SIX },
+        ),
+      ),
+      ({ security }) =>
+        assert.deepEqual(
+          security.map(({ grade, subject }) => [grade, subject]),
+          [['suspicious', 'attributes of torch.Tensor']],
+        ),
+    ));
+
   it('reports a getattr chain as suspicious', () =>
     withCheckpoint(
       folder.write(
