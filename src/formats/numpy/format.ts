@@ -1,5 +1,9 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
+import { MAX_SCANNED_BYTES } from '../../bytes/limits.ts';
+import { scanPickles } from '../../bytes/pickle/scan.ts';
+import { findingsOf, warningOf } from '../../bytes/pickle/security.ts';
+import { nothingSeen, type Seen } from '../../bytes/pickle/state.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import type { FileIdentity, FileSource } from '../../bytes/source/fileSource.ts';
 import { lazySource } from '../../bytes/source/lazySource.ts';
@@ -19,13 +23,17 @@ export const npy: Format = {
   async open(source, context) {
     const header = await readNpyHeader(source, 'the file', context.signal);
     const tensor = tensorOf(source.identity, 'array', header, source, source.size);
-    if (!tensor)
+    const seen = nothingSeen(context.allowance);
+    if (!tensor) {
+      await scanObjects(header, source, seen, context.signal);
       throw new RankscopeError(
         'unsupported',
         source.name,
         `it contains an array of type ${header.described}, which is not numeric`,
+        [TO_NUMBERS, warningOf(findingsOf(seen))].filter(Boolean).join('. '),
       );
-    return checkpointOf('npy', source, context, [tensor], []);
+    }
+    return checkpointOf('npy', source, context, [tensor], [], seen);
   },
 };
 
@@ -39,15 +47,32 @@ export const npz: Format = {
     const archive = await openZip(source, context.signal, context.allowance);
     const tensors: StoredTensor[] = [];
     const omissions: string[] = [];
-    for (const [name, { size }] of archive.entries) {
+    const seen = nothingSeen(context.allowance);
+    for (const [name, { size, method }] of archive.entries) {
       const { header, content } = await openArray(archive, name, context.signal);
       const tensor = tensorOf(source.identity, name.slice(0, -4), header, content, size);
       if (tensor) tensors.push(tensor);
-      else omissions.push(`${JSON.stringify(name)} has the non-numeric type ${header.described} and is left out.`);
+      else {
+        omissions.push(`${JSON.stringify(name)} has the non-numeric type ${header.described} and is left out.`);
+        // A compressed entry is unpacked into memory to be scanned.
+        if (method === 'stored' || size <= MAX_SCANNED_BYTES) await scanObjects(header, content, seen, context.signal);
+      }
     }
-    return checkpointOf('npz', source, context, tensors, omissions);
+    return checkpointOf('npz', source, context, tensors, omissions, seen);
   },
 };
+
+const TO_NUMBERS = 'Load it where you trust it, and write its arrays with numpy.savez';
+
+/** An array of objects is a pickle, which `numpy.load(allow_pickle=True)` would run. */
+async function scanObjects(
+  { described, dataOffset }: NpyHeader,
+  content: ByteSource,
+  seen: Seen,
+  signal?: AbortSignal,
+) {
+  if (/O/.test(described)) await scanPickles(content, dataOffset, seen, signal);
+}
 
 async function openArray(archive: ZipArchive, name: string, signal: AbortSignal | undefined) {
   const what = `its entry ${name}`;
@@ -100,7 +125,10 @@ function checkpointOf(
   { path, remarks }: OpenContext,
   tensors: readonly StoredTensor[],
   omissions: readonly string[],
+  seen: Seen,
 ): Checkpoint {
+  const security = findingsOf(seen);
+  const warning = warningOf(security);
   return checkpointOver(
     {
       path,
@@ -108,8 +136,8 @@ function checkpointOf(
       files: [source.identity],
       tensors,
       metadata: new Map(),
-      warnings: [...remarks, ...omissions],
-      security: [],
+      warnings: [...remarks, ...omissions, ...(warning ? [warning] : [])],
+      security,
     },
     [source],
   );

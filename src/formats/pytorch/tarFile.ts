@@ -1,6 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { bitsOf } from '../../bytes/decode.ts';
 import { MAX_DIMENSIONS, MAX_TAR_MEMBERS, MAX_TENSORS } from '../../bytes/limits.ts';
+import { scanPickles } from '../../bytes/pickle/scan.ts';
 import { PickleSequence } from '../../bytes/pickle/sequence.ts';
 import type { Seen } from '../../bytes/pickle/state.ts';
 import { asKind, itemsOf, type Value } from '../../bytes/pickle/values.ts';
@@ -33,7 +34,9 @@ export async function readTorchTar(source: FileSource, seen: Seen, signal?: Abor
   };
   const storages = await readStorages(new PickleSequence(member('storages'), seen, signal), member('storages'));
   const tensors = await readTensors(new PickleSequence(member('tensors'), seen, signal), storages);
-  const root = await new PickleSequence(member('pickle'), seen, signal).next();
+  const pickles = new PickleSequence(member('pickle'), seen, signal);
+  const root = await pickles.next();
+  await scanPickles(member('pickle'), pickles.at, seen, signal);
   return pickledDirectory(
     source.identity,
     withTensors(root, tensors),

@@ -92,6 +92,21 @@ print(json.dumps(None))`;
       });
   });
 
+  it('reports what arrays of objects would import, in .npy files and in archives of them', async () => {
+    const objects = npyBytes(npyHeader('|O', [1]), pickle(op.call('os', 'system', op.text('id'))));
+    await rejectsWith(
+      openCheckpoint(folder.write('o.npy', objects)),
+      'unsupported',
+      /'\|O'/,
+      /Beware: it names os\.system/,
+    );
+    const numbers = npyBytes(npyHeader('<f4', [2, 3]), new Float32Array(6));
+    await withCheckpoint(folder.write('o.npz', zipBytes({ 'w.npy': numbers, 'o.npy': objects })), (checkpoint) => {
+      assert.deepEqual([checkpoint.tensors.length, checkpoint.security[0]?.subject], [1, 'os.system']);
+      assert.match(checkpoint.warnings.join('\n'), /Beware/);
+    });
+  });
+
   it('does not run calls that a pickle of arrays contains', () =>
     rejectsWith(
       openCheckpoint(folder.write('a.pkl', pickle(op.call('numpy', 'load', op.text('x'))))),
