@@ -11,6 +11,7 @@ import { detect } from './detect.ts';
 import { withModelFolder } from './modelFolder.ts';
 import { unpackQuantized } from './quantized/unpack.ts';
 import { refuseFolders } from './refusals.ts';
+import { firstPart, openParallelParts, parallelParts } from './shards/parallelParts.ts';
 import { shardIndex } from './shards/shardIndex.ts';
 import { firstOfSet, openShardSet, shardRemark, shardSetOf } from './shards/shardSet.ts';
 
@@ -22,8 +23,8 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a checkpoint file, a shard index, any shard of a set without an index (as the whole set), or a model folder
- * (its index rather than a single file). Reads directories only, no values. The caller closes the result.
+ * Opens a checkpoint file, a shard index, any shard of a set without an index or part of a model in parallel parts (as
+ * the whole), or a model folder (its index rather than a single file). Reads directories only, no values. The caller closes the result.
  * @throws RankscopeError that names the file, what was found and what to do.
  */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
@@ -31,10 +32,12 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   const stats = await attempt(path, () => stat(path));
   const file = stats.isDirectory() ? join(path, await entryOf(path)) : path;
   const whole = { path, allowance: new Allowance(path), signal: options.signal };
-  const set = await shardSetOf(file);
-  const checkpoint =
-    set && !set.indexed
-      ? await openShardSet(set, { ...whole, openPart: (part) => openFile(part, FILE_FORMATS, whole) })
+  const openPart = (part: string) => openFile(part, FILE_FORMATS, whole);
+  const [set, parts] = [await shardSetOf(file), await parallelParts(file)];
+  const checkpoint = parts
+    ? await openParallelParts(parts, { ...whole, openPart })
+    : set && !set.indexed
+      ? await openShardSet(set, { ...whole, openPart })
       : await openFile(file, ENTRIES, whole, set && [shardRemark(set)]);
   try {
     return await withModelFolder(await unpackQuantized(checkpoint, whole), whole);
@@ -72,7 +75,7 @@ async function entryOf(folder: string): Promise<string> {
     if (name !== undefined) return name;
   }
   refuseFolders(folder, names);
-  const shard = firstOfSet(names);
+  const shard = firstOfSet(names) ?? firstPart(names);
   if (shard !== undefined) return shard;
   const known = names.filter((name) => ENTRIES.some((format) => hasExtension(name, format.extensions)));
   if (known.length === 1) return known[0]!;
