@@ -20,24 +20,28 @@ export interface ErrorData {
   readonly subject: string;
   readonly found: string;
   readonly remedy: string;
+  /** Paths that could be opened instead of `subject`. */
+  readonly choices?: readonly string[] | undefined;
 }
 
 /** Every error that a user may see: which file or tensor, what was found, what to do. */
 export class RankscopeError extends Error implements ErrorData {
   override readonly name = 'RankscopeError';
+  readonly choices: readonly string[] | undefined;
 
   constructor(
     readonly code: ErrorCode,
     readonly subject: string,
     readonly found: string,
     readonly remedy = '',
-    options?: ErrorOptions,
+    options: ErrorOptions & { readonly choices?: readonly string[] | undefined } = {},
   ) {
     super([`${subject}: ${found}`, remedy].filter(Boolean).join('. '), options);
+    this.choices = options.choices;
   }
 
-  static from({ code, subject, found, remedy }: ErrorData): RankscopeError {
-    return new RankscopeError(code, subject, found, remedy);
+  static from({ code, subject, found, remedy, choices }: ErrorData): RankscopeError {
+    return new RankscopeError(code, subject, found, remedy, { choices });
   }
 }
 
@@ -47,8 +51,8 @@ export class RankscopeError extends Error implements ErrorData {
  */
 export function errorData(error: unknown, subject = 'Rankscope'): ErrorData {
   if (error instanceof RankscopeError) {
-    const { code, found, remedy } = error;
-    return { code, subject: error.subject, found, remedy };
+    const { code, found, remedy, choices } = error;
+    return { code, subject: error.subject, found, remedy, ...(choices && { choices }) };
   }
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return { code: 'engine', subject, found: `unexpected error: ${text}`, remedy: '' };

@@ -38,8 +38,9 @@ export const MAX_SHOWN_TEXT = 2000;
 
 // Folders and shards
 
-/** Entries of a folder that are searched for a checkpoint. */
+/** Entries of a folder that are searched for a checkpoint, and folders inside it. */
 export const MAX_FOLDER_ENTRIES = 100_000;
+export const MAX_LISTED_FOLDERS = 200;
 
 /** Files of one checkpoint. The largest published model has some 200. */
 export const MAX_SHARDS = 4096;

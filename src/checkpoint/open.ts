@@ -1,19 +1,17 @@
-import { readdir, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { stat } from 'node:fs/promises';
+import { throwIfCancelled } from '../base/errors.ts';
 import { Allowance } from '../bytes/allowance.ts';
-import { MAX_FOLDER_ENTRIES } from '../bytes/limits.ts';
 import { attempt, openFileSource } from '../bytes/source/fileSource.ts';
 import type { Format, OpenContext } from '../formats/format.ts';
 import { FILE_FORMATS, FORMATS } from '../formats/registry.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { detect } from './detect.ts';
+import { checkpointIn } from './folder.ts';
 import { withModelFolder } from './modelFolder.ts';
 import { unpackQuantized } from './quantized/unpack.ts';
-import { refuseFolders } from './refusals.ts';
-import { firstPart, openParallelParts, parallelParts } from './shards/parallelParts.ts';
+import { openParallelParts, parallelParts } from './shards/parallelParts.ts';
 import { shardIndex } from './shards/shardIndex.ts';
-import { firstOfSet, openShardSet, shardRemark, shardSetOf } from './shards/shardSet.ts';
+import { openShardSet, shardRemark, shardSetOf } from './shards/shardSet.ts';
 
 /** What the user may name: besides the formats, an index, which stands for the files it lists. */
 const ENTRIES: readonly Format[] = [shardIndex, ...FORMATS];
@@ -30,8 +28,8 @@ export interface OpenOptions {
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
   throwIfCancelled(options.signal, path);
   const stats = await attempt(path, () => stat(path));
-  const file = stats.isDirectory() ? join(path, await entryOf(path)) : path;
   const whole = { path, allowance: new Allowance(path), signal: options.signal };
+  const file = stats.isDirectory() ? await checkpointIn(path, ENTRIES, whole) : path;
   const openPart = (part: string) => openFile(part, FILE_FORMATS, whole);
   const [set, parts] = [await shardSetOf(file), await parallelParts(file)];
   const checkpoint = parts
@@ -64,31 +62,4 @@ async function openFile(
     await source.close();
     throw error;
   }
-}
-
-async function entryOf(folder: string): Promise<string> {
-  const all = (await attempt(folder, () => readdir(folder))).slice(0, MAX_FOLDER_ENTRIES);
-  // macOS writes a `._name` beside each file that it copies to a foreign disk.
-  const names = all.filter((name) => !name.startsWith('._')).sort();
-  for (const format of ENTRIES) {
-    const name = format.entryOf?.(names);
-    if (name !== undefined) return name;
-  }
-  refuseFolders(folder, names);
-  const shard = firstOfSet(names) ?? firstPart(names);
-  if (shard !== undefined) return shard;
-  const known = names.filter((name) => ENTRIES.some((format) => hasExtension(name, format.extensions)));
-  if (known.length === 1) return known[0]!;
-  throw new RankscopeError(
-    'not-a-checkpoint',
-    await realpath(folder),
-    known.length
-      ? `this folder holds ${known.length} checkpoints (${known.slice(0, 3).join(', ')} ...) and no index`
-      : 'no checkpoint was found in this folder',
-    'Name the file to open',
-  );
-}
-
-function hasExtension(name: string, extensions: readonly string[]): boolean {
-  return extensions.some((extension) => name.toLowerCase().endsWith(extension));
 }

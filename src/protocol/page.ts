@@ -40,6 +40,8 @@ export type InspectorUpdate = Partial<Omit<InspectorSnapshot, 'findings' | 'skip
 export interface InspectorCalls {
   /** The page announces itself; the host answers with its full state. */
   ready: { params: void; result: InspectorSnapshot };
+  /** Opens one of the checkpoints that the current error offers. */
+  openChoice: { params: { path: string }; result: void };
   run: { params: void; result: void };
   cancel: { params: void; result: void };
   spectrum: { params: { name: string }; result: Spectrum };

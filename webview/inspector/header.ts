@@ -11,7 +11,7 @@ import { formatShape } from '../ui/format.ts';
 /** What is known of a checkpoint without computing: a line of facts, and disclosures for warnings and lists. */
 export function createHeader(
   root: HTMLElement,
-  retry: () => void,
+  { retry, openChoice }: { retry(): void; openChoice(path: string): void },
 ): {
   /** `canRetry` shows the button that tries again, where nothing else on the page offers it. */
   show(checkpoint: CheckpointView | null, error: ErrorData | null, canRetry: boolean): void;
@@ -30,7 +30,7 @@ export function createHeader(
       title.title = checkpoint?.path ?? error?.subject ?? '';
       // Rebuilt only on a change: rebuilding closes disclosures that the user opened, and a screen reader reads the
       // error again.
-      if (drawn?.[1] !== error) fill(errorRoot, error ? errorNotice(error) : null);
+      if (drawn?.[1] !== error) fill(errorRoot, error ? errorNotice(error, openChoice) : null);
       if (drawn?.[0] !== checkpoint) {
         fill(factsRoot, checkpoint ? facts(checkpoint) : null);
         fill(noticesRoot, checkpoint ? notices(checkpoint) : null);

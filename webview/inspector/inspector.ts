@@ -43,7 +43,10 @@ document.getElementById('app')!.replaceChildren(roots.header, roots.run, panes);
 
 const keepSoon = throttled(300, keep);
 const redraw = perFrame(draw);
-const header = createHeader(roots.header, () => (model ? tell(link.call('run')) : announce()));
+const header = createHeader(roots.header, {
+  retry: () => (model ? tell(link.call('run')) : announce()),
+  openChoice: (path) => tell(link.call('openChoice', { path })),
+});
 const runBar = createRunBar(roots.run, { run: () => tell(link.call('run')), cancel: () => tell(link.call('cancel')) });
 const toolbar = createToolbar(roots.tools, {
   changeView,

@@ -31,7 +31,9 @@ export const pytorch: Format = {
 
 async function openPytorch(source: FileSource, { path, remarks, signal, allowance }: OpenContext): Promise<Checkpoint> {
   const seen = nothingSeen(allowance);
-  const directory = await read(source, seen, signal);
+  const directory = await read(source, seen, signal).catch((error: unknown) => {
+    throw isJoblib(seen) ? joblibError(source.name, seen) : error;
+  });
   const security = findingsOf(seen);
   const warning = warningOf(security);
   if (directory.tensors.length === 0)
@@ -47,6 +49,21 @@ async function openPytorch(source: FileSource, { path, remarks, signal, allowanc
       security,
     },
     [source],
+  );
+}
+
+function isJoblib({ globals }: Seen): boolean {
+  return [...globals.values()].some(({ module }) => module === 'joblib.numpy_pickle');
+}
+
+function joblibError(file: string, seen: Seen): RankscopeError {
+  return new RankscopeError(
+    'unsupported',
+    file,
+    'this is a joblib file, whose arrays lie between the opcodes of its pickle',
+    ['Load it where you trust it, and write its arrays with numpy.savez', warningOf(findingsOf(seen))]
+      .filter(Boolean)
+      .join('. '),
   );
 }
 

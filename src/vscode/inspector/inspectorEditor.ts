@@ -63,6 +63,10 @@ export function showInspector(workbench: Workbench, webview: vscode.Webview, ses
       isReady = true;
       return snapshot;
     },
+    openChoice: async ({ path }) => {
+      if (session.snapshot().error?.choices?.includes(path))
+        await vscode.commands.executeCommand('rankscope.analyze', vscode.Uri.file(path));
+    },
     run: async () => void session.start(),
     cancel: () => session.cancel(),
     spectrum: ({ name }) => session.spectrum(name),

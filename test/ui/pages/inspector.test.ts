@@ -344,6 +344,26 @@ describe('inspector page', function () {
     assert.equal(await page.getByRole('alert').count(), 0);
   });
 
+  it('offers what can be opened instead of a folder that is no checkpoint', async () => {
+    const error = {
+      code: 'not-a-checkpoint',
+      subject: '/models/flux',
+      found:
+        'this is a diffusers pipeline (FluxPipeline) of 3 models (text_encoder, transformer, vae), not a single checkpoint',
+      remedy: 'Open one of them: /models/flux/text_encoder, /models/flux/transformer, /models/flux/vae',
+      choices: ['/models/flux/text_encoder', '/models/flux/transformer', '/models/flux/vae'],
+    } as const;
+    const failed = { status: 'failed', done: 0, total: 0, message: '', secondsLeft: null } as const;
+    const unread = { ...snapshot, checkpoint: null, findings: [], skipped: [], engine: null, run: failed, error };
+    inspector = await openInspector(harness, unread, { theme: 'light', width: 640 });
+    const { page, asked } = inspector;
+    await page.getByRole('alert').getByText('diffusers pipeline').waitFor();
+    await page.screenshot({ path: `${PICTURES}/inspector-choices-light.png` });
+    await page.getByRole('button', { name: '/models/flux/transformer' }).click();
+    await waitFor(() => asked.opened.length === 1);
+    assert.deepEqual(asked.opened, ['/models/flux/transformer']);
+  });
+
   it('lets a fault go once the state changes, and leaves open what a person opened', async () => {
     inspector = await openInspector(harness, snapshot, {
       setRank: async () => {

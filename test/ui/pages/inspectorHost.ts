@@ -16,6 +16,7 @@ export interface InspectorUnderTest extends OpenedPage<InspectorUpdate> {
     readonly saved: SaveRequest[];
     readonly visible: (readonly string[])[];
     readonly runs: string[];
+    readonly opened: string[];
     readonly selected: string[];
   };
 }
@@ -34,9 +35,10 @@ export async function openInspector(
   snapshot: InspectorSnapshot,
   { spectrum, setRank, ...options }: HostOptions = {},
 ): Promise<InspectorUnderTest> {
-  const asked: InspectorUnderTest['asked'] = { ranks: [], saved: [], visible: [], runs: [], selected: [] };
+  const asked: InspectorUnderTest['asked'] = { ranks: [], saved: [], visible: [], runs: [], opened: [], selected: [] };
   const handlers: PageHandlers<InspectorCalls> = {
     ready: async () => snapshot,
+    openChoice: async ({ path }) => void asked.opened.push(path),
     run: async () => void asked.runs.push('run'),
     cancel: async () => void asked.runs.push('cancel'),
     spectrum: async ({ name }) => ({ name, singularValues: (await spectrum?.(name)) ?? [1] }),

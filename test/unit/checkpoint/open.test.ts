@@ -243,6 +243,10 @@ describe('opening', () => {
     'a configuration': ['{"model_type": "llama"}', /JSON file.*open the folder/],
     'random bytes': [new Uint8Array([0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4, 5]), /begins with the bytes de ad/],
     'a text': ['these are my notes on the modél', /text file/],
+    'a TensorFlow Lite model': ['\x1c\0\0\0TFL3\x14\0\0\0', /TensorFlow Lite/],
+    'an ExecuTorch program': ['\x1c\0\0\0ET12\x14\0\0\0', /ExecuTorch/],
+    'a MATLAB file': ['MATLAB 5.0 MAT-file, Platform: GLNXA64', /MATLAB file.*scipy\.io\.loadmat/],
+    'a Parquet table': ['PAR1\x15\x04\x15\x10', /Parquet/],
   };
   for (const [what, [content, says]] of Object.entries(others))
     it(`calls ${what} what it is`, () =>
@@ -266,6 +270,53 @@ describe('opening', () => {
 
   it('names a GGML file that is cut off after its magic', () =>
     rejectsWith(openCheckpoint(folder.write('cut.bin', 'lmgg')), 'unsupported', /GGML file \(ggml\)/));
+  it('names formats without a magic number by the name of the file', async () => {
+    const bytes = new Uint8Array([0x0a, 0xee, 0xbe, 0xef, 1, 2, 3, 4, 5]);
+    for (const [name, says] of [
+      ['net.caffemodel', /Caffe model.*Convert it to ONNX/],
+      ['frozen.pb', /TensorFlow graph.*SavedModel/],
+      ['yolo.weights', /Darknet/],
+      ['net.mlmodel', /Core ML/],
+    ] as const)
+      await rejectsWith(openCheckpoint(folder.write(name, bytes)), 'not-a-checkpoint', says);
+  });
+
+  it('offers the models of a diffusers pipeline', async () => {
+    folder.write('pipe/model_index.json', JSON.stringify({ _class_name: 'FluxPipeline', vae: ['diffusers', 'X'] }));
+    folder.write('pipe/flux1-dev.safetensors', ONE);
+    folder.write('pipe/transformer/diffusion_pytorch_model.safetensors.index.json', INDEX);
+    folder.write('pipe/vae/diffusion_pytorch_model.safetensors', ONE);
+    folder.write('pipe/scheduler/scheduler_config.json', '{}');
+    const error = await rejectsWith(
+      openCheckpoint(folder.path('pipe')),
+      'not-a-checkpoint',
+      /diffusers pipeline \(FluxPipeline\) of 2 models \(transformer, vae\)/,
+      /Open one of them/,
+    );
+    assert.deepEqual(
+      error.choices,
+      ['transformer', 'vae', 'flux1-dev.safetensors'].map((name) => folder.path(`pipe/${name}`)),
+    );
+    assert.deepEqual(await names(folder.path('pipe/vae')), ['a']);
+  });
+
+  it('offers the folders inside a folder that hold checkpoints, and the files of one that holds several', async () => {
+    folder.write('run/checkpoint-10/model.safetensors', ONE);
+    folder.write('run/checkpoint-20/model.safetensors', ONE);
+    folder.write('run/logs/events.txt', 'x');
+    const inside = await rejectsWith(openCheckpoint(folder.path('run')), 'not-a-checkpoint', /in 2 folders inside/);
+    assert.deepEqual(
+      inside.choices,
+      ['checkpoint-10', 'checkpoint-20'].map((name) => folder.path(`run/${name}`)),
+    );
+    folder.write('two/a.safetensors', ONE);
+    folder.write('two/b.safetensors', TWO);
+    const several = await rejectsWith(openCheckpoint(folder.path('two')), 'not-a-checkpoint', /holds 2 checkpoints/);
+    assert.deepEqual(
+      several.choices,
+      ['a.safetensors', 'b.safetensors'].map((name) => folder.path(`two/${name}`)),
+    );
+  });
 
   it('says that a folder holds no checkpoint, or too many', async () => {
     folder.write('none/config.json', '{}');

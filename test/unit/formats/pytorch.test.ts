@@ -413,6 +413,27 @@ describe('hostile pickles', () => {
       });
   });
 
+  it('names a joblib file, whose arrays lie between opcodes', () =>
+    rejectsWith(
+      openCheckpoint(
+        folder.write(
+          'model.pkl',
+          Buffer.concat([
+            op.protocol(3),
+            op.global('joblib.numpy_pickle', 'NumpyArrayWrapper'),
+            op.emptyTuple,
+            op.newObject,
+            op.dictOf({ allow_mmap: op.none }),
+            op.build,
+            Buffer.from(new Float32Array([3, 4]).buffer),
+          ]),
+        ),
+      ),
+      'unsupported',
+      /joblib file/,
+      /numpy\.savez/,
+    ));
+
   it('says when more pickles follow than it scans', () => {
     const array = op.call(
       'numpy._core.multiarray',
