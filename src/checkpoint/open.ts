@@ -22,7 +22,7 @@ export interface OpenOptions {
 
 /**
  * Opens a checkpoint file, a shard index, any shard of a set without an index or part of a model in parallel parts (as
- * the whole), or a model folder (its index rather than a single file). Reads directories only, no values. The caller closes the result.
+ * the whole), or a model folder. Reads directories only, no values. The caller closes the result.
  * @throws RankscopeError that names the file, what was found and what to do.
  */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {

@@ -270,6 +270,7 @@ describe('opening', () => {
 
   it('names a GGML file that is cut off after its magic', () =>
     rejectsWith(openCheckpoint(folder.write('cut.bin', 'lmgg')), 'unsupported', /GGML file \(ggml\)/));
+
   it('names formats without a magic number by the name of the file', async () => {
     const bytes = new Uint8Array([0x0a, 0xee, 0xbe, 0xef, 1, 2, 3, 4, 5]);
     for (const [name, says] of [
