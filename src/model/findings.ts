@@ -81,6 +81,8 @@ export interface QuantizationFinding {
 
 export interface MatrixFinding extends Measures, Place, Partial<QuantizationFinding> {
   readonly name: string;
+  /** 0-based among the experts of its layer; absent outside a mixture of experts and in its shared parts. */
+  readonly expert?: number;
   /** [m, n] = [out, in]. */
   readonly shape: readonly [number, number];
   readonly dtype: string;

@@ -83,6 +83,8 @@ export interface TensorView {
 /** A matrix to be analyzed. */
 export interface MatrixView extends Place {
   readonly name: string;
+  /** 0-based among the experts of its layer; absent outside a mixture of experts and in its shared parts. */
+  readonly expert?: number;
   readonly shape: readonly [number, number];
   readonly dtype: string;
   /**

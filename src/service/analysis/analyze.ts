@@ -2,12 +2,13 @@ import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
 import { concernsOneMatrix, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { Analysis, MatrixFinding, Provenance, Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
-import { byLayer, type Matrix } from '../../model/matrix.ts';
+import type { Matrix } from '../../model/matrix.ts';
 import type { AnalysisProgress, AnalyzeRequest, CallContext } from '../../protocol/service.ts';
 import { type Cache, type CacheEntry, noCache } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
+import { inTurn } from './order.ts';
 import { Pace } from './pace.ts';
 import { withQuantization } from './quantization.ts';
 import { compute, findingOf } from './results.ts';
@@ -35,10 +36,16 @@ export class AnalysisRun {
   private readonly engine: DeviceRequest;
   private readonly wanted: (name: string) => boolean;
   private info: DeviceInfo | undefined;
-  private work: WorkList | undefined;
   private wished: readonly string[] = [];
   private done = 0;
   private total = 0;
+  private matrices: readonly Matrix[] = [];
+  /** Sweeps that have not ended, the running one first. */
+  private sweeps: Sweep[] = [];
+  private readonly lookUps = new Map<Matrix, Promise<void>>();
+  private tied: Promise<void> | undefined;
+  /** Names of matrices that turned out to be equal to others. */
+  private readonly dropped = new Set<string>();
 
   constructor(
     private readonly parts: AnalysisParts,
@@ -54,7 +61,7 @@ export class AnalysisRun {
   /** Computes these next, as far as they are pending. */
   prioritize(names: readonly string[]): void {
     this.wished = names;
-    this.work?.prioritize(names);
+    this.sweeps[0]?.work.prioritize(names);
   }
 
   run(): Promise<Analysis> {
@@ -63,15 +70,26 @@ export class AnalysisRun {
 
   private async analyze(engine: DeviceInfo): Promise<Analysis> {
     this.useEngine(engine);
-    const matrices = await this.chosen();
+    this.matrices = inTurn(this.chosen());
     const mode = this.request.mode ?? 'exact';
     const sweeps: Provenance[] = mode === 'both' ? ['preview', 'exact'] : [mode];
-    this.total = matrices.length * sweeps.length;
+    this.total = this.matrices.length * sweeps.length;
 
-    const unknown = await this.recall(matrices, sweeps, engine.name);
-    for (const sweep of sweeps)
-      for (const matrix of unknown[sweep]) this.pace.expect(matrix, provenanceIn(sweep, matrix));
-    for (const sweep of sweeps) await this.sweep(byLayer(unknown[sweep]), sweep);
+    this.sweeps = sweeps.map((provenance, index) => {
+      // An update is exact in the first sweep and needs no second one.
+      const work = index === 0 ? this.matrices : this.matrices.filter(({ kind }) => kind !== 'update');
+      for (const matrix of work) this.pace.expect(matrix, provenanceIn(provenance, matrix));
+      return { provenance, work: new WorkList(work) };
+    });
+    const recalled = this.recall(engine.name, sweeps);
+    // Fails only if the sweeps do.
+    recalled.catch(() => undefined);
+    for (let sweep = this.sweeps[0]; sweep; sweep = this.sweeps[0]) {
+      await this.sweep(sweep, (matrix) => this.lookUp(matrix, engine.name, sweeps));
+      this.sweeps.shift();
+    }
+    await recalled;
+    await this.findTies();
 
     await refuseChanged(this.opened.checkpoint);
     return this.analysis(this.info ?? engine);
@@ -84,15 +102,9 @@ export class AnalysisRun {
     this.report({ message: `Engine: ${engine.device}`, engine });
   }
 
-  /** The requested matrices, each tied group represented by its first. */
-  private async chosen(): Promise<readonly Matrix[]> {
-    const known = new Set(distinctMatrices(this.opened));
-    await this.opened.tiesByContent(this.context.signal);
+  /** The requested matrices, each tied group that is known so far represented by its first. */
+  private chosen(): readonly Matrix[] {
     const distinct = distinctMatrices(this.opened);
-    for (const matrix of distinct) known.delete(matrix);
-    for (const { name } of known) {
-      this.report({ message: name, skipped: { name, reason: 'equal to another tensor, with which it is counted' } });
-    }
     const matrices = distinct.filter(({ name, tensorName }) => this.wanted(name) || this.wanted(tensorName));
     if (matrices.length > 0 || !this.request.tensors?.length) return matrices;
     throw new RankscopeError(
@@ -103,38 +115,61 @@ export class AnalysisRun {
     );
   }
 
-  /** Reports results from the cache and returns what each sweep has to compute. An exact result needs no preview. */
-  private async recall(matrices: readonly Matrix[], sweeps: readonly Provenance[], engine: string) {
-    const unknown: Record<Provenance, Matrix[]> = { preview: [], exact: [] };
-    const { checkpoint } = this.opened;
-    const lookUp = (matrix: Matrix, provenance: Provenance) => this.cache.get(cacheKey(matrix, engine, provenance));
-    for (let at = 0; at < matrices.length; at += LOOKUPS) {
-      throwIfCancelled(this.context.signal, checkpoint.path);
-      const some = matrices.slice(at, at + LOOKUPS);
-      const entries = await Promise.all(
-        some.map(async (matrix) => {
-          const exact = await lookUp(matrix, 'exact');
-          if (exact || !sweeps.includes('preview')) return { exact };
-          return { preview: await lookUp(matrix, 'preview') };
-        }),
-      );
-      for (const [index, matrix] of some.entries()) {
-        const { exact, preview } = entries[index] ?? {};
-        if (exact) this.found(matrix, exact, 'exact', sweeps.length);
-        else if (preview) this.found(matrix, preview, 'preview');
-        // An update is exact in the first sweep and needs no second one.
-        for (const sweep of matrix.kind === 'update' ? sweeps.slice(0, 1) : sweeps)
-          if (!exact && !(preview && sweep === 'preview')) unknown[sweep].push(matrix);
-      }
-    }
-    return unknown;
+  /**
+   * Finds tensors of equal content while the first results are computed: on a huge checkpoint the search takes longer
+   * than they do. What turns out to be equal to another matrix of this analysis is not computed any more.
+   */
+  private findTies(): Promise<void> {
+    this.tied ??= this.opened.tiesByContent(this.context.signal).then((groups) => {
+      const chosen = new Set(this.matrices.map(({ tensorName }) => tensorName));
+      const firsts = new Map(groups.flatMap(([first = '', ...others]) => others.map((name) => [name, first] as const)));
+      for (const matrix of this.matrices) if (chosen.has(firsts.get(matrix.tensorName) ?? '')) this.drop(matrix);
+    });
+    return this.tied;
   }
 
-  private async sweep(matrices: readonly Matrix[], provenance: Provenance): Promise<void> {
-    const unusable = new Set(this.skipped.map(({ name }) => name));
-    const work = new WorkList(matrices.filter(({ name }) => !unusable.has(name)));
+  private drop(matrix: Matrix): void {
+    const { name } = matrix;
+    this.dropped.add(name);
+    this.done += this.forget(matrix, () => true);
+    this.report({ message: name, skipped: { name, reason: 'equal to another tensor, with which it is counted' } });
+  }
+
+  /** Reports results from the cache, while what is not in it is computed already. */
+  private async recall(engine: string, sweeps: readonly Provenance[]): Promise<void> {
+    for (let at = 0; at < this.matrices.length; at += LOOKUPS) {
+      throwIfCancelled(this.context.signal, this.request.path);
+      const some = this.matrices.slice(at, at + LOOKUPS);
+      await Promise.all(some.map((matrix) => this.lookUp(matrix, engine, sweeps)));
+    }
+  }
+
+  /** Reports the result of a matrix if it is in the cache, and removes it from the work; looks once. */
+  private lookUp(matrix: Matrix, engine: string, sweeps: readonly Provenance[]): Promise<void> {
+    const look = async () => {
+      const get = (provenance: Provenance) => this.cache.get(cacheKey(matrix, engine, provenance));
+      const exact = await get('exact');
+      // An exact result needs no preview.
+      const preview = exact || !sweeps.includes('preview') ? undefined : await get('preview');
+      if (exact) this.found(matrix, exact, 'exact', sweeps.length);
+      else if (preview) this.found(matrix, preview, 'preview');
+      if (exact || preview) this.forget(matrix, ({ provenance }) => exact !== undefined || provenance === 'preview');
+    };
+    const looking = this.lookUps.get(matrix) ?? look();
+    this.lookUps.set(matrix, looking);
+    return looking;
+  }
+
+  /** Removes a matrix from these sweeps, and returns the number of those in which it was still waiting. */
+  private forget(matrix: Matrix, from: (sweep: Sweep) => boolean): number {
+    const pending = this.sweeps.filter((sweep) => from(sweep) && sweep.work.drop(matrix.name));
+    for (const { provenance } of pending) this.pace.drop(matrix, provenanceIn(provenance, matrix));
+    return pending.length;
+  }
+
+  private async sweep({ provenance, work }: Sweep, lookUp: (matrix: Matrix) => Promise<void>): Promise<void> {
+    for (const { name } of this.skipped) work.drop(name);
     work.prioritize(this.wished);
-    this.work = work;
     const { checkpoint } = this.opened;
     const { signal } = this.context;
     const buffers = new Buffers();
@@ -148,10 +183,23 @@ export class AnalysisRun {
         ahead?.release();
         next ??= startOf(work.next(), (following) => readAhead(following.source(), READ_AHEAD_BYTES, buffers, signal));
       };
-      await this.one(matrix, noticeEnd(ahead ?? matrix.source(), advance), provenance);
+      await lookUp(matrix);
+      if (this.isKnown(matrix, provenance)) {
+        ahead?.release();
+        this.pace.drop(matrix, provenanceIn(provenance, matrix));
+        // What follows is likely to be known as well, and need not be read.
+        next ??= startOf(work.next());
+      } else await this.one(matrix, noticeEnd(ahead ?? matrix.source(), advance), provenance);
+      // Its failure ends the analysis where it is awaited.
+      this.findTies().catch(() => undefined);
       advance();
       current = next;
     }
+  }
+
+  private isKnown({ name }: Matrix, sweep: Provenance): boolean {
+    const found = this.findings.get(name)?.provenance;
+    return found === 'exact' || (found === 'preview' && sweep === 'preview');
   }
 
   private async one(matrix: Matrix, source: TimedRows, sweep: Provenance): Promise<void> {
@@ -220,7 +268,7 @@ export class AnalysisRun {
       format: 'rankscope.analysis/1',
       checkpoint: { path, format, parameters, bytes, tensors: tensors.length },
       engine,
-      matrices: listed.flatMap(({ name }) => this.findings.get(name) ?? []),
+      matrices: listed.flatMap(({ name }) => (this.dropped.has(name) ? [] : (this.findings.get(name) ?? []))),
       ties,
       skipped: [...skipped.filter(({ name }) => this.wanted(name)), ...this.skipped],
     };
@@ -230,6 +278,11 @@ export class AnalysisRun {
 /** An adapter's update is always computed exactly: it has few values, and an estimate would cost more. */
 function provenanceIn(sweep: Provenance, { kind }: Matrix): Provenance {
   return kind === 'update' ? 'exact' : sweep;
+}
+
+interface Sweep {
+  readonly provenance: Provenance;
+  readonly work: WorkList;
 }
 
 interface Started {

@@ -64,12 +64,13 @@ export function findingOf(
   provenance: Provenance,
   values: boolean,
 ): MatrixFinding {
-  const { name, shape, dtype } = matrix;
+  const { name, shape, dtype, expert } = matrix;
   return {
     name,
     shape,
     dtype,
     ...placeOf(matrix),
+    ...(expert === null ? {} : { expert }),
     provenance,
     seconds,
     ...measured,

@@ -18,6 +18,11 @@ export class WorkList {
     this.wished = names.filter((name) => this.pending.has(name));
   }
 
+  /** Removes a pending matrix; false if it is not pending. */
+  drop(name: string): boolean {
+    return this.pending.delete(name);
+  }
+
   /** Removes and returns the next matrix. */
   next(): Matrix | undefined {
     let matrix: Matrix | undefined;

@@ -126,8 +126,9 @@ export function viewOf(opened: Opened): CheckpointView {
     layers: found.layers,
     tensors: checkpoint.tensors.map(({ name, shape, dtype, bytes }) => ({ name, shape, dtype, bytes })),
     matrices: distinctMatrices(opened).map((matrix) => {
-      const { name, shape, dtype } = matrix;
-      return { name, shape, dtype, ...placeOf(matrix), ...factorsOf(matrix) };
+      const { name, shape, dtype, expert } = matrix;
+      const place = { ...placeOf(matrix), ...(expert === null ? {} : { expert }) };
+      return { name, shape, dtype, ...place, ...factorsOf(matrix) };
     }),
     ties: opened.ties(),
     skipped: found.skipped,

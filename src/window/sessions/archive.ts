@@ -11,7 +11,7 @@ import type { CheckpointView } from '../../protocol/service.ts';
 import type { Session } from './session.ts';
 
 /** Raised when the format of the files changes; files of another version are ignored. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** More findings than these are slower to read from here than from the engine's cache. */
 const LIMIT = 10_000;
