@@ -14,6 +14,7 @@ const ARROWS: Record<string, readonly string[]> = {
     'src/checkpoint/checkpoint.ts',
     'src/checkpoint/tensor.ts',
     'src/checkpoint/storedTensor.ts',
+    'src/checkpoint/quantized/packedTensor.ts',
     'node',
   ],
   'src/checkpoint': ['src/base', 'src/bytes', 'src/formats/registry.ts', 'node'],

@@ -88,6 +88,18 @@ function decodeF4(bytes: Uint8Array, out: Float32Array): void {
   for (let i = 0; i < out.length; i++) out[i] = values[i % 2 === 0 ? bytes[i >> 1]! & 15 : bytes[i >> 1]! >> 4]!;
 }
 
+/** Whole numbers of 2 or 4 bits, several in a byte, the first in the lowest bits (onnx.TensorProto). */
+function tiny(bits: 2 | 4, signed: boolean): NumberType {
+  const [perByte, mask, half] = [8 / bits, (1 << bits) - 1, 1 << (bits - 1)];
+  const decode: Decoder = (bytes, out) => {
+    for (let i = 0; i < out.length; i++) {
+      const code = (bytes[Math.floor(i / perByte)]! >> ((i % perByte) * bits)) & mask;
+      out[i] = signed && code >= half ? code - 2 * half : code;
+    }
+  };
+  return { bits, decode };
+}
+
 /** A power of two without sign or mantissa; 255 is NaN (OCP MX specification). */
 function decodeE8m0(bytes: Uint8Array, out: Float32Array): void {
   for (let i = 0; i < out.length; i++) out[i] = bytes[i] === 255 ? Number.NaN : 2 ** (bytes[i]! - 127);
@@ -115,6 +127,10 @@ const TYPES: ReadonlyMap<string, NumberType> = new Map<string, NumberType>([
   ['U16', plain(Uint16Array, 2)],
   ['I8', plain(Int8Array, 1)],
   ['U8', plain(Uint8Array, 1)],
+  ['I4', tiny(4, true)],
+  ['U4', tiny(4, false)],
+  ['I2', tiny(2, true)],
+  ['U2', tiny(2, false)],
   ['BOOL', { bits: 8, decode: decodeBool }],
   ['C64', { bits: 64 }],
   ['C128', { bits: 128 }],

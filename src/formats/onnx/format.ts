@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
-import { storedBytes } from '../../bytes/decode.ts';
+import { bitsOf } from '../../bytes/decode.ts';
 import { MAX_SHARDS } from '../../bytes/limits.ts';
 import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
 import { siblingPath } from '../../bytes/source/siblingPath.ts';
@@ -8,6 +8,7 @@ import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts'
 import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import type { Tensor, TensorDescription } from '../../checkpoint/tensor.ts';
 import type { Format, OpenContext } from '../format.ts';
+import { dequantized } from './dequantized.ts';
 import { readModel } from './graph.ts';
 import { DTYPES, listedTensor } from './listed.ts';
 import type { ListedValues, TensorProto } from './tensorProto.ts';
@@ -39,6 +40,7 @@ async function openOnnx(source: FileSource, { path, remarks, signal, allowance }
   const {
     tensors: protos,
     rightOperands,
+    quantizedNodes,
     metadata,
   } = await readModel(new Wire(source, signal, allowance), source.size);
   const sources = [source];
@@ -61,7 +63,12 @@ async function openOnnx(source: FileSource, { path, remarks, signal, allowance }
       tensors.push(listed ? listedTensor(stored, listed, source) : new StoredTensor(stored));
     }
     const files = sources.map(({ identity }) => identity);
-    return checkpointOver({ path, format: 'onnx', files, tensors, metadata, warnings: remarks, security: [] }, sources);
+    const shown = dequantized(tensors, quantizedNodes, rightOperands);
+    const warnings = [...remarks, ...shown.remarks];
+    return checkpointOver(
+      { path, format: 'onnx', files, tensors: shown.tensors, metadata, warnings, security: [] },
+      sources,
+    );
   } catch (error) {
     await Promise.all(sources.slice(1).map((opened) => opened.close()));
     throw error;
@@ -95,7 +102,8 @@ async function locate(
   const count = elementCount(shape);
   const dtype = DTYPES[type];
   if (dtype === undefined) throw fail(`has the unknown data type ${type}`);
-  const bytes = storedBytes(dtype, count) ?? 0;
+  // Several small numbers share a byte, of which the last one may be partly used.
+  const bytes = Math.ceil(((bitsOf(dtype) ?? 0) * count) / 8);
   if (!Number.isSafeInteger(count) || !Number.isSafeInteger(bytes)) throw fail(`claims the shape ${shape.join(' x ')}`);
   const stored = (at: number, offset: number, length: number) => {
     if (length !== bytes)

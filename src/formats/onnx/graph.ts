@@ -1,4 +1,5 @@
 import { MAX_GRAPH_DEPTH, MAX_ONNX_TEXT, MAX_SHOWN_TEXT, MAX_TENSORS } from '../../bytes/limits.ts';
+import { isQuantizedOperator, type QuantizedNode } from './quantizedNodes.ts';
 import { readTensorProto, type TensorProto } from './tensorProto.ts';
 import type { Field, Wire } from './wire.ts';
 
@@ -7,6 +8,8 @@ export interface Graph {
   readonly tensors: readonly TensorProto[];
   /** Names used as the right operand W of a product x W. These weights are stored as (in, out). */
   readonly rightOperands: ReadonlySet<string>;
+  /** The nodes that compute with weights stored as codes. */
+  readonly quantizedNodes: readonly QuantizedNode[];
   readonly metadata: ReadonlyMap<string, string>;
 }
 
@@ -14,6 +17,7 @@ export interface Graph {
 export async function readModel(wire: Wire, size: number): Promise<Graph> {
   const tensors: TensorProto[] = [];
   const rightOperands = new Set<string>();
+  const quantizedNodes: QuantizedNode[] = [];
   const metadata = new Map<string, string>();
   const tensorAt = async ({ start, end }: Field, name?: string) => {
     if (tensors.length >= MAX_TENSORS) throw wire.malformed(`it has more than ${MAX_TENSORS} tensors`);
@@ -44,19 +48,42 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
       if (field.number === 5) attributes++;
       return undefined;
     });
+    const integers = new Map<string, number>();
     if (attributes > 0)
       await wire.fields(start, end, async (field) => {
-        if (field.wire === 2 && field.number === 5 && (await attribute(field, operator, output, depth)))
+        if (field.wire === 2 && field.number === 5 && (await attribute(field, operator, output, depth, integers)))
           transposed = true;
       });
+    if (isQuantizedOperator(operator)) {
+      const inputs: string[] = [];
+      await wire.fields(start, end, (field) => {
+        if (field.number === 1 && field.wire === 2)
+          return wire.text(field, MAX_ONNX_TEXT).then((name) => {
+            wire.allowance.spend(50 + 2 * name.length);
+            inputs.push(name);
+          });
+        return undefined;
+      });
+      wire.allowance.spend(500);
+      quantizedNodes.push({ operator, inputs, output, integers });
+    }
     if (right === '' || !(operator === 'MatMul' || (operator === 'Gemm' && !transposed)) || rightOperands.has(right))
       return;
     wire.allowance.spend(100 + 2 * right.length);
     rightOperands.add(right);
   };
 
-  /** Visits the graphs and tensors of an attribute. Returns whether it marks the right operand as transposed. */
-  const attribute = async ({ start, end }: Field, operator: string, output: string, depth: number) => {
+  /**
+   * Visits the graphs and tensors of an attribute, and keeps the integer of a quantized operator. Returns whether it
+   * marks the right operand as transposed.
+   */
+  const attribute = async (
+    { start, end }: Field,
+    operator: string,
+    output: string,
+    depth: number,
+    integers: Map<string, number>,
+  ) => {
     let [name, integer, nested] = ['', 0n, false];
     await wire.fields(start, end, (field) => {
       if (field.number === 1 && field.wire === 2)
@@ -67,6 +94,7 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
       else if (field.wire === 2 && [5, 6, 10, 11].includes(field.number)) nested = true;
       return undefined;
     });
+    if (isQuantizedOperator(operator)) integers.set(name, Number(BigInt.asIntN(64, integer)));
     if (nested)
       await wire.fields(start, end, (field) => {
         if (field.wire !== 2) return undefined;
@@ -99,5 +127,5 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
     }
   });
   if (!found) throw wire.malformed('it contains no graph');
-  return { tensors, rightOperands, metadata };
+  return { tensors, rightOperands, quantizedNodes, metadata };
 }

@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { Allowance } from '../../bytes/allowance.ts';
-import { decode } from '../../bytes/decode.ts';
+import { bitsOf, decode } from '../../bytes/decode.ts';
 import { CHUNK_BYTES, MAX_LISTED_BYTES } from '../../bytes/limits.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import { descriptionOf, type Tensor, type TensorDescription } from '../../checkpoint/tensor.ts';
@@ -33,6 +33,9 @@ export const DTYPES: Readonly<Record<number, string>> = {
   21: 'U4',
   22: 'I4',
   23: 'F4',
+  24: 'F8_E8M0',
+  25: 'U2',
+  26: 'I2',
 };
 
 /** A tensor whose values are listed as individual numbers in its message. */
@@ -45,13 +48,14 @@ export function listedTensor(description: TensorDescription, listed: ListedValue
 
 /** Decodes part of a listed tensor. Small floats are listed as the varints of their bits. */
 async function readListed(
-  { name, dtype, shape }: TensorDescription,
+  described: TensorDescription,
   listed: ListedValues,
   source: ByteSource,
   start: number,
   out: Float32Array,
   signal?: AbortSignal,
 ): Promise<void> {
+  const { name, dtype, shape } = described;
   if (listed.bytes > MAX_LISTED_BYTES)
     throw new RankscopeError(
       'too-large',
@@ -59,6 +63,23 @@ async function readListed(
       `its values are listed individually and take more than ${MAX_LISTED_BYTES} bytes`,
       'Save the model with raw data',
     );
+  const bits = bitsOf(dtype) ?? 8;
+  if (bits < 8) {
+    // Each number of the list is a byte with several elements.
+    const first = Math.floor((start * bits) / 8);
+    const bytes = new Float32Array(Math.ceil(((start + out.length) * bits) / 8) - first);
+    const shapeInBytes = [Math.ceil((elementCount(shape) * bits) / 8)];
+    await readListed({ ...described, dtype: 'U8', shape: shapeInBytes }, listed, source, first, bytes, signal);
+    const whole = new Float32Array((bytes.length * 8) / bits);
+    decode(
+      dtype,
+      Uint8Array.from(bytes, (byte) => byte & 255),
+      whole,
+    );
+    const skipped = start - (first * 8) / bits;
+    out.set(whole.subarray(skipped, skipped + out.length));
+    return;
+  }
   const decoder = listed.kind === 'varints' ? varintDecoder(dtype, start, out) : fixedDecoder(listed.kind, start, out);
   const wire = new Wire(source, signal, new Allowance(name));
   await wire.fields(listed.message.start, listed.message.end, (field) => {
