@@ -6,14 +6,17 @@ import re
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "critical")
 
+import importlib
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 from inputs import candidates
-from shrink import WAYS, small_kwargs
+from shrink import WAYS, fit_sections, small_kwargs
 from torch import nn
 from transformers import CONFIG_MAPPING
 from transformers.models.auto import modeling_auto
@@ -21,7 +24,9 @@ from transformers.models.auto import modeling_auto
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 
-MAX_PARAMETERS = 12_000_000
+MAX_PARAMETERS = 16_000_000
+# Processor time after which no further way is tried.
+MAX_SECONDS = 12
 
 # Of the classes for a model type the first in this order is built: heads that compute what a model is known for come first.
 TASKS = [
@@ -72,8 +77,6 @@ def classes() -> dict[str, list[str]]:
 
 
 def model_class(model_type: str) -> Iterator[type]:
-    import transformers
-
     for name in classes()[model_type]:
         found = getattr(transformers, name, None)
         if found is None:
@@ -83,8 +86,6 @@ def model_class(model_type: str) -> Iterator[type]:
 
 
 def class_in_module(model_type: str, name: str) -> type | None:
-    import importlib
-
     module = CONFIG_MAPPING[model_type].__module__.replace(".configuration_", ".modeling_")
     try:
         return getattr(importlib.import_module(module), name, None)
@@ -95,11 +96,12 @@ def class_in_module(model_type: str, name: str) -> type | None:
 def build(model_type: str, log=lambda line: None) -> Built:
     """Returns the first small model of this type that runs. Raises RuntimeError with the reason where none can be built or run."""
     config_class = CONFIG_MAPPING[model_type]
-    failures: dict[str, str] = {}
-    for stage in ("build", "run"):
-        failures[stage] = ""
+    failures = {"build": "", "run": ""}
+    started = time.process_time()
     for way in WAYS:
         for cls in list(model_class(model_type))[:3]:
+            if time.process_time() - started > MAX_SECONDS:
+                break
             try:
                 model, config = instance(config_class, cls, model_type, way)
             except Exception as error:
@@ -127,7 +129,8 @@ class CannotRun(RuntimeError):
 def instance(config_class: type, cls: type, model_type: str, way: str) -> tuple[nn.Module, Any]:
     config = config_class(**small_kwargs(config_class, model_type, way))
     with torch.device("meta"):
-        empty = cls._from_config(config) if hasattr(cls, "_from_config") else cls(config)
+        empty = cls(config)
+    fit_sections(config, {type(module).__module__ for module in empty.modules()})
     count = sum(parameter.numel() for parameter in empty.parameters())
     if count > MAX_PARAMETERS:
         raise ValueError(f"{count:,} parameters")

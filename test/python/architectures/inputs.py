@@ -47,7 +47,22 @@ def ids(vocabulary: int, length: int, generator: torch.Generator) -> torch.Tenso
     return torch.randint(4, max(5, min(vocabulary, 90)), (BATCH, length), generator=generator)
 
 
-def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str) -> Any:
+def patches(name: str, sizes: Sizes, generator: torch.Generator, kind: str) -> torch.Tensor:
+    """Images that were cut into patches outside the model: one of 4 x 4 patches, or a batch of those."""
+    if name == "spatial_shapes":
+        return torch.tensor([[4, 4]] * BATCH)
+    if name == "pixel_attention_mask":
+        return torch.ones(BATCH, 16, dtype=torch.long)
+    if name.endswith("grid_thw"):
+        return torch.tensor([[1, 4, 4]])
+    size = as_int(sizes("num_channels", "in_channels", "in_chans", default=3)) * as_int(sizes("patch_size", default=8)) ** 2
+    if kind != "flat":
+        size *= as_int(sizes("temporal_patch_size", default=1))
+    rows = (BATCH, 16) if kind == "batch of patches" else (16,)
+    return torch.randn(*rows, size, generator=generator)
+
+
+def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str, names: frozenset[str] = frozenset()) -> Any:
     """A value for the parameter `name`, or None where nothing is known of it."""
     normal = lambda *shape: torch.randn(*shape, generator=generator)
     vocabulary = as_int(sizes("vocab_size", "n_vocab", "num_embeddings", "codebook_size", default=100))
@@ -58,7 +73,10 @@ def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str) -> 
     mel = as_int(sizes("num_mel_bins", "feature_size", "input_feat_per_channel", "n_mels", "mel_dim", "input_dim", default=16))
     frames = as_int(sizes("num_frames", "frames_per_clip", "tubelet_frames", default=4))
     hidden = as_int(sizes("hidden_size", "d_model", "embed_dim", "hidden_dim", default=32))
-    if name in ("input_ids", "decoder_input_ids", "input_tokens", "tokens", "query_input_ids", "passage_input_ids"):
+    grid = {"grid_thw", "image_grid_thw", "video_grid_thw", "spatial_shapes"} & names
+    if grid and name in ("hidden_states", "pixel_values", "pixel_attention_mask", *grid):
+        return patches(name, sizes, generator, kind)
+    if name in ("input_ids", "qformer_input_ids", "decoder_input_ids", "input_tokens", "tokens", "query_input_ids", "passage_input_ids"):
         return ids(vocabulary, DECODED if name.startswith("decoder") else LENGTH, generator)
     if name in ("attention_mask", "decoder_attention_mask"):
         return torch.ones(BATCH, DECODED if name.startswith("decoder") else LENGTH, dtype=torch.long)
@@ -75,7 +93,7 @@ def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str) -> 
     if name in ("bbox", "boxes"):
         corner = torch.randint(0, 20, (BATCH, LENGTH, 2), generator=generator)
         return torch.cat([corner, corner + 5], -1)
-    if name in ("input_features", "audio_features", "features", "input_audio_features", "spectrogram"):
+    if name in ("input_features", "audio_features", "features", "input_audio_features", "spectrogram", "audio_mel"):
         length = 2 * as_int(sizes("max_source_positions", default=64)) if kind != "time first" else 64
         return normal(BATCH, length, mel) if kind == "time first" else normal(BATCH, mel, length)
     if name in ("input_values", "audio_values", "waveform", "audio", "raw_speech"):
@@ -91,6 +109,15 @@ def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str) -> 
         if kind == "series":
             return normal(BATCH, length)
         return normal(BATCH, length, as_int(sizes("num_input_channels", "input_size", default=1)))
+    if name in ("visual_feats", "visual_pos"):
+        return normal(BATCH, 4, as_int(sizes("visual_feat_dim" if name == "visual_feats" else "visual_pos_dim", default=4)))
+    if name == "flattened_patches":
+        positions = torch.stack([torch.arange(16) // 4, torch.arange(16) % 4], -1) + 1.0
+        return torch.cat([positions.expand(BATCH, -1, -1), normal(BATCH, 16, as_int(sizes("patch_embed_hidden_size")))], -1)
+    if name in ("query_embeds", "queries"):
+        return normal(1, 4, hidden)
+    if name in ("input_features_mask", "audio_mel_mask"):
+        return torch.ones(BATCH, value_of("input_features", sizes, generator, kind).shape[1 if kind == "time first" else 2]).bool()
     if name == "past_time_features":
         return normal(BATCH, as_int(sizes("context_length", default=32)), as_int(sizes("num_time_features", default=1)))
     if name == "past_observed_mask":
@@ -123,19 +150,25 @@ COMPANIONS: list[tuple[str, ...]] = [
     ("audio_values", "pixel_values"),
     ("input_ids", "bbox"),
     ("input_ids", "bbox", "pixel_values"),
+    ("input_ids", "bbox", "decoder_input_ids"),
+    ("input_ids", "visual_feats", "visual_pos"),
+    ("flattened_patches", "decoder_input_ids"),
+    ("input_features", "input_features_mask"),
     ("inputs_embeds",),
     ("past_values",),
     ("hidden_states",),
 ]
-KINDS = ("", "time first", "video", "images", "channels", "large", "series")
+KINDS = ("", "time first", "video", "images", "channels", "large", "series", "batch of patches", "flat")
 # Whether these kinds change what is given under these names.
 SENSITIVE = {
-    "time first": {"input_features", "input_values", "audio_values", "features", "audio_features", "spectrogram"},
+    "time first": {"input_features", "input_values", "audio_values", "features", "audio_features", "spectrogram", "audio_mel", "input_features_mask"},
     "video": {"pixel_values", "images"},
     "images": {"pixel_values", "images"},
     "channels": {"input_values", "audio_values", "waveform", "audio"},
     "large": {"pixel_values", "images", "image"},
     "series": {"past_values"},
+    "batch of patches": {"grid_thw", "spatial_shapes"},
+    "flat": {"grid_thw"},
 }
 
 
@@ -161,7 +194,7 @@ def candidates(model: Any, seed: int = 1) -> Iterator[dict[str, Any]]:
                 continue
             seen.add((kind, wanted))
             generator = torch.Generator().manual_seed(seed)
-            values = {name: value_of(name, sizes, generator, kind) for name in wanted}
+            values = {name: value_of(name, sizes, generator, kind, frozenset(wanted)) for name in wanted}
             unknown = [name for name, value in values.items() if value is None]
             if not unknown:
                 yield values

@@ -4,8 +4,11 @@ No two models name their sizes alike, so there are several ways to shrink, from 
 ratios; whoever builds a model takes the first way that works.
 """
 
+import inspect
 import json
 import re
+import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ WIDTH, HEADS, HEAD_SIZE, LAYERS, VOCABULARY = 32, 4, 8, 2, 160
 
 # The first pattern that matches a key in full decides; None keeps the value. Only whole numbers are replaced.
 SIZES: list[tuple[str, int | None]] = [
+    (r"rotary_dim", HEAD_SIZE // 2),
     (r"(mrope|rope|rotary).*(section|dim|theta|base)", None),
     (r".*(stride|padding|dilation|theta|_ratio|_factor|group_size|_base|loss.*|.*_cost|_coefficient)", None),
     (r".*(sampling_rate|sample_rate|hop_length|frame_rate|n_fft|frequency|chunk_size_feed_forward)", None),
@@ -36,7 +40,8 @@ SIZES: list[tuple[str, int | None]] = [
     (r"(max_window_layers|decoder_sparse_step|.*_interval|.*_period|.*_offset|.*_step|.*layer_index|.*layer_idx|.*_index)", None),
     (r".*(feature_layer|feat_extract_layers|upsampling_stages|lstm_layers|adapter_layers|residual_layers)", None),
     (r".*(key_value_heads|kv_heads|num_kv_heads|num_query_groups|multi_query_group_num)", 2),
-    (r".*(qk_rope_head_dim|rope_head_dim|index_head_dim|qk_nope_head_dim|v_head_dim|qk_head_dim)", HEAD_SIZE),
+    (r".*qk_head_dim", 2 * HEAD_SIZE),
+    (r"upsample_groups", WIDTH),
     (r"(ssm_state_size|state_size|mamba_d_state|d_state|ssm_cfg)", 8),
     (r"(mamba_n_heads|mamba_num_heads|n_mamba_heads)", 8),
     (r".*(head_dim|head_size|d_kv|dim_head|d_head|headdim|kv_channels|head_dims|key_dim)", HEAD_SIZE),
@@ -95,7 +100,14 @@ def divided(by: int):
     return size
 
 
-WAYS = {"by name": by_name, "an eighth": divided(8), "a quarter": divided(4), "layers only": layers_only}
+def narrow(key: str, value: int) -> int:
+    """All layers, of small width: what refers to a layer by its number stays right."""
+    if re.fullmatch(r".*(layers?|depths?|blocks|_layer_.*)", key) and "expert" not in key:
+        return min(value, 48)
+    return by_name(key, value)
+
+
+WAYS = {"by name": by_name, "narrow": narrow, "an eighth": divided(8), "a quarter": divided(4), "layers only": layers_only}
 
 
 def small_kwargs(config_class: type, model_type: str, way: str) -> dict[str, Any]:
@@ -140,8 +152,12 @@ def shrunk(values: dict[str, Any], size, keep: list[str], vocabulary: int = VOCA
                 found = shrunk_list(key, list(value), size)
                 if found != list(value):
                     small[key] = found
+    if values.get("num_key_value_heads") == values.get("num_attention_heads") and "num_attention_heads" in small:
+        small["num_key_value_heads"] = small["num_attention_heads"]
     layers = small.get("num_hidden_layers", small.get("num_layers"))
     if isinstance(layers, int):
+        if values.get("per_layer_config"):
+            small["per_layer_config"] = {key: value for key, value in values["per_layer_config"].items() if int(key) < layers}
         kinds = values.get("layer_types")
         if isinstance(kinds, list) and len(kinds) > layers:
             # One of each kind of layer.
@@ -161,11 +177,34 @@ def shrunk_rope(value: dict[str, Any]) -> dict[str, Any]:
     for key, inner in value.items():
         if isinstance(inner, dict):
             out[key] = shrunk_rope(inner)
-        elif key == "mrope_section":
-            out[key] = [2, 1, 1]
         elif key in ("short_factor", "long_factor"):
             out[key] = [1.0] * (HEAD_SIZE // 2)
     return out
+
+
+def fit_sections(config: Any, modules: set[str]) -> None:
+    """Multimodal rotary embeddings divide the frequencies of a head among time, height and width: the shares must add up.
+
+    `modules` are those that define the model's layers: only where they read the shares are these set.
+    """
+    if not any("mrope_section" in source_of(name) for name in modules):
+        return
+    for each in [config, *(value for value in vars(config).values() if hasattr(value, "model_type"))]:
+        rope = getattr(each, "rope_parameters", None) or getattr(each, "rope_scaling", None)
+        heads = getattr(each, "num_attention_heads", None)
+        if not isinstance(rope, dict) or not isinstance(heads, int) or "rope_type" not in {**rope, "type": 0} and "type" not in rope:
+            continue
+        size = getattr(each, "head_dim", None) or each.hidden_size // heads
+        half = int(size * (rope.get("partial_rotary_factor") or getattr(each, "partial_rotary_factor", None) or 1.0)) // 2
+        rope["mrope_section"] = [half - 2 * (half // 3), half // 3, half // 3]
+
+
+@cache
+def source_of(module: str) -> str:
+    try:
+        return inspect.getsource(sys.modules[module])
+    except (OSError, TypeError):
+        return ""
 
 
 def shrunk_list(key: str, value: list[int], size) -> list[int]:
