@@ -64,7 +64,7 @@ export function anatomy(
       skipped.push({ name: part.name, reason });
       continue;
     }
-    const layer = meaning.layerAt === null ? null : (numbers[meaning.layerAt] ?? null);
+    const layer = layerOf(meaning, numbers);
     if (layer !== null && layer >= layers) layers = layer + 1;
     const stack = layer === null ? '' : labels.get(stackOf(meaning, numbers));
     const expert = template.expertAt === null ? null : (numbers[template.expertAt] ?? null);
@@ -140,25 +140,31 @@ function labelsOf(entries: readonly Entry[], meanings: ReadonlyMap<Template, Mea
   const stacks = new Set<string>();
   for (const { numbers, template, useless } of entries) {
     const meaning = meanings.get(template)!;
-    if (useless === undefined && meaning.layerAt !== null) stacks.add(stackOf(meaning, numbers));
+    if (useless === undefined && meaning.stack !== '') stacks.add(stackOf(meaning, numbers));
   }
   return stackLabels(stacks);
 }
 
+/** Null outside the stacks. */
+function layerOf({ layerAt, stack }: Meaning, numbers: readonly number[]): number | null {
+  if (layerAt === null) return stack === '' ? null : 0;
+  return numbers[layerAt] ?? null;
+}
+
 /** The path of the stack with its numbers filled in: each stage of a hierarchy is a stack. */
 function stackOf({ stack }: Meaning, numbers: readonly number[]): string {
-  return stack.includes('#') ? fillIn(stack, numbers, null) : stack;
+  return stack.includes('#') ? fillIn(stack, numbers) : stack;
 }
 
 /**
  * The module with its numbers filled in. T5's `layer.0.SelfAttention` becomes `SelfAttention`: the number adds
  * nothing.
  */
-function moduleName({ rest, stack, layerAt }: Meaning, numbers: readonly number[], family: Family | null): string {
+function moduleName({ rest, stack, restAt }: Meaning, numbers: readonly number[], family: Family | null): string {
   // A block may be a single parameter, which is then named after its stack.
   const module = rest || stack.slice(stack.lastIndexOf('.') + 1);
   if (!rest || !module.includes('#')) return module;
-  const filled = fillIn(module, layerAt === null ? numbers : numbers.slice(layerAt + 1), null);
+  const filled = fillIn(module, numbers.slice(restAt));
   return (family?.collapse ?? []).reduce((path, part) => path.replace(new RegExp(`\\b${part}\\.\\d+\\.`), ''), filled);
 }
 

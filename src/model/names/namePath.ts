@@ -75,14 +75,8 @@ export function withoutParameter(path: string): string {
   return path.replace(/\.(weight|kernel|w)$/, '');
 }
 
-/** `path` with the next of `numbers` in place of each `#`, skipping the number at `except`. */
-export function fillIn(path: string, numbers: readonly number[], except: number | null): string {
-  const [first = '', ...rest] = path.split('#');
+/** `path` with the next of `numbers` in place of each `#`. */
+export function fillIn(path: string, numbers: readonly number[]): string {
   let next = 0;
-  let text = first;
-  for (const piece of rest) {
-    if (next === except) next++;
-    text += `${numbers[next++] ?? '#'}${piece}`;
-  }
-  return text;
+  return path.replace(/#/g, () => `${numbers[next++] ?? '#'}`);
 }

@@ -8,7 +8,7 @@ const GENERIC = new Set(
 
 /** What a stack processes, by a word of its path. */
 const MODALITIES: readonly (readonly [string, RegExp])[] = [
-  ['vision', /^(?:v|vision|visual|image|img|vit|siglip|pixel|video)$/],
+  ['vision', /^(?:v|vision|visual|image|img|siglip|pixel|video)$/],
   ['audio', /^(?:a|audio|speech|acoustic)$/],
   ['text', /^(?:text|txt|language|llm|lm)$/],
 ];
@@ -21,9 +21,7 @@ const MODALITIES: readonly (readonly [string, RegExp])[] = [
  */
 export function stackLabels(stacks: ReadonlySet<string>): ReadonlyMap<string, string> {
   if (stacks.size < 2) return new Map([...stacks].map((stack) => [stack, '']));
-  const tokens = withoutShared(new Map([...stacks].map((stack) => [stack, tokensOf(stack)])));
-  const modal = [...stacks].some((stack) => ['vision', 'audio'].includes(modalityOf(stack) ?? ''));
-  const choices = new Map([...tokens].map(([stack, own]) => [stack, choicesFor(stack, own, modal)]));
+  const choices = choicesFor(stacks);
   const level = new Map([...stacks].map((stack) => [stack, 0]));
   for (;;) {
     const labels = new Map([...stacks].map((stack) => [stack, choices.get(stack)![level.get(stack)!]!]));
@@ -37,15 +35,35 @@ export function stackLabels(stacks: ReadonlySet<string>): ReadonlyMap<string, st
   }
 }
 
-/** Labels for a stack, the shortest first; the last is its whole path. */
-function choicesFor(stack: string, tokens: readonly string[], modal: boolean): string[] {
-  const [first, last] = [tokens[0], tokens.at(-1)];
+/** Labels for each stack, the shortest first; the last is its whole path. */
+function choicesFor(stacks: ReadonlySet<string>): ReadonlyMap<string, readonly string[]> {
+  const tokens = withoutShared(new Map([...stacks].map((stack) => [stack, tokensOf(stack)])));
+  const modalities = modalitiesOf(tokens);
+  return new Map(
+    [...tokens].map(([stack, own]) => {
+      const modality = modalities.get(stack);
+      // Where all of vision is in `visual`, its parts are `vision` and `vision.merger_list`.
+      const rivals = [...tokens].filter(([other]) => modality !== undefined && modalities.get(other) === modality);
+      const together = rivals.every(([, [first]]) => first === own[0]) && modalityOf(own[0] ?? '') === modality;
+      const words = together && modality !== undefined ? [modality, ...own.slice(1)] : own;
+      const [first = stack, last = stack] = [words[0], words.at(-1)];
+      const short = /^te\d?(?=_)/.exec(stack)?.[0] ?? (together ? undefined : modality);
+      const choices = [short, first, first === last ? first : `${first}.${last}`, words.join('.') || stack, stack];
+      return [stack, choices.filter((label) => label !== undefined)];
+    }),
+  );
+}
+
+/** What each stack processes, unless their paths tell only one of vision and audio. */
+function modalitiesOf(tokens: ReadonlyMap<string, readonly string[]>): ReadonlyMap<string, string> {
+  const found = new Map([...tokens.keys()].map((stack) => [stack, modalityOf(stack)]));
+  const known = new Set(found.values());
+  const modal = known.has('vision') || known.has('audio');
   // The language model of a multimodal network is often just `model.layers`.
-  const modality = modalityOf(stack) ?? (modal && first === undefined ? 'text' : undefined);
-  const textEncoder = /^te\d?(?=_)/.exec(stack)?.[0];
-  return [textEncoder ?? modality, first, first === last ? first : `${first}.${last}`, tokens.join('.'), stack].filter(
-    (label) => label !== undefined && label !== '',
-  ) as string[];
+  if (modal) for (const [stack, own] of tokens) if (own.length === 0) found.set(stack, found.get(stack) ?? 'text');
+  const all = [...found].filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const several = new Set(all.map(([, modality]) => modality));
+  return new Map(several.size > 1 || several.has('text') ? all : []);
 }
 
 /** The parts that say something, a number joined to the word before it: `encoder`, `stages.2`. */

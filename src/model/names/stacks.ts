@@ -3,8 +3,10 @@ import type { Template } from './template.ts';
 
 /** Which number of a template is the layer, and the path before and after it. */
 export interface Split {
-  /** Index among the template's numbers; null outside any stack. */
+  /** Index among the template's numbers; null outside any stack, and in a stack of one block without a number. */
   readonly layerAt: number | null;
+  /** Index of the first number of `rest`. */
+  readonly restAt: number;
   /** The whole path of the stack, wrappers included, e.g. `model.encoder.block`; '' outside. */
   readonly stack: string;
   /** e.g. `attention.self.query`, or the path outside, without wrappers. */
@@ -20,11 +22,11 @@ export interface Split {
  * 3. or it follows such a word within a part of the name (`encoder_layer_3.mlp`, `double_blocks_3_img_attn_qkv`);
  * 4. or no name of the checkpoint fits 1 to 3: then the last number that varies (`features.0`, `features.3`).
  * The first number that fits the first of these wins. In a hierarchy (`stages.2.blocks.5`, `block.2.5`), the blocks are
- * the layers and each stage is a stack of its own.
+ * the layers and each stage is a stack of its own. The block in the middle of a U-Net (`mid_block`) is a stack of one.
  */
 export function findStacks(templates: readonly Template[]): ReadonlyMap<Template, Split> {
   const names = templates.map((template) => new Numbers(template));
-  const known = names.filter(({ template }) => template.isMatrix);
+  const known = names.filter((name) => name.template.isMatrix && !name.inTheMiddle());
   const varying = new Set(known.flatMap((name) => name.all().filter(name.varies).map(name.upTo)));
   const inside = new Map<Numbers, number>();
   for (const name of known) {
@@ -40,8 +42,8 @@ export function findStacks(templates: readonly Template[]): ReadonlyMap<Template
       let at = inside.get(name) ?? name.all().find((k) => stacks.has(name.upTo(k)));
       if (at === undefined && stacks.size === 0) at = name.all().findLast(name.varies);
       // What is in a stage beside its blocks is in no layer, such as the downsampling between two stages.
-      if (at !== undefined && stages.has(name.upTo(at))) at = name.isStage(at) ? at + 1 : undefined;
-      return [name.template, name.splitAt(at)] as const;
+      if (at !== undefined && stages.has(name.upTo(at))) at = name.isStage(at) ? at + 1 : name.stackAfter(at);
+      return [name.template, name.inTheMiddle() ?? name.splitAt(at)] as const;
     }),
   );
 }
@@ -51,11 +53,16 @@ const STACK_WORD = /(?:(?:layers?|blocks?|stages?)\d*|blk|(?:^|[._])(?:h|up|down
 /** Words that name a stage, or may, if another number follows soon. */
 const STAGE = /(?:^|\.)(?:layers?|blocks?|stages?|levels?|features)$/;
 /** What is between the number of a stage and that of a block in it. */
-const BLOCK_OF_STAGE = /^\.(?:(?:blocks?|layers?)\.)?$/;
+const BLOCK_OF_STAGE = /^\.(?:(?:blocks|layers?)\.)?$/;
 /** Numbers that count other things than layers. */
 const OTHER_COUNT = /(?:^|[._])(?:experts?|heads|codebooks?)$/;
 /** What remains of a module's own parameter behind the number: `0`, `0.lora_A` and `0.1` are no blocks. */
-const NO_MODULE = /^(?:\.#)*(?:\.(?:base_layer|lora_\w+(?:\.\w+)?))?$/;
+const NO_MODULE =
+  /^(?:\.#)*(?:\.(?:base_layer|lora_\w+(?:\.\w+)?|parametrizations\.\w+\.original\d*|weight_\w+|bias))?$/;
+
+/** `mid_block.resnets.1.conv1` of diffusers, also flat, and `mid.block_1.conv1` of older autoencoders. */
+const MIDDLE =
+  /^((?:.*[._])?mid_block(?=[._](?:attentions|resnets|motion_modules))|(?:.*\.)?mid(?=\.(?:block|attn)_))[._](.+)$/;
 
 /** The numbers of one template, and the text around each. */
 class Numbers {
@@ -78,12 +85,17 @@ class Numbers {
 
   /** The number that counts the layers of a stack of blocks; undefined without one. */
   ofStack(varying: ReadonlySet<string>): number | undefined {
-    const candidates = this.all().filter((k) => !OTHER_COUNT.test(this.before(k)) && !NO_MODULE.test(this.after(k)));
+    const counts = (k: number) => !OTHER_COUNT.test(this.before(k)) && !NO_MODULE.test(this.after(k));
     return (
-      candidates.find((k) => this.isPart(k) && STACK_WORD.test(this.before(k))) ??
-      candidates.find((k) => this.isPart(k) && varying.has(this.upTo(k))) ??
-      candidates.find((k) => STACK_WORD.test(this.before(k)))
+      this.stackAfter(-1) ??
+      this.all().find((k) => this.isPart(k) && counts(k) && varying.has(this.upTo(k))) ??
+      this.all().find((k) => this.countsBlocks(k))
     );
+  }
+
+  /** The next number that counts the blocks of a stack; undefined without one. */
+  stackAfter(k: number): number | undefined {
+    return this.all().find((next) => next > k && this.isPart(next) && this.countsBlocks(next));
   }
 
   /** Whether the number may count stages, each a stack of the blocks that the next number counts. */
@@ -94,8 +106,20 @@ class Numbers {
   }
 
   splitAt(k: number | undefined): Split {
-    if (k === undefined) return { layerAt: null, stack: '', rest: this.template.path };
-    return { layerAt: k, stack: this.before(k), rest: this.after(k).replace(/^[._]/, '') };
+    if (k === undefined) return { layerAt: null, restAt: 0, stack: '', rest: this.template.path };
+    return { layerAt: k, restAt: k + 1, stack: this.before(k), rest: this.after(k).replace(/^[._]/, '') };
+  }
+
+  /** The place in the middle block of a U-Net; undefined elsewhere. */
+  inTheMiddle(): Split | undefined {
+    const [, stack, rest] = MIDDLE.exec(this.path) ?? [];
+    if (stack === undefined || rest === undefined || stack.includes('#')) return undefined;
+    return { layerAt: null, restAt: 0, stack, rest };
+  }
+
+  /** Whether it follows a word for a stack, and a module follows it. */
+  private countsBlocks(k: number): boolean {
+    return STACK_WORD.test(this.before(k)) && !NO_MODULE.test(this.after(k));
   }
 
   /** The path before the number and its separator. */

@@ -91,7 +91,7 @@ describe('which numbers of a name count layers', () => {
         'down_blocks 0: resnets.0.conv1',
         'down_blocks 1: attentions.0.transformer_blocks.0.attn1.to_q',
         'down_blocks 1: attentions.1.transformer_blocks.1.attn1.to_q',
-        'mid_block 0: attn1.to_q',
+        'mid_block 0: attentions.0.transformer_blocks.0.attn1.to_q',
         'up_blocks 2: upsamplers.0.conv',
       ],
     );
@@ -101,6 +101,7 @@ describe('which numbers of a name count layers', () => {
         'unet_input_blocks_4_1_transformer_blocks_0_attn1_to_k',
         'unet_middle_block_1_transformer_blocks_3_attn1_to_k',
         'unet_output_blocks_5_2_conv',
+        'unet_mid_block_attentions_0_proj_in',
         'unet_out_2',
         'te1_text_model_encoder_layers_31_mlp_fc1',
         'te2_text_model_encoder_layers_31_mlp_fc1',
@@ -110,12 +111,24 @@ describe('which numbers of a name count layers', () => {
         'input_blocks 4: 1_transformer_blocks_0_attn1_to_k',
         'middle_block 1: transformer_blocks_3_attn1_to_k',
         'output_blocks 5: 2_conv',
+        'mid_block 0: attentions_0_proj_in',
         'unet_out_2',
         'te1 31: mlp_fc1',
         'te2 31: mlp_fc1',
       ],
     );
   });
+
+  it('takes the levels of an autoencoder as layers', () =>
+    assert.deepEqual(
+      places([
+        'decoder.up.0.block.0.conv1',
+        'decoder.up.1.upsample.conv',
+        'decoder.mid.block_1.conv1',
+        'decoder.mid.attn_1.q',
+      ]),
+      ['up 0: block.0.conv1', 'up 1: upsample.conv', 'mid 0: block_1.conv1', 'mid 0: attn_1.q'],
+    ));
 
   it('takes the blocks of a hierarchy as layers, and each stage as a stack', () => {
     assert.deepEqual(
@@ -189,7 +202,7 @@ describe('the names of stacks', () => {
         'vision_model.global_transformer.layers',
         'language_model.model.layers',
       ),
-      ['vision_model', 'vision_model.global_transformer', 'text'],
+      ['vision', 'vision.global_transformer', 'text'],
     );
     assert.deepEqual(
       labels(
