@@ -1,4 +1,5 @@
 import { formatBytes, formatCount } from '../base/quantities.ts';
+import { DENSE_ROLES } from '../model/names/roles.ts';
 import type { Budget, Plan } from '../model/plan/plan.ts';
 import { PLAN_DEFAULTS } from '../model/plan/planRequest.ts';
 import {
@@ -19,16 +20,18 @@ import { percent, shortNames, table } from './table.ts';
 
 export const planCommand: Command = {
   name: 'plan',
-  usage: 'PATH (--keep SHARE | --energy SHARE | --error ERROR | --rank R) [--spread HOW] [--out plan.json]',
+  usage: 'PATH (--keep SHARE | --energy SHARE | --error ERROR | --rank R) [--include KIND] [--out plan.json]',
   summary: 'a rank for every matrix, within a budget',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
-  --keep SHARE        keep at most this share of the parameters, in (0, 1]
+  --keep SHARE        keep at most this share of the parameters that may be cut, in (0, 1]
   --energy SHARE      keep this share of every matrix's energy, in (0, 1]
   --error ERROR       relative error allowed: root mean square over all matrices by their size, in [0, 1)
   --rank R            the same rank everywhere
   --spread HOW        optimal (default): least error; uniform: the same ratio; energy: the same energy
   --multiple N        ranks are multiples of N (default ${PLAN_DEFAULTS.multiple})
   --exclude GLOB      matrices that stay dense; may be repeated
+  --include WHAT      also cut matrices that are dense by default: ${DENSE_ROLES.slice(0, 3).join(', ')}, ${DENSE_ROLES.slice(3).join(', ')},
+                      or a glob of their names; may be repeated, kinds also with commas
   --factors 2|3       W = B A (default), or W = U S V
   --out FILE          write the plan to FILE, for 'rankscope apply'
   --force             replace FILE if it exists
@@ -36,9 +39,13 @@ export const planCommand: Command = {
 ${ENGINE_HELP}
 ${COMMON_HELP}
 
+By default, embeddings, heads, routers, position tables, norms and stems stay dense. --keep counts what may be cut; the
+share of the whole model is printed beside it.
+
 Examples:
   rankscope plan model.safetensors --keep 0.6 --out plan.json
-  rankscope plan llama/ --error 0.1 --multiple 8 --exclude '*embed*' --exclude lm_head.weight`,
+  rankscope plan llama/ --error 0.1 --multiple 8 --exclude '*.layers.0.*'
+  rankscope plan llama/ --keep 0.8 --include embedding,head`,
   options: {
     ...ENGINE,
     ...RESULT,
@@ -49,6 +56,7 @@ Examples:
     spread: { type: 'string' },
     multiple: { type: 'string' },
     exclude: { type: 'string', multiple: true },
+    include: { type: 'string', multiple: true },
     factors: { type: 'string' },
   },
   run: plan,
@@ -61,15 +69,26 @@ function plan(invocation: Invocation): Promise<void> {
     spread: choiceOf(values, 'spread', ['optimal', 'uniform', 'energy']) ?? PLAN_DEFAULTS.spread,
     multiple: numberOf(values, 'multiple', { least: 1, most: 65536, whole: true }) ?? PLAN_DEFAULTS.multiple,
     exclude: textsOf(values, 'exclude'),
+    include: textsOf(values, 'include').flatMap(kindsOf),
     overrides: PLAN_DEFAULTS.overrides,
     factors: FACTORS[choiceOf(values, 'factors', ['2', '3']) ?? PLAN_DEFAULTS.factors],
   } as const;
   const engine = engineOf(values);
   const { signal, progress } = terminal;
   return showResult(invocation, {
-    work: () => service.plan({ path, request, ...engine }, { signal, progress }),
+    work: async () => {
+      const made = await service.plan({ path, request, ...engine }, { signal, progress });
+      for (const note of made.notes ?? []) terminal.warn(note);
+      return made;
+    },
     report,
   });
+}
+
+/** `embedding,head` as two kinds; anything else is one glob, whose braces may contain commas. */
+function kindsOf(text: string): readonly string[] {
+  const words = text.split(',').map((word) => word.trim());
+  return words.every((word) => DENSE_ROLES.some((kind) => word === kind || word === `${kind}s`)) ? words : [text];
 }
 
 const FACTORS = { 2: 2, 3: 3 } as const;
@@ -93,7 +112,7 @@ function budgetOf(values: Values): Budget {
   return { kind, value };
 }
 
-function* report({ matrices, totals, unmet }: Plan, out: string | undefined): Generator<string> {
+function* report({ checkpoint, matrices, totals, unmet }: Plan, out: string | undefined): Generator<string> {
   const names = shortNames(matrices.map(({ name }) => name));
   yield* table(
     ['matrix', 'shape', 'rank', 'kept', 'error'],
@@ -109,9 +128,13 @@ function* report({ matrices, totals, unmet }: Plan, out: string | undefined): Ge
   const dense = new Map<string, number>();
   for (const { rank, reason = '' } of matrices) if (rank === null) dense.set(reason, (dense.get(reason) ?? 0) + 1);
   for (const [reason, matricesOf] of dense) yield `Dense: ${matricesOf}, ${reason}\n`;
-  const kept = totals.parametersBefore > 0 ? totals.parametersAfter / totals.parametersBefore : 1;
-  yield `${formatCount(totals.parametersBefore)} parameters become ${formatCount(totals.parametersAfter)} (${percent(kept)}), `;
+  if (matrices.some(({ rank, kinds, reason }) => rank === null && kinds && reason?.endsWith('dense by default')))
+    yield 'To cut what is dense by default: --include KIND, or a glob of names\n';
+  const { parametersBefore, parametersAfter } = totals;
+  yield `${formatCount(parametersBefore)} parameters that may be cut become ${formatCount(parametersAfter)} (${percent(totals.keptShare)}), `;
   yield `${formatBytes(totals.bytesBefore)} become ${formatBytes(Math.round(totals.bytesAfter))}; predicted error ${percent(totals.error)}\n`;
+  const whole = checkpoint.parameters;
+  yield `The whole model keeps ${percent(totals.keptShareOfModel)}: ${formatCount(whole)} parameters become ${formatCount(whole - parametersBefore + parametersAfter)}\n`;
   if (unmet !== undefined) yield `The budget cannot be met: ${unmet}\n`;
   if (out !== undefined) yield `Written to ${out}\n`;
 }

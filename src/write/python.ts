@@ -25,8 +25,8 @@ export function pythonModule({ plan, matrices, weights, remarks = [], ggufFile }
   const layers = LAYERS.filter((layer) => layer.always || planned.some((matrix) => layer.holds(matrix)));
   const { parametersBefore, parametersAfter, error } = plan.totals;
   const summary = [
-    `${planned.length} of ${plan.matrices.length} matrices hold factors: ${formatWhole(parametersAfter)} parameters instead of`,
-    `${formatWhole(parametersBefore)}, relative error ${error.toPrecision(3)}.`,
+    `${planned.length} of ${plan.matrices.length} matrices hold factors: ${formatWhole(parametersAfter)} of the ${formatWhole(parametersBefore)} parameters that the`,
+    `plan could cut, relative error ${error.toPrecision(3)}.`,
   ];
   const head = `"""Low-rank layers for ${safe(weights)}, and a loader that puts them into the model. Written by Rankscope.
 

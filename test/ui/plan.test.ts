@@ -42,7 +42,7 @@ describe('the rank plan, in the installed extension', function () {
   it('writes the smaller checkpoint and its Python code, and opens the result', async () => {
     const target = join(vscode.folder, 'smaller.safetensors');
     const [, before = '', after = ''] =
-      /Parameters\s+([\d.,]+ ?[KM]?)\s+([\d.,]+ ?[KM]?)/.exec(await plan.getByRole('table').innerText()) ?? [];
+      /Whole model\s+([\d.,]+ ?[KM]?)\s+([\d.,]+ ?[KM]?)/.exec(await plan.getByRole('table').innerText()) ?? [];
     await choosePath(vscode.page, plan.getByRole('button', { name: 'Apply…' }), target);
     await webviewPage(vscode.page, 'inspector', 'smaller.safetensors');
     const written = parametersOf(target);

@@ -1,13 +1,28 @@
-import type { PlanRequest } from '../../src/model/plan/plan.ts';
-import { linesField, numberField, select, slider } from '../ui/controls.ts';
+import { formatWhole } from '../../src/base/quantities.ts';
+import { breakEvenRank } from '../../src/base/shape.ts';
+import { DENSE_ROLES, type DenseRole } from '../../src/model/names/roles.ts';
+import type { Plan, PlanRequest } from '../../src/model/plan/plan.ts';
+import { checkbox, linesField, numberField, select, slider } from '../ui/controls.ts';
 import { element, setText } from '../ui/dom.ts';
-import { BUDGETS, type BudgetKind, budgetKind, budgetOf, SPREADS, shownBudget, spreads } from './planState.ts';
+import {
+  BUDGETS,
+  type BudgetKind,
+  budgetKind,
+  budgetOf,
+  includesKind,
+  KIND_NAMES,
+  kindCounts,
+  SPREADS,
+  shownBudget,
+  spreads,
+  withKind,
+} from './planState.ts';
 
 /** The form with the plan's budget and options. */
 export function createPlanForm(
   root: HTMLElement,
   change: (edit: (request: PlanRequest) => PlanRequest) => void,
-): { show(request: PlanRequest, highestRank: number): void } {
+): { show(request: PlanRequest, plan: Plan | null): void } {
   let request: PlanRequest | null = null;
   /** The last value of each kind of budget, restored when the user returns to it. */
   const last = new Map<string, number>();
@@ -50,6 +65,16 @@ export function createPlanForm(
     '*.embed_tokens.*\n*.layers.0.*',
     (lines) => change((old) => ({ ...old, exclude: lines })),
   );
+  const kinds = DENSE_ROLES.map((kind) => {
+    const control = checkbox(KIND_NAMES[kind], false, (cut) => change((old) => withKind(old, kind, cut)));
+    return { kind, ...control };
+  });
+  const kindsRow = element(
+    'fieldset',
+    { class: 'kinds' },
+    element('legend', { class: 'field-name', text: 'Dense by default; cut as well:' }),
+    ...kinds.map((each) => each.element),
+  );
   const spreadRow = field('Spread', spread.element);
   root.replaceChildren(
     field('Budget', kind.element),
@@ -59,14 +84,15 @@ export function createPlanForm(
     spreadHelp,
     element('div', { class: 'pair' }, field('Multiple of', multiple.element), field('Factors', factors.element)),
     field('Keep dense', exclude.element),
+    kindsRow,
   );
   return {
-    show(next, highestRank) {
+    show(next, plan) {
       request = next;
       last.set(next.budget.kind, next.budget.value);
       const current = kindNow();
       const shown = shownBudget(next.budget);
-      const max = current.id === 'rank' ? Math.max(highestRank, shown) : current.max;
+      const max = current.id === 'rank' ? Math.max(highestRank(plan), shown) : current.max;
       range.setRange(current.min, max, current.step);
       value.setRange(current.min, max, current.step);
       range.set(shown);
@@ -81,8 +107,22 @@ export function createPlanForm(
       multiple.set(next.multiple);
       factors.set(String(next.factors));
       exclude.set(next.exclude);
+      const counts: ReadonlyMap<DenseRole, number> = kindCounts(plan?.matrices ?? []);
+      kindsRow.hidden = counts.size === 0;
+      for (const { kind, element: box, set } of kinds) {
+        const count = counts.get(kind);
+        box.hidden = count === undefined;
+        setText(box, `${KIND_NAMES[kind]} (${formatWhole(count ?? 0)})`);
+        set(includesKind(next, kind));
+      }
     },
   };
+}
+
+/** The highest break-even rank of all matrices: the end of the slider for one rank everywhere. */
+function highestRank(plan: Plan | null): number {
+  const limits = plan?.matrices.map(({ shape: [m, n] }) => breakEvenRank(m, n)) ?? [];
+  return limits.reduce((most, limit) => Math.max(most, limit), 1);
 }
 
 /** A control with a visible name; for screen readers, each control has its own accessible name. */

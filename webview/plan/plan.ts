@@ -1,4 +1,3 @@
-import { breakEvenRank } from '../../src/base/shape.ts';
 import '../ui/base.css';
 import './plan.css';
 import { errorData } from '../../src/base/errors.ts';
@@ -38,6 +37,7 @@ const roots = {
       'This error is measured on the weights alone and can be misleading: even a small error may change the output of the model. ' +
       'Check the perplexity of the result before you rely on it.',
   }),
+  notes: element('ul', { class: 'notice notes', attributes: { 'aria-label': 'Notes' } }),
   untrusted: element('p', {
     class: 'notice',
     text: 'This workspace is not trusted: you can view plans, but Rankscope does not write files.',
@@ -60,6 +60,7 @@ const content = element(
   roots.notice,
   roots.busy,
   roots.totals,
+  roots.notes,
   roots.caution,
   roots.matrices,
 );
@@ -92,7 +93,7 @@ function draw(): void {
   checkpoint.setOptions(checkpoints.map(({ path, name }) => ({ id: path, label: name })));
   checkpoint.set(current ?? '');
   checkpoint.element.title = current ?? '';
-  form.show(request, highestRank(lastPlan));
+  form.show(request, lastPlan);
   undo.set({ disabled: !canUndo });
   apply.set({ disabled: !canWrite || !plan });
   savePlan.set({ disabled: !canWrite || !plan });
@@ -101,11 +102,18 @@ function draw(): void {
   roots.busy.hidden = busy === null;
   setText(busyText, busy ?? '');
   const shown = plan ?? lastPlan;
-  for (const part of [roots.totals, roots.caution, roots.matrices]) part.hidden = shown === null;
+  for (const part of [roots.totals, roots.notes, roots.caution, roots.matrices]) part.hidden = shown === null;
   content.classList.toggle('stale', plan === null);
   if (!shown) return;
   showTotals(roots.totals, shown);
+  const notes = [...(shown.unmet === undefined ? [] : [unmetText(shown.unmet)]), ...(shown.notes ?? [])];
+  fill(roots.notes, ...notes.map((text) => element('li', { text })));
+  roots.notes.hidden = notes.length === 0;
   matrices.show(shown, request);
+}
+
+function unmetText(unmet: string): string {
+  return `The budget cannot be met: ${unmet}.`;
 }
 
 /** Applies `edit` to the request and sends it. The new request is used at once, so that the next edit builds on it. */
@@ -115,12 +123,6 @@ function change(edit: (request: PlanRequest) => PlanRequest): void {
   snapshot = { ...snapshot, request };
   redraw();
   tell(link.call('change', request));
-}
-
-/** The highest break-even rank of all matrices: the end of the slider for one rank everywhere. */
-function highestRank(plan: Plan | null): number {
-  const limits = plan?.matrices.map(({ shape: [m, n] }) => breakEvenRank(m, n)) ?? [];
-  return limits.reduce((most, limit) => Math.max(most, limit), 1);
 }
 
 function tell(call: Promise<unknown>): void {

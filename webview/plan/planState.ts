@@ -1,3 +1,4 @@
+import type { DenseRole } from '../../src/model/names/roles.ts';
 import type { Budget, Plan, PlannedMatrix, PlanRequest, Spread } from '../../src/model/plan/plan.ts';
 
 /** How a kind of budget is displayed and edited; the displayed value is `scale` times the value in the request. */
@@ -18,13 +19,13 @@ export const BUDGETS: readonly BudgetKind[] = [
   {
     id: 'keep',
     label: 'Parameters kept',
-    explanation: 'The share of the parameters of the planned matrices to keep.',
+    explanation: 'The share of the parameters to keep of what may be cut.',
     ...{ unit: '%', scale: 100, min: 1, max: 100, step: 1, first: 0.6 },
   },
   {
     id: 'error',
     label: 'Error allowed',
-    explanation: 'The relative error allowed over all planned weights.',
+    explanation: 'The relative error allowed over all weights that may be cut.',
     ...{ unit: '%', scale: 100, min: 0, max: 90, step: 0.5, first: 0.1 },
   },
   {
@@ -36,7 +37,7 @@ export const BUDGETS: readonly BudgetKind[] = [
   {
     id: 'rank',
     label: 'Same rank',
-    explanation: 'One rank for all matrices.',
+    explanation: 'One rank for all matrices that may be cut.',
     ...{ unit: '', scale: 1, min: 1, max: 1024, step: 1, first: 64 },
   },
 ];
@@ -72,6 +73,34 @@ export function withOverride(request: PlanRequest, name: string, rank: number | 
   const entries = Object.entries(request.overrides).filter(([other]) => other !== name);
   if (rank !== undefined) entries.push([name, rank]);
   return { ...request, overrides: Object.fromEntries(entries) };
+}
+
+/** The names of kinds that are dense by default, in the order of `DENSE_ROLES`. */
+export const KIND_NAMES: Readonly<Record<DenseRole, string>> = {
+  embedding: 'Embeddings',
+  head: 'Heads',
+  router: 'Routers',
+  position: 'Position tables',
+  norm: 'Norms',
+  stem: 'Stems',
+};
+
+/** `request` with a kind of matrices cut as well, or dense by default again. */
+export function withKind(request: PlanRequest, kind: DenseRole, cut: boolean): PlanRequest {
+  const others = (request.include ?? []).filter((word) => word !== kind && word !== `${kind}s`);
+  return { ...request, include: cut ? [...others, kind] : others };
+}
+
+/** Whether a kind of matrices is cut as well. */
+export function includesKind({ include = [] }: PlanRequest, kind: DenseRole): boolean {
+  return include.includes(kind) || include.includes(`${kind}s`);
+}
+
+/** How many of the matrices are of each kind that is dense by default. */
+export function kindCounts(matrices: readonly PlannedMatrix[]): ReadonlyMap<DenseRole, number> {
+  const counts = new Map<DenseRole, number>();
+  for (const { kinds = [] } of matrices) for (const kind of kinds) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return counts;
 }
 
 /** The rank set by hand; null if the matrix is kept dense, undefined if the rank is left to the plan. */

@@ -5,11 +5,12 @@ import { formatPercent } from '../ui/format.ts';
 
 /** The totals of the plan, before and after. */
 export function showTotals(root: HTMLElement, plan: Plan): void {
-  const { parametersBefore, parametersAfter, bytesBefore, bytesAfter, error } = plan.totals;
+  const { parametersBefore, parametersAfter, bytesBefore, bytesAfter, error, keptShare, keptShareOfModel } =
+    plan.totals;
+  const whole = plan.checkpoint.parameters;
   const cut = plan.matrices.filter(({ rank }) => rank !== null).length;
-  const kept = parametersBefore > 0 ? parametersAfter / parametersBefore : 1;
   const bar = element('div', { class: 'kept-bar', attributes: { 'aria-hidden': 'true' } }, element('div'));
-  (bar.firstElementChild as HTMLElement).style.width = `${Math.min(100, kept * 100)}%`;
+  (bar.firstElementChild as HTMLElement).style.width = `${Math.min(100, keptShare * 100)}%`;
   const row = (name: string, before: string, after: string) =>
     element(
       'tr',
@@ -20,8 +21,9 @@ export function showTotals(root: HTMLElement, plan: Plan): void {
     );
   fill(
     root,
-    element('p', { class: 'headline' }, element('strong', { text: formatPercent(kept) }), ' of the parameters'),
+    element('p', { class: 'headline' }, element('strong', { text: formatPercent(keptShare) }), ' of what may be cut'),
     bar,
+    element('p', { class: 'faint of-model', text: `${formatPercent(keptShareOfModel)} of the whole model` }),
     element(
       'table',
       {},
@@ -31,6 +33,7 @@ export function showTotals(root: HTMLElement, plan: Plan): void {
         'tbody',
         {},
         row('Parameters', formatCount(parametersBefore), formatCount(parametersAfter)),
+        row('Whole model', formatCount(whole), formatCount(whole - parametersBefore + parametersAfter)),
         row('Bytes', formatBytes(bytesBefore), formatBytes(bytesAfter)),
         row('Weight error', '', formatPercent(error)),
       ),

@@ -1,11 +1,4 @@
-import type { Role } from './roles.ts';
-
-/**
- * The roles of what surrounds the layers of a network or steers them: tables that are looked up, what the input and the
- * output pass through, and routers. Such matrices are small, or each of their rows matters by itself, so that a plan
- * leaves them dense unless it is told otherwise.
- */
-export type DenseRole = Extract<Role, 'embedding' | 'position' | 'head' | 'router' | 'norm' | 'stem'>;
+import type { DenseRole } from './roles.ts';
 
 /** A gain of several dimensions, such as one per head: `q_norm`, `norm1`, `ln_f`. Not `norm1.linear`, a layer. */
 const NORM =
@@ -74,7 +67,7 @@ export function denseRoleOfPath(path: string): DenseRole | undefined {
   };
   if (surrounds(STEM) || STEM_PATH.test(path)) return 'stem';
   if (surrounds(HEAD) || OUTERMOST_HEAD.test(words.join('.'))) return 'head';
-  if (EMBEDDING.test(last) || path === 'w') return 'embedding';
+  if (EMBEDDING.test(last)) return 'embedding';
   return undefined;
 }
 

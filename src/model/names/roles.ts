@@ -19,6 +19,18 @@ export type Role =
   | 'convolution'
   | 'other';
 
+/**
+ * The roles of what surrounds the layers of a network or steers them: tables that are looked up, what the input and the
+ * output pass through, and routers. Such matrices are small, or each of their rows matters by itself, so that a plan
+ * leaves them dense unless it is told otherwise.
+ */
+export const DENSE_ROLES = ['embedding', 'head', 'router', 'position', 'norm', 'stem'] as const;
+export type DenseRole = (typeof DENSE_ROLES)[number];
+
+export function isDenseRole(role: Role): role is DenseRole {
+  return (DENSE_ROLES as readonly Role[]).includes(role);
+}
+
 /** Words that imply a role as the last part of any module's path; for names that no family lists. */
 const ROLE_WORDS: ReadonlyMap<string, Role> = new Map<string, Role>(
   Object.entries({

@@ -63,6 +63,8 @@ export function roleInPlace(
     const [rows = 0, cols = 0] = transposed ? [shape[1], shape[0]] : shape;
     const at = experts.has(holder) ? holder : lastWord(holder)[0];
     const count = experts.get(at);
+    // CTRL's table of words is called `w`.
+    if (path === 'w' && rows >= 8 * cols) return 'embedding';
     if (GATE.test(path)) return count !== undefined || 8 * rows <= cols ? 'router' : 'gate';
     // A whole layer that holds its experts itself has other matrices, which may have as many rows by chance.
     if (count !== undefined && count > 1 && rows === count && !at.endsWith('#')) return 'router';

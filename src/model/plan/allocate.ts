@@ -1,8 +1,9 @@
 import { breakEvenRank } from '../../base/shape.ts';
 import type { CheckpointSummary } from '../findings.ts';
-import { nameMatcher } from '../globs.ts';
 import { type Boundary, energyPath, levelForEnergy, pathBoundary, uniformPath } from '../spreads.ts';
 import { greedyBoundary } from './greedy.ts';
+import { keptShares } from './keptShares.ts';
+import { idleIncludes, leftOut } from './leftOut.ts';
 import type { Plan, PlannedMatrix, PlanRequest } from './plan.ts';
 import {
   type Choice,
@@ -25,14 +26,14 @@ import { checkRequest } from './planRequest.ts';
  */
 export function makePlan(checkpoint: CheckpointSummary, matrices: readonly PlanInput[], request: PlanRequest): Plan {
   checkRequest(request);
-  const excluded = nameMatcher(request.exclude);
+  const reasonOf = leftOut(request);
   const byHand = new Map(Object.entries(request.overrides));
   const planned: Options[] = [];
   const left = new Map<PlanInput, string>();
   for (const input of matrices) {
-    if (input.fixed) left.set(input, input.fixed);
+    const reason = reasonOf(input);
+    if (reason !== undefined) left.set(input, reason);
     else if (byHand.has(input.name)) planned.push(setByHand(input, byHand.get(input.name) ?? null, request));
-    else if (excluded(input.name)) left.set(input, 'excluded');
     else planned.push(optionsOf(input, request.multiple, request.factors));
   }
 
@@ -40,13 +41,21 @@ export function makePlan(checkpoint: CheckpointSummary, matrices: readonly PlanI
   const results = new Map(
     planned.map((options, k) => [options.input, describe(options, choice[k]!, request.factors)] as const),
   );
+  const notes = [
+    ...idleIncludes(request.include ?? [], matrices).map(
+      (word) =>
+        `Nothing is included by "${word}": no matrix that is dense by default is of this kind or has such a name.`,
+    ),
+    ...matrices.flatMap((input) => (results.get(input)?.rank != null && input.caution ? [input.caution] : [])),
+  ];
   return {
     format: 'rankscope.plan/1',
     checkpoint: { path: checkpoint.path, parameters: checkpoint.parameters, bytes: checkpoint.bytes },
     request,
     matrices: matrices.map((input) => results.get(input) ?? untouched(input, left.get(input)!)),
-    totals: sum(planned, choice),
+    totals: sum(planned, choice, checkpoint.parameters),
     ...(unmet === undefined ? {} : { unmet }),
+    ...(notes.length === 0 ? {} : { notes }),
   };
 }
 
@@ -128,18 +137,34 @@ function describe(options: Options, level: number, factors: 2 | 3): PlannedMatri
     shape: input.shape,
     rank,
     ...(reason === undefined ? {} : { reason }),
+    ...kindsOf(input),
     parametersBefore: dense,
     parametersAfter: parametersAt(options, level),
     error: options.tail[0]! > 0 ? Math.sqrt(lossAt(options, level) / options.tail[0]!) : 0,
   };
 }
 
-function untouched({ name, shape }: PlanInput, reason: string): PlannedMatrix {
+function untouched(input: PlanInput, reason: string): PlannedMatrix {
+  const { name, shape } = input;
   const parameters = shape[0] * shape[1];
-  return { name, shape, rank: null, reason, parametersBefore: parameters, parametersAfter: parameters, error: 0 };
+  return {
+    name,
+    shape,
+    rank: null,
+    reason,
+    ...kindsOf(input),
+    parametersBefore: parameters,
+    parametersAfter: parameters,
+    error: 0,
+  };
 }
 
-function sum(all: readonly Options[], choice: Choice): Plan['totals'] {
+/** The kinds that a request could include; none if no layer could hold the factors. */
+function kindsOf({ kinds = [], fixed }: PlanInput): Pick<PlannedMatrix, 'kinds'> {
+  return kinds.length === 0 || fixed ? {} : { kinds };
+}
+
+function sum(all: readonly Options[], choice: Choice, parametersOfModel: number): Plan['totals'] {
   let bytesBefore = 0;
   let bytesAfter = 0;
   for (const [k, options] of all.entries()) {
@@ -149,12 +174,15 @@ function sum(all: readonly Options[], choice: Choice): Plan['totals'] {
     bytesAfter += parametersAt(options, choice[k]!) * (dense ? bytesPerElement : factorBytesPerElement);
   }
   const energy = totalEnergy(all);
+  const parametersBefore = all.reduce((parameters, options) => parameters + options.dense, 0);
+  const parametersAfter = totalParameters(all, choice);
   return {
-    parametersBefore: all.reduce((parameters, options) => parameters + options.dense, 0),
-    parametersAfter: totalParameters(all, choice),
+    parametersBefore,
+    parametersAfter,
     bytesBefore,
     bytesAfter,
     error: energy > 0 ? Math.sqrt(totalLoss(all, choice) / energy) : 0,
+    ...keptShares({ parametersBefore, parametersAfter }, parametersOfModel),
   };
 }
 
@@ -165,7 +193,7 @@ function totalEnergy(all: readonly Options[]): number {
 const percent = (share: number) => `${(100 * share).toPrecision(3)} %`;
 
 function tooLarge(smallest: number, wanted: number): string {
-  return `the smallest plan keeps ${percent(smallest)} of the parameters, ${percent(wanted)} were asked for: choose a smaller multiple, or set or exclude fewer matrices`;
+  return `the smallest plan keeps ${percent(smallest)} of what may be cut, ${percent(wanted)} were asked for: choose a smaller multiple, or set or exclude fewer matrices`;
 }
 
 function tooFar(error: number, wanted: number): string {

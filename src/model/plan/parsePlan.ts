@@ -11,6 +11,8 @@ import {
   text,
   wholeNumber,
 } from '../checkedJson.ts';
+import { DENSE_ROLES, type DenseRole } from '../names/roles.ts';
+import { keptShares } from './keptShares.ts';
 import type { Budget, Plan, PlannedMatrix, PlanRequest, PlanTotals, Spread } from './plan.ts';
 import { checkRequest } from './planRequest.ts';
 
@@ -27,26 +29,28 @@ export function parsePlan(content: string, path: string): Plan {
   const plan = members(
     parseJson(content, path),
     ['format', 'checkpoint', 'request', 'matrices', 'totals'],
-    ['$schema', 'unmet'],
+    ['$schema', 'unmet', 'notes'],
   );
   oneOf(plan.format, ['rankscope.plan/1']);
   const checkpoint = members(plan.checkpoint, ['path', 'parameters', 'bytes']);
+  const parameters = wholeNumber(checkpoint.parameters, 0);
   return {
     format: 'rankscope.plan/1',
     checkpoint: {
       path: text(checkpoint.path),
-      parameters: wholeNumber(checkpoint.parameters, 0),
+      parameters,
       bytes: wholeNumber(checkpoint.bytes, 0),
     },
     request: request(plan.request),
     matrices: matrices(plan.matrices),
-    totals: totals(plan.totals),
+    totals: totals(plan.totals, parameters),
     ...(plan.unmet && { unmet: text(plan.unmet) }),
+    ...(plan.notes && { notes: list(plan.notes).map(text) }),
   };
 }
 
 function request(place: Found): PlanRequest {
-  const found = members(place, ['budget', 'spread', 'multiple', 'exclude', 'overrides', 'factors']);
+  const found = members(place, ['budget', 'spread', 'multiple', 'exclude', 'overrides', 'factors'], ['include']);
   const budget = members(found.budget, ['kind', 'value']);
   const result: PlanRequest = {
     budget: {
@@ -56,6 +60,7 @@ function request(place: Found): PlanRequest {
     spread: oneOf<Spread>(found.spread, ['optimal', 'uniform', 'energy']),
     multiple: wholeNumber(found.multiple, 1),
     exclude: list(found.exclude).map(text),
+    ...(found.include && { include: list(found.include).map(text) }),
     overrides: Object.fromEntries(
       dictionary(found.overrides).map(([name, rank]) => [name, rank.value === null ? null : wholeNumber(rank, 1)]),
     ),
@@ -72,7 +77,11 @@ function request(place: Found): PlanRequest {
 function matrices(place: Found): PlannedMatrix[] {
   const names = new Set<string>();
   return list(place).map((item) => {
-    const found = members(item, ['name', 'shape', 'rank', 'parametersBefore', 'parametersAfter', 'error'], ['reason']);
+    const found = members(
+      item,
+      ['name', 'shape', 'rank', 'parametersBefore', 'parametersAfter', 'error'],
+      ['reason', 'kinds'],
+    );
     const name = text(found.name);
     if (names.has(name)) fail(found.name, 'a name that no other matrix has');
     names.add(name);
@@ -84,6 +93,7 @@ function matrices(place: Found): PlannedMatrix[] {
       shape: [m, n] as const,
       rank: found.rank.value === null ? null : wholeNumber(found.rank, 1, Math.min(m, n)),
       ...(found.reason && { reason: text(found.reason) }),
+      ...(found.kinds && { kinds: list(found.kinds).map((kind) => oneOf<DenseRole>(kind, DENSE_ROLES)) }),
       parametersBefore: wholeNumber(found.parametersBefore, 0),
       parametersAfter: wholeNumber(found.parametersAfter, 0),
       error: amount(found.error),
@@ -91,13 +101,24 @@ function matrices(place: Found): PlannedMatrix[] {
   });
 }
 
-function totals(place: Found): PlanTotals {
-  const found = members(place, ['parametersBefore', 'parametersAfter', 'bytesBefore', 'bytesAfter', 'error']);
-  return {
+/** The shares are computed where they are missing: plans of older versions lack them. */
+function totals(place: Found, parametersOfModel: number): PlanTotals {
+  const found = members(
+    place,
+    ['parametersBefore', 'parametersAfter', 'bytesBefore', 'bytesAfter', 'error'],
+    ['keptShare', 'keptShareOfModel'],
+  );
+  const parameters = {
     parametersBefore: wholeNumber(found.parametersBefore, 0),
     parametersAfter: wholeNumber(found.parametersAfter, 0),
+  };
+  return {
+    ...parameters,
     bytesBefore: amount(found.bytesBefore),
     bytesAfter: amount(found.bytesAfter),
     error: amount(found.error),
+    ...keptShares(parameters, parametersOfModel),
+    ...(found.keptShare && { keptShare: amount(found.keptShare) }),
+    ...(found.keptShareOfModel && { keptShareOfModel: amount(found.keptShareOfModel) }),
   };
 }

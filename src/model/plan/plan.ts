@@ -1,11 +1,13 @@
 /** A rank plan as plain data: the content of the file that the side bar edits and `rankscope apply` reads. */
+import type { DenseRole } from '../names/roles.ts';
 
 export type Spread = 'optimal' | 'uniform' | 'energy';
 
 /** What a plan must meet; exactly one of the four. */
 export type Budget =
   /**
-   * Share of the planned matrices' parameters to keep, in (0, 1]; without excluded matrices, with those set by hand.
+   * Share of the parameters to keep of what may be cut, in (0, 1]: without excluded matrices and those that are dense
+   * by default, with those set by hand.
    */
   | { readonly kind: 'keep'; readonly value: number }
   /** Share of the squared singular values to keep in each matrix, in (0, 1]; no spread applies. */
@@ -24,7 +26,14 @@ export interface PlanRequest {
   readonly multiple: number;
   /** Globs of the names of tensors that stay dense and are not part of any total. */
   readonly exclude: readonly string[];
-  /** Ranks set by hand, by tensor name, which take precedence over exclusions; null keeps the matrix dense. */
+  /**
+   * Which of the matrices that are dense by default may be cut as well: their kinds (`embedding`, `head`, `router`,
+   * `position`, `norm`, `stem`) or globs of their names. None if absent.
+   */
+  readonly include?: readonly string[];
+  /**
+   * Ranks set by hand, by tensor name, which take precedence over exclusions and defaults; null keeps the matrix dense.
+   */
   readonly overrides: Readonly<Record<string, number | null>>;
   /** 2: W = B A. 3: W = U S V. */
   readonly factors: 2 | 3;
@@ -33,16 +42,21 @@ export interface PlanRequest {
 export interface PlannedMatrix {
   readonly name: string;
   readonly shape: readonly [number, number];
-  /** null: stays dense, because it is excluded or because no rank below break-even meets the budget. */
+  /** null: stays dense, for the reason that follows. */
   readonly rank: number | null;
   readonly reason?: string;
+  /** What it is, if that is dense by default and could be included; two kinds for a tied embedding and head. */
+  readonly kinds?: readonly DenseRole[];
   readonly parametersBefore: number;
   readonly parametersAfter: number;
   /** Predicted relative Frobenius error ||W - W_r|| / ||W||. */
   readonly error: number;
 }
 
-/** Sums over the planned matrices: all except excluded ones and those that no layer can hold as factors. */
+/**
+ * Sums over what may be cut: all matrices except excluded ones, those that are dense by default and not included, and
+ * those that no layer can hold as factors.
+ */
 export interface PlanTotals {
   readonly parametersBefore: number;
   readonly parametersAfter: number;
@@ -53,6 +67,10 @@ export interface PlanTotals {
    * the root mean square of their relative errors, weighted by their parameters.
    */
   readonly error: number;
+  /** parametersAfter / parametersBefore; 1 if nothing may be cut. */
+  readonly keptShare: number;
+  /** The same share for the whole model, with all that stays dense. */
+  readonly keptShareOfModel: number;
 }
 
 /** The content of a plan file; its schema is media/schemas/plan.schema.json. */
@@ -65,6 +83,8 @@ export interface Plan {
   readonly totals: PlanTotals;
   /** Why the totals miss the budget, in one sentence; absent if they meet it. */
   readonly unmet?: string;
+  /** What users must know before they apply it, one sentence each: such as that a tied head is cut. */
+  readonly notes?: readonly string[];
 }
 
 /** The outcome of writing the factors of a plan. */

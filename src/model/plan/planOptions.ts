@@ -1,4 +1,5 @@
 import { factorParameters } from '../../base/shape.ts';
+import type { DenseRole } from '../names/roles.ts';
 import { tailEnergies } from './rankCost.ts';
 
 /** A matrix to plan for. */
@@ -13,6 +14,10 @@ export interface PlanInput {
   readonly singularValues: ArrayLike<number>;
   /** Why no layer can hold its factors; it then stays dense like an excluded matrix. */
   readonly fixed?: string | null;
+  /** What it is, if that is dense by default: `['embedding', 'head']` for a tied embedding. */
+  readonly kinds?: readonly DenseRole[];
+  /** What users must know if it is cut, in one sentence. */
+  readonly caution?: string;
 }
 
 /**

@@ -6,6 +6,7 @@ export const PLAN_DEFAULTS: Omit<PlanRequest, 'budget'> = {
   spread: 'optimal',
   multiple: 1,
   exclude: [],
+  include: [],
   overrides: {},
   factors: 2,
 };

@@ -1,16 +1,18 @@
 import { ADAPTER_FIXED } from '../../adapters/updateMatrix.ts';
 import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import { nameMatcher } from '../../model/globs.ts';
 import { isStored, type Matrix } from '../../model/matrix.ts';
 import { makePlan } from '../../model/plan/allocate.ts';
+import { leftOut } from '../../model/plan/leftOut.ts';
 import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
 import type { PlanInput } from '../../model/plan/planOptions.ts';
 import { checkRequest } from '../../model/plan/planRequest.ts';
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { FACTOR_BYTES, factorType } from '../../write/encode.ts';
+import { ggufForm } from '../../write/ggufForm.ts';
 import { exactResults, type SpectraParts } from '../analysis/spectra.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
+import { denseKinds } from './denseKinds.ts';
 
 /**
  * Makes a plan from exact spectra; those that are not known yet are computed. A matrix without a spectrum stays dense,
@@ -27,9 +29,14 @@ export async function plan(
   await opened.tiesByContent(signal);
   const matrices = distinctMatrices(opened);
   refuseAdapter(opened.checkpoint.path, matrices);
-  const excluded = nameMatcher(request.exclude);
+  const dense = denseKinds({
+    matrices: opened.anatomy.matrices,
+    ties: opened.ties(),
+    tiedHead: ggufForm(opened.checkpoint)?.tiedHead && GGUF_TIED_HEAD,
+  });
+  const reasonOf = leftOut(request);
   const needed = matrices.filter(
-    ({ name, fixed }) => fixed === null && (Object.hasOwn(request.overrides, name) || !excluded(name)),
+    (matrix) => reasonOf({ ...dense.get(matrix), name: matrix.name, fixed: matrix.fixed }) === undefined,
   );
   const unusable = new Map<Matrix, string>();
   const results = await exactResults(parts, needed, engine, {
@@ -48,10 +55,14 @@ export async function plan(
       factorBytesPerElement: FACTOR_BYTES[factorType(matrix.dtype)],
       singularValues: values.get(matrix) ?? [],
       fixed: unusable.get(matrix) ?? matrix.fixed,
+      ...dense.get(matrix),
     }),
   );
   return makePlan(viewOf(opened), inputs, request);
 }
+
+/** The names in GGUF of an embedding that is the head as well. */
+const GGUF_TIED_HEAD = { embedding: 'token_embd.weight', head: 'output.weight' };
 
 /** Where there is nothing to factorize, the reason helps more than a plan that changes nothing. */
 function refuseAdapter(path: string, matrices: readonly Matrix[]): void {

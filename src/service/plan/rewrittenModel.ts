@@ -4,6 +4,7 @@ import { anatomy } from '../../model/names/anatomy.ts';
 import type { Plan, PlannedMatrix } from '../../model/plan/plan.ts';
 import { type GgufForm, ggufForm } from '../../write/ggufForm.ts';
 import type { Opened } from '../checkpoints/opened.ts';
+import { denseKinds } from './denseKinds.ts';
 
 /** A checkpoint and its plan under the names that the model's code uses: the input of the writer. */
 export interface RewrittenModel {
@@ -24,14 +25,23 @@ export function rewrittenModel(
   ties: readonly (readonly string[])[],
 ): RewrittenModel {
   const form = ggufForm(checkpoint);
-  if (!form) return { checkpoint, matrices, plan, ties, remarks: [] };
-  return {
+  if (!form) return withCautions({ checkpoint, matrices, plan, ties, remarks: [] });
+  return withCautions({
     checkpoint: form.checkpoint,
     matrices: anatomy(form.checkpoint.tensors).matrices,
     plan: planIn(form, plan),
     ties: withTiedHead(form, tiesIn(form, ties)),
     remarks: form.remarks,
-  };
+  });
+}
+
+/** Adds what users must know of the tied matrices that the plan cuts, whoever made it. */
+function withCautions(model: RewrittenModel): RewrittenModel {
+  const cut = new Set(model.plan.matrices.filter(({ rank }) => rank !== null).map(({ name }) => name));
+  const cautions = [...denseKinds(model)].flatMap(([{ name }, { caution }]) =>
+    caution !== undefined && cut.has(name) ? [caution] : [],
+  );
+  return { ...model, remarks: [...model.remarks, ...cautions] };
 }
 
 function planIn(form: GgufForm, plan: Plan): Plan {

@@ -30,6 +30,10 @@ describe('plan page', function () {
     const { parametersBefore, parametersAfter, error } = plan.totals;
     const kept = Number.parseFloat(await page.locator('.headline strong').innerText());
     assert.ok(Math.abs(kept - (parametersAfter / parametersBefore) * 100) < 0.06);
+    const { parameters } = plan.checkpoint;
+    const ofModel = Number.parseFloat(await page.getByText(/of the whole model/).innerText());
+    assert.ok(Math.abs(ofModel - ((parameters - parametersBefore + parametersAfter) / parameters) * 100) < 0.06);
+    assert.ok(ofModel > kept, 'what stays dense by default is not part of the budget');
     const shown = Number.parseFloat(
       await page
         .getByRole('row', { name: /Weight error/ })
@@ -52,6 +56,36 @@ describe('plan page', function () {
     const cut = plan.matrices.find(({ rank }) => rank !== null)!;
     const field = page.getByRole('spinbutton', { name: `Rank of ${cut.name}` });
     assert.equal(await field.getAttribute('placeholder'), String(cut.rank));
+  });
+
+  it('leaves the embedding dense, and cuts it as well on request', async () => {
+    const page = await open(plan);
+    const name = 'model.embed_tokens.weight';
+    const row = page.locator('.matrices li', { hasText: name });
+    assert.match(await row.innerText(), /an embedding.*dense by default/);
+    const kinds = page.getByRole('group', { name: /Dense by default/ });
+    assert.deepEqual(await kinds.getByRole('checkbox').allInnerTexts(), ['Embeddings (1)']);
+    await kinds.getByText('Embeddings').click();
+    await waitFor(() => view.asked.requests.length === 1);
+    assert.deepEqual(view.asked.requests[0], { ...REQUEST, include: ['embedding'] });
+    await page.getByRole('spinbutton', { name: `Rank of ${name}` }).fill('5');
+    await page.getByRole('spinbutton', { name: `Rank of ${name}` }).press('Enter');
+    await waitFor(() => view.asked.requests.length === 2);
+    assert.deepEqual(view.asked.requests[1]?.overrides, { [name]: 5 });
+    await kinds.getByText('Embeddings').click();
+    await waitFor(() => view.asked.requests.length === 3);
+    assert.deepEqual(view.asked.requests[2]?.include, []);
+  });
+
+  it('warns that a tied head is cut with its embedding, and of a budget that cannot be met', async () => {
+    const note = 'Cutting the embedding a also cuts the head b, which is tied to it.';
+    const page = await open({ ...plan, notes: [note], unmet: 'the ranks set by hand take more' });
+    await page.getByText(note).waitFor();
+    await page.getByText('The budget cannot be met: the ranks set by hand take more.').waitFor();
+    await page.screenshot({ path: 'test-output/screenshots/plan-page-notes.png' });
+    view.host.update({ plan });
+    await page.getByText(note).waitFor({ state: 'detached' });
+    assert.ok(await page.getByRole('list', { name: 'Notes' }).isHidden());
   });
 
   it('keeps what is being typed when the plan comes meanwhile', async () => {

@@ -8,7 +8,8 @@ export const REQUEST: PlanRequest = {
   budget: { kind: 'keep', value: 0.6 },
   spread: 'optimal',
   multiple: 4,
-  exclude: ['*embed_tokens*'],
+  exclude: ['*.layers.0.*'],
+  include: [],
   overrides: {},
   factors: 2,
 };

@@ -296,6 +296,88 @@ describe('the optimal plan, compared with every possible choice', () => {
   });
 });
 
+describe('what is dense by default', () => {
+  const CAUTION = 'Cutting the embedding wte also cuts the head.';
+  const list: readonly PlanInput[] = [
+    powerLaw('q', 64, 64, 1),
+    { ...powerLaw('wte', 200, 64, 1), kinds: ['embedding', 'head'], caution: CAUTION },
+    { ...powerLaw('mlp.gate', 8, 64, 1), kinds: ['router'] },
+    { ...powerLaw('pos', 30, 64, 1), kinds: ['position'], fixed: 'a bare parameter' },
+  ];
+  const whole = list.reduce((sum, { shape: [m, n] }) => sum + m * n, 1000);
+  const of = (request: Partial<PlanRequest> = {}) =>
+    makePlan({ ...CHECKPOINT, parameters: whole }, list, { ...REQUEST, ...request });
+  const ranks = (made: Plan) => made.matrices.map(({ rank }) => rank !== null);
+
+  it('stays dense, with the reason, and counts neither before nor after', () => {
+    for (const budget of [
+      { kind: 'keep', value: 0.5 },
+      { kind: 'error', value: 0.3 },
+      { kind: 'energy', value: 0.9 },
+      { kind: 'rank', value: 4 },
+    ] as const) {
+      const made = of({ budget });
+      assert.deepEqual(
+        made.matrices.map(({ reason }) => reason),
+        [
+          undefined,
+          'an embedding that is a head as well (tied), dense by default',
+          'a router, dense by default',
+          'a bare parameter',
+        ],
+      );
+      assert.equal(made.totals.parametersBefore, 64 * 64);
+      assert.equal(made.notes, undefined);
+    }
+  });
+
+  it('is left out of the share that is kept, which is said beside that of the whole model', () => {
+    const { totals } = of();
+    const saved = totals.parametersBefore - totals.parametersAfter;
+    assert.ok(totals.keptShare <= 0.5 && totals.keptShare > 0.47, `${totals.keptShare}`);
+    assert.ok(Math.abs(totals.keptShareOfModel - (whole - saved) / whole) < 1e-12);
+  });
+
+  it('is cut where its kind, in the singular or plural, or its name is included', () => {
+    assert.deepEqual(ranks(of({ include: ['router'], budget: { kind: 'rank', value: 2 } })), [
+      true,
+      false,
+      true,
+      false,
+    ]);
+    assert.deepEqual(ranks(of({ include: ['embeddings'] })), [true, true, false, false]);
+    assert.deepEqual(ranks(of({ include: ['head'] })), [true, true, false, false]);
+    assert.deepEqual(ranks(of({ include: ['w*'] })), [true, true, false, false]);
+    assert.deepEqual(ranks(of({ include: ['embedding'], exclude: ['wte'] })), [true, false, false, false]);
+  });
+
+  it('says what else is cut with a tied matrix, however it came to be cut', () => {
+    assert.deepEqual(of({ include: ['embedding'] }).notes, [CAUTION]);
+    assert.deepEqual(of({ overrides: { wte: 10 } }).notes, [CAUTION]);
+    assert.equal(of({ include: ['router'] }).notes, undefined);
+  });
+
+  it('follows a rank set by hand, and is still dense by default when kept dense by hand', () => {
+    const made = of({ overrides: { wte: 10, 'mlp.gate': null } });
+    assert.equal(made.matrices[1]!.rank, 10);
+    assert.equal(made.totals.parametersBefore, 64 * 64 + 200 * 64);
+    assert.match(made.matrices[2]!.reason!, /dense by default/);
+  });
+
+  it('keeps its kinds in the plan where a request could include it', () => {
+    assert.deepEqual(
+      of().matrices.map(({ kinds }) => kinds),
+      [undefined, ['embedding', 'head'], ['router'], undefined],
+    );
+  });
+
+  it('warns of words that include nothing', () => {
+    const { notes } = of({ include: ['position', 'embeding', 'router', 'q'] });
+    assert.equal(notes?.length, 3);
+    for (const [k, word] of ['position', 'embeding', 'q'].entries()) assert.match(notes[k]!, new RegExp(`"${word}"`));
+  });
+});
+
 describe('a plan request', () => {
   const list = [
     powerLaw('layers.0.q.weight', 64, 64, 1),
@@ -398,6 +480,8 @@ describe('a plan request', () => {
         bytesBefore: 0,
         bytesAfter: 0,
         error: 0,
+        keptShare: 1,
+        keptShareOfModel: 1,
       });
       assert.equal(made.unmet, undefined);
     }

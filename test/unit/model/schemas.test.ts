@@ -25,7 +25,7 @@ const REQUEST: PlanRequest = {
 };
 const made = (request: Partial<PlanRequest> = {}): Plan =>
   makePlan(
-    { path: 'a.safetensors', format: 'safetensors', parameters: 1000, bytes: 4000 },
+    { path: 'a.safetensors', format: 'safetensors', parameters: 2000, bytes: 8000 },
     ['a', 'b.w', 'c', '__proto__', 'constructor'].map((name, k) => ({
       name,
       shape: [12 + k, 20] as const,
@@ -64,6 +64,30 @@ describe('a plan file', () => {
       }
   });
 
+  it('keeps what it includes, the kinds of its matrices and its notes', () => {
+    const plan = {
+      ...made({ include: ['head', '*.gate.*'] }),
+      notes: ['Cutting the embedding also cuts the head.'],
+    };
+    const text = JSON.stringify({
+      ...plan,
+      matrices: plan.matrices.map((matrix) => ({ ...matrix, kinds: ['embedding', 'head'] })),
+    });
+    assert.ok(valid(JSON.parse(text)), JSON.stringify(valid.errors));
+    assert.deepEqual(parsePlan(text, 'plan.json'), JSON.parse(text));
+  });
+
+  it('of an older version is read: nothing is included, and the shares follow from the totals', () => {
+    const old = JSON.parse(JSON.stringify(made({ exclude: [] }))) as Plan;
+    const { keptShare, keptShareOfModel, ...totals } = old.totals;
+    const text = JSON.stringify({ ...old, totals });
+    assert.ok(valid(JSON.parse(text)), JSON.stringify(valid.errors));
+    const read = parsePlan(text, 'plan.json');
+    assert.equal(read.request.include, undefined);
+    assert.deepEqual([read.totals.keptShare, read.totals.keptShareOfModel], [keptShare, keptShareOfModel]);
+    assert.equal(keptShare, totals.parametersAfter / totals.parametersBefore);
+  });
+
   it('may name its schema', () => {
     assert.deepEqual(
       parsePlan(changed(['$schema'], 'plan.schema.json'), 'plan.json'),
@@ -88,6 +112,10 @@ describe('a plan file', () => {
     [['request', 'budget', 'value'], 2, /budget.*keep/],
     [['request', 'multiple'], 0, /multiple is 0/],
     [['request', 'factors'], 4, /factors is 4.*2, 3/],
+    [['request', 'include'], 'b', /include is "b".*a list/],
+    [['matrices', 0, 'kinds'], ['layer'], /kinds\[0\] is "layer".*embedding, head, router/],
+    [['totals', 'keptShare'], -1, /keptShare is -1/],
+    [['notes'], 'x', /notes is "x".*a list/],
     [['request', 'exclude'], 'b', /exclude is "b".*a list/],
     [['request', 'overrides', 'a'], 'high', /overrides.a is "high"/],
     [['checkpoint', 'parameters'], 2 ** 53, /parameters is 9007199254740992/],

@@ -39,7 +39,15 @@ describe('the model that a plan is applied to', () => {
       checkpoint: { path: file, parameters, bytes: checkpoint.bytes },
       request: REQUEST,
       matrices,
-      totals: { parametersBefore: 0, parametersAfter: 0, bytesBefore: 0, bytesAfter: 0, error: 0 },
+      totals: {
+        parametersBefore: 0,
+        parametersAfter: 0,
+        bytesBefore: 0,
+        bytesAfter: 0,
+        error: 0,
+        keptShare: 1,
+        keptShareOfModel: 1,
+      },
     } as Plan;
     await checkpoint.close();
     return rewrittenModel(opened, plan, ties);

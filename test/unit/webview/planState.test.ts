@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import type { PlanRequest } from '../../../src/model/plan/plan.ts';
 import { checkRequest } from '../../../src/model/plan/planRequest.ts';
-import { BUDGETS, budgetOf, overrideOf, shownBudget, withOverride } from '../../../webview/plan/planState.ts';
+import {
+  BUDGETS,
+  budgetOf,
+  includesKind,
+  kindCounts,
+  overrideOf,
+  shownBudget,
+  withKind,
+  withOverride,
+} from '../../../webview/plan/planState.ts';
 
 const request: PlanRequest = {
   budget: { kind: 'keep', value: 0.6 },
@@ -27,6 +36,36 @@ describe('plan budget', () => {
       }
     });
   }
+});
+
+describe('kinds that are dense by default', () => {
+  it('are included and left dense again, without touching names that are included', () => {
+    const some = { ...request, include: ['*.gate.*', 'heads'] };
+    assert.ok(includesKind(some, 'head') && !includesKind(some, 'embedding'));
+    const both = withKind(some, 'embedding', true);
+    assert.deepEqual(both.include, ['*.gate.*', 'heads', 'embedding']);
+    assert.deepEqual(withKind(both, 'head', false).include, ['*.gate.*', 'embedding']);
+    assert.deepEqual(withKind(request, 'router', true).include, ['router']);
+    assert.deepEqual(withKind(withKind(request, 'router', true), 'router', true).include, ['router']);
+  });
+
+  it('are counted, a tied embedding and head for both', () => {
+    const matrix = { shape: [2, 2] as const, rank: null, parametersBefore: 4, parametersAfter: 4, error: 0 };
+    const counts = kindCounts([
+      { ...matrix, name: 'a', kinds: ['embedding', 'head'] },
+      { ...matrix, name: 'b', kinds: ['router'] },
+      { ...matrix, name: 'c', kinds: ['router'] },
+      { ...matrix, name: 'd' },
+    ]);
+    assert.deepEqual(
+      [...counts],
+      [
+        ['embedding', 1],
+        ['head', 1],
+        ['router', 2],
+      ],
+    );
+  });
 });
 
 describe('plan overrides', () => {
