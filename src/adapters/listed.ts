@@ -1,4 +1,5 @@
 import type { Tensor } from '../checkpoint/tensor.ts';
+import { factorOf } from './factor.ts';
 import type { AdapterPair, AdapterPairs } from './pairs.ts';
 import { widthOf } from './parts.ts';
 
@@ -19,10 +20,10 @@ export function findListedPairs(tensors: readonly Tensor[]): AdapterPairs | unde
     if (up.shape.length < 2 || down.shape.length !== up.shape.length) return undefined;
     const shape = [up.shape[0]!, widthOf(down)] as const;
     if (rank >= shape[0] || rank >= shape[1]) return undefined;
-    const product = { up, down, upIsTransposed: false };
+    const product = { up: factorOf(up), down: factorOf(down) };
     pairs.push({
       target: `pair.${place / 2}`,
-      stored: { kind: 'lora', product, embedding: false },
+      stored: { kind: 'lora', product },
       shape,
       rank,
       factorRank: rank,

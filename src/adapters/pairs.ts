@@ -1,7 +1,7 @@
-import { elementCount } from '../base/shape.ts';
 import type { Tensor } from '../checkpoint/tensor.ts';
-import { type AdapterNaming, type AdapterPart, adapterName, otherKind } from './names.ts';
-import { isWhole, type Operand, type StoredUpdate, sizesOf, type TwoFactors } from './parts.ts';
+import { type Form, formUpdate, type Parts } from './form.ts';
+import { type AdapterNaming, nameReader } from './names.ts';
+import { isWhole, type StoredUpdate, sizesOf } from './parts.ts';
 
 /** What an adapter adds to one matrix: W + scale (the stored product). */
 export interface AdapterPair {
@@ -20,6 +20,17 @@ export interface AdapterPair {
   readonly alpha?: Tensor;
   /** DoRA's magnitudes, one for each output. */
   readonly magnitude?: Tensor;
+  /** The stack of experts that the pair belongs to, and its place there. */
+  readonly stack?: Stacked;
+  /** The name that a configuration's patterns are matched with, if it is not `target`. */
+  readonly parameter?: string;
+}
+
+/** One of the matrices that share their factors' tensors, such as the experts of a layer. */
+export interface Stacked {
+  readonly target: string;
+  readonly index: number;
+  readonly count: number;
 }
 
 /** A layer whose parts do not form a product, with the reason. */
@@ -43,36 +54,41 @@ export function findAdapterPairs(tensors: readonly Tensor[]): AdapterPairs | und
   const pairs: AdapterPair[] = [];
   const refused: RefusedPair[] = [];
   const severalNames = new Set([...modules.values()].map(({ adapter }) => adapter)).size > 1;
-  for (const { target, adapter, parts } of modules.values()) {
+  for (const { target, adapter, parts, naming } of modules.values()) {
     const { alpha, magnitude, ...factors } = parts;
     const involved = Object.values(factors);
     // An alpha or a magnitude alone does not make an adapter: other models have such names too.
     if (involved.length === 0) continue;
-    const found = storedUpdate(parts);
+    const found = formUpdate(parts, { target, naming: naming ?? 'peft' });
     if (typeof found === 'string') {
       refused.push({ target, tensors: involved, reason: found });
       continue;
     }
-    pairs.push({
-      target,
+    const common = {
       // PEFT calls a lone adapter `default`.
       ...(adapter !== undefined && (severalNames || adapter !== 'default') ? { adapter } : {}),
-      stored: found,
-      ...measured(found),
       ...(alpha ? { alpha } : {}),
       ...(magnitude ? { magnitude } : {}),
-    });
-  }
-  for (const tensor of tensors) {
-    const kind = otherKind(tensor.name);
-    if (kind)
-      refused.push({ target: tensor.name, tensors: [tensor], reason: `a part of ${kind}: not a product of factors` });
+    };
+    pairs.push(...pairsOf(target, found).map((pair) => ({ ...pair, ...common })));
   }
   const naming = [...modules.values()].find(({ naming }) => naming !== undefined)?.naming;
   return pairs.length + refused.length === 0 ? undefined : { naming: naming ?? 'peft', pairs, refused };
 }
 
-type Parts = Partial<Record<AdapterPart, Tensor>>;
+/** The pairs of one layer: one, or one for each matrix of a stack. */
+export function pairsOf(target: string, form: Form): AdapterPair[] {
+  if (!('stack' in form)) return [{ target, stored: form, ...measured(form) }];
+  return form.stack.map((product, index) => {
+    const stored: StoredUpdate = { kind: 'lora', product };
+    return {
+      target: `${target}[${index}]`,
+      stored,
+      ...measured(stored),
+      stack: { target, index, count: form.stack.length },
+    };
+  });
+}
 
 interface Module {
   readonly target: string;
@@ -84,102 +100,30 @@ interface Module {
 
 function modulesOf(tensors: readonly Tensor[]): Map<string, Module> {
   const modules = new Map<string, Module>();
+  const read = nameReader(tensors.map(({ name }) => name));
   for (const tensor of tensors) {
-    const found = adapterName(tensor.name);
+    const found = read(tensor.name);
     if (!found) continue;
     const { target, adapter, part, naming } = found;
+    // A vector of this name is a change of a bias or a norm.
+    if (part === 'full' && tensor.shape.length < 2) continue;
     const key = JSON.stringify([target, adapter]);
     const module = modules.get(key) ?? { target, adapter, naming: undefined, parts: {} };
     module.parts[part] ??= tensor;
-    if (part !== 'alpha') module.naming ??= naming;
+    if (part !== 'alpha' && part !== 'magnitude') module.naming ??= naming;
     modules.set(key, module);
   }
   return modules;
 }
 
-/** The update that the parts of one layer form, or the reason why they form none. */
-function storedUpdate(parts: Parts): StoredUpdate | string {
-  const { up, down, mid, singular, embeddingUp, embeddingDown } = parts;
-  if (up || down || mid || singular) {
-    const product = twoFactors(up, down, mid, false, ['B (up)', 'A (down)'], singular);
-    return typeof product === 'string' ? product : { kind: 'lora', product, embedding: false };
-  }
-  if (embeddingUp || embeddingDown) {
-    const product = twoFactors(embeddingUp, embeddingDown, undefined, false, ['B', 'A']);
-    return typeof product === 'string' ? product : { kind: 'lora', product, embedding: true };
-  }
-  if (parts.lokr_w1 || parts.lokr_w2 || parts.lokr_w1_a || parts.lokr_w2_a || parts.lokr_w1_b || parts.lokr_w2_b) {
-    const first = operand(parts.lokr_w1, parts.lokr_w1_a, parts.lokr_w1_b, parts.lokr_t1, 'lokr_w1');
-    const second = operand(parts.lokr_w2, parts.lokr_w2_a, parts.lokr_w2_b, parts.lokr_t2, 'lokr_w2');
-    if (typeof first === 'string') return first;
-    return typeof second === 'string' ? second : { kind: 'lokr', first, second };
-  }
-  const factor = (k: 1 | 2) =>
-    twoFactors(parts[`hada_w${k}_a`], parts[`hada_w${k}_b`], parts[`hada_t${k}`], true, [
-      `hada_w${k}_a`,
-      `hada_w${k}_b`,
-    ]);
-  const [first, second] = [factor(1), factor(2)];
-  if (typeof first === 'string') return first;
-  if (typeof second === 'string') return second;
-  const [one, other] = [sizesOf(first), sizesOf(second)];
-  if (one.outputs !== other.outputs || one.inputs !== other.inputs)
-    return `its two products have different shapes: ${one.outputs} x ${one.inputs} and ${other.outputs} x ${other.inputs}`;
-  return { kind: 'loha', first, second };
-}
-
-function operand(
-  whole: Tensor | undefined,
-  up: Tensor | undefined,
-  down: Tensor | undefined,
-  core: Tensor | undefined,
-  name: string,
-): Operand | string {
-  if (!whole) return twoFactors(up, down, core, true, [`${name}_a`, `${name}_b`]);
-  return whole.shape.length < 2 || whole.shape.includes(0)
-    ? `its ${name} is not a matrix: ${shapeText(whole)}`
-    : { whole };
-}
-
-/** @param transposedWithCore LyCORIS stores `up` beside a core as r x m. */
-function twoFactors(
-  up: Tensor | undefined,
-  down: Tensor | undefined,
-  core: Tensor | undefined,
-  transposedWithCore: boolean,
-  names: readonly [up: string, down: string],
-  singular?: Tensor,
-): TwoFactors | string {
-  if (!up || !down) return `half of the pair is missing: there is no ${!up ? names[0] : names[1]}`;
-  for (const [name, tensor] of [[names[0], up] as const, [names[1], down] as const])
-    if (tensor.shape.length < 2 || tensor.shape.includes(0)) return `its ${name} is not a matrix: ${shapeText(tensor)}`;
-  const upIsTransposed = core !== undefined && transposedWithCore;
-  const rank = up.shape[upIsTransposed ? 0 : 1]!;
-  const product = {
-    up,
-    down,
-    upIsTransposed,
-    ...(core ? { core } : {}),
-    ...(singular ? { singular } : {}),
-  };
-  if (up.shape.slice(2).some((size) => size !== 1))
-    return `its ${names[0]} is a kernel (${shapeText(up)}): the update is not a product of two matrices`;
-  const [coreUp, coreDown, ...kernel] = core?.shape ?? [rank, rank];
-  if (core && (kernel.length === 0 || kernel.includes(0) || down.shape.slice(2).some((size) => size !== 1)))
-    return `its core ${shapeText(core)} does not fit between ${shapeText(up)} and ${shapeText(down)}`;
-  if (rank !== coreUp || coreDown !== down.shape[0])
-    return `the ranks of its factors differ: ${names[0]} is ${shapeText(up)}, ${names[1]} ${shapeText(down)}${core ? `, the core ${shapeText(core)}` : ''}`;
-  if (singular && elementCount(singular.shape) !== rank) return `its E is ${shapeText(singular)} for rank ${rank}`;
-  return product;
-}
-
-const shapeText = ({ shape }: Tensor) => shape.join(' x ') || 'a single number';
-
 function measured(stored: StoredUpdate): Pick<AdapterPair, 'shape' | 'rank' | 'factorRank'> {
+  if (stored.kind === 'computed') {
+    const { outputs, inputs, rank } = stored;
+    return { shape: [outputs, inputs], rank, factorRank: undefined };
+  }
   if (stored.kind === 'lora') {
     const { outputs, inputs, rank } = sizesOf(stored.product);
-    // An embedding table is the transpose: it has a row for each token.
-    return { shape: stored.embedding ? [inputs, outputs] : [outputs, inputs], rank, factorRank: rank };
+    return { shape: [outputs, inputs], rank, factorRank: rank };
   }
   const [first, second] = [sizesOf(stored.first), sizesOf(stored.second)];
   const rank = first.rank * second.rank;

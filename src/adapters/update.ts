@@ -1,4 +1,5 @@
 import type { Tensor } from '../checkpoint/tensor.ts';
+import type { Stacked } from './pairs.ts';
 import type { StoredUpdate } from './parts.ts';
 
 /** What an adapter adds to one matrix: scale times a product that is kept as its factors. */
@@ -7,6 +8,8 @@ export interface Update {
   readonly target: string;
   /** The adapter's name if the file holds several. */
   readonly adapter?: string;
+  /** The stack of experts that the layer belongs to. */
+  readonly stack?: Stacked;
   readonly stored: StoredUpdate;
   /** The tensors in which it is stored. */
   readonly tensors: readonly Tensor[];

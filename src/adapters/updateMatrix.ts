@@ -1,5 +1,6 @@
 import type { MatrixBase, MatrixRows, NetworkPlace } from '../model/matrixBase.ts';
 import type { Role } from '../model/names/roles.ts';
+import { settingsOf } from './parts.ts';
 import type { Update } from './update.ts';
 import { updateRows } from './updateRows.ts';
 
@@ -10,26 +11,26 @@ export const ADAPTER_FIXED = 'the update of an adapter, already stored as factor
 export class UpdateMatrix implements MatrixBase {
   readonly kind = 'update';
   readonly fixed = ADAPTER_FIXED;
+  readonly name: string;
   readonly stack?: string;
   readonly layer: number | null;
   readonly module: string;
   readonly role: Role;
   readonly expert: number | null;
 
+  /** @param tensorName the adapted tensor, of which a stacked update changes one slice. */
   constructor(
-    readonly name: string,
+    readonly tensorName: string,
     readonly update: Update,
     { stack, layer, module, role, expert }: NetworkPlace,
   ) {
+    const suffix = update.stack ? `[${update.stack.index}]` : '';
+    this.name = tensorName + suffix;
     if (stack !== undefined) this.stack = stack;
     this.layer = layer;
-    this.module = module;
+    this.module = module + suffix;
     this.role = role;
-    this.expert = expert;
-  }
-
-  get tensorName(): string {
-    return this.name;
+    this.expert = update.stack?.index ?? expert;
   }
 
   get dtype(): string {
@@ -49,12 +50,13 @@ export class UpdateMatrix implements MatrixBase {
   }
 
   get bytesPerElement(): number {
-    return this.update.tensors.reduce((sum, { bytes }) => sum + bytes, 0) / (this.rows * this.cols);
+    const { tensors, stack } = this.update;
+    return tensors.reduce((sum, { bytes }) => sum + bytes, 0) / (stack?.count ?? 1) / (this.rows * this.cols);
   }
 
   identity(): readonly unknown[] {
     const { stored, scale, shape, tensors } = this.update;
-    return [stored.kind, scale, shape, ...tensors.map(({ file, storage, dtype }) => [file, storage, dtype])];
+    return [settingsOf(stored), scale, shape, ...tensors.map(({ file, storage, dtype }) => [file, storage, dtype])];
   }
 
   source(): MatrixRows {

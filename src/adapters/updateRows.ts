@@ -14,9 +14,9 @@ import {
   withCore,
 } from '../spectrum/thinFactors.ts';
 import { finiteFactors, type ThinProduct, thinProductRows } from '../spectrum/thinProduct.ts';
-import { transposeOf } from '../spectrum/transpose.ts';
 import type { FactoredUpdate } from './comparison/compareUpdates.ts';
-import { isWhole, type Operand, sizesOf, type TwoFactors, widthOf } from './parts.ts';
+import { factorValues } from './factor.ts';
+import { type ComputedUpdate, isWhole, type Operand, sizesOf, type TwoFactors, widthOf } from './parts.ts';
 import type { Update } from './update.ts';
 
 /**
@@ -29,6 +29,10 @@ const MOST_VALUES = 2 ** 22;
 /** Rows of a small matrix with the nonzero singular values of an update, computed from its factors alone. */
 export function updateRows(name: string, update: Update): MatrixRows {
   const { stored, scale } = update;
+  if (stored.kind === 'computed') {
+    const { load } = stored;
+    return 'matrix' in load ? computedRows(name, stored, scale) : thinProductRows(computedProduct(name, stored, scale));
+  }
   if (stored.kind !== 'lokr') {
     const parts = stored.kind === 'lora' ? [stored.product] : [stored.first, stored.second];
     return thinProductRows(productOf(name, parts, scale));
@@ -68,8 +72,14 @@ export async function updateFactors(
     const product = kroneckerFactors(name, [one, other]);
     return { ...product, outputs: one.outputs * other.outputs, inputs: one.inputs * other.inputs, scale };
   }
-  const parts = stored.kind === 'lora' ? [stored.product] : [stored.first, stored.second];
-  const product = productOf(name, parts, scale);
+  if (stored.kind === 'computed' && 'matrix' in stored.load) {
+    const { outputs, inputs } = stored;
+    return { ...factorsOfWhole(await computedMatrix(name, stored, signal), outputs, inputs), scale };
+  }
+  const product =
+    stored.kind === 'computed'
+      ? computedProduct(name, stored, scale)
+      : productOf(name, stored.kind === 'lora' ? [stored.product] : [stored.first, stored.second], scale);
   const { outputs, inputs, ranks } = product;
   const factors = await thinFactors(
     name,
@@ -78,8 +88,42 @@ export async function updateFactors(
     inputs,
     yieldOrCancel(signal, name),
   );
-  const sized = { ...factors, outputs, inputs, rank: ranks.reduce((all, each) => all * each, 1), scale };
-  return stored.kind === 'lora' && stored.embedding ? transposed(sized) : sized;
+  return { ...factors, outputs, inputs, rank: ranks.reduce((all, each) => all * each, 1), scale };
+}
+
+function computedProduct(name: string, { outputs, inputs, rank, load }: ComputedUpdate, scale: number): ThinProduct {
+  if (!('factors' in load)) throw new Error(`${name} is no product`);
+  return { name, outputs, inputs, ranks: [rank], scale, load: async (signal) => [await load.factors(signal)] };
+}
+
+/** The matrix itself, which is computed when its first row is read. */
+function computedRows(name: string, update: ComputedUpdate, scale: number): RowSource {
+  const { outputs, inputs } = update;
+  let loaded: Promise<Float32Array | Float64Array> | undefined;
+  return {
+    name,
+    rows: outputs,
+    cols: inputs,
+    async read(row, out, signal) {
+      loaded ??= computedMatrix(name, update, signal);
+      const values = await loaded;
+      for (let i = 0, at = row * inputs; i < out.length; i++, at++) out[i] = scale * values[at]!;
+    },
+  };
+}
+
+async function computedMatrix(
+  name: string,
+  { inputs, load }: ComputedUpdate,
+  signal: AbortSignal | undefined,
+): Promise<Float32Array | Float64Array> {
+  if (!('matrix' in load)) throw new Error(`${name} is no matrix`);
+  const values = await load.matrix(signal);
+  await finiteFactors(
+    { name, inputs, ranks: [inputs], load: async () => [{ up: values, down: values.subarray(0, 0) }] },
+    signal,
+  );
+  return values;
 }
 
 function productOf(name: string, parts: readonly TwoFactors[], scale: number): ThinProduct {
@@ -98,16 +142,15 @@ function productOf(name: string, parts: readonly TwoFactors[], scale: number): T
 async function loadFactors(name: string, part: TwoFactors, signal: AbortSignal | undefined): Promise<ThinFactors> {
   const { outputs, rank } = sizesOf(part);
   const { core, singular } = part;
-  const stored = await valuesOf(part.up, signal);
-  const up = part.upIsTransposed ? transposeOf(stored, outputs) : stored;
+  const up = await factorValues(part.up, signal);
   if (singular) {
     const between = await valuesOf(singular, signal);
     for (let i = 0; i < outputs; i++) for (let k = 0; k < rank; k++) up[i * rank + k]! *= between[k]!;
   }
-  const down = await valuesOf(part.down, signal);
+  const down = await factorValues(part.down, signal);
   if (!core) return { up, down };
   const kernel = elementCount(core.shape.slice(2));
-  const sizes = [rank, core.shape[1]!, widthOf(part.down), kernel] as const;
+  const sizes = [rank, core.shape[1]!, part.down.cols, kernel] as const;
   return { up, down: withCore(name, await valuesOf(core, signal), down, sizes) };
 }
 
@@ -145,16 +188,4 @@ function svdOf({ up, down, outputs, inputs, rank }: SizedFactors, pause: Pause) 
     columns(inputs, (row, col) => down[col * inputs + row]!),
     pause,
   );
-}
-
-function transposed(factors: FactoredUpdate): FactoredUpdate {
-  const { up, down, outputs, inputs, rank, scale } = factors;
-  return {
-    up: transposeOf(down, inputs),
-    down: transposeOf(up, rank),
-    outputs: inputs,
-    inputs: outputs,
-    rank,
-    scale,
-  };
 }

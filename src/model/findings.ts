@@ -65,9 +65,26 @@ export interface AdapterFinding {
   readonly dora?: boolean;
   /** The adapter's name in a file with several. */
   readonly name?: string;
-  /** A Hadamard or a Kronecker product of products (LyCORIS); absent for B A. */
-  readonly kind?: 'loha' | 'lokr';
+  /** Another form than B A; absent for B A itself. */
+  readonly kind?: AdapterKind;
 }
+
+/** A Hadamard or a Kronecker product of products (LyCORIS), or a method whose update is computed from other parts. */
+export type AdapterKind = 'loha' | 'lokr' | ComputedMethod;
+
+/** Methods of PEFT and LyCORIS whose updates are computed from other parts than two factors. */
+export type ComputedMethod =
+  | 'full'
+  | 'vblora'
+  | 'c3a'
+  | 'gralora'
+  | 'delora'
+  | 'vera'
+  | 'pvera'
+  | 'shira'
+  | 'supertuning'
+  | 'unilora'
+  | 'tinylora';
 
 /** The effect of quantization on a stored matrix; absent if it is not quantized, or if the effect is unknown. */
 export interface QuantizationFinding {

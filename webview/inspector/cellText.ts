@@ -1,4 +1,4 @@
-import type { MatrixFinding } from '../../src/model/findings.ts';
+import type { AdapterKind, MatrixFinding } from '../../src/model/findings.ts';
 import { placeText } from '../../src/model/place.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
 import { formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
@@ -58,7 +58,21 @@ function bandOf({ band }: MatrixFinding, { id }: Measure): readonly [number, num
   return Object.hasOwn(band.energyRanks, level) ? band.energyRanks[level as keyof typeof band.energyRanks] : null;
 }
 
-const KINDS = { loha: 'LoHa', lokr: 'LoKr' } as const;
+const KINDS: Readonly<Record<AdapterKind, string>> = {
+  loha: 'LoHa',
+  lokr: 'LoKr',
+  full: 'full update',
+  vblora: 'VB-LoRA',
+  c3a: 'C3A',
+  gralora: 'GraLoRA',
+  delora: 'DeLoRA',
+  vera: 'VeRA',
+  pvera: 'PVeRA',
+  shira: 'SHiRA',
+  supertuning: 'Super',
+  unilora: 'Uni-LoRA',
+  tinylora: 'TinyLoRA',
+};
 
 /** One line about an adapter's rank and how much of it is used; empty for a matrix of a model. */
 export function adapterText({ adapter, effectiveRank, energyRanks }: MatrixFinding): string {

@@ -14,11 +14,14 @@ import { findStacks, type Split } from './stacks.ts';
 import { roleInPlace, surroundings } from './surroundings.ts';
 import { newTemplate, seen, type Template } from './template.ts';
 
-/** Something that becomes a matrix once its place in the network is known, such as the update of an adapter. */
+/**
+ * Something that becomes a matrix, or a stack of them, once its place in the network is known, such as the update of an
+ * adapter.
+ */
 export interface Placeable {
   readonly name: string;
   readonly shape: readonly [number, number];
-  matrixAt(place: NetworkPlace): Matrix;
+  matricesAt(place: NetworkPlace): readonly Matrix[];
 }
 
 /** The roles of a checkpoint's tensors in a network. */
@@ -70,7 +73,7 @@ export function anatomy(
     const expert = template.expertAt === null ? null : (numbers[template.expertAt] ?? null);
     const where = { ...(stack ? { stack } : {}), layer, module: moduleName(meaning, numbers, family), expert };
     if (isPlaceable(part)) {
-      matrices.push(part.matrixAt({ ...where, role: meaning.role ?? 'other' }));
+      matrices.push(...part.matricesAt({ ...where, role: meaning.role ?? 'other' }));
       continue;
     }
     const transposed = part.transposed ?? (swapped && (family?.transposed?.modules.includes(meaning.rest) ?? false));
@@ -90,7 +93,7 @@ export function anatomy(
   return { family: family?.name ?? null, layers, matrices, skipped };
 }
 
-const isPlaceable = (part: Tensor | Placeable): part is Placeable => 'matrixAt' in part;
+const isPlaceable = (part: Tensor | Placeable): part is Placeable => 'matricesAt' in part;
 
 interface Entry {
   readonly part: Tensor | Placeable;

@@ -89,6 +89,6 @@ function adapterFinding({ rank, scale, dora, adapter, stored }: Update, { spectr
     dead: spectralNorm === 0,
     ...(dora ? { dora } : {}),
     ...(adapter === undefined ? {} : { name: adapter }),
-    ...(stored.kind === 'lora' ? {} : { kind: stored.kind }),
+    ...(stored.kind === 'lora' ? {} : { kind: stored.kind === 'computed' ? stored.method : stored.kind }),
   };
 }

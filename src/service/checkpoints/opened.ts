@@ -141,7 +141,7 @@ export function viewOf(opened: Opened): CheckpointView {
 /** The metadata of the file, with a note if it is an adapter. */
 function metadataOf({ checkpoint: { metadata }, adapter: { naming, pairs } }: Opened): ReadonlyMap<string, string> {
   if (pairs === 0) return metadata;
-  return new Map([...metadata, ['adapter', `${pairs} low-rank pairs in the naming of ${naming}`]]);
+  return new Map([...metadata, ['adapter', `${pairs} adapted layers in the naming of ${naming}`]]);
 }
 
 function factorsOf(matrix: Matrix): { readonly factors?: readonly string[] } {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { adapterConfigurations, adapterScale } from '../../../src/adapters/configuration.ts';
+import { adapterConfigurations } from '../../../src/adapters/configuration/configuration.ts';
+import { adapterScale } from '../../../src/adapters/configuration/scale.ts';
 import { findAdapterPairs } from '../../../src/adapters/pairs.ts';
 import { tensorsOf } from '../../../src/adapters/parts.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
@@ -20,7 +21,8 @@ const NAMES: Record<string, readonly [down: string, up: string, target: string]>
     'base_model.model.x.lora_B.default.weight',
     'x',
   ],
-  'peft of an embedding': ['base_model.model.wte.lora_embedding_A', 'base_model.model.wte.lora_embedding_B', 'wte'],
+  // The table is A^T B^T: its left factor is A.
+  'peft of an embedding': ['base_model.model.wte.lora_embedding_B', 'base_model.model.wte.lora_embedding_A', 'wte'],
   'diffusers through peft': ['unet.down.0.to_q.lora_A.weight', 'unet.down.0.to_q.lora_B.weight', 'unet.down.0.to_q'],
   'diffusers of before': [
     'unet.down.0.processor.to_q_lora.down.weight',
@@ -41,7 +43,11 @@ describe('adapters', () => {
 
   for (const [naming, [down, up, target]] of Object.entries(NAMES))
     it(`are recognized by the names of ${naming}`, () => {
-      const found = findAdapterPairs([tensor(up, [6, 2]), tensor('other.weight', [3, 3]), tensor(down, [2, 5])]);
+      const found = findAdapterPairs([
+        tensor(up, naming.endsWith('embedding') ? [2, 6] : [6, 2]),
+        tensor('other.weight', [3, 3]),
+        tensor(down, naming.endsWith('embedding') ? [5, 2] : [2, 5]),
+      ]);
       assert.equal(
         found?.naming,
         naming.split(' ')[0] === 'diffusers' && naming.includes('peft') ? 'peft' : naming.split(' ')[0],
@@ -91,8 +97,6 @@ describe('adapters', () => {
       [/there is no lokr_w2_a/, { 'x.lokr_w1': [4, 2] }],
       [/its lokr_w1 is not a matrix: 4/, { 'x.lokr_w1': [4], 'x.lokr_w2': [2, 2] }],
       [/its E is 3 x 1 for rank 2/, { 'x.lora_A': [2, 5], 'x.lora_B': [4, 2], 'x.lora_E': [3, 1] }],
-      [/OFT/, { 'x.oft_R.weight': [4, 2] }],
-      [/IA3/, { 'x.ia3_l': [4, 1] }],
     ];
     for (const [reason, shapes] of refusals) {
       const found = findAdapterPairs(Object.entries(shapes).map(([name, shape]) => tensor(name, shape)));
@@ -185,8 +189,8 @@ describe('adapters', () => {
     const path = folder.write('adapter_model.safetensors', f32File({ w: { shape: [1], values: [1] } }, metadata));
     folder.write('adapter_config.json', JSON.stringify(json));
     return withCheckpoint(path, async (checkpoint) => {
-      const peft = metadata?.ss_network_alpha === undefined;
-      return adapterScale(pair, (await adapterConfigurations(checkpoint, { peft })).all, ownAlpha);
+      const naming = metadata?.ss_network_alpha === undefined ? 'peft' : 'kohya';
+      return adapterScale(pair, (await adapterConfigurations(checkpoint, { naming })).all, ownAlpha);
     });
   }
 
@@ -251,11 +255,10 @@ describe('adapters', () => {
       assert.equal(await scaleOf({}, lora('unet.a'), undefined, { lora_adapter_metadata: hostile }), 1);
   });
 
-  it('tell of patterns that are not understood', async () => {
-    const path = folder.write('adapter_model.safetensors', f32File({ w: { shape: [1], values: [1] } }));
-    folder.write('adapter_config.json', JSON.stringify({ r: 1, lora_alpha: 1, alpha_pattern: { '(a+)+': 1, b: 1 } }));
-    const { all } = await withCheckpoint(path, (checkpoint) => adapterConfigurations(checkpoint, { peft: true }));
-    assert.deepEqual(all[0]?.unread, ['(a+)+']);
+  it('have no scale where a pattern that may concern them is no regular expression', async () => {
+    const scale = await scaleOf({ r: 1, lora_alpha: 16, alpha_pattern: { '(a+': 1, x: 8 } }, lora('x'));
+    assert.match(String(scale), /its scale is unknown: the pattern \(a\+ in adapter_config.json is not a usable/);
+    assert.equal(await scaleOf({ r: 1, lora_alpha: 16, alpha_pattern: { x: 8, '(a+': 1 } }, lora('x')), 0.5);
   });
 
   it('of real files have all their pairs', async function () {

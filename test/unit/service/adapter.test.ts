@@ -84,7 +84,7 @@ describe('an adapter', function () {
       f32File({ 'm.lora_A.weight': FACTORS.A, 'm.lora_B.weight': FACTORS.B }),
     );
     const { metadata } = await service.open({ path });
-    assert.equal(metadata.adapter, '1 low-rank pairs in the naming of peft');
+    assert.equal(metadata.adapter, '1 adapted layers in the naming of peft');
   });
 
   it('shows a trained adapter as one matrix per layer, each in its place and with its full rank in use', async function () {

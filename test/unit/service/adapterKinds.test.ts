@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { seededRandom } from '../../../src/base/random.ts';
 import { elementCount } from '../../../src/base/shape.ts';
 import type { MatrixFinding } from '../../../src/model/findings.ts';
@@ -133,36 +134,36 @@ describe('the kinds of adapters', function () {
     );
   });
 
-  it('warns about scales that depend on an unsupported pattern', async () => {
+  it('refuses an update whose scale depends on a pattern that is no regular expression', async () => {
     const path = folder.write(
       'adapter_model.safetensors',
       f32File({
         'x.lora_A.weight': { shape: [1, 2], values: [1, 1] },
         'x.lora_B.weight': { shape: [2, 1], values: [1, 1] },
+        'y.lora_A.weight': { shape: [1, 2], values: [1, 1] },
+        'y.lora_B.weight': { shape: [2, 1], values: [1, 1] },
       }),
     );
-    folder.write('adapter_config.json', JSON.stringify({ r: 1, lora_alpha: 2, alpha_pattern: { '(x+)+': 3 } }));
-    const { warnings } = await service.open({ path });
-    const doubt = 'patterns in adapter_config.json are not supported, so scales may be wrong: (x+)+';
-    assert.deepEqual(warnings, [doubt]);
-    assert.deepEqual((await service.compare({ paths: [path, path] })).remarks.at(-1), doubt);
-  });
-
-  it('refuses the concatenated factors of several experts', async () => {
-    const factors = (layer: string) => ({
-      [`base_model.model.${layer}.lora_A.weight`]: { shape: [4, 2], values: Array<number>(8).fill(1) },
-      [`base_model.model.${layer}.lora_B.weight`]: { shape: [3, 4], values: Array<number>(12).fill(1) },
-    });
-    const path = folder.write(
-      'adapter_model.safetensors',
-      f32File({ ...factors('mlp.experts'), ...factors('q_proj') }),
+    folder.write(
+      'adapter_config.json',
+      JSON.stringify({ r: 1, lora_alpha: 2, alpha_pattern: { '[xy](?!.)': 4, '(x+': 3 } }),
     );
-    folder.write('adapter_config.json', JSON.stringify({ r: 2, lora_alpha: 2, target_parameters: ['mlp.experts.w'] }));
-    const { matrices, skipped } = await analysisOf(path);
+    const { matrices } = await analysisOf(path);
     assert.deepEqual(
-      [matrices.map(({ name }) => name), skipped.map(({ reason }) => reason)],
-      [['q_proj'], Array(2).fill('it concatenates the factors of 2 experts, which are not separated yet')],
+      matrices.map(({ adapter }) => adapter?.scale),
+      [4, 4],
     );
+    folder.write(
+      'other/adapter_config.json',
+      JSON.stringify({ r: 1, lora_alpha: 2, alpha_pattern: { y: 4, '(x+': 3 } }),
+    );
+    const other = folder.write('other/adapter_model.safetensors', readFileSync(path));
+    const { matrices: one, skipped } = await analysisOf(other);
+    assert.deepEqual(
+      one.map(({ name, adapter }) => [name, adapter?.scale]),
+      [['y', 4]],
+    );
+    assert.match(skipped[0]!.reason, /its scale is unknown: the pattern \(x\+ in adapter_config.json/);
   });
 
   it('skips broken pairs by name and shows the rest', async () => {
