@@ -1,3 +1,4 @@
+import type { JsonObject } from '../bytes/boundedJson.ts';
 import type { SecurityFinding } from '../bytes/pickle/security.ts';
 import type { FileIdentity } from '../bytes/source/fileSource.ts';
 import type { Tensor } from './tensor.ts';
@@ -13,6 +14,8 @@ export interface Checkpoint {
   readonly bytes: number;
   readonly tensors: readonly Tensor[];
   readonly metadata: ReadonlyMap<string, string>;
+  /** The configuration of the model (config.json) beside the files; undefined without one. */
+  readonly configuration?: JsonObject | undefined;
   /** Oddities that do not prevent reading, one sentence each. */
   readonly warnings: readonly string[];
   readonly security: readonly SecurityFinding[];

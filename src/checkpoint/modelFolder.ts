@@ -19,15 +19,20 @@ const KEYS = {
   'adapter_config.json': ['peft_type', 'base_model_name_or_path', 'r', 'lora_alpha', 'use_rslora', 'use_dora'],
 } as const;
 
-/** Adds what the configurations beside the file say about the model to the checkpoint's metadata. */
+/**
+ * Adds the model's configuration beside the file to the checkpoint, and to its metadata what it and an adapter's say
+ * about the model.
+ */
 export async function withModelFolder(base: Checkpoint, context: ReadingContext): Promise<Checkpoint> {
   const folder = dirname(base.files[0]!.path);
   const metadata = new Map(base.metadata);
+  let configuration: JsonObject | undefined;
   for (const [name, keys] of Object.entries(KEYS)) {
     const json = await configurationBeside(folder, name, context);
+    if (name === 'config.json') configuration = json;
     if (json) for (const key of keys) addText(metadata, `${name}: ${key}`, json, key);
   }
-  return metadata.size === base.metadata.size ? base : { ...base, metadata };
+  return configuration || metadata.size !== base.metadata.size ? { ...base, metadata, configuration } : base;
 }
 
 function addText(metadata: Map<string, string>, name: string, json: JsonObject, key: string): void {

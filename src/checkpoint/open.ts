@@ -5,6 +5,7 @@ import { attempt, openFileSource } from '../bytes/source/fileSource.ts';
 import type { Format, OpenContext } from '../formats/format.ts';
 import { FILE_FORMATS, FORMATS } from '../formats/registry.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { deriveWeights } from './derived/deriveWeights.ts';
 import { detect } from './detect.ts';
 import { checkpointIn } from './folder.ts';
 import { withModelFolder } from './modelFolder.ts';
@@ -38,7 +39,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
       ? await openShardSet(set, { ...whole, openPart })
       : await openFile(file, ENTRIES, whole, set && [shardRemark(set)]);
   try {
-    return await withModelFolder(await unpackQuantized(checkpoint, whole), whole);
+    return await withModelFolder(deriveWeights(await unpackQuantized(checkpoint, whole)), whole);
   } catch (error) {
     await checkpoint.close();
     throw error;

@@ -40,7 +40,9 @@ export function untied<Described extends TensorDescription>(
 
 /** The number of elements, counting tied tensors once. */
 export function countParameters(tensors: readonly TensorDescription[], groups: readonly (readonly string[])[]): number {
-  return untied(tensors, groups).reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  return untied(tensors, groups)
+    .flatMap((tensor): readonly TensorDescription[] => tensor.derived?.parts ?? [tensor])
+    .reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
 /** Groups tensors that share storage, in the order of their first members. */

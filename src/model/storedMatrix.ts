@@ -2,19 +2,10 @@ import { ENCODED_BYTES, encodingOf } from '../base/encoding.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Tensor } from '../checkpoint/tensor.ts';
 import type { StoredRows } from '../devices/backend.ts';
+import type { StackKind, StoredLayout } from './layout/layout.ts';
+import { isContiguous, readPermuted } from './layout/permutedRows.ts';
 import type { MatrixBase, MatrixRows, NetworkPlace } from './matrixBase.ts';
 import type { Role } from './names/roles.ts';
-
-/** How a tensor, or a slice of one, is stored as a matrix. */
-export interface StoredLayout {
-  /** Rows as stored; a convolution is (out, in * kernel). */
-  readonly rows: number;
-  readonly cols: number;
-  /** Stored as (in, out): `rows` x `cols` is then n x m. */
-  readonly transposed: boolean;
-  /** The slice of a stack; undefined for a whole tensor. */
-  readonly slice: number | undefined;
-}
 
 /** A tensor, or a slice of one, seen as a matrix. */
 export class StoredMatrix implements MatrixBase {
@@ -34,22 +25,23 @@ export class StoredMatrix implements MatrixBase {
 
   constructor(
     readonly tensor: Tensor,
-    { rows, cols, transposed, slice }: StoredLayout,
+    readonly layout: StoredLayout,
     { stack, layer, module, role, expert }: NetworkPlace,
     readonly fixed: string | null,
   ) {
-    const suffix = slice === undefined ? '' : `[${slice}]`;
-    this.name = tensor.name + suffix;
+    const { rows, cols, transposed, indices } = layout;
+    this.name = tensor.name + suffix(indices);
     if (stack !== undefined) this.stack = stack;
     this.layer = layer;
-    this.module = module + suffix;
+    // A layer has a place of its own.
+    this.module = module + suffix(indices, 'layer');
     this.role = role;
     this.expert = expert;
     this.shape = transposed ? [cols, rows] : [rows, cols];
     this.rows = rows;
     this.cols = cols;
     this.transposed = transposed;
-    this.offset = (slice ?? 0) * rows * cols;
+    this.offset = layout.offset;
   }
 
   get tensorName(): string {
@@ -66,20 +58,23 @@ export class StoredMatrix implements MatrixBase {
 
   identity(): readonly unknown[] {
     const { file, storage, dtype } = this.tensor;
-    return [file, storage, dtype, this.rows, this.cols, this.offset];
+    const { pieces, pieceStride, rowStride } = this.layout;
+    const order = isContiguous(this.layout) ? [] : [pieces, pieceStride, rowStride];
+    return [file, storage, dtype, this.rows, this.cols, this.offset, ...order];
   }
 
   /**
    * The rows as they are stored: those of a transposed matrix are its transpose, which has the same singular values.
    */
   source(): MatrixRows {
-    const { name, tensor, rows, cols, offset } = this;
+    const { name, tensor, rows, cols, offset, layout } = this;
     return {
       name,
       rows,
       cols,
-      read: (row, out, signal) => tensor.read(offset + row * cols, out, signal),
-      stored: this.storedRows(),
+      ...(isContiguous(layout)
+        ? { read: (row, out, signal) => tensor.read(offset + row * cols, out, signal), stored: this.storedRows() }
+        : { read: (row, out, signal) => readPermuted(tensor, layout, row, out, signal) }),
     };
   }
 
@@ -100,4 +95,11 @@ export class StoredMatrix implements MatrixBase {
       },
     };
   }
+}
+
+/** `[3]` for each index, leaving out those of a kind. */
+function suffix(indices: StoredLayout['indices'], leftOut?: StackKind): string {
+  let text = '';
+  for (const [kind, index] of indices) if (kind !== leftOut) text += `[${index}]`;
+  return text;
 }

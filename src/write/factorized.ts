@@ -53,7 +53,7 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
   for (const tensor of kept) {
     const planned = chosen.get(tensor.name);
     if (!planned) {
-      toWrite.push(carriedTensor(tensor));
+      toWrite.push(...(tensor.derived?.parts ?? [tensor]).map(carriedTensor));
       continue;
     }
     const { matrix, rank } = planned;

@@ -6,7 +6,6 @@ import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { memorySource } from '../../bytes/source/memorySource.ts';
 import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
-import { isKernel } from '../kernelNames.ts';
 import type { chunkReader } from './chunks/chunkReader.ts';
 import { type CudnnKernel, unscramble } from './cudnn.ts';
 import type { Hdf5File } from './file/hdf5File.ts';
@@ -32,7 +31,6 @@ export function tensorOf(
     dtype: type.dtype,
     bytes,
     file: identity,
-    ...(isKernel(name, shape) && { transposed: true }),
   };
   const bigEndian = type.bigEndian && type.bytes > 1;
   if (layout.kind === 'compact') {

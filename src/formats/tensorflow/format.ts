@@ -6,7 +6,6 @@ import { type FileSource, openFileSource } from '../../bytes/source/fileSource.t
 import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
 import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import type { Format, OpenContext } from '../format.ts';
-import { isKernel } from '../kernelNames.ts';
 import { parseBundle } from './bundle.ts';
 import { readTable } from './sstable.ts';
 
@@ -67,7 +66,6 @@ async function openTensorflow(
         source: data,
         offset,
         bigEndian: bundle.bigEndian,
-        ...(isKernel(variable, shape) && { transposed: true }),
       });
     });
     const omitted = bundle.entries.length - kept.length;

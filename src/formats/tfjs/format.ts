@@ -10,7 +10,6 @@ import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts'
 import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import { descriptionOf, type Tensor } from '../../checkpoint/tensor.ts';
 import type { Format, OpenContext } from '../format.ts';
-import { isKernel } from '../kernelNames.ts';
 import { parseManifest, type Weight } from './manifest.ts';
 
 /** TensorFlow.js models: a `model.json` with a manifest of weights, and the binary files that contain them. */
@@ -59,7 +58,6 @@ async function openTfjs(source: FileSource, { path, remarks, signal, allowance }
           file: files[first]?.identity ?? source.identity,
           source: group,
           offset,
-          ...(isKernel(name, shape) && { transposed: true }),
         });
         tensors.push(stored && !stored.dtype.startsWith('F') ? quantized(values, dtype, stored) : values);
         offset += bytes;

@@ -1,8 +1,12 @@
 import type { Tensor } from '../../checkpoint/tensor.ts';
 import type { Skipped } from '../findings.ts';
+import { type Dimensions, NO_DIMENSIONS } from '../layout/dimensions.ts';
+import { hasOutputsLast, matricesIn } from '../layout/layout.ts';
+import { neighbourhoodOf } from '../layout/neighbourhood.ts';
+import { notAMatrix } from '../layout/notAMatrix.ts';
+import { plainMatrix, understandAxes } from '../layout/understandAxes.ts';
 import type { Matrix } from '../matrix.ts';
 import type { NetworkPlace } from '../matrixBase.ts';
-import { fixedBecause, isStack, matrixShape, notAMatrix } from '../matrixShape.ts';
 import { StoredMatrix } from '../storedMatrix.ts';
 import { denseRoleOfPath } from './denseRoles.ts';
 import type { Family } from './families.ts';
@@ -32,16 +36,20 @@ export interface Anatomy {
   readonly layers: number;
   readonly matrices: readonly Matrix[];
   readonly skipped: readonly Skipped[];
+  /** What the names and shapes leave open, one sentence each. */
+  readonly remarks: readonly string[];
 }
 
 /**
  * Places tensors in the network by their names, shapes and types, without reading values. Names that differ only in
  * numbers are analyzed once, so that 100,000 tensors take a fraction of a second.
  * @param refused tensors that are known not to be matrices, each with the reason.
+ * @param dimensions what the configuration says, which decides between shapes that could be one thing or another.
  */
 export function anatomy(
   parts: readonly (Tensor | Placeable)[],
   refused: ReadonlyMap<Tensor | Placeable, string> = new Map(),
+  dimensions: Dimensions = NO_DIMENSIONS,
 ): Anatomy {
   const { entries, templates } = group(parts, refused);
   const family = recognize(
@@ -56,13 +64,19 @@ export function anatomy(
   const noWeight = new Map(Object.entries(family?.skip ?? {}));
 
   const labels = labelsOf(entries, meanings);
+  const neighbourhood = neighbourhoodOf(
+    parts.filter((part): part is Tensor => !isPlaceable(part)),
+    dimensions,
+  );
+  /** By template, so that a remark covers all layers. */
+  const doubts = new Map<Template, readonly [name: string, doubt: string]>();
   const matrices: Matrix[] = [];
   const skipped: Skipped[] = [];
   let layers = 0;
   for (const entry of entries) {
     const { part, numbers, template, useless } = entry;
     const meaning = meanings.get(template)!;
-    const reason = useless ?? noWeight.get(meaning.rest);
+    const reason = noWeight.get(meaning.rest) ?? useless;
     if (reason !== undefined) {
       skipped.push({ name: part.name, reason });
       continue;
@@ -76,21 +90,28 @@ export function anatomy(
       matrices.push(...part.matricesAt({ ...where, role: meaning.role ?? 'other' }));
       continue;
     }
-    const transposed = part.transposed ?? (swapped && (family?.transposed?.modules.includes(meaning.rest) ?? false));
-    const [rows, cols] = matrixShape(part);
-    const stacked = isStack(part);
+    const isSwapped = swapped && family?.transposed?.modules.includes(meaning.rest);
+    const understood = understandAxes(part, neighbourhood);
+    const stored = understood ? { shape: part.shape, transposed: hasOutputsLast(understood) } : part;
     const role =
-      roleInPlace(meaning.role, entry, around) ?? (part.shape.length > 2 && !stacked ? 'convolution' : 'other');
+      roleInPlace(meaning.role, { ...entry, part: stored }, around) ??
+      (understood?.isConvolution ? 'convolution' : 'other');
     const place = { ...where, role };
-    const fixed = fixedBecause(part);
-    if (!stacked) matrices.push(new StoredMatrix(part, { rows, cols, transposed, slice: undefined }, place, fixed));
-    else
-      for (let slice = 0; slice < part.shape[0]!; slice++) {
-        const layout = { rows, cols, transposed, slice };
-        matrices.push(new StoredMatrix(part, layout, { ...place, expert: slice }, fixed));
-      }
+    if (!understood) {
+      const [matrix, fixed] = plainMatrix(part, isSwapped);
+      matrices.push(new StoredMatrix(part, matrix, place, fixed));
+      continue;
+    }
+    if (understood.doubt !== undefined) doubts.set(template, [part.name, understood.doubt]);
+    for (const matrix of matricesIn(understood)) {
+      const index = (wanted: string) => matrix.indices.find(([kind]) => kind === wanted)?.[1];
+      const own = { ...place, layer: index('layer') ?? layer, expert: index('expert') ?? expert };
+      if (own.layer !== null && own.layer >= layers) layers = own.layer + 1;
+      matrices.push(new StoredMatrix(part, matrix, own, understood.fixed));
+    }
   }
-  return { family: family?.name ?? null, layers, matrices, skipped };
+  const remarks = [...doubts.values()].map(([name, doubt]) => `${name} ${doubt}.`);
+  return { family: family?.name ?? null, layers, matrices, skipped, remarks };
 }
 
 const isPlaceable = (part: Tensor | Placeable): part is Placeable => 'matricesAt' in part;

@@ -7,6 +7,7 @@ import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { equalContent } from '../../checkpoint/equalContent.ts';
 import { openCheckpoint } from '../../checkpoint/open.ts';
 import { countParameters, ties } from '../../checkpoint/ties.ts';
+import { dimensionsOf } from '../../model/layout/dimensions.ts';
 import { isStored, type Matrix } from '../../model/matrix.ts';
 import { type Anatomy, anatomy } from '../../model/names/anatomy.ts';
 import { familyOfMetadata } from '../../model/names/familyNames.ts';
@@ -68,7 +69,8 @@ async function open(file: string): Promise<Opened> {
   const refused = new Map(
     adapter.refused.flatMap(({ tensors, reason }) => tensors.map((part) => [part, reason] as const)),
   );
-  const found = anatomy(withUpdates(checkpoint.tensors, adapter.updates), refused);
+  const dimensions = dimensionsOf(checkpoint.configuration, checkpoint.metadata);
+  const found = anatomy(withUpdates(checkpoint.tensors, adapter.updates), refused, dimensions);
   let groups: readonly (readonly string[])[] = ties(checkpoint.tensors);
   let byContent: Promise<readonly (readonly string[])[]> | undefined;
   const opened: Opened = {
@@ -132,7 +134,7 @@ export function viewOf(opened: Opened): CheckpointView {
     }),
     ties: opened.ties(),
     skipped: found.skipped,
-    warnings: [...checkpoint.warnings, ...adapter.remarks],
+    warnings: [...checkpoint.warnings, ...found.remarks, ...adapter.remarks],
     security: checkpoint.security,
     metadata: plainObject(metadataOf(opened)),
   };

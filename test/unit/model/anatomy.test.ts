@@ -281,10 +281,7 @@ describe('what shape a matrix has', () => {
   });
 
   it('transposes kernels that are stored with their outputs last', () => {
-    const { matrices } = anatomy([
-      tensor('dense/kernel', [3, 5], { transposed: true }),
-      tensor('conv/kernel', [2, 2, 3, 7], { transposed: true }),
-    ]);
+    const { matrices } = anatomy([tensor('dense/kernel', [3, 5]), tensor('conv/kernel', [2, 2, 3, 7])]);
     assert.deepEqual(
       stored(matrices).map(({ shape, rows, cols, transposed }) => ({ shape, rows, cols, transposed })),
       [

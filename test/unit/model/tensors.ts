@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { elementCount } from '../../../src/base/shape.ts';
 import type { FileIdentity } from '../../../src/bytes/source/fileSource.ts';
 import type { Tensor } from '../../../src/checkpoint/tensor.ts';
+import { wholeMatrix } from '../../../src/model/layout/layout.ts';
 import { isStored, type Matrix } from '../../../src/model/matrix.ts';
 import { StoredMatrix } from '../../../src/model/storedMatrix.ts';
 
@@ -17,7 +18,7 @@ export function tensor(name: string, shape: readonly number[], more: Partial<Ten
 /** A whole tensor as a matrix of `rows` x `cols`, outside of any layer. */
 export function storedMatrix(from: Tensor, rows: number, cols: number, transposed = false): StoredMatrix {
   const place = { layer: null, module: from.name, role: 'other', expert: null } as const;
-  return new StoredMatrix(from, { rows, cols, transposed, slice: undefined }, place, null);
+  return new StoredMatrix(from, wholeMatrix(rows, cols, transposed), place, null);
 }
 
 /** The matrices, all of which are stored. */

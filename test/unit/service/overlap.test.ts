@@ -71,7 +71,7 @@ const nameOf = (layer: number) => `layers.${layer}.w.weight`;
 /** The same matrix, and a call when the last of its tensor has been read. */
 function watching(matrix: Matrix, onEnd: (name: string) => void): Matrix {
   assert.ok(isStored(matrix));
-  const { tensor, rows, cols, transposed, fixed } = matrix;
+  const { tensor, layout, fixed } = matrix;
   const watched: Tensor = {
     ...descriptionOf(tensor),
     async read(start, out, signal) {
@@ -86,5 +86,5 @@ function watching(matrix: Matrix, onEnd: (name: string) => void): Matrix {
       },
     }),
   };
-  return new StoredMatrix(watched, { rows, cols, transposed, slice: undefined }, matrix, fixed);
+  return new StoredMatrix(watched, layout, matrix, fixed);
 }

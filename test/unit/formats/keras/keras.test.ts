@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
+import { anatomy } from '../../../../src/model/names/anatomy.ts';
+import { stored } from '../../model/tensors.ts';
 import { testFolder } from '../folder.ts';
 import { readAll } from '../readAll.ts';
 import { rejectsWith } from '../rejectsWith.ts';
@@ -71,9 +73,10 @@ describe('Keras files', () => {
     );
   });
 
-  it('marks a dense kernel, but not an embedding, as stored as (in, out)', async () => {
+  it('stores a dense kernel as (in, out), but not an embedding', async () => {
     const checkpoint = await openCheckpoint(`${FOLDER}model.keras`);
-    const transposed = (name: string) => checkpoint.tensors.find((each) => each.name === name)?.transposed ?? false;
+    const matrices = stored(anatomy(checkpoint.tensors).matrices);
+    const transposed = (name: string) => matrices.find((each) => each.name === name)?.transposed;
     assert.deepEqual([transposed('layers/dense/vars/0'), transposed('layers/embedding/vars/0')], [true, false]);
     await checkpoint.close();
   });

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { elementCount } from '../../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
+import { anatomy } from '../../../../src/model/names/anatomy.ts';
+import { stored } from '../../model/tensors.ts';
 import { checkpointPath } from '../checkpointFiles.ts';
 import { testFolder } from '../folder.ts';
 import { rejectsWith } from '../rejectsWith.ts';
@@ -56,19 +58,22 @@ describe('TensorFlow.js models', () => {
     await checkpoint.close();
   });
 
-  it('opens a folder by its model.json, and marks kernels as stored as (in, out)', async () => {
+  it('opens a folder by its model.json, whose kernels are stored as (in, out)', async () => {
     folder.write('a.bin', f32s(1, 2));
     folder.write('b.bin', f32s(3, 4));
     await (
       await open([
         { name: 'dense/kernel', shape: [2, 1], dtype: 'float32' },
-        { name: 'embeddings', shape: [2, 1], dtype: 'float32' },
+        { name: 'tables.weight', shape: [2, 1], dtype: 'float32' },
       ])
     ).close();
     const checkpoint = await openCheckpoint(folder.path());
     assert.deepEqual(
-      checkpoint.tensors.map(({ transposed }) => transposed ?? false),
-      [true, false],
+      stored(anatomy(checkpoint.tensors).matrices).map(({ transposed, shape }) => [transposed, shape]),
+      [
+        [true, [1, 2]],
+        [false, [2, 1]],
+      ],
     );
     await checkpoint.close();
   });

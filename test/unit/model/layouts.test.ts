@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { dimensionsOf } from '../../../src/model/layout/dimensions.ts';
+import { anatomy } from '../../../src/model/names/anatomy.ts';
+import { stored, tensor } from './tensors.ts';
+
+type Entry = readonly [name: string, shape: readonly number[]];
+
+function matricesOf(entries: readonly Entry[], configuration: Record<string, unknown> = {}) {
+  const parts = entries.map(([name, shape]) => tensor(name, shape));
+  const found = anatomy(parts, new Map(), dimensionsOf(configuration, new Map()));
+  return { ...found, matrices: stored(found.matrices) };
+}
+
+/** Number, shape and orientation of the matrices of the first tensor. */
+function first(entries: readonly Entry[], configuration?: Record<string, unknown>) {
+  const own = matricesOf(entries, configuration).matrices.filter(({ tensorName }) => tensorName === entries[0]![0]);
+  return [own.length, own[0]?.shape.join(' x '), own[0]?.transposed ? 'in, out' : 'out, in'];
+}
+
+describe('stacks of matrices', () => {
+  const block = 'model.layers.2.';
+
+  it('are recognized by their names: one matrix for each expert', () => {
+    for (const name of [
+      'block_sparse_moe.input_linear.weight',
+      'moe.up_proj.weight',
+      'mlp.switch_mlp.up_proj.weight',
+      'mlp.experts.w1',
+      'ffn_up_exps.weight',
+      'feed_forward.experts.up_proj',
+    ])
+      assert.deepEqual(first([[block + name, [4, 48, 32]]]), [4, '48 x 32', 'out, in'], name);
+  });
+
+  it('are recognized by a bias for each slice, a router, the configuration, or a second stack that fits', () => {
+    const unnamed: Entry = [`${block}ff.fc1.weight`, [4, 8, 6]];
+    assert.equal(first([unnamed])[0], 1);
+    assert.equal(first([unnamed, [`${block}ff.fc1.bias`, [4, 8]]])[0], 4);
+    assert.equal(first([unnamed, [`${block}ff.gate.weight`, [4, 6]]])[0], 4);
+    assert.equal(first([unnamed], { text_config: { num_local_experts: 4 } })[0], 4);
+    assert.equal(first([unnamed, [`${block}ff.fc2.weight`, [4, 6, 8]]])[0], 4);
+  });
+
+  it('are told from convolutions by a bias that is a vector, by a narrow kernel and by name', () => {
+    assert.deepEqual(first([[`${block}net.weight`, [16, 8, 3]]]), [1, '16 x 24', 'out, in']);
+    assert.equal(
+      first([
+        [`${block}fc1.weight`, [4, 8, 40]],
+        [`${block}fc1.bias`, [4]],
+      ])[0],
+      1,
+    );
+    assert.equal(first([[`${block}conv.weight`, [4, 8, 40]]], { num_experts: 4 })[0], 1);
+    assert.equal(first([[`${block}attn.q_proj.weight`, [4, 8, 1]]], { num_attention_heads: 4 })[0], 1);
+  });
+
+  it('have the inputs on the side that the biases, the router, the configuration or the norms name', () => {
+    const up: Entry = [`${block}mlp.experts.gate_up_proj`, [2, 32, 48]];
+    const down: Entry = [`${block}mlp.experts.down_proj`, [2, 24, 32]];
+    const turned: Entry = [`${block}mlp.experts.gate_up_proj`, [2, 48, 32]];
+    const evidence: readonly (readonly [Entry[], Record<string, unknown>?])[] = [
+      [[[`${block}mlp.experts.gate_up_proj_bias`, [2, 48]]]],
+      [[[`${block}mlp.router.weight`, [2, 32]]]],
+      [[], { hidden_size: 32 }],
+      [[], { moe_intermediate_size: 24 }],
+      [[[`${block}input_layernorm.weight`, [32]]]],
+      [[down]],
+    ];
+    for (const [entries, configuration] of evidence) {
+      assert.deepEqual(first([up, ...entries], configuration), [2, '48 x 32', 'in, out']);
+      const others = entries.map((entry): Entry => (entry === down ? [down[0], [2, 32, 24]] : entry));
+      assert.deepEqual(first([turned, ...others], configuration), [2, '48 x 32', 'out, in']);
+    }
+    assert.deepEqual(first([down, [`${block}mlp.router.weight`, [2, 32]]]), [2, '32 x 24', 'in, out']);
+  });
+
+  it('are stored like the other stacks of their module where their own shape is square', () => {
+    const { matrices, remarks } = matricesOf([
+      [`${block}mlp.experts.down_proj`, [2, 32, 32]],
+      [`${block}mlp.experts.gate_up_proj`, [2, 32, 64]],
+      [`${block}mlp.router.weight`, [2, 32]],
+    ]);
+    assert.ok(matrices.filter(({ expert }) => expert !== null).every(({ transposed }) => transposed));
+    assert.deepEqual(remarks, []);
+  });
+
+  it('are shown as stored, with a remark, where nothing says which side is the input', () => {
+    const { matrices, remarks } = matricesOf([
+      ['model.layers.0.experts.up_proj', [2, 24, 32]],
+      ['model.layers.1.experts.up_proj', [2, 24, 32]],
+    ]);
+    assert.deepEqual(matrices[0]!.shape, [24, 32]);
+    assert.equal(remarks.length, 1);
+    assert.match(remarks[0]!, /experts\.up_proj .*nothing says which side is the input/);
+  });
+
+  it('hold no biases: those of all experts or heads in one tensor are no matrix', () => {
+    for (const name of ['mlp.experts.down_proj_bias', 'experts.bias', 'attn.b_Q', 'query/bias', 'ffn_up_exps.bias'])
+      assert.match(matricesOf([[`blk.0.${name}`, [4, 32]]]).skipped[0]!.reason, /biases/, name);
+    assert.equal(matricesOf([['a.relative_position_bias', [4, 32]]]).matrices.length, 1);
+  });
+
+  it('may be the heads of an attention', () => {
+    assert.deepEqual(first([['blk.0.attn_k_b.weight', [4, 32, 16]]]), [4, '32 x 16', 'out, in']);
+    assert.deepEqual(first([['blocks.0.attn.W_Q', [4, 32, 8]]]), [4, '8 x 32', 'in, out']);
+    assert.deepEqual(first([['blocks.0.attn.W_O', [4, 8, 32]]]), [4, '32 x 8', 'in, out']);
+    assert.deepEqual(first([['blocks.0.mlp.W_in', [32, 128]]]), [1, '128 x 32', 'in, out']);
+    const { matrices } = matricesOf([['blocks.0.attn.W_Q', [4, 32, 8]]]);
+    assert.ok(matrices.every(({ expert }) => expert === null));
+  });
+
+  it('are never more than a layer can have', () =>
+    assert.equal(first([['layers.0.experts.w1', [1_000_000, 2, 2]]])[0], 1));
+});
+
+describe('kernels of Keras and JAX', () => {
+  it('have their outputs last: convolutions, dense layers, the parts of an attention', () => {
+    assert.deepEqual(first([['conv/kernel', [3, 3, 8, 16]]]), [1, '16 x 72', 'in, out']);
+    assert.deepEqual(first([['conv.kernel', [3, 3, 8, 16]]]), [1, '16 x 72', 'in, out']);
+    assert.deepEqual(first([['conv/kernel', [5, 8, 16]]]), [1, '16 x 40', 'in, out']);
+    assert.deepEqual(first([['x/depthwise_kernel', [3, 3, 8, 2]]]), [1, '16 x 9', 'in, out']);
+    assert.deepEqual(first([['attn/query/kernel', [32, 4, 6]]]), [1, '24 x 32', 'in, out']);
+    assert.deepEqual(first([['attn/out/kernel', [4, 6, 32]]]), [1, '32 x 24', 'in, out']);
+    assert.deepEqual(
+      first([
+        ['a/proj/kernel', [32, 3, 4, 6]],
+        ['a/proj/bias', [3, 4, 6]],
+      ]),
+      [1, '72 x 32', 'in, out'],
+    );
+    assert.deepEqual(first([['linear/w', [32, 6]]]), [1, '6 x 32', 'in, out']);
+    assert.deepEqual(first([['layers/0/moe/experts/w1/kernel', [4, 32, 24]]]), [4, '24 x 32', 'in, out']);
+  });
+
+  it('of a transposed convolution are (height, width, out, in) in Keras', () => {
+    const kernel: Entry = ['conv2d_transpose/kernel', [3, 3, 8, 16]];
+    assert.deepEqual(first([kernel]), [1, '8 x 144', 'out, in']);
+    assert.deepEqual(first([kernel, ['conv2d_transpose/bias', [16]]]), [1, '16 x 72', 'in, out']);
+    assert.deepEqual(
+      first([
+        ['layer/kernel', [3, 3, 8, 16]],
+        ['layer/bias', [8]],
+      ]),
+      [1, '8 x 144', 'out, in'],
+    );
+  });
+});
+
+describe('convolutions of PyTorch', () => {
+  it('are transposed where the bias has as many entries as the second size', () => {
+    assert.deepEqual(
+      first([
+        ['0.weight', [16, 8, 3, 3]],
+        ['0.bias', [8]],
+      ]),
+      [1, '8 x 144', 'out, in'],
+    );
+    assert.deepEqual(
+      first([
+        ['0.weight', [16, 8, 3, 3]],
+        ['0.bias', [16]],
+      ]),
+      [1, '16 x 72', 'out, in'],
+    );
+    assert.deepEqual(
+      first([
+        ['0.weight', [16, 4, 3]],
+        ['0.bias', [8]],
+      ]),
+      [2, '4 x 24', 'out, in'],
+    );
+  });
+
+  it('without a bias are understood by the norm after them, the layer before them, and their name', () => {
+    assert.deepEqual(
+      first([
+        ['main.0.weight', [16, 8, 4, 4]],
+        ['main.1.weight', [8]],
+      ]),
+      [1, '8 x 256', 'out, in'],
+    );
+    assert.deepEqual(
+      first([
+        ['main.0.weight', [16, 8, 4, 4]],
+        ['main.1.weight', [16]],
+      ]),
+      [1, '16 x 128', 'out, in'],
+    );
+    assert.deepEqual(
+      first([
+        ['main.3.weight', [16, 8, 4, 4]],
+        ['main.1.weight', [16]],
+      ]),
+      [1, '8 x 256', 'out, in'],
+    );
+    assert.deepEqual(
+      first([
+        ['deconv1.weight', [16, 8, 4, 4]],
+        ['bn1.weight', [16]],
+      ]),
+      [1, '16 x 128', 'out, in'],
+    );
+    const { matrices, remarks } = matricesOf([['deconv1.weight', [16, 8, 4, 4]]]);
+    assert.deepEqual(matrices[0]!.shape, [8, 256]);
+    assert.match(remarks[0]!, /by its name alone/);
+  });
+
+  it('with equal numbers of channels are transposed where they are called so', () => {
+    const entries = (name: string): Entry[] => [
+      [`${name}.weight`, [8, 8, 3, 3]],
+      [`${name}.bias`, [8]],
+    ];
+    assert.match(matricesOf(entries('net.deconv')).matrices[0]!.fixed!, /transposed/);
+    for (const name of ['conv_out', 'last_conv', 'up_blocks.0.upsamplers.0.conv'])
+      assert.equal(matricesOf(entries(name)).matrices[0]!.fixed, null, name);
+  });
+
+  it('in groups are one matrix for each group where their number is known, and always stay dense', () => {
+    const grouped: Entry = ['block.conv2.weight', [16, 4, 3, 3]];
+    assert.deepEqual(first([grouped, ['block.bn1.weight', [16]]]), [4, '4 x 36', 'out, in']);
+    assert.deepEqual(first([grouped, ['block.bn1.weight', [4]]]), [1, '16 x 36', 'out, in']);
+    const position: Entry = ['encoder.pos_conv_embed.conv.weight', [32, 8, 16]];
+    assert.deepEqual(first([position]), [4, '8 x 128', 'out, in']);
+    assert.match(matricesOf([position]).matrices[0]!.fixed!, /grouped/);
+    assert.match(matricesOf([['x.gconv.weight', [16, 4, 3]]]).matrices[0]!.fixed!, /grouped/);
+    assert.match(matricesOf([['x.dw.weight', [16, 1, 3]]]).matrices[0]!.fixed!, /depthwise/);
+  });
+
+  it('do not include bilinear forms', () => {
+    for (const [name, shape] of [
+      ['bilinear.weight', [5, 6, 7]],
+      ['score.weight', [5, 40, 40]],
+    ] as const) {
+      const entries: Entry[] = [
+        [name, shape],
+        [name.replace('weight', 'bias'), [5]],
+      ];
+      assert.deepEqual(first(entries), [1, `5 x ${shape[1] * shape[2]}`, 'out, in']);
+      assert.match(matricesOf(entries).matrices[0]!.fixed!, /bilinear/);
+    }
+  });
+});
