@@ -3,8 +3,8 @@ import { type Tensor, valuesOf } from '../tensor.ts';
 import { type DerivationRule, eachPart, once } from './derivedTensor.ts';
 
 /**
- * Spectral normalization (Miyato et al. 2018) as PyTorch stores it: w = W / sigma with sigma = u^T W v, where u and v are
- * the vectors of its last power iteration: `weight_orig`, `weight_u` and `weight_v`, or `parametrizations.weight`
+ * Spectral normalization (Miyato et al. 2018) as PyTorch stores it: w = W / sigma with sigma = u^T W v, where u and v
+ * are the vectors of its last power iteration: `weight_orig`, `weight_u` and `weight_v`, or `parametrizations.weight`
  * with `original`, `0._u` and `0._v`. u runs along the outputs, which are the second axis of a transposed convolution.
  */
 export const spectralNorm: DerivationRule = (main, tensors) => {

@@ -37,8 +37,8 @@ const KEYS: Readonly<Record<keyof Dimensions, RegExp>> = {
 const MAX_DEPTH = 4;
 
 /**
- * Collects the sizes that `configuration` (config.json) and `metadata` (GGUF) name, in whatever part of them. Lists, such
- * as a number of experts for each layer, count with all their members.
+ * Collects the sizes that `configuration` (config.json) and `metadata` (GGUF) name, in whatever part of them. Lists,
+ * such as a number of experts for each layer, count with all their members.
  */
 export function dimensionsOf(configuration: Named | undefined, metadata: ReadonlyMap<string, string>): Dimensions {
   const found: Record<keyof Dimensions, Set<number>> = {

@@ -5,9 +5,6 @@ import { lastWord, moduleOf, type Neighbourhood } from './neighbourhood.ts';
 
 /** No convolution of one dimension in use has a wider kernel, unless it is called one. */
 const WIDEST_KERNEL = 16;
-/** Far more experts or heads than any layer has; bounds the number of matrices. */
-const MOST_STACKED = 4096;
-
 const FIXED = 'a slice of a stacked tensor, not a layer of its own';
 
 /**
@@ -23,7 +20,7 @@ export function stackedLayout(tensor: TensorDescription, neighbourhood: Neighbou
 function stackKind(tensor: TensorDescription, { dimensions, biasOf, around }: Neighbourhood): StackKind | undefined {
   const { name, shape } = tensor;
   const [count = 0, first = 0, last = 0] = shape;
-  if (shape.length !== 3 || count > MOST_STACKED) return undefined;
+  if (shape.length !== 3) return undefined;
   const module = moduleOf(name);
   if (isConvolution(lastWord(module))) return undefined;
   if (isOfExperts(module)) return 'expert';

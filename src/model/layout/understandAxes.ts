@@ -3,7 +3,7 @@ import type { TensorDescription } from '../../checkpoint/tensor.ts';
 import { convolutionLayout } from './convolutions.ts';
 import { stackedLayout } from './experts.ts';
 import { kernelLayout } from './kernels.ts';
-import { type Layout, layout, type StoredLayout, wholeMatrix } from './layout.ts';
+import { type Layout, layout, type StoredLayout, stackSize, wholeMatrix } from './layout.ts';
 import { namedLayout } from './named.ts';
 import { isTable } from './names.ts';
 import { moduleOf, type Neighbourhood } from './neighbourhood.ts';
@@ -16,6 +16,19 @@ import { moduleOf, type Neighbourhood } from './neighbourhood.ts';
 export function understandAxes(tensor: TensorDescription, neighbourhood: Neighbourhood): Layout | undefined {
   // Most tensors by far, so that the names of 100,000 of them cost nothing.
   if (tensor.shape.length === 2 && isLayer(tensor.name)) return undefined;
+  const found = layoutOf(tensor, neighbourhood);
+  return !found || stackSize(found) <= MOST_STACKED ? found : asOne(tensor);
+}
+
+/** Far more experts, heads or groups than any layer has; bounds the number of matrices. */
+const MOST_STACKED = 4096;
+
+function asOne(tensor: TensorDescription): Layout {
+  const [first = 1, ...rest] = tensor.shape;
+  return layout('out in', [first, elementCount(rest)], { fixed: 'a tensor with more matrices than a layer has' });
+}
+
+function layoutOf(tensor: TensorDescription, neighbourhood: Neighbourhood): Layout | undefined {
   const known = kernelLayout(tensor, neighbourhood) ?? namedLayout(tensor);
   if (known) return known;
   const squeezed = isLayer(tensor.name) ? tensor : { ...tensor, shape: sizes(tensor) };

@@ -59,20 +59,20 @@ describe('TensorFlow.js models', () => {
   });
 
   it('opens a folder by its model.json, whose kernels are stored as (in, out)', async () => {
-    folder.write('a.bin', f32s(1, 2));
-    folder.write('b.bin', f32s(3, 4));
+    folder.write('a.bin', f32s(1, 2, 3, 4, 5, 6));
+    folder.write('b.bin', f32s(1, 2, 3, 4, 5, 6));
     await (
       await open([
-        { name: 'dense/kernel', shape: [2, 1], dtype: 'float32' },
-        { name: 'tables.weight', shape: [2, 1], dtype: 'float32' },
+        { name: 'dense/kernel', shape: [2, 3], dtype: 'float32' },
+        { name: 'tables.weight', shape: [2, 3], dtype: 'float32' },
       ])
     ).close();
     const checkpoint = await openCheckpoint(folder.path());
     assert.deepEqual(
       stored(anatomy(checkpoint.tensors).matrices).map(({ transposed, shape }) => [transposed, shape]),
       [
-        [true, [1, 2]],
-        [false, [2, 1]],
+        [true, [3, 2]],
+        [false, [2, 3]],
       ],
     );
     await checkpoint.close();
