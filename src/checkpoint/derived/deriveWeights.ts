@@ -13,7 +13,8 @@ const MAIN = /_v$|_orig$|(^|\.)parametrizations\.\w+\.original\d*$/;
 
 /**
  * Returns the checkpoint with each weight that a layer computes from several stored tensors (weight norm, spectral
- * norm, pruning) in place of them. Parts of an unknown parametrization refuse to be read: they are not the layer's weight.
+ * norm, pruning) in place of them. Parts of an unknown parametrization refuse to be read: the layer's
+ * weight is something else.
  * Returns `base` itself if there are none.
  */
 export function deriveWeights(base: Checkpoint): Checkpoint {

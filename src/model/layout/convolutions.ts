@@ -11,9 +11,9 @@ const LARGE = 'more than 5-D';
 
 /**
  * The layout of a PyTorch weight with three axes or more: a convolution (out, in / groups, kernel ...), a transposed
- * one (in, out / groups, kernel ...) or a bilinear form (out, first in, second in). Their shapes do not tell them apart.
- * The bias has as many entries as there are outputs; without one, the channels of the layer before and the norm after it
- * decide, and last the name.
+ * one (in, out / groups, kernel ...) or a bilinear form (out, first in, second in). Their shapes do not tell them
+ * apart. The bias has as many entries as there are outputs; without one, the channels of the layer before and the norm
+ * after it decide, and last the name.
  */
 export function convolutionLayout(tensor: TensorDescription, neighbourhood: Neighbourhood): Layout {
   const { name, shape } = tensor;
