@@ -50,6 +50,9 @@ export function companionsOf(name: string, { tensors }: Directory): Companions {
       zeros: find(`${torchao}._weight_zero_point`),
       extras: [],
     };
+  const pickled = /^(.*\.weight)\.qdata$/.exec(name)?.[1];
+  if (pickled !== undefined)
+    return { name: pickled, scales: find(`${pickled}.scale`), zeros: find(`${pickled}.zero_point`), extras: [] };
   const module = /^(.*)\.weight$/.exec(name)?.[1];
   const scales = [
     ...AFTER_CODES.map((suffix) => name + suffix),

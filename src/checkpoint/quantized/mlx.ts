@@ -43,13 +43,19 @@ export const mlx: Scheme = (codes, directory) => {
 };
 
 /**
- * The bits of a code: from the configuration, which may name individual modules; by default those that give groups of
- * 64.
+ * The bits of a code, of which a group has `groupBits`: those of the module or of the whole model in the configuration,
+ * if they fit the size of its groups; otherwise those that fit it; without a configuration those of groups of 64.
  */
 function bitsOf(module: string, groupBits: number, directory: Directory): number | undefined {
   const { quantization } = directory.configuration;
   const general = isObject(quantization) ? quantization : quantizationOf(directory);
   const ofModule = general[module];
-  const { bits = groupBits / 64 } = isObject(ofModule) ? ofModule : general;
-  return typeof bits === 'number' && [2, 3, 4, 5, 6, 8].includes(bits) ? bits : undefined;
+  const { bits, group_size: size } = isObject(ofModule) ? ofModule : general;
+  const fitting = groupBits / (typeof size === 'number' ? size : 64);
+  return [bits, fitting].find(
+    (each): each is number =>
+      typeof each === 'number' &&
+      [2, 3, 4, 5, 6, 8].includes(each) &&
+      (typeof size !== 'number' || each * size === groupBits),
+  );
 }

@@ -99,11 +99,11 @@ function scalesBeside(codes: Tensor, modules: Modules): Tensor[] {
   const siblings = modules.get(module) ?? [];
   return siblings.filter((tensor) => {
     if (tensor === codes) return false;
-    // Only for a `weight` do all names of the module count: a bare parameter has neighbours with scales of their own.
     const isOwn = tensor.name.startsWith(name) && /^[._]/.test(tensor.name.slice(name.length));
-    const rest = tensor.name.slice(isOwn ? name.length + 1 : module.length + 1);
-    if (!isOwn && (!isWeight || rest.includes('.'))) return false;
-    return isScale(rest) && (isSmallFloat(dtype) || isOwn);
+    const rest = tensor.name.slice(isOwn ? name.length + 1 : module.length === 0 ? 0 : module.length + 1);
+    if (isOwn) return isScale(rest);
+    // Of a `weight`, any scale of the module counts: the neighbours of a bare parameter may have scales of their own.
+    return isSmallFloat(dtype) && !rest.includes('.') && (isWeight ? isScale(rest) : /^scales?(_inv)?$/.test(rest));
   });
 }
 

@@ -8,6 +8,7 @@ import { compressed } from './compressed.ts';
 import { declared, declaredIn, withoutDeclarations } from './declared.ts';
 import { fp4, mlxFloats, mxfp4 } from './fp4.ts';
 import { gptq } from './gptq.ts';
+import { kerasInt8 } from './kerasInt8.ts';
 import { mlx } from './mlx.ts';
 import type { Declined, Directory, Packed, Scheme } from './packed.ts';
 import { packedTensor } from './packedTensor.ts';
@@ -29,11 +30,15 @@ const SCHEMES: readonly Scheme[] = [
   fp4,
   compressed,
   ternary,
+  kerasInt8,
 ];
 
 /** Names of tensors that accompany codes. A checkpoint without any of them is not quantized. */
 const BESIDE =
   /scal|scl|absmax|amax|zeros|biases$|\.(SCB|s|SU|svh|codebooks|centroids\.weight|bitmask|row_offsets|tables2)$/i;
+
+/** Keras numbers the variables of a layer, so that their names do not tell. */
+const isKerasCode = ({ name, dtype }: Tensor) => dtype === 'I8' && name.endsWith('/vars/0');
 
 /** A marker of ComfyUI for the whole file, which means nothing once its layers are decoded. */
 const COMFY_MARKER = /(^|\.)scaled_fp8$/;
@@ -44,7 +49,7 @@ const COMFY_MARKER = /(^|\.)scaled_fp8$/;
  * layouts refuse to be read, and a warning names the layout. Returns `base` itself if nothing is quantized.
  */
 export async function unpackQuantized(base: Checkpoint, context: ReadingContext): Promise<Checkpoint> {
-  if (!base.tensors.some((tensor) => BESIDE.test(tensor.name))) return base;
+  if (!base.tensors.some((tensor) => BESIDE.test(tensor.name) || isKerasCode(tensor))) return base;
   const directory = {
     format: base.format,
     tensors: new Map(base.tensors.map((tensor) => [tensor.name, tensor])),

@@ -75,6 +75,18 @@ export const decodeQ8_1: BlockDecoder = (bytes, at, out, to) => {
   for (let i = 0; i < 32; i++) out[to + i] = d * signed(bytes[at + 4 + i]!);
 };
 
+/** d, then one bit for each of 128 values from the lowest up: d or -d. */
+export const decodeQ1_0: BlockDecoder = (bytes, at, out, to) => {
+  const d = half(bytes, at);
+  for (let i = 0; i < 128; i++) out[to + i] = (bytes[at + 2 + (i >> 3)]! >> (i & 7)) & 1 ? d : -d;
+};
+
+/** d, then two bits for each of 64 values from the lowest up: d times -1, 0, 1 or 2. */
+export const decodeQ2_0: BlockDecoder = (bytes, at, out, to) => {
+  const d = half(bytes, at);
+  for (let i = 0; i < 64; i++) out[to + i] = d * (((bytes[at + 2 + (i >> 2)]! >> (2 * (i & 3))) & 3) - 1);
+};
+
 /** E2M1 values times 2, for MXFP4 and NVFP4. */
 const FP4 = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12] as const;
 

@@ -3,6 +3,8 @@ import {
   decodeIq4Nl,
   decodeMxfp4,
   decodeNvfp4,
+  decodeQ1_0,
+  decodeQ2_0,
   decodeQ4_0,
   decodeQ4_1,
   decodeQ5_0,
@@ -87,4 +89,6 @@ export const GGML_TYPES: ReadonlyMap<number, GgmlType> = new Map([
   [35, blocks('TQ2_0', 256, 66, decodeTq2_0)],
   [39, blocks('MXFP4', 32, 17, decodeMxfp4)],
   [40, blocks('NVFP4', 64, 36, decodeNvfp4)],
+  [41, blocks('Q1_0', 128, 18, decodeQ1_0)],
+  [42, blocks('Q2_0', 64, 18, decodeQ2_0)],
 ]);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { elementCount } from '../../../src/base/shape.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 import { testFolder } from '../formats/folder.ts';
+import { f32s, ggufBytes } from '../formats/gguf/ggufBytes.ts';
 import { python } from '../formats/python.ts';
 import { readAll, withCheckpoint } from '../formats/readAll.ts';
 import { rejectsWith } from '../formats/rejectsWith.ts';
@@ -134,6 +135,50 @@ describe('scales under other names', () => {
     );
   });
 
+  it('multiplies the weights of a GGUF file by the scale beside them, one for each expert of a stack', async () => {
+    const tensors = [
+      { name: 'blk.0.ffn_up.weight', dimensions: [2, 3], type: 0, data: f32s(1, 2, 3, 4, 5, 6) },
+      { name: 'blk.0.ffn_up.scale', dimensions: [1], type: 0, data: f32s(0.5) },
+      {
+        name: 'blk.0.ffn_up_exps.weight',
+        dimensions: [1, 2, 2],
+        type: 1,
+        data: Buffer.from('003c003c003c003c', 'hex'),
+      },
+      { name: 'blk.0.ffn_up_exps.scale', dimensions: [2], type: 0, data: f32s(3, 4) },
+    ];
+    await withCheckpoint(folder.write('model.gguf', ggufBytes({ tensors })), async (checkpoint) => {
+      assert.deepEqual(await readAll(checkpoint), {
+        'blk.0.ffn_up.weight': [0.5, 1, 1.5, 2, 2.5, 3],
+        'blk.0.ffn_up_exps.weight': [3, 3, 4, 4],
+      });
+    });
+  });
+
+  it('takes the bits of MLX from the size of its groups where the configuration says no more', async () => {
+    folder.write('config.json', JSON.stringify({ quantization: { group_size: 32, bits: 4 } }));
+    const of = (bits: number, cols: number) => ({
+      [`m${bits}.weight`]: {
+        dtype: 'U32',
+        shape: [2, (cols * bits) / 32],
+        data: new Uint32Array((2 * cols * bits) / 32),
+      },
+      [`m${bits}.scales`]: f32([2, cols / 32], new Array<number>((2 * cols) / 32).fill(1)),
+      [`m${bits}.biases`]: f32([2, cols / 32], new Array<number>((2 * cols) / 32).fill(7)),
+    });
+    const bytes = fileOf({ ...of(4, 64), ...of(8, 96), ...of(6, 32) });
+    await withCheckpoint(folder.write('model.safetensors', bytes), async (checkpoint) => {
+      assert.deepEqual(
+        checkpoint.tensors.map(({ name, shape, dtype }) => [name, shape, dtype]),
+        [
+          ['m4.weight', [2, 64], 'MLX4'],
+          ['m8.weight', [2, 96], 'MLX8'],
+          ['m6.weight', [2, 32], 'MLX6'],
+        ],
+      );
+    });
+  });
+
   it('takes 8-bit floats without any scale for the values themselves', async () => {
     const tensors = { 'w.weight': floats8([4, 6]), 'w.bias': f32([4], [1, 2, 3, 4]), 'w.input_scale': f32([], [3]) };
     await withCheckpoint(folder.write('model.safetensors', fileOf(tensors)), async (checkpoint) => {
@@ -158,6 +203,7 @@ describe('scales under other names', () => {
       w_q: u8([4, 6], new Array(24).fill(1)),
       w_q_absmax: f32([4], [1, 2, 3, 4]),
     },
+    'a scale in a parameter of several tensors': { 'w.qcodes': floats8([4, 6]), 'w.scale': f32([4], [1, 2, 3, 4]) },
     'inputs smoothed by a vector': {
       'w.weight': floats8([4, 6]),
       'w.weight_scale': f32([], [2]),

@@ -20,12 +20,29 @@ describe('ggml block types', () => {
     });
   }
 
-  it('all block types are compared, except for the two that no file stores', () => {
+  it('all block types are compared, except for two that no file stores and two that the reference lacks', () => {
     const untested = [...byName.values()].filter(({ name, decode }) => decode && !(name in EXPECTED));
     assert.deepEqual(
       untested.map(({ name }) => name),
-      ['Q8_1', 'Q8_K'],
+      ['Q8_1', 'Q8_K', 'Q1_0', 'Q2_0'],
     );
+  });
+
+  it('Q1_0 gives a half its sign by one bit, from the lowest bit up', () => {
+    const bytes = new Uint8Array(18);
+    bytes.set([0x00, 0x38, 0b101, 0, 0xff], 0); // 0.5 as a half
+    const out = new Float32Array(128);
+    byName.get('Q1_0')!.decode!(bytes, 0, out, 0);
+    const expected = Array.from({ length: 128 }, (_, i) => (i === 0 || i === 2 || (i >= 16 && i < 24) ? 0.5 : -0.5));
+    assert.deepEqual([...out], expected);
+  });
+
+  it('Q2_0 multiplies a half by -1 to 2, by two bits from the lowest up', () => {
+    const bytes = new Uint8Array(18).fill(0b01010101);
+    bytes.set([0x00, 0x38, 0b11100100], 0);
+    const out = new Float32Array(64);
+    byName.get('Q2_0')!.decode!(bytes, 0, out, 0);
+    assert.deepEqual([...out], [-0.5, 0, 0.5, 1, ...new Array<number>(60).fill(0)]);
   });
 
   it('Q8_K scales signed bytes by an f32', () => {
