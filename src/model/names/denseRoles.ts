@@ -9,7 +9,7 @@ const ROUTER = /(^|_)(routers?|gate_inp(_shexp)?|gating|shared_experts?_gate)(_[
 
 /** `pos_embed`, `position_embeddings`, `embed_positions`, `relative_attention_bias`, `rel_pos_h`; not `pos_proj`. */
 const POSITION = oneOf(
-  '^w[pt]?pe$',
+  '^(w[pt]?pe|reference_points)$',
   '^pe(_[kv])?$',
   '^(rel|rel_pos|relative_position)_(bias(es)?|h|w|d|t|table)$',
   '(^|_)(pos|position|positions|positional|distance|rel|relative)(_.*)?(emb|enc|bias|table|grid|lookup)',
@@ -18,11 +18,11 @@ const POSITION = oneOf(
   '^[xyhw]_(position_)?emb(ed|edding)?s?$',
 );
 /** A layer that acts on encoded positions. */
-const PROJECTION = /(proj|projection|projector|linear|dense|fc|mlp|key|query|value)(_?(\d+|layer))?$/i;
+const PROJECTION = /(proj|project|projection|projector|linear|dense|fc|mlp|key|query|value)(_?(\d+|layer))?$/i;
 
 const EMBEDDING = oneOf(
   '^(wte|embed_in|shared|lookup_table|codebooks?|token_types?)$',
-  '(^|_)(emb|embd|embeds?|embeddings?|embedding_table|embeds_layer|tokens?)(_?(\\d+|[a-z]))?$',
+  '(^|_)(emb|embd|embeds?|embeddings?|embeddings?_table|embeds_layer|tokens?)(_?(\\d+|[a-z]))?$',
   '(^|_)embed_(?!dim|out)[a-z_]+$',
   'Embedding(s|Bag)?$',
   'Embedder_\\d+$',
@@ -32,7 +32,7 @@ const EMBEDDING = oneOf(
 /** A module that turns features into the answer, with all that is in it. */
 const HEAD = oneOf(
   '(^|_)heads?$',
-  '^(lm_?head|cls|classifier\\w*|score|scorer|qa_outputs|embed_out|fc_out|unembed(ding)?|pred_layer|vocab_transform)$',
+  '^(lm_?head|cls|classifier\\w*|score|scorer|qa_outputs|embed_out|fc_out|unembed(ding)?|pred_layer|lm_loss|vocab_transform)$',
   '(^|_)(?<!denoising_)(class|bbox)_(embed|predictor)(_\\w+)?$',
   '(^|_)(classifier|predictor|predictions?|logits?|logits_dense|output_projection|vocab_proj(ector)?)$',
 );
@@ -56,10 +56,10 @@ const LAYER = /(^|[._])(self|attn|attention|mlp|ffn|feed_?forward|[qkv]_proj|que
  */
 export function denseRoleOfPath(path: string): DenseRole | undefined {
   const words = path.split('.');
-  while (words.length > 1 && /^(#|weight|kernel|embeddings)$/.test(words.at(-1)!)) words.pop();
+  while (words.length > 1 && /^(#|weight|kernel)$/.test(words.at(-1)!)) words.pop();
   const last = words.at(-1)!;
   if (words.some((word) => ROUTER.test(word))) return 'router';
-  if (NORM.test(last)) return 'norm';
+  if (NORM.test(last) || (/^(scale|shift|gain)$/.test(last) && NORM.test(words.at(-2) ?? ''))) return 'norm';
   if (words.slice(-2).some((word) => POSITION.test(word)) && !PROJECTION.test(last)) return 'position';
   const surrounds = (pattern: RegExp) => {
     const at = words.findIndex((word) => pattern.test(word));

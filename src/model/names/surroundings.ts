@@ -81,7 +81,7 @@ export function roleInPlace(
 
 const GATE = /(^|\.)gates?(\.#)?(\.(wg|w|linear|proj|dense|classifier))?$/;
 const CONVOLUTION = /^conv(\d?d)?_?\d*(_in)?$/;
-const FIRST = /^(conv|conv[123]d|conv_?[01]|convolution|proj|projection|#)$/;
+const FIRST = /^((first_)?conv(olution)?|conv[123]d|conv_?[01]|proj|projection|#)$/;
 const SEQUENCE = /^(classifier|head|fc)\.#$/;
 
 function lastWord(path: string): [holder: string, word: string] {

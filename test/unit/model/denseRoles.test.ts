@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
+import { python } from '../formats/python.ts';
 import { tensor } from './tensors.ts';
 
 type Named = readonly [name: string, shape: readonly number[], role: string];
@@ -292,5 +294,33 @@ describe('what stays dense by default, by its name and what is around it', () =>
       matrices.map(({ role }) => role === 'router'),
       [false, false, false, false, true],
     );
+  });
+
+  it('agrees with the modules that hold the weights in models of transformers', function () {
+    this.timeout(300_000);
+    const script = readFileSync('test/python/module_kinds.py', 'utf8');
+    const models = python(this, ['torch', 'transformers'], script) as Record<string, [string, number[], string][]>;
+    const expected: Readonly<Record<string, RegExp>> = {
+      table: /^(embedding|position|norm)$/,
+      head: /^head$/,
+      router: /^router$/,
+      stem: /^stem$/,
+      layer: /^(?!embedding|position|head|router|norm|stem)/,
+    };
+    const counts = new Map<string, number>();
+    const wrong: string[] = [];
+    for (const [model, weights] of Object.entries(models)) {
+      const { matrices } = anatomy(weights.map(([name, shape]) => tensor(name, shape)));
+      const roles = new Map(matrices.map(({ tensorName, role }) => [tensorName, role]));
+      for (const [name, shape, kind] of weights) {
+        if (kind === '') continue;
+        counts.set(kind, (counts.get(kind) ?? 0) + 1);
+        const role = roles.get(name)!;
+        if (!expected[kind]!.test(role)) wrong.push(`${model} ${name} ${shape.join('x')}: ${role}, ${kind}`);
+      }
+    }
+    assert.deepEqual(wrong, []);
+    assert.ok(Object.keys(models).length > 35, `${Object.keys(models).length} models`);
+    for (const kind of Object.keys(expected)) assert.ok(counts.get(kind)! >= 8, `${kind}: ${counts.get(kind)}`);
   });
 });
