@@ -57,6 +57,7 @@ const bundles = [
 mkdirSync('dist', { recursive: true });
 execFileSync(process.execPath, ['src/build/kernels.mjs'], { stdio: 'inherit' });
 cpSync('src/devices/webgpu/kernels', 'dist/webgpu', { recursive: true });
+cpSync('src/write/python', 'dist/python', { recursive: true });
 cpSync('node_modules/web-tree-sitter/web-tree-sitter.wasm', 'dist/web-tree-sitter.wasm');
 cpSync('node_modules/@vscode/tree-sitter-wasm/wasm/tree-sitter-python.wasm', 'dist/tree-sitter-python.wasm');
 if (watch) for (const bundle of bundles) await (await esbuild.context(bundle)).watch();

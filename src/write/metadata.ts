@@ -10,13 +10,14 @@ export interface Chosen {
   readonly predictedError: number;
 }
 
-/** Keys of the metadata that describe the factorization; the generated Python reads `ties`. */
+/** Keys of the metadata that describe the factorization; the generated Python reads `stored` and `ties`. */
 const KEYS = {
   format: 'rankscope.format',
   source: 'rankscope.source',
   factors: 'rankscope.factors',
   request: 'rankscope.request',
   ranks: 'rankscope.ranks',
+  stored: 'rankscope.stored',
   ties: 'rankscope.ties',
   types: 'rankscope.types',
 } as const;
@@ -28,8 +29,8 @@ const FORMAT = 'rankscope.factorized/1';
 
 /**
  * The original metadata and a description of the factorization: the source's name, the request of the plan, the rank of
- * each matrix, the names left out because they are tied, with the tensors they are tied to, and the types of matrices
- * whose factors have another type.
+ * each matrix, how those were stored that are not (out, in) in their tensor, the names left out because they are tied,
+ * with the tensors they are tied to, and the types of matrices whose factors have another type.
  */
 export function factorizedMetadata(
   checkpoint: Checkpoint,
@@ -42,6 +43,10 @@ export function factorizedMetadata(
     .map(({ matrix }) => matrix)
     .filter(({ tensor }) => !['F64', 'F32', 'F16', 'BF16'].includes(tensor.dtype))
     .map(({ name, tensor }) => [name, tensor.dtype] as const);
+  const stored = chosen
+    .map(({ matrix }) => matrix)
+    .filter(({ transposed, tensor }) => transposed || tensor.shape.length !== 2)
+    .map(({ name, transposed, tensor }) => [name, { shape: tensor.shape, transposed }] as const);
   return new Map([
     // Loaders of the Hugging Face libraries refuse a file without it.
     ['format', 'pt'],
@@ -51,6 +56,7 @@ export function factorizedMetadata(
     [KEYS.factors, String(plan.request.factors)],
     [KEYS.request, JSON.stringify(plan.request)],
     [KEYS.ranks, JSON.stringify(Object.fromEntries(chosen.map(({ matrix, rank }) => [matrix.name, rank])))],
+    ...(stored.length > 0 ? [[KEYS.stored, JSON.stringify(Object.fromEntries(stored))] as const] : []),
     ...(ties.length > 0 ? [[KEYS.ties, JSON.stringify(Object.fromEntries(ties))] as const] : []),
     ...(changed.length > 0 ? [[KEYS.types, JSON.stringify(Object.fromEntries(changed))] as const] : []),
   ]);

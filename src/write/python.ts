@@ -1,7 +1,7 @@
 import { formatWhole } from '../base/quantities.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
-import { FACTORS, LAYERS, LOADER } from './pythonParts.ts';
+import { joinPython } from './pythonParts.ts';
 
 export interface PythonRequest {
   readonly plan: Plan;
@@ -16,19 +16,36 @@ export interface PythonRequest {
 }
 
 /**
+ * Python modules with the layers that hold factors, and whether a matrix may belong to such a layer. Those of the
+ * first need no module of their own: any 2-D matrix may be that of a linear layer.
+ */
+const LAYERS: readonly (readonly [module: string, holds: (matrix: StoredMatrix) => boolean])[] = [
+  ['linear', () => true],
+  ['conv1d', ({ transposed }) => transposed],
+  [
+    'embedding',
+    ({ layer, role, tensor }) =>
+      tensor.shape.length === 2 && (layer === null || role === 'embedding' || role === 'position'),
+  ],
+  ['conv', ({ tensor }) => tensor.shape.length > 2],
+];
+
+/**
  * A Python module that depends only on torch and safetensors: the layers that hold factors, as far as they are needed,
  * and `load_lowrank`, which puts them into a model and loads the factorized checkpoint.
  */
 export function pythonModule({ plan, matrices, weights, remarks = [], ggufFile }: PythonRequest): string {
   const byName = new Map(matrices.map((matrix) => [matrix.name, matrix]));
   const planned = plan.matrices.flatMap(({ name, rank }) => (rank === null ? [] : [byName.get(name)!])).filter(Boolean);
-  const layers = LAYERS.filter((layer) => layer.always || planned.some((matrix) => layer.holds(matrix)));
+  const layers = LAYERS.filter(([module, holds]) => module === 'linear' || planned.some(holds)).map(([name]) => name);
+  const factors = plan.request.factors === 2 ? 'two_factors' : 'three_factors';
+  const { imports, body } = joinPython([factors, ...layers, 'loader', 'checkpoint', 'values', 'own_code']);
   const { parametersBefore, parametersAfter, error } = plan.totals;
   const summary = [
     `${planned.length} of ${plan.matrices.length} matrices hold factors: ${formatWhole(parametersAfter)} of the ${formatWhole(parametersBefore)} parameters that the`,
     `plan could cut, relative error ${error.toPrecision(3)}.`,
   ];
-  const head = `"""Low-rank layers for ${safe(weights)}, and a loader that puts them into the model. Written by Rankscope.
+  return `"""Low-rank layers for ${safe(weights)}, and a loader that puts them into the model. Written by Rankscope.
 
 ${[...summary, ...remarks.map(safe)].join('\n')}
 
@@ -36,23 +53,11 @@ ${ggufFile === undefined ? '' : `    config = transformers.AutoConfig.from_pretr
     load_lowrank(model, "${safe(weights)}")
 """
 
-import json
-import os
-from typing import Any
+${imports}
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.nn import functional as F
+
+${body}
 `;
-  const makers = layers.map(({ test, make }) => `    if ${test}:\n${make}`).join('\n');
-  return [
-    head,
-    FACTORS[plan.request.factors],
-    ...layers.map(({ code }) => code),
-    LOADER.replace('{MAKERS}', makers),
-  ].join('\n\n');
 }
 
 /** A file name for a docstring: it must neither end the string nor start an escape. */

@@ -1,0 +1,144 @@
+import functools
+import os
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .checkpoint import _read
+from .two_factors import LowRank
+from .values import _described, _tensors, _values
+
+# The factors of a parameter: their name in the file, whether they are those of W^T there, and what they are made with.
+_Key = tuple[str, bool, torch.dtype, torch.device, bool]
+
+
+def load_lowrank(model: nn.Module, path: str | os.PathLike[str], prefix: str = "") -> nn.Module:
+    """Loads the factorized checkpoint `path` into `model`, in place, and returns it.
+
+    A layer becomes low-rank where calling it runs torch's own code and nothing else. Elsewhere (a class with a forward
+    of its own, hooks, weights that transformers merges on loading) the product of the factors becomes the ordinary
+    weight: a warning names these matrices, and `model.lowrank_dense` holds the reason for each.
+
+    The names in the file are those of the original checkpoint; for a model of transformers, its `from_pretrained` maps
+    them to the model's. Layers that share a weight share the factors. Parameters and factors have the model's device
+    and dtype, whatever those in the file are; what is on "meta" moves to the CPU. `prefix` is the path of the submodule
+    that the file describes, if `model` wraps it; the rest of `model` stays as it is. Make optimizers, and distribute
+    the model, after loading.
+
+    Raises KeyError if the file lacks a tensor of the model or has one that the model lacks, and ValueError if a shape
+    differs or the model is of a kind that cannot be loaded. The model is then as it was.
+    """
+    part = _described(model, prefix, path)
+    wanted = _tensors(part)
+    floats = {tensor.dtype for tensor in wanted.values() if tensor.is_floating_point()} or {torch.float32}
+    dtype = functools.reduce(torch.promote_types, floats)
+    factors, products, state = _read(path, dtype)
+    values = _values(part, wanted, state, dtype, path)
+    layers, dense = _assign(model, wanted, values, products)
+    made = {key: _parameters(factors[key[0]], key) for key in set(layers.values())}
+
+    # Everything has been checked, and nothing changed so far.
+    _copy(model, {name: tensor for name, tensor in wanted.items() if id(tensor) not in layers}, values)
+    for module in list(model.modules()):
+        key = layers.get(id(module._parameters.get("weight")))
+        if key is not None:
+            kind = _kind(module)
+            del module._parameters["weight"]
+            module.__class__ = kind
+            module.hold(*made[key])
+    model.lowrank_dense = dense
+    if dense:
+        some = "; ".join(f"{name}: {reason}" for name, reason in list(dense.items())[:3])
+        warnings.warn(
+            f"{path}: {len(dense)} of {len(factors)} factorized matrices are held as dense products "
+            f"(model.lowrank_dense lists them): {some}",
+            stacklevel=2,
+        )
+    return model
+
+
+def _kind(layer: nn.Module) -> type[LowRank] | None:
+    """The class that can take the place of the layer's own, if there is one."""
+    return next((kind for kind in LowRank.__subclasses__() if kind.replaces(layer)), None)
+
+
+def _assign(
+    model: nn.Module, wanted: dict[str, Tensor], values: dict[str, Tensor], products: dict[str, Tensor]
+) -> tuple[dict[int, _Key], dict[str, str]]:
+    """Finds the parameters to replace by factors: those whose loaded value is B A or its transpose, bit for bit.
+
+    Returns the factors of each parameter, by its id, and the reason why a matrix has none, by its name in the file.
+    """
+    index: dict[Any, list[tuple[str, bool]]] = {}
+    for dtype in {value.dtype for value in values.values() if value.is_floating_point()}:
+        for name, product in products.items():
+            for turned in (False, True):
+                index.setdefault(_corners(product.T if turned else product, dtype), []).append((name, turned))
+
+    def find(matrix: Tensor, name: str) -> tuple[str, bool] | None:
+        found = index.get(_corners(matrix, matrix.dtype), []) if matrix.numel() else []
+        # Among equal matrices, such as two of zeros, that of the same name.
+        for stored, turned in sorted(found, key=lambda each: (each[0] != name, each[0] in used)):
+            product = products[stored].T if turned else products[stored]
+            if torch.equal(product.to(matrix.dtype), matrix):
+                return stored, turned
+        return None
+
+    holders: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for attribute, parameter in module._parameters.items():
+            holders.setdefault(id(parameter), []).append((module, attribute))
+
+    layers: dict[int, _Key] = {}
+    reasons: dict[str, str] = {}
+    used: set[str] = set()
+    for name, tensor in wanted.items():
+        if values[name].dim() < 2 or id(tensor) not in holders or id(tensor) in layers:
+            continue
+        kinds = [_kind(module) if attribute == "weight" else None for module, attribute in holders[id(tensor)]]
+        found = {find(kind.matrix(values[name]) if kind else values[name].flatten(1), name) for kind in kinds}
+        stored, turned = found.pop() or (None, False)
+        if stored is None:
+            continue
+        if None in kinds or found:
+            module, _ = holders[id(tensor)][kinds.index(None) if None in kinds else 0]
+            layer = f"{name} of {type(module).__name__}"
+            reasons[stored] = f"it becomes {layer}, which has code of its own, hooks or no low-rank form"
+            continue
+        used.add(stored)
+        device = torch.device("cpu") if tensor.is_meta else tensor.device
+        layers[id(tensor)] = (stored, turned, tensor.dtype, device, tensor.requires_grad)
+    merged = "on loading, it is merged with others, split or rearranged"
+    return layers, {name: reasons.get(name, merged) for name in products if name not in used}
+
+
+def _corners(matrix: Tensor, dtype: torch.dtype) -> tuple[Any, ...]:
+    """A cheap key that equal matrices share."""
+    return matrix.shape, dtype, matrix[0, 0].to(dtype).item(), matrix[-1, -1].to(dtype).item()
+
+
+def _parameters(factors: tuple[Tensor, ...], key: _Key) -> tuple[nn.Parameter, ...]:
+    _, turned, dtype, device, requires_grad = key
+    turn = LowRank.transposed(*factors) if turned else factors
+    return tuple(
+        nn.Parameter(factor.contiguous().to(device, dtype, copy=True), requires_grad=requires_grad) for factor in turn
+    )
+
+
+@torch.no_grad()
+def _copy(model: nn.Module, wanted: dict[str, Tensor], values: dict[str, Tensor]) -> None:
+    """Copies the values into the tensors of the model; those without memory of their own are replaced in all places."""
+    replaced: dict[int, Tensor] = {}
+    for name, tensor in wanted.items():
+        if not tensor.is_meta and 0 not in tensor.stride():
+            tensor.copy_(values[name])
+        elif id(tensor) not in replaced:
+            device = "cpu" if tensor.is_meta else tensor.device
+            value = values[name].detach().to(device, tensor.dtype, copy=True)
+            is_parameter = isinstance(tensor, nn.Parameter)
+            replaced[id(tensor)] = nn.Parameter(value, tensor.requires_grad) if is_parameter else value
+    for module in model.modules():
+        for table in (module._parameters, module._buffers):
+            table.update({name: replaced[id(tensor)] for name, tensor in table.items() if id(tensor) in replaced})

@@ -1,0 +1,49 @@
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+
+class LowRank(nn.Module):
+    """A layer whose matrix W (out x in) is B A: `lowrank_b` (out x rank) times `lowrank_a` (rank x in).
+
+    `load_lowrank` makes a layer of the model one of this class, in place: its bias and all other attributes stay.
+    """
+
+    FACTORS: ClassVar[tuple[str, ...]] = ("lowrank_a.weight", "lowrank_b.weight")
+    lowrank_a: nn.Linear
+    lowrank_b: nn.Linear
+    bias: nn.Parameter | None
+
+    def hold(self, a: nn.Parameter, b: nn.Parameter) -> None:
+        """Makes `a` and `b` the factors."""
+        (rank, in_size), out_size = a.shape, b.shape[0]
+        self.lowrank_a = nn.Linear(in_size, rank, bias=False, device="meta")
+        self.lowrank_b = nn.Linear(rank, out_size, bias=False, device="meta")
+        self.lowrank_a.weight, self.lowrank_b.weight = a, b
+
+    @staticmethod
+    def product(a: Tensor, b: Tensor) -> Tensor:
+        return b @ a
+
+    @staticmethod
+    def transposed(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+        """The factors of the transpose."""
+        return b.T, a.T
+
+    @property
+    def down(self) -> Tensor:
+        return self.lowrank_a.weight
+
+    @property
+    def up(self) -> Tensor:
+        return self.lowrank_b.weight
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight that the layer had, multiplied out, for code that reads it."""
+        return self.up @ self.down
+
+    @staticmethod
+    def matrix(weight: Tensor) -> Tensor:
+        """W, as a view of the weight of the layer to replace."""
+        return weight

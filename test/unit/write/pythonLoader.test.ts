@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { joinPython } from '../../../src/write/pythonParts.ts';
+import { scratchFolder } from './written.ts';
+
+const PYTHON = process.env.RANKSCOPE_PYTHON;
+
+/** Functions of loader_cases.py, and what each of them shows. */
+const CASES: Readonly<Record<string, string>> = {
+  layers_of_torch: 'makes embeddings and linear layers low-rank, with all of their attributes',
+  life_of_a_model: 'gives a model that can be copied, saved, traced, compiled, converted and trained',
+  convolutions: 'makes convolutions low-rank, with any stride, padding and dilation',
+  layers_without_a_low_rank_form: 'gives grouped and transposed convolutions the product as their weight',
+  subclasses_with_code_of_their_own: 'keeps layers whose class computes something else, and names them',
+  subclasses_without_code_of_their_own: 'makes a layer low-rank whose class changes nothing but its start',
+  hooks: 'keeps layers that have hooks or a forward of their own, and names them',
+  a_patched_torch: 'keeps layers of a class that a program has patched',
+  parametrized_layers: 'loads parametrized layers, also from files of older versions of torch',
+  shared_weights: 'shares factors between layers that share a weight',
+  a_shared_weight_with_one_unknown_layer: 'keeps a weight shared if one of its layers cannot be low-rank',
+  equal_weights_of_a_file: 'shares factors between layers whose weights are one in the file',
+  two_values_for_a_shared_weight: 'refuses a file with two values for a weight that the model shares',
+  equal_matrices_of_zeros: 'keeps equal matrices apart that are not tied',
+  nothing_is_changed_on_a_misfit: 'leaves a model as it was if the file does not fit, and says why',
+  wrappers: 'loads a part of a model, and models that torch wraps',
+  devices_and_dtypes: 'keeps the dtypes of the model, and gives memory to what is on meta',
+  buffers: 'loads buffers that are saved, and keeps those that are not',
+  layers_that_are_used_past_the_model: 'changes layers in place, for code that keeps them elsewhere',
+  code_that_reads_the_weight: 'serves code that reads the weight of a layer',
+  matrices_stored_as_their_transpose: 'makes Conv1D low-rank, whichever way round its matrix was planned',
+};
+
+describe('load_lowrank', function () {
+  this.timeout(180_000);
+  const folder = scratchFolder();
+  let outcome: Record<string, string | null> = {};
+
+  before(function () {
+    if (!PYTHON) {
+      for (const test of this.currentTest?.parent?.tests ?? []) test.title += ' (RANKSCOPE_PYTHON names no Python)';
+      return this.skip();
+    }
+    const layers = ['linear', 'conv1d', 'embedding', 'conv'];
+    const { imports, body } = joinPython(['two_factors', ...layers, 'loader', 'checkpoint', 'values', 'own_code']);
+    const code = join(folder, 'generated.py');
+    writeFileSync(code, `${imports}\n\n\n${body}\n`);
+    assert.deepEqual(
+      body.split('\n').filter((line) => line.length > 120),
+      [],
+    );
+    const script = resolve('test/python/loader_cases.py');
+    const printed = execFileSync(PYTHON, [script, code, ...Object.keys(CASES)], {
+      encoding: 'utf8',
+      env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    outcome = JSON.parse(printed) as typeof outcome;
+  });
+
+  for (const [name, title] of Object.entries(CASES)) it(title, () => assert.equal(outcome[name], null));
+});
