@@ -30,7 +30,7 @@ export interface Outcome {
   readonly class?: string;
   /** Matrices that the plan gives a rank. */
   readonly planned?: number;
-  /** Layers that hold factors, and parameters of layers that kept their forward and hold the product. */
+  /** Layers that hold factors, and planned matrices whose layers kept their forward and hold the product. */
   readonly replaced?: number;
   readonly kept?: number;
   /** Matrices whose singular values were compared with LAPACK's, and those that differ. */

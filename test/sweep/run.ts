@@ -1,6 +1,6 @@
 // Tries generated code on every architecture of transformers: `npm run sweep [-- WORD...]`, with RANKSCOPE_PYTHON
-// naming the interpreter. With words, only the model types that contain one of them are tried (`=NAME`: that type
-// alone), and nothing is written.
+// naming the interpreter. With words, only the model types that match one of these regular expressions are tried, and
+// nothing is written.
 //
 // The outcomes of each version of transformers are kept in test-output/sweep; test/bench/ARCHITECTURES.md is made of
 // all that are there. Exit code 1 if an architecture is wrong in silence, or fewer than 97 % are equal.
@@ -21,7 +21,7 @@ if (!python) {
 }
 const words = process.argv.slice(2);
 const { types, ...versions } = await modelTypes(python);
-const chosen = words.length === 0 ? types : types.filter((type) => words.some((word) => matches(type, word)));
+const chosen = words.length === 0 ? types : types.filter((type) => words.some((word) => new RegExp(word).test(type)));
 console.log(`${chosen.length} model types, transformers ${versions.transformers}`);
 const outcomes = await sweep(python, chosen, (outcome, done) =>
   console.log(`${done}/${chosen.length} ${line(outcome)}`),
@@ -36,10 +36,6 @@ if (words.length === 0) {
   console.log(`Written to ${TABLE}`);
 }
 process.exit(found.wrong === 0 && found.share >= LEAST ? 0 : 1);
-
-function matches(type: string, word: string): boolean {
-  return word.startsWith('=') ? type === word.slice(1) : type.includes(word);
-}
 
 function kept(): Swept[] {
   return readdirSync(OUTPUT)

@@ -32,7 +32,7 @@ export function summary({ transformers, outcomes }: Swept): Summary {
     `transformers ${transformers}: ${outcomes.length} model types, ${built} built, ${run} run and saved.`,
     `Of these ${of('equal')} equal (${(100 * share).toFixed(1)} %)${others.map((each) => `, ${each}`).join('')}.`,
     `Planned: ${sum(({ planned = 0 }) => planned)} matrices; ${sum(({ replaced = 0 }) => replaced)} layers became low-rank,`,
-    `${sum(({ kept = 0 }) => kept)} kept their forward and hold the product;`,
+    `${sum(({ kept = 0 }) => kept)} matrices are held as products by layers of other kinds;`,
     `${sum(({ suspects = [] }) => suspects.length)} embeddings, heads, routers, position tables or norms among them.`,
     `Spectra: ${sum(({ spectra = 0 }) => spectra)} compared with LAPACK in f64, ${sum(({ wrongSpectra = [] }) => wrongSpectra.length)} differ.`,
   ].join(' ');
@@ -61,7 +61,8 @@ ${versions.map((swept) => `**${swept.date}, torch ${swept.torch}.** ${summary(sw
 
 equal: outputs and weights agree to 1e-4. WRONG: they do not, and no error said so. refused: an error, and the model is as it
 was. half loaded: an error, and the model is no longer as it was. The column of layers has the matrices that were planned, the
-layers that became low-rank, and those that kept their forward and hold the product.
+layers that became low-rank, and the matrices whose layers kept their own forward and hold the product. A number after it
+counts embeddings, heads, routers, position tables and norms that were planned by default.
 
 ${[head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')}
 
@@ -73,8 +74,9 @@ ${faults.join('\n')}
 
 function cells(outcome: Outcome | undefined): [string, string] {
   if (outcome === undefined) return ['', ''];
-  const { verdict, planned, replaced = 0, kept = 0 } = outcome;
-  return [verdict, planned === undefined ? '' : `${planned}, ${replaced}, ${kept}`];
+  const { verdict, planned, replaced = 0, kept = 0, suspects = [] } = outcome;
+  const odd = suspects.length > 0 ? ` (${suspects.length})` : '';
+  return [verdict, planned === undefined ? '' : `${planned}, ${replaced}, ${kept}${odd}`];
 }
 
 function escaped(text: string): string {

@@ -26,7 +26,7 @@ torch.set_num_threads(1)
 
 MAX_PARAMETERS = 16_000_000
 # Processor time after which no further way is tried.
-MAX_SECONDS = 12
+MAX_SECONDS = 6
 
 # Of the classes for a model type the first in this order is built: heads that compute what a model is known for come first.
 TASKS = [

@@ -113,13 +113,9 @@ def get(model: nn.Module, name: str) -> Any:
 
 
 def layers(model: nn.Module) -> dict[str, int]:
-    """How many layers hold factors as layers of their own, and how many kept their forward."""
+    """How many layers hold factors as layers of their own, and how many matrices became dense products elsewhere."""
     replaced = {id(each) for each in model.modules() if any(kind.__name__ == "LowRank" for kind in type(each).__mro__)}
-    kept = 0
-    for each in model.modules():
-        for name, chain in getattr(each, "parametrizations", {}).items():
-            kept += 1
-    return {"replaced": len(replaced), "kept": kept}
+    return {"replaced": len(replaced), "kept": len(getattr(model, "lowrank_dense", {}))}
 
 
 def snapshot(model: nn.Module) -> tuple[dict[str, int], dict[str, torch.Tensor]]:
