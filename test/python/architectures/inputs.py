@@ -84,7 +84,7 @@ def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str, nam
         if kind == "video":
             return normal(BATCH, frames, channels, height, width)
         if kind == "images":
-            return normal(BATCH, 1, channels, height, width)
+            return normal(BATCH, 2, channels, height, width)
         return normal(BATCH, channels, height, width)
     if name in ("pixel_values_videos", "pixel_values_video", "videos"):
         return normal(BATCH, frames, channels, height, width)
@@ -98,17 +98,24 @@ def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str, nam
         return normal(BATCH, length, mel) if kind == "time first" else normal(BATCH, mel, length)
     if name in ("input_values", "audio_values", "waveform", "audio", "raw_speech"):
         if kind == "time first":
-            return normal(BATCH, 64, mel)
+            return normal(BATCH, as_int(sizes("max_length", default=64)), mel)
         if kind == "channels":
             return normal(BATCH, as_int(sizes("audio_channels", default=1)), 4096)
         return normal(BATCH, 4096)
     if name in ("inputs_embeds", "hidden_states", "encoder_hidden_states", "encoder_outputs", "decoder_inputs_embeds"):
         return normal(BATCH, LENGTH, hidden)
-    if name in ("past_values", "time_series"):
-        length = as_int(sizes("context_length", "seq_len", default=32))
-        if kind == "series":
-            return normal(BATCH, length)
-        return normal(BATCH, length, as_int(sizes("num_input_channels", "input_size", default=1)))
+    if name in ("past_values", "time_series", "past_time_features", "past_observed_mask"):
+        length = as_int(sizes("context_length", "seq_len", default=32)) + max(sizes("lags_sequence", default=[0]))
+        variates = as_int(sizes("num_time_features" if "time_features" in name else "num_input_channels", "input_size", default=1))
+        shape = (BATCH, length) if kind == "series" and "time_features" not in name else (BATCH, length, variates)
+        return torch.ones(shape) if name.endswith("mask") else normal(*shape)
+    if name in ("future_values", "future_time_features"):
+        length = as_int(sizes("prediction_length", default=4))
+        return normal(BATCH, length) if name == "future_values" else normal(BATCH, length, as_int(sizes("num_time_features", default=1)))
+    if name in ("states", "actions", "rewards", "returns_to_go"):
+        return normal(BATCH, 5, as_int(sizes({"states": "state_dim", "actions": "act_dim"}.get(name, "reward_dim"), default=1)))
+    if name == "timesteps":
+        return torch.arange(5).expand(BATCH, -1)
     if name in ("visual_feats", "visual_pos"):
         return normal(BATCH, 4, as_int(sizes("visual_feat_dim" if name == "visual_feats" else "visual_pos_dim", default=4)))
     if name == "flattened_patches":
@@ -118,10 +125,6 @@ def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str, nam
         return normal(1, 4, hidden)
     if name in ("input_features_mask", "audio_mel_mask"):
         return torch.ones(BATCH, value_of("input_features", sizes, generator, kind).shape[1 if kind == "time first" else 2]).bool()
-    if name == "past_time_features":
-        return normal(BATCH, as_int(sizes("context_length", default=32)), as_int(sizes("num_time_features", default=1)))
-    if name == "past_observed_mask":
-        return torch.ones_like(value_of("past_values", sizes, generator, kind))
     if name == "return_loss":
         return False
     if name in ("position_ids", "cache_position"):
@@ -156,6 +159,9 @@ COMPANIONS: list[tuple[str, ...]] = [
     ("input_features", "input_features_mask"),
     ("inputs_embeds",),
     ("past_values",),
+    ("past_values", "past_time_features", "past_observed_mask"),
+    ("past_values", "past_time_features", "past_observed_mask", "future_values", "future_time_features"),
+    ("states", "actions", "rewards", "returns_to_go", "timesteps"),
     ("hidden_states",),
 ]
 KINDS = ("", "time first", "video", "images", "channels", "large", "series", "batch of patches", "flat")
@@ -166,7 +172,7 @@ SENSITIVE = {
     "images": {"pixel_values", "images"},
     "channels": {"input_values", "audio_values", "waveform", "audio"},
     "large": {"pixel_values", "images", "image"},
-    "series": {"past_values"},
+    "series": {"past_values", "past_observed_mask"},
     "batch of patches": {"grid_thw", "spatial_shapes"},
     "flat": {"grid_thw"},
 }
@@ -198,6 +204,8 @@ def candidates(model: Any, seed: int = 1) -> Iterator[dict[str, Any]]:
             unknown = [name for name, value in values.items() if value is None]
             if not unknown:
                 yield values
+                if kind == "" and "use_cache" in parameters:
+                    yield {**values, "use_cache": False}
     # What the model's own class suggests.
     try:
         suggested = model.dummy_inputs

@@ -210,6 +210,8 @@ def source_of(module: str) -> str:
 def shrunk_list(key: str, value: list[int], size) -> list[int]:
     if TOKENS.fullmatch(key):
         return [100 + k if each >= 90 else each for k, each in enumerate(value)]
+    if re.fullmatch(r".*heads", key) and any(each % 3 == 0 for each in value):
+        return [max(1, each // 3 * 2) for each in value]
     if STAGES.fullmatch(key):
         return [min(each, 1) for each in value]
     if LEVELS.fullmatch(key) and min(value) > 0:
