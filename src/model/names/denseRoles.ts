@@ -21,7 +21,7 @@ const POSITION = oneOf(
 const PROJECTION = /(proj|project|projection|projector|linear|dense|fc|mlp|key|query|value)(_?(\d+|layer))?$/i;
 
 const EMBEDDING = oneOf(
-  '^(wte|embed_in|shared|lookup_table|codebooks?|token_types?)$',
+  '^(wte|embed_in|shared|lookup_table|codebooks?|token_types?|W_E)$',
   '(^|_)(emb|embd|embeds?|embeddings?|embeddings?_table|embeds_layer|tokens?)(_?(\\d+|[a-z]))?$',
   '(^|_)embed_(?!dim|out)[a-z_]+$',
   'Embedding(s|Bag)?$',
@@ -32,12 +32,12 @@ const EMBEDDING = oneOf(
 /** A module that turns features into the answer, with all that is in it. */
 const HEAD = oneOf(
   '(^|_)heads?$',
-  '^(lm_?head|cls|classifier\\w*|score|scorer|qa_outputs|embed_out|fc_out|unembed(ding)?|pred_layer|lm_loss|vocab_transform)$',
+  '^(lm_?head|cls|classifier\\w*|score|scorer|qa_outputs|embed_out|fc_out|unembed(ding)?|pred_layer|output_layer|lm_loss|vocab_transform)$',
   '(^|_)(?<!denoising_)(class|bbox)_(embed|predictor)(_\\w+)?$',
   '(^|_)(classifier|predictor|predictions?|logits?|logits_dense|output_projection|vocab_proj(ector)?)$',
 );
 /** The same, for names that mean a head only where nothing is around them. */
-const OUTERMOST_HEAD = /^(output|proj_out|conv_out|decoder|fc|generator|to_logits|final_layer(\.linear)?|out)$/i;
+const OUTERMOST_HEAD = /^(output|ff_out|proj_out|conv_out|decoder|fc|generator|to_logits|final_layer(\.linear)?|out)$/i;
 
 /** What an image, a spectrogram or a latent passes first. */
 const STEM = oneOf(

@@ -264,6 +264,51 @@ const NETWORKS: Readonly<Record<string, readonly Named[]>> = {
     ['embedding/embeddings:0', [1000, 64], 'embedding'],
     ['dense/kernel:0', [64, 32], 'other'],
   ],
+  'GPT of Megatron': [
+    ['language_model.embedding.word_embeddings.weight', [50304, 1024], 'embedding'],
+    ['language_model.embedding.position_embeddings.weight', [2048, 1024], 'position'],
+    ['language_model.output_layer.weight', [50304, 1024], 'head'],
+    ['language_model.encoder.layers.0.self_attention.linear_qkv.weight', [3072, 1024], 'other'],
+  ],
+  'OLMo as released': [
+    ['model.transformer.wte.weight', [50304, 2048], 'embedding'],
+    ['model.transformer.ff_out.weight', [50304, 2048], 'head'],
+    ['model.transformer.blocks.0.ff_out.weight', [2048, 8192], 'other'],
+  ],
+  'DeepSeek as released': [
+    ['embed.weight', [129280, 7168], 'embedding'],
+    ['head.weight', [129280, 7168], 'head'],
+    ['layers.3.ffn.gate.weight', [256, 7168], 'router'],
+    ['layers.3.ffn.experts.255.w1.weight', [2048, 7168], 'gate'],
+    ['layers.3.ffn.shared_experts.w1.weight', [2048, 7168], 'gate'],
+    ['layers.0.ffn.w1.weight', [18432, 7168], 'gate'],
+  ],
+  'GPT-2 of Flax': [
+    ['transformer.wte.embedding', [50257, 768], 'embedding'],
+    ['transformer.wpe.embedding', [1024, 768], 'position'],
+  ],
+  'BERT of TensorFlow': [
+    ['bert/embeddings/word_embeddings', [30522, 768], 'embedding'],
+    ['bert/embeddings/position_embeddings', [512, 768], 'position'],
+    ['bert/embeddings/token_type_embeddings', [2, 768], 'embedding'],
+    ['cls/seq_relationship/output_weights', [2, 768], 'head'],
+  ],
+  TransformerLens: [
+    ['embed.W_E', [50257, 768], 'embedding'],
+    ['pos_embed.W_pos', [1024, 768], 'position'],
+    ['unembed.W_U', [768, 50257], 'head'],
+  ],
+  'Stable Diffusion as released': [
+    ['model.diffusion_model.input_blocks.0.0.weight', [320, 4, 3, 3], 'stem'],
+    ['model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight', [320, 320], 'query'],
+    ['cond_stage_model.transformer.text_model.embeddings.position_embedding.weight', [77, 768], 'position'],
+  ],
+  'FLUX as released': [
+    ['img_in.weight', [3072, 64], 'stem'],
+    ['double_blocks.0.img_mod.lin.weight', [18432, 3072], 'other'],
+    ['double_blocks.0.img_attn.qkv.weight', [9216, 3072], 'qkv'],
+    ['final_layer.linear.weight', [64, 3072], 'head'],
+  ],
   CTRL: [['transformer.w.weight', [246534, 1280], 'embedding']],
 };
 
