@@ -16,7 +16,8 @@ export function packedTensor(codes: Tensor, packed: Packed): Tensor {
     dtype,
     bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
     file: codes.file,
-    storage: `packed ${codes.storage}`,
+    // Equal codes with other scales are another matrix.
+    storage: `packed ${[codes, ...parts.filter((part) => part !== codes)].map(({ storage }) => storage).join(' ')}`,
     ...(transposed === undefined ? {} : { transposed }),
     read: (start, out, signal) => readPacked(packed, start, out, signal),
     ...(steps && { deviation: (start, length, signal) => stepDeviation(steps, shape, start, length, signal) }),

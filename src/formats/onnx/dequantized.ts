@@ -131,10 +131,12 @@ function affineTensor(
 ): Weight {
   const { shape, scales, zeros } = layout;
   const { transposed: _, ...description } = descriptionOf(codes);
+  const parts = [scales, ...(zeros ? [zeros] : [])];
   const tensor: Tensor = {
     ...description,
     shape,
     dtype: `F32 (${codes.dtype})`,
+    storage: `${codes.storage} ${parts.map(({ storage }) => storage).join(' ')}`,
     ...(transposed === undefined ? {} : { transposed }),
     read(start, out, signal) {
       if (!(start >= 0 && start + out.length <= elementCount(shape)))
@@ -142,7 +144,7 @@ function affineTensor(
       return readAffine(layout, start, out, signal);
     },
   };
-  return { codes, tensor, parts: [scales, ...(zeros ? [zeros] : [])], isDecoded: true };
+  return { codes, tensor, parts, isDecoded: true };
 }
 
 function blockTensor(codes: Tensor, { shape, bits, parts, decodeRows }: BlockWeight): Weight {
