@@ -70,7 +70,8 @@ function* report({ checkpoint, engine, matrices, ties, skipped }: Analysis): Gen
   if (matrices.some(({ provenance }) => provenance === 'preview'))
     yield '\n~ previewed: an estimate, with its band in the JSON\n';
   yield '\neff.rank: exp of the entropy of the singular values; 90%, 95%, 99%: ranks that keep this share of the energy;\n';
-  yield 'noise: values above the noise edge; num.: numerical rank; even: break-even rank, above which factors are larger.\n';
+  yield 'noise: values above the noise edge; num.: numerical rank; even: break-even rank, above which factors are larger;\n';
+  yield 'alpha: exponent of the power law fitted to the squared values above any of them (Clauset, Shalizi and Newman 2009).\n';
   yield* adapterLines(matrices);
   yield* quantizationLines(matrices);
   for (const names of ties) yield `Tied, counted once: ${names.join(', ')}\n`;

@@ -23,7 +23,10 @@ export interface Measures {
   /** Smallest rank that keeps each share of the energy (the summed squared singular values). */
   readonly energyRanks: Readonly<Record<EnergyLevel, number>>;
   readonly breakEvenRank: number;
-  /** Power-law exponent of the eigenvalue density; null for fewer than 50 values. */
+  /**
+   * Power-law exponent of the eigenvalue density (Clauset, Shalizi and Newman 2009), with every x_min from the smallest
+   * eigenvalue above rounding to the second largest; null for fewer than 50 values.
+   */
   readonly alpha: number | null;
   /** Kolmogorov-Smirnov distance of that fit; null for fewer than 50 values. */
   readonly alphaDistance: number | null;

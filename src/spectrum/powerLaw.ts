@@ -19,7 +19,8 @@ export interface PowerLawFit {
  * Fits a power law to the tail of positive values given in descending order (Clauset, Shalizi and Newman, "Power-law
  * distributions in empirical data", 2009). For every possible start of the tail, the exponent is the maximum-likelihood
  * estimate 1 + k / sum ln(x_i / x_min); the start with the least Kolmogorov-Smirnov distance wins, as in WeightWatcher
- * for the eigenvalues of W^T W. Returns undefined for fewer than 50 values, and if all values are equal.
+ * for the eigenvalues of W^T W. Every value but the largest is tried as x_min: tools that search another range find
+ * another exponent (test/bench/AGREEMENT.md). Returns undefined for fewer than 50 values, and if all values are equal.
  */
 export function powerLawFit(descending: ArrayLike<number>): PowerLawFit | undefined {
   const count = descending.length;

@@ -100,13 +100,13 @@ export const MEASURES: readonly Measure[] = [
   number(
     'alpha',
     'Tail exponent α',
-    'The power-law exponent of the eigenvalue density (Clauset, Shalizi and Newman 2009). Well-trained layers are often between 2 and 6. Needs at least 50 singular values.',
+    'The exponent of a power law p(λ) ~ λ^-α that is fitted to the eigenvalues λ = σ² above some λ_min (Clauset, Shalizi and Newman 2009): maximum likelihood, for every λ_min from the smallest eigenvalue above rounding to the second largest; the least Kolmogorov-Smirnov distance wins. Well-trained layers are often between 2 and 6. Needs at least 50 eigenvalues. Tools that search another range of λ_min find another α.',
     (finding) => finding.alpha,
   ),
   number(
     'alphaDistance',
     'Tail fit distance',
-    'The Kolmogorov-Smirnov distance between that power law and the data. Above about 0.1, the exponent says little.',
+    'The Kolmogorov-Smirnov distance between the power law of α and the eigenvalues from its λ_min on. Above about 0.1, the exponent says little.',
     (finding) => finding.alphaDistance,
   ),
   number(
