@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { seededRandom } from '../../../src/base/random.ts';
 import { createService } from '../../../src/service/service.ts';
 import { type Dense, differenceOf, runOtherTools, SHARED } from '../../bench/otherTools.ts';
