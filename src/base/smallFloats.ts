@@ -16,6 +16,9 @@ export interface SmallFloat {
 /** The 4-bit floats of OCP MX. */
 export const E2M1: SmallFloat = { exponentBits: 2, mantissaBits: 1, bias: 1, special: 'none' };
 
+/** The 6-bit floats of OCP MX with the longer mantissa. */
+export const E2M3: SmallFloat = { exponentBits: 2, mantissaBits: 3, bias: 1, special: 'none' };
+
 /** The 8-bit floats of OCP without infinity. */
 export const E4M3: SmallFloat = { exponentBits: 4, mantissaBits: 3, bias: 7, special: 'nan-at-top' };
 

@@ -50,8 +50,15 @@ export const fp4: Scheme = (codes, directory) => {
   const scales = stem === codes.name ? beside : part('_scale');
   if (!scales || scales.shape.length !== codes.shape.length) return undefined;
   const shape = [...codes.shape.slice(0, -1), codes.shape.at(-1)! * (codes.dtype === 'F4' ? 1 : 2)];
-  const size = shape.at(-1)! / scales.shape.at(-1)!;
-  if (scales.shape.slice(0, -1).join() !== shape.slice(0, -1).join() || (size !== 16 && size !== 32)) return undefined;
+  const groups = scales.shape.at(-1)!;
+  const size = shape.at(-1)! / groups;
+  if (scales.shape.slice(0, -1).join() !== shape.slice(0, -1).join()) return undefined;
+  // Four 6-bit floats in three bytes: 24 bytes for each scale.
+  if (size === 48 && codes.dtype === 'U8' && scales.dtype === 'U8' && stem !== codes.name) {
+    const wide = [...shape.slice(0, -1), groups * 32];
+    return byRows({ name: stem, shape: wide, dtype: 'MXFP6', codes, scales, extras, bits: 6 }, powersOfTwo);
+  }
+  if (size !== 16 && size !== 32) return undefined;
   const divisor = part('_global_scale');
   const overall = divisor ?? part('_scale_2');
   const layout = { name: stem, shape, codes, scales };

@@ -81,7 +81,7 @@ describe('layers quantized by packages of 2026', () => {
       for (const { name, shape } of checkpoint.tensors) shapes.set(name, shape.join());
       return readAll(checkpoint);
     });
-    const folders = ['bitnet', 'comfy', 'kerasDense', 'kerasTable', 'metal4', 'metal8', 'quanto'];
+    const folders = ['bitnet', 'comfy', 'compressed', 'kerasDense', 'kerasTable', 'metal4', 'metal8', 'quanto'];
     for (const folder of [...folders, 'torchao', 'torchaoPickle'])
       await withCheckpoint(`${FIXTURES}/recent/${folder}`, async (checkpoint) => {
         warnings.push(...checkpoint.warnings);
@@ -102,7 +102,7 @@ describe('layers quantized by packages of 2026', () => {
 
   it('include no layer that is not compared', () => {
     assert.deepEqual(Object.keys(found).sort(), Object.keys(expected).sort());
-    assert.equal(Object.keys(expected).length, 19);
+    assert.equal(Object.keys(expected).length, 27);
     assert.match(warnings.join('\n'), /1 layers are quantized in an unsupported layout: Quanto\./);
   });
 
