@@ -30,6 +30,9 @@ const LAYERS: readonly (readonly [module: string, holds: (matrix: StoredMatrix) 
   ['conv', ({ tensor }) => tensor.shape.length > 2],
 ];
 
+/** Python modules that every plan needs after its layers, from the most to the least interesting one. */
+export const LOADER = ['loader', 'checkpoint', 'values', 'own_code', 'classes', 'product'] as const;
+
 /**
  * A Python module that depends only on torch and safetensors: the layers that hold factors, as far as they are needed,
  * and `load_lowrank`, which puts them into a model and loads the factorized checkpoint.
@@ -39,7 +42,7 @@ export function pythonModule({ plan, matrices, weights, remarks = [], ggufFile }
   const planned = plan.matrices.flatMap(({ name, rank }) => (rank === null ? [] : [byName.get(name)!])).filter(Boolean);
   const layers = LAYERS.filter(([module, holds]) => module === 'linear' || planned.some(holds)).map(([name]) => name);
   const factors = plan.request.factors === 2 ? 'two_factors' : 'three_factors';
-  const { imports, body } = joinPython([factors, ...layers, 'loader', 'checkpoint', 'values', 'own_code']);
+  const { imports, body } = joinPython([factors, ...layers, ...LOADER]);
   const { parametersBefore, parametersAfter, error } = plan.totals;
   const summary = [
     `${planned.length} of ${plan.matrices.length} matrices hold factors: ${formatWhole(parametersAfter)} of the ${formatWhole(parametersBefore)} parameters that the`,

@@ -7,6 +7,7 @@ Prints {CASE: null, or how it failed}
 import copy
 import importlib.util
 import json
+import pickle
 import sys
 import tempfile
 import traceback
@@ -476,6 +477,48 @@ def code_that_reads_the_weight():
     with torch.no_grad():
         same(dense(x), low(x))
     assert F.linear(x, low.layers[0].linear1.weight).shape == (2, 5, 32)
+
+
+def code_that_asks_for_the_class():
+    class Named(nn.Linear):
+        pass
+
+    _, low = pair(lambda: nn.Sequential(nn.Conv2d(4, 8, 3), nn.Embedding(12, 8), Named(8, 8)))
+    assert [isinstance(layer, cls) for layer, cls in zip(low, (nn.Conv2d, nn.Embedding, Named))] == [True] * 3
+    assert isinstance(low[2], nn.Linear) and isinstance(low[2], generated.LowRankLinear)
+    assert type(copy.deepcopy(low[2])) is type(low[2])
+    sys.modules["generated"] = generated
+    again = pickle.loads(pickle.dumps(pair(network)[1]))
+    assert kinds(again) == ["LowRankEmbedding", "LowRankLinear", "LowRankLinear"]
+
+
+def code_that_writes_to_the_weight():
+    dense, low = pair(network)
+    weight = dense[1].weight.detach().clone()
+    for write_to in [
+        lambda: low[1].weight.mul_(2),
+        lambda: low[1].weight.data.mul_(2),
+        lambda: low[1].weight.detach().copy_(weight),
+        lambda: low[1].weight.data.__setitem__(0, 1.0),
+        lambda: low[1].weight.__imul__(2),
+        lambda: torch.add(weight, 1, out=low[1].weight),
+        lambda: nn.init.normal_(low[1].weight),
+        lambda: low[1].reset_parameters(),
+        lambda: setattr(low[1].weight, "data", weight),
+        lambda: setattr(low[1], "weight", nn.Parameter(weight)),
+    ]:
+        for context in (torch.no_grad(), torch.enable_grad(), torch.inference_mode()):
+            with context:
+                try:
+                    write_to()
+                except (RuntimeError, KeyError):
+                    continue
+                raise AssertionError("it writes")
+    with torch.no_grad():
+        dense[1].weight.copy_(low[1].weight)
+    same(dense[1].weight, weight)
+    x = torch.randn(3, 8)
+    assert type(F.linear(x, low[1].weight)) is torch.Tensor
 
 
 def matrices_stored_as_their_transpose():

@@ -70,7 +70,7 @@ MODELS = {
     "mixtral": ("mixtral", "MixtralForCausalLM", EXPERTS),
     "qwen3_moe": ("qwen3_moe", "Qwen3MoeForCausalLM", EXPERTS),
     "whisper": ("whisper", "WhisperForConditionalGeneration", WHISPER),
-    "granitemoe": ("granitemoe", "GraniteMoeForCausalLM", EXPERTS),
+    "granitemoe": ("granitemoe", "GraniteMoeForCausalLM", {**EXPERTS, "head_dim": 4}),
     "gpt2": ("gpt2", "GPT2LMHeadModel", {"vocab_size": 48, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}),
     "bert": ("bert", "BertForMaskedLM", SMALL),
     "t5": ("t5", "T5ForConditionalGeneration", {**T5, "decoder_start_token_id": 0}),

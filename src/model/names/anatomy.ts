@@ -1,7 +1,6 @@
 import type { Tensor } from '../../checkpoint/tensor.ts';
 import type { Skipped } from '../findings.ts';
 import { type Dimensions, NO_DIMENSIONS } from '../layout/dimensions.ts';
-import { isInStack, layerStacks, neighbourhoodOfLayer, ofAllLayers, ofOneLayer } from '../layout/layerStacks.ts';
 import { hasOutputsLast, matricesIn } from '../layout/layout.ts';
 import { neighbourhoodOf } from '../layout/neighbourhood.ts';
 import { notAMatrix } from '../layout/notAMatrix.ts';
@@ -52,8 +51,7 @@ export function anatomy(
   refused: ReadonlyMap<Tensor | Placeable, string> = new Map(),
   dimensions: Dimensions = NO_DIMENSIONS,
 ): Anatomy {
-  const stacks = layerStacks(parts);
-  const { entries, templates } = group(parts, refused, stacks);
+  const { entries, templates } = group(parts, refused);
   const family = recognize(
     new Set(templates.filter(({ isMatrix }) => isMatrix).map(({ path }) => path)),
     new Set(templates.map(({ path }) => path)),
@@ -93,9 +91,7 @@ export function anatomy(
       continue;
     }
     const isSwapped = swapped && family?.transposed?.modules.includes(meaning.rest);
-    const understood = isInStack(part.name, stacks)
-      ? ofAllLayers(understandAxes(ofOneLayer(part), neighbourhoodOfLayer(neighbourhood)), part)
-      : understandAxes(part, neighbourhood);
+    const understood = understandAxes(part, neighbourhood);
     const stored = understood ? { shape: part.shape, transposed: hasOutputsLast(understood) } : part;
     const role =
       roleInPlace(meaning.role, { ...entry, part: stored }, around) ??
@@ -135,7 +131,6 @@ interface Meaning extends Split {
 function group(
   parts: readonly (Tensor | Placeable)[],
   refused: ReadonlyMap<Tensor | Placeable, string>,
-  stacks: ReadonlyMap<string, number>,
 ): { entries: Entry[]; templates: Template[] } {
   const templates = new Map<string, Template>();
   const entries = parts.map((part) => {
@@ -146,8 +141,7 @@ function group(
       templates.set(path, template);
     }
     seen(template, numbers);
-    const one = isInStack(part.name, stacks) ? ofOneLayer(part) : part;
-    const useless = isPlaceable(one) ? undefined : (refused.get(part) ?? notAMatrix(one));
+    const useless = isPlaceable(part) ? undefined : (refused.get(part) ?? notAMatrix(part));
     template.isMatrix ||= useless === undefined;
     return { part, numbers, template, useless };
   });

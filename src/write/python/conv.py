@@ -17,9 +17,8 @@ class LowRankConv(LowRank):
         x = convolve(x, kernel, None, self.stride, padding, self.dilation)
         return convolve(x, self.up.reshape(*self.up.shape, *[1] * len(self.kernel_size)), self.bias)
 
-    @property
-    def weight(self) -> Tensor:
-        return (self.up @ self.down).reshape(-1, self.in_channels, *self.kernel_size)
+    def full(self, matrix: Tensor) -> Tensor:
+        return matrix.reshape(-1, self.in_channels, *self.kernel_size)
 
     @staticmethod
     def replaces(layer: nn.Module) -> bool:

@@ -13,9 +13,8 @@ class LowRankConv1D(LowRank):
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(F.linear(x, self.down), self.up, self.bias)
 
-    @property
-    def weight(self) -> Tensor:
-        return (self.up @ self.down).T
+    def full(self, matrix: Tensor) -> Tensor:
+        return matrix.T
 
     @staticmethod
     def replaces(layer: nn.Module) -> bool:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import _read
+from .classes import _class_of
 from .two_factors import LowRank
 from .values import _described, _tensors, _values
 
@@ -44,9 +45,9 @@ def load_lowrank(model: nn.Module, path: str | os.PathLike[str], prefix: str = "
     for module in list(model.modules()):
         key = layers.get(id(module._parameters.get("weight")))
         if key is not None:
-            kind = _kind(module)
+            cls = _class_of(_kind(module), type(module))
             del module._parameters["weight"]
-            module.__class__ = kind
+            module.__class__ = cls
             module.hold(*made[key])
     model.lowrank_dense = dense
     if dense:

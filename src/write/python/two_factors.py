@@ -1,12 +1,17 @@
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
+
+from .classes import _new
+from .product import _Product
 
 
 class LowRank(nn.Module):
     """A layer whose matrix W (out x in) is B A: `lowrank_b` (out x rank) times `lowrank_a` (rank x in).
 
-    `load_lowrank` makes a layer of the model one of this class, in place: its bias and all other attributes stay.
+    `load_lowrank` makes a layer of the model one of this class, in place: it is still an instance of its own class, and
+    keeps its bias and all other attributes.
     """
 
     FACTORS: ClassVar[tuple[str, ...]] = ("lowrank_a.weight", "lowrank_b.weight")
@@ -40,10 +45,19 @@ class LowRank(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The weight that the layer had, multiplied out, for code that reads it."""
-        return self.up @ self.down
+        """The weight as the layer had it, multiplied out, for code that reads it."""
+        weight = self.full(self.up @ self.down)
+        return weight if torch.compiler.is_compiling() else weight.as_subclass(_Product)
+
+    def full(self, matrix: Tensor) -> Tensor:
+        """W in the form in which the layer had it as its weight; `matrix` is the inverse."""
+        return matrix
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copy, since the class is made on demand."""
+        return _new, type(self).__bases__, self.__dict__
 
     @staticmethod
     def matrix(weight: Tensor) -> Tensor:
-        """W, as a view of the weight of the layer to replace."""
+        """W in the weight of a layer before it becomes low-rank."""
         return weight

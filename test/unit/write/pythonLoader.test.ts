@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { LOADER } from '../../../src/write/python.ts';
 import { joinPython } from '../../../src/write/pythonParts.ts';
 import { scratchFolder } from './written.ts';
 
@@ -28,6 +29,8 @@ const CASES: Readonly<Record<string, string>> = {
   devices_and_dtypes: 'keeps the dtypes of the model, and gives memory to what is on meta',
   buffers: 'loads buffers that are saved, and keeps those that are not',
   layers_that_are_used_past_the_model: 'changes layers in place, for code that keeps them elsewhere',
+  code_that_asks_for_the_class: 'keeps layers instances of their own class',
+  code_that_writes_to_the_weight: 'refuses writing to a weight that is a product, where the change would be lost',
   code_that_reads_the_weight: 'serves code that reads the weight of a layer',
   matrices_stored_as_their_transpose: 'makes Conv1D low-rank, whichever way round its matrix was planned',
 };
@@ -43,7 +46,7 @@ describe('load_lowrank', function () {
       return this.skip();
     }
     const layers = ['linear', 'conv1d', 'embedding', 'conv'];
-    const { imports, body } = joinPython(['two_factors', ...layers, 'loader', 'checkpoint', 'values', 'own_code']);
+    const { imports, body } = joinPython(['two_factors', ...layers, ...LOADER]);
     const code = join(folder, 'generated.py');
     writeFileSync(code, `${imports}\n\n\n${body}\n`);
     assert.deepEqual(
