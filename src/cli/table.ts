@@ -1,4 +1,4 @@
-/** The maximum width of a table; names are shortened to fit. */
+/** The width of a table, to which names are shortened as far as they stay distinct. */
 const WIDTH = 100;
 
 /** Rows of text under headings: the first column is left-aligned and shortened if needed, the others right-aligned. */
@@ -7,7 +7,11 @@ export function* table(headings: readonly string[], rows: readonly (readonly str
     rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), heading.length),
   );
   const others = widths.slice(1).reduce((sum, width) => sum + 2 + width, 0);
-  widths[0] = Math.min(widths[0] ?? 0, Math.max(16, WIDTH - others));
+  widths[0] = distinctWidth(
+    rows.map(([name = '']) => name),
+    Math.max(16, WIDTH - others),
+    widths[0] ?? 0,
+  );
   for (const row of [headings, ...rows]) {
     const cells = widths.map((width, column) => {
       const cell = row[column] ?? '';
@@ -17,6 +21,14 @@ export function* table(headings: readonly string[], rows: readonly (readonly str
   }
 }
 
+/** The least width from `least` to `most` at which different names are still different when they are shortened. */
+function distinctWidth(names: readonly string[], least: number, most: number): number {
+  const count = new Set(names).size;
+  let width = Math.min(least, most);
+  while (width < most && new Set(names.map((name) => shorten(name, width))).size < count) width++;
+  return width;
+}
+
 /** Names without their common prefix, up to a dot, and without `.weight`: the rest tells them apart. */
 export function shortNames(names: readonly string[]): string[] {
   const [first = '', ...others] = names;
@@ -24,7 +36,7 @@ export function shortNames(names: readonly string[]): string[] {
   while (prefix !== '' && !others.every((name) => name.startsWith(prefix))) {
     prefix = prefix.slice(0, prefix.lastIndexOf('.', prefix.length - 2) + 1);
   }
-  return names.map((name) => name.slice(prefix.length).replace(/(?<=.)\.weight$/, ''));
+  return names.map((name) => name.slice(prefix.length).replace(/(?<=.)\.weight(?=(\[\d+\])?$)/, ''));
 }
 
 /** Keeps the start and the end, which tell layers and modules apart. */

@@ -75,6 +75,19 @@ describe('what a terminal shows', () => {
     assert.match(lines[1] ?? '', /^model\.layers.*….*q_proj\.weight/);
   });
 
+  it('widens a table where shorter names would be the same', () => {
+    const name = (layer: number) => `${'encoder.'.repeat(12)}${layer}.${'attention.'.repeat(12)}query`;
+    const lines = [
+      ...table(
+        ['matrix', 'rank'],
+        [0, 1].map((layer) => [name(layer), '7']),
+      ),
+    ];
+    assert.equal(new Set(lines.slice(1)).size, 2);
+    const [, alike] = [...table(['matrix', 'rank'], [[name(0), '7']])];
+    assert.ok(alike!.length <= 101);
+  });
+
   it('keeps both ends and the width when shortening', () => {
     assert.equal(shorten('abcdefghij', 10), 'abcdefghij');
     assert.equal(shorten('abcdefghij', 6), 'ab…hij');
@@ -85,6 +98,7 @@ describe('what a terminal shows', () => {
     assert.deepEqual(shortNames(['a.b.weight', 'c.weight']), ['a.b', 'c']);
     assert.deepEqual(shortNames(['w.0.weight', 'w.0.bias']), ['weight', 'bias']);
     assert.deepEqual(shortNames(['only.one.weight']), ['only.one']);
+    assert.deepEqual(shortNames(['a.w.weight[0]', 'a.v.weight[1]']), ['w[0]', 'v[1]']);
   });
 
   it('formats numbers readably', () => {
