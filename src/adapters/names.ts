@@ -20,6 +20,7 @@ export type AdapterNaming =
   | 'mlx-lm'
   | 'mlx-vlm'
   | 'torchtune'
+  | 'adapterhub'
   | 'gguf'
   | 'xlabs'
   | 'control-lora'
@@ -51,7 +52,7 @@ export function nameReader(names: readonly string[]): (name: string) => AdapterN
 
 /** The part of an adapter that a tensor's name denotes; undefined for any other name. */
 function read(name: string, namings: readonly Naming[]): AdapterName | undefined {
-  for (const { naming, pattern, parts, targetOf } of namings) {
+  for (const { naming, pattern, parts, targetOf, adapterOf } of namings) {
     const match = pattern.exec(name);
     const [, path, word, adapter] = match ?? [];
     const part = word === undefined ? undefined : parts[word];
@@ -59,7 +60,7 @@ function read(name: string, namings: readonly Naming[]): AdapterName | undefined
     if (!match || path === undefined || part === undefined || adapter === 'bias') continue;
     // In `lora_A.weight` the last word is the parameter, not an adapter's name.
     const target = targetOf ? targetOf(match) : path;
-    return { target, adapter: targetOf || adapter === 'weight' ? undefined : adapter, part, naming };
+    return { target, adapter: adapterOf ? adapterOf(match) : adapter === 'weight' ? undefined : adapter, part, naming };
   }
   return undefined;
 }
@@ -71,6 +72,8 @@ interface Naming {
   readonly parts: Readonly<Record<string, AdapterPart>>;
   /** The adapted module, where it is more than the first group. */
   readonly targetOf?: (match: RegExpExecArray) => string;
+  /** The adapter's name, where it is not the third group. */
+  readonly adapterOf?: (match: RegExpExecArray) => string | undefined;
 }
 
 const LYCORIS = ['hada_w1_a', 'hada_w1_b', 'hada_w2_a', 'hada_w2_b', 'hada_t1', 'hada_t2'].concat([
@@ -103,6 +106,12 @@ const NEMO_LAYERS: Readonly<Record<string, string>> = {
 };
 
 const NAMINGS: readonly Naming[] = [
+  {
+    naming: 'adapterhub',
+    pattern: /^(.+)\.loras\.[^.]+\.(lora_[AB])$/,
+    parts: { lora_A: 'down', lora_B: 'up' },
+    adapterOf: ([name]) => /\.loras\.([^.]+)\./.exec(name)?.[1],
+  },
   {
     // The adapter's name may come in between: lora_A.default.weight.
     naming: 'peft',
@@ -156,10 +165,18 @@ const NAMINGS: readonly Naming[] = [
   },
   { naming: 'cloneofsimo', pattern: /^(.+:\d+):(down|up)$/, parts: { down: 'down', up: 'up' } },
   { naming: 'gguf', pattern: /^(.+?)(?:\.weight)\.(lora_[ab])$/, parts: { lora_a: 'down', lora_b: 'up' } },
-  { naming: 'torchtune', pattern: /^(.+)\.(lora_[ab])\.weight$/, parts: { lora_a: 'down', lora_b: 'up' } },
+  {
+    naming: 'torchtune',
+    pattern: /^(?:adapter\.)?(.+)\.(lora_[ab])\.weight$/,
+    parts: { lora_a: 'down', lora_b: 'up' },
+  },
   { naming: 'mlx-lm', pattern: /^(.+)\.(lora_[ab])$/, parts: { lora_a: 'down', lora_b: 'up' } },
   // DoRA in torchtune and in mlx-lm.
-  { naming: 'torchtune', pattern: /^(.+)\.(magnitude|m)$/, parts: { magnitude: 'magnitude', m: 'magnitude' } },
+  {
+    naming: 'torchtune',
+    pattern: /^(?:adapter\.)?(.+)\.(magnitude|m)$/,
+    parts: { magnitude: 'magnitude', m: 'magnitude' },
+  },
   {
     naming: 'nemo',
     pattern: /^(.+?)\.(?:adapter_layer\.\w+|adapter\w*)\.linear_(in|out)(?:\.weight)?$/,

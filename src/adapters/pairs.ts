@@ -65,8 +65,10 @@ export function findAdapterPairs(tensors: readonly Tensor[]): AdapterPairs | und
       continue;
     }
     const common = {
-      // PEFT calls a lone adapter `default`.
-      ...(adapter !== undefined && (severalNames || adapter !== 'default') ? { adapter } : {}),
+      // PEFT calls a lone adapter `default`; AdapterHub's names stand in every file.
+      ...(adapter !== undefined && (severalNames || (adapter !== 'default' && naming !== 'adapterhub'))
+        ? { adapter }
+        : {}),
       ...(alpha ? { alpha } : {}),
       ...(magnitude ? { magnitude } : {}),
     };

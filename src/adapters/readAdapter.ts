@@ -1,3 +1,4 @@
+import { elementCount } from '../base/shape.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Tensor } from '../checkpoint/tensor.ts';
 import type { Placeable } from '../model/names/anatomy.ts';
@@ -108,11 +109,14 @@ class Reading {
     const ofLayers = refusedLayers(rest.map(({ name }) => name));
     const mayBePeft = rest.some(({ name }) => name.startsWith('base_model.'));
     const type = mayBePeft ? (await this.configured(undefined)).method : undefined;
+    const whole: string[] = [];
     for (const tensor of rest) {
       const { name } = tensor;
       const reason = refusedKind(name) ?? ofLayers.get(name) ?? (type && unknownMethod(name, type));
       if (reason) this.refused.push({ target: name, tensors: [tensor], reason });
+      else if (this.updates.length > 0 && tensor.shape.length > 1 && elementCount(tensor.shape) > 0) whole.push(name);
     }
+    if (whole.length > 0) this.remarks.add(besideUpdates(whole));
   }
 
   private async configured(adapter: string | undefined): Promise<AdapterConfigurations> {
@@ -124,6 +128,12 @@ class Reading {
     for (const remark of said.remarks) this.remarks.add(remark);
     return said;
   }
+}
+
+/** Such as `modules_to_save`, the table of a resized embedding, or the new layers of a Control-LoRA. */
+function besideUpdates(names: readonly string[]): string {
+  const some = names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '');
+  return `${names.length} whole weight${names.length > 1 ? 's' : ''} beside the updates of the adapter: ${some}`;
 }
 
 function byAdapter(pairs: readonly AdapterPair[]): Map<string | undefined, AdapterPair[]> {

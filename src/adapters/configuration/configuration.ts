@@ -8,10 +8,10 @@ import type { AdapterNaming } from '../names.ts';
 import type { AdapterConfiguration, AdapterConfigurations } from './adapterConfiguration.ts';
 import { diffusersMetadata, ggufMetadata, ggufRemarks, kohyaMetadata } from './inFile.ts';
 import { mlxConfiguration, mlxRemarks } from './mlx.ts';
-import { peftConfiguration, peftRemarks } from './peft.ts';
+import { adapterHubConfiguration, peftConfiguration, peftRemarks } from './peft.ts';
 
 /** The libraries that write a file of this name; beside the files of others it belongs to another file. */
-const NAMINGS_WITH_FILE: ReadonlySet<AdapterNaming> = new Set(['peft', 'torchtune', 'mlx-lm', 'mlx-vlm']);
+const NAMINGS_WITH_FILE: ReadonlySet<AdapterNaming> = new Set(['peft', 'torchtune', 'adapterhub', 'mlx-lm', 'mlx-vlm']);
 const FILE = 'adapter_config.json';
 
 /**
@@ -50,6 +50,7 @@ export async function adapterConfigurations(
 
 function besideFile(json: JsonObject, naming: AdapterNaming): AdapterConfiguration[] {
   const isMlx = naming === 'mlx-lm' || naming === 'mlx-vlm';
+  if (naming === 'adapterhub') return adapterHubConfiguration(json, FILE);
   return isMlx ? mlxConfiguration(json, FILE, naming === 'mlx-vlm') : peftConfiguration(json, FILE, '');
 }
 

@@ -35,6 +35,17 @@ export function peftConfiguration(json: JsonObject, source: string, prefix: stri
   ];
 }
 
+/** AdapterHub's adapter_config.json: the settings of the method are an object in it. */
+export function adapterHubConfiguration(json: JsonObject, source: string): AdapterConfiguration[] {
+  const { config } = json;
+  if (!isObject(config) || typeof config.alpha !== 'number') return [];
+  const refusal =
+    config.composition_mode === 'scale'
+      ? 'it scales the outputs of the layer instead of adding to its weight'
+      : undefined;
+  return [{ ...SILENT, source, alpha: config.alpha, refusal }];
+}
+
 /** Variants of LoRA whose factors have a meaning of their own. */
 function refusalOf(json: JsonObject): string | undefined {
   if (json.use_qalora === true)

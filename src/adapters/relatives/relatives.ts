@@ -82,9 +82,22 @@ export async function formRelative(
   const found: { target: string; tensors: readonly Tensor[]; formed: Formed }[] = [];
   for (const { target, form, own } of layers) {
     const parts: LayerParts = { target, own, shared, settings, layers };
-    const formed = await form(parts, signal);
+    const formed = bounded(await form(parts, signal));
     const tensors = typeof formed === 'string' ? [...own.values()] : formed.stored.tensors;
     found.push({ target, tensors, formed });
   }
   return found;
+}
+
+/** Bounds on what is computed from a file that may be far smaller: 2 GiB of a matrix in f64, 1 GiB of its factors. */
+const MOST_ENTRIES = 2 ** 28;
+const MOST_IN_FACTORS = 2 ** 27;
+
+function bounded(formed: Formed): Formed {
+  if (typeof formed === 'string') return formed;
+  const { outputs, inputs, rank, load } = formed.stored;
+  const [count, most] =
+    'matrix' in load ? [outputs * inputs, MOST_ENTRIES] : [(outputs + inputs) * rank, MOST_IN_FACTORS];
+  if (count <= most) return formed;
+  return `its update of ${outputs} x ${inputs} takes ${count} numbers, more than the ${most} allowed`;
 }

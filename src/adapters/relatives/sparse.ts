@@ -5,8 +5,6 @@ import { type FormLayer, type LayerParts, misfit, numberOr, partsOf } from './me
 
 /** Layers of one kind whose places are read to find their size. */
 const MOST_READ = 16;
-/** Bound on the entries of a matrix that few stored numbers announce: 4 GiB. */
-const MOST_ENTRIES = 2 ** 30;
 
 /**
  * SHiRA (Bhardwaj et al., "Sparse High Rank Adapters", 2024): r (m + n) entries of the weight change. The file does not
@@ -26,7 +24,6 @@ export const formShira: FormLayer = async ({ target, own, settings, layers }, si
   const size = await spannedSize(alike, sum, signal);
   if (!size) return 'it changes single entries of the weight, whose size the file does not state';
   const [outputs, inputs] = size;
-  if (outputs * inputs > MOST_ENTRIES) return misfit(parts);
   const matrix = async (signal: AbortSignal | undefined) => {
     const [values, places] = [await valuesOf(weight, signal), await valuesOf(indices, signal)];
     const out = new Float32Array(outputs * inputs);
@@ -86,7 +83,7 @@ export const formSupertuning: FormLayer = ({ own, settings }) => {
   const outputs = b.shape[0] ?? 0;
   const fits = a.shape.length === 2 && b.shape.length === 2 && b.shape[1] === rank && rank * inputs * outputs > 0;
   const count = elementCount(values.shape);
-  if (!fits || elementCount(indices.shape) !== count || outputs * inputs > MOST_ENTRIES) return misfit(tensors);
+  if (!fits || elementCount(indices.shape) !== count) return misfit(tensors);
   const scale = numberOr(settings.lora_alpha, 2 * rank) / rank;
   const matrix = async (signal: AbortSignal | undefined) => {
     const [left, right] = [await valuesOf(b, signal), await valuesOf(a, signal)];

@@ -29,7 +29,7 @@ function asOne(tensor: TensorDescription): Layout {
 }
 
 function layoutOf(tensor: TensorDescription, neighbourhood: Neighbourhood): Layout | undefined {
-  const known = kernelLayout(tensor, neighbourhood) ?? namedLayout(tensor);
+  const known = kernelLayout(tensor, neighbourhood) ?? namedLayout(tensor, neighbourhood);
   if (known) return known;
   const squeezed = isLayer(tensor.name) ? tensor : { ...tensor, shape: sizes(tensor) };
   if (squeezed.shape.length === 2) return undefined;

@@ -1,6 +1,7 @@
 import type { Tensor } from '../../checkpoint/tensor.ts';
 import type { Skipped } from '../findings.ts';
 import { type Dimensions, NO_DIMENSIONS } from '../layout/dimensions.ts';
+import { isInStack, layerStacks, neighbourhoodOfLayer, ofAllLayers, ofOneLayer } from '../layout/layerStacks.ts';
 import { hasOutputsLast, matricesIn } from '../layout/layout.ts';
 import { neighbourhoodOf } from '../layout/neighbourhood.ts';
 import { notAMatrix } from '../layout/notAMatrix.ts';
@@ -51,7 +52,8 @@ export function anatomy(
   refused: ReadonlyMap<Tensor | Placeable, string> = new Map(),
   dimensions: Dimensions = NO_DIMENSIONS,
 ): Anatomy {
-  const { entries, templates } = group(parts, refused);
+  const stacks = layerStacks(parts);
+  const { entries, templates } = group(parts, refused, stacks);
   const family = recognize(
     new Set(templates.filter(({ isMatrix }) => isMatrix).map(({ path }) => path)),
     new Set(templates.map(({ path }) => path)),
@@ -91,7 +93,9 @@ export function anatomy(
       continue;
     }
     const isSwapped = swapped && family?.transposed?.modules.includes(meaning.rest);
-    const understood = understandAxes(part, neighbourhood);
+    const understood = isInStack(part.name, stacks)
+      ? ofAllLayers(understandAxes(ofOneLayer(part), neighbourhoodOfLayer(neighbourhood)), part)
+      : understandAxes(part, neighbourhood);
     const stored = understood ? { shape: part.shape, transposed: hasOutputsLast(understood) } : part;
     const role =
       roleInPlace(meaning.role, { ...entry, part: stored }, around) ??
@@ -131,6 +135,7 @@ interface Meaning extends Split {
 function group(
   parts: readonly (Tensor | Placeable)[],
   refused: ReadonlyMap<Tensor | Placeable, string>,
+  stacks: ReadonlyMap<string, number>,
 ): { entries: Entry[]; templates: Template[] } {
   const templates = new Map<string, Template>();
   const entries = parts.map((part) => {
@@ -141,7 +146,8 @@ function group(
       templates.set(path, template);
     }
     seen(template, numbers);
-    const useless = isPlaceable(part) ? undefined : (refused.get(part) ?? notAMatrix(part));
+    const one = isInStack(part.name, stacks) ? ofOneLayer(part) : part;
+    const useless = isPlaceable(one) ? undefined : (refused.get(part) ?? notAMatrix(one));
     template.isMatrix ||= useless === undefined;
     return { part, numbers, template, useless };
   });

@@ -156,7 +156,10 @@ describe('a pattern of names', () => {
   it('fits what Python makes it fit, and is refused where Python refuses it', function () {
     const patterns = [...PATTERNS, ...PYTHON_ONLY];
     const names = [...NAMES, ...PYTHON_NAMES];
-    const truth = python(this, [], VERDICTS, JSON.stringify(patterns), JSON.stringify(names)) as (boolean[] | null)[];
+    const truth = python(this, ['re'], VERDICTS, JSON.stringify(patterns), JSON.stringify(names)) as (
+      | boolean[]
+      | null
+    )[];
     for (const [index, pattern] of patterns.entries()) {
       const { fits, reason } = patternOf(pattern);
       const expected = truth[index]!;

@@ -113,6 +113,61 @@ describe('stacks of matrices', () => {
     assert.equal(first([['layers.0.experts.w1', [1_000_000, 2, 2]]])[0], 1));
 });
 
+describe('layers in one tensor', () => {
+  const stack = 'params/llm/layers/';
+  const entries: Entry[] = [
+    [`${stack}attn/q_proj/kernel`, [3, 32, 4, 8]],
+    [`${stack}mlp/moe/experts/kernel`, [3, 4, 32, 24]],
+    [`${stack}mlp/linear/w`, [3, 64, 32]],
+    [`${stack}ln/scale`, [3, 32]],
+    [`${stack}ln/bias`, [3, 32]],
+    ['params/llm/head/kernel', [32, 50]],
+  ];
+
+  it('are matrices of their layers, and their norms are vectors', () => {
+    const { matrices, skipped, layers } = matricesOf(entries);
+    assert.equal(layers, 3);
+    assert.equal(skipped.length, 2);
+    assert.deepEqual(first(entries), [3, '32 x 32', 'in, out']);
+    assert.deepEqual(
+      matrices
+        .filter(({ tensorName }) => tensorName.endsWith('linear/w'))
+        .map(({ name, layer, shape, offset }) => ({ name, layer, shape, offset })),
+      [0, 1, 2].map((k) => ({ name: `${stack}mlp/linear/w[${k}]`, layer: k, shape: [32, 64], offset: 2048 * k })),
+    );
+    const experts = matrices.filter(({ expert }) => expert !== null);
+    assert.deepEqual([experts.length, experts[5]!.layer, experts[5]!.expert], [12, 1, 1]);
+    assert.equal(new Set(matrices.map(({ layer, module }) => `${layer} ${module}`)).size, matrices.length);
+  });
+
+  it('are told from a network with one unnumbered block by their norms', () => {
+    assert.equal(
+      first([
+        ['layers.conv.weight', [8, 8, 3]],
+        ['layers.norm.weight', [8]],
+        ['layers.fc.weight', [8, 4]],
+      ])[0],
+      1,
+    );
+    assert.equal(matricesOf(entries.filter(([name]) => !name.includes('/ln/'))).layers, 0);
+  });
+});
+
+describe('experts below each other in one matrix', () => {
+  const experts = 'transformer.blocks.0.ffn.experts.mlp.';
+
+  it('are one matrix each where the router or the configuration says how many they are', () => {
+    const router: Entry = ['transformer.blocks.0.ffn.router.layer.weight', [4, 32]];
+    assert.deepEqual(first([[`${experts}w1`, [96, 32]], router]), [4, '24 x 32', 'out, in']);
+    assert.deepEqual(first([[`${experts}w2`, [96, 32]]], { ffn_config: { moe_num_experts: 4 } }), [
+      4,
+      '32 x 24',
+      'in, out',
+    ]);
+    assert.deepEqual(first([[`${experts}w1`, [96, 32]]]), [1, '96 x 32', 'out, in']);
+  });
+});
+
 describe('kernels of Keras and JAX', () => {
   it('have their outputs last: convolutions, dense layers, the parts of an attention', () => {
     assert.deepEqual(first([['conv/kernel', [3, 3, 8, 16]]]), [1, '16 x 72', 'in, out']);
