@@ -15,14 +15,33 @@ export interface ExpertPlace {
  */
 export function sharedModule({ module, expert }: ExpertPlace): string {
   if (expert === undefined || expert === null) return module;
-  const slice = `[${expert}]`;
-  if (module.endsWith(slice)) return module.slice(0, -slice.length);
+  const slice = sliceAt(module, expert);
+  if (slice) return module.slice(0, slice[0]) + module.slice(slice[1]);
   return module.replace(patternOf(expert), '$1').replace(/[._]$/, '');
 }
 
 /** Equal for the experts of one module of one layer. */
 export function groupKey(place: ExpertPlace): string {
   return `${place.stack ?? ''} ${place.layer} ${sharedModule(place)}`;
+}
+
+/**
+ * The name of all experts of a module in one layer, as a pattern: `layers.3.mlp.experts.*.up_proj.weight`, or
+ * `layers.3.mlp.experts.up_proj[*]` for the slices of a stack.
+ */
+export function expertPattern(name: string, expert: number): string {
+  const slice = sliceAt(name, expert);
+  if (slice) return `${name.slice(0, slice[0])}[*]${name.slice(slice[1])}`;
+  return name.replace(new RegExp(`([Ee]xperts?[._/])0*${expert}(?=[._/]|$)`), '$1*');
+}
+
+/** Where the index of an expert begins and ends among the indices at the end of a name, as in `up_proj[3]`. */
+function sliceAt(name: string, expert: number): readonly [number, number] | undefined {
+  if (!name.endsWith(']')) return undefined;
+  const index = `[${expert}]`;
+  const begin = name.lastIndexOf(index);
+  if (begin < 0 || !/^(\[\d+\])*$/.test(name.slice(begin + index.length))) return undefined;
+  return [begin, begin + index.length];
 }
 
 /** Kept, since the experts of all layers have the same numbers. */
@@ -66,12 +85,14 @@ export function roundsOf(matrices: readonly ExpertPlace[]): Uint8Array {
     if (group) group.push(index);
     else groups.set(key, [index]);
   }
-  for (const group of groups.values()) {
-    const first = (matrices[group[0]!]!.layer ?? 0) * 7;
-    for (const [turn, position] of spreadOrder(group.length).entries()) {
-      const index = group[(position + first) % group.length]!;
+  for (const group of groups.values())
+    for (const [turn, index] of samplingOrder(group, matrices[group[0]!]!.layer).entries())
       rounds[index] = turn === 0 ? 0 : turn < SAMPLED ? 1 : 2;
-    }
-  }
   return rounds;
+}
+
+/** The experts of one module and layer in the order in which they are sampled. */
+export function samplingOrder<Member>(members: readonly Member[], layer: number | null): Member[] {
+  const first = (layer ?? 0) * 7;
+  return spreadOrder(members.length).map((position) => members[(position + first) % members.length]!);
 }

@@ -5,6 +5,8 @@ import type { Workbench } from './workbench.ts';
 const ICONS: Readonly<Record<TreeNode['kind'], string>> = {
   checkpoint: 'database',
   layer: 'layers',
+  range: 'list-tree',
+  experts: 'symbol-class',
   module: 'symbol-array',
 };
 /** How often the tree is refreshed during a run, which changes it with every matrix. */

@@ -3,7 +3,13 @@ import { COLOR_SCALE, scaleStep } from '../ui/colorScale.ts';
 /** The state of a cell, independent of the measure. */
 export const CELL = { none: 0, pending: 1, skipped: 2, preview: 3, exact: 4 } as const;
 
-/** The values of all matrices for one measure, indexed like `Layout.matrices`. */
+/** Where the values of a group lie on the colour scale, 0 to 1. */
+export interface Spread {
+  /** The lower and the upper quartile. */
+  readonly quartiles: readonly [number, number];
+}
+
+/** The values of all matrices for one measure, indexed like `Layout.matrices`, and then those of the groups. */
 export interface CellValues {
   readonly states: Uint8Array;
   /** The displayed value; NaN if there is none (yet). */
@@ -12,6 +18,8 @@ export interface CellValues {
   readonly shares: Float64Array;
   /** Lowest and highest value, which are the ends of the legend; null without values. */
   readonly domain: readonly [number, number] | null;
+  /** Of groups with at least two values, by index. */
+  readonly spreads: ReadonlyMap<number, Spread>;
 }
 
 /** Position of `value` between the ends of `domain`, 0 to 1; the middle if the ends are equal. */

@@ -72,6 +72,7 @@ export function drawCells(chart: Chart, scene: Scene, theme: Theme): void {
       drawStates(geometry, scene, theme);
       drawGaps(geometry, scene, theme);
       if (columns * rows <= LABELLED_LIMIT) drawLabels(geometry, scene, theme);
+      drawSpreads(geometry, scene);
       drawRankMarks(geometry, scene, theme);
     }
   }
@@ -182,7 +183,33 @@ function drawLabels(geometry: Geometry, { grid, values, label }: Scene, theme: T
     const text = label(values.values[index]!);
     if (ctx.measureText(text).width > width - 6) return;
     ctx.fillStyle = inkOn(share);
-    ctx.fillText(text, xAt(column) + width / 2, yAt(row) + height / 2 + 0.5);
+    const lifted = values.spreads.has(index) && height >= SPREAD_CELL.height ? 2 : 0;
+    ctx.fillText(text, xAt(column) + width / 2, yAt(row) + height / 2 + 0.5 - lifted);
+  });
+}
+
+/** Smallest cell with room for a spread under its digits, in CSS pixels. */
+const SPREAD_CELL = { width: 24, height: 16 };
+
+/** Draws how the experts of a group spread: a bar between their quartiles, the cell's width being the colour scale. */
+function drawSpreads(geometry: Geometry, { grid, values }: Scene): void {
+  const { ctx, xAt, yAt, width, height } = geometry;
+  if (width < SPREAD_CELL.width || height < SPREAD_CELL.height) return;
+  const inset = 4;
+  const span = width - 2 * inset;
+  forEachCell(geometry, grid, (index, row, column) => {
+    const spread = values.spreads.get(index);
+    if (!spread) return;
+    const [low, high] = spread.quartiles;
+    const left = xAt(column) + inset;
+    const middle = left + span * values.shares[index]!;
+    const y = yAt(row) + height - 6;
+    ctx.fillStyle = inkOn(values.shares[index]!);
+    ctx.globalAlpha = 0.35;
+    ctx.fillRect(left, y, span, 1);
+    ctx.globalAlpha = 1;
+    ctx.fillRect(left + span * low, y - 1, Math.max(2, span * (high - low)), 3);
+    ctx.fillRect(middle - 1, y - 2.5, 2, 6);
   });
 }
 

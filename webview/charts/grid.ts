@@ -7,8 +7,10 @@ export interface Grid {
   readonly breaks: readonly number[];
   /** Module names, one per column; empty for a wrapped grid, whose columns have no meaning. */
   readonly columns: readonly string[];
+  /** Whether the columns are numbered, so that it is enough to label some of them. */
+  readonly numbered?: boolean;
   readonly width: number;
-  /** Indices of matrices at row * width + column; -1 for none. */
+  /** Indices of cells (a matrix, or a group of experts) at row * width + column; -1 for none. */
   readonly cells: Int32Array;
 }
 

@@ -149,12 +149,14 @@ function configure(
   // Where only every third label has room, it would seem to name all three columns, so only the group is named.
   function columnLabel(this: Scale, value: number | string): string | null {
     const width = (this.chart.width - rowLabelWidth(grid)) / (this.max - this.min);
-    return hasGroups && width < NARROW_LABEL ? null : splitModule(grid.columns[Number(value)] ?? '').label;
+    return hasGroups && width < NARROW_LABEL && !grid.numbered
+      ? null
+      : splitModule(grid.columns[Number(value)] ?? '').label;
   }
   const axis = { type: 'linear', grid: { display: false }, border: { display: false } } as const;
   const font = { size: FONT_SIZE, family: theme.font };
   const ticks = { color: theme.faint, font, autoSkipPadding: 4 };
-  const upright = grid.width > UPRIGHT_FROM;
+  const upright = grid.width > UPRIGHT_FROM && !grid.numbered;
   const labelled = grid.kind === 'layers';
   return {
     type: 'scatter',
@@ -178,7 +180,7 @@ function configure(
             minRotation: upright ? 90 : 0,
             // The library places upright labels one line height beside their ticks.
             labelOffset: upright ? FONT_SIZE * 1.2 : 0,
-            maxRotation: 90,
+            maxRotation: grid.numbered ? 0 : 90,
             padding: 2,
           },
         },

@@ -1,7 +1,9 @@
 import type { AdapterKind, MatrixFinding } from '../../src/model/findings.ts';
-import { placeText } from '../../src/model/place.ts';
+import { placeOf, placeText } from '../../src/model/place.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
 import { formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
+import { distributionOf } from './groupSummary.ts';
+import type { ExpertGroup } from './layout.ts';
 import { type Basis, fullRank, isShare, type Measure, shownValue } from './measures.ts';
 
 /** One matrix under one measure in words, for tooltips, tables and screen readers. */
@@ -27,6 +29,37 @@ export function cellText(
     value: value === null ? NONE : valueInWords(measure, basis, finding, value),
     status: provenanceText(finding, measure),
   };
+}
+
+/** The experts of a group under one measure in words: the median of those that are known, and how they spread. */
+export function groupText(
+  group: ExpertGroup,
+  findings: readonly MatrixFinding[],
+  measure: Measure,
+  basis: Basis,
+): CellText & { readonly spread: string } {
+  const place = placeText(placeOf(group));
+  const shown = distributionOf(findings, (finding) => shownValue(measure, basis, finding));
+  const exact = findings.filter(({ provenance }) => provenance === 'exact').length;
+  const status = statusOf(group.members.length, exact, findings.length - exact);
+  if (!shown) return { place, value: NONE, spread: '', status };
+  const text = (value: number) => shortValue(measure, basis, value);
+  return {
+    place,
+    value: `median ${text(shown.median)}`,
+    spread:
+      findings.length < 2
+        ? ''
+        : `half of them from ${text(shown.quartiles[0])} to ${text(shown.quartiles[1])}, all from ${text(shown.least)} to ${text(shown.most)}`,
+    status,
+  };
+}
+
+function statusOf(total: number, exact: number, previewed: number): string {
+  if (exact + previewed === 0) return `None of ${total} experts analyzed yet`;
+  const known = exact + previewed < total ? `${exact + previewed} of ${total} experts` : `All ${total} experts`;
+  if (previewed === 0) return `${known}, exact`;
+  return exact === 0 ? `${known}, previewed` : `${known}, ${exact} of them exact, the others previewed`;
 }
 
 /** The bare value, short enough for a cell or a list. */

@@ -1,4 +1,5 @@
-import { placeText } from '../../src/model/place.ts';
+import { placeOf, placeText } from '../../src/model/place.ts';
+import type { CellValues } from '../charts/cells.ts';
 import { button, checkbox, progressRing } from '../ui/controls.ts';
 import { element, fill } from '../ui/dom.ts';
 import { errorNotice } from '../ui/errorNotice.ts';
@@ -6,6 +7,8 @@ import { formatDuration, formatPercent, formatShape, formatValue, NONE } from '.
 import { firstPlace, showTable } from '../ui/table.ts';
 import { adapterText } from './cellText.ts';
 import { createCurves } from './curves.ts';
+import { createExpertPanel } from './expertPanel.ts';
+import { groupAt, nameAt, neighbour } from './layout.ts';
 import { createMeasureList } from './measureList.ts';
 import { firstRank, type rankOutcomes } from './rankOutcome.ts';
 import { createRankPanel } from './rankPanel.ts';
@@ -13,6 +16,7 @@ import type { SpectrumState } from './spectra.ts';
 import type { Model, ViewState } from './state.ts';
 
 interface DetailHooks {
+  readonly select: (name: string) => void;
   readonly changeView: (change: Partial<ViewState>) => void;
   readonly slid: (name: string, rank: number) => void;
   readonly setRank: (name: string, rank: number) => void;
@@ -23,11 +27,15 @@ interface DetailHooks {
 }
 
 export interface Detail {
-  show(model: Model, view: ViewState, spectrum: SpectrumState | null): void;
+  /** `values` are those of the cells of the map. */
+  show(model: Model, view: ViewState, values: CellValues, spectrum: SpectrumState | null): void;
   themeChanged(): void;
 }
 
-/** One matrix in detail: its spectrum, its measures, and the cost of every rank. */
+/**
+ * One matrix in detail: its spectrum, its measures, and the cost of every rank. Or the experts of a module in one
+ * layer, with the distribution of their measures.
+ */
 export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
   let name = '';
   const title = element('h2', { class: 'name', attributes: { 'aria-live': 'polite' } });
@@ -59,6 +67,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
   });
   const curves = createCurves((rank) => panel.setRank(rank));
   const measures = createMeasureList();
+  const experts = createExpertPanel(hooks);
   const bar = element(
     'div',
     { class: 'toolbar' },
@@ -83,6 +92,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
       previous.element,
       next.element,
     ),
+    experts.element,
     state,
     bar,
     curves.element,
@@ -119,31 +129,35 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
     shown = true;
   };
   return {
-    show(model, view, spectrum) {
-      const index = model.layout.indexOf.get(view.selected ?? '');
+    show(model, view, values, spectrum) {
+      const { layout } = model;
+      const index = layout.indexOf.get(view.selected ?? '');
       empty.hidden = index !== undefined;
       content.hidden = index === undefined;
+      experts.show(model, view, values);
       if (index === undefined) return;
-      const matrix = model.layout.matrices[index]!;
-      const isNew = matrix.name !== name;
+      const group = groupAt(layout, index);
+      const matrix = layout.matrices[group?.members[0] ?? index]!;
+      const isNew = nameAt(layout, index) !== name;
       if (isNew) {
         drawn = [];
         place.page = 0;
       }
-      name = matrix.name;
+      name = nameAt(layout, index);
       const finding = model.findings.get(name);
       title.textContent = name;
       about.textContent = [
-        `${formatShape(matrix.shape)} ${matrix.dtype}`,
-        placeText(matrix),
+        `${group ? `${group.members.length} experts of ` : ''}${formatShape(matrix.shape)} ${matrix.dtype}`,
+        placeText(group ? placeOf(group) : matrix),
         finding ? `${finding.provenance}, ${formatDuration(finding.seconds)}` : '',
       ]
         .filter(Boolean)
         .join(' · ');
       adapter.textContent = finding ? adapterText(finding) : '';
       adapter.hidden = adapter.textContent === '';
-      previous.set({ disabled: index === 0 });
-      next.set({ disabled: index === model.layout.matrices.length - 1 });
+      previous.set({ disabled: neighbour(layout, name, -1) === undefined });
+      next.set({ disabled: neighbour(layout, name, 1) === undefined });
+      measures.element.hidden = group !== undefined;
       logRank.set(view.logRank);
       asTable.set(view.spectrumAsTable);
       const ready = spectrum?.kind === 'ready' ? spectrum : null;
@@ -162,6 +176,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
     },
     themeChanged() {
       drawn = [];
+      experts.themeChanged();
     },
   };
 }

@@ -9,6 +9,7 @@ import { connectHost, keep, kept } from '../ui/link.ts';
 import { createDetail } from './detail.ts';
 import { analysisOf, exportName, findingsCsv, spectrumCsv } from './exportText.ts';
 import { createHeader } from './header.ts';
+import { neighbour } from './layout.ts';
 import { createMapPane } from './mapPane.ts';
 import { createRunBar } from './runBar.ts';
 import { createSpectra } from './spectra.ts';
@@ -62,16 +63,16 @@ const map = createMapPane(roots.map, {
   zoomed: (zoom) => {
     view = { ...view, zoom };
     keepSoon(view);
-    toolbar.show(view, (model?.findings.size ?? 0) > 0);
+    showToolbar();
     wantSoon();
   },
 });
 const detail = createDetail(roots.detail, {
   changeView,
+  select,
   step: (by) => {
-    const index = model?.layout.indexOf.get(view.selected ?? '') ?? -1;
-    const next = model?.layout.matrices[index + by];
-    if (next) select(next.name);
+    const next = model && neighbour(model.layout, view.selected, by);
+    if (next) select(next);
   },
   slid: (name, rank) => {
     view = withSlider(view, name, rank);
@@ -147,12 +148,12 @@ function draw(): void {
     return;
   }
   runBar.show(model.run, model.engine);
-  toolbar.show(view, model.findings.size > 0);
-  map.show(model, view);
+  showToolbar();
+  const values = map.show(model, view);
   const matrix = model.layout.matrices[model.layout.indexOf.get(view.selected ?? '') ?? -1];
   const isWaiting = matrix && !model.skipped.has(matrix.name) && model.checkpoint;
   const spectrum = isWaiting ? spectra.get(model.checkpoint!, matrix) : null;
-  detail.show(model, view, spectrum);
+  detail.show(model, view, values, spectrum);
   if (isDetailWanted) showDetail();
   // Until the spectrum is loaded, the detail below the map is too short to scroll to.
   if (spectrum?.kind !== 'loading') isDetailWanted = false;
@@ -165,6 +166,10 @@ function showDetail(): void {
   if (!map || !own || own.top < map.bottom) return;
   const isStill = matchMedia('(prefers-reduced-motion: reduce)').matches;
   roots.detail.scrollIntoView({ behavior: isStill ? 'auto' : 'smooth', block: 'start' });
+}
+
+function showToolbar(): void {
+  toolbar.show(view, (model?.findings.size ?? 0) > 0, [...(model?.layout.expertGrids.keys() ?? [])]);
 }
 
 function changeView(change: Partial<ViewState>): void {

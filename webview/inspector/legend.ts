@@ -3,10 +3,13 @@ import { COLOR_SCALE, SCALE_SIZE } from '../ui/colorScale.ts';
 import { element, setText } from '../ui/dom.ts';
 
 /** The colour scale with the values at its ends, and the marks of cells. */
-export function createLegend(root: HTMLElement): { show(values: CellValues, label: (value: number) => string): void } {
+export function createLegend(root: HTMLElement): {
+  show(values: CellValues, label: (value: number) => string, hasGroups: boolean): void;
+} {
   const low = element('span');
   const high = element('span');
   const none = element('span', { class: 'faint', text: 'No values yet' });
+  const spread = key('spread', 'median and quartiles of the experts');
   const ramp = element('span', { class: 'ramp' }, low, rampCanvas(), high);
   root.replaceChildren(
     ramp,
@@ -15,9 +18,11 @@ export function createLegend(root: HTMLElement): { show(values: CellValues, labe
     key('preview', 'preview'),
     key('skipped', 'skipped'),
     key('picked', 'rank set by hand'),
+    spread,
   );
   return {
-    show({ domain }, label) {
+    show({ domain }, label, hasGroups) {
+      spread.hidden = !hasGroups;
       ramp.hidden = !domain;
       none.hidden = domain !== null;
       if (!domain) return;

@@ -1,7 +1,7 @@
 import { CELL, type CellValues } from '../charts/cells.ts';
 import { scaleColor } from '../ui/colorScale.ts';
 import { element } from '../ui/dom.ts';
-import type { Layout } from './layout.ts';
+import { groupAt, type Layout } from './layout.ts';
 
 interface ListedHooks {
   readonly select: (index: number) => void;
@@ -21,7 +21,7 @@ export function createListed(
         : null;
       root.replaceChildren(
         ...layout.listed.map((index) => {
-          const matrix = layout.matrices[index]!;
+          const { module } = layout.matrices[index] ?? groupAt(layout, index)!;
           const swatch = element('span', { class: `swatch ${stateClass(values.states[index]!)}` });
           const share = values.shares[index]!;
           if (!Number.isNaN(share)) swatch.style.backgroundColor = scaleColor(share);
@@ -38,7 +38,7 @@ export function createListed(
               on: { click: () => hooks.select(index) },
             },
             swatch,
-            element('span', { class: 'name', text: matrix.module }),
+            element('span', { class: 'name', text: module }),
             element('span', { class: 'number', text: Number.isNaN(value) ? '' : label(value) }),
           );
           item.dataset.index = String(index);

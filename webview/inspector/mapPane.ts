@@ -1,20 +1,21 @@
 import { baseName } from '../../src/base/paths.ts';
 import type { CellValues } from '../charts/cells.ts';
-import type { Grid } from '../charts/grid.ts';
+import { type Grid, placeIn } from '../charts/grid.ts';
 import { narrowPage, type Zoom } from '../charts/heatmapChart.ts';
 import { pictureOf } from '../charts/picture.ts';
 import { readTheme } from '../charts/theme.ts';
 import { element, throttled } from '../ui/dom.ts';
-import { firstPlace } from '../ui/table.ts';
-import { cellText, shapeText, shortValue } from './cellText.ts';
+import { linesOf } from './cellLines.ts';
+import { shortValue } from './cellText.ts';
 import { cellValues } from './cellValues.ts';
 import { createHeatmapView, type HeatmapContent, type HeatmapView } from './heatmap.ts';
-import type { Layout } from './layout.ts';
+import { groupAt, nameAt } from './layout.ts';
 import { createLegend, rampCanvas } from './legend.ts';
 import { createListed } from './listed.ts';
-import { showMatrixTable } from './matrixTable.ts';
+import { createMatrixTable } from './matrixTable.ts';
 import { BASES, isShare, measureById } from './measures.ts';
 import type { Model, ViewState } from './state.ts';
+import { wantedOf } from './wanted.ts';
 
 interface MapPaneHooks {
   readonly select: (name: string) => void;
@@ -22,12 +23,13 @@ interface MapPaneHooks {
 }
 
 export interface MapPane {
-  show(model: Model, view: ViewState): void;
+  /** Returns the values of all cells. */
+  show(model: Model, view: ViewState): CellValues;
   /** Rebuilds the charts, whose colours are fixed. */
   themeChanged(): void;
   zoomBy(factor: number): void;
   showAll(): void;
-  /** Names of visible matrices without an exact value. */
+  /** Names of matrices that the visible cells need and that have no exact value. */
   wanted(limit: number): string[];
   picture(): string | null;
 }
@@ -42,47 +44,53 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
   const looseRoot = element('div', { class: 'map-loose' });
   const legendRoot = element('div', { class: 'legend', attributes: { role: 'group', 'aria-label': 'Legend' } });
   const pictures = element('div', { class: 'pictures' }, mainRoot, looseRoot, listedRoot, legendRoot);
-  const tableRoot = element('div', { class: 'table-root' });
-  root.replaceChildren(pictures, tableRoot);
+  const table = createMatrixTable(hooks.select);
+  root.replaceChildren(pictures, table.element);
 
   const legend = createLegend(legendRoot);
-  const place = firstPlace();
   let model: Model | null = null;
   let view: ViewState | null = null;
   let values: CellValues | null = null;
-  let built: { layout: Layout; heatmaps: HeatmapView[] } | null = null;
-  const nameOf = (index: number) => model?.layout.matrices[index]?.name ?? '';
+  let built: { main: Grid | null; loose: Grid | null; heatmaps: HeatmapView[] } | null = null;
+  const nameOf = (index: number) => (model ? nameAt(model.layout, index) : '');
   const select = (index: number) => hooks.select(nameOf(index));
   const describe = (index: number) => linesOf(model!, view!, index);
   const listed = createListed(listedRoot, { select, describe });
   const showTableSoon = throttled(1000, (work: () => void) => work());
 
   const label = (value: number) => shortValue(measureById(view!.measure), view!.basis, value);
-  const content = (): HeatmapContent => ({
+  /** The grid of layers: by modules, or by the experts of one module. */
+  const mainGrid = () => model!.layout.expertGrids.get(view!.opened ?? '') ?? model!.layout.main;
+  const content = (grid: Grid | null): HeatmapContent => ({
     values: values!,
     label,
-    selected: model!.layout.indexOf.get(view!.selected ?? '') ?? -1,
-    hasRank: (index) => Object.hasOwn(model!.ranks, nameOf(index)),
+    selected: grid ? cellShowing(grid, model!, view!.selected) : -1,
+    hasRank: (index) => hasRank(model!, index),
   });
-  const build = (layout: Layout) => {
+  const build = () => {
     for (const heatmap of built?.heatmaps ?? []) heatmap.destroy();
     const theme = readTheme();
     const made = (target: HTMLElement, name: string, grid: Grid | null, zoomed: (zoom: Zoom | null) => void) => {
       target.replaceChildren();
       target.hidden = grid === null;
-      return grid ? [createHeatmapView(target, name, grid, theme, content(), { select, zoomed, describe })] : [];
+      return grid ? [createHeatmapView(target, name, grid, theme, content(grid), { select, zoomed, describe })] : [];
     };
-    const main = made(mainRoot, 'Heatmap with layers as rows and modules as columns', layout.main, hooks.zoomed);
-    const loose = made(looseRoot, 'Heatmap of the matrices outside the layers', layout.loose, () => undefined);
+    const [grid, { loose: looseGrid }] = [mainGrid(), model!.layout];
+    const columns = grid?.numbered ? `the experts of ${view!.opened}` : 'modules';
+    const main = made(mainRoot, `Heatmap with layers as rows and ${columns} as columns`, grid, hooks.zoomed);
+    const loose = made(looseRoot, 'Heatmap of the matrices outside the layers', looseGrid, () => undefined);
     if (view?.zoom) main[0]?.zoomTo(view.zoom);
-    built = { layout, heatmaps: [...main, ...loose] };
+    built = { main: grid, loose: looseGrid, heatmaps: [...main, ...loose] };
   };
   const draw = () => {
-    const selected = content().selected;
-    if (built?.layout !== model!.layout) build(model!.layout);
-    else for (const heatmap of built.heatmaps) heatmap.show(content());
-    listed.show(model!.layout, values!, label, selected);
-    legend.show(values!, label);
+    const { layout } = model!;
+    if (built?.main !== mainGrid() || built.loose !== layout.loose) build();
+    else {
+      const grids = [built.main, built.loose].filter((grid) => grid !== null);
+      for (const [place, heatmap] of built.heatmaps.entries()) heatmap.show(content(grids[place]!));
+    }
+    listed.show(layout, values!, label, layout.indexOf.get(view!.selected ?? '') ?? -1);
+    legend.show(values!, label, layout.groups.length > 0);
   };
   const rebuild = () => {
     if (!built) return;
@@ -96,23 +104,20 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
     show(nextModel, nextView) {
       model = nextModel;
       view = nextView;
-      const names = model.layout.matrices.map(({ name }) => name);
-      values = cellValues(names, model.findings, model.skipped, measureById(view.measure), view.basis);
+      values = cellValues(model.layout, model.findings, model.skipped, measureById(view.measure), view.basis);
       pictures.hidden = view.asTable;
-      tableRoot.hidden = !view.asTable;
-      if (view.asTable) showTableSoon(() => showMatrixTable(tableRoot, model!, view!, place, hooks.select));
+      table.element.hidden = !view.asTable;
+      if (view.asTable) showTableSoon(() => table.show(model!, view!));
       else draw();
+      return values;
     },
     themeChanged: rebuild,
     zoomBy: (factor) => built?.heatmaps[0]?.zoomBy(factor),
     showAll: () => built?.heatmaps[0]?.zoomTo(null),
     wanted(limit) {
-      if (!model || view?.asTable) return [];
+      if (!model || !view || view.asTable) return [];
       const seen = [...model.layout.listed, ...(built?.heatmaps ?? []).flatMap((heatmap) => heatmap.visible(limit))];
-      return seen
-        .map(nameOf)
-        .filter((name) => model!.findings.get(name)?.provenance !== 'exact' && !model!.skipped.has(name))
-        .slice(0, limit);
+      return wantedOf(model, seen, view.selected).slice(0, limit);
     },
     picture() {
       if (!built || built.heatmaps.length === 0 || !values?.domain) return null;
@@ -132,10 +137,14 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
   };
 }
 
-function linesOf(model: Model, view: ViewState, index: number): string[] {
-  const matrix = model.layout.matrices[index]!;
-  const measure = measureById(view.measure);
-  const text = cellText(matrix, model.findings.get(matrix.name), model.skipped.get(matrix.name), measure, view.basis);
-  const rank = Object.hasOwn(model.ranks, matrix.name) ? [`Rank set by hand: ${model.ranks[matrix.name]}`] : [];
-  return [matrix.name, shapeText(matrix), `${measure.label}: ${text.value}`, text.status, ...rank];
+function hasRank({ layout, ranks }: Model, index: number): boolean {
+  const members = groupAt(layout, index)?.members ?? [index];
+  return members.some((member) => Object.hasOwn(ranks, layout.matrices[member]!.name));
+}
+
+/** The cell of `grid` that shows the matrix or the group `name`, be it as one of a group; -1 for none. */
+function cellShowing(grid: Grid, { layout }: Model, name: string | null): number {
+  const index = layout.indexOf.get(name ?? '') ?? -1;
+  if (index < 0 || placeIn(grid, index)) return index;
+  return layout.groupOf[index] ?? -1;
 }

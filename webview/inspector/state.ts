@@ -14,6 +14,8 @@ export interface ViewState {
   readonly asTable: boolean;
   /** The visible part of the layer grid; null shows all. */
   readonly zoom: Zoom | null;
+  /** The module whose experts are the columns of the layer grid; null shows the modules. */
+  readonly opened: string | null;
   readonly logRank: boolean;
   readonly spectrumAsTable: boolean;
   /** Slider positions of recently shown matrices, by tensor name. */
@@ -26,6 +28,7 @@ export const INITIAL_VIEW: ViewState = {
   basis: 'full',
   asTable: false,
   zoom: null,
+  opened: null,
   logRank: false,
   spectrumAsTable: false,
   sliders: {},
@@ -96,7 +99,7 @@ function reopen(model: Model, checkpoint: InspectorSnapshot['checkpoint']): Mode
 }
 
 function isSame(a: MatrixView, b: MatrixView): boolean {
-  return a.name === b.name && isSamePlace(a, b) && String(a.shape) === String(b.shape);
+  return a.name === b.name && a.expert === b.expert && isSamePlace(a, b) && String(a.shape) === String(b.shape);
 }
 
 const SLIDERS_KEPT = 200;
@@ -121,6 +124,7 @@ export function restoreView(kept: unknown): ViewState {
     basis: BASES.find(({ id }) => id === old.basis)?.id ?? INITIAL_VIEW.basis,
     asTable: old.asTable === true,
     zoom: isZoom(old.zoom) ? old.zoom : null,
+    opened: typeof old.opened === 'string' ? old.opened : null,
     logRank: old.logRank === true,
     spectrumAsTable: old.spectrumAsTable === true,
     sliders: Object.fromEntries(sliders) as Record<string, number>,

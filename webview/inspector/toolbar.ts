@@ -14,9 +14,11 @@ interface ToolbarHooks {
 export function createToolbar(
   root: HTMLElement,
   hooks: ToolbarHooks,
-): { show(view: ViewState, hasFindings: boolean): void } {
+): { show(view: ViewState, hasFindings: boolean, expertModules: readonly string[]): void } {
   const measure = select('Measure', MEASURES, (id) => hooks.changeView({ measure: id }));
   const basis = select('Ranks relative to', BASES, (id) => hooks.changeView({ basis: id as Basis }));
+  const columns = select('Columns', [], (id) => hooks.changeView({ opened: id || null, zoom: null }));
+  let modules: readonly string[] = [];
   const asTable = checkbox('Table', false, (checked) => hooks.changeView({ asTable: checked }));
   const smaller = button({ label: '−', title: 'Zoom out', appearance: 'icon', onClick: () => hooks.zoomBy(1 / 1.4) });
   const larger = button({ label: '+', title: 'Zoom in', appearance: 'icon', onClick: () => hooks.zoomBy(1.4) });
@@ -35,6 +37,7 @@ export function createToolbar(
       { class: 'toolbar' },
       measure.element,
       basis.element,
+      columns.element,
       asTable.element,
       element('span', { class: 'spring' }),
       element(
@@ -54,7 +57,14 @@ export function createToolbar(
     explanation,
   );
   return {
-    show(view, hasFindings) {
+    show(view, hasFindings, expertModules) {
+      if (String(modules) !== String(expertModules)) {
+        modules = expertModules;
+        const opened = modules.map((module) => ({ id: module, label: `experts of ${module}` }));
+        columns.setOptions([{ id: '', label: 'modules as columns' }, ...opened]);
+      }
+      columns.element.hidden = modules.length === 0 || view.asTable;
+      columns.set(view.opened ?? '');
       const current = measureById(view.measure);
       measure.set(view.measure);
       basis.set(view.basis);

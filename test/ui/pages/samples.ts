@@ -33,22 +33,37 @@ export function llamaSnapshot(layers = 32): InspectorSnapshot {
   return snapshotOf('/models/llama-7b', 'LLaMA', layers, matrices, 7);
 }
 
-/** A mixture of experts: `experts` in each of `layers` layers. */
+/** A mixture of experts: `experts` in each of `layers` layers, the first two of which are dense. */
 export function expertSnapshot(layers = 24, experts = 32): InspectorSnapshot {
   const matrices: MatrixView[] = [];
   for (let layer = 0; layer < layers; layer++) {
-    const add = (module: string, m: number, n: number) =>
-      matrices.push({ name: `model.layers.${layer}.${module}.weight`, layer, module, shape: [m, n], dtype: 'BF16' });
-    for (const part of ['q', 'k', 'v', 'o']) add(`self_attn.${part}_proj`, 2048, 2048);
+    const add = (module: string, [m, n]: readonly [number, number], expert?: number) =>
+      matrices.push({
+        name: `model.layers.${layer}.${module}.weight`,
+        layer,
+        module,
+        shape: [m, n],
+        dtype: 'BF16',
+        ...(expert === undefined ? {} : { expert }),
+      });
+    for (const part of ['q', 'k', 'v', 'o']) add(`self_attn.${part}_proj`, [2048, 2048]);
+    const parts = [
+      ['gate', 'in'],
+      ['up', 'in'],
+      ['down', 'out'],
+    ] as const;
+    const sizeOf = (side: 'in' | 'out', inner: number) =>
+      (side === 'in' ? [inner, 2048] : [2048, inner]) as [number, number];
     // The first layers of such models are often dense.
-    if (layer < 2) for (const part of ['gate', 'up', 'down']) add(`mlp.${part}_proj`, 5632, 2048);
+    if (layer < 2) for (const [part, side] of parts) add(`mlp.${part}_proj`, sizeOf(side, 5632));
     else {
-      add('mlp.gate', experts, 2048);
+      add('mlp.gate', [experts, 2048]);
       for (let expert = 0; expert < experts; expert++)
-        for (const part of ['gate', 'up', 'down']) add(`mlp.experts.${expert}.${part}_proj`, 1408, 2048);
+        for (const [part, side] of parts) add(`mlp.experts.${expert}.${part}_proj`, sizeOf(side, 1408), expert);
+      for (const [part, side] of parts) add(`mlp.shared_experts.${part}_proj`, sizeOf(side, 1408));
     }
   }
-  return snapshotOf('/models/experts', 'MoE', layers, matrices, 11);
+  return snapshotOf('/models/experts', 'DeepSeek', layers, matrices, 11);
 }
 
 /** `rows` x `columns` cells of unknown modules. */

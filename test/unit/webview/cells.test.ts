@@ -1,12 +1,19 @@
 import assert from 'node:assert/strict';
 import { CELL, paintCells, shareOf } from '../../../webview/charts/cells.ts';
 import { cellValues } from '../../../webview/inspector/cellValues.ts';
+import type { Layout } from '../../../webview/inspector/layout.ts';
 import { BASES, MEASURES, measureById, shownValue } from '../../../webview/inspector/measures.ts';
 import { COLOR_SCALE } from '../../../webview/ui/colorScale.ts';
 import { finding } from './findings.ts';
 
 const effective = measureById('effectiveRank');
 const neutral = { pending: [1, 2, 3, 255], skipped: [4, 5, 6, 255] } as const;
+
+/** The names in this order, without groups. */
+function layoutOf(names: readonly string[]): Pick<Layout, 'matrices' | 'groups'> {
+  const matrices = names.map((name) => ({ name, layer: null, module: name, shape: [64, 32], dtype: 'F32' }) as const);
+  return { matrices, groups: [] };
+}
 
 describe('cells', () => {
   const findings = new Map(
@@ -17,7 +24,7 @@ describe('cells', () => {
     ].map((one) => [one.name, one]),
   );
   const values = cellValues(
-    ['low', 'high', 'guess', 'waiting', 'broken'],
+    layoutOf(['low', 'high', 'guess', 'waiting', 'broken']),
     findings,
     new Map([['broken', 'not finite']]),
     effective,
@@ -44,7 +51,7 @@ describe('cells', () => {
   });
 
   it('without any value have no scale', () =>
-    assert.equal(cellValues(['waiting'], new Map(), new Map(), effective, 'full').domain, null));
+    assert.equal(cellValues(layoutOf(['waiting']), new Map(), new Map(), effective, 'full').domain, null));
 });
 
 describe('position on the colour scale', () => {
