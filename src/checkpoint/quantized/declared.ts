@@ -25,6 +25,7 @@ export const declared: Scheme = async (codes, directory) => {
   if (module === undefined) return undefined;
   // Its inputs are multiplied by another vector than those of the original layer, and its weight is divided by it.
   if (directory.tensors.has(`${module}.pre_quant_scale`)) return { layout: 'weights smoothed by pre_quant_scale' };
+  if (directory.tensors.has(`${module}.svdquant_lora_a`)) return { layout: 'the residual of SVDQuant (ModelOpt)' };
   const form = await comfyForm(module, directory);
   if (!form) return undefined;
   const { format } = form;

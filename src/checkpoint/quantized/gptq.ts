@@ -16,6 +16,10 @@ export const gptq: Scheme = (codes, directory) => {
     directory.tensors.get(`${module}.${part}`),
   );
   if (!zeros || !scales || zeros.shape.length !== 2 || scales.shape.length !== 2) return undefined;
+  const format = formatOf(directory);
+  if (OTHER_FORMATS.test(format)) return { layout: `the form ${format} of GPTQ or AWQ` };
+  // ParoQuant rotates pairs of the inputs before the codes apply.
+  if (directory.tensors.has(`${module}.theta`)) return { layout: 'ParoQuant' };
   const [groups, outputs] = scales.shape as [number, number];
   const bits = (zeros.shape[1]! * 32) / outputs;
   if (![2, 3, 4, 8].includes(bits) || zeros.shape[0] !== groups) return undefined;
@@ -50,11 +54,21 @@ interface Layout {
   readonly zeroShift: number;
 }
 
+/** Forms that have the names of the plain ones, but another order of the codes. */
+const OTHER_FORMATS = /^(gptq_p|marlin|bitblas|gemv|gemv_fast|llm-awq|paroquant|qqq|exl3)$/;
+
+/** The form of the codes that the configuration names, in lower case; empty if it names none. */
+function formatOf(directory: Directory): string {
+  const { checkpoint_format: checkpoint, format, version } = quantizationOf(directory);
+  const named = [checkpoint, format, version].find((each) => typeof each === 'string');
+  return typeof named === 'string' ? named.toLowerCase() : '';
+}
+
 /**
  * The original GPTQ format stores each zero point minus one (modulo the number of codes); `gptq_v2` stores it as it is.
  */
 function zeroShift(directory: Directory): number {
-  return quantizationOf(directory).checkpoint_format === 'gptq_v2' ? 0 : 1;
+  return formatOf(directory) === 'gptq_v2' ? 0 : 1;
 }
 
 /** The scale and zero point of each group and output, and the group of each input. */

@@ -25,6 +25,7 @@ const LAYOUTS: readonly (readonly [layout: string, codes: string, beside: string
   ['EETQ', '.weight', '.weight_scales'],
   ['ExLlamaV2', '.q_weight', '.q_scale'],
   ['ExLlamaV3', '.trellis', '.svh'],
+  ['QQQ', '.B', '.s_channel'],
   ['Marlin', '.B', '.s'],
   ['tinygemm', '.weight', '.scales_and_zeros'],
   ['the sparse form of compressed-tensors', '.compressed', '.bitmask'],

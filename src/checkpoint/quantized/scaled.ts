@@ -74,7 +74,10 @@ function gridOf(codes: readonly number[], scales: readonly number[], block: read
   if (codes.length === 2) return gridOfMatrix(rows, cols, scales, block);
   // One grid for each slice of a stack, or one scale for each output channel of a convolution.
   const [slices] = codes as [number, ...number[]];
-  return scales[0] === slices ? gridOfMatrix(rows / slices, cols, scales.slice(1), block) : undefined;
+  if (scales[0] !== slices) return undefined;
+  // ModelOpt leaves a size of one out; its experts are (in, out), with a scale for each output.
+  const inner = codes.length === 3 && scales.length === 2 && scales[1] === cols ? [1, cols] : scales.slice(1);
+  return gridOfMatrix(rows / slices, cols, inner, block);
 }
 
 /**

@@ -68,6 +68,15 @@ describe('scales under other names', () => {
     await valuesOf(tensors, 'w.weight', [4, 6]);
   });
 
+  it('takes one scale for each output of each expert, which ModelOpt stores as (in, out)', async () => {
+    const tensors = { gate_up_proj: floats8([2, 3, 4]), gate_up_proj_scale: f32([2, 4], [1, 2, 3, 4, 5, 6, 7, 8]) };
+    const values = await valuesOf(tensors, 'gate_up_proj', [2, 3, 4]);
+    assert.deepEqual(
+      values,
+      values.map((_, i) => ((i % 4) + 1 + (i < 12 ? 0 : 4)) * value8(code8(i))),
+    );
+  });
+
   it('multiplies convolutions and vectors of 8-bit floats by their scales', async () => {
     const kernel = await valuesOf(
       { 'c.weight': floats8([3, 2, 2, 2]), 'c.scale_weight': f32([3, 1, 1, 1], [1, 2, 4]) },
@@ -224,6 +233,46 @@ describe('scales under other names', () => {
     await withCheckpoint(folder.write('model.safetensors', fileOf(tensors)), (checkpoint) => {
       assert.match(checkpoint.warnings.join(), /unknown layout \(quant_method: newest\)/);
     });
+  });
+
+  for (const format of ['gptq_p', 'marlin', 'gemv_fast'])
+    it(`names the form ${format} of GPTQ or AWQ, whose tensors have the plain names`, async () => {
+      folder.write('quantize_config.json', JSON.stringify({ bits: 4, checkpoint_format: format }));
+      const i32 = (shape: readonly number[]): Stored => ({
+        dtype: 'I32',
+        shape,
+        data: new Int32Array(elementCount(shape)),
+      });
+      const tensors = {
+        'w.qweight': i32([4, 8]),
+        'w.qzeros': i32([1, 1]),
+        'w.scales': f32([1, 8], new Array(8).fill(1)),
+      };
+      await withCheckpoint(folder.write('model.safetensors', fileOf(tensors)), async (checkpoint) => {
+        assert.match(checkpoint.warnings.join(), new RegExp(`the form ${format} of GPTQ or AWQ`));
+        await rejectsWith(checkpoint.tensors[0]!.read(0, new Float32Array(1)), 'unsupported', /unsupported layout/);
+      });
+    });
+
+  it('takes the second form of GPTQ by either of its names in the configuration', async () => {
+    const i32 = (shape: readonly number[], word: number): Stored => ({
+      dtype: 'I32',
+      shape,
+      data: new Int32Array(elementCount(shape)).fill(word),
+    });
+    const tensors = {
+      'w.qweight': i32([1, 8], 0x33333333),
+      'w.qzeros': i32([1, 1], 0x11111111),
+      'w.scales': f32([1, 8], new Array<number>(8).fill(1)),
+    };
+    for (const [key, value] of [
+      ['checkpoint_format', 2],
+      ['format', 2],
+      ['quant_method', 1],
+    ] as const) {
+      folder.write('quantize_config.json', JSON.stringify({ [key]: 'gptq_v2' }));
+      assert.deepEqual(await valuesOf(tensors, 'w.weight', [8, 8]), new Array(64).fill(value));
+    }
   });
 
   it('refuses the 4-bit codes of ChatGLM, which have the names and types of 8-bit ones', async () => {
