@@ -16,7 +16,8 @@ import torch
 warnings.filterwarnings("ignore")
 from peft import get_peft_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GptOssConfig, GptOssForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 out = sys.argv[1]
 PROMPT = {"num_virtual_tokens": 4, "task_type": "CAUSAL_LM"}
@@ -90,6 +91,40 @@ def model(bias):
     )
 
 
+def experts(cls, config_cls, **more):
+    torch.manual_seed(0)
+    return cls(
+        config_cls(
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            num_experts_per_tok=2,
+            vocab_size=64,
+            head_dim=8,
+            **more,
+        )
+    )
+
+
+BOTH = {"target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"], "target_modules": ["q_proj"]}
+QWEN = {"moe_intermediate_size": 24, "num_experts": 4}
+EXPERTS = {
+    "LORA experts": (
+        lambda: experts(Qwen3MoeForCausalLM, Qwen3MoeConfig, **QWEN),
+        {**BOTH, "rank_pattern": {"down_proj": 2}, "alpha_pattern": {r"experts\.(?!down)\w+": 64}},
+    ),
+    "LORA one parameter": (
+        lambda: experts(Qwen3MoeForCausalLM, Qwen3MoeConfig, **QWEN),
+        {"target_parameters": ["experts.down_proj"], "target_modules": ["q_proj"], "use_rslora": True},
+    ),
+    "LORA transposed experts": (
+        lambda: experts(GptOssForCausalLM, GptOssConfig, intermediate_size=24, num_local_experts=4),
+        BOTH,
+    ),
+}
+
+
 def config_of(method, options):
     cls = PEFT_TYPE_TO_CONFIG_MAPPING[method]
     fields = {field.name for field in dataclasses.fields(cls)}
@@ -115,18 +150,35 @@ def updates_of(tuned):
             continue
         delta = module.get_delta_weight("default").detach()
         delta = (delta.to_dense() if delta.is_sparse else delta).double().numpy()
-        found[name] = {"shape": list(delta.shape), "values": np.linalg.svd(delta, compute_uv=False).tolist()}
+        if not hasattr(module, "parameter_name"):
+            found[name] = measured(delta)
+            continue
+        # Some models store their experts as [in, out].
+        experts = delta if module._did_swap_in_out_features else delta.transpose(0, 2, 1)
+        for k, each in enumerate(experts):
+            found[f"{name.replace('.base_layer', '')}.{module.parameter_name}[{k}]"] = measured(each)
     return found
+
+
+def measured(delta):
+    return {"shape": list(delta.shape), "values": np.linalg.svd(delta, compute_uv=False).tolist()}
 
 
 made = {}
 skipped = {}
-todo = {method.value: (method.value, OPTIONS.get(method.value, {})) for method in PEFT_TYPE_TO_CONFIG_MAPPING} | VARIANTS
-for label, (method, options) in sorted(todo.items()):
+todo = {
+    **{
+        method.value: (method.value, OPTIONS.get(method.value, {}), lambda m=method: model(m.value in BIASED))
+        for method in PEFT_TYPE_TO_CONFIG_MAPPING
+    },
+    **{label: (method, options, lambda: model(False)) for label, (method, options) in VARIANTS.items()},
+    **{label: ("LORA", options, make) for label, (make, options) in EXPERTS.items()},
+}
+for label, (method, options, make) in sorted(todo.items()):
     try:
         config = config_of(method, options)
         torch.manual_seed(1)
-        tuned = get_peft_model(model(method in BIASED), config)
+        tuned = get_peft_model(make(), config)
         with torch.no_grad():
             for _, parameter in tuned.named_parameters():
                 if parameter.requires_grad and parameter.is_floating_point():

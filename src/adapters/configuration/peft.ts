@@ -50,6 +50,8 @@ export function adapterHubConfiguration(json: JsonObject, source: string): Adapt
 function refusalOf(json: JsonObject): string | undefined {
   if (json.use_qalora === true)
     return 'it is a QALoRA adapter: its A acts on averages of the inputs, so the update is not B A';
+  if (json.use_mora === true)
+    return 'it is a MoRA adapter: its square matrix acts on compressed inputs, so there is no B A';
   if (isObject(json.use_bdlora))
     return 'it is a BD-LoRA adapter: its factors hold the blocks of block-diagonal matrices';
   return undefined;
