@@ -18,6 +18,8 @@ const isDigit = (code: number) => code >= 48 && code <= 57;
 /** The dot, the slash, the colon, and NaN at either end of the name. */
 const isEdge = (code: number) => code === 46 || code === 47 || code === 58 || Number.isNaN(code);
 const STACK_WORD = /(layers?|blocks?|stages?|cells?)_$/;
+/** Longest word for a stack with what is around it. */
+const LONGEST_WORD = 12;
 /** Keras names a block and the layers in it in one word: `block2_conv1`, `conv3_block1_2_conv`. */
 const KERAS_BLOCK = /(^|[/_])block$/;
 
@@ -50,8 +52,10 @@ export function takeApart(name: string): NamePath {
 
 function endsInStackWord(name: string, begin: number, after: number): boolean {
   const before = name.charCodeAt(begin - 1);
-  if (before === UNDERSCORE) return STACK_WORD.test(name.slice(0, begin));
-  return after === UNDERSCORE && before === LETTER_K && KERAS_BLOCK.test(name.slice(0, begin));
+  // Only the end is searched: a name may be long and have a number every few letters.
+  const end = name.slice(Math.max(0, begin - LONGEST_WORD), begin);
+  if (before === UNDERSCORE) return STACK_WORD.test(end);
+  return after === UNDERSCORE && before === LETTER_K && KERAS_BLOCK.test(end);
 }
 
 /** The path with its parts separated by dots, whatever the file uses. */

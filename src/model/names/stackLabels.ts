@@ -39,13 +39,18 @@ export function stackLabels(stacks: ReadonlySet<string>): ReadonlyMap<string, st
 function choicesFor(stacks: ReadonlySet<string>): ReadonlyMap<string, readonly string[]> {
   const tokens = withoutShared(new Map([...stacks].map((stack) => [stack, tokensOf(stack)])));
   const modalities = modalitiesOf(tokens);
+  // Where all of vision is in `visual`, its parts are `vision` and `vision.merger_list`.
+  const holders = new Map<string, Set<string>>();
+  for (const [stack, modality] of modalities) {
+    const known = holders.get(modality) ?? new Set();
+    holders.set(modality, known.add(tokens.get(stack)![0] ?? ''));
+  }
   return new Map(
     [...tokens].map(([stack, own]) => {
       const modality = modalities.get(stack);
-      // Where all of vision is in `visual`, its parts are `vision` and `vision.merger_list`.
-      const rivals = [...tokens].filter(([other]) => modality !== undefined && modalities.get(other) === modality);
-      const together = rivals.every(([, [first]]) => first === own[0]) && modalityOf(own[0] ?? '') === modality;
-      const words = together && modality !== undefined ? [modality, ...own.slice(1)] : own;
+      const together =
+        modality !== undefined && holders.get(modality)?.size === 1 && modalityOf(own[0] ?? '') === modality;
+      const words = together ? [modality, ...own.slice(1)] : own;
       const [first = stack, last = stack] = [words[0], words.at(-1)];
       const short = /^te\d?(?=_)/.exec(stack)?.[0] ?? (together ? undefined : modality);
       const choices = [short, first, first === last ? first : `${first}.${last}`, words.join('.') || stack, stack];

@@ -50,6 +50,8 @@ export function findStacks(templates: readonly Template[]): ReadonlyMap<Template
 
 /** Words that name a stack of layers if a number follows. */
 const STACK_WORD = /(?:(?:layers?|blocks?|stages?)\d*|blk|(?:^|[._])(?:h|up|down))$/;
+/** Longest of these words with what is around it. */
+const LONGEST_WORD = 16;
 /** Words that name a stage, or may, if another number follows soon. */
 const STAGE = /(?:^|\.)(?:layers?|blocks?|stages?|levels?|features)$/;
 /** What is between the number of a stage and that of a block in it. */
@@ -85,7 +87,7 @@ class Numbers {
 
   /** The number that counts the layers of a stack of blocks; undefined without one. */
   ofStack(varying: ReadonlySet<string>): number | undefined {
-    const counts = (k: number) => !OTHER_COUNT.test(this.before(k)) && !NO_MODULE.test(this.after(k));
+    const counts = (k: number) => !OTHER_COUNT.test(this.wordBefore(k)) && !NO_MODULE.test(this.after(k));
     return (
       this.stackAfter(-1) ??
       this.all().find((k) => this.isPart(k) && counts(k) && varying.has(this.upTo(k))) ??
@@ -101,7 +103,7 @@ class Numbers {
   /** Whether the number may count stages, each a stack of the blocks that the next number counts. */
   isStage(k: number): boolean {
     const next = this.marks[k + 1];
-    if (next === undefined || NO_MODULE.test(this.after(k + 1)) || !STAGE.test(this.before(k))) return false;
+    if (next === undefined || NO_MODULE.test(this.after(k + 1)) || !STAGE.test(this.wordBefore(k))) return false;
     return BLOCK_OF_STAGE.test(this.path.slice(this.marks[k]! + 1, next));
   }
 
@@ -119,12 +121,18 @@ class Numbers {
 
   /** Whether it follows a word for a stack, and a module follows it. */
   private countsBlocks(k: number): boolean {
-    return STACK_WORD.test(this.before(k)) && !NO_MODULE.test(this.after(k));
+    return STACK_WORD.test(this.wordBefore(k)) && !NO_MODULE.test(this.after(k));
   }
 
   /** The path before the number and its separator. */
   private before(k: number): string {
     return this.upTo(k).replace(/[._]$/, '');
+  }
+
+  /** The end of that path, which is long enough for any word that is looked for. */
+  private wordBefore(k: number): string {
+    const end = this.marks[k]!;
+    return this.path.slice(Math.max(0, end - LONGEST_WORD), end).replace(/[._]$/, '');
   }
 
   private after(k: number): string {
