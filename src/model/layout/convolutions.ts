@@ -75,11 +75,16 @@ function outputsOf(tensor: TensorDescription, neighbourhood: Neighbourhood): Out
     return { count, isTransposed: count === first && first === second && isNamed };
   }
   if (first === second) return isNamed ? { count: second, isTransposed: true } : undefined;
-  const after = channelsAfter(name, neighbourhood);
+  const enlarges = isNamed || isUpsampling(moduleOf(name));
+  // Where the norm comes first, the one with the same number has the channels of the inputs.
+  const isSequence = /[./]\d+[./]weight$/.test(name);
+  const after = isSequence || enlarges ? channelsAfter(name, neighbourhood) : undefined;
   const before = channelsBefore(name, neighbourhood);
   if (after === first || (before === second && after !== second)) return { count: first };
   if (after === second || before === first) return { count: second, isTransposed: true };
-  if (!isNamed && !isUpsampling(moduleOf(name))) return undefined;
+  // Kernels of an even size enlarge evenly; an ordinary convolution after an interpolation has an odd one.
+  const isEven = shape.length > 2 && shape.slice(2).every((size) => size % 2 === 0);
+  if (!isNamed && !(enlarges && isEven)) return undefined;
   const doubt = 'is taken for a transposed convolution by its name alone: shown as (out) x (in, kernel)';
   return { count: second, isTransposed: true, doubt };
 }
@@ -94,6 +99,8 @@ function groupsOf({ name, shape }: TensorDescription, neighbourhood: Neighbourho
       if (isPossible(groups) && outputs / groups === perGroup) return groups;
   // A positional convolution is added to its input, so it has as many inputs as outputs.
   if (/pos_conv/.test(module) && isPossible(outputs / perGroup)) return outputs / perGroup;
+  // The norm with the same number comes before the layer in some networks, and then says that it has no groups.
+  if (channelsAfter(name, neighbourhood) === perGroup) return undefined;
   const before = normBefore(name, neighbourhood);
   const groups = before === undefined ? 0 : before / perGroup;
   return isPossible(groups) ? groups : undefined;

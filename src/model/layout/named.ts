@@ -15,6 +15,8 @@ const PARAMETERS: readonly NamedParameter[] = [
   // XLNet and Transformer-XL: (d, heads, size) for all five, of which only `o` leads back to d.
   { name: /(^|\.)rel_attn\.[qkvr]$/, axes: 'in out out' },
   { name: /(^|\.)rel_attn\.o$/, axes: 'out in in' },
+  // CLIP of OpenAI and OpenCLIP, Gemma 3: the right operand of a product.
+  { name: /(^|\.)(visual\.proj|text_projection|mm_input_projection_weight)$/, axes: 'in out' },
 ];
 
 /** The layout of a parameter that a library names in a way of its own. */

@@ -26,7 +26,7 @@ export function isTransposedConvolution(module: string): boolean {
 
 /** Enlarges its input; an ordinary convolution after an interpolation has such a name as well. */
 export function isUpsampling(module: string): boolean {
-  return /up_?conv|up_?sampl|(^|\.)up_?\d*(?=\.|$)/i.test(module);
+  return /up_?conv|up_?sampl|(^|\.)up_?\d*(?=\.|$)/i.test(lastTwo(module));
 }
 
 export function isGroupedConvolution(module: string): boolean {
@@ -60,7 +60,7 @@ function lastTwo(module: string): string {
 export function direction(word: string): 'reads' | 'writes' | undefined {
   const name = word.toLowerCase().replace(/_(ch)?exps$|_?weights?$|_blocks$|_(ch)?experts?$/, '');
   if (
-    /^(ffn_)?(gate_?up|up_?gate|gate_?and_?up|gate|up|w1|w3|v1|w13|w_?in|wi(_[01])?|fc1|fc_?in|c_fc|mlp1|input_linear|dense_h_to_4h|in|linear_?1|linear_?v|up_gate)(_proj)?$/.test(
+    /^(ffn_)?(gate_?up|up_?gate|gate_?and_?up|gate|up|w1|w3|v1|w13|w_?in|wi(_[01])?|fc1|fc_?in|c_fc|mlp1|input_linear|dense_h_to_4h|in|linear_?1|linear_?v|up_gate|(\w+_)?head|classifier)(_proj)?$/.test(
       name,
     )
   )

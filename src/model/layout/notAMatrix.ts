@@ -9,7 +9,7 @@ export function notAMatrix(tensor: TensorDescription): string | undefined {
   const shape = sizes(tensor);
   if (shape.includes(0)) return 'empty';
   if (shape.length === 0) return 'a single number';
-  if (shape.length === 1) return 'a vector';
+  if (shape.length === 1 || (shape.length > 2 && shape.slice(0, -1).every((size) => size === 1))) return 'a vector';
   return !name.endsWith('.weight') && shape.length < 4 && isBias(name) ? 'biases, not weights' : undefined;
 }
 
@@ -19,7 +19,7 @@ export function notAMatrix(tensor: TensorDescription): string | undefined {
  */
 function isBias(name: string): boolean {
   return (
-    /(^|[./_])(bias(es)?|b_[QKV]|r_[wrs]_bias)(:0)?$/.test(name) &&
-    !/pos|rel_|relative|attention_biases/.test(name.slice(-40))
+    /(^|[./_])((pos_)?bias_[uv]|bias(es)?|b_[QKV]|r_[wrs]_bias)(:0)?$/.test(name) &&
+    !/pos(?!_bias_[uv])|rel_|relative|attention_biases/.test(name.slice(-40))
   );
 }

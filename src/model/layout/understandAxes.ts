@@ -52,10 +52,15 @@ function convolution(tensor: TensorDescription, neighbourhood: Neighbourhood): L
   return { ...found, fixed: fixedBecause(tensor) ?? found.fixed };
 }
 
-/** A table of positions in several dimensions: each row is the vector of one position. */
+/**
+ * A table of positions in several dimensions: each row is the vector of one position. Of a picture, (channels, height,
+ * width), each row is a channel.
+ */
 function tableLayout(tensor: TensorDescription): Layout {
   const { shape } = tensor;
-  return layout('out in', [elementCount(shape.slice(0, -1)), shape.at(-1)!], { fixed: fixedBecause(tensor) });
+  const isPicture = shape.length === 3 && shape[1] === shape[2] && shape[0] !== shape[1];
+  const rows = isPicture ? shape[0]! : elementCount(shape.slice(0, -1));
+  return layout('out in', [rows, elementCount(shape) / rows], { fixed: fixedBecause(tensor) });
 }
 
 /**

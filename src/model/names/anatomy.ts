@@ -3,7 +3,7 @@ import type { Skipped } from '../findings.ts';
 import { type Dimensions, NO_DIMENSIONS } from '../layout/dimensions.ts';
 import { isInStack, layerStacks, neighbourhoodOfLayer, ofAllLayers, ofOneLayer } from '../layout/layerStacks.ts';
 import { hasOutputsLast, matricesIn } from '../layout/layout.ts';
-import { neighbourhoodOf } from '../layout/neighbourhood.ts';
+import { type Neighbourhood, neighbourhoodOf } from '../layout/neighbourhood.ts';
 import { notAMatrix } from '../layout/notAMatrix.ts';
 import { plainMatrix, understandAxes } from '../layout/understandAxes.ts';
 import type { Matrix } from '../matrix.ts';
@@ -70,6 +70,7 @@ export function anatomy(
     parts.filter((part): part is Tensor => !isPlaceable(part)),
     dimensions,
   );
+  const turned = turnedTemplates(entries, neighbourhood);
   /** By template, so that a remark covers all layers. */
   const doubts = new Map<Template, readonly [name: string, doubt: string]>();
   const matrices: Matrix[] = [];
@@ -92,7 +93,7 @@ export function anatomy(
       matrices.push(...part.matricesAt({ ...where, role: meaning.role ?? 'other' }));
       continue;
     }
-    const isSwapped = swapped && family?.transposed?.modules.includes(meaning.rest);
+    const isSwapped = turned.has(template) || (swapped && family?.transposed?.modules.includes(meaning.rest));
     const understood = isInStack(part.name, stacks)
       ? ofAllLayers(understandAxes(ofOneLayer(part), neighbourhoodOfLayer(neighbourhood)), part)
       : understandAxes(part, neighbourhood);
@@ -206,3 +207,27 @@ function storesTransposed(family: Family, entries: readonly Entry[], meanings: M
       transposed.witnesses?.includes(meanings.get(template)!.rest) && shape.length === 2 && shape[0]! < shape[1]!,
   );
 }
+
+/**
+ * Templates of weights that are stored as (in, out), like those of the Conv1D of transformers: a bias has as many
+ * entries as there are outputs. Their square siblings by name, such as GPT-2's `c_proj`, are stored in the same way.
+ */
+function turnedTemplates(entries: readonly Entry[], { biasOf }: Neighbourhood): ReadonlySet<Template> {
+  const turned = new Set<Template>();
+  const square: Template[] = [];
+  const decided = new Set<Template>();
+  for (const { part, template } of entries) {
+    const [rows = 0, cols = 0] = part.shape;
+    if (decided.has(template) || part.shape.length !== 2 || isPlaceable(part) || !part.name.endsWith('.weight'))
+      continue;
+    decided.add(template);
+    const bias = biasOf(part);
+    if (bias?.shape.length !== 1) continue;
+    if (rows === cols && rows === bias.shape[0]) square.push(template);
+    else if (rows !== cols && cols === bias.shape[0]) turned.add(template);
+  }
+  if (turned.size > 0) for (const template of square) if (CONV1D.test(template.path)) turned.add(template);
+  return turned;
+}
+
+const CONV1D = /(^|\.)(c_attn|c_proj|c_fc|q_attn)$/;

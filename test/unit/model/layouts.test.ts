@@ -201,6 +201,31 @@ describe('kernels of Keras and JAX', () => {
   });
 });
 
+describe('weights of linear layers', () => {
+  it('are stored as (in, out) where the bias has as many entries as the second size, their square siblings too', () => {
+    const block = 'encoder.h.0.';
+    const entries: Entry[] = [
+      [`${block}attn.c_proj.weight`, [8, 8]],
+      [`${block}attn.c_proj.bias`, [8]],
+      [`${block}mlp.c_fc.weight`, [8, 32]],
+      [`${block}mlp.c_fc.bias`, [32]],
+      [`${block}dense.weight`, [8, 8]],
+      [`${block}dense.bias`, [8]],
+      [`${block}out.weight`, [32, 8]],
+      [`${block}out.bias`, [32]],
+    ];
+    assert.deepEqual(
+      matricesOf(entries).matrices.map(({ transposed, shape }) => [transposed, shape]),
+      [
+        [true, [8, 8]],
+        [true, [32, 8]],
+        [false, [8, 8]],
+        [false, [32, 8]],
+      ],
+    );
+  });
+});
+
 describe('convolutions of PyTorch', () => {
   it('are transposed where the bias has as many entries as the second size', () => {
     assert.deepEqual(
@@ -255,6 +280,15 @@ describe('convolutions of PyTorch', () => {
       ]),
       [1, '16 x 128', 'out, in'],
     );
+    assert.deepEqual(
+      first([
+        ['conv3.weight', [16, 8, 1, 1]],
+        ['norm3.weight', [8]],
+      ]),
+      [1, '16 x 8', 'out, in'],
+    );
+    assert.deepEqual(first([['up1.upsample.weight', [16, 8, 2, 2]]]), [1, '8 x 64', 'out, in']);
+    assert.deepEqual(first([['neck.conv_upsampler1.weight', [16, 8, 3, 3]]]), [1, '16 x 72', 'out, in']);
     const { matrices, remarks } = matricesOf([['deconv1.weight', [16, 8, 4, 4]]]);
     assert.deepEqual(matrices[0]!.shape, [8, 256]);
     assert.match(remarks[0]!, /by its name alone/);
@@ -274,6 +308,11 @@ describe('convolutions of PyTorch', () => {
     const grouped: Entry = ['block.conv2.weight', [16, 4, 3, 3]];
     assert.deepEqual(first([grouped, ['block.bn1.weight', [16]]]), [4, '4 x 36', 'out, in']);
     assert.deepEqual(first([grouped, ['block.bn1.weight', [4]]]), [1, '16 x 36', 'out, in']);
+    const preceding: Entry[] = [
+      ['block.norm1.weight', [16]],
+      ['block.norm2.weight', [4]],
+    ];
+    assert.deepEqual(first([grouped, ...preceding]), [1, '16 x 36', 'out, in']);
     const position: Entry = ['encoder.pos_conv_embed.conv.weight', [32, 8, 16]];
     assert.deepEqual(first([position]), [4, '8 x 128', 'out, in']);
     assert.match(matricesOf([position]).matrices[0]!.fixed!, /grouped/);
