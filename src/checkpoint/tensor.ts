@@ -24,6 +24,8 @@ export interface TensorDescription {
    * the last are then inputs. Left out where the format does not say.
    */
   readonly transposed?: boolean | undefined;
+  /** For a part of a layer in a layout that is not decoded: what is said instead of its values. It cannot be read. */
+  readonly refused?: string | undefined;
   /** For a weight that its layer computes (weight norm): how, and the stored tensors, which copy it unchanged. */
   readonly derived?: { readonly by: string; readonly parts: readonly Tensor[] } | undefined;
 }

@@ -109,10 +109,12 @@ async function firstOf(tensor: Tensor, directory: Directory): Promise<Packed | D
 
 /** A tensor of a layer in an unsupported layout. It can be copied, but its values are not those of the layer. */
 function refusedTensor(tensor: Tensor, layout: string): Tensor {
+  const refused = `part of a layer that is quantized in an unsupported layout: ${layout}`;
   return {
     ...descriptionOf(tensor),
+    refused,
     async read() {
-      const found = `it is part of a layer that is quantized in an unsupported layout: ${layout}`;
+      const found = `it is ${refused}`;
       throw new RankscopeError('unsupported', tensor.name, found, 'Dequantize it with the library that wrote it');
     },
     ...(tensor.readStored && { readStored: (offset, out, signal) => tensor.readStored!(offset, out, signal) }),

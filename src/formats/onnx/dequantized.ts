@@ -176,10 +176,12 @@ function unpackedTensor(bytes: Tensor, bits: 2 | 4, cols: number): Tensor {
 
 /** Codes that must not be taken for numbers. */
 function refusedWeight(codes: Tensor, operator: string): Weight {
+  const refused = `codes in an unsupported layout of ${operator}`;
   const tensor: Tensor = {
     ...descriptionOf(codes),
+    refused,
     async read() {
-      const found = `its values are codes in an unsupported layout of ${operator}`;
+      const found = `its values are ${refused}`;
       throw new RankscopeError('unsupported', codes.name, found, 'Open the model from before quantization');
     },
     ...(codes.readStored && { readStored: (offset, out, signal) => codes.readStored!(offset, out, signal) }),

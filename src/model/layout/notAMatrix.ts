@@ -3,7 +3,8 @@ import { sizes } from './understandAxes.ts';
 
 /** The reason why a tensor is not analyzed as a matrix; undefined if it is. */
 export function notAMatrix(tensor: TensorDescription): string | undefined {
-  const { dtype, name } = tensor;
+  const { dtype, name, refused } = tensor;
+  if (refused !== undefined) return refused;
   if (/^(BOOL|[IU]\d+)$/.test(dtype)) return `${dtype === 'BOOL' ? 'booleans' : `integers (${dtype})`}, not weights`;
   if (/^C\d+$/.test(dtype)) return `complex numbers (${dtype})`;
   const shape = sizes(tensor);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { elementCount } from '../../../src/base/shape.ts';
+import { notAMatrix } from '../../../src/model/layout/notAMatrix.ts';
 import { testFolder } from '../formats/folder.ts';
 import { readAll, withCheckpoint } from '../formats/readAll.ts';
 import { rejectsWith } from '../formats/rejectsWith.ts';
@@ -309,6 +310,9 @@ describe('quantized matrices', () => {
         );
         for (const tensor of checkpoint.tensors) {
           const reading = tensor.read(0, new Float32Array(1));
+          // The reason is shown in the list of what is not analyzed.
+          const reason = notAMatrix(tensor) ?? '';
+          assert.equal(/unsupported layout/.test(reason), !tensor.name.startsWith('dense.'), reason);
           if (tensor.name.startsWith('dense.')) await reading;
           else await rejectsWith(reading, 'unsupported', /quantized in an unsupported layout/);
         }
