@@ -1,4 +1,5 @@
 import { formatBytes, formatCount } from '../base/quantities.ts';
+import { distributionOf } from '../model/distribution.ts';
 import type { Analysis, MatrixFinding } from '../model/findings.ts';
 import {
   COMMON_HELP,
@@ -10,18 +11,20 @@ import {
   type Invocation,
   textsOf,
 } from './command.ts';
+import { expertSummary, type Line, linesOf } from './expertLines.ts';
 import { RESULT, showResult } from './result.ts';
 import { digits, shortNames, table } from './table.ts';
 
 export const analyzeCommand: Command = {
   name: 'analyze',
-  usage: 'PATH [--json] [--values] [--mode preview|exact] [--tensor GLOB]... [--out FILE]',
+  usage: 'PATH [--json] [--values] [--mode preview|exact] [--tensor GLOB]... [--experts] [--out FILE]',
   summary: 'the ranks of every matrix of a checkpoint',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --json              print one JSON object (schema: media/schemas/analysis.schema.json)
   --values            include all singular values in the JSON
   --mode MODE         exact (default): all singular values; preview: estimates with a band, much faster
   --tensor GLOB       analyze only matrices whose name matches; may be repeated
+  --experts           list every expert of a mixture of experts, instead of one line for each module and layer
   --out FILE          write the JSON object to FILE as well
   --force             replace FILE if it exists
   --no-cache          do not use the cache of results
@@ -38,6 +41,7 @@ Examples:
     values: { type: 'boolean' },
     mode: { type: 'string' },
     tensor: { type: 'string', multiple: true },
+    experts: { type: 'boolean' },
     'no-cache': { type: 'boolean' },
   },
   run: analyze,
@@ -54,19 +58,27 @@ function analyze(invocation: Invocation): Promise<void> {
     cache: values['no-cache'] !== true,
   } as const;
   const { signal, progress } = terminal;
-  return showResult(invocation, { work: () => service.analyze(request, { signal, progress }), report });
+  return showResult(invocation, {
+    work: () => service.analyze(request, { signal, progress }),
+    report: (analysis) => report(analysis, values.experts === true),
+  });
 }
 
 const HEADINGS = ['matrix', 'shape', 'eff.rank', 'stable', '90%', '95%', '99%', 'noise', 'num.', 'even', 'alpha'];
 
-function* report({ checkpoint, engine, matrices, ties, skipped }: Analysis): Generator<string> {
+function* report(analysis: Analysis, everyExpert: boolean): Generator<string> {
+  const { checkpoint, engine, matrices, ties, skipped } = analysis;
   yield `${checkpoint.path}: ${checkpoint.format}, ${formatCount(checkpoint.parameters)} parameters, ${formatBytes(checkpoint.bytes)}\n`;
   yield `Engine: ${engine.device}. ${engine.reason}\n\n`;
-  const names = shortNames(matrices.map(({ name }) => name));
+  const lines = everyExpert
+    ? matrices.map((finding) => ({ name: finding.name, findings: [finding] }))
+    : linesOf(matrices);
+  const names = shortNames(lines.map(({ name }) => name));
   yield* table(
     HEADINGS,
-    matrices.map((finding, index) => [names[index] ?? finding.name, ...numbers(finding)]),
+    lines.map((line, index) => [names[index] ?? line.name, ...numbers(line)]),
   );
+  yield* expertSummary(lines);
   if (matrices.some(({ provenance }) => provenance === 'preview'))
     yield '\n~ previewed: an estimate, with its band in the JSON\n';
   yield '\neff.rank: exp of the entropy of the singular values; 90%, 95%, 99%: ranks that keep this share of the energy;\n';
@@ -110,18 +122,22 @@ function spanOf(values: readonly number[]): string {
 /** Reasons too common to be listed for each tensor. */
 const PLAIN: ReadonlySet<string> = new Set(['a vector', 'a single number', 'empty']);
 
-function numbers(finding: MatrixFinding): string[] {
-  const mark = finding.provenance === 'preview' ? '~' : '';
+function numbers({ findings }: Line): string[] {
+  const [first] = findings;
+  const shape = first?.shape.join('x') ?? '';
+  const mark = findings.some(({ provenance }) => provenance === 'preview') ? '~' : '';
+  const median = (value: (finding: MatrixFinding) => number | null) => distributionOf(findings, value)?.median ?? null;
+  const alpha = median((finding) => finding.alpha);
   return [
-    finding.shape.join('x'),
-    mark + digits(finding.effectiveRank),
-    digits(finding.stableRank),
-    mark + finding.energyRanks['0.9'],
-    mark + finding.energyRanks['0.95'],
-    mark + finding.energyRanks['0.99'],
-    digits(finding.noiseRank),
-    digits(finding.numericalRank),
-    digits(finding.breakEvenRank),
-    finding.alpha === null ? '-' : finding.alpha.toFixed(2),
+    findings.length > 1 ? `${findings.length}x ${shape}` : shape,
+    mark + digits(median(({ effectiveRank }) => effectiveRank)),
+    digits(median(({ stableRank }) => stableRank)),
+    mark + digits(median(({ energyRanks }) => energyRanks['0.9'])),
+    mark + digits(median(({ energyRanks }) => energyRanks['0.95'])),
+    mark + digits(median(({ energyRanks }) => energyRanks['0.99'])),
+    digits(median(({ noiseRank }) => noiseRank)),
+    digits(median(({ numericalRank }) => numericalRank)),
+    digits(median(({ breakEvenRank }) => breakEvenRank)),
+    alpha === null ? '-' : alpha.toFixed(2),
   ];
 }

@@ -1,8 +1,8 @@
+import { distributionOf } from '../../src/model/distribution.ts';
 import type { AdapterKind, MatrixFinding } from '../../src/model/findings.ts';
 import { placeOf, placeText } from '../../src/model/place.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
 import { formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
-import { distributionOf } from './groupSummary.ts';
 import type { ExpertGroup } from './layout.ts';
 import { type Basis, fullRank, isShare, type Measure, shownValue } from './measures.ts';
 

@@ -1,6 +1,6 @@
+import { quantile } from '../../src/model/distribution.ts';
 import type { MatrixFinding } from '../../src/model/findings.ts';
 import { CELL, type CellValues, type Spread, shareOf } from '../charts/cells.ts';
-import { quantile } from './groupSummary.ts';
 import type { Layout } from './layout.ts';
 import { type Basis, type Measure, shownValue } from './measures.ts';
 

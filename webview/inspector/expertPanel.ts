@@ -1,3 +1,4 @@
+import { distributionOf } from '../../src/model/distribution.ts';
 import type { CellValues } from '../charts/cells.ts';
 import type { Grid } from '../charts/grid.ts';
 import { readTheme } from '../charts/theme.ts';
@@ -6,7 +7,6 @@ import { element, fill, setText } from '../ui/dom.ts';
 import { formatValue } from '../ui/format.ts';
 import { findingsOf, linesOf } from './cellLines.ts';
 import { groupText, shortValue } from './cellText.ts';
-import { distributionOf } from './groupSummary.ts';
 import { createHeatmapView, type HeatmapView } from './heatmap.ts';
 import { type ExpertGroup, groupAt, nameAt, stripOf } from './layout.ts';
 import { MEASURES, measureById } from './measures.ts';

@@ -1,3 +1,4 @@
+import { distributionOf } from '../../src/model/distribution.ts';
 import type { MatrixFinding } from '../../src/model/findings.ts';
 import { textField } from '../ui/controls.ts';
 import { element } from '../ui/dom.ts';
@@ -5,7 +6,6 @@ import { formatValue, NONE } from '../ui/format.ts';
 import { type Column, firstPlace, showTable } from '../ui/table.ts';
 import { findingsOf } from './cellLines.ts';
 import { cellText, groupText, shapeText } from './cellText.ts';
-import { distributionOf } from './groupSummary.ts';
 import { groupAt, nameAt } from './layout.ts';
 import { type Basis, type Measure, measureById, shownValue } from './measures.ts';
 import { rowsOf } from './rows.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
+import { distributionOf, quantile } from '../../../src/model/distribution.ts';
 import type { MatrixFinding } from '../../../src/model/findings.ts';
 import type { MatrixView } from '../../../src/protocol/service.ts';
 import { CELL } from '../../../webview/charts/cells.ts';
 import { linesOf } from '../../../webview/inspector/cellLines.ts';
 import { cellValues } from '../../../webview/inspector/cellValues.ts';
-import { distributionOf, quantile } from '../../../webview/inspector/groupSummary.ts';
 import { buildLayout, groupAt, nameAt, neighbour } from '../../../webview/inspector/layout.ts';
 import { measureById } from '../../../webview/inspector/measures.ts';
 import { rowsOf } from '../../../webview/inspector/rows.ts';

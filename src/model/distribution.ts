@@ -1,4 +1,4 @@
-import type { MatrixFinding } from '../../src/model/findings.ts';
+import type { MatrixFinding } from './findings.ts';
 
 /** The distribution of one number over the experts of a group that are known. */
 export interface Distribution {
