@@ -60,10 +60,8 @@ export function createPlanForm(
     ],
     (id) => change((old) => ({ ...old, factors: id === '3' ? 3 : 2 })),
   );
-  const exclude = linesField(
-    'Matrices to keep dense, one pattern per line',
-    '*.embed_tokens.*\n*.layers.0.*',
-    (lines) => change((old) => ({ ...old, exclude: lines })),
+  const exclude = linesField('Matrices to keep dense, one pattern per line', '*.layers.0.*\n*.k_proj.*', (lines) =>
+    change((old) => ({ ...old, exclude: lines })),
   );
   const kinds = DENSE_ROLES.map((kind) => {
     const control = checkbox(KIND_NAMES[kind], false, (cut) => change((old) => withKind(old, kind, cut)));
