@@ -37,6 +37,9 @@ const SCHEMES: readonly Scheme[] = [
 const BESIDE =
   /scal|scl|absmax|amax|zeros|biases$|\.(SCB|s|SU|svh|codebooks|centroids\.weight|bitmask|row_offsets|tables2)$/i;
 
+/** Types whose values are never codes. */
+const WIDE = /^(F64|F32|F16|BF16|BOOL|C64)$/;
+
 /** Keras numbers the variables of a layer, so that their names do not tell. */
 const isKerasCode = ({ name, dtype }: Tensor) => dtype === 'I8' && name.endsWith('/vars/0');
 
@@ -60,6 +63,8 @@ export async function unpackQuantized(base: Checkpoint, context: ReadingContext)
   const hidden = new Set<Tensor>();
   const declined = new Map<Tensor, string>();
   for (const tensor of base.tensors) {
+    // Half of 100,000 tensors may be scales, which are no codes. Those of GGUF have scales whatever their type is.
+    if (base.format !== 'gguf' && WIDE.test(tensor.dtype)) continue;
     const outcome = await firstOf(tensor, directory);
     if (!outcome) continue;
     if ('layout' in outcome) declined.set(tensor, outcome.layout);
