@@ -17,7 +17,6 @@ export type Verdict =
   | 'run error'
   | 'refused'
   | 'not written'
-  | 'nothing planned'
   | 'harness'
   | 'cannot build'
   | 'cannot run'
@@ -70,7 +69,7 @@ export async function tryArchitecture(
     await mkdir(folder, { recursive: true });
     made = await worker.ask<Made>({ do: 'make', type, folder });
   } catch (error) {
-    return end({ verdict: 'cannot build', reason: (error as Error).message });
+    return end({ verdict: 'harness', reason: (error as Error).message });
   }
   const about = made.class === undefined ? {} : { class: made.class };
   if (made.cannot !== undefined)

@@ -1,10 +1,10 @@
 // Tries generated code on every architecture of transformers: `npm run sweep [-- WORD...]`, with RANKSCOPE_PYTHON
 // naming the interpreter. With words, only the model types that match one of these regular expressions are tried, and
-// nothing is written.
+// their outcomes take the place of earlier ones.
 //
 // The outcomes of each version of transformers are kept in test-output/sweep; test/bench/ARCHITECTURES.md is made of
 // all that are there. Exit code 1 if an architecture is wrong in silence, or fewer than 97 % are equal.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Outcome } from './architecture.ts';
 import { modelTypes, sweep } from './sweep.ts';
@@ -26,21 +26,30 @@ console.log(`${chosen.length} model types, transformers ${versions.transformers}
 const outcomes = await sweep(python, chosen, (outcome, done) =>
   console.log(`${done}/${chosen.length} ${line(outcome)}`),
 );
-const swept: Swept = { ...versions, date: new Date().toISOString().slice(0, 10), outcomes };
+const file = join(OUTPUT, `${versions.transformers}.json`);
+const earlier = words.length > 0 && existsSync(file) ? read(file).outcomes : [];
+const tried = new Set(chosen);
+const swept: Swept = {
+  ...versions,
+  date: new Date().toISOString().slice(0, 10),
+  outcomes: [...earlier.filter(({ type }) => !tried.has(type)), ...outcomes],
+};
 const found = summary(swept);
 console.log(`\n${found.text}`);
-if (words.length === 0) {
-  mkdirSync(OUTPUT, { recursive: true });
-  writeFileSync(join(OUTPUT, `${versions.transformers}.json`), JSON.stringify(swept, null, 1));
-  writeFileSync(TABLE, table(kept()));
-  console.log(`Written to ${TABLE}`);
-}
+mkdirSync(OUTPUT, { recursive: true });
+writeFileSync(file, JSON.stringify(swept, null, 1));
+writeFileSync(TABLE, table(all()));
+console.log(`Written to ${TABLE}`);
 process.exit(found.wrong === 0 && found.share >= LEAST ? 0 : 1);
 
-function kept(): Swept[] {
+function all(): Swept[] {
   return readdirSync(OUTPUT)
     .filter((name) => name.endsWith('.json'))
-    .map((name) => JSON.parse(readFileSync(join(OUTPUT, name), 'utf8')) as Swept);
+    .map((name) => read(join(OUTPUT, name)));
+}
+
+function read(path: string): Swept {
+  return JSON.parse(readFileSync(path, 'utf8')) as Swept;
 }
 
 function line({

@@ -22,9 +22,7 @@ export function summary({ transformers, outcomes }: Swept): Summary {
   const built = outcomes.length - of('cannot build');
   const run = outcomes.filter(({ verdict }) => !UNTRIED.includes(verdict)).length;
   const share = run === 0 ? 0 : of('equal') / run;
-  const others = (
-    ['WRONG', 'half loaded', 'run error', 'refused', 'not written', 'nothing planned', 'harness'] as const
-  )
+  const others = (['WRONG', 'half loaded', 'run error', 'refused', 'not written', 'harness'] as const)
     .filter((verdict) => of(verdict) > 0)
     .map((verdict) => `${of(verdict)} ${verdict}`);
   const sum = (count: (outcome: Outcome) => number) => outcomes.reduce((total, outcome) => total + count(outcome), 0);

@@ -80,7 +80,7 @@ def wrong_spectra(source: str, findings: list[dict]) -> tuple[int, list[str]]:
     wrong = []
     for finding in findings:
         given = np.array(finding["singularValues"])
-        expected = [np.linalg.svd(form, compute_uv=False) for form in forms_of(finding["name"], tensors)]
+        expected = [np.linalg.svd(form, compute_uv=False) for form in forms_of(finding, tensors)]
         differences = [
             float(np.abs(given - values).max() / max(values[0], 1e-30)) for values in expected if values.shape == given.shape
         ]
@@ -91,16 +91,32 @@ def wrong_spectra(source: str, findings: list[dict]) -> tuple[int, list[str]]:
     return len(findings), wrong
 
 
-def forms_of(name: str, tensors: dict[str, torch.Tensor]) -> list[np.ndarray]:
-    match = re.fullmatch(r"(.*?)((?:\[\d+\])*)", name)
-    tensor = tensors[match[1]].double()
-    for index in re.findall(r"\d+", match[2]):
-        tensor = tensor[int(index)]
+def forms_of(finding: dict, tensors: dict[str, torch.Tensor]) -> list[np.ndarray]:
+    """The matrices that a finding may be about: its tensor, or a slice of it, with one axis or the other as the rows."""
+    match = re.fullmatch(r"(.*?)((?:\[\d+\])*)", finding["name"])
+    tensor = normed(match[1], tensors).double() if match[1] not in tensors else tensors[match[1]].double()
+    for index in map(int, re.findall(r"\d+", match[2])):
+        if tensor.dim() == 2:
+            # Experts one below the other.
+            blocks = [tensor.split(size)[index] for size in set(finding["shape"]) if tensor.shape[0] > size * index]
+            return [block.numpy() for block in blocks]
+        tensor = tensor[index]
     forms = [tensor.flatten(1)]
     if tensor.dim() > 2:
         forms.append(tensor.transpose(0, 1).flatten(1))
         forms.append(tensor.flatten(0, -2))
     return [form.numpy() for form in forms]
+
+
+def normed(name: str, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The weight that torch's weight norm makes of a magnitude and a direction."""
+    stem = name.removesuffix(".weight")
+    for g, v in (("parametrizations.weight.original0", "parametrizations.weight.original1"), ("weight_g", "weight_v")):
+        if f"{stem}.{g}" in tensors:
+            magnitude, direction = tensors[f"{stem}.{g}"].double(), tensors[f"{stem}.{v}"].double()
+            others = [axis for axis in range(direction.dim()) if magnitude.shape[axis] == 1 < direction.shape[axis]]
+            return direction * magnitude / torch.linalg.vector_norm(direction, dim=others, keepdim=True)
+    raise KeyError(f"{name} is analyzed, and the file lacks it")
 
 
 def ranks_in(result: str) -> dict[str, int]:

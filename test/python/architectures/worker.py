@@ -32,10 +32,10 @@ def make(request: dict[str, Any]) -> dict[str, Any]:
     folder.mkdir(parents=True)
     try:
         built = build(request["type"])
-    except CannotBuild as error:
-        return {"cannot": "build", "reason": str(error)}
     except CannotRun as error:
         return {"cannot": "run", "reason": str(error)}
+    except Exception as error:
+        return {"cannot": "build", "reason": str(error) if isinstance(error, CannotBuild) else said(error)}
     found = {"class": type(built.model).__name__, "way": built.way, "inputs": sorted(built.inputs), "folder": str(folder / "model")}
     try:
         built.model.save_pretrained(folder / "model")
