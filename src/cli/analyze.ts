@@ -67,7 +67,7 @@ function analyze(invocation: Invocation): Promise<void> {
 const HEADINGS = ['matrix', 'shape', 'eff.rank', 'stable', '90%', '95%', '99%', 'noise', 'num.', 'even', 'alpha'];
 
 function* report(analysis: Analysis, everyExpert: boolean): Generator<string> {
-  const { checkpoint, engine, matrices, ties, skipped } = analysis;
+  const { checkpoint, engine, matrices, ties, skipped, warnings } = analysis;
   yield `${checkpoint.path}: ${checkpoint.format}, ${formatCount(checkpoint.parameters)} parameters, ${formatBytes(checkpoint.bytes)}\n`;
   yield `Engine: ${engine.device}. ${engine.reason}\n\n`;
   const lines = everyExpert
@@ -86,6 +86,7 @@ function* report(analysis: Analysis, everyExpert: boolean): Generator<string> {
   yield 'alpha: exponent of the power law fitted to the squared values above any of them (Clauset, Shalizi and Newman 2009).\n';
   yield* adapterLines(matrices);
   yield* quantizationLines(matrices);
+  for (const warning of warnings ?? []) yield `Note: ${warning}\n`;
   for (const names of ties) yield `Tied, counted once: ${names.join(', ')}\n`;
   if (skipped.length > 0) yield `Not analyzed: ${skipped.length} of ${checkpoint.tensors} tensors\n`;
   for (const { name, reason } of skipped.filter((each) => !PLAIN.has(each.reason))) yield `  ${name}: ${reason}\n`;

@@ -138,4 +138,6 @@ export interface Analysis {
   readonly matrices: readonly MatrixFinding[];
   readonly ties: readonly (readonly string[])[];
   readonly skipped: readonly Skipped[];
+  /** What to know about the checkpoint as a whole, one sentence each; absent if there is nothing. */
+  readonly warnings?: readonly string[];
 }

@@ -8,7 +8,7 @@ import type { Model } from './state.ts';
 export function analysisOf(model: Model): Analysis | null {
   const { checkpoint, engine, layout, findings } = model;
   if (!checkpoint || !engine || findings.size === 0) return null;
-  const { path, format, parameters, bytes, tensors, ties } = checkpoint;
+  const { path, format, parameters, bytes, tensors, ties, warnings } = checkpoint;
   return {
     format: 'rankscope.analysis/1',
     checkpoint: { path, format, parameters, bytes, tensors: tensors.length },
@@ -16,6 +16,7 @@ export function analysisOf(model: Model): Analysis | null {
     matrices: layout.matrices.flatMap(({ name }) => findings.get(name) ?? []),
     ties,
     skipped: [...model.skipped].map(([name, reason]) => ({ name, reason })),
+    ...(warnings.length > 0 ? { warnings } : {}),
   };
 }
 

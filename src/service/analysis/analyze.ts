@@ -262,7 +262,7 @@ export class AnalysisRun {
   }
 
   private analysis(engine: DeviceInfo): Analysis {
-    const { path, format, parameters, bytes, tensors, ties, skipped } = viewOf(this.opened);
+    const { path, format, parameters, bytes, tensors, ties, skipped, warnings } = viewOf(this.opened);
     const listed = this.request.listed === false ? [] : this.opened.anatomy.matrices;
     return {
       format: 'rankscope.analysis/1',
@@ -271,6 +271,7 @@ export class AnalysisRun {
       matrices: listed.flatMap(({ name }) => (this.dropped.has(name) ? [] : (this.findings.get(name) ?? []))),
       ties,
       skipped: [...skipped.filter(({ name }) => this.wanted(name)), ...this.skipped],
+      ...(warnings.length > 0 ? { warnings } : {}),
     };
   }
 }

@@ -210,6 +210,11 @@ describe('the schemas of what the command line prints', () => {
       assert.ok(valid({ ...analysis, matrices: [{ ...matrix, ...more }] }), JSON.stringify(valid.errors));
   });
 
+  it('accept notes on the checkpoint as a whole', () => {
+    assert.ok(valid({ ...analysis, warnings: ['a note'] }), JSON.stringify(valid.errors));
+    assert.ok(!valid({ ...analysis, warnings: [1] }));
+  });
+
   it('refuse an analysis that lacks a member or has an unknown one', () => {
     for (const name of Object.keys(matrix))
       assert.ok(

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { Ajv } from 'ajv';
 import { createService } from '../../../src/service/service.ts';
 import { testFolder } from '../formats/folder.ts';
 import { f32File, type Values } from '../formats/safetensorsBytes.ts';
 
 const of = (shape: readonly number[], ...values: number[]): Values => ({ shape, values });
+const validSchema = new Ajv().compile(JSON.parse(readFileSync('media/schemas/analysis.schema.json', 'utf8')) as object);
 const X = 'base_model.model.layers.0.q_proj';
 const Y = 'base_model.model.layers.1.q_proj';
 
@@ -244,7 +247,9 @@ describe('the relatives of LoRA in PEFT', function () {
   for (const [name, { tensors, config, kind, rows, scale = 1 }] of Object.entries(METHODS))
     it(`${name} adds the matrix that follows from its parts`, async () => {
       const path = written('method', tensors, config);
-      const { matrices } = await analysisOf(path);
+      const analysis = await analysisOf(path);
+      assert.ok(validSchema(analysis), JSON.stringify(validSchema.errors));
+      const { matrices } = analysis;
       const [matrix] = matrices;
       assert.deepEqual([matrices.length, matrix?.name, matrix?.adapter?.kind], [1, 'layers.0.q_proj', kind]);
       assert.deepEqual([matrix?.shape, matrix?.adapter?.scale], [[rows.length, rows[0]!.length], scale]);
