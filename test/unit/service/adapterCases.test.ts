@@ -4,7 +4,9 @@ import { join, resolve } from 'node:path';
 import { createService } from '../../../src/service/service.ts';
 import { python } from '../formats/python.ts';
 
-/** ||scale B A||_F of every update in f64, by file and layer, with the scales that the files and their libraries state. */
+/**
+ * ||scale B A||_F of every update in f64, by file and layer, with the scales that the files and their libraries state.
+ */
 const TRUTH = `
 import json, os, sys
 import numpy as np
