@@ -2,7 +2,8 @@ import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { ErrorData } from '../base/errors.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
 import type { MatrixFinding, Skipped } from '../model/findings.ts';
-import type { Plan, PlanRequest } from '../model/plan/plan.ts';
+import type { DenseRole } from '../model/names/roles.ts';
+import type { Plan, PlannedMatrix, PlanRequest } from '../model/plan/plan.ts';
 import type { CheckpointView, Spectrum } from './service.ts';
 
 /** Everything the inspector page shows: the page asks for it once, and can be discarded and rebuilt at any time. */
@@ -68,7 +69,7 @@ export interface PlanSnapshot {
   readonly checkpoints: readonly { readonly path: string; readonly name: string }[];
   readonly current: string | null;
   readonly request: PlanRequest;
-  readonly plan: Plan | null;
+  readonly plan: PlanOverview | null;
   readonly error: ErrorData | null;
   readonly busy: string | null;
   readonly canUndo: boolean;
@@ -76,8 +77,27 @@ export interface PlanSnapshot {
   readonly canWrite: boolean;
 }
 
+/** A plan without its matrices, which the page asks for as it lists them. */
+export interface PlanOverview extends Omit<Plan, 'matrices'> {
+  /** The number of matrices, and of those that are factorized. */
+  readonly matrices: number;
+  readonly factorized: number;
+  /** The highest break-even rank of all matrices. */
+  readonly highestRank: number;
+  /** How many matrices are of each kind that is dense by default. */
+  readonly kinds: Readonly<Partial<Record<DenseRole, number>>>;
+}
+
+/** The first matrices of a plan that match a filter, and how many do. */
+export interface PlanRows {
+  readonly matching: number;
+  readonly matrices: readonly PlannedMatrix[];
+}
+
 /** The calls of the plan page to the extension host. */
 export interface PlanCalls {
+  /** The first `count` matrices of the last plan whose names hold every word of `filter`. */
+  matrices: { params: { filter: string; count: number }; result: PlanRows };
   ready: { params: void; result: PlanSnapshot };
   selectCheckpoint: { params: { path: string }; result: void };
   change: { params: PlanRequest; result: void };

@@ -1,7 +1,7 @@
 import { formatWhole } from '../../src/base/quantities.ts';
-import { breakEvenRank } from '../../src/base/shape.ts';
-import { DENSE_ROLES, type DenseRole } from '../../src/model/names/roles.ts';
-import type { Plan, PlanRequest } from '../../src/model/plan/plan.ts';
+import { DENSE_ROLES } from '../../src/model/names/roles.ts';
+import type { PlanRequest } from '../../src/model/plan/plan.ts';
+import type { PlanOverview } from '../../src/protocol/page.ts';
 import { checkbox, linesField, numberField, select, slider } from '../ui/controls.ts';
 import { element, setText } from '../ui/dom.ts';
 import {
@@ -11,7 +11,6 @@ import {
   budgetOf,
   includesKind,
   KIND_NAMES,
-  kindCounts,
   SPREADS,
   shownBudget,
   spreads,
@@ -22,7 +21,7 @@ import {
 export function createPlanForm(
   root: HTMLElement,
   change: (edit: (request: PlanRequest) => PlanRequest) => void,
-): { show(request: PlanRequest, plan: Plan | null): void } {
+): { show(request: PlanRequest, plan: PlanOverview | null): void } {
   let request: PlanRequest | null = null;
   /** The last value of each kind of budget, restored when the user returns to it. */
   const last = new Map<string, number>();
@@ -90,7 +89,7 @@ export function createPlanForm(
       last.set(next.budget.kind, next.budget.value);
       const current = kindNow();
       const shown = shownBudget(next.budget);
-      const max = current.id === 'rank' ? Math.max(highestRank(plan), shown) : current.max;
+      const max = current.id === 'rank' ? Math.max(plan?.highestRank ?? 1, shown) : current.max;
       range.setRange(current.min, max, current.step);
       value.setRange(current.min, max, current.step);
       range.set(shown);
@@ -105,22 +104,16 @@ export function createPlanForm(
       multiple.set(next.multiple);
       factors.set(String(next.factors));
       exclude.set(next.exclude);
-      const counts: ReadonlyMap<DenseRole, number> = kindCounts(plan?.matrices ?? []);
-      kindsRow.hidden = counts.size === 0;
+      const counts = plan?.kinds ?? {};
+      kindsRow.hidden = Object.keys(counts).length === 0;
       for (const { kind, element: box, set } of kinds) {
-        const count = counts.get(kind);
+        const count = counts[kind];
         box.hidden = count === undefined;
         setText(box, `${KIND_NAMES[kind]} (${formatWhole(count ?? 0)})`);
         set(includesKind(next, kind));
       }
     },
   };
-}
-
-/** The highest break-even rank of all matrices: the end of the slider for one rank everywhere. */
-function highestRank(plan: Plan | null): number {
-  const limits = plan?.matrices.map(({ shape: [m, n] }) => breakEvenRank(m, n)) ?? [];
-  return limits.reduce((most, limit) => Math.max(most, limit), 1);
 }
 
 /** A control with a visible name; for screen readers, each control has its own accessible name. */

@@ -1,11 +1,14 @@
 import { formatWhole } from '../../src/base/quantities.ts';
-import type { Plan, PlannedMatrix, PlanRequest } from '../../src/model/plan/plan.ts';
+import type { PlannedMatrix, PlanRequest } from '../../src/model/plan/plan.ts';
+import type { PlanOverview, PlanRows } from '../../src/protocol/page.ts';
 import { textField } from '../ui/controls.ts';
 import { element, fill } from '../ui/dom.ts';
 import { formatPercent, formatShape } from '../ui/format.ts';
-import { filtered, overrideOf } from './planState.ts';
+import { overrideOf } from './planState.ts';
 
 interface MatricesHooks {
+  /** The first `count` matrices of the plan that match a filter. */
+  readonly ask: (filter: string, count: number, take: (rows: PlanRows) => void) => void;
   readonly override: (name: string, rank: number | null | undefined) => void;
   readonly reveal: (name: string) => void;
 }
@@ -16,44 +19,57 @@ const PAGE = 60;
 export function createPlanMatrices(
   root: HTMLElement,
   hooks: MatricesHooks,
-): { show(plan: Plan, request: PlanRequest): void } {
+): { show(plan: PlanOverview, request: PlanRequest): void } {
   const list = element('ul', { class: 'matrices' });
   const more = element('button', { class: 'link', attributes: { type: 'button' }, on: { click: () => showMore() } });
   const none = element('p', { class: 'faint', text: 'No matching matrices' });
   let filter = '';
   let limit = PAGE;
-  let current: { plan: Plan; request: PlanRequest } | null = null;
+  let current: { plan: PlanOverview; request: PlanRequest } | null = null;
+  let rows: PlanRows | null = null;
+  /** Counts the questions; an answer to an earlier one is dropped. */
+  let asked = 0;
+  const ask = () => {
+    const own = ++asked;
+    hooks.ask(filter, limit, (answer) => {
+      if (own !== asked) return;
+      rows = answer;
+      draw();
+    });
+  };
   const search = textField('Filter matrices by name', 'Filter by name', (text) => {
     filter = text;
     limit = PAGE;
-    draw();
+    ask();
   });
   fill(root, search, list, none, more);
   const showMore = () => {
     limit += PAGE;
-    draw();
+    ask();
   };
   const draw = () => {
-    if (!current) return;
-    const { plan, request } = current;
-    const rows = filtered(plan, filter);
+    if (!current || !rows) return;
+    const { request } = current;
+    const { matching, matrices } = rows;
     // Rebuilding the list takes the focus away from a user who moves through its fields.
     const active =
       document.activeElement instanceof HTMLElement && list.contains(document.activeElement)
         ? document.activeElement
         : null;
     const focus = active && { name: active.closest('li')?.dataset.name, role: active.dataset.role };
-    list.replaceChildren(...rows.slice(0, limit).map((matrix) => rowOf(matrix, request, hooks)));
-    none.hidden = rows.length > 0;
-    more.hidden = rows.length <= limit;
-    more.textContent = `Show more of ${formatWhole(rows.length)}`;
+    list.replaceChildren(...matrices.map((matrix) => rowOf(matrix, request, hooks)));
+    none.hidden = matching > 0;
+    more.hidden = matching <= matrices.length;
+    more.textContent = `Show more of ${formatWhole(matching)}`;
     if (!focus) return;
     const row = [...list.children].find((one) => (one as HTMLElement).dataset.name === focus.name);
     row?.querySelector<HTMLElement>(`[data-role="${focus.role}"]`)?.focus();
   };
   return {
     show(plan, request) {
+      const isNew = plan !== current?.plan;
       current = { plan, request };
+      if (isNew) ask();
       draw();
     },
   };

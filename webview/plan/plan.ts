@@ -1,8 +1,8 @@
 import '../ui/base.css';
 import './plan.css';
 import { errorData } from '../../src/base/errors.ts';
-import type { Plan, PlanRequest } from '../../src/model/plan/plan.ts';
-import type { PlanCalls, PlanSnapshot } from '../../src/protocol/page.ts';
+import type { PlanRequest } from '../../src/model/plan/plan.ts';
+import type { PlanCalls, PlanOverview, PlanSnapshot } from '../../src/protocol/page.ts';
 import { button, progressRing, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
 import { errorNotice } from '../ui/errorNotice.ts';
@@ -15,7 +15,7 @@ import { showTotals } from './totals.ts';
 const link = connectHost<PlanCalls, Partial<PlanSnapshot>>();
 let snapshot: PlanSnapshot | null = null;
 /** The last computed plan, which stays in view, dimmed, until the next one is there. */
-let lastPlan: Plan | null = null;
+let lastPlan: PlanOverview | null = null;
 
 const checkpoint = select('Checkpoint', [], (path) => tell(link.call('selectCheckpoint', { path })));
 const undo = button({ label: 'Undo', onClick: () => tell(link.call('undo')) });
@@ -46,6 +46,7 @@ const roots = {
 };
 const form = createPlanForm(roots.form, change);
 const matrices = createPlanMatrices(roots.matrices, {
+  ask: (filter, count, take) => tell(link.call('matrices', { filter, count }).then(take)),
   override: (name, rank) => change((request) => withOverride(request, name, rank)),
   reveal: (name) => tell(link.call('reveal', { name })),
 });

@@ -1,5 +1,5 @@
 import type { DenseRole } from '../../src/model/names/roles.ts';
-import type { Budget, Plan, PlannedMatrix, PlanRequest, Spread } from '../../src/model/plan/plan.ts';
+import type { Budget, PlanRequest, Spread } from '../../src/model/plan/plan.ts';
 
 /** How a kind of budget is displayed and edited; the displayed value is `scale` times the value in the request. */
 export interface BudgetKind {
@@ -96,21 +96,7 @@ export function includesKind({ include = [] }: PlanRequest, kind: DenseRole): bo
   return include.includes(kind) || include.includes(`${kind}s`);
 }
 
-/** How many of the matrices are of each kind that is dense by default. */
-export function kindCounts(matrices: readonly PlannedMatrix[]): ReadonlyMap<DenseRole, number> {
-  const counts = new Map<DenseRole, number>();
-  for (const { kinds = [] } of matrices) for (const kind of kinds) counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  return counts;
-}
-
 /** The rank set by hand; null if the matrix is kept dense, undefined if the rank is left to the plan. */
 export function overrideOf(request: PlanRequest, name: string): number | null | undefined {
   return Object.hasOwn(request.overrides, name) ? request.overrides[name] : undefined;
-}
-
-/** The matrices whose names contain every word of `filter`. */
-export function filtered(plan: Plan, filter: string): readonly PlannedMatrix[] {
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  if (words.length === 0) return plan.matrices;
-  return plan.matrices.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
 }

@@ -1,14 +1,13 @@
 import { formatBytes, formatCount, formatWhole } from '../../src/base/quantities.ts';
-import type { Plan } from '../../src/model/plan/plan.ts';
+import type { PlanOverview } from '../../src/protocol/page.ts';
 import { element, fill } from '../ui/dom.ts';
 import { formatPercent } from '../ui/format.ts';
 
 /** The totals of the plan, before and after. */
-export function showTotals(root: HTMLElement, plan: Plan): void {
+export function showTotals(root: HTMLElement, plan: PlanOverview): void {
   const { parametersBefore, parametersAfter, bytesBefore, bytesAfter, error, keptShare, keptShareOfModel } =
     plan.totals;
   const whole = plan.checkpoint.parameters;
-  const cut = plan.matrices.filter(({ rank }) => rank !== null).length;
   const bar = element('div', { class: 'kept-bar', attributes: { 'aria-hidden': 'true' } }, element('div'));
   (bar.firstElementChild as HTMLElement).style.width = `${Math.min(100, keptShare * 100)}%`;
   const row = (name: string, before: string, after: string) =>
@@ -40,7 +39,7 @@ export function showTotals(root: HTMLElement, plan: Plan): void {
     ),
     element('p', {
       class: 'faint',
-      text: `${formatWhole(cut)} of ${formatWhole(plan.matrices.length)} matrices are factorized; the others stay dense.`,
+      text: `${formatWhole(plan.factorized)} of ${formatWhole(plan.matrices)} matrices are factorized; the others stay dense.`,
     }),
   );
 }

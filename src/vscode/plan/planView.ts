@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import type { PlanCalls, PlanSnapshot } from '../../protocol/page.ts';
 import { type PageHost, servePage } from '../../protocol/pageChannel.ts';
+import { overviewOf, planRows } from '../../window/plan/planOverview.ts';
 import { showError } from '../commands/register.ts';
 import { reveal } from '../commands/reveal.ts';
 import { loadPage, webviewPort } from '../pages/page.ts';
@@ -27,12 +28,15 @@ function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
   const act = async (action: () => Promise<unknown>) => {
     await action().catch((error: unknown) => showError(workbench.log, error));
   };
+  /** The last plan, which stays in view while the next one is computed. */
+  let last = desk.snapshot().plan;
   const page: PageHost<Partial<PlanSnapshot>> = servePage<PlanCalls, Partial<PlanSnapshot>>(webviewPort(view.webview), {
     ready: async () => {
       const snapshot = desk.snapshot();
       compute();
-      return snapshot;
+      return { ...snapshot, plan: snapshot.plan && overviewOf(snapshot.plan) };
     },
+    matrices: async ({ filter, count }) => planRows(last, filter, count),
     selectCheckpoint: async ({ path }) => desk.selectCheckpoint(path),
     change: async (request) => desk.change(request),
     undo: async () => desk.undo(),
@@ -41,7 +45,9 @@ function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
     reveal: ({ name }) => act(async () => desk.path !== null && reveal(workbench, { path: desk.path, name })),
   });
   const off = desk.changes.on((update) => {
-    page.update(update);
+    const { plan, ...rest } = update;
+    if (plan) last = plan;
+    page.update(plan === undefined ? rest : { ...rest, plan: plan && overviewOf(plan) });
     if (update.request || update.checkpoints) compute();
   });
   const offRuns = store.updates.on((session) => {

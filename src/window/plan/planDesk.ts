@@ -26,13 +26,18 @@ export interface PlanDeskHost {
   readonly canWrite: () => boolean;
 }
 
+/** What the page of the plan shows, and the whole plan. */
+export interface PlanState extends Omit<PlanSnapshot, 'plan'> {
+  readonly plan: Plan | null;
+}
+
 /**
  * The plans being edited, one per checkpoint: their requests with undo, and the plan of the current checkpoint, which
  * is recomputed after each change. Ranks set in the inspector and from code are overrides of this request.
  */
 export class PlanDesk {
   /** What changed in the snapshot. */
-  readonly changes = new Emitter<Partial<PlanSnapshot>>();
+  readonly changes = new Emitter<Partial<PlanState>>();
   private readonly drafts = new Map<string, Draft>();
   private current: string | null = null;
   private plan: Plan | null = null;
@@ -44,7 +49,7 @@ export class PlanDesk {
     host.store.changes.on(() => this.changes.fire({ checkpoints: this.checkpoints() }));
   }
 
-  snapshot(): PlanSnapshot {
+  snapshot(): PlanState {
     this.current ??= this.checkpoints()[0]?.path ?? null;
     return {
       checkpoints: this.checkpoints(),

@@ -1,6 +1,8 @@
 import type { Plan, PlanRequest } from '../../../src/model/plan/plan.ts';
 import type { PlanCalls, PlanSnapshot } from '../../../src/protocol/page.ts';
 import { createService } from '../../../src/service/service.ts';
+import type { PlanState } from '../../../src/window/plan/planDesk.ts';
+import { overviewOf, planRows } from '../../../src/window/plan/planOverview.ts';
 import { SAMPLE } from './inspectorHost.ts';
 import type { OpenedPage, OpenOptions, PageHarness } from './pageHarness.ts';
 
@@ -14,22 +16,25 @@ export const REQUEST: PlanRequest = {
   factors: 2,
 };
 
-export interface PlanUnderTest extends OpenedPage<Partial<PlanSnapshot>> {
+/** Its host takes whole plans, as the plan desk does. */
+export interface PlanUnderTest extends OpenedPage<Partial<PlanState>> {
   readonly asked: { readonly requests: PlanRequest[]; readonly others: string[] };
 }
 
 /** The plan page on a host that writes down what it was asked. */
 export async function openPlan(
   harness: PageHarness,
-  snapshot: PlanSnapshot,
+  snapshot: PlanState,
   options: OpenOptions = {},
 ): Promise<PlanUnderTest> {
   const asked: PlanUnderTest['asked'] = { requests: [], others: [] };
   const note = (what: string) => async () => void asked.others.push(what);
+  let last = snapshot.plan;
   const opened = await harness.open<PlanCalls, Partial<PlanSnapshot>>(
     'plan',
     {
-      ready: async () => snapshot,
+      ready: async () => ({ ...snapshot, plan: snapshot.plan && overviewOf(snapshot.plan) }),
+      matrices: async ({ filter, count }) => planRows(last, filter, count),
       selectCheckpoint: async ({ path }) => void asked.others.push(`select ${path}`),
       change: async (request) => void asked.requests.push(request),
       undo: note('undo'),
@@ -39,7 +44,14 @@ export async function openPlan(
     },
     { width: 300, height: 900, ...options },
   );
-  return { ...opened, asked };
+  const host: PlanUnderTest['host'] = {
+    close: opened.host.close,
+    update({ plan, ...rest }) {
+      last = plan ?? last;
+      opened.host.update(plan === undefined ? rest : { ...rest, plan: plan && overviewOf(plan) });
+    },
+  };
+  return { ...opened, host, asked };
 }
 
 /** A plan of the sample model by the real service. */
@@ -52,7 +64,7 @@ export async function planned(request: PlanRequest = REQUEST): Promise<Plan> {
   }
 }
 
-export function snapshotOf(plan: Plan | null, change: Partial<PlanSnapshot> = {}): PlanSnapshot {
+export function snapshotOf(plan: Plan | null, change: Partial<PlanState> = {}): PlanState {
   return {
     checkpoints: [
       { path: SAMPLE, name: 'sample/model.safetensors' },

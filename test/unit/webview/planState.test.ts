@@ -5,7 +5,6 @@ import {
   BUDGETS,
   budgetOf,
   includesKind,
-  kindCounts,
   overrideOf,
   shownBudget,
   withKind,
@@ -47,24 +46,6 @@ describe('kinds that are dense by default', () => {
     assert.deepEqual(withKind(both, 'head', false).include, ['*.gate.*', 'embedding']);
     assert.deepEqual(withKind(request, 'router', true).include, ['router']);
     assert.deepEqual(withKind(withKind(request, 'router', true), 'router', true).include, ['router']);
-  });
-
-  it('are counted, a tied embedding and head for both', () => {
-    const matrix = { shape: [2, 2] as const, rank: null, parametersBefore: 4, parametersAfter: 4, error: 0 };
-    const counts = kindCounts([
-      { ...matrix, name: 'a', kinds: ['embedding', 'head'] },
-      { ...matrix, name: 'b', kinds: ['router'] },
-      { ...matrix, name: 'c', kinds: ['router'] },
-      { ...matrix, name: 'd' },
-    ]);
-    assert.deepEqual(
-      [...counts],
-      [
-        ['embedding', 1],
-        ['head', 1],
-        ['router', 2],
-      ],
-    );
   });
 });
 
