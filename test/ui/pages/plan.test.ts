@@ -218,4 +218,22 @@ describe('plan page', function () {
     await page.getByText(/To plan ranks, right-click/).waitFor();
     assert.ok(await page.getByRole('button', { name: 'Apply…' }).isHidden());
   });
+
+  it('lists 100,000 matrices a page at a time, and finds any of them by name', async () => {
+    const [first] = plan.matrices.filter(({ rank }) => rank !== null);
+    const names = Array.from({ length: 100_000 }, (_, k) => `blocks.${Math.floor(k / 100)}.part_${k % 100}.weight`);
+    const page = await open({ ...plan, matrices: names.map((name) => ({ ...first!, name })) });
+    await page.getByText('Show more of 100,000').waitFor();
+    assert.equal(await page.locator('.matrices li').count(), 60);
+    const search = page.getByRole('textbox', { name: 'Filter matrices by name' });
+    await search.fill('blocks.987. part_65');
+    await search.press('Enter');
+    await waitFor(async () => (await page.locator('.matrices li').count()) === 1);
+    await page.getByRole('spinbutton', { name: 'Rank of blocks.987.part_65.weight' }).fill('3');
+    await page.getByRole('spinbutton').last().press('Enter');
+    await waitFor(() => Promise.resolve(view.asked.requests.length > 0));
+    assert.deepEqual(view.asked.requests.at(-1)?.overrides, { 'blocks.987.part_65.weight': 3 });
+    const elements = Number(await page.evaluate('document.querySelectorAll("*").length'));
+    assert.ok(elements < 1000, `${elements} elements`);
+  });
 });

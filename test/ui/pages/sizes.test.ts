@@ -73,6 +73,10 @@ describe('a file of 100,000 matrices', function () {
     await page.getByRole('button', { name: 'Next page' }).click();
     await page.getByText('101–200 of 100,000').waitFor();
     assert.equal(await page.locator('.map-pane tbody tr').count(), 100);
+    await page.getByRole('textbox', { name: 'Filter matrices by name' }).fill('blocks.7. part_1');
+    await waitFor(async () => (await page.locator('.map-pane tbody tr').count()) === 11);
+    const elements = Number(await page.evaluate('document.querySelectorAll("*").length'));
+    assert.ok(elements < 2000, `${elements} elements`);
   });
 });
 
