@@ -32,7 +32,7 @@ function infoOf(view: CheckpointView): Record<string, unknown> {
 function* report(view: CheckpointView): Generator<string> {
   yield `${view.path}: ${view.format}, ${formatCount(view.parameters)} parameters, ${formatBytes(view.bytes)}, `;
   yield `${view.tensors.length} tensors\n`;
-  yield `${view.family ?? 'Unknown architecture'}, ${layerCount(view, ' layers')}, ${view.matrices.length} matrices to analyze\n\n`;
+  yield `${view.family ?? 'Unknown architecture'}, ${layerCount(view, true)}, ${view.matrices.length} matrices to analyze\n\n`;
   yield* table(
     ['tensor', 'dtype', 'shape', 'bytes'],
     view.tensors.map(({ name, dtype, shape, bytes }) => [name, dtype, shape.join('x') || 'scalar', String(bytes)]),

@@ -32,18 +32,19 @@ interface Layered {
 
 /**
  * The number of layers, with those of each stack where there are several: `60 layers (vision 32, text 28)`.
- * @param unit what follows the number, such as ` layers`.
+ * @param named whether the word follows the number.
  */
-export function layerCount({ matrices, layers }: Layered, unit = ''): string {
+export function layerCount({ matrices, layers }: Layered, named = false): string {
+  const counted = (count: number) => (named ? `${count} layer${count === 1 ? '' : 's'}` : `${count}`);
   const stacks = new Map<string, Set<number>>();
   for (const { stack, layer } of matrices) {
     if (stack === undefined || layer === null) continue;
     const own = stacks.get(stack) ?? new Set();
     stacks.set(stack, own.add(layer));
   }
-  if (stacks.size === 0) return `${layers}${unit}`;
+  if (stacks.size === 0) return counted(layers);
   const all = [...stacks.values()].reduce((sum, { size }) => sum + size, 0);
-  if (stacks.size > LISTED_STACKS) return `${all}${unit} in ${stacks.size} stacks`;
+  if (stacks.size > LISTED_STACKS) return `${counted(all)} in ${stacks.size} stacks`;
   const each = [...stacks].sort(([a], [b]) => compareStacks(a, b)).map(([stack, { size }]) => `${stack} ${size}`);
-  return `${all}${unit} (${each.join(', ')})`;
+  return `${counted(all)} (${each.join(', ')})`;
 }

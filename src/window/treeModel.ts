@@ -46,7 +46,7 @@ export function checkpointNode(source: TreeSource): TreeNode {
     label: baseName(path),
     description: describe(source),
     tooltip: view
-      ? `${path}\n${view.format}, ${view.family ?? 'unknown family'}, ${layerCount(view, ' layers')}`
+      ? `${path}\n${view.format}, ${view.family ?? 'unknown family'}, ${layerCount(view, true)}`
       : path,
   };
 }

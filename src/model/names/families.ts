@@ -180,7 +180,13 @@ export const FAMILIES: readonly Family[] = [
       },
       '': { ...LLAMA_OUTER, embedding: 'embedding', unembedding: 'head' },
     },
-    marks: ['layers.#.self_attn.sinks', 'block.#.attn.sinks'],
+    marks: [
+      'layers.#.self_attn.sinks',
+      'layers.#.mlp.experts.gate_up_proj_bias',
+      'block.#.attn.sinks',
+      'block.#.mlp.mlp1_weight',
+      'block.#.mlp.mlp1_bias',
+    ],
   },
   {
     // What many share whose names say no more: GLM, OLMoE, dots.

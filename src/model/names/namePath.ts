@@ -14,6 +14,7 @@ export interface NamePath {
 
 const UNDERSCORE = 95;
 const LETTER_K = 107;
+const LETTER_R = 114;
 const isDigit = (code: number) => code >= 48 && code <= 57;
 /** The dot, the slash, the colon, and NaN at either end of the name. */
 const isEdge = (code: number) => code === 46 || code === 47 || code === 58 || Number.isNaN(code);
@@ -26,7 +27,7 @@ const KERAS_BLOCK = /(^|[/_])block$/;
 /**
  * `model.layers.12.mlp.up_proj.weight` -> `model.layers.#.mlp.up_proj.weight`, [12]. A number counts if it is a whole
  * part of the path or follows a word for a stack within a part (`encoder_layer_3`, `double_blocks_3_img_attn_qkv`,
- * `block2_conv1`); the digits of `conv1` and `wi_0` are part of the word. A name that contains `#` is not parsed. Not a
+ * `block2_conv1`, `denselayer3`); the digits of `conv1` and `wi_0` are part of the word. A name that contains `#` is not parsed. Not a
  * regular expression, which took four times as long.
  */
 export function takeApart(name: string): NamePath {
@@ -52,10 +53,12 @@ export function takeApart(name: string): NamePath {
 
 function endsInStackWord(name: string, begin: number, after: number): boolean {
   const before = name.charCodeAt(begin - 1);
+  if (before !== UNDERSCORE && before !== LETTER_K && before !== LETTER_R) return false;
   // Only the end is searched: a name may be long and have a number every few letters.
   const end = name.slice(Math.max(0, begin - LONGEST_WORD), begin);
   if (before === UNDERSCORE) return STACK_WORD.test(end);
-  return after === UNDERSCORE && before === LETTER_K && KERAS_BLOCK.test(end);
+  if (after === UNDERSCORE) return before === LETTER_K && KERAS_BLOCK.test(end);
+  return before === LETTER_R && end.endsWith('denselayer');
 }
 
 /** The path with its parts separated by dots, whatever the file uses. */

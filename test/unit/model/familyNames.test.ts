@@ -44,8 +44,8 @@ describe('the number of layers', () => {
   it('is given for each stack, or with the number of stacks if they are many', () => {
     const matrices = [layer('text', 0), layer('vision', 0), layer('vision', 1)];
     assert.equal(layerCount({ matrices, layers: 2 }), '3 (vision 2, text 1)');
-    assert.equal(layerCount({ matrices: [{ layer: 3, module: 'q' }], layers: 4 }, ' layers'), '4 layers');
+    assert.equal(layerCount({ matrices: [{ layer: 3, module: 'q' }], layers: 4 }, true), '4 layers');
     const many = Array.from({ length: 9 }, (_, k) => layer(`layer${k}`, 0));
-    assert.equal(layerCount({ matrices: many, layers: 1 }, ' layers'), '9 layers in 9 stacks');
+    assert.equal(layerCount({ matrices: many, layers: 1 }, true), '9 layers in 9 stacks');
   });
 });

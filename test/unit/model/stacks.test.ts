@@ -144,6 +144,10 @@ describe('which numbers of a name count layers', () => {
       'block.0 0: mlp.dense1',
       'block.1 2: mlp.dense1',
     ]);
+    assert.deepEqual(places(['features.denseblock1.denselayer2.conv1', 'features.denseblock2.denselayer1.conv1']), [
+      'denseblock1 2: conv1',
+      'denseblock2 1: conv1',
+    ]);
     assert.deepEqual(places(['layer1.0.conv1', 'layer1.1.conv1', 'layer2.0.conv1']), [
       'layer1 0: conv1',
       'layer1 1: conv1',
