@@ -45,9 +45,7 @@ export function checkpointNode(source: TreeSource): TreeNode {
     path,
     label: baseName(path),
     description: describe(source),
-    tooltip: view
-      ? `${path}\n${view.format}, ${view.family ?? 'unknown family'}, ${layerCount(view, true)}`
-      : path,
+    tooltip: view ? `${path}\n${view.format}, ${view.family ?? 'unknown family'}, ${layerCount(view, true)}` : path,
   };
 }
 

@@ -441,7 +441,8 @@ describe('the anatomy of real checkpoints', () => {
       assert.equal(found.matrices.length + found.skipped.length, checkpoint.tensors.length);
     });
 
-  it('takes about ten times as long for ten times the names, not a hundred times', () => {
+  it('takes about ten times as long for ten times the names, not a hundred times', function () {
+    this.timeout(180_000);
     const names = (count: number) =>
       Array.from({ length: count }, (_, k) =>
         tensor(`model.layers.${k % 100}.mlp.experts.${Math.floor(k / 100)}.up_proj.weight`, [64, 64]),
