@@ -27,8 +27,8 @@ const KERAS_BLOCK = /(^|[/_])block$/;
 /**
  * `model.layers.12.mlp.up_proj.weight` -> `model.layers.#.mlp.up_proj.weight`, [12]. A number counts if it is a whole
  * part of the path or follows a word for a stack within a part (`encoder_layer_3`, `double_blocks_3_img_attn_qkv`,
- * `block2_conv1`, `denselayer3`); the digits of `conv1` and `wi_0` are part of the word. A name that contains `#` is not
- * parsed. Not a regular expression, which took four times as long.
+ * `block2_conv1`, `denselayer3`); the digits of `conv1` and `wi_0` are part of the word. A name that contains `#` is
+ * not parsed. Not a regular expression, which took four times as long.
  */
 export function takeApart(name: string): NamePath {
   const numbers: number[] = [];
