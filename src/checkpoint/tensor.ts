@@ -1,6 +1,12 @@
 import { elementCount } from '../base/shape.ts';
 import type { FileIdentity } from '../bytes/source/fileSource.ts';
 
+/** How a layer applies a kernel (out, in / groups, ...), or (in, out / groups, ...) of a transposed convolution. */
+export interface Convolution {
+  readonly isTransposed: boolean;
+  readonly groups: number;
+}
+
 /** What a checkpoint's directory says of one tensor. */
 export interface TensorDescription {
   readonly name: string;
@@ -26,6 +32,8 @@ export interface TensorDescription {
   readonly transposed?: boolean | undefined;
   /** For a part of a layer in a layout that is not decoded: what is said instead of its values. It cannot be read. */
   readonly refused?: string | undefined;
+  /** The convolution that uses it; left out where the format does not say. */
+  readonly convolution?: Convolution | undefined;
   /** For a weight that its layer computes (weight norm): how, and the stored tensors, which copy it unchanged. */
   readonly derived?: { readonly by: string; readonly parts: readonly Tensor[] } | undefined;
 }
@@ -67,6 +75,7 @@ export abstract class DescribedTensor implements TensorDescription {
   readonly file: FileIdentity;
   readonly storage: string;
   readonly transposed: boolean | undefined;
+  readonly convolution: Convolution | undefined;
 
   constructor(description: TensorDescription) {
     this.name = description.name;
@@ -76,13 +85,15 @@ export abstract class DescribedTensor implements TensorDescription {
     this.file = description.file;
     this.storage = description.storage;
     this.transposed = description.transposed;
+    this.convolution = description.convolution;
   }
 }
 
 /** The description of `tensor` alone, for a tensor that is derived from it. */
 export function descriptionOf(tensor: TensorDescription): TensorDescription {
-  const { name, shape, dtype, bytes, file, storage, transposed } = tensor;
-  return { name, shape, dtype, bytes, file, storage, ...(transposed === undefined ? {} : { transposed }) };
+  const { name, shape, dtype, bytes, file, storage, transposed, convolution } = tensor;
+  const use = { ...(transposed !== undefined && { transposed }), ...(convolution && { convolution }) };
+  return { name, shape, dtype, bytes, file, storage, ...use };
 }
 
 /** Reads all values of a small tensor, such as scales. */

@@ -40,6 +40,7 @@ async function openOnnx(source: FileSource, { path, remarks, signal, allowance }
   const {
     tensors: protos,
     rightOperands,
+    convolutions,
     quantizedNodes,
     metadata,
   } = await readModel(new Wire(source, signal, allowance), source.size);
@@ -59,7 +60,9 @@ async function openOnnx(source: FileSource, { path, remarks, signal, allowance }
     for (const [i, proto] of protos.entries()) {
       const { listed, ...place } = await locate(source.name, proto, sources, external);
       const transposed = proto.shape.length === 2 && rightOperands.has(proto.name);
-      const stored = { name: names[i]!, shape: proto.shape, ...place, ...(transposed && { transposed }) };
+      const convolution = proto.shape.length > 2 ? convolutions.get(proto.name) : undefined;
+      const use = { ...(transposed && { transposed }), ...(convolution && { convolution }) };
+      const stored = { name: names[i]!, shape: proto.shape, ...place, ...use };
       tensors.push(listed ? listedTensor(stored, listed, source) : new StoredTensor(stored));
     }
     const files = sources.map(({ identity }) => identity);

@@ -1,4 +1,5 @@
 import { MAX_GRAPH_DEPTH, MAX_ONNX_TEXT, MAX_SHOWN_TEXT, MAX_TENSORS } from '../../bytes/limits.ts';
+import type { Convolution } from '../../checkpoint/tensor.ts';
 import { isQuantizedOperator, type QuantizedNode } from './quantizedNodes.ts';
 import { readTensorProto, type TensorProto } from './tensorProto.ts';
 import type { Field, Wire } from './wire.ts';
@@ -8,6 +9,8 @@ export interface Graph {
   readonly tensors: readonly TensorProto[];
   /** Names used as the right operand W of a product x W. These weights are stored as (in, out). */
   readonly rightOperands: ReadonlySet<string>;
+  /** The convolutions by the name of their kernel. */
+  readonly convolutions: ReadonlyMap<string, Convolution>;
   /** The nodes that compute with weights stored as codes. */
   readonly quantizedNodes: readonly QuantizedNode[];
   readonly metadata: ReadonlyMap<string, string>;
@@ -17,6 +20,7 @@ export interface Graph {
 export async function readModel(wire: Wire, size: number): Promise<Graph> {
   const tensors: TensorProto[] = [];
   const rightOperands = new Set<string>();
+  const convolutions = new Map<string, Convolution>();
   const quantizedNodes: QuantizedNode[] = [];
   const metadata = new Map<string, string>();
   const tensorAt = async ({ start, end }: Field, name?: string) => {
@@ -67,6 +71,11 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
       wire.allowance.spend(500);
       quantizedNodes.push({ operator, inputs, output, integers });
     }
+    if (right !== '' && isConvolution(operator) && !convolutions.has(right)) {
+      wire.allowance.spend(150 + 2 * right.length);
+      const groups = integers.get('group') ?? 1;
+      if (groups >= 1) convolutions.set(right, { isTransposed: operator === 'ConvTranspose', groups });
+    }
     if (right === '' || !(operator === 'MatMul' || (operator === 'Gemm' && !transposed)) || rightOperands.has(right))
       return;
     wire.allowance.spend(100 + 2 * right.length);
@@ -74,7 +83,8 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
   };
 
   /**
-   * Visits the graphs and tensors of an attribute, and keeps the integer of a quantized operator. Returns whether it
+   * Visits the graphs and tensors of an attribute, and keeps the integer of a quantized operator or the groups of a
+   * convolution. Returns whether it
    * marks the right operand as transposed.
    */
   const attribute = async (
@@ -94,7 +104,8 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
       else if (field.wire === 2 && [5, 6, 10, 11].includes(field.number)) nested = true;
       return undefined;
     });
-    if (isQuantizedOperator(operator)) integers.set(name, Number(BigInt.asIntN(64, integer)));
+    if (isQuantizedOperator(operator) || (isConvolution(operator) && name === 'group'))
+      integers.set(name, Number(BigInt.asIntN(64, integer)));
     if (nested)
       await wire.fields(start, end, (field) => {
         if (field.wire !== 2) return undefined;
@@ -127,5 +138,7 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
     }
   });
   if (!found) throw wire.malformed('it contains no graph');
-  return { tensors, rightOperands, quantizedNodes, metadata };
+  return { tensors, rightOperands, convolutions, quantizedNodes, metadata };
 }
+
+const isConvolution = (operator: string) => operator === 'Conv' || operator === 'ConvTranspose';

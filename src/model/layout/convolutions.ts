@@ -1,4 +1,4 @@
-import type { TensorDescription } from '../../checkpoint/tensor.ts';
+import type { Convolution, TensorDescription } from '../../checkpoint/tensor.ts';
 import { type Layout, layout } from './layout.ts';
 import { isBilinear, isConvolution, isGroupedConvolution, isTransposedConvolution, isUpsampling } from './names.ts';
 import { moduleOf, type Neighbourhood } from './neighbourhood.ts';
@@ -22,6 +22,7 @@ export function convolutionLayout(tensor: TensorDescription, neighbourhood: Neig
   const fixed = shape.length > 5 ? LARGE : null;
   const kernelWords = kernel.map(() => ' in').join('');
   if (shape.length === 3 && isBilinearForm(module, shape)) return layout('out in in', shape, { fixed: BILINEAR });
+  if (tensor.convolution) return knownConvolution(shape, tensor.convolution);
   // One channel each: all filters together are the matrix, whichever way the layer runs.
   if (second === 1) return layout(`out in${kernelWords}`, shape, { fixed: SINGLE, isConvolution: true });
   const outputs = outputsOf(tensor, neighbourhood);
@@ -41,6 +42,17 @@ export function convolutionLayout(tensor: TensorDescription, neighbourhood: Neig
     fixed: GROUPED,
     isConvolution: true,
   });
+}
+
+/** The format names the operator. */
+function knownConvolution(shape: readonly number[], { isTransposed, groups }: Convolution): Layout {
+  const [first = 1, second = 1, ...kernel] = shape;
+  const isDepthwise = groups > 1 && (isTransposed ? second === 1 : groups === first);
+  const words = `out in${kernel.map(() => ' in').join('')}`;
+  if (isDepthwise) return layout(words, shape, { fixed: SINGLE, isConvolution: true });
+  if (isTransposed) return transposedLayout(shape, first % groups === 0 ? groups : 1, undefined);
+  if (groups === 1 || first % groups !== 0) return layout(words, shape, { isConvolution: true });
+  return layout(`group ${words}`, [groups, first / groups, second, ...kernel], { fixed: GROUPED, isConvolution: true });
 }
 
 function transposedLayout(shape: readonly number[], groups: number, doubt: string | undefined): Layout {
@@ -98,7 +110,7 @@ function groupsOf({ name, shape }: TensorDescription, neighbourhood: Neighbourho
     for (const groups of neighbourhood.dimensions.groups)
       if (isPossible(groups) && outputs / groups === perGroup) return groups;
   // A positional convolution is added to its input, so it has as many inputs as outputs.
-  if (/pos_conv/.test(module) && isPossible(outputs / perGroup)) return outputs / perGroup;
+  if (/pos_conv|positions?\.conv|conv_pos/.test(module) && isPossible(outputs / perGroup)) return outputs / perGroup;
   // The norm with the same number comes before the layer in some networks, and then says that it has no groups.
   if (channelsAfter(name, neighbourhood) === perGroup) return undefined;
   const before = normBefore(name, neighbourhood);

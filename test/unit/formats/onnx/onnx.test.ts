@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { elementCount } from '../../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
+import { anatomy } from '../../../../src/model/names/anatomy.ts';
 import { checkpointPath } from '../checkpointFiles.ts';
 import { testFolder } from '../folder.ts';
 import { python } from '../python.ts';
@@ -68,6 +69,31 @@ describe('ONNX models', () => {
         ['g1', false],
       ],
     );
+    await checkpoint.close();
+  });
+
+  it('says how convolutions apply their kernels, which have other shapes in groups and transposed', async () => {
+    const values = f32s(...Array.from({ length: 8 * 4 * 3 }, (_, k) => k));
+    const kernel = (name: string) => message(5, tensor(name, [8, 4, 3], 1, message(9, values)));
+    const group = (groups: number) => attribute('group', number(3, groups));
+    const checkpoint = await open(
+      ...['plain', 'grouped', 'up', 'upGrouped', 'wrong'].map(kernel),
+      node('Conv', ['x', 'plain'], 'a'),
+      node('Conv', ['x', 'grouped'], 'b', group(2)),
+      node('ConvTranspose', ['x', 'up'], 'c'),
+      node('ConvTranspose', ['x', 'upGrouped'], 'd', group(2)),
+      node('Conv', ['x', 'wrong'], 'e', group(3)),
+    );
+    const { matrices } = anatomy(checkpoint.tensors);
+    const shapes = (name: string) =>
+      matrices.filter(({ tensorName }) => tensorName === name).map(({ shape }) => shape.join(' x '));
+    assert.deepEqual(['plain', 'grouped', 'up', 'upGrouped', 'wrong'].map(shapes), [
+      ['8 x 12'],
+      ['4 x 12', '4 x 12'],
+      ['4 x 24'],
+      ['4 x 12', '4 x 12'],
+      ['8 x 12'],
+    ]);
     await checkpoint.close();
   });
 
