@@ -57,6 +57,7 @@ function remarks(found: readonly Derivation[]): string[] {
 function refused(tensor: Tensor): Tensor {
   return {
     ...descriptionOf(tensor),
+    refused: 'a weight is computed from it by a parametrization that the file does not name',
     async read() {
       throw new RankscopeError(
         'unsupported',
