@@ -90,7 +90,7 @@ export function createMapPane(root: HTMLElement, hooks: MapPaneHooks): MapPane {
       for (const [place, heatmap] of built.heatmaps.entries()) heatmap.show(content(grids[place]!));
     }
     listed.show(layout, values!, label, layout.indexOf.get(view!.selected ?? '') ?? -1);
-    legend.show(values!, label, layout.groups.length > 0);
+    legend.show(values!, label, layout.groups.length > 0 && !mainGrid()?.numbered);
   };
   const rebuild = () => {
     if (!built) return;

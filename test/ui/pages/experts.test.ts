@@ -4,6 +4,7 @@ import { openInspector } from './inspectorHost.ts';
 import { probeMap } from './mapProbe.ts';
 import { type PageHarness, startHarness } from './pageHarness.ts';
 import { expertSnapshot, sampleSpectrum } from './samples.ts';
+import { seriousViolations } from './violations.ts';
 import { waitFor } from './waitFor.ts';
 
 const PICTURES = 'test-output/screenshots';
@@ -54,6 +55,7 @@ describe('a mixture of experts', function () {
         assert.deepEqual(asked.selected, [group]);
         await page.mouse.move(5, 5);
         await page.screenshot({ path: `${PICTURES}/experts-${theme}-${width}.png`, fullPage: true });
+        assert.deepEqual(await seriousViolations(page), []);
 
         await page.getByTitle('Show model.layers.4.mlp.experts.').first().click();
         await page.locator('.rank-panel').waitFor();
