@@ -6,6 +6,7 @@ usage: compare_models.py FOLDER NAME...; of FOLDER/NAME it reads config.json, mo
 Prints {NAME: {"difference": largest, relative, "low_rank": {class: count}, "dense": {matrix: reason}, "error": null}}
 """
 
+import copy
 import importlib.util
 import json
 import sys
@@ -59,6 +60,24 @@ def write_dense(folder: Path) -> None:
     save_file(original, folder / "dense" / "model.safetensors", metadata={"format": "pt"})
 
 
+def refusal(generated, architecture, config, folder: Path) -> str:
+    """The error for a model with a larger vocabulary, or more labels, than the file has."""
+    larger = copy.deepcopy(config)
+    if config.model_type == "vit":
+        larger.num_labels = 5
+    else:
+        larger.vocab_size += 2
+    model = architecture(larger)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    try:
+        generated.load_lowrank(model, folder / "low.safetensors")
+    except ValueError as error:
+        after = model.state_dict()
+        assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+        return str(error)
+    return "it loads"
+
+
 @torch.no_grad()
 def compare(folder: Path) -> dict[str, object]:
     config = AutoConfig.from_pretrained(folder)
@@ -79,6 +98,7 @@ def compare(folder: Path) -> dict[str, object]:
         "changed": float((before - expected).abs().max() / expected.abs().max()),
         "low_rank": {name: layers.count(name) for name in sorted(set(layers))},
         "dense": model.lowrank_dense,
+        "refusal": refusal(generated, architecture, config, folder) if config.model_type in ("gpt_neox", "vit") else None,
         "warned": any("lowrank_dense" in str(warning.message) for warning in warned),
     }
 

@@ -90,10 +90,20 @@ def _load_by_transformers(
         del config.quantization_config  # The products are not quantized.
     options = {"dtype" if hasattr(config, "dtype") else "torch_dtype": dtype}  # The latter before 4.56.
     twin, report = type(part).from_pretrained(
-        None, config=config, state_dict=dict(state), output_loading_info=True, **options
+        None,
+        config=config,
+        state_dict=dict(state),
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # They are refused here, with both shapes.
+        **options,
     )
-    if errors := report.get("mismatched_keys") or report.get("error_msgs"):
-        raise ValueError(f"wrong shapes: {list(errors)[:5]}")
+    wrong = list(report.get("error_msgs", ()))
+    for found in report.get("mismatched_keys", ()):
+        name, *shapes = [found] if isinstance(found, str) else found  # Names alone before 5.0.
+        shape = shapes[0] if shapes else state[name].shape if name in state else ("?",)
+        wrong.append(f"{name} is {tuple(twin.state_dict()[name].shape)} in the model and {tuple(shape)} in the file")
+    if wrong:
+        raise ValueError("; ".join(wrong[:5]))
     return twin, set(report["missing_keys"]), set(report["unexpected_keys"])
 
 

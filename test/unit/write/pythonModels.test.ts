@@ -18,6 +18,7 @@ interface Compared {
   readonly low_rank: Readonly<Record<string, number>>;
   readonly dense: Readonly<Record<string, string>>;
   readonly warned: boolean;
+  readonly refusal: string | null;
 }
 
 /** Models that transformers builds, and a matrix of each that must stay dense, with the reason that is given. */
@@ -107,6 +108,17 @@ describe('the code generated for models of transformers', function () {
         assert.match(found ?? 'none', reason);
       }
     });
+
+  it('refuses a model of other sizes, names the weight with both shapes, and leaves the model as it was', () => {
+    assert.match(
+      compared.gpt_neox!.refusal!,
+      /low\.safetensors.*embed_in\.weight is \(50, 16\) in the model and \(48, 16\)/,
+    );
+    assert.match(
+      compared.vit!.refusal!,
+      /low\.safetensors.*classifier\.weight is \(5, 16\) in the model and \(2, 16\)/,
+    );
+  });
 
   it('makes every kind of layer low-rank that transformers uses unchanged', () => {
     assert.ok(compared.gpt2!.low_rank.LowRankConv1D! >= 8);
