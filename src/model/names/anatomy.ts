@@ -10,7 +10,7 @@ import type { Matrix } from '../matrix.ts';
 import type { NetworkPlace } from '../matrixBase.ts';
 import { StoredMatrix } from '../storedMatrix.ts';
 import { denseRoleOfPath } from './denseRoles.ts';
-import type { Family } from './families.ts';
+import type { Family } from './family.ts';
 import { fillIn, takeApart } from './namePath.ts';
 import { recognize, roleOfPath } from './recognize.ts';
 import { type Role, roleOfWord } from './roles.ts';

@@ -1,4 +1,5 @@
-import { FAMILIES, type Family } from './families.ts';
+import { FAMILIES } from './families.ts';
+import type { Family } from './family.ts';
 
 /** Every path of a family with its role, by the path's full form. */
 const PATHS = new Map(
