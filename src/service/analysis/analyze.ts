@@ -1,5 +1,6 @@
 import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
 import { concernsOneMatrix, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { yieldEvery } from '../../base/eventLoop.ts';
 import type { Analysis, MatrixFinding, Provenance, Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
 import type { Matrix } from '../../model/matrix.ts';
@@ -17,8 +18,9 @@ import { WorkList } from './workList.ts';
 
 /** How much of the next matrix is read ahead while one is computed: a 4096 x 11008 matrix in f32 fits. */
 const READ_AHEAD_BYTES = 192 * 2 ** 20;
-/** Concurrent look-ups in the cache. */
+/** Concurrent look-ups in the cache, and how long they may hold the thread at a time. */
 const LOOKUPS = 16;
+const RECALL_MS = 4;
 /** Interval between progress reports within one matrix. */
 const WITHIN_MS = 250;
 
@@ -137,7 +139,10 @@ export class AnalysisRun {
 
   /** Reports results from the cache, while what is not in it is computed already. */
   private async recall(engine: string, sweeps: readonly Provenance[]): Promise<void> {
+    // Without a cache on disk nothing here waits for anything, and the first results would wait for all of it.
+    const pause = yieldEvery(RECALL_MS);
     for (let at = 0; at < this.matrices.length; at += LOOKUPS) {
+      await pause();
       throwIfCancelled(this.context.signal, this.request.path);
       const some = this.matrices.slice(at, at + LOOKUPS);
       await Promise.all(some.map((matrix) => this.lookUp(matrix, engine, sweeps)));
