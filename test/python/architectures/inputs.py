@@ -98,7 +98,7 @@ def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str, nam
         return normal(BATCH, length, mel) if kind == "time first" else normal(BATCH, mel, length)
     if name in ("input_values", "audio_values", "waveform", "audio", "raw_speech"):
         if kind == "time first":
-            return normal(BATCH, as_int(sizes("max_length", default=64)), mel)
+            return normal(BATCH, max(64, as_int(sizes("max_length", default=64))), mel)
         if kind == "channels":
             return normal(BATCH, as_int(sizes("audio_channels", default=1)), 4096)
         return normal(BATCH, 4096)
@@ -141,6 +141,7 @@ COMPANIONS: list[tuple[str, ...]] = [
     ("pixel_values", "input_ids"),
     ("pixel_values", "input_ids", "attention_mask"),
     ("pixel_values", "decoder_input_ids"),
+    ("pixel_values", "qformer_input_ids", "input_ids"),
     ("pixel_values_videos",),
     ("pixel_values_videos", "input_ids"),
     ("input_features",),

@@ -29,6 +29,8 @@ SIZES: list[tuple[str, int | None]] = [
     (r"(ngram_vocab_size_base|hash_.*size|encoder_hash_byte_group_vocab)", 97),
     (r".*(q_lora_rank|kv_lora_rank|lora_rank|loop_gate_rank|laurel_rank|hc_lowrank|o_lora_rank)", 16),
     (r"time_step_rank|mamba_dt_rank|dt_rank", 4),
+    # Before version 5, a configuration holds the settings of generation as well.
+    (r"top_k|num_beams|num_beam_groups|num_return_sequences", None),
     (r".*(num_experts_per_tok|num_experts_per_token|moe_topk|top_k|moe_k|topk_experts|num_selected_experts|experts_per_token)", 2),
     (r".*(topk_group|n_group|num_expert_group|topk_groups|num_expert_groups|n_groups|mamba_n_groups|mamba_ngroups)", 1),
     (r".*(n_shared_experts|num_shared_experts)", 1),
@@ -177,6 +179,8 @@ def shrunk_rope(value: dict[str, Any]) -> dict[str, Any]:
     for key, inner in value.items():
         if isinstance(inner, dict):
             out[key] = shrunk_rope(inner)
+        elif key == "mrope_section":
+            out[key] = [2, 1, 1]
         elif key in ("short_factor", "long_factor"):
             out[key] = [1.0] * (HEAD_SIZE // 2)
     return out

@@ -95,17 +95,17 @@ def forms_of(finding: dict, tensors: dict[str, torch.Tensor]) -> list[np.ndarray
     """The matrices that a finding may be about: its tensor, or a slice of it, with one axis or the other as the rows."""
     match = re.fullmatch(r"(.*?)((?:\[\d+\])*)", finding["name"])
     tensor = normed(match[1], tensors).double() if match[1] not in tensors else tensors[match[1]].double()
+    pieces = [tensor, tensor[0]] if tensor.dim() > 3 and tensor.shape[0] == 1 else [tensor]
     for index in map(int, re.findall(r"\d+", match[2])):
-        if tensor.dim() == 2:
-            # Experts one below the other.
-            blocks = [tensor.split(size)[index] for size in set(finding["shape"]) if tensor.shape[0] > size * index]
-            return [block.numpy() for block in blocks]
-        tensor = tensor[index]
-    forms = [tensor.flatten(1)]
-    if tensor.dim() > 2:
-        forms.append(tensor.transpose(0, 1).flatten(1))
-        forms.append(tensor.flatten(0, -2))
-    return [form.numpy() for form in forms]
+        # One of a stack, or rows of a tensor that has groups or experts one below the other.
+        stacked = [piece[index] for piece in pieces if piece.dim() > 2 and piece.shape[0] > index]
+        blocks = [piece.split(size) for piece in pieces for size in set(finding["shape"])]
+        pieces = stacked + [block[index] for block in blocks if len(block) > index]
+    forms = [piece.flatten(1) for piece in pieces]
+    for piece in pieces:
+        if piece.dim() > 2:
+            forms += [piece.transpose(0, 1).flatten(1), piece.flatten(0, -2)]
+    return [form.numpy() for form in forms if sorted(form.shape) == sorted(finding["shape"])]
 
 
 def normed(name: str, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
