@@ -11,15 +11,17 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 import transformers
-from inputs import candidates
-from shrink import WAYS, fit_sections, small_kwargs
 from torch import nn
 from transformers import CONFIG_MAPPING
 from transformers.models.auto import modeling_auto
+
+from inputs import candidates
+from shrink import WAYS, fit_sections, small_kwargs
 
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
@@ -28,7 +30,7 @@ MAX_PARAMETERS = 16_000_000
 # Processor time after which no further way is tried.
 MAX_SECONDS = 6
 
-# Of the classes for a model type the first in this order is built: heads that compute what a model is known for come first.
+# Of the classes for a model type the first in this order is built: those that compute what it is known for come first.
 TASKS = [
     "SPEECH_SEQ_2_SEQ",
     "SEQ_TO_SEQ_CAUSAL_LM",
@@ -41,7 +43,6 @@ TASKS = [
     "OBJECT_DETECTION",
     "CTC",
     "",
-    "PRETRAINING",
     "TEXT_ENCODING",
     "BACKBONE",
 ]
@@ -60,20 +61,18 @@ def model_types() -> list[str]:
     return [name for name in CONFIG_MAPPING.keys() if name in classes()]
 
 
-_classes: dict[str, list[str]] = {}
-
-
+@cache
 def classes() -> dict[str, list[str]]:
     """The names of the model classes of each model type, the one to build first."""
-    if not _classes:
-        mappings = {name: value for name, value in vars(modeling_auto).items() if re.fullmatch("MODEL_.*MAPPING_NAMES", name)}
-        known = [f"MODEL_FOR_{task}_MAPPING_NAMES" if task not in ("", "PRETRAINING") else "MODEL_MAPPING_NAMES" for task in TASKS]
-        for name in dict.fromkeys([*known, *sorted(mappings)]):
-            for kind, found in mappings.get(name, {}).items():
-                for each in [found] if isinstance(found, str) else found:
-                    if each not in _classes.setdefault(kind, []):
-                        _classes[kind].append(each)
-    return _classes
+    mappings = {
+        name: found for name, found in vars(modeling_auto).items() if re.fullmatch("MODEL_.*MAPPING_NAMES", name)
+    }
+    known = [f"MODEL_FOR_{task}_MAPPING_NAMES" if task else "MODEL_MAPPING_NAMES" for task in TASKS]
+    found: dict[str, list[str]] = {}
+    for mapping in dict.fromkeys([*known, *sorted(mappings)]):
+        for model_type, names in mappings.get(mapping, {}).items():
+            found.setdefault(model_type, []).extend([names] if isinstance(names, str) else names)
+    return {model_type: list(dict.fromkeys(names)) for model_type, names in found.items()}
 
 
 def model_class(model_type: str) -> Iterator[type]:
@@ -94,7 +93,10 @@ def class_in_module(model_type: str, name: str) -> type | None:
 
 
 def build(model_type: str, log=lambda line: None) -> Built:
-    """Returns the first small model of this type that runs. Raises RuntimeError with the reason where none can be built or run."""
+    """Returns the first small model of this type that runs.
+
+    Raises CannotRun or CannotBuild, with the first reason found, where there is none.
+    """
     config_class = CONFIG_MAPPING[model_type]
     failures = {"build": "", "run": ""}
     started = time.process_time()

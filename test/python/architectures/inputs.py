@@ -55,28 +55,46 @@ def patches(name: str, sizes: Sizes, generator: torch.Generator, kind: str) -> t
         return torch.ones(BATCH, 16, dtype=torch.long)
     if name.endswith("grid_thw"):
         return torch.tensor([[1, 4, 4]])
-    size = as_int(sizes("num_channels", "in_channels", "in_chans", default=3)) * as_int(sizes("patch_size", default=8)) ** 2
+    size = (
+        as_int(sizes("num_channels", "in_channels", "in_chans", default=3))
+        * as_int(sizes("patch_size", default=8)) ** 2
+    )
     if kind != "flat":
         size *= as_int(sizes("temporal_patch_size", default=1))
     rows = (BATCH, 16) if kind == "batch of patches" else (16,)
     return torch.randn(*rows, size, generator=generator)
 
 
-def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str, names: frozenset[str] = frozenset()) -> Any:
+def value_of(
+    name: str, sizes: Sizes, generator: torch.Generator, kind: str, names: frozenset[str] = frozenset()
+) -> Any:
     """A value for the parameter `name`, or None where nothing is known of it."""
-    normal = lambda *shape: torch.randn(*shape, generator=generator)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
     vocabulary = as_int(sizes("vocab_size", "n_vocab", "num_embeddings", "codebook_size", default=100))
     height, width = sizes.pair("image_size", "img_size", "input_size", "input_resolution", "resolution", default=32)
     if kind == "large":
         height, width = max(height, 64), max(width, 64)
     channels = as_int(sizes("num_channels", "in_chans", "in_channels", "input_channels", default=3))
-    mel = as_int(sizes("num_mel_bins", "feature_size", "input_feat_per_channel", "n_mels", "mel_dim", "input_dim", default=16))
+    mel = as_int(
+        sizes("num_mel_bins", "feature_size", "input_feat_per_channel", "n_mels", "mel_dim", "input_dim", default=16)
+    )
     frames = as_int(sizes("num_frames", "frames_per_clip", "tubelet_frames", default=4))
     hidden = as_int(sizes("hidden_size", "d_model", "embed_dim", "hidden_dim", default=32))
     grid = {"grid_thw", "image_grid_thw", "video_grid_thw", "spatial_shapes"} & names
     if grid and name in ("hidden_states", "pixel_values", "pixel_attention_mask", *grid):
         return patches(name, sizes, generator, kind)
-    if name in ("input_ids", "qformer_input_ids", "decoder_input_ids", "input_tokens", "tokens", "query_input_ids", "passage_input_ids"):
+    if name in (
+        "input_ids",
+        "qformer_input_ids",
+        "decoder_input_ids",
+        "input_tokens",
+        "tokens",
+        "query_input_ids",
+        "passage_input_ids",
+    ):
         return ids(vocabulary, DECODED if name.startswith("decoder") else LENGTH, generator)
     if name in ("attention_mask", "decoder_attention_mask"):
         return torch.ones(BATCH, DECODED if name.startswith("decoder") else LENGTH, dtype=torch.long)
@@ -106,25 +124,39 @@ def value_of(name: str, sizes: Sizes, generator: torch.Generator, kind: str, nam
         return normal(BATCH, LENGTH, hidden)
     if name in ("past_values", "time_series", "past_time_features", "past_observed_mask"):
         length = as_int(sizes("context_length", "seq_len", default=32)) + max(sizes("lags_sequence", default=[0]))
-        variates = as_int(sizes("num_time_features" if "time_features" in name else "num_input_channels", "input_size", default=1))
+        variates = as_int(
+            sizes("num_time_features" if "time_features" in name else "num_input_channels", "input_size", default=1)
+        )
         shape = (BATCH, length) if kind == "series" and "time_features" not in name else (BATCH, length, variates)
         return torch.ones(shape) if name.endswith("mask") else normal(*shape)
     if name in ("future_values", "future_time_features"):
         length = as_int(sizes("prediction_length", default=4))
-        return normal(BATCH, length) if name == "future_values" else normal(BATCH, length, as_int(sizes("num_time_features", default=1)))
+        return (
+            normal(BATCH, length)
+            if name == "future_values"
+            else normal(BATCH, length, as_int(sizes("num_time_features", default=1)))
+        )
     if name in ("states", "actions", "rewards", "returns_to_go"):
-        return normal(BATCH, 5, as_int(sizes({"states": "state_dim", "actions": "act_dim"}.get(name, "reward_dim"), default=1)))
+        return normal(
+            BATCH, 5, as_int(sizes({"states": "state_dim", "actions": "act_dim"}.get(name, "reward_dim"), default=1))
+        )
     if name == "timesteps":
         return torch.arange(5).expand(BATCH, -1)
     if name in ("visual_feats", "visual_pos"):
-        return normal(BATCH, 4, as_int(sizes("visual_feat_dim" if name == "visual_feats" else "visual_pos_dim", default=4)))
+        return normal(
+            BATCH, 4, as_int(sizes("visual_feat_dim" if name == "visual_feats" else "visual_pos_dim", default=4))
+        )
     if name == "flattened_patches":
         positions = torch.stack([torch.arange(16) // 4, torch.arange(16) % 4], -1) + 1.0
-        return torch.cat([positions.expand(BATCH, -1, -1), normal(BATCH, 16, as_int(sizes("patch_embed_hidden_size")))], -1)
+        return torch.cat(
+            [positions.expand(BATCH, -1, -1), normal(BATCH, 16, as_int(sizes("patch_embed_hidden_size")))], -1
+        )
     if name in ("query_embeds", "queries"):
         return normal(1, 4, hidden)
     if name in ("input_features_mask", "audio_mel_mask"):
-        return torch.ones(BATCH, value_of("input_features", sizes, generator, kind).shape[1 if kind == "time first" else 2]).bool()
+        return torch.ones(
+            BATCH, value_of("input_features", sizes, generator, kind).shape[1 if kind == "time first" else 2]
+        ).bool()
     if name == "return_loss":
         return False
     if name in ("position_ids", "cache_position"):
@@ -168,7 +200,16 @@ COMPANIONS: list[tuple[str, ...]] = [
 KINDS = ("", "time first", "video", "images", "channels", "large", "series", "batch of patches", "flat")
 # Whether these kinds change what is given under these names.
 SENSITIVE = {
-    "time first": {"input_features", "input_values", "audio_values", "features", "audio_features", "spectrogram", "audio_mel", "input_features_mask"},
+    "time first": {
+        "input_features",
+        "input_values",
+        "audio_values",
+        "features",
+        "audio_features",
+        "spectrogram",
+        "audio_mel",
+        "input_features_mask",
+    },
     "video": {"pixel_values", "images"},
     "images": {"pixel_values", "images"},
     "channels": {"input_values", "audio_values", "waveform", "audio"},

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from build import Built, outputs, said
 from torch import nn
+
+from build import Built, outputs, said
 from truth import dense_with_products, ranks_in, weights_file, wrong_spectra
 
 # Between two ways to compute the same in f32, relative to the largest value of the tensor.
 TOLERANCE = 1e-4
-# By how much the error of B A may exceed the least possible one, as a share of the matrix's norm. The decomposition of a large matrix
-# with a flat spectrum is approximate; any other matrix is off by more than this.
+# By how much the error of B A may exceed the least possible one, as a share of the matrix's norm. The decomposition of
+# a large matrix with a flat spectrum is approximate; the product of another matrix's factors is off by more than this.
 SVD_TOLERANCE = 0.01
 
 
@@ -33,7 +34,10 @@ def judge(built: Built, folder: Path, result: Path, code: Path, findings: list[d
         "suspects": suspects(built, str(source), ranks_in(str(result))),
     }
     if svd_error > SVD_TOLERANCE:
-        return report | {"verdict": "WRONG", "reason": f"B A is off the best approximation by {svd_error:.1e} of its matrix"}
+        return report | {
+            "verdict": "WRONG",
+            "reason": f"B A is off the best approximation by {svd_error:.1e} of its matrix",
+        }
     cls = type(built.model)
     reference = cls.from_pretrained(reference_folder).eval().float()
     # As users make it: from the configuration that lies beside the weights.
@@ -66,13 +70,19 @@ def compare(built: Built, reference: nn.Module, model: nn.Module) -> dict[str, A
     weights = wrong_weights(reference, model)
     report = {"difference": min(difference[0], 1e9), "effect": min(effect, 1e9)}
     if weights or difference[0] > max(TOLERANCE, 10 * rounding(reference, built.inputs, expected, difference[0])):
-        return report | {"verdict": "WRONG", "reason": "; ".join([f"{difference[1]} differs by {difference[0]:.1e}", *weights[:2]])}
+        return report | {
+            "verdict": "WRONG",
+            "reason": "; ".join([f"{difference[1]} differs by {difference[0]:.1e}", *weights[:2]]),
+        }
     return report | {"verdict": "equal"}
 
 
 def rounding(model: nn.Module, inputs: dict[str, Any], expected: dict[str, torch.Tensor], difference: float) -> float:
-    """How far the outputs move when every weight moves by a rounding error. Codebooks, tops of scores and periodic activations of
-    large numbers turn it into much more. Changes `model`; only worth its time where there is a difference."""
+    """How far the outputs move when every weight moves by a rounding error; 0 where there is no difference to explain.
+
+    Codebooks, the experts with the largest scores and periodic activations of large numbers turn it into much more.
+    Changes `model`.
+    """
     if difference <= TOLERANCE:
         return 0.0
     generator = torch.Generator().manual_seed(4)
@@ -156,8 +166,10 @@ def bits(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def suspects(built: Built, source: str, ranks: dict[str, int]) -> list[str]:
-    """Planned matrices that had better stay dense: embeddings, heads, routers, position tables, norms. Their kinds are told by what
-    the model is made of, and the tensors of the file are found in it by their values."""
+    """Planned matrices that had better stay dense: embeddings, heads, routers, position tables, norms.
+
+    The classes and names of modules tell what they are; the tensors of the file are found in the model by their values.
+    """
     from safetensors.torch import load_file
 
     tensors = load_file(source)

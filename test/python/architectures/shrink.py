@@ -1,7 +1,7 @@
 """Small configurations of any model type: the sizes of the default configuration, made small by their names.
 
-No two models name their sizes alike, so there are several ways to shrink, from the smallest models to the ones that keep most
-ratios; whoever builds a model takes the first way that works.
+No two models name their sizes alike, so there are several ways to shrink, from the smallest models to those that keep
+most ratios; the first way that gives a model that runs is taken.
 """
 
 import inspect
@@ -23,7 +23,10 @@ SIZES: list[tuple[str, int | None]] = [
     (r"(pretraining_tp|type_vocab_size|num_labels|num_channels|in_chans|in_channels|input_channels)", None),
     (r"(audio_channels|num_input_channels|expand|mamba_expand|patch_temporal|temporal_patch_size|tubelet_size)", None),
     (r".*(kernel|kernel_size|d_conv|conv_kernel)", None),
-    (r".*(audio_vocab|codebook|speech|unit|t2u|char|semantic|coarse|fine|target|input_vocab|output_vocab).*vocab_size.*", 96),
+    (
+        r".*(audio_vocab|codebook|speech|unit|t2u|char|semantic|coarse|fine|target|input_vocab|output_vocab).*vocab_size.*",
+        96,
+    ),
     (r"(codebook_size|num_embeddings|.*_codebook_size|num_embeds)", 64),
     (r".*vocab_size.*|.*vocab_sizes|n_vocab|vocab", VOCABULARY),
     (r"(ngram_vocab_size_base|hash_.*size|encoder_hash_byte_group_vocab)", 97),
@@ -31,15 +34,24 @@ SIZES: list[tuple[str, int | None]] = [
     (r"time_step_rank|mamba_dt_rank|dt_rank", 4),
     # Before version 5, a configuration holds the settings of generation as well.
     (r"top_k|num_beams|num_beam_groups|num_return_sequences", None),
-    (r".*(num_experts_per_tok|num_experts_per_token|moe_topk|top_k|moe_k|topk_experts|num_selected_experts|experts_per_token)", 2),
+    (
+        r".*(num_experts_per_tok|num_experts_per_token|moe_topk|top_k|moe_k|topk_experts|num_selected_experts|experts_per_token)",
+        2,
+    ),
     (r".*(topk_group|n_group|num_expert_group|topk_groups|num_expert_groups|n_groups|mamba_n_groups|mamba_ngroups)", 1),
     (r".*(n_shared_experts|num_shared_experts)", 1),
     (r".*(num_experts|num_local_experts|n_routed_experts|moe_num_experts|num_routed_experts|_experts|n_experts)", 4),
     (r"expert_capacity", 64),
     (r"(moe_.*|.*expert.*)(intermediate_size|hidden_size|ffn.*|dim)", 24),
-    (r"(num_nextn_predict_layers|first_k_dense_replace|num_dense_layers|moe_layer_start_index|num_kv_shared_layers)", 1),
+    (
+        r"(num_nextn_predict_layers|first_k_dense_replace|num_dense_layers|moe_layer_start_index|num_kv_shared_layers)",
+        1,
+    ),
     (r".*(num_hash_layers)", 1),
-    (r"(max_window_layers|decoder_sparse_step|.*_interval|.*_period|.*_offset|.*_step|.*layer_index|.*layer_idx|.*_index)", None),
+    (
+        r"(max_window_layers|decoder_sparse_step|.*_interval|.*_period|.*_offset|.*_step|.*layer_index|.*layer_idx|.*_index)",
+        None,
+    ),
     (r".*(feature_layer|feat_extract_layers|upsampling_stages|lstm_layers|adapter_layers|residual_layers)", None),
     (r".*(key_value_heads|kv_heads|num_kv_heads|num_query_groups|multi_query_group_num)", 2),
     (r".*qk_head_dim", 2 * HEAD_SIZE),
@@ -53,14 +65,29 @@ SIZES: list[tuple[str, int | None]] = [
     (r".*(image_size|input_size|img_size|crop_size|input_resolution|resolution|image_resolution)", 32),
     (r".*patch_size", 8),
     (r".*(window_size|sliding_window|local_attention|attention_window|context_window|attention_chunk_size)", 8),
-    (r".*(max_position_embeddings|n_positions|max_source_positions|max_target_positions|n_ctx|max_seq_len|max_length)", 128),
+    (
+        r".*(max_position_embeddings|n_positions|max_source_positions|max_target_positions|n_ctx|max_seq_len|max_length)",
+        128,
+    ),
     (r".*(position_embeddings|relative_positions|max_seq_length|seq_len|block_size|context_length|max_.*_len.*)", 64),
     (r".*(mel_bins|feature_size|mel_dim|num_mels|input_feat_per_channel|n_mels|input_feat_size)", 16),
-    (r".*(num_queries|num_query_tokens|num_latents|n_latents|num_query|num_denoising|num_object_queries|.*latent.*num.*)", 8),
-    (r".*(intermediate_size|ffn_dim|ffn_size|ffn_hidden_size|ff_dim|mlp_dim|d_ff|d_inner|linear_units|feed_forward.*|n_inner)", 48),
+    (
+        r".*(num_queries|num_query_tokens|num_latents|n_latents|num_query|num_denoising|num_object_queries|.*latent.*num.*)",
+        8,
+    ),
+    (
+        r".*(intermediate_size|ffn_dim|ffn_size|ffn_hidden_size|ff_dim|mlp_dim|d_ff|d_inner|linear_units|feed_forward.*|n_inner)",
+        48,
+    ),
     (r".*(intermediate_dim|feedforward_dim|dim_feedforward|mlp_hidden_size|ffn_hidden_dim|intermediate_size_mlp)", 48),
-    (r".*(hidden_sizes?|hidden_dim|d_model|n_embd|embed_dim|embedding_size|projection_dim|emb_dim|dim_model|hidden_state_size)", WIDTH),
-    (r".*(output_dim|input_dim|embedding_dim|out_dim|in_dim|width|_dim|channels|_units|proj_size|projection_size|dim)", WIDTH),
+    (
+        r".*(hidden_sizes?|hidden_dim|d_model|n_embd|embed_dim|embedding_size|projection_dim|emb_dim|dim_model|hidden_state_size)",
+        WIDTH,
+    ),
+    (
+        r".*(output_dim|input_dim|embedding_dim|out_dim|in_dim|width|_dim|channels|_units|proj_size|projection_size|dim)",
+        WIDTH,
+    ),
     (r".*(num_filters|_filters|embed_size|output_size|_size_per_layer_input|text_embed_size|projector_.*size)", WIDTH),
 ]
 COMPILED = [(re.compile(pattern), size) for pattern, size in SIZES]
@@ -69,7 +96,9 @@ LEVELS = re.compile(
     r"(hidden_sizes|embed_dims?|depths?|encoder_hidden_sizes|dims|neck_hidden_sizes|stage.*channels|.*num_filters|out_channels"
     r"|.*hidden_sizes|.*hidden_channels|widths?|decoder_hidden_sizes|stem_channels|.*_dims|.*_channels|dim|in_channels)"
 )
-STAGES = re.compile(r"(depths|num_blocks|block_sizes|.*_depths|num_hidden_layers|num_layers|layers|encoder_layers|.*layers_per.*)")
+STAGES = re.compile(
+    r"(depths|num_blocks|block_sizes|.*_depths|num_hidden_layers|num_layers|layers|encoder_layers|.*layers_per.*)"
+)
 OVERRIDES: dict[str, Any] = json.loads(Path(__file__).with_name("overrides.json").read_text())
 
 
@@ -83,7 +112,9 @@ def by_name(key: str, value: int) -> int:
 
 def layers_only(key: str, value: int) -> int:
     """Fewer layers, experts, tokens and positions, at full width."""
-    if re.fullmatch(r".*(hidden|dim|d_model|head|channels|width|intermediate|ffn|mlp|embd|d_kv|d_ff|size|patch|image).*", key):
+    if re.fullmatch(
+        r".*(hidden|dim|d_model|head|channels|width|intermediate|ffn|mlp|embd|d_kv|d_ff|size|patch|image).*", key
+    ):
         return value if "vocab" not in key else min(value, VOCABULARY)
     return by_name(key, value)
 
@@ -95,7 +126,11 @@ def divided(by: int):
         if re.fullmatch(r".*(heads?|groups?)", key) and "expert" not in key:
             return value
         small = by_name(key, value)
-        if small >= value or value < 2 * by or re.search(r"vocab|layer|depth|image_size|patch|expert|position|mel", key):
+        if (
+            small >= value
+            or value < 2 * by
+            or re.search(r"vocab|layer|depth|image_size|patch|expert|position|mel", key)
+        ):
             return small
         return max(value // by, 1)
 
@@ -109,7 +144,13 @@ def narrow(key: str, value: int) -> int:
     return by_name(key, value)
 
 
-WAYS = {"by name": by_name, "narrow": narrow, "an eighth": divided(8), "a quarter": divided(4), "layers only": layers_only}
+WAYS = {
+    "by name": by_name,
+    "narrow": narrow,
+    "an eighth": divided(8),
+    "a quarter": divided(4),
+    "layers only": layers_only,
+}
 
 
 def small_kwargs(config_class: type, model_type: str, way: str) -> dict[str, Any]:
@@ -129,7 +170,14 @@ def shrunk(values: dict[str, Any], size, keep: list[str], vocabulary: int = VOCA
     tokens = iter(range(100, 158))
     vocabulary = min(vocabulary, values.get("vocab_size") or vocabulary)
     for key, value in values.items():
-        if key in keep or key in ("model_type", "transformers_version", "id2label", "label2id", "architectures", "dtype"):
+        if key in keep or key in (
+            "model_type",
+            "transformers_version",
+            "id2label",
+            "label2id",
+            "architectures",
+            "dtype",
+        ):
             continue
         if isinstance(value, dict):
             if "model_type" in value or key.endswith(("config", "cfg")):
@@ -159,7 +207,9 @@ def shrunk(values: dict[str, Any], size, keep: list[str], vocabulary: int = VOCA
     layers = small.get("num_hidden_layers", small.get("num_layers"))
     if isinstance(layers, int):
         if values.get("per_layer_config"):
-            small["per_layer_config"] = {key: value for key, value in values["per_layer_config"].items() if int(key) < layers}
+            small["per_layer_config"] = {
+                key: value for key, value in values["per_layer_config"].items() if int(key) < layers
+            }
         kinds = values.get("layer_types")
         if isinstance(kinds, list) and len(kinds) > layers:
             # One of each kind of layer.
@@ -187,7 +237,7 @@ def shrunk_rope(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def fit_sections(config: Any, modules: set[str]) -> None:
-    """Multimodal rotary embeddings divide the frequencies of a head among time, height and width: the shares must add up.
+    """Multimodal rotary embeddings divide the frequencies of a head among time, height and width: makes the shares fit.
 
     `modules` are those that define the model's layers: only where they read the shares are these set.
     """
@@ -196,10 +246,17 @@ def fit_sections(config: Any, modules: set[str]) -> None:
     for each in [config, *(value for value in vars(config).values() if hasattr(value, "model_type"))]:
         rope = getattr(each, "rope_parameters", None) or getattr(each, "rope_scaling", None)
         heads = getattr(each, "num_attention_heads", None)
-        if not isinstance(rope, dict) or not isinstance(heads, int) or "rope_type" not in {**rope, "type": 0} and "type" not in rope:
+        if (
+            not isinstance(rope, dict)
+            or not isinstance(heads, int)
+            or "rope_type" not in {**rope, "type": 0}
+            and "type" not in rope
+        ):
             continue
         size = getattr(each, "head_dim", None) or each.hidden_size // heads
-        half = int(size * (rope.get("partial_rotary_factor") or getattr(each, "partial_rotary_factor", None) or 1.0)) // 2
+        half = (
+            int(size * (rope.get("partial_rotary_factor") or getattr(each, "partial_rotary_factor", None) or 1.0)) // 2
+        )
         rope["mrope_section"] = [half - 2 * (half // 3), half // 3, half // 3]
 
 

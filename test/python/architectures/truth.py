@@ -15,8 +15,9 @@ A, B = ".lowrank_a.weight", ".lowrank_b.weight"
 def dense_with_products(source: str, result: str, target: str) -> tuple[int, float]:
     """Writes the checkpoint `source` to `target` with each matrix that `result` holds as factors replaced by B A.
 
-    Returns the number of these matrices, and the largest relative difference between ||W - B A|| and the least error that any matrix
-    of this rank can have (Eckart and Young): it is near 0 only if B A is the truncated decomposition of the right matrix.
+    Returns the number of these matrices, and the largest difference, relative to ||W||, between ||W - B A|| and the
+    least error that any matrix of this rank can have (Eckart and Young). It is near 0 only if B A is the truncated
+    decomposition of the right matrix.
     """
     tensors, factors = load_file(source), load_file(result)
     with safe_open(source, "pt") as file:
@@ -50,7 +51,10 @@ def place_of(stem: str, tensors: dict[str, torch.Tensor]) -> tuple[str, int | No
 
 
 def in_place_of(dense: torch.Tensor, product: torch.Tensor, rank: int) -> tuple[torch.Tensor, float]:
-    """`product` in the shape and orientation of `dense`: [out, in], or turned round as Conv1D and transposed convolutions have it."""
+    """Returns `product` in the shape and orientation of `dense`, and by how much its error exceeds the least possible.
+
+    The orientation is [out, in], or the reverse, as Conv1D and transposed convolutions have it.
+    """
     original = dense.double()
     forms = []
     if product.numel() == original.numel():
@@ -82,7 +86,9 @@ def wrong_spectra(source: str, findings: list[dict]) -> tuple[int, list[str]]:
         given = np.array(finding["singularValues"])
         expected = [np.linalg.svd(form, compute_uv=False) for form in forms_of(finding, tensors)]
         differences = [
-            float(np.abs(given - values).max() / max(values[0], 1e-30)) for values in expected if values.shape == given.shape
+            float(np.abs(given - values).max() / max(values[0], 1e-30))
+            for values in expected
+            if values.shape == given.shape
         ]
         if not differences:
             wrong.append(f"{finding['name']}: {len(given)} values of a {finding['shape']} matrix")
@@ -92,7 +98,7 @@ def wrong_spectra(source: str, findings: list[dict]) -> tuple[int, list[str]]:
 
 
 def forms_of(finding: dict, tensors: dict[str, torch.Tensor]) -> list[np.ndarray]:
-    """The matrices that a finding may be about: its tensor, or a slice of it, with one axis or the other as the rows."""
+    """The matrices that a finding may be about: its tensor or a slice of it, with one axis or another as the rows."""
     match = re.fullmatch(r"(.*?)((?:\[\d+\])*)", finding["name"])
     tensor = normed(match[1], tensors).double() if match[1] not in tensors else tensors[match[1]].double()
     pieces = [tensor, tensor[0]] if tensor.dim() > 3 and tensor.shape[0] == 1 else [tensor]

@@ -1,7 +1,10 @@
-"""Makes small models, and judges what generated code makes of them; one request a line on standard input, one answer a line.
+"""Makes small models, and judges what generated code makes of them.
+
+Reads one request from each line of standard input, and answers each with a line:
 
 {"do": "list"} -> {"types": [...], "transformers": version, "torch": version}
-{"do": "make", "type": T, "folder": F} -> {"class": ..., "folder": F/model} or {"cannot": "build" | "run" | "save", "reason": ...}
+{"do": "make", "type": T, "folder": F} -> {"class": ..., "folder": F/model}, or
+    {"cannot": "build" | "run" | "save", "reason": ...}
 {"do": "judge", "folder": F, "result": ..., "code": ..., "findings": [...]} -> the verdict on the model made last
 """
 
@@ -36,7 +39,12 @@ def make(request: dict[str, Any]) -> dict[str, Any]:
         return {"cannot": "run", "reason": str(error)}
     except Exception as error:
         return {"cannot": "build", "reason": str(error) if isinstance(error, CannotBuild) else said(error)}
-    found = {"class": type(built.model).__name__, "way": built.way, "inputs": sorted(built.inputs), "folder": str(folder / "model")}
+    found = {
+        "class": type(built.model).__name__,
+        "way": built.way,
+        "inputs": sorted(built.inputs),
+        "folder": str(folder / "model"),
+    }
     try:
         built.model.save_pretrained(folder / "model")
         loaded = type(built.model).from_pretrained(folder / "model")
@@ -44,7 +52,9 @@ def make(request: dict[str, Any]) -> dict[str, Any]:
         return {**found, "cannot": "save", "reason": said(error)}
     # What transformers cannot load back as it was saved is no measure of others.
     saved = {name: value for name, value in loaded.state_dict().items()}
-    lost = [name for name, value in built.model.state_dict().items() if name not in saved or not same(value, saved[name])]
+    lost = [
+        name for name, value in built.model.state_dict().items() if name not in saved or not same(value, saved[name])
+    ]
     if lost:
         return {**found, "cannot": "save", "reason": f"transformers itself loads other values of {', '.join(lost[:3])}"}
     return found
