@@ -162,7 +162,7 @@ async function scaled(
     ...(adapter === undefined ? {} : { adapter }),
     ...(stack ? { stack } : {}),
     stored,
-    tensors: tensorsOf(stored),
+    tensors: [...tensorsOf(stored), ...(magnitude ? [magnitude] : [])],
     shape,
     rank,
     scale,
@@ -170,9 +170,9 @@ async function scaled(
   };
 }
 
-const refusal = ({ target, stored }: AdapterPair, reason: string): RefusedUpdate => ({
+const refusal = ({ target, stored, magnitude }: AdapterPair, reason: string): RefusedUpdate => ({
   target,
-  tensors: tensorsOf(stored),
+  tensors: [...tensorsOf(stored), ...(magnitude ? [magnitude] : [])],
   reason,
 });
 

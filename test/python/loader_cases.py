@@ -306,6 +306,12 @@ def parametrized_layers():
     )
     same(dense(torch.ones(1, 8)), load(make())(torch.ones(1, 8)))
 
+    def make_older():
+        return nn.Sequential(nn.utils.weight_norm(nn.Linear(8, 8)), nn.Linear(8, 8))
+
+    dense, low = pair(make_older, ["1.weight"])
+    same(dense(torch.ones(1, 8)), low(torch.ones(1, 8)))
+
 
 def shared_weights():
     dense, low = pair(Language, ["embed.weight", "inner.weight"], ties={"head.weight": "embed.weight"})
@@ -398,8 +404,9 @@ def wrappers():
     same(expected, load(nn.DataParallel(network())).module(IDS))
     same(expected, load(nn.DataParallel(network()), "module.").module(IDS))
     same(expected, load(torch.compile(network(), backend="eager"))(IDS))
-    write({f"module.{name}": value for name, value in dense.state_dict().items()}, ["module.1.weight"])
-    same(expected, load(network())(IDS))
+    for prefix in ("module.", "_orig_mod.", "_orig_mod.module."):
+        write({f"{prefix}{name}": value for name, value in dense.state_dict().items()}, [f"{prefix}1.weight"])
+        same(expected, load(network())(IDS))
 
 
 def devices_and_dtypes():
@@ -542,6 +549,25 @@ def matrices_stored_as_their_transpose():
         assert low[0].nf == 8 and low[0].weight.shape == (6, 8)
         same(dense(x), low(x))
         same(dense(x), torch.jit.trace(low, x)(x))
+
+
+def a_low_rank_model_saved_to_a_file():
+    from transformers.pytorch_utils import Conv1D
+
+    def make():
+        return nn.Sequential(nn.Conv1d(4, 8, 3, padding=1), Conv1D(8, 8), Conv1D(6, 8))
+
+    x = torch.randn(5, 4, 8)
+    dense, low = pair(make, turned=("1.weight", "2.weight"))
+    expected = dense(x)
+    same(expected, low(x))
+    # Whoever saves the model does not save what the file said of its layers.
+    save_file({name: value.contiguous() for name, value in low.state_dict().items()}, FILE, {"format": "pt"})
+    again = load(make())
+    assert kinds(again) == ["LowRankConv", "LowRankConv1D", "LowRankConv1D"]
+    same(expected, again(x))
+    save_file({f"x.{name}": value.contiguous() for name, value in low.state_dict().items()}, FILE, {"format": "pt"})
+    refuses(make(), KeyError, "x.0", "does not say")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ import type { PlanInput } from '../../model/plan/planOptions.ts';
 import { checkRequest } from '../../model/plan/planRequest.ts';
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { FACTOR_BYTES, factorType } from '../../write/encode.ts';
-import { ggufForm } from '../../write/ggufForm.ts';
 import { exactResults, type SpectraParts } from '../analysis/spectra.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
 import { denseKinds } from './denseKinds.ts';
+import { tiedHead } from './tiedHead.ts';
 
 /**
  * Makes a plan from exact spectra; those that are not known yet are computed. A matrix without a spectrum stays dense,
@@ -32,7 +32,7 @@ export async function plan(
   const dense = denseKinds({
     matrices: opened.anatomy.matrices,
     ties: opened.ties(),
-    tiedHead: ggufForm(opened.checkpoint)?.tiedHead && GGUF_TIED_HEAD,
+    tiedHead: tiedHead(opened),
   });
   const reasonOf = leftOut(request);
   const needed = matrices.filter(
@@ -60,9 +60,6 @@ export async function plan(
   );
   return makePlan(viewOf(opened), inputs, request);
 }
-
-/** The names in GGUF of an embedding that is the head as well. */
-const GGUF_TIED_HEAD = { embedding: 'token_embd.weight', head: 'output.weight' };
 
 /** Where there is nothing to factorize, the reason helps more than a plan that changes nothing. */
 function refuseAdapter(path: string, matrices: readonly Matrix[]): void {

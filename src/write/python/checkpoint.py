@@ -1,17 +1,19 @@
 import functools
 import json
 import os
+import sys
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from .two_factors import LowRank
 
 
 def _read(
-    path: str | os.PathLike[str], dtype: torch.dtype
+    path: str | os.PathLike[str], model: nn.Module, dtype: torch.dtype
 ) -> tuple[dict[str, tuple[Tensor, ...]], dict[str, Tensor], dict[str, Tensor]]:
     """Reads the factors, their products (out x in), and the original checkpoint with these products in their places.
 
@@ -19,8 +21,9 @@ def _read(
     rounded to `dtype`.
     """
     with safe_open(path, "pt") as file:
-        metadata = {key.removeprefix("rankscope."): value for key, value in (file.metadata() or {}).items()}
-    ties, stored = (json.loads(metadata.get(key, "{}")) for key in ("ties", "stored"))
+        metadata = file.metadata() or {}
+    ties, stored = (json.loads(metadata.get(f"rankscope.{key}", "{}")) for key in ("ties", "stored"))
+    described = any(key.startswith("rankscope.") for key in metadata)
     state = load_file(path)
     mark = "." + LowRank.FACTORS[0]
     factors: dict[str, tuple[Tensor, ...]] = {}
@@ -36,7 +39,21 @@ def _read(
         products[name] = LowRank.product(*(part.to(precision) for part in parts)).to(dtype)
         # Kernels have more sizes than two, and some layers store the transpose.
         layout = stored.get(name, {"shape": products[name].shape, "transposed": False})
+        if not described:
+            layout = _layout(model, stem, products[name], path)
         matrix = products[name].T.contiguous() if layout["transposed"] else products[name]
         state[name] = matrix.reshape(layout["shape"])
     state.update({name: state[same] for name, same in ties.items() if same in state})
     return factors, products, state
+
+
+def _layout(model: nn.Module, stem: str, product: Tensor, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """How the model stores a weight, for a file that a low-rank model was saved to, since that file does not say it."""
+    utils = sys.modules.get("transformers.pytorch_utils")
+    turned = {name: isinstance(module, utils.Conv1D) for name, module in model.named_modules()} if utils else {}
+    layer = dict(model.named_modules()).get(stem)
+    if layer is None and any(turned.values()):
+        raise KeyError(f"{path} does not say how {stem} is stored, and the model has no such layer; see `prefix`")
+    weight = layer._parameters.get("weight") if layer is not None else None
+    shape = product.shape if weight is None or weight.numel() != product.numel() else weight.shape
+    return {"shape": shape, "transposed": turned.get(stem, False)}

@@ -49,8 +49,9 @@ def _values(
     It is loaded into a twin of `part`, which thus stays as it is until everything is known to fit.
     """
     misfit = f"{path} does not fit {type(part).__name__}, which was left unchanged"
-    if all(name.startswith("module.") for name in state) and not hasattr(part, "module"):
-        state = {name.removeprefix("module."): value for name, value in state.items()}  # Saved from DataParallel.
+    for wrapper in ("module", "_orig_mod", "module"):  # Saved from DataParallel or torch.compile.
+        if all(name.startswith(f"{wrapper}.") for name in state) and not hasattr(part, wrapper):
+            state = {name.removeprefix(f"{wrapper}."): value for name, value in state.items()}
     hub = sys.modules.get("transformers.modeling_utils")
     try:
         if hub is not None and isinstance(part, hub.PreTrainedModel):
@@ -114,6 +115,11 @@ def _load_by_torch(part: nn.Module, state: dict[str, Tensor]) -> tuple[nn.Module
         memo[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="cpu"), parameter.requires_grad)
     for buffer in part.buffers():
         memo[id(buffer)] = torch.empty_like(buffer, device="cpu") if buffer.is_meta else buffer.to("cpu", copy=True)
+    for module in part.modules():
+        for value in vars(module).values():
+            # Such as the weight that the older weight_norm computes; it cannot be copied.
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
     twin = copy.deepcopy(part, memo)
     names: dict[int, str] = {}
     for name, tensor in _tensors(twin).items():

@@ -57,6 +57,7 @@ const FACTORS = {
 describe('an adapter', function () {
   this.timeout(60_000);
   const folder = testFolder();
+  const ofDora = testFolder();
   const service = createService({});
   after(() => service.close());
   const analysisOf = (path: string, more: object = {}) =>
@@ -135,6 +136,17 @@ describe('an adapter', function () {
     const [found, ...others] = (await analysisOf(path)).matrices;
     assert.deepEqual(found!.adapter, { rank: 2, scale: 0.5, dead: false, dora: true });
     assert.deepEqual(others, []);
+  });
+
+  it('counts the magnitudes of a DoRA adapter as read, and not as a part of an unknown method', async () => {
+    ofDora.write('adapter_config.json', JSON.stringify({ peft_type: 'LORA', r: 2, lora_alpha: 2, use_dora: true }));
+    const magnitude = { 'base_model.model.x.lora_magnitude_vector': { shape: [5], values: [1, 1, 1, 1, 1] } };
+    const path = ofDora.write(
+      'adapter_model.safetensors',
+      f32File({ [PEFT[0]]: FACTORS.B, [PEFT[1]]: FACTORS.A, ...magnitude }),
+    );
+    const { matrices, skipped } = await analysisOf(path);
+    assert.deepEqual([matrices.map(({ name, adapter }) => [name, adapter?.dora]), skipped], [[['x', true]], []]);
   });
 
   it('has no more values than the smaller side of the matrix', async () => {

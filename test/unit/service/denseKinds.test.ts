@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import type { JsonObject } from '../../../src/bytes/boundedJson.ts';
+import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
 import { denseKinds } from '../../../src/service/plan/denseKinds.ts';
+import { tiedHead } from '../../../src/service/plan/tiedHead.ts';
 import { tensor } from '../model/tensors.ts';
 
 describe('what a plan knows of matrices that are dense by default', () => {
@@ -50,6 +53,31 @@ describe('what a plan knows of matrices that are dense by default', () => {
     assert.deepEqual(of({ 'token_embd.weight': [500, 64] }, { tiedHead })['token_embd.weight'], {
       kinds: ['embedding', 'head'],
       caution: 'Cutting the embedding token_embd.weight also cuts the head output.weight, which is tied to it.',
+    });
+  });
+
+  describe('takes a tied head from config.json', () => {
+    const headOf = (configuration: JsonObject, shapes: Readonly<Record<string, readonly number[]>>) => {
+      const tensors = Object.entries(shapes).map(([name, shape]) => tensor(name, shape));
+      const checkpoint = { tensors, metadata: new Map(), configuration } as unknown as Checkpoint;
+      return tiedHead({ checkpoint, anatomy: anatomy([LAYER, ...tensors]) });
+    };
+    const llama = { architectures: ['LlamaForCausalLM'], tie_word_embeddings: true };
+    const found = { embedding: EMBEDDING, head: 'lm_head.weight' };
+
+    it('where it ties them and the file has no head', () => {
+      assert.deepEqual(headOf(llama, { [EMBEDDING]: [500, 64] }), found);
+      const text = { architectures: ['XForConditionalGeneration'], text_config: { tie_word_embeddings: true } };
+      assert.deepEqual(headOf(text, { [EMBEDDING]: [500, 64], 'model.position_embeddings.weight': [32, 64] }), found);
+    });
+
+    it('not where it does not, the class has no head, the file has one, or two embeddings may be meant', () => {
+      const one = { [EMBEDDING]: [500, 64] };
+      assert.equal(headOf({ ...llama, tie_word_embeddings: false }, one), undefined);
+      assert.equal(headOf({ ...llama, architectures: ['LlamaModel'] }, one), undefined);
+      assert.equal(headOf({ tie_word_embeddings: true, architectures: null, text_config: null }, one), undefined);
+      assert.equal(headOf(llama, { ...one, 'lm_head.weight': [512, 64] }), undefined);
+      assert.equal(headOf(llama, { ...one, 'model.decoder.embed_tokens.weight': [500, 64] }), undefined);
     });
   });
 
