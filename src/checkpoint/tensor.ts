@@ -32,6 +32,8 @@ export interface TensorDescription {
   readonly transposed?: boolean | undefined;
   /** For a part of a layer in a layout that is not decoded: what is said instead of its values. It cannot be read. */
   readonly refused?: string | undefined;
+  /** How each matrix of a stack along the first of three axes is stored; left out where the format does not say. */
+  readonly slices?: 'out in' | 'in out' | undefined;
   /** The convolution that uses it; left out where the format does not say. */
   readonly convolution?: Convolution | undefined;
   /** For a weight that its layer computes (weight norm): how, and the stored tensors, which copy it unchanged. */
@@ -75,6 +77,7 @@ export abstract class DescribedTensor implements TensorDescription {
   readonly file: FileIdentity;
   readonly storage: string;
   readonly transposed: boolean | undefined;
+  readonly slices: 'out in' | 'in out' | undefined;
   readonly convolution: Convolution | undefined;
 
   constructor(description: TensorDescription) {
@@ -85,14 +88,19 @@ export abstract class DescribedTensor implements TensorDescription {
     this.file = description.file;
     this.storage = description.storage;
     this.transposed = description.transposed;
+    this.slices = description.slices;
     this.convolution = description.convolution;
   }
 }
 
 /** The description of `tensor` alone, for a tensor that is derived from it. */
 export function descriptionOf(tensor: TensorDescription): TensorDescription {
-  const { name, shape, dtype, bytes, file, storage, transposed, convolution } = tensor;
-  const use = { ...(transposed !== undefined && { transposed }), ...(convolution && { convolution }) };
+  const { name, shape, dtype, bytes, file, storage, transposed, slices, convolution } = tensor;
+  const use = {
+    ...(transposed !== undefined && { transposed }),
+    ...(slices && { slices }),
+    ...(convolution && { convolution }),
+  };
   return { name, shape, dtype, bytes, file, storage, ...use };
 }
 

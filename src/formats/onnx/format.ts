@@ -40,6 +40,7 @@ async function openOnnx(source: FileSource, { path, remarks, signal, allowance }
   const {
     tensors: protos,
     rightOperands,
+    recurrent,
     convolutions,
     quantizedNodes,
     metadata,
@@ -61,7 +62,18 @@ async function openOnnx(source: FileSource, { path, remarks, signal, allowance }
       const { listed, ...place } = await locate(source.name, proto, sources, external);
       const transposed = proto.shape.length === 2 && rightOperands.has(proto.name);
       const convolution = proto.shape.length > 2 ? convolutions.get(proto.name) : undefined;
-      const use = { ...(transposed && { transposed }), ...(convolution && { convolution }) };
+      const isStack = proto.shape.length === 3;
+      const slices: TensorDescription['slices'] =
+        isStack && rightOperands.has(proto.name)
+          ? 'in out'
+          : isStack && recurrent.has(proto.name)
+            ? 'out in'
+            : undefined;
+      const use = {
+        ...(slices && { slices }),
+        ...(transposed && { transposed }),
+        ...(convolution && { convolution }),
+      };
       const stored = { name: names[i]!, shape: proto.shape, ...place, ...use };
       tensors.push(listed ? listedTensor(stored, listed, source) : new StoredTensor(stored));
     }

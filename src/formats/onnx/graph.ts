@@ -9,6 +9,8 @@ export interface Graph {
   readonly tensors: readonly TensorProto[];
   /** Names used as the right operand W of a product x W. These weights are stored as (in, out). */
   readonly rightOperands: ReadonlySet<string>;
+  /** Weights of recurrent layers: a matrix (out, in) for each direction. */
+  readonly recurrent: ReadonlySet<string>;
   /** The convolutions by the name of their kernel. */
   readonly convolutions: ReadonlyMap<string, Convolution>;
   /** The nodes that compute with weights stored as codes. */
@@ -20,7 +22,10 @@ export interface Graph {
 export async function readModel(wire: Wire, size: number): Promise<Graph> {
   const tensors: TensorProto[] = [];
   const rightOperands = new Set<string>();
+  const recurrent = new Set<string>();
   const convolutions = new Map<string, Convolution>();
+  /** The input of each node that passes its values on in the same order, by its output. */
+  const passed = new Map<string, string>();
   const quantizedNodes: QuantizedNode[] = [];
   const metadata = new Map<string, string>();
   const tensorAt = async ({ start, end }: Field, name?: string) => {
@@ -41,12 +46,17 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
   // Fields may come in any order, and how to treat some of them depends on others. Nodes and attributes are therefore
   // walked twice, which avoids keeping their fields.
   const node = async ({ start, end }: Field, depth: number): Promise<void> => {
-    let [output, operator, right] = ['', '', ''];
+    let [output, operator, left, right, third] = ['', '', '', '', ''];
     let [inputs, attributes, transposed] = [0, 0, false];
     await wire.fields(start, end, (field) => {
       if (field.wire !== 2) return undefined;
       const text = (keep: (text: string) => void) => wire.text(field, MAX_ONNX_TEXT).then(keep);
-      if (field.number === 1 && ++inputs === 2) return text((name) => (right = name));
+      if (field.number === 1 && ++inputs <= 3)
+        return text((name) => {
+          if (inputs === 1) left = name;
+          else if (inputs === 2) right = name;
+          else third = name;
+        });
       if (field.number === 2 && output === '') return text((name) => (output = name));
       if (field.number === 4) return text((name) => (operator = name));
       if (field.number === 5) attributes++;
@@ -71,6 +81,15 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
       wire.allowance.spend(500);
       quantizedNodes.push({ operator, inputs, output, integers });
     }
+    if (PASSING.has(operator) && !passed.has(output)) {
+      wire.allowance.spend(150 + 2 * (left.length + output.length));
+      passed.set(output, left);
+    }
+    if (RECURRENT.has(operator))
+      for (const name of [right, third]) {
+        wire.allowance.spend(100 + 2 * name.length);
+        recurrent.add(name);
+      }
     if (right !== '' && isConvolution(operator) && !convolutions.has(right)) {
       wire.allowance.spend(150 + 2 * right.length);
       const groups = integers.get('group') ?? 1;
@@ -138,7 +157,18 @@ export async function readModel(wire: Wire, size: number): Promise<Graph> {
     }
   });
   if (!found) throw wire.malformed('it contains no graph');
-  return { tensors, rightOperands, convolutions, quantizedNodes, metadata };
+  // The uses of a value are those of the constant behind it. Nodes follow the ones whose outputs they read.
+  for (const [output, input] of [...passed].reverse()) {
+    if (rightOperands.has(output)) rightOperands.add(input);
+    if (recurrent.has(output)) recurrent.add(input);
+    const convolution = convolutions.get(output);
+    if (convolution && !convolutions.has(input)) convolutions.set(input, convolution);
+  }
+  return { tensors, rightOperands, recurrent, convolutions, quantizedNodes, metadata };
 }
+
+/** Operators whose output is their first input, element by element, as far as layouts go. */
+const PASSING: ReadonlySet<string> = new Set(['Identity', 'Cast', 'QuantizeLinear', 'DequantizeLinear']);
+const RECURRENT: ReadonlySet<string> = new Set(['LSTM', 'GRU', 'RNN']);
 
 const isConvolution = (operator: string) => operator === 'Conv' || operator === 'ConvTranspose';

@@ -1,6 +1,14 @@
 import type { TensorDescription } from '../../checkpoint/tensor.ts';
 import { type Layout, layout, type StackKind } from './layout.ts';
-import { direction, isAttention, isConvolution, isFusedGate, isOfExperts, isRouter } from './names.ts';
+import {
+  attentionDirection,
+  direction,
+  isAttention,
+  isConvolution,
+  isFusedGate,
+  isOfExperts,
+  isRouter,
+} from './names.ts';
 import { lastWord, moduleOf, type Neighbourhood } from './neighbourhood.ts';
 
 /** No convolution of one dimension in use has a wider kernel, unless it is called one. */
@@ -14,6 +22,8 @@ const FIXED = 'a slice of a stacked tensor, not a layer of its own';
  */
 export function stackedLayout(tensor: TensorDescription, neighbourhood: Neighbourhood): Layout | undefined {
   const kind = stackKind(tensor, neighbourhood);
+  if (tensor.slices && tensor.shape.length === 3)
+    return layout(`${kind ?? 'slice'} ${tensor.slices}`, tensor.shape, { fixed: FIXED });
   return kind && orientedStack(kind, tensor, neighbourhood);
 }
 
@@ -94,7 +104,7 @@ function outputsFirst(tensor: TensorDescription, neighbourhood: Neighbourhood): 
     if (bias.shape[1] === last) return false;
   }
   const word = lastWord(moduleOf(tensor.name));
-  const way = direction(word);
+  const way = direction(word) ?? attentionDirection(word);
   if (!way) return undefined;
   const neighbours = around(tensor);
   const decide = (isWidth: (size: number) => boolean): boolean | undefined => {

@@ -72,6 +72,12 @@ export function direction(word: string): 'reads' | 'writes' | undefined {
   return undefined;
 }
 
+/** The same of the projections of an attention: `q_proj`, `wk`, `value`, `o_proj`. */
+export function attentionDirection(word: string): 'reads' | 'writes' | undefined {
+  if (/^(w_?)?([qkv]|query|key|value)(_proj)?$/i.test(word)) return 'reads';
+  return /^(w_?)?(o|out|output)(_proj)?$/i.test(word) ? 'writes' : undefined;
+}
+
 /** Whether the layer holds the gate and the up projection in one: its outputs are twice the inner size. */
 export function isFusedGate(word: string): boolean {
   return /gate_?up|up_?gate|w13|mlp1|input_linear|gate_?and_?up/i.test(word);

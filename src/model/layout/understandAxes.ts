@@ -30,7 +30,7 @@ function asOne(tensor: TensorDescription): Layout {
 
 function layoutOf(tensor: TensorDescription, neighbourhood: Neighbourhood): Layout | undefined {
   if (tensor.convolution) return convolution(tensor, neighbourhood);
-  const known = kernelLayout(tensor, neighbourhood) ?? namedLayout(tensor, neighbourhood);
+  const known = namedLayout(tensor, neighbourhood) ?? kernelLayout(tensor, neighbourhood);
   if (known) return known;
   const squeezed = isLayer(tensor.name) ? tensor : { ...tensor, shape: sizes(tensor) };
   if (squeezed.shape.length === 2) return undefined;

@@ -109,6 +109,45 @@ describe('stacks of matrices', () => {
     assert.ok(matrices.every(({ expert }) => expert === null));
   });
 
+  it('of an attention have the inputs on the side that the configuration names', () => {
+    const configuration = { hidden_size: 32, num_attention_heads: 4 };
+    const shapes: readonly (readonly [string, readonly number[], string, string])[] = [
+      ['q_proj', [4, 32, 8], '8 x 32', 'in, out'],
+      ['wk', [4, 8, 32], '8 x 32', 'out, in'],
+      ['o_proj', [4, 8, 32], '32 x 8', 'in, out'],
+      ['wo', [4, 32, 8], '32 x 8', 'out, in'],
+    ];
+    for (const [word, shape, size, way] of shapes)
+      assert.deepEqual(first([[`layers.0.attn.${word}`, shape]], configuration), [4, size, way], word);
+  });
+
+  it('may be the operands of the einsums of Gemma, with the heads first', () => {
+    const layer = 'transformer/layer_0/';
+    assert.deepEqual(first([[`${layer}attn/q_einsum/w`, [4, 32, 8]]]), [4, '8 x 32', 'in, out']);
+    assert.deepEqual(first([[`${layer}attn/kv_einsum/w`, [2, 3, 32, 8]]]), [6, '8 x 32', 'in, out']);
+    assert.deepEqual(first([[`${layer}attn/qkv_einsum/w`, [3, 4, 32, 8]]]), [12, '8 x 32', 'in, out']);
+    assert.deepEqual(first([[`${layer}attn/attn_vec_einsum/w`, [4, 8, 32]]]), [4, '32 x 8', 'in, out']);
+    for (const end of ['', '/w']) {
+      const linear: Entry = [`${layer}mlp/linear${end}`, [48, 32]];
+      const gate = (...shape: number[]): Entry => [`${layer}mlp/gating_einsum${end}`, shape];
+      assert.deepEqual(first([gate(2, 32, 48), linear]), [2, '48 x 32', 'in, out']);
+      assert.deepEqual(first([gate(2, 48, 32), linear]), [2, '48 x 32', 'out, in']);
+      assert.deepEqual(first([linear, gate(2, 32, 48)]), [1, '32 x 48', 'in, out']);
+    }
+    assert.deepEqual(first([['mlp/linear', [48, 32]]]), [1, '48 x 32', 'out, in']);
+  });
+
+  it('may be fused with all heads in four axes, told from a convolution by the width', () => {
+    const name = 'layers.0.attention.wqkv';
+    assert.deepEqual(first([[name, [3, 4, 8, 32]]]), [1, '96 x 32', 'out, in']);
+    assert.deepEqual(first([[name, [4, 3, 8, 32]]]), [1, '96 x 32', 'out, in']);
+    assert.deepEqual(first([[name, [32, 3, 4, 8]]]), [1, '96 x 32', 'in, out']);
+    assert.deepEqual(first([[name, [3, 4, 32, 8]]]), [12, '8 x 32', 'in, out']);
+    assert.deepEqual(first([[name, [3, 4, 6, 32]]], { hidden_size: 32 }), [1, '72 x 32', 'out, in']);
+    assert.deepEqual(first([['attn.qkv.weight', [96, 32, 3, 3]]]), [1, '96 x 288', 'out, in']);
+    assert.deepEqual(first([['attn.qkv.weight', [96, 32, 1, 1]]]), [1, '96 x 32', 'out, in']);
+  });
+
   it('are never more than a layer can have', () =>
     assert.equal(first([['layers.0.experts.w1', [1_000_000, 2, 2]]])[0], 1));
 });

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { elementCount } from '../../../../src/base/shape.ts';
 import type { Checkpoint } from '../../../../src/checkpoint/checkpoint.ts';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
+import { isStored } from '../../../../src/model/matrix.ts';
 import { anatomy } from '../../../../src/model/names/anatomy.ts';
 import { checkpointPath } from '../checkpointFiles.ts';
 import { testFolder } from '../folder.ts';
@@ -94,6 +95,46 @@ describe('ONNX models', () => {
       ['4 x 12', '4 x 12'],
       ['8 x 12'],
     ]);
+    await checkpoint.close();
+  });
+
+  it('says the same of weights behind a node that passes them on', async () => {
+    const weight = (name: string) => message(5, tensor(name, [2, 3], 1, message(9, f32s(1, 2, 3, 4, 5, 6))));
+    const checkpoint = await open(
+      ...['w', 'other'].map(weight),
+      node('Identity', ['w'], 'a'),
+      node('Cast', ['a'], 'b'),
+      node('Cast', ['other'], 'c'),
+      node('MatMul', ['x', 'b'], 'y'),
+    );
+    assert.deepEqual(
+      checkpoint.tensors.map(({ transposed }) => transposed ?? false),
+      [true, false],
+    );
+    await checkpoint.close();
+  });
+
+  it('finds one matrix for each slice of a batched product, and for each direction of a recurrent layer', async () => {
+    const values = f32s(...Array.from({ length: 2 * 8 * 3 }, (_, k) => k));
+    const weight = (name: string) => message(5, tensor(name, [2, 8, 3], 1, message(9, values)));
+    const checkpoint = await open(
+      ...['batched', 'W', 'R', 'neither'].map(weight),
+      node('MatMul', ['x', 'batched'], 'a'),
+      node('LSTM', ['x', 'W', 'R'], 'b'),
+    );
+    const found = anatomy(checkpoint.tensors).matrices.filter(isStored);
+    const of = (name: string) =>
+      found.filter((one) => one.tensorName === name).map((one) => [one.shape.join(' x '), one.offset, one.transposed]);
+    assert.deepEqual(of('batched'), [
+      ['3 x 8', 0, true],
+      ['3 x 8', 24, true],
+    ]);
+    for (const name of ['W', 'R'])
+      assert.deepEqual(of(name), [
+        ['8 x 3', 0, false],
+        ['8 x 3', 24, false],
+      ]);
+    assert.equal(of('neither').length, 1);
     await checkpoint.close();
   });
 
