@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from build import Built, outputs, said
+from safetensors.torch import load_file
 from truth import dense_with_products, ranks_in, weights_file, wrong_spectra
 
 # Between two ways to compute the same in f32, relative to the largest value of the tensor.
@@ -25,13 +26,14 @@ def judge(built: Built, folder: Path, result: Path, code: Path, findings: list[d
     shutil.rmtree(reference_folder, ignore_errors=True)
     shutil.copytree(folder, reference_folder)
     planned, svd_error = dense_with_products(str(source), str(result), str(reference_folder / source.name))
+    tensors, owners = load_file(source), owners_in(built.model)
     compared, wrong = wrong_spectra(str(source), findings)
     report: dict[str, Any] = {
         "planned": planned,
         "spectra": compared,
-        "wrongSpectra": wrong,
+        "wrongSpectra": wrong + wrong_groups(owners, tensors, findings),
         "svdError": svd_error,
-        "suspects": suspects(built, str(source), ranks_in(str(result))),
+        "suspects": suspects(built, owners, tensors, ranks_in(str(result))),
     }
     if svd_error > SVD_TOLERANCE:
         return report | {
@@ -165,19 +167,38 @@ def bits(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().flatten().view(torch.uint8) if tensor.numel() else tensor
 
 
-def suspects(built: Built, source: str, ranks: dict[str, int]) -> list[str]:
+def owners_in(model: nn.Module) -> dict[Any, list[tuple[str, nn.Module]]]:
+    """The names of the parameters with these values, and the modules that own them."""
+    owners: dict[Any, list[tuple[str, nn.Module]]] = {}
+    for name, module in model.named_modules():
+        for own, parameter in module.named_parameters(recurse=False):
+            if parameter.dim() >= 2:
+                owners.setdefault(key_of(parameter), []).append((f"{name}.{own}", module))
+    return owners
+
+
+def wrong_groups(owners: dict[Any, Any], tensors: dict[str, torch.Tensor], findings: list[dict]) -> list[str]:
+    """The convolutions that were not analyzed as one matrix for each of their groups; channels of their own are one."""
+    slices: dict[str, int] = {}
+    for finding in findings:
+        name = finding["name"].split("[")[0]
+        slices[name] = slices.get(name, 0) + 1
+    wrong = []
+    for name, count in slices.items():
+        for _, module in owners.get(key_of(tensors[name]), []) if name in tensors else []:
+            convolution = isinstance(module, nn.modules.conv._ConvNd) and module.weight.shape[1] > 1
+            if convolution and module.groups != count:
+                wrong.append(f"{name}: {count} matrices of a convolution with {module.groups} groups")
+    return wrong
+
+
+def suspects(
+    built: Built, owners: dict[Any, Any], tensors: dict[str, torch.Tensor], ranks: dict[str, int]
+) -> list[str]:
     """Planned matrices that had better stay dense: embeddings, heads, routers, position tables, norms.
 
     The classes and names of modules tell what they are; the tensors of the file are found in the model by their values.
     """
-    from safetensors.torch import load_file
-
-    tensors = load_file(source)
-    owners: dict[Any, list[tuple[str, nn.Module]]] = {}
-    for name, module in built.model.named_modules():
-        for own, parameter in module.named_parameters(recurse=False):
-            if parameter.dim() >= 2:
-                owners.setdefault(key_of(parameter), []).append((f"{name}.{own}", module))
     head = built.model.get_output_embeddings() if hasattr(built.model, "get_output_embeddings") else None
     found = []
     for planned in ranks:
