@@ -15,60 +15,85 @@ function stackIn(name: string): string | undefined {
 const VECTOR = /(scale|bias|norm|ln_?\d*)([./](scale|weight|bias|w))?$/i;
 const MOST_LAYERS = 1024;
 
+/** Tensors that hold all layers along one axis: the first, or the second as in T5X and MaxText. */
+export interface LayerStack {
+  readonly axis: 0 | 1;
+  readonly layers: number;
+}
+
 /**
- * The number of layers that a tensor stacks along its first axis, by the start of its name; empty for most checkpoints.
- * All tensors of such a stack have the same first size, and its norms and biases have two axes.
+ * The stacks of layers that tensors hold along an axis, by the start of their names; empty for most checkpoints. All
+ * tensors of such a stack have the same size there, and its norms and biases have two axes.
  */
 export function layerStacks(
   tensors: readonly Pick<TensorDescription, 'name' | 'shape'>[],
-): ReadonlyMap<string, number> {
-  const groups = new Map<string, { count: number; size: number; hasVector: boolean; hasMatrix: boolean }>();
+): ReadonlyMap<string, LayerStack> {
+  const groups = new Map<string, { count: number; sizes: [number, number]; hasVector: boolean; hasMatrix: boolean }>();
   for (const { name, shape } of tensors) {
     const stack = stackIn(name);
     if (stack === undefined) continue;
-    const [first = 0] = shape;
-    const group = groups.get(stack) ?? { count: 0, size: first, hasVector: false, hasMatrix: false };
+    const [first = 0, second = 0] = shape;
+    const group = groups.get(stack) ?? { count: 0, sizes: [first, second], hasVector: false, hasMatrix: false };
     groups.set(stack, group);
     group.count++;
-    if (group.size !== first) group.size = Number.NaN;
+    if (group.sizes[0] !== first) group.sizes[0] = Number.NaN;
+    if (group.sizes[1] !== second) group.sizes[1] = Number.NaN;
     group.hasVector ||= shape.length === 2 && VECTOR.test(name);
     group.hasMatrix ||= shape.length > 2;
   }
-  return new Map(
-    [...groups]
-      .filter(([, { size, count, hasVector, hasMatrix }]) => {
-        return hasVector && hasMatrix && count > 2 && size > 1 && size <= MOST_LAYERS;
-      })
-      .map(([stack, { size }]) => [stack, size]),
-  );
+  const stacks = new Map<string, LayerStack>();
+  for (const [stack, { count, sizes, hasVector, hasMatrix }] of groups) {
+    const axis = ([0, 1] as const).find((each) => sizes[each] > 1 && sizes[each] <= MOST_LAYERS);
+    if (hasVector && hasMatrix && count > 2 && axis !== undefined) stacks.set(stack, { axis, layers: sizes[axis] });
+  }
+  return stacks;
 }
 
-/** Whether a tensor belongs to one of the stacks. */
-export function isInStack(name: string, stacks: ReadonlyMap<string, number>): boolean {
-  if (stacks.size === 0) return false;
+/** The stack to which a tensor belongs, if there is one. */
+export function layerStackOf(name: string, stacks: ReadonlyMap<string, LayerStack>): LayerStack | undefined {
+  if (stacks.size === 0) return undefined;
   const stack = stackIn(name);
-  return stack !== undefined && stacks.has(stack);
+  return stack === undefined ? undefined : stacks.get(stack);
 }
 
 /** The tensor of one layer, without the axis of the layers. */
-export function ofOneLayer<Described extends Pick<TensorDescription, 'shape'>>(tensor: Described): Described {
-  return { ...tensor, shape: tensor.shape.slice(1) };
+export function ofOneLayer<Described extends Pick<TensorDescription, 'shape'>>(
+  tensor: Described,
+  { axis }: LayerStack,
+): Described {
+  return { ...tensor, shape: tensor.shape.toSpliced(axis, 1) };
 }
 
 /** What lies around the tensor of one layer: the others of that layer. */
-export function neighbourhoodOfLayer(neighbourhood: Neighbourhood): Neighbourhood {
-  const one = (tensor: TensorDescription | undefined) => tensor && ofOneLayer(tensor);
+export function neighbourhoodOfLayer(neighbourhood: Neighbourhood, stack: LayerStack): Neighbourhood {
+  const one = (tensor: TensorDescription | undefined) => tensor && ofOneLayer(tensor, stack);
   return {
     dimensions: neighbourhood.dimensions,
     named: (name) => one(neighbourhood.named(name)),
     biasOf: (tensor) => one(neighbourhood.biasOf(tensor)),
-    around: (tensor) => neighbourhood.around(tensor).map(ofOneLayer),
+    around: (tensor) => neighbourhood.around(tensor).map((each) => ofOneLayer(each, stack)),
   };
 }
 
 /** The layout of all layers from that of one; undefined for an ordinary matrix (out, in). */
-export function ofAllLayers(one: Layout | undefined, { shape }: TensorDescription): Layout {
-  const [layers = 1, ...sizes] = shape;
-  const { axes, ...rest } = one ?? layout('out in', sizes);
-  return { ...rest, axes: [['layer', layers], ...axes], fixed: 'a slice of a tensor that stacks all layers' };
+export function ofAllLayers(one: Layout | undefined, { shape }: TensorDescription, stack: LayerStack): Layout {
+  const { axes, ...rest } = one ?? layout('out in', shape.toSpliced(stack.axis, 1));
+  const before = stack.axis === 0 ? 0 : axesOf(axes, shape[0]!);
+  const inner = axes.slice(before);
+  // Inputs on both sides of the layers, as in (heads, layers, size of a head, out), make one matrix for each head.
+  const outer = axes
+    .slice(0, before)
+    .map(([axis, size]) => [inner.some(([other]) => other === axis) ? 'head' : axis, size] as const);
+  return {
+    ...rest,
+    axes: [...outer, ['layer', stack.layers], ...inner],
+    fixed: 'a slice of a tensor that stacks all layers',
+  };
+}
+
+/** How many of the first axes have this many elements together. */
+function axesOf(axes: Layout['axes'], elements: number): number {
+  let count = 0;
+  for (let product = 1; product < elements && count < axes.length; count++) product *= axes[count]![1];
+  return count;
 }

@@ -1,7 +1,14 @@
 import type { Tensor } from '../../checkpoint/tensor.ts';
 import type { Skipped } from '../findings.ts';
 import { type Dimensions, NO_DIMENSIONS } from '../layout/dimensions.ts';
-import { isInStack, layerStacks, neighbourhoodOfLayer, ofAllLayers, ofOneLayer } from '../layout/layerStacks.ts';
+import {
+  type LayerStack,
+  layerStackOf,
+  layerStacks,
+  neighbourhoodOfLayer,
+  ofAllLayers,
+  ofOneLayer,
+} from '../layout/layerStacks.ts';
 import { hasOutputsLast, matricesIn } from '../layout/layout.ts';
 import { type Neighbourhood, neighbourhoodOf } from '../layout/neighbourhood.ts';
 import { notAMatrix } from '../layout/notAMatrix.ts';
@@ -94,8 +101,9 @@ export function anatomy(
       continue;
     }
     const isSwapped = turned.has(template) || (swapped && family?.transposed?.modules.includes(meaning.rest));
-    const understood = isInStack(part.name, stacks)
-      ? ofAllLayers(understandAxes(ofOneLayer(part), neighbourhoodOfLayer(neighbourhood)), part)
+    const all = layerStackOf(part.name, stacks);
+    const understood = all
+      ? ofAllLayers(understandAxes(ofOneLayer(part, all), neighbourhoodOfLayer(neighbourhood, all)), part, all)
       : understandAxes(part, neighbourhood);
     const stored = understood ? { shape: part.shape, transposed: hasOutputsLast(understood) } : part;
     const role =
@@ -136,7 +144,7 @@ interface Meaning extends Split {
 function group(
   parts: readonly (Tensor | Placeable)[],
   refused: ReadonlyMap<Tensor | Placeable, string>,
-  stacks: ReadonlyMap<string, number>,
+  stacks: ReadonlyMap<string, LayerStack>,
 ): { entries: Entry[]; templates: Template[] } {
   const templates = new Map<string, Template>();
   const entries = parts.map((part) => {
@@ -147,7 +155,8 @@ function group(
       templates.set(path, template);
     }
     seen(template, numbers);
-    const one = isInStack(part.name, stacks) ? ofOneLayer(part) : part;
+    const all = layerStackOf(part.name, stacks);
+    const one = all ? ofOneLayer(part, all) : part;
     const useless = isPlaceable(one) ? undefined : (refused.get(part) ?? notAMatrix(one));
     template.isMatrix ||= useless === undefined;
     return { part, numbers, template, useless };

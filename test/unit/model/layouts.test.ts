@@ -179,6 +179,39 @@ describe('layers in one tensor', () => {
     assert.equal(new Set(matrices.map(({ layer, module }) => `${layer} ${module}`)).size, matrices.length);
   });
 
+  it('may lie along the second axis, as T5X and MaxText store them', () => {
+    const decoder = 'params/decoder/layers/';
+    const { matrices, layers, skipped } = matricesOf([
+      [`${decoder}attention/query/kernel`, [24, 3, 4, 6]],
+      [`${decoder}attention/out/kernel`, [4, 3, 6, 24]],
+      [`${decoder}mlp/wi_0/kernel`, [24, 3, 40]],
+      [`${decoder}mlp/wo/kernel`, [40, 3, 24]],
+      [`${decoder}pre_norm/scale`, [24, 3]],
+    ]);
+    assert.deepEqual([layers, skipped.length], [3, 1]);
+    const of = (end: string) => matrices.filter(({ tensorName }) => tensorName.endsWith(`${end}/kernel`));
+    // Element (out r, in c) of layer k of the kernel (in, layers, out) is number (c * 3 + k) * out + r.
+    for (const [end, inputs, outputs] of [
+      ['query', 24, 24],
+      ['wi_0', 24, 40],
+      ['wo', 40, 24],
+    ] as const)
+      assert.deepEqual(
+        of(end).map(({ layer, shape, offset, layout }) => ({ layer, shape, offset, rowStride: layout.rowStride })),
+        [0, 1, 2].map((k) => ({
+          layer: k,
+          shape: [outputs, inputs],
+          offset: k * outputs,
+          rowStride: 3 * outputs,
+        })),
+        end,
+      );
+    assert.deepEqual(
+      of('out').map(({ layer, shape, offset, layout }) => [layer, shape, offset, layout.rowStride]),
+      [0, 1, 2, 3].flatMap((head) => [0, 1, 2].map((k) => [k, [24, 6], (head * 3 + k) * 144, 24])),
+    );
+  });
+
   it('are told from a network with one unnumbered block by their norms', () => {
     assert.equal(
       first([
