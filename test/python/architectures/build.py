@@ -130,6 +130,8 @@ class CannotRun(RuntimeError):
 
 def instance(config_class: type, cls: type, model_type: str, way: str) -> tuple[nn.Module, Any]:
     config = config_class(**small_kwargs(config_class, model_type, way))
+    # Once for what the constructor reads, once more for modules of other models that it uses.
+    fit_sections(config, {cls.__module__})
     with torch.device("meta"):
         empty = cls(config)
     fit_sections(config, {type(module).__module__ for module in empty.modules()})

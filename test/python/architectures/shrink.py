@@ -244,19 +244,16 @@ def fit_sections(config: Any, modules: set[str]) -> None:
     if not any("mrope_section" in source_of(name) for name in modules):
         return
     for each in [config, *(value for value in vars(config).values() if hasattr(value, "model_type"))]:
+        if not hasattr(each, "rope_parameters") and getattr(each, "rope_scaling", 0) is None:
+            # Before version 5, whose models nevertheless rely on it.
+            each.rope_scaling = {"type": "default", "rope_type": "default"}
         rope = getattr(each, "rope_parameters", None) or getattr(each, "rope_scaling", None)
         heads = getattr(each, "num_attention_heads", None)
-        if (
-            not isinstance(rope, dict)
-            or not isinstance(heads, int)
-            or "rope_type" not in {**rope, "type": 0}
-            and "type" not in rope
-        ):
+        if not isinstance(rope, dict) or not isinstance(heads, int) or not {"rope_type", "type"} & rope.keys():
             continue
         size = getattr(each, "head_dim", None) or each.hidden_size // heads
-        half = (
-            int(size * (rope.get("partial_rotary_factor") or getattr(each, "partial_rotary_factor", None) or 1.0)) // 2
-        )
+        share = rope.get("partial_rotary_factor") or getattr(each, "partial_rotary_factor", None) or 1.0
+        half = int(size * share) // 2
         rope["mrope_section"] = [half - 2 * (half // 3), half // 3, half // 3]
 
 
