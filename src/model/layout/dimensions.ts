@@ -10,6 +10,8 @@ export interface Dimensions {
   readonly groups: ReadonlySet<number>;
   /** Inner sizes of an expert, where the configuration names them. */
   readonly expertWidths: ReadonlySet<number>;
+  /** Numbers of tokens. */
+  readonly vocabularies: ReadonlySet<number>;
 }
 
 export const NO_DIMENSIONS: Dimensions = {
@@ -18,6 +20,7 @@ export const NO_DIMENSIONS: Dimensions = {
   heads: new Set(),
   groups: new Set(),
   expertWidths: new Set(),
+  vocabularies: new Set(),
 };
 
 type Named = Readonly<Record<string, unknown>>;
@@ -31,6 +34,7 @@ const KEYS: Readonly<Record<keyof Dimensions, RegExp>> = {
     /^(num_attention_heads|num_key_value_heads|n_heads?|num_heads|n_kv_heads|kv_n_heads|head_count|head_count_kv|encoder_attention_heads|decoder_attention_heads)$/,
   groups: /(^|_)(groups|cardinality)$/,
   expertWidths: /^(moe_intermediate_size|intermediate_size|ffn_hidden_size|expert_feed_forward_length|d_ff|n_inner)$/,
+  vocabularies: /^(vocab_size|vocabulary_size|n_vocab|padded_vocab_size)$/,
 };
 
 /** A configuration is nested a few levels deep at most; deeper ones are cut off. */
@@ -47,6 +51,7 @@ export function dimensionsOf(configuration: Named | undefined, metadata: Readonl
     heads: new Set(),
     groups: new Set(),
     expertWidths: new Set(),
+    vocabularies: new Set(),
   };
   const note = (key: string, value: unknown): void => {
     for (const value_ of Array.isArray(value) ? value.slice(0, 1024) : [value])

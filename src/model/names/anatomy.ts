@@ -66,7 +66,7 @@ export function anatomy(
     new Set(templates.map(({ path }) => path)),
   );
   const meanings = understand(templates, family);
-  const around = surroundings(entries);
+  const around = surroundings(entries, dimensions);
   const swapped = family !== null && storesTransposed(family, entries, meanings);
 
   // A map, because a module may be called `__proto__`.

@@ -5,7 +5,7 @@ const NORM =
   /((norm|norms)|(^|_)(ln|bn|(layer|batch|group|rms)_?norms?|norms?)(_?(\d+|[a-z]|in|out|pre|post|final))?)$/i;
 
 /** Whatever is inside a module with one of these names chooses experts. */
-const ROUTER = /(^|_)(routers?|gate_inp(_shexp)?|gating|shared_experts?_gate)(_[a-z]{1,2})?$/i;
+const ROUTER = /(^|_)(routers?(_mlp)?|gate_inp(_shexp)?|gating|shared_experts?_gate)(_[a-z]{1,2})?$/i;
 
 /** `pos_embed`, `position_embeddings`, `embed_positions`, `relative_attention_bias`, `rel_pos_h`; not `pos_proj`. */
 const POSITION = oneOf(
@@ -67,7 +67,8 @@ export function denseRoleOfPath(path: string): DenseRole | undefined {
   };
   if (surrounds(STEM) || STEM_PATH.test(path)) return 'stem';
   if (surrounds(HEAD) || OUTERMOST_HEAD.test(words.join('.'))) return 'head';
-  if (EMBEDDING.test(last)) return 'embedding';
+  // A table of object queries; inside an attention, `query` is a layer.
+  if (EMBEDDING.test(last) || path === 'query') return 'embedding';
   return undefined;
 }
 

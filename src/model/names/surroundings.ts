@@ -1,4 +1,5 @@
 import type { TensorDescription } from '../../checkpoint/tensor.ts';
+import type { Dimensions } from '../layout/dimensions.ts';
 import type { Role } from './roles.ts';
 import type { Template } from './template.ts';
 
@@ -8,6 +9,7 @@ export interface Surroundings {
   readonly experts: ReadonlyMap<string, number>;
   /** Paths of modules that hold a stack of layers. */
   readonly stacks: ReadonlySet<string>;
+  readonly vocabularies: Dimensions['vocabularies'];
 }
 
 /** A tensor, or the update of one, with its parsed name. */
@@ -20,7 +22,7 @@ interface Placed {
 const EXPERTS = /^(.*?)[._]?[a-z_]*(experts?|_exps|switch_(mlp|glu))(?![a-z])/;
 const STACK = /^(.*?)\.?\b(layers?|blocks?|h)\.#\./;
 
-export function surroundings(entries: readonly Placed[]): Surroundings {
+export function surroundings(entries: readonly Placed[], { vocabularies }: Dimensions): Surroundings {
   const experts = new Map<string, number>();
   const stacks = new Set<string>();
   const seen = new Set<Template>();
@@ -38,7 +40,7 @@ export function surroundings(entries: readonly Placed[]): Surroundings {
     const count = numbered ? high[whole.split('#').length - 1]! + 1 : part.shape.length > 2 ? part.shape[0]! : 0;
     experts.set(holder, Math.max(count, experts.get(holder) ?? 0));
   }
-  return { experts, stacks };
+  return { experts, stacks, vocabularies };
 }
 
 /** Channels of a picture: with a mask or transparency, or the latent of an autoencoder. */
@@ -47,6 +49,7 @@ const MOST_CHANNELS = 4;
 /**
  * The role of a matrix, corrected by its surroundings:
  * - a `gate` beside experts, or with very few rows, is a router; any other belongs to a gated feed-forward layer;
+ * - a matrix of unknown role outside all layers, with one row for each token, is a head, whatever its name;
  * - a matrix of unknown role beside experts, with one row for each of them, is a router, whatever its name;
  * - convolutions beside a stack of layers, and the first one of an image network, are its stem;
  * - in a sequence of layers called `classifier` or `head`, the last one is the head.
@@ -54,7 +57,7 @@ const MOST_CHANNELS = 4;
 export function roleInPlace(
   role: Role | undefined,
   { part, template: { path, high }, numbers }: Placed,
-  { experts, stacks }: Surroundings,
+  { experts, stacks, vocabularies }: Surroundings,
 ): Role | undefined {
   const { shape } = part;
   const transposed = 'transposed' in part && part.transposed;
@@ -64,7 +67,8 @@ export function roleInPlace(
     const at = experts.has(holder) ? holder : lastWord(holder)[0];
     const count = experts.get(at);
     // CTRL's table of words is called `w`.
-    if (path === 'w' && rows >= 8 * cols) return 'embedding';
+    if (path === 'w' && (rows >= 8 * cols || vocabularies.has(rows))) return 'embedding';
+    if (numbers.length === 0 && vocabularies.has(rows) && !vocabularies.has(cols)) return 'head';
     if (GATE.test(path)) return count !== undefined || 8 * rows <= cols ? 'router' : 'gate';
     // A whole layer that holds its experts itself has other matrices, which may have as many rows by chance.
     if (count !== undefined && count > 1 && rows === count && !at.endsWith('#')) return 'router';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { dimensionsOf } from '../../../src/model/layout/dimensions.ts';
 import { anatomy } from '../../../src/model/names/anatomy.ts';
 import { python } from '../formats/python.ts';
 import { tensor } from './tensors.ts';
@@ -49,6 +50,11 @@ const NETWORKS: Readonly<Record<string, readonly Named[]>> = {
   Granite: [
     ['model.layers.0.block_sparse_moe.router.layer.weight', [32, 1024], 'router'],
     ['model.layers.0.block_sparse_moe.input_linear.weight', [32, 1024, 1024], 'convolution|other'],
+  ],
+  Zaya: [['model.layers.0.mlp.gate.router_mlp.fc1.weight', [256, 2048], 'router']],
+  EoMT: [
+    ['query.weight', [200, 1024], 'embedding'],
+    ['layers.0.attention.query.weight', [1024, 1024], 'query'],
   ],
   LongCat: [['model.layers.0.mlp.router.classifier.weight', [768, 6144], 'router']],
   'experts that are chosen by a matrix of an unknown name': [
@@ -322,6 +328,18 @@ describe('what stays dense by default, by its name and what is around it', () =>
         assert.ok(expected.split('|').includes(found), `${name} ${shape.join('x')}: ${found} instead of ${expected}`);
       }
     });
+
+  it('takes a matrix outside of the layers with a row for each token of the configuration for a head', () => {
+    const names = ['log_softmax.mlp.layer0.weight', 'model.layers.0.mlp.layer0.weight'];
+    const roles = (configuration: Record<string, unknown>) =>
+      anatomy(
+        names.map((name) => tensor(name, [1000, 64])),
+        new Map(),
+        dimensionsOf(configuration, new Map()),
+      ).matrices.map(({ role }) => role === 'head');
+    assert.deepEqual(roles({ decoder_config: { vocab_size: 1000 } }), [true, false]);
+    assert.deepEqual(roles({ vocab_size: 999 }), [false, false]);
+  });
 
   it('finds the same roles when a checkpoint wraps its names', () => {
     const names = NETWORKS.BERT!;
