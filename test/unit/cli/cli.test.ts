@@ -90,6 +90,7 @@ describe('the command line', function () {
         ],
         ties: [],
         warnings: [],
+        security: [],
       });
     });
 
