@@ -14,14 +14,16 @@ export interface Dimensions {
   readonly vocabularies: ReadonlySet<number>;
 }
 
-export const NO_DIMENSIONS: Dimensions = {
+const noSizes = (): Record<keyof Dimensions, Set<number>> => ({
   widths: new Set(),
   experts: new Set(),
   heads: new Set(),
   groups: new Set(),
   expertWidths: new Set(),
   vocabularies: new Set(),
-};
+});
+
+export const NO_DIMENSIONS: Dimensions = noSizes();
 
 type Named = Readonly<Record<string, unknown>>;
 
@@ -45,14 +47,7 @@ const MAX_DEPTH = 4;
  * such as a number of experts for each layer, count with all their members.
  */
 export function dimensionsOf(configuration: Named | undefined, metadata: ReadonlyMap<string, string>): Dimensions {
-  const found: Record<keyof Dimensions, Set<number>> = {
-    widths: new Set(),
-    experts: new Set(),
-    heads: new Set(),
-    groups: new Set(),
-    expertWidths: new Set(),
-    vocabularies: new Set(),
-  };
+  const found = noSizes();
   const note = (key: string, value: unknown): void => {
     for (const value_ of Array.isArray(value) ? value.slice(0, 1024) : [value])
       if (Number.isSafeInteger(value_) && (value_ as number) > 1)
