@@ -113,6 +113,12 @@ const NAMINGS: readonly Naming[] = [
     adapterOf: ([name]) => /\.loras\.([^.]+)\./.exec(name)?.[1],
   },
   {
+    // torchtune's export for PEFT keeps its own word for DoRA's magnitudes.
+    naming: 'peft',
+    pattern: /^base_model\.model\.(.+)\.(magnitude)$/,
+    parts: { magnitude: 'magnitude' },
+  },
+  {
     // The adapter's name may come in between: lora_A.default.weight.
     naming: 'peft',
     pattern:

@@ -220,6 +220,21 @@ describe('the adapters of other libraries', function () {
     }
   });
 
+  it('know DoRA by the magnitudes of an adapter that torchtune exported for PEFT', async () => {
+    const module = `base_model.model.${L}`;
+    const path = written('exported', {
+      tensors: {
+        [`${module}.lora_A.weight`]: down,
+        [`${module}.lora_B.weight`]: up,
+        [`${module}.magnitude`]: { shape: [OUT], values: Array<number>(OUT).fill(1) },
+      },
+      config: { peft_type: 'LORA', r: RANK, lora_alpha: ALPHA, use_dora: true },
+      naming: 'peft',
+    });
+    const { matrices, skipped } = await analysisOf(path);
+    assert.deepEqual([matrices.map(({ adapter }) => adapter?.dora), skipped], [[true], []]);
+  });
+
   it('adapt the table of an embedding in its own orientation', async () => {
     const table = factors(2, [9, RANK, 4]);
     const path = written('table', {
