@@ -1,3 +1,4 @@
+import { groupBy } from '../base/groupBy.ts';
 import { elementCount } from '../base/shape.ts';
 import { CHUNK_BYTES } from '../bytes/limits.ts';
 import type { Tensor } from './tensor.ts';
@@ -15,7 +16,8 @@ export async function equalContent(tensors: readonly Tensor[], signal?: AbortSig
   const byStorage: Tied[] = groupByStorage(tensors);
   const isMatrix = ([first]: Tied) => first!.shape.filter((size) => size > 1).length >= 2;
   const joined: Tied[] = byStorage.filter((group) => !isMatrix(group));
-  let alike: Tied[][] = groupBy(byStorage.filter(isMatrix), ([first]) => `${first!.dtype} ${first!.shape.join('x')}`);
+  const byShape = groupBy(byStorage.filter(isMatrix), ([first]) => `${first!.dtype} ${first!.shape.join('x')}`);
+  let alike: Tied[][] = [...byShape.values()];
   for (const at of SAMPLED_AT) alike = await splitBySample(alike, at, joined, signal);
   alike.sort(([a], [b]) => a![0]!.bytes - b![0]!.bytes);
   for (const groups of alike) joined.push(...(await sameThroughout(groups, signal)));
@@ -49,7 +51,8 @@ async function splitBySample(
       const some = candidates.slice(from, from + SAMPLES_AT_ONCE);
       samples.push(...(await Promise.all(some.map(([first]) => sample(first!, at, signal)))));
     }
-    split.push(...groupBy(candidates, (_, index) => samples[index]!));
+    const bySample = groupBy(candidates.keys(), (index) => samples[index]!);
+    for (const indices of bySample.values()) split.push(indices.map((index) => candidates[index]!));
   }
   return split;
 }
@@ -154,15 +157,4 @@ function contentOf(tensor: Tensor): Content {
 function* chunks({ length, unit }: Content): Generator<[start: number, length: number]> {
   const step = CHUNK_BYTES - (CHUNK_BYTES % unit);
   for (let start = 0; start < length; start += step) yield [start, Math.min(step, length - start)];
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T, index: number) => string): T[][] {
-  const groups = new Map<string, T[]>();
-  for (const [index, item] of items.entries()) {
-    const key = keyOf(item, index);
-    const group = groups.get(key);
-    if (group) group.push(item);
-    else groups.set(key, [item]);
-  }
-  return [...groups.values()];
 }

@@ -1,3 +1,4 @@
+import { groupBy } from '../base/groupBy.ts';
 import { distributionOf } from '../model/distribution.ts';
 import { expertPattern, groupKey, sharedModule } from '../model/experts.ts';
 import type { MatrixFinding } from '../model/findings.ts';
@@ -12,13 +13,7 @@ export interface Line {
 
 /** The lines of a table, with the experts of a module and layer as one. */
 export function linesOf(matrices: readonly MatrixFinding[]): Line[] {
-  const groups = new Map<string, MatrixFinding[]>();
-  for (const finding of matrices) {
-    const key = finding.expert === undefined ? finding.name : groupKey(finding);
-    const known = groups.get(key);
-    if (known) known.push(finding);
-    else groups.set(key, [finding]);
-  }
+  const groups = groupBy(matrices, (finding) => (finding.expert === undefined ? finding.name : groupKey(finding)));
   return [...groups.values()].map((findings) => {
     const { name, expert = 0 } = findings[0]!;
     return { name: findings.length > 1 ? expertPattern(name, expert) : name, findings };
@@ -29,14 +24,8 @@ const HEADINGS = ['experts of all layers', 'matrices', 'eff.rank', 'middle half'
 
 /** How the effective ranks of each module spread over the experts of all layers. */
 export function* expertSummary(lines: readonly Line[]): Generator<string> {
-  const modules = new Map<string, MatrixFinding[]>();
-  for (const { findings } of lines) {
-    if (findings.length < 2) continue;
-    const module = sharedModule(findings[0]!);
-    const known = modules.get(module);
-    if (known) for (const finding of findings) known.push(finding);
-    else modules.set(module, [...findings]);
-  }
+  const experts = lines.flatMap(({ findings }) => (findings.length < 2 ? [] : findings));
+  const modules = groupBy(experts, sharedModule);
   if (modules.size === 0) return;
   const rows = [...modules].map(([module, findings]) => {
     const { median, quartiles, least, most } = distributionOf(findings, ({ effectiveRank }) => effectiveRank)!;

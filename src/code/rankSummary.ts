@@ -1,3 +1,4 @@
+import { groupBy } from '../base/groupBy.ts';
 import type { MatrixView } from '../protocol/service.ts';
 import type { FindingInCode } from './codeCalls.ts';
 
@@ -22,14 +23,7 @@ export function moduleRanks(
   matrices: readonly MatrixView[],
   finding: (name: string) => FindingInCode | undefined,
 ): ModuleRanks[] {
-  const groups = new Map<string, MatrixView[]>();
-  for (const matrix of matrices) {
-    const key = patternOf(matrix);
-    const group = groups.get(key);
-    if (group) group.push(matrix);
-    else groups.set(key, [matrix]);
-  }
-  return [...groups.values()].map((group) => ({
+  return [...groupBy(matrices, patternOf).values()].map((group) => ({
     pattern: moduleName(group.length === 1 ? group[0]!.name : patternOf(group[0]!)),
     matrices: group,
     findings: group.map(({ name }) => finding(name)).filter((found) => found !== undefined),

@@ -1,3 +1,5 @@
+import { groupBy } from '../base/groupBy.ts';
+
 /** The experts of a mixture of experts as one: many alike matrices in place of one in each layer. */
 
 /** What is needed of a matrix to tell which experts it belongs to. */
@@ -77,16 +79,9 @@ const SAMPLED = 4;
  */
 export function roundsOf(matrices: readonly ExpertPlace[]): Uint8Array {
   const rounds = new Uint8Array(matrices.length);
-  const groups = new Map<string, number[]>();
-  for (const [index, place] of matrices.entries()) {
-    if (place.expert === undefined || place.expert === null) continue;
-    const key = groupKey(place);
-    const group = groups.get(key);
-    if (group) group.push(index);
-    else groups.set(key, [index]);
-  }
-  for (const group of groups.values())
-    for (const [turn, index] of samplingOrder(group, matrices[group[0]!]!.layer).entries())
+  const experts = [...matrices.entries()].filter(([, { expert }]) => expert !== undefined && expert !== null);
+  for (const group of groupBy(experts, ([, place]) => groupKey(place)).values())
+    for (const [turn, [index]] of samplingOrder(group, group[0]![1].layer).entries())
       rounds[index] = turn === 0 ? 0 : turn < SAMPLED ? 1 : 2;
   return rounds;
 }
