@@ -19,27 +19,28 @@ export function isPickle(head: Uint8Array): boolean {
 /**
  * Scans the pickles from byte `at` of `source` to its end, for what they would import. They do not belong to the
  * checkpoint, but a program that keeps reading would run them. Bytes that are no pickle end the scan: nothing after
- * them can be loaded from there on.
- * @returns whether all was scanned; false beyond the limits on bytes, memory and number of pickles.
+ * them can be loaded from there on. Notes in `seen` if there is more than the limits on bytes, memory and number allow.
  */
 export async function scanPickles(
   source: ByteSource,
   at: number,
   seen: Seen,
   signal: AbortSignal | undefined,
-): Promise<boolean> {
+): Promise<void> {
   // The values are dropped, so an allowance of its own keeps a scan from failing a checkpoint that fits.
   const allowance = new Allowance(source.name, MAX_SCAN_MEMORY);
   const pickles = new PickleSequence(source, { ...seen, persistents: [], inlined: [], allowance }, signal);
   pickles.at = at;
   try {
     for (let count = 0; pickles.at < source.size; count++) {
-      if (count >= MAX_SCANNED_PICKLES || pickles.at - at > MAX_SCANNED_BYTES) return false;
+      if (count >= MAX_SCANNED_PICKLES || pickles.at - at > MAX_SCANNED_BYTES) {
+        seen.hasUnscanned = true;
+        return;
+      }
       await pickles.next();
     }
-    return true;
   } catch (error) {
     if (!(error instanceof RankscopeError) || error.code === 'cancelled') throw error;
-    return error.code === 'malformed';
+    if (error.code !== 'malformed') seen.hasUnscanned = true;
   }
 }

@@ -30,10 +30,20 @@ export function findingsOf({ globals, changed }: Pick<Seen, 'globals' | 'changed
   return findings.sort((a, b) => order.indexOf(a.grade) - order.indexOf(b.grade) || (a.subject < b.subject ? -1 : 1));
 }
 
-/** A sentence on the worst finding, for an error about the same file; empty if there is nothing to warn of. */
-export function warningOf(findings: readonly SecurityFinding[]): string {
-  const worst = findings.find((finding) => finding.grade !== 'unknown');
-  return worst ? `Beware: it names ${worst.subject}. ${worst.explanation}` : '';
+/** What users are warned of, a sentence or two each: the worst finding, and pickles that were not scanned. */
+export function warningsOf(seen: Seen): string[] {
+  const worst = findingsOf(seen).find((finding) => finding.grade !== 'unknown');
+  return [
+    ...(worst ? [`Beware: it names ${worst.subject}. ${worst.explanation}`] : []),
+    ...(seen.hasUnscanned
+      ? ['More pickles follow than are scanned for dangerous names: do not load this file with Python.']
+      : []),
+  ];
+}
+
+/** The remedy of an error about a file, with what users are warned of. */
+export function withWarnings(remedy: string, seen: Seen): string {
+  return [remedy, warningsOf(seen).join(' ')].filter(Boolean).join('. ');
 }
 
 function grade(module: string, name: string): Omit<SecurityFinding, 'subject'> {

@@ -3,7 +3,7 @@ import { MAX_PICKLE_BYTES } from '../limits.ts';
 import type { ByteSource } from '../source/byteSource.ts';
 import { Machine } from './machine.ts';
 import { PickleEnd, PickleFault, PickleReader } from './reader.ts';
-import { findingsOf, warningOf } from './security.ts';
+import { warningsOf } from './security.ts';
 import type { Seen } from './state.ts';
 import type { Value } from './values.ts';
 
@@ -97,8 +97,7 @@ export class PickleSequence {
     found: string,
     remedy = 'It is damaged: copy or download it again',
   ): RankscopeError {
-    const warning = warningOf(findingsOf(this.seen));
-    return new RankscopeError(code, this.source.name, found, warning || remedy);
+    return new RankscopeError(code, this.source.name, found, warningsOf(this.seen).join(' ') || remedy);
   }
 
   private explained(error: unknown): unknown {

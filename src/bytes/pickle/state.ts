@@ -29,11 +29,13 @@ export interface Seen {
   readonly inlined: CallValue[];
   /** Names whose attributes Python would change, by their full name: a way to replace one function by another. */
   readonly changed: Map<string, GlobalValue>;
+  /** Whether there are pickles beyond the limits of a scan, of which nothing else is seen. */
+  hasUnscanned: boolean;
 }
 
 /** What has been seen before anything is read; `allowance` pays for all that follows. */
 export function nothingSeen(allowance: Allowance): Seen {
-  return { allowance, globals: new Map(), persistents: [], inlined: [], changed: new Map() };
+  return { allowance, globals: new Map(), persistents: [], inlined: [], changed: new Map(), hasUnscanned: false };
 }
 
 /** Memory in bytes that V8 takes for the values of a pickle. A slot includes the spare capacity of a growing array. */

@@ -2,7 +2,7 @@ import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { MAX_SCANNED_BYTES } from '../../bytes/limits.ts';
 import { scanPickles } from '../../bytes/pickle/scan.ts';
-import { findingsOf, warningOf } from '../../bytes/pickle/security.ts';
+import { findingsOf, warningsOf, withWarnings } from '../../bytes/pickle/security.ts';
 import { nothingSeen, type Seen } from '../../bytes/pickle/state.ts';
 import type { ByteSource } from '../../bytes/source/byteSource.ts';
 import type { FileIdentity, FileSource } from '../../bytes/source/fileSource.ts';
@@ -25,12 +25,12 @@ export const npy: Format = {
     const tensor = tensorOf(source.identity, 'array', header, source, source.size);
     const seen = nothingSeen(context.allowance);
     if (!tensor) {
-      await scanObjects(header, source, seen, context.signal);
+      if (isOfObjects(header)) await scanPickles(source, header.dataOffset, seen, context.signal);
       throw new RankscopeError(
         'unsupported',
         source.name,
         `it contains an array of type ${header.described}, which is not numeric`,
-        [TO_NUMBERS, warningOf(findingsOf(seen))].filter(Boolean).join('. '),
+        withWarnings('Load it where you trust it, and write its arrays with numpy.savez', seen),
       );
     }
     return checkpointOf('npy', source, context, [tensor], [], seen);
@@ -54,25 +54,18 @@ export const npz: Format = {
       if (tensor) tensors.push(tensor);
       else {
         omissions.push(`${JSON.stringify(name)} has the non-numeric type ${header.described} and is left out.`);
+        if (!isOfObjects(header)) continue;
         // A compressed entry is unpacked into memory to be scanned.
-        if (method === 'stored' || size <= MAX_SCANNED_BYTES) await scanObjects(header, content, seen, context.signal);
+        if (method !== 'stored' && size > MAX_SCANNED_BYTES) seen.hasUnscanned = true;
+        else await scanPickles(content, header.dataOffset, seen, context.signal);
       }
     }
     return checkpointOf('npz', source, context, tensors, omissions, seen);
   },
 };
 
-const TO_NUMBERS = 'Load it where you trust it, and write its arrays with numpy.savez';
-
 /** An array of objects is a pickle, which `numpy.load(allow_pickle=True)` would run. */
-async function scanObjects(
-  { described, dataOffset }: NpyHeader,
-  content: ByteSource,
-  seen: Seen,
-  signal?: AbortSignal,
-) {
-  if (/O/.test(described)) await scanPickles(content, dataOffset, seen, signal);
-}
+const isOfObjects = ({ described }: NpyHeader): boolean => /O/.test(described);
 
 async function openArray(archive: ZipArchive, name: string, signal: AbortSignal | undefined) {
   const what = `its entry ${name}`;
@@ -127,8 +120,6 @@ function checkpointOf(
   omissions: readonly string[],
   seen: Seen,
 ): Checkpoint {
-  const security = findingsOf(seen);
-  const warning = warningOf(security);
   return checkpointOver(
     {
       path,
@@ -136,8 +127,8 @@ function checkpointOf(
       files: [source.identity],
       tensors,
       metadata: new Map(),
-      warnings: [...remarks, ...omissions, ...(warning ? [warning] : [])],
-      security,
+      warnings: [...remarks, ...omissions, ...warningsOf(seen)],
+      security: findingsOf(seen),
     },
     [source],
   );

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { isPickle } from '../../bytes/pickle/scan.ts';
-import { findingsOf, warningOf } from '../../bytes/pickle/security.ts';
+import { findingsOf, warningsOf, withWarnings } from '../../bytes/pickle/security.ts';
 import { nothingSeen, type Seen } from '../../bytes/pickle/state.ts';
 import type { FileSource } from '../../bytes/source/fileSource.ts';
 import { isZip, openZip } from '../../bytes/zip/archive.ts';
@@ -34,10 +34,9 @@ async function openPytorch(source: FileSource, { path, remarks, signal, allowanc
   const directory = await read(source, seen, signal).catch((error: unknown) => {
     throw isJoblib(seen) ? joblibError(source.name, seen) : error;
   });
-  const security = findingsOf(seen);
-  const warning = warningOf(security);
+  const warnings = warningsOf(seen);
   if (directory.tensors.length === 0)
-    throw new RankscopeError('not-a-checkpoint', source.name, 'this pickle contains no tensors', warning);
+    throw new RankscopeError('not-a-checkpoint', source.name, 'this pickle contains no tensors', warnings.join(' '));
   return checkpointOver(
     {
       path,
@@ -45,8 +44,8 @@ async function openPytorch(source: FileSource, { path, remarks, signal, allowanc
       files: [source.identity],
       tensors: directory.tensors,
       metadata: new Map(),
-      warnings: [...remarks, ...(warning ? [warning] : []), ...directory.remarks],
-      security,
+      warnings: [...remarks, ...warnings, ...directory.remarks],
+      security: findingsOf(seen),
     },
     [source],
   );
@@ -61,9 +60,7 @@ function joblibError(file: string, seen: Seen): RankscopeError {
     'unsupported',
     file,
     'this is a joblib file, whose arrays lie between the opcodes of its pickle',
-    ['Load it where you trust it, and write its arrays with numpy.savez', warningOf(findingsOf(seen))]
-      .filter(Boolean)
-      .join('. '),
+    withWarnings('Load it where you trust it, and write its arrays with numpy.savez', seen),
   );
 }
 

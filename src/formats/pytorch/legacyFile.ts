@@ -14,8 +14,6 @@ import { storageReference } from './storageType.ts';
 /** torch.serialization.MAGIC_NUMBER. */
 const MAGIC_NUMBER = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
-export const SCANNED_IN_PART =
-  'More pickles follow than are scanned for dangerous names: do not load this file with Python.';
 /** Memory of a storage's entry in bytes, apart from its key. */
 const STORAGE_BYTES = 300;
 
@@ -31,9 +29,8 @@ export async function readPickleFile(source: FileSource, seen: Seen, signal?: Ab
     first === MAGIC_NUMBER
       ? await readStorages(source, pickles, seen)
       : { root: first, places: await readInlined(source.name, source.size, seen, signal) };
-  const scanned = await scanPickles(source, pickles.at, seen, signal);
-  const directory = pickledDirectory(source.identity, root, (key) => places.get(key), seen.allowance);
-  return scanned ? directory : { ...directory, remarks: [...directory.remarks, SCANNED_IN_PART] };
+  await scanPickles(source, pickles.at, seen, signal);
+  return pickledDirectory(source.identity, root, (key) => places.get(key), seen.allowance);
 }
 
 /** Reads the object and locates its storages, which follow the magic number. */

@@ -7,7 +7,6 @@ import type { FileIdentity } from '../../bytes/source/fileSource.ts';
 import { lazySource } from '../../bytes/source/lazySource.ts';
 import type { ZipArchive } from '../../bytes/zip/archive.ts';
 import { type PickledDirectory, pickledDirectory, type StoragePlace } from './directory.ts';
-import { SCANNED_IN_PART } from './legacyFile.ts';
 
 const PICKLE = /^(.*\/|)data\.pkl$/;
 
@@ -36,7 +35,7 @@ export async function readTorchArchive(
     );
   const root = roots[0]!;
   const order = await archive.text(`${root}byteorder`, signal);
-  let scanned = await scanOtherPickles(archive, root, seen, signal);
+  await scanOtherPickles(archive, root, seen, signal);
   const read = async (name: string) => {
     const size = archive.entries.get(name)?.size ?? 0;
     if (size > MAX_PICKLE_BYTES)
@@ -44,7 +43,7 @@ export async function readTorchArchive(
     const source = await archive.open(name, signal);
     const pickles = new PickleSequence(source, seen, signal);
     const value = await pickles.next();
-    if (!(await scanPickles(source, pickles.at, seen, signal))) scanned = false;
+    await scanPickles(source, pickles.at, seen, signal);
     return value;
   };
   const locateIn = (folder: string) => {
@@ -73,7 +72,6 @@ export async function readTorchArchive(
     remarks: [
       ...parts.flatMap(({ remarks }) => remarks),
       ...(code ? ['This TorchScript archive contains program code, which is neither read nor run.'] : []),
-      ...(scanned ? [] : [SCANNED_IN_PART]),
     ],
   };
 }
@@ -81,39 +79,35 @@ export async function readTorchArchive(
 /**
  * Scans the pickles beside those that torch loads, whatever their names: all entries but storages and program code that
  * end in .pkl or begin as a pickle does.
- * @returns whether all of them were scanned to their ends.
  */
 async function scanOtherPickles(
   archive: ZipArchive,
   root: string,
   seen: Seen,
   signal: AbortSignal | undefined,
-): Promise<boolean> {
+): Promise<void> {
   const others = [...archive.entries.keys()].filter(
     (name) =>
       !(name.startsWith(root) && /^((data|constants)\.pkl$|(data|constants|code)\/)/.test(name.slice(root.length))),
   );
-  let scanned = others.length <= MAX_SCANNED_PICKLES;
-  for (const name of others.slice(0, MAX_SCANNED_PICKLES))
-    if (!(await scanEntry(archive, name, seen, signal))) scanned = false;
-  return scanned;
+  if (others.length > MAX_SCANNED_PICKLES) seen.hasUnscanned = true;
+  for (const name of others.slice(0, MAX_SCANNED_PICKLES)) await scanEntry(archive, name, seen, signal);
 }
 
-/** @returns whether the entry was scanned to its end, or is no pickle. */
 async function scanEntry(
   archive: ZipArchive,
   name: string,
   seen: Seen,
   signal: AbortSignal | undefined,
-): Promise<boolean> {
+): Promise<void> {
   try {
     const named = /\.(pkl|pickle|pt|pth|bin)$/i.test(name);
-    if (!named && !isPickle(await archive.start(name, signal))) return true;
+    if (!named && !isPickle(await archive.start(name, signal))) return;
     // A compressed entry is unpacked into memory to be scanned.
-    if (archive.entries.get(name)!.size > MAX_SCANNED_BYTES) return false;
-    return await scanPickles(await archive.open(name, signal), 0, seen, signal);
+    if (archive.entries.get(name)!.size > MAX_SCANNED_BYTES) seen.hasUnscanned = true;
+    else await scanPickles(await archive.open(name, signal), 0, seen, signal);
   } catch (error) {
     if (!(error instanceof RankscopeError) || error.code === 'cancelled') throw error;
-    return false;
+    seen.hasUnscanned = true;
   }
 }

@@ -107,6 +107,16 @@ print(json.dumps(None))`;
     });
   });
 
+  it('says when an array of objects is followed by more pickles than it scans', async () => {
+    const many = Buffer.concat(Array.from({ length: 1000 }, () => pickle(op.int(1))));
+    const objects = npyBytes(npyHeader('|O', [1]), many);
+    await rejectsWith(openCheckpoint(folder.write('many.npy', objects)), 'unsupported', /More pickles follow/);
+    const numbers = npyBytes(npyHeader('<f4', [2, 3]), new Float32Array(6));
+    await withCheckpoint(folder.write('m.npz', zipBytes({ 'w.npy': numbers, 'o.npy': objects })), ({ warnings }) =>
+      assert.match(warnings.join('\n'), /More pickles follow/),
+    );
+  });
+
   it('does not run calls that a pickle of arrays contains', () =>
     rejectsWith(
       openCheckpoint(folder.write('a.pkl', pickle(op.call('numpy', 'load', op.text('x'))))),
