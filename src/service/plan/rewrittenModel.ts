@@ -1,10 +1,12 @@
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { dimensionsOf } from '../../model/layout/dimensions.ts';
 import type { Matrix } from '../../model/matrix.ts';
 import { anatomy } from '../../model/names/anatomy.ts';
 import type { Plan, PlannedMatrix } from '../../model/plan/plan.ts';
 import { type GgufForm, ggufForm } from '../../write/ggufForm.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import { denseKinds } from './denseKinds.ts';
+import { tiedHead } from './tiedHead.ts';
 
 /** A checkpoint and its plan under the names that the model's code uses: the input of the writer. */
 export interface RewrittenModel {
@@ -20,15 +22,21 @@ export interface RewrittenModel {
  * @param ties tied groups of the checkpoint as it was opened.
  */
 export function rewrittenModel(
-  { checkpoint, anatomy: { matrices } }: Opened,
+  opened: Pick<Opened, 'checkpoint' | 'anatomy'>,
   plan: Plan,
   ties: readonly (readonly string[])[],
 ): RewrittenModel {
+  const { checkpoint } = opened;
   const form = ggufForm(checkpoint);
-  if (!form) return withCautions({ checkpoint, matrices, plan, ties, remarks: [] });
+  if (!form) {
+    const { matrices } = opened.anatomy;
+    return withCautions({ checkpoint, matrices, plan, ties, remarks: [] }, tiedHead(opened));
+  }
+  // What decided the shapes when the plan was made must decide them here.
+  const dimensions = dimensionsOf(checkpoint.configuration, checkpoint.metadata);
   return withCautions({
     checkpoint: form.checkpoint,
-    matrices: anatomy(form.checkpoint.tensors).matrices,
+    matrices: anatomy(form.checkpoint.tensors, undefined, dimensions).matrices,
     plan: planIn(form, plan),
     ties: withTiedHead(form, tiesIn(form, ties)),
     remarks: form.remarks,
@@ -36,9 +44,9 @@ export function rewrittenModel(
 }
 
 /** Adds what users must know of the tied matrices that the plan cuts, whoever made it. */
-function withCautions(model: RewrittenModel): RewrittenModel {
+function withCautions(model: RewrittenModel, head?: ReturnType<typeof tiedHead>): RewrittenModel {
   const cut = new Set(model.plan.matrices.filter(({ rank }) => rank !== null).map(({ name }) => name));
-  const cautions = [...denseKinds(model)].flatMap(([{ name }, { caution }]) =>
+  const cautions = [...denseKinds({ ...model, tiedHead: head })].flatMap(([{ name }, { caution }]) =>
     caution !== undefined && cut.has(name) ? [caution] : [],
   );
   return { ...model, remarks: [...model.remarks, ...cautions] };

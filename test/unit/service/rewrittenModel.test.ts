@@ -22,13 +22,13 @@ const REQUEST: Plan['request'] = {
 describe('the model that a plan is applied to', () => {
   const folder = testFolder();
 
-  async function left(file: string, ties: readonly (readonly string[])[]) {
+  async function left(file: string, ties: readonly (readonly string[])[], rank: number | null = null) {
     const checkpoint = await openCheckpoint(file);
     const opened = { checkpoint, anatomy: anatomy(checkpoint.tensors) } as Opened;
     const matrices = opened.anatomy.matrices.map(({ name, shape }) => ({
       name,
       shape,
-      rank: null,
+      rank,
       parametersBefore: shape[0] * shape[1],
       parametersAfter: shape[0] * shape[1],
       error: 0,
@@ -91,6 +91,15 @@ describe('the model that a plan is applied to', () => {
       ['model.embed_tokens.weight', 'lm_head.weight'],
     ]);
     assert.equal(plan.checkpoint.parameters, countParameters(checkpoint.tensors, ties));
+  });
+
+  it('is described as cutting the head that its configuration ties to the embedding', async () => {
+    folder.write('config.json', JSON.stringify({ architectures: ['LlamaForCausalLM'], tie_word_embeddings: true }));
+    const numbers = Array.from({ length: 32 }, (_, i) => i);
+    const file = folder.write('model.safetensors', fileOf({ 'model.embed_tokens.weight': f32([8, 4], numbers) }));
+    const { remarks } = await left(file, [], 1);
+    assert.match(remarks.join(), /also cuts the head lm_head\.weight/);
+    assert.deepEqual((await left(file, [])).remarks, []);
   });
 
   it('leaves a checkpoint of another format unchanged', async () => {
