@@ -40,7 +40,7 @@ const CANDIDATES: readonly Candidate[] = [
   },
   { name: 'cpu', remedy: NEEDS, open: (threads) => createCpuBackend(threads) },
   // The widest kernels depend on an experimental feature of V8; if they fail their proof, the others are used.
-  { name: 'cpu', remedy: NEEDS, open: (threads) => createCpuBackend(threads, ['relaxed', 'simd']) },
+  { name: 'cpu', remedy: NEEDS, open: (threads) => createCpuBackend(threads, { sets: ['relaxed', 'simd'] }) },
 ];
 
 /**

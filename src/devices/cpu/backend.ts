@@ -12,6 +12,8 @@ import { RankscopeError } from '../../base/errors.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import type { Backend, EntrySums, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
 import { checkProductShapes } from '../productShapes.ts';
+import type { Blas } from './blas/blas.ts';
+import { ARGUMENT_BYTES } from './blas/sgemm.ts';
 import type { Work } from './job.ts';
 import { compileKernels, instantiate, KERNEL_SETS, type KernelSet, type Kernels } from './kernels.ts';
 import { Heap } from './memory.ts';
@@ -21,6 +23,7 @@ import { orthonormalizeRoom } from './routines/orthonormalize.ts';
 import { block } from './routines/product.ts';
 import { singularValuesRoom } from './routines/singularValues.ts';
 import { svdRoom } from './routines/svd.ts';
+import type { Stages } from './team.ts';
 import { WorkerTeam } from './workerTeam.ts';
 
 const KIND: Record<KernelSet, string> = {
@@ -33,8 +36,16 @@ const KIND: Record<KernelSet, string> = {
  * WASM kernels on `threads` worker threads over one shared memory. By default the memory may grow to all that 32 bits
  * address; tests force the small-memory paths with fewer pages.
  */
-export function createCpuBackend(threads: number, sets = KERNEL_SETS, maximumPages?: number): CpuBackend {
-  return new CpuBackend(threads, sets, new Heap(maximumPages));
+export function createCpuBackend(threads: number, options: CpuOptions = {}): CpuBackend {
+  return new CpuBackend(threads, options);
+}
+
+export interface CpuOptions {
+  /** The kernels to try, fastest first. */
+  readonly sets?: readonly KernelSet[];
+  readonly maximumPages?: number | undefined;
+  /** Takes the larger products, if there is one. */
+  readonly blas?: Blas | undefined;
 }
 
 /** Up to this many numbers are decoded on the calling thread: waking the others would take as long. */
@@ -55,19 +66,23 @@ export class CpuBackend implements Backend {
   /** For work that is too small to share. */
   private readonly kernels: Kernels;
   private readonly team: WorkerTeam;
+  private readonly heap: Heap;
   private readonly alive = new Set<Matrix>();
 
   constructor(
     readonly threads: number,
-    sets: readonly KernelSet[],
-    private readonly heap: Heap,
+    { sets = KERNEL_SETS, maximumPages, blas }: CpuOptions,
   ) {
+    this.heap = new Heap(maximumPages);
     const { module, set } = compileKernels(sets);
     this.kernels = instantiate(module, this.heap.memory);
-    const bytes = this.kernels.gemmScratch();
-    const scratch = Array.from({ length: threads }, () => this.heap.allocate(bytes, 'cpu'));
-    this.team = new WorkerTeam(module, this.heap.memory, scratch);
-    const device = `${cpus()[0]?.model.trim() || process.arch} (${KIND[set]})`;
+    const scratch = Array.from({ length: threads }, () => ({
+      panels: this.heap.allocate(this.kernels.gemmScratch(), 'cpu'),
+      call: this.heap.allocate(ARGUMENT_BYTES, 'cpu'),
+    }));
+    this.team = new WorkerTeam(module, this.heap.memory, scratch, blas);
+    const kernels = blas ? `${blas.name} and ${KIND[set]}` : KIND[set];
+    const device = `${cpus()[0]?.model.trim() || process.arch} (${kernels})`;
     this.info = { name: 'cpu', device, threads, reason: '' };
   }
 
@@ -169,6 +184,11 @@ export class CpuBackend implements Backend {
       this.run({ routine: 'bidiagonalTriplets', args: { diagonal, superdiagonal, rank, room } }, 'svd', options),
     );
     return triplets as BidiagonalTriplets;
+  }
+
+  /** Milliseconds in each stage of the last decomposition. */
+  get stages(): Stages {
+    return this.team.lastStages;
   }
 
   async close(): Promise<void> {

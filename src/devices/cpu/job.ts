@@ -1,9 +1,11 @@
+import type { Blas } from './blas/blas.ts';
 import type { Bidiagonal, BidiagonalTripletsArgs } from './routines/bidiagonal.ts';
 import type { DecodeArgs } from './routines/decode.ts';
 import type { OrthonormalizeArgs } from './routines/orthonormalize.ts';
 import type { Product } from './routines/product.ts';
 import type { SingularValuesArgs } from './routines/singularValues.ts';
 import type { SvdArgs } from './routines/svd.ts';
+import type { Stages } from './team.ts';
 
 /** What the main thread sends to every worker. */
 export type Job = { readonly id: number } & Work;
@@ -20,7 +22,7 @@ export type Work =
 /** What a worker sends back. Each worker ends a job with one of the last three. */
 export type Reply =
   | { readonly id: number; readonly kind: 'progress'; readonly share: number }
-  | { readonly id: number; readonly kind: 'done'; readonly result: unknown }
+  | { readonly id: number; readonly kind: 'done'; readonly result: unknown; readonly stages: Stages }
   | { readonly id: number; readonly kind: 'stopped' }
   | { readonly id: number; readonly kind: 'failed'; readonly message: string };
 
@@ -30,5 +32,14 @@ export interface Start {
   readonly memory: WebAssembly.Memory;
   readonly id: number;
   readonly threads: number;
-  readonly scratch: number;
+  readonly scratch: Scratch;
+  readonly blas: Blas | undefined;
+}
+
+/** Addresses of the memory of one thread. */
+export interface Scratch {
+  /** Packed panels of the kernels' products. */
+  readonly panels: number;
+  /** The arguments of a BLAS. */
+  readonly call: number;
 }

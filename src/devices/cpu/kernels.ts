@@ -52,23 +52,17 @@ export interface Kernels {
     n: number,
     first: number,
     last: number,
-    group: number,
     progress: number,
     reflectors: number,
     leftOffset: number,
     taus: number,
     scratch: number,
     sync: number,
+    id: number,
+    workers: number,
   ): void;
-  gatherReflectors(
-    source: number,
-    width: number,
-    count: number,
-    b: number,
-    room: number,
-    out: number,
-    ld: number,
-  ): void;
+  formChaseBlocks(group: number, n: number, b: number, reflectors: number, taus: number, out: number): void;
+  applyChaseBlocks(group: number, n: number, b: number, blocks: number, c: number, cols: number): void;
 }
 
 export type KernelSet = 'wide' | 'relaxed' | 'simd';

@@ -1,8 +1,13 @@
+import type { Blas } from './blas/blas.ts';
+import type { Sgemm } from './blas/sgemm.ts';
 import type { Kernels } from './kernels.ts';
 import { SYNC } from './memory.ts';
 
 /** Thrown on every thread of a team at the same barrier after the caller has cancelled. */
 export class Stopped extends Error {}
+
+/** Milliseconds that the leader spent in each stage of a routine, in the order of their beginnings. */
+export type Stages = Readonly<Record<string, number>>;
 
 /** Work that one thread does alone, in well under 100 ms. */
 export type Task = () => void;
@@ -12,6 +17,9 @@ export type Task = () => void;
  * a phase first come, first served, and meet at barriers.
  */
 export class Team {
+  private readonly spent: Record<string, number> = {};
+  private since = performance.now();
+
   constructor(
     readonly kernels: Kernels,
     readonly memory: WebAssembly.Memory,
@@ -20,6 +28,8 @@ export class Team {
     readonly threads: number,
     /** Address of this thread's buffer for packed panels. */
     readonly scratch: number,
+    /** The products of a BLAS on the machine, if there is one, and whether it brings its own threads. */
+    readonly blas: { readonly sgemm: Sgemm; readonly threading: Blas['threading'] } | undefined,
     readonly report: (share: number) => void,
   ) {}
 
@@ -43,6 +53,17 @@ export class Team {
   lead(task: Task): void {
     if (this.id === 0) task();
     this.barrier();
+  }
+
+  /** Ends a stage of the routine: the time since the last one ended counts as its own. */
+  passed(stage: string): void {
+    const now = performance.now();
+    this.spent[stage] = (this.spent[stage] ?? 0) + now - this.since;
+    this.since = now;
+  }
+
+  get stages(): Stages {
+    return this.spent;
   }
 
   floats(at: number, count: number): Float32Array {

@@ -1,5 +1,6 @@
 // Entry point of a worker thread.
 import { parentPort, workerData } from 'node:worker_threads';
+import { openSgemm } from './blas/sgemm.ts';
 import type { Job, Reply, Start } from './job.ts';
 import { instantiate } from './kernels.ts';
 import { bidiagonalTriplets, bidiagonalValues } from './routines/bidiagonal.ts';
@@ -10,8 +11,12 @@ import { singularValues } from './routines/singularValues.ts';
 import { svd } from './routines/svd.ts';
 import { Stopped, Team } from './team.ts';
 
-const { module, memory, id, threads, scratch } = workerData as Start;
+const { module, memory, id, threads, scratch, blas } = workerData as Start;
 const kernels = instantiate(module, memory);
+const native = blas && {
+  sgemm: openSgemm(blas.path, blas.symbol, memory, scratch.call),
+  threading: blas.threading,
+};
 const reply = (message: Reply) => parentPort!.postMessage(message);
 
 function perform(team: Team, job: Job): unknown {
@@ -45,8 +50,9 @@ function reporter(job: number): (share: number) => void {
 
 parentPort!.on('message', (job: Job) => {
   try {
-    const result = perform(new Team(kernels, memory, id, threads, scratch, reporter(job.id)), job);
-    reply({ id: job.id, kind: 'done', result: id === 0 ? result : undefined });
+    const team = new Team(kernels, memory, id, threads, scratch.panels, native, reporter(job.id));
+    const result = perform(team, job);
+    reply({ id: job.id, kind: 'done', result: id === 0 ? result : undefined, stages: team.stages });
   } catch (error) {
     if (error instanceof Stopped) reply({ id: job.id, kind: 'stopped' });
     else

@@ -1,8 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import { cancelled, RankscopeError } from '../../base/errors.ts';
 import { asset, fromSource } from '../assets.ts';
-import type { Job, Reply, Start, Work } from './job.ts';
+import type { Blas } from './blas/blas.ts';
+import type { Job, Reply, Scratch, Start, Work } from './job.ts';
 import { SYNC } from './memory.ts';
+import type { Stages } from './team.ts';
 
 interface Pending {
   readonly id: number;
@@ -31,12 +33,19 @@ export class WorkerTeam {
   private last: Promise<unknown> = Promise.resolve();
   private broken: RankscopeError | undefined;
   private jobs = 0;
+  /** Of the last routine that returned a result. */
+  lastStages: Stages = {};
 
-  constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, scratch: readonly number[]) {
+  constructor(
+    module: WebAssembly.Module,
+    memory: WebAssembly.Memory,
+    scratch: readonly Scratch[],
+    blas: Blas | undefined,
+  ) {
     this.words = new Int32Array(memory.buffer, SYNC, 8);
     const threads = scratch.length;
     this.workers = scratch.map((at, id) => {
-      const data: Start = { module, memory, id, threads, scratch: at };
+      const data: Start = { module, memory, id, threads, scratch: at, blas };
       const worker = startWorker(data);
       worker.on('message', (reply: Reply) => this.onReply(reply));
       worker.on('error', (error) => this.fail(`a kernel thread failed: ${error.message}`));
@@ -98,7 +107,10 @@ export class WorkerTeam {
     // The others wait for a thread that failed: only a new team helps.
     if (reply.kind === 'failed') this.fail(`a kernel failed: ${reply.message}`);
     if (reply.kind === 'stopped') current.stopped = true;
-    if (reply.kind === 'done' && reply.result !== undefined) current.result = reply.result;
+    if (reply.kind === 'done' && reply.result !== undefined) {
+      current.result = reply.result;
+      this.lastStages = reply.stages;
+    }
     if (--current.left > 0) return;
     if (current.stopped) current.reject(cancelled(current.subject));
     else current.resolve(current.result);

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { Backend, Matrix } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
+import { ARGUMENT_BYTES } from '../../../src/devices/cpu/blas/sgemm.ts';
 import { compileKernels, instantiate } from '../../../src/devices/cpu/kernels.ts';
 import { Heap } from '../../../src/devices/cpu/memory.ts';
 import { block } from '../../../src/devices/cpu/routines/product.ts';
@@ -149,8 +150,9 @@ describe('worker threads', () => {
   it('fail all calls after a fault, and leave none waiting', async () => {
     const heap = new Heap();
     const { module } = compileKernels();
-    const scratch = instantiate(module, heap.memory).gemmScratch();
-    const team = new WorkerTeam(module, heap.memory, [heap.allocate(scratch, ''), heap.allocate(scratch, '')]);
+    const bytes = instantiate(module, heap.memory).gemmScratch();
+    const scratch = () => ({ panels: heap.allocate(bytes, ''), call: heap.allocate(ARGUMENT_BYTES, '') });
+    const team = new WorkerTeam(module, heap.memory, [scratch(), scratch()], undefined);
     // An address past the end of memory, which no caller of the backend can produce, traps.
     const beyond = block(heap.memory.buffer.byteLength, 500);
     const product = { m: 500, n: 500, k: 500, a: beyond, b: beyond, c: beyond };

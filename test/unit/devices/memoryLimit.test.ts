@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { RowSource } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
-import { KERNEL_SETS } from '../../../src/devices/cpu/kernels.ts';
 import { exactSpectrum } from '../../../src/spectrum/exact.ts';
 import { previewSpectrum } from '../../../src/spectrum/preview.ts';
 
@@ -11,7 +10,7 @@ const PAGES = 192;
 
 describe('the cpu backend with a matrix larger than its memory', function () {
   this.timeout(60_000);
-  const backend = createCpuBackend(2, KERNEL_SETS, PAGES);
+  const backend = createCpuBackend(2, { maximumPages: PAGES });
   const roomy = createCpuBackend(2);
   after(() => Promise.all([backend.close(), roomy.close()]));
 

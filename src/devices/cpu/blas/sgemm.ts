@@ -1,7 +1,7 @@
 // Why the Fortran interface: every BLAS has it, in contrast to cblas, and it takes all arguments by reference. An
 // integer is written as 64 bits; a library built with 32-bit integers reads the lower half, which is the same number on
 // a little-endian machine. So neither the width nor the calling convention of the library has to be known.
-import koffi from 'koffi';
+import { createRequire } from 'node:module';
 
 /** C <- alpha op(A) op(B) + beta C in row-major f32; addresses are offsets into the shared memory, in bytes. */
 export type Sgemm = (
@@ -32,6 +32,7 @@ const SLOTS = { n: 2, m: 3, k: 4, ldb: 5, lda: 6, ldc: 7, alpha: 8, beta: 9, pla
  * @throws where the library or the symbol is missing
  */
 export function openSgemm(path: string, symbol: string, memory: WebAssembly.Memory, room: number): Sgemm {
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
   const pointer = 'void *';
   // Fortran passes the lengths of the two characters behind the arguments.
   const call = koffi.load(path).func(symbol, 'void', [...Array(13).fill(pointer), 'size_t', 'size_t']);
@@ -48,15 +49,17 @@ export function openSgemm(path: string, symbol: string, memory: WebAssembly.Memo
   const [pAlpha, pBeta] = [slot(SLOTS.alpha), slot(SLOTS.beta)];
 
   return (m, n, k, alpha, a, lda, transposeA, b, ldb, transposeB, beta, c, ldc) => {
-    // Row-major C is column-major C^T = op(B)^T op(A)^T. BLAS checks leading dimensions even where only one row is read.
-    [n, m, k, Math.max(1, ldb), Math.max(1, lda), Math.max(1, ldc)].forEach((value, i) => {
-      integers[i] = BigInt(value);
-    });
+    // Row-major C is column-major C^T = op(B)^T op(A)^T. BLAS refuses leading dimensions of zero.
+    integers[0] = BigInt(n);
+    integers[1] = BigInt(m);
+    integers[2] = BigInt(k);
+    integers[3] = BigInt(Math.max(1, ldb));
+    integers[4] = BigInt(Math.max(1, lda));
+    integers[5] = BigInt(Math.max(1, ldc));
     floats[0] = alpha;
     floats[2] = beta;
-    call(
-      ...[transposeB ? transposed : plain, transposeA ? transposed : plain, pn, pm, pk, pAlpha],
-      ...[base + BigInt(b), pLdb, base + BigInt(a), pLda, pBeta, base + BigInt(c), pLdc, 1, 1],
-    );
+    const [right, left] = [transposeB ? transposed : plain, transposeA ? transposed : plain];
+    const [pa, pb, pc] = [base + BigInt(a), base + BigInt(b), base + BigInt(c)];
+    call(right, left, pn, pm, pk, pAlpha, pb, pLdb, pa, pLda, pBeta, pc, pLdc, 1, 1);
   };
 }

@@ -1,4 +1,5 @@
 export * from './chase';
+export { applyChaseBlocks, formChaseBlocks } from './chaseBack';
 export { decode } from './decode';
 export { gemm, gemmScratch } from './gemm';
 export * from './move';

@@ -2,6 +2,9 @@
 //   0 threads arrived, 4 generation, 8 next task, 12 cancellation requested (set by the main thread), 16 cancellation
 //   agreed.
 
+/** Looks at a word of memory before a thread sleeps: roughly 100 microseconds. */
+export const SPINS: i32 = 100000;
+
 /** Waits until all `threads` have arrived. The last resets the tasks and decides, for all, whether the work goes on. */
 export function barrier(sync: usize, threads: i32): void {
   if (threads == 1) {
@@ -18,9 +21,9 @@ export function barrier(sync: usize, threads: i32): void {
     atomic.notify(sync + 4, -1);
     return;
   }
-  // A short spin avoids the wake-up of a sleeping thread (about 50 microseconds); a longer one would starve a busy
-  // machine.
-  for (let i = 0; i < 4000; i++) if (atomic.load<i32>(sync, 4) != generation) return;
+  // Waking a sleeping thread takes about 50 microseconds, after which the others have fallen asleep at the next barrier,
+  // and so on. Spinning for longer than that lets them catch up; still longer would starve a busy machine.
+  for (let i = 0; i < SPINS; i++) if (atomic.load<i32>(sync, 4) != generation) return;
   while (atomic.load<i32>(sync, 4) == generation) atomic.wait<i32>(sync + 4, generation, -1);
 }
 

@@ -81,6 +81,7 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
 
   team.perform(transposeTasks(team, rows, count, within(a, j, j), columns.v));
   factorPanel(team, room, columns, (row) => keepColumns(team, a, j, j, count, row));
+  team.passed('panels');
   const i = j / room.width;
   if (cols === 0) {
     if (room.kept) completePanel(team, room, columns);
@@ -108,12 +109,15 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
       multiplyHere(team, { ...here, a: columns.v, b: within(y, 0, from), c: out, alpha: -1, beta: 1 });
     }),
   );
+  team.passed('thin products');
   factorPanel(team, room, right, (row) => {
     for (let r = 0; r < count; r++) {
       const values = row(r);
       team.floats(a.at + ((j + r) * a.ld + j + count) * 4, values.length).set(values);
     }
   });
+
+  team.passed('panels');
 
   // X^T = T2^T ((A V2)^T - (Y^T V2)^T V1^T), over the rows below the panel.
   const below = rows - count;
@@ -139,6 +143,7 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
       multiplyHere(team, { ...here, a: t, b: out, c: within(x, 0, from) });
     }),
   );
+  team.passed('thin products');
   team.perform(
     productTasks(team, {
       m: below,
@@ -152,6 +157,7 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
       beta: 1,
     }),
   );
+  team.passed('updates');
 }
 
 function keep(team: Team, room: Panel | undefined, { v, t, count, length }: Panel): void {

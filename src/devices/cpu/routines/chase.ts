@@ -23,8 +23,10 @@ export interface KeptReflectors {
   readonly steps: number;
 }
 
-/** Sweeps between two barriers, at which progress is reported. */
-const SLICE = 1024;
+/** Sweeps between two barriers, at which progress is reported and what is left of the band is divided anew. */
+const SLICE = 128;
+/** Steps in a thread's stretch of the band below which threads would mostly wait for each other. */
+const STRETCH = 6;
 
 export function chaseRoom(arena: Arena, n: number, bandwidth: number, threads: number, keep: boolean): ChaseRoom {
   const stride = 3 * bandwidth;
@@ -35,8 +37,8 @@ export function chaseRoom(arena: Arena, n: number, bandwidth: number, threads: n
     bandwidth,
     stride,
     band: arena.floats((n + bandwidth) * stride),
-    progress: arena.floats(SLICE),
-    scratch: Array.from({ length: threads }, () => arena.floats(2 * bandwidth + 48)),
+    progress: arena.floats((threads + 1) * 16),
+    scratch: Array.from({ length: threads }, () => arena.floats(3 * (bandwidth + 16))),
     kept: keep
       ? {
           right: arena.floats(n * width),
@@ -65,12 +67,10 @@ export function storeBand(team: Team, { n, bandwidth, stride, band }: ChaseRoom,
 export function chaseBulges(team: Team, room: ChaseRoom, progress: (share: number) => void) {
   const { n, bandwidth, stride, band, scratch, kept } = room;
   const { kernels, threads } = team;
-  // A group stays 2 group + 1 steps behind the one before it, and the groups of all threads must fit into the length of
-  // the band.
-  const group = Math.max(1, Math.min(8, Math.floor(n / bandwidth / threads / 4)));
   for (let first = 0; first < n - 1; first += SLICE) {
     const last = Math.min(n - 1, first + SLICE);
-    team.lead(() => kernels.clear(1, SLICE, room.progress, 0));
+    const workers = Math.max(1, Math.min(threads, Math.floor((n - first) / (STRETCH * bandwidth))));
+    team.lead(() => kernels.clear(1, (threads + 1) * 16, room.progress, 0));
     kernels.chase(
       band,
       stride,
@@ -78,13 +78,14 @@ export function chaseBulges(team: Team, room: ChaseRoom, progress: (share: numbe
       n,
       first,
       last,
-      group,
       room.progress,
       kept?.right ?? 0,
       kept ? kept.left - kept.right : 0,
       kept?.taus ?? 0,
       scratch[team.id]!,
       SYNC,
+      team.id,
+      workers,
     );
     team.barrier();
     progress(1 - ((n - last) / n) ** 2);

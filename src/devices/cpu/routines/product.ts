@@ -1,3 +1,4 @@
+import { SYNC } from '../memory.ts';
 import { ranges, type Task, type Team } from '../team.ts';
 
 /** A block of a row-major matrix in memory: its address in bytes and its row stride in floats. */
@@ -23,17 +24,36 @@ export interface Product {
   readonly beta?: number;
 }
 
+/** Multiplications below which a call into a native library costs more than it saves. */
+const SMALL = 2 ** 15;
+/** Columns up to which the kernels read rows of A in place, where a BLAS would first pack all of A. */
+const THIN = 16;
+
 /** C <- alpha op(A) op(B) + beta C on this thread. */
-export function multiplyHere({ kernels, scratch }: Team, p: Product): void {
+export function multiplyHere({ kernels, scratch, blas }: Team, p: Product): void {
   const { m, n, k, a, b, c, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = p;
+  if (blas && m * n * k >= SMALL && (n > THIN || transposeA)) {
+    blas.sgemm(m, n, k, alpha, a.at, a.ld, transposeA, b.at, b.ld, transposeB, beta, c.at, c.ld);
+    return;
+  }
   kernels.gemm(m, n, k, alpha, a.at, a.ld, +transposeA, b.at, b.ld, +transposeB, beta, c.at, c.ld, scratch);
 }
 
 /** Multiplications per task: about 10 ms at 20 GFLOP/s, so that cancelling is quick and no thread waits long. */
 const TASK = 1e8;
 
-/** That product as tasks over tiles of C. */
+/** That product as tasks over tiles of C: one thread after the other if the library brings its own threads. */
 export function productTasks(team: Team, p: Product): Task[] {
+  const tasks = tileTasks(team, p);
+  if (team.blas?.threading !== 'library') return tasks;
+  return [
+    () => {
+      for (const task of tasks) if (!team.kernels.askedToStop(SYNC)) task();
+    },
+  ];
+}
+
+function tileTasks(team: Team, p: Product): Task[] {
   const { m, n, k, a, b, c, transposeA = false, transposeB = false } = p;
   const { rows, cols } = tile(m, n, k, team.threads);
   return ranges(n, cols, 16).flatMap((j) =>

@@ -45,9 +45,11 @@ export function factorQr(team: Team, room: QrRoom, a: Block, progress: (share: n
     const { count, length, v } = panel;
     team.perform(transposeTasks(team, length, count, within(a, j, j), v));
     factorPanel(team, room, panel, (row) => keepColumns(team, a, j, j, count, row));
+    team.passed('QR panels');
     const rest = n - j - count;
     completePanel(team, room, panel);
     if (rest > 0) reflect(team, room, panel, within(a, j, j + count), rest, true);
+    team.passed('QR updates');
     progress(1 - ((n - j) / n) ** 2 * ((m - j) / m));
   }
 }

@@ -48,6 +48,7 @@ export function singularValues(team: Team, { at, rows, cols, room }: SingularVal
     transposeAll(team, rows, cols, a, transposed);
     a = transposed;
   }
+  team.passed('prepare');
   // Progress by operation counts: QR 2 m n^2, band 8/3 n^3; the rest is small.
   const first = qr ? (2 * m) / (2 * m + 2.7 * n) : 0;
   if (qr && triangle) {
@@ -58,9 +59,13 @@ export function singularValues(team: Team, { at, rows, cols, room }: SingularVal
   const second = first + 0.85 * (1 - first);
   reduceToBand(team, band, a, (share) => team.report(first + (second - first) * share));
   storeBand(team, chase, a);
+
   const { diagonal, superdiagonal } = chaseBulges(team, chase, (share) =>
     team.report(second + (0.98 - second) * share),
   );
+  team.passed('chase');
   if (team.id !== 0) return new Float64Array(0);
-  return dqdsValues(diagonal, superdiagonal).map((value) => value * scale);
+  const values = dqdsValues(diagonal, superdiagonal).map((value) => value * scale);
+  team.passed('values');
+  return values;
 }

@@ -65,6 +65,7 @@ export function svd(team: Team, args: SvdArgs): SingularTriplets {
     transposeAll(team, rows, cols, a, transposed);
     a = transposed;
   }
+  team.passed('prepare');
   if (qr && triangle) {
     factorQr(team, qr, a, (share) => team.report(0.2 * share));
     copyTriangle(team, n, a, triangle);
@@ -73,19 +74,25 @@ export function svd(team: Team, args: SvdArgs): SingularTriplets {
   reduceToBand(team, band, a, (share) => team.report(0.2 + 0.3 * share));
   storeBand(team, chase, a);
   const { diagonal, superdiagonal } = chaseBulges(team, chase, (share) => team.report(0.5 + 0.1 * share));
+  team.passed('chase');
   const triplets = leadingTriplets(diagonal, superdiagonal, rank);
+  team.passed('values');
   storeVectors(team, triplets, room, rank);
+  team.passed('bidiagonal vectors');
 
   applyChase(team, chase, back, 'left', tall, rank);
   applyChase(team, chase, back, 'right', flat, rank);
+  team.passed('chase back');
   team.report(0.7);
   reflectAll(team, room.reflect, band.kept!.left, (i) => i * band.width, tall, rank);
   reflectAll(team, room.reflect, band.kept!.right, (i) => (i + 1) * band.width, flat, rank);
   if (qr) reflectAll(team, room.reflect, qr.panels, (i) => i * qr.width, tall, rank);
+  team.passed('band back');
   team.report(0.85);
   if (areDoubtful(triplets, rank)) {
     straighten(team, room.tallQr, tall);
     straighten(team, room.flatQr, flat);
+    team.passed('orthonormalization');
   }
 
   const values = Float64Array.from({ length: rank }, (_, k) => (triplets[k]?.value ?? 0) * scale);
