@@ -56,6 +56,7 @@ const CONFINED: Record<string, string> = {
   vscode: 'src/vscode',
   '@vscode/webview-ui-toolkit': 'webview/ui/controls.ts',
   webgpu: 'src/devices/webgpu',
+  koffi: 'src/devices/cpu/blas',
   '@tensorflow/tfjs-node-gpu': 'src/devices/tensorflow',
 };
 

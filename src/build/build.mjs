@@ -20,7 +20,7 @@ const node = {
   ...shared,
   platform: 'node',
   target: 'node20',
-  external: ['vscode', 'webgpu', 'onnxruntime-node', '@tensorflow/*'],
+  external: ['vscode', 'webgpu', 'koffi', 'onnxruntime-node', '@tensorflow/*'],
 };
 
 const bundles = [
@@ -37,7 +37,12 @@ const bundles = [
     format: 'esm',
     splitting: false,
     banner: { js: `#!/usr/bin/env node\n${require}` },
-    entryPoints: { engine: 'src/process/main.ts', cli: 'src/cli/main.ts', kernelWorker: 'src/devices/cpu/worker.ts' },
+    entryPoints: {
+      engine: 'src/process/main.ts',
+      cli: 'src/cli/main.ts',
+      kernelWorker: 'src/devices/cpu/worker.ts',
+      blasProbe: 'src/devices/cpu/blas/probeMain.ts',
+    },
   },
   {
     ...shared,

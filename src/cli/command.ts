@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import type { Service } from '../protocol/service.ts';
+import type { BlasPolicy } from '../service/devices/blasPolicy.ts';
 
 export type OptionTable = NonNullable<ParseArgsConfig['options']>;
 export type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
@@ -22,6 +23,8 @@ export interface Invocation {
   readonly values: Values;
   readonly terminal: Terminal;
   readonly service: Service;
+  /** Which native libraries the engines may load. */
+  readonly blas: BlasPolicy;
 }
 
 /** A command of `rankscope`; each has a file in this folder. */
@@ -49,9 +52,16 @@ const COMMON: OptionTable = { help: HELP, verbose: { type: 'boolean' } };
 export const COMMON_HELP = `  --verbose           report what is being done on standard error
   -h, --help          show this text`;
 
-export const ENGINE: OptionTable = { engine: { type: 'string' }, threads: { type: 'string' } };
-export const ENGINE_HELP = `  --engine NAME       auto (default: the fastest available), cpu, webgpu or tensorflow
-  --threads N         threads of the cpu engine (default: all cores)`;
+export const ENGINE: OptionTable = {
+  engine: { type: 'string' },
+  threads: { type: 'string' },
+  blas: { type: 'string' },
+};
+export const BLAS_HELP = `  --blas FILE         a BLAS library for the products of the cpu engine (default: a search), or none`;
+export const ENGINE_HELP = `  --engine NAME       auto (default: the fastest available), cpu (with a BLAS if one is found),
+                      wasm (the built-in kernels alone), webgpu or tensorflow
+  --threads N         threads of the cpu engine (default: all cores)
+${BLAS_HELP}`;
 
 /** Parses the words after the command's name. @throws UsageError */
 export function parseCommand(command: Command, words: readonly string[]): Pick<Invocation, 'values' | 'paths'> {

@@ -1,12 +1,13 @@
 import process from 'node:process';
 import manifest from '../../package.json' with { type: 'json' };
 import { RankscopeError } from '../base/errors.ts';
+import { commandLinePolicy } from '../service/devices/blasPolicy.ts';
 import { createService } from '../service/service.ts';
 import { analyzeCommand } from './analyze.ts';
 import { applyCommand } from './apply.ts';
 import { benchCommand } from './bench.ts';
 import { cacheFolder } from './cacheFolder.ts';
-import { type Command, parseCommand, type Terminal, UsageError } from './command.ts';
+import { type Command, parseCommand, type Terminal, textOf, UsageError } from './command.ts';
 import { compareCommand } from './compare.ts';
 import { infoCommand } from './info.ts';
 import { interruption } from './interrupt.ts';
@@ -66,8 +67,10 @@ async function runCommand(command: Command, words: readonly string[]): Promise<n
   try {
     const { values, paths } = parseCommand(command, words);
     if (values.help === true) return await print(helpOf(command));
+    const blas = commandLinePolicy({ option: textOf(values, 'blas'), paths, cacheFolder: cacheFolder() });
     service = createService({
       cacheFolder: cacheFolder(),
+      blas,
       warn: line,
       ...(values.verbose === true ? { log: line } : {}),
     });
@@ -80,7 +83,7 @@ async function runCommand(command: Command, words: readonly string[]): Promise<n
       warn: line,
       signal: interrupt.signal,
     };
-    await command.run({ path: paths[0] ?? '', paths, values, terminal, service });
+    await command.run({ path: paths[0] ?? '', paths, values, terminal, service, blas });
     return DONE;
   } catch (error) {
     bar.clear();

@@ -1,25 +1,41 @@
 import { availableParallelism } from 'node:os';
-import type { DeviceRequest } from '../base/deviceInfo.ts';
+import type { DeviceInfo, DeviceRequest } from '../base/deviceInfo.ts';
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import type { Backend } from './backend.ts';
 import { createCpuBackend } from './cpu/backend.ts';
+import { type FoundBlas, findBlas } from './cpu/blas/find.ts';
+import type { BlasPolicy } from './cpu/blas/policy.ts';
+import { threadEnvironment } from './cpu/blas/threads.ts';
 import { createTensorFlowBackend } from './tensorflow/backend.ts';
 import { proveCorrect, timeProduct } from './trials.ts';
 import { openWebgpu } from './webgpu/open.ts';
 
-type CancellableRequest = DeviceRequest & { readonly signal?: AbortSignal | undefined };
+interface CancellableRequest extends DeviceRequest {
+  readonly signal?: AbortSignal | undefined;
+  /** Which native libraries the processor may use for products; none by default. */
+  readonly blas?: BlasPolicy | undefined;
+}
+
+/** What a device is opened with. */
+interface Opening {
+  readonly threads: number;
+  /** Whether the device was requested by name. */
+  readonly named: boolean;
+  readonly blas: FoundBlas['blas'];
+}
 
 interface Candidate {
   readonly name: string;
   /** What to do if the device is unavailable and the failure itself does not say. */
   readonly remedy: string;
-  /**
-   * Opens the device, not yet proven; `named` if it was requested by name. @throws with the reason why it is
-   * unavailable
-   */
-  open(threads: number, named: boolean): Promise<Backend> | Backend;
+  /** Opens the device, not yet proven. @throws with the reason why it is unavailable */
+  open(opening: Opening): Promise<Backend> | Backend;
   /** Whether `auto` takes it only if it beats the processor in a trial. */
   readonly mustWin?: boolean;
+  /** Whether it is tried only where a BLAS was found. */
+  readonly needsBlas?: boolean;
+  /** Whether `auto` passes it over. */
+  readonly onlyByName?: boolean;
 }
 
 const NEEDS = 'It needs a 64-bit processor with SIMD and Node 20 or newer';
@@ -29,7 +45,7 @@ const CANDIDATES: readonly Candidate[] = [
   {
     name: 'webgpu',
     remedy: 'It needs a GPU with its Vulkan, Metal or D3D12 driver, the npm package webgpu, and a plain Node',
-    open: (threads, named) => openWebgpu({ threads, software: named }),
+    open: ({ threads, named }) => openWebgpu({ threads, software: named }),
     mustWin: true,
   },
   {
@@ -38,35 +54,59 @@ const CANDIDATES: readonly Candidate[] = [
     open: () => createTensorFlowBackend(),
     mustWin: true,
   },
-  { name: 'cpu', remedy: NEEDS, open: (threads) => createCpuBackend(threads) },
-  // The widest kernels depend on an experimental feature of V8; if they fail their proof, the others are used.
-  { name: 'cpu', remedy: NEEDS, open: (threads) => createCpuBackend(threads, { sets: ['relaxed', 'simd'] }) },
+  { name: 'cpu', remedy: NEEDS, open: openWithBlas, needsBlas: true },
+  ...['cpu', 'wasm'].flatMap((name): Candidate[] => {
+    const common = { name, remedy: NEEDS, onlyByName: name === 'wasm' };
+    return [
+      { ...common, open: ({ threads }) => createCpuBackend(threads) },
+      // The widest kernels depend on an experimental feature of V8; if they fail their proof, the others are used.
+      { ...common, open: ({ threads }) => createCpuBackend(threads, { sets: ['relaxed', 'simd'] }) },
+    ];
+  }),
 ];
 
+function openWithBlas({ threads, blas }: Opening): Backend {
+  if (blas === undefined) throw new Error('no BLAS');
+  // Read when the library is loaded, by the worker threads that are started next.
+  Object.assign(process.env, threadEnvironment(blas.threading === 'workers' ? 1 : threads));
+  return createCpuBackend(threads, { blas });
+}
+
 /**
- * Opens the requested device and proves it on a small product and spectrum; `info.reason` says in one sentence why it
- * was chosen.
+ * Opens the requested device and proves it on small products and a spectrum; `info.reason` says in one sentence why it
+ * was chosen, and of the processor, which BLAS it uses and why.
  * @throws RankscopeError 'wrong-use' for an unknown name or an invalid number of threads, 'engine' if the device is
  *   unavailable, 'cancelled'
  */
-export async function chooseDevice(request: CancellableRequest = {}): Promise<Backend> {
+export async function chooseDevice(request: CancellableRequest = {}, find = findBlas): Promise<Backend> {
   const { engine = 'auto', signal } = request;
   const { threads, note } = countThreads(request.threads);
-  const wanted = engine === 'auto' ? CANDIDATES : CANDIDATES.filter(({ name }) => name === engine);
+  const wanted = CANDIDATES.filter(({ name, onlyByName }) => (engine === 'auto' ? !onlyByName : name === engine));
   if (wanted.length === 0) {
     const names = [...new Set(['auto', ...CANDIDATES.map(({ name }) => name)])].join(', ');
     throw new RankscopeError('wrong-use', `engine "${engine}"`, 'is unknown', `Choose one of ${names}`);
   }
+  const search = request.blas && wanted.some(({ needsBlas }) => needsBlas) ? request.blas : undefined;
+  let found = search && (await find(search, threads));
   const refused: string[] = [];
   const remedies = new Set<string>();
   for (const candidate of wanted) {
     throwIfCancelled(signal, 'choosing a device');
+    const opening: Opening = { threads, named: engine !== 'auto', blas: found?.blas };
+    if (candidate.needsBlas && opening.blas === undefined) continue;
     try {
-      const backend = await open(candidate, threads, engine !== 'auto', signal);
-      const won = engine === 'auto' && candidate.mustWin ? await beatsProcessor(backend, threads) : '';
-      return Object.assign(backend, { info: { ...backend.info, reason: reason(engine, backend, refused, note, won) } });
+      const backend = await open(candidate, opening, signal);
+      const won = engine === 'auto' && candidate.mustWin ? await beatsProcessor(backend, opening) : '';
+      const info = { ...backend.info, name: candidate.name };
+      const products = candidate.name === 'cpu' && found ? productsOf(found) : '';
+      return Object.assign(backend, { info: { ...info, reason: reason(engine, info, refused, note, won, products) } });
     } catch (error) {
       if (error instanceof RankscopeError && error.code === 'cancelled') throw error;
+      // It was there when it was tried, and is gone, or another one now.
+      if (candidate.needsBlas && found?.blas) {
+        found = { refused: [...found.refused, `${found.blas.path} proved correct but failed then: ${because(error)}`] };
+        continue;
+      }
       // Users need not read about a package that they never installed.
       if (engine === 'auto' && error instanceof RankscopeError && error.code === 'not-found') continue;
       refused.push(`${candidate.name}: ${because(error)}`);
@@ -81,13 +121,8 @@ function because(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-async function open(
-  candidate: Candidate,
-  threads: number,
-  named: boolean,
-  signal: AbortSignal | undefined,
-): Promise<Backend> {
-  const backend = await candidate.open(threads, named);
+async function open(candidate: Candidate, opening: Opening, signal: AbortSignal | undefined): Promise<Backend> {
+  const backend = await candidate.open(opening);
   try {
     await proveCorrect(backend, signal);
   } catch (error) {
@@ -101,8 +136,8 @@ async function open(
 const MUST_WIN_BY = 3;
 
 /** Says in words how much faster a backend is than the processor; closes it and throws if that is too little. */
-async function beatsProcessor(backend: Backend, threads: number): Promise<string> {
-  const cpu = createCpuBackend(threads);
+async function beatsProcessor(backend: Backend, opening: Opening): Promise<string> {
+  const cpu = opening.blas ? openWithBlas(opening) : createCpuBackend(opening.threads);
   try {
     const times = (await timeProduct(cpu)) / (await timeProduct(backend));
     if (times >= MUST_WIN_BY) return `, ${Math.round(times)} times as fast as the processor in a trial product`;
@@ -113,12 +148,28 @@ async function beatsProcessor(backend: Backend, threads: number): Promise<string
   }
 }
 
-function reason(asked: string, { info }: Backend, refused: readonly string[], note: string, won: string): string {
-  const threads = `${info.threads} thread${info.threads === 1 ? '' : 's'}${note}`;
+function reason(
+  asked: string,
+  info: DeviceInfo,
+  refused: readonly string[],
+  note: string,
+  won: string,
+  products: string,
+): string {
+  const threads = `${info.threads} thread${info.threads === 1 ? '' : 's'}${note}${products}`;
   if (asked !== 'auto') return `${info.name}, as requested, on ${threads}.`;
   if (won) return `${info.name} on ${info.device}${won}.`;
   if (refused.length > 0) return `${info.name} on ${threads}, because ${refused.join('; ')}.`;
   return `${info.name} on ${threads}, the fastest device found.`;
+}
+
+/** Says in words which BLAS computes products, and why that one or none. */
+function productsOf({ blas, refused }: FoundBlas): string {
+  if (!blas) return ` with WASM kernels (${refused.join('; ')})`;
+  const { name, source, path, threading, timesAsFast } = blas;
+  const whose = threading === 'workers' ? '' : ' on its own threads';
+  const others = refused.length > 0 ? `; ${refused.join('; ')}` : '';
+  return ` with ${name} from ${source}${whose}, ${timesAsFast.toFixed(1)} times as fast as the WASM kernels (${path}${others})`;
 }
 
 function countThreads(wanted: number | undefined): { threads: number; note: string } {

@@ -2,13 +2,17 @@
  * The engine process: the service behind an IPC channel. Forked by the editor with `serialization: 'advanced'` and
  *
  *     --cache FOLDER [--cache-bytes N] | --no-cache
+ *     [--trusted [--blas FILE] [--python FILE] [--open FOLDER]...]
  *
- * (the latter if nothing may be written). It exits when its parent disconnects: finished results are in the cache.
+ * (`--no-cache` if nothing may be written). It exits when its parent disconnects: finished results are in the cache.
+ * Without `--trusted` it looks for no BLAS; with it, only outside of the open folders, for the library that the user
+ * named and for those of the interpreter that the user chose first.
  */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { serve } from '../protocol/channel.ts';
 import { processPort } from '../protocol/processPort.ts';
+import { editorPolicy } from '../service/devices/blasPolicy.ts';
 import { createService } from '../service/service.ts';
 
 const log = (line: string) => void process.stderr.write(`${line}\n`);
@@ -26,7 +30,15 @@ process.on('unhandledRejection', (fault) => {
 process.stderr.on('error', () => undefined);
 
 const { values } = parseArgs({
-  options: { cache: { type: 'string' }, 'cache-bytes': { type: 'string' }, 'no-cache': { type: 'boolean' } },
+  options: {
+    cache: { type: 'string' },
+    'cache-bytes': { type: 'string' },
+    'no-cache': { type: 'boolean' },
+    trusted: { type: 'boolean' },
+    blas: { type: 'string' },
+    python: { type: 'string' },
+    open: { type: 'string', multiple: true },
+  },
 });
 if (!(values.cache || values['no-cache']) || !process.send) {
   log('This is the engine process of Rankscope; the editor starts it with --cache FOLDER and an IPC channel');
@@ -34,8 +46,16 @@ if (!(values.cache || values['no-cache']) || !process.send) {
 }
 
 const bytes = Number(values['cache-bytes']);
+const cacheFolder = values['no-cache'] ? undefined : values.cache;
 const service = createService({
-  cacheFolder: values['no-cache'] ? undefined : values.cache,
+  cacheFolder,
+  blas: editorPolicy({
+    denied: values.trusted ? undefined : 'the workspace is not trusted',
+    setting: values.blas,
+    interpreter: values.python,
+    openFolders: values.open ?? [],
+    cacheFolder,
+  }),
   ...(bytes > 0 ? { cacheBytes: bytes } : {}),
   log,
 });

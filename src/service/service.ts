@@ -1,3 +1,4 @@
+import { chooseDevice } from '../devices/choose.ts';
 import type { Service } from '../protocol/service.ts';
 import { abortable } from './abortable.ts';
 import { AnalysisRun } from './analysis/analyze.ts';
@@ -7,6 +8,7 @@ import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache/cache.ts';
 import { memoryCache } from './cache/memoryCache.ts';
 import { OpenCheckpoints, refuseChanged, viewOf } from './checkpoints/opened.ts';
 import { compare } from './compare.ts';
+import type { BlasPolicy } from './devices/blasPolicy.ts';
 import { Devices } from './devices/devices.ts';
 import { apply } from './plan/apply.ts';
 import { plan } from './plan/plan.ts';
@@ -16,6 +18,8 @@ export interface ServiceOptions {
   readonly cacheFolder?: string | undefined;
   /** The largest size of the disk cache; 512 MB by default. */
   readonly cacheBytes?: number;
+  /** Which native libraries may be loaded; none by default. */
+  readonly blas?: BlasPolicy | undefined;
   /** Receives log lines that help in finding a fault. */
   readonly log?: (line: string) => void;
   /** Receives what every user should know; `log` by default. */
@@ -29,7 +33,7 @@ export interface ServiceOptions {
 export function createService(options: ServiceOptions): Service & { close(): Promise<void> } {
   const log = options.log ?? (() => undefined);
   const checkpoints = new OpenCheckpoints();
-  const devices = new Devices(log);
+  const devices = new Devices(log, (request) => chooseDevice({ ...request, blas: options.blas }));
   const { cacheFolder, cacheBytes = DEFAULT_CACHE_BYTES, warn = log } = options;
   const cache = memoryCache(cacheFolder === undefined ? noCache : diskCache(cacheFolder, cacheBytes, warn));
   const parts = { devices, cache };

@@ -10,6 +10,7 @@ export function engineRequest(): DeviceRequest {
 }
 
 export const nodePath = (): string => section().get<string>('node.path', '').trim();
+export const blasFile = (): string => section().get<string>('blas', '').trim();
 export const cacheBytes = (): number => section().get<number>('cache.megabytes', 512) * 1e6;
 
 /** Features that can be switched off. */

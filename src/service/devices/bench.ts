@@ -8,6 +8,7 @@ import { exactSpectrum } from '../../spectrum/exact.ts';
 import { measures } from '../../spectrum/measures.ts';
 import { previewSpectrum } from '../../spectrum/preview.ts';
 import { truncatedSvd } from '../../spectrum/truncated.ts';
+import type { BlasPolicy } from './blasPolicy.ts';
 
 /** One kind of work at one size. */
 export interface BenchTime {
@@ -40,12 +41,13 @@ export interface BenchOptions {
   readonly devices?: readonly string[];
   readonly sizes?: readonly number[];
   readonly threads?: number;
+  readonly blas?: BlasPolicy;
   readonly signal?: AbortSignal;
   readonly progress?: (step: StepProgress) => void;
 }
 
 /** The devices that can be requested from `chooseDevice`. */
-const ENGINES = ['cpu', 'webgpu', 'tensorflow'];
+const ENGINES = ['cpu', 'wasm', 'webgpu', 'tensorflow'];
 const SIZES = [512, 1024, 2048];
 const RANK = 64;
 /** A device that takes longer than this for one size is not asked for the next. */
@@ -56,7 +58,7 @@ const PATIENCE_SECONDS = 8;
  * @throws RankscopeError 'engine' if none is available, 'cancelled'.
  */
 export async function bench(options: BenchOptions = {}): Promise<Bench> {
-  const { devices = ENGINES, sizes = SIZES, threads, signal, progress } = options;
+  const { devices = ENGINES, sizes = SIZES, threads, blas, signal, progress } = options;
   const results: BenchResult[] = [];
   const refused: { name: string; reason: string }[] = [];
   for (const [index, engine] of devices.entries()) {
@@ -67,7 +69,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
         message: `${engine}: ${size} x ${size}`,
       });
     try {
-      const backend = await chooseDevice({ engine, threads, signal });
+      const backend = await chooseDevice({ engine, threads, blas, signal });
       try {
         results.push({ engine: backend.info, times: await timesOf(backend, sizes, report, signal) });
       } finally {

@@ -30,7 +30,7 @@ export class Devices {
 
   constructor(
     private readonly log: (line: string) => void,
-    private readonly choose = chooseDevice,
+    private readonly choose: (request: DeviceRequest) => Promise<Backend> = chooseDevice,
   ) {}
 
   /** `request`, or if it names nothing, the last request: a single click must not start another device. */

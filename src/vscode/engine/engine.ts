@@ -3,8 +3,9 @@ import * as vscode from 'vscode';
 import { EngineClient } from '../../window/engine/engineClient.ts';
 import { startEngine } from '../../window/engine/engineProcess.ts';
 import { findNode, runtimes } from '../../window/engine/runtimes.ts';
-import { cacheBytes, nodePath } from '../settings.ts';
+import { blasFile, cacheBytes, nodePath } from '../settings.ts';
 import { tensorFlowFolder } from './installTensorFlow.ts';
+import { chosenInterpreter } from './interpreter.ts';
 
 /** The engine client of this window, with its status bar item and the message for when the process dies. */
 export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): EngineClient {
@@ -22,7 +23,7 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
       {
         script: context.asAbsolutePath('dist/engine.js'),
         arguments: vscode.workspace.isTrusted
-          ? ['--cache', context.globalStorageUri.fsPath, '--cache-bytes', String(cacheBytes())]
+          ? ['--cache', context.globalStorageUri.fsPath, '--cache-bytes', String(cacheBytes()), ...(await blasWords())]
           : ['--no-cache'],
         // A folder that the user named takes precedence over our own.
         env: process.env.RANKSCOPE_TENSORFLOW ? {} : { RANKSCOPE_TENSORFLOW: tensorFlowFolder(context) },
@@ -34,8 +35,10 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
   context.subscriptions.push(
     { dispose: () => client.stop() },
     busyItem(client),
-    // A process started without trust has no cache; it is replaced by one that has.
+    // A process started without trust has no cache and no BLAS; it is replaced by one that has.
     vscode.workspace.onDidGrantWorkspaceTrust(() => client.renew()),
+    // A process keeps away from the folders that were open when it started.
+    vscode.workspace.onDidChangeWorkspaceFolders(() => client.renew()),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (OF_A_PROCESS.some((name) => event.affectsConfiguration(name))) renewVisibly(client, log);
     }),
@@ -43,8 +46,20 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
   return client;
 }
 
+/** Which BLAS the process may load, in a trusted workspace. */
+async function blasWords(): Promise<string[]> {
+  const interpreter = await chosenInterpreter();
+  const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
+  return [
+    '--trusted',
+    ...(blasFile() === '' ? [] : [`--blas=${blasFile()}`]),
+    ...(interpreter === undefined ? [] : [`--python=${interpreter}`]),
+    ...folders.map(({ uri }) => `--open=${uri.fsPath}`),
+  ];
+}
+
 /** Settings that are fixed when the process starts; all others go with each call. */
-const OF_A_PROCESS = ['rankscope.cache.megabytes', 'rankscope.node.path'];
+const OF_A_PROCESS = ['rankscope.cache.megabytes', 'rankscope.node.path', 'rankscope.blas'];
 
 function renewVisibly(client: EngineClient, log: vscode.LogOutputChannel): void {
   if (client.pid === undefined) return;

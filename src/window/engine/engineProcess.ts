@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { dirname } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
 import { connect, type RemoteService } from '../../protocol/channel.ts';
 import { processPort } from '../../protocol/processPort.ts';
@@ -54,6 +55,8 @@ function launch(runtime: Runtime, program: EngineProgram): EngineProcess {
   const child = fork(program.script, [...program.arguments], {
     execPath: runtime.execPath,
     execArgv: [],
+    // Not in an open folder: systems search the current folder for the libraries that a library needs.
+    cwd: dirname(program.script),
     env: { ...process.env, ...program.env, ...runtime.env },
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

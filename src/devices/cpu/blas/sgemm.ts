@@ -1,7 +1,7 @@
 // Why the Fortran interface: every BLAS has it, in contrast to cblas, and it takes all arguments by reference. An
 // integer is written as 64 bits; a library built with 32-bit integers reads the lower half, which is the same number on
 // a little-endian machine. So neither the width nor the calling convention of the library has to be known.
-import { createRequire } from 'node:module';
+import { loadKoffi } from './koffi.ts';
 
 /** C <- alpha op(A) op(B) + beta C in row-major f32; addresses are offsets into the shared memory, in bytes. */
 export type Sgemm = (
@@ -32,7 +32,7 @@ const SLOTS = { n: 2, m: 3, k: 4, ldb: 5, lda: 6, ldc: 7, alpha: 8, beta: 9, pla
  * @throws where the library or the symbol is missing
  */
 export function openSgemm(path: string, symbol: string, memory: WebAssembly.Memory, room: number): Sgemm {
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  const koffi = loadKoffi();
   const pointer = 'void *';
   // Fortran passes the lengths of the two characters behind the arguments.
   const call = koffi.load(path).func(symbol, 'void', [...Array(13).fill(pointer), 'size_t', 'size_t']);

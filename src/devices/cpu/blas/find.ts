@@ -1,0 +1,129 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { delimiter, isAbsolute } from 'node:path';
+import { foreignBinary, HEADER_BYTES } from './binary.ts';
+import type { Blas } from './blas.ts';
+import { ACCELERATE, candidates } from './candidates.ts';
+import { Memory, stampOf } from './memory.ts';
+import { openFolderOf, realPath } from './openFolders.ts';
+import { type BlasPolicy, isNone } from './policy.ts';
+import { PROBE_MS, probe, probeScript } from './probe.ts';
+import { PYTHON_MS } from './python.ts';
+import { loaderTrap } from './searchPaths.ts';
+
+export interface FoundBlas {
+  readonly blas?: (Blas & { readonly timesAsFast: number }) | undefined;
+  /** A clause for each library or interpreter that was tried before it and not used. */
+  readonly refused: readonly string[];
+}
+
+export interface FindLimits {
+  /** Milliseconds that a probe may take, and an interpreter. */
+  readonly probe: number;
+  readonly python: number;
+  /** How many times as fast as the kernels a library must be. */
+  readonly mustWinBy: number;
+}
+
+/** A library that is only a little faster than the kernels is not worth its risk. */
+export const LIMITS: FindLimits = { probe: PROBE_MS, python: PYTHON_MS, mustWinBy: 1.2 };
+/** Libraries that are tried at most. */
+const MOST = 8;
+/** By so much the library's own threads must beat ours, which also share out the work between products. */
+const LIBRARY_WINS_BY = 1.25;
+
+/**
+ * The first BLAS that proves correct and clearly faster than the kernels with this number of threads, in the order: the
+ * one that the user named, Accelerate, those of the interpreter, those of the system.
+ */
+export async function findBlas(policy: BlasPolicy, threads: number, limits = LIMITS): Promise<FoundBlas> {
+  const { named, openFolders } = policy;
+  if (policy.denied !== undefined) return { refused: [policy.denied] };
+  if (named !== undefined && isNone(named.path)) return { refused: [`${named.by} is "${named.path}"`] };
+  const trap = loaderTrap(process.env, delimiter, openFolders);
+  if (trap !== undefined) return { refused: [trap] };
+  const memory = new Memory(policy.cacheFolder);
+  const refused: string[] = [];
+  const seen = new Set<string>();
+  for await (const library of candidates(policy, memory, (reason) => refused.push(reason), limits.python)) {
+    const isNamed = library.path === named?.path;
+    const path = library.path === ACCELERATE ? ACCELERATE : realPath(library.path);
+    if (seen.has(path)) continue;
+    if (seen.size === MOST) break;
+    seen.add(path);
+    const open = isNamed && named?.anywhere ? [] : openFolders;
+    const verdict = unfit(library.path, open) ?? (await tried(path, threads, memory, limits));
+    if ('reason' in verdict) refused.push(`${library.path} ${verdict.reason}`);
+    else return { blas: { ...verdict, path, source: library.source }, refused };
+  }
+  return { refused: refused.length > 0 ? refused : ['no BLAS was found'] };
+}
+
+/** Why a file need not be tried. */
+function unfit(path: string, openFolders: readonly string[]): Refusal | undefined {
+  if (path === ACCELERATE) return undefined;
+  if (!isAbsolute(path)) return { reason: 'is not an absolute path' };
+  if (openFolderOf(path, openFolders) !== undefined) return { reason: 'lies in an open folder' };
+  try {
+    // A named pipe would be waited for.
+    if (!statSync(path).isFile()) return { reason: 'is not a file' };
+    const reason = foreignBinary(headerOf(path));
+    return reason === undefined ? undefined : { reason };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return { reason: code === 'ENOENT' ? 'does not exist' : `cannot be read: ${message}` };
+  }
+}
+
+function headerOf(path: string): Uint8Array {
+  const file = openSync(path, 'r');
+  try {
+    const header = new Uint8Array(HEADER_BYTES);
+    return header.subarray(0, readSync(file, header, 0, HEADER_BYTES, 0));
+  } finally {
+    closeSync(file);
+  }
+}
+
+interface Refusal {
+  readonly reason: string;
+}
+type Verdict = Refusal | (Pick<Blas, 'symbol' | 'name' | 'threading'> & { readonly timesAsFast: number });
+
+/** The verdict of a probe, which is remembered for as long as file, machine and checks are the same. */
+async function tried(path: string, threads: number, memory: Memory, limits: FindLimits): Promise<Verdict> {
+  const machine = [cpus()[0]?.model ?? '', process.arch, threads];
+  const key = JSON.stringify(['blas', path, stampOf(path), ...machine, stampOf(probeScript())]);
+  const known = memory.get(key, isVerdict, (verdict) => !('reason' in verdict));
+  if (known !== undefined) return known;
+  const verdict = await judge(path, threads, limits);
+  memory.set(key, verdict);
+  return verdict;
+}
+
+async function judge(path: string, threads: number, { probe: limit, mustWinBy }: FindLimits): Promise<Verdict> {
+  const ours = await probe({ path, threads, threading: 'workers' }, limit);
+  if (ours.kind === 'refused') return { reason: ours.reason };
+  const { symbol, name, kernels } = ours;
+  let best = { threading: 'workers' as Blas['threading'], timesAsFast: kernels / ours.library };
+  // Even if its threads shared the work perfectly, a slow library would stay slow.
+  if (threads > 1 && best.timesAsFast * threads > mustWinBy) {
+    const theirs = await probe({ path, threads, threading: 'library', kernels }, limit);
+    if (theirs.kind === 'proven' && theirs.library * LIBRARY_WINS_BY < ours.library)
+      best = { threading: 'library', timesAsFast: kernels / theirs.library };
+  }
+  if (best.timesAsFast >= mustWinBy) return { symbol, name, ...best };
+  return { reason: `(${name}) is only ${best.timesAsFast.toFixed(1)} times as fast as the WASM kernels` };
+}
+
+function isVerdict(value: unknown): value is Verdict {
+  const verdict = (value ?? {}) as Record<string, unknown>;
+  if (typeof verdict.reason === 'string') return true;
+  const { symbol, name, threading, timesAsFast } = verdict;
+  return (
+    typeof symbol === 'string' &&
+    typeof name === 'string' &&
+    (threading === 'workers' || threading === 'library') &&
+    typeof timesAsFast === 'number'
+  );
+}

@@ -1,0 +1,110 @@
+// A process of its own that loads a BLAS, checks its products and times them, so that a library which crashes, hangs or
+// writes where it must not does no harm. It answers over its IPC channel.
+import { basename } from 'node:path';
+import type { LibraryHandle } from 'koffi';
+import { proveProducts, proveSteady, timeProduct } from '../../trials.ts';
+import { createCpuBackend } from '../backend.ts';
+import type { Blas } from './blas.ts';
+import { CHECK_BYTES, flushesDenormals, wrongProduct } from './checkSgemm.ts';
+import { loadKoffi } from './koffi.ts';
+import { findSgemm, nameOf, type Probed } from './names.ts';
+import type { ProbeMessage, ProbeTask, Proof } from './probeMessages.ts';
+import { ARGUMENT_BYTES, openSgemm } from './sgemm.ts';
+
+class Refused extends Error {}
+
+const START = 4096;
+const PAGES = Math.ceil((START + ARGUMENT_BYTES + CHECK_BYTES) / 65536);
+
+/** Large enough to fill the threads, small enough that a person who waits does not notice. */
+const TRIAL = 640;
+/** The best of several counts, because other programs take their share. */
+const RUNS = 6;
+
+const send = (message: ProbeMessage) => new Promise<void>((sent) => process.send?.(message, () => sent()));
+
+void probe(JSON.parse(process.argv[2] ?? '{}') as ProbeTask)
+  .then((proof) => send({ kind: 'proven', ...proof }))
+  .catch((error: unknown) =>
+    send({ kind: 'refused', reason: error instanceof Refused ? error.message : `failed: ${textOf(error)}` }),
+  )
+  .then(() => send({ kind: 'step', step: 'leaving' }))
+  .finally(() => process.exit(0));
+
+async function probe({ path, threads, threading, kernels }: ProbeTask): Promise<Proof> {
+  await send({ kind: 'step', step: 'loading' });
+  const library = load(path);
+  if (flushesDenormals()) throw new Refused('makes this process lose the smallest numbers');
+  const probed = probedLibrary(library);
+  const symbol = findSgemm(probed);
+  if (symbol === undefined) throw new Refused('has no sgemm under any known name');
+  await send({ kind: 'step', step: 'multiplying' });
+  if (threading === 'workers') checkAlone(path, symbol);
+  if (flushesDenormals()) throw new Refused('makes this process lose the smallest numbers');
+  const blas: Blas = { path, symbol, name: nameOf(probed, basename(path)), source: '', threading };
+  return { symbol, name: blas.name, ...(await checkTeam(blas, threads, kernels)) };
+}
+
+function load(path: string): LibraryHandle {
+  const koffi = loadKoffi();
+  try {
+    return koffi.load(path);
+  } catch (error) {
+    throw new Refused(`could not be loaded: ${textOf(error)}`);
+  }
+}
+
+function checkAlone(path: string, symbol: string): void {
+  const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
+  const wrong = wrongProduct(openSgemm(path, symbol, memory, START), memory, START + ARGUMENT_BYTES);
+  if (wrong !== undefined) throw new Refused(`computes wrong products (${wrong})`);
+}
+
+/** Checks and times the library on the same threads that would use it. */
+async function checkTeam(blas: Blas, threads: number, kernels: number | undefined) {
+  const backend = createCpuBackend(threads, { blas });
+  try {
+    await proveProducts(backend)
+      .then(() => proveSteady(backend))
+      .catch((error: unknown) => {
+        throw new Refused(`fails on ${threads} threads: ${textOf(error)}`);
+      });
+    const library = await timeProduct(backend, TRIAL, RUNS);
+    return { library, kernels: kernels ?? (await timeKernels(threads)) };
+  } finally {
+    await backend.close();
+  }
+}
+
+async function timeKernels(threads: number): Promise<number> {
+  const backend = createCpuBackend(threads);
+  try {
+    return await timeProduct(backend, TRIAL, RUNS);
+  } finally {
+    await backend.close();
+  }
+}
+
+function probedLibrary(library: LibraryHandle): Probed {
+  const has = (symbol: string) => {
+    try {
+      library.symbol(symbol);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return {
+    has,
+    text: (symbol) => (library.func(symbol, 'str', [])() as string | null) ?? '',
+    written(symbol) {
+      const buffer = Buffer.alloc(256);
+      library.func(symbol, 'void', ['void *', 'int'])(buffer, buffer.length - 1);
+      return buffer.toString('latin1').split('\0')[0] ?? '';
+    },
+  };
+}
+
+function textOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, ' ').slice(0, 300);
+}

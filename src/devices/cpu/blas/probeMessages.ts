@@ -1,0 +1,26 @@
+import type { Blas } from './blas.ts';
+
+/** What a probe is started with, as JSON in its only argument. */
+export interface ProbeTask {
+  readonly path: string;
+  readonly threads: number;
+  readonly threading: Blas['threading'];
+  /** Seconds that the kernels take for the trial product, if that is known. */
+  readonly kernels?: number | undefined;
+}
+
+/** What a probe is about to do. After a crash, the last one says what it was. */
+export type ProbeStep = 'loading' | 'multiplying' | 'leaving';
+
+export type ProbeMessage =
+  | { readonly kind: 'step'; readonly step: ProbeStep }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | ({ readonly kind: 'proven' } & Proof);
+
+export interface Proof {
+  readonly symbol: string;
+  readonly name: string;
+  /** Seconds for the trial product with the library, and with the kernels. */
+  readonly library: number;
+  readonly kernels: number;
+}
