@@ -5,9 +5,9 @@ import type { Backend } from './backend.ts';
 import { createCpuBackend } from './cpu/backend.ts';
 import { type FoundBlas, findBlas } from './cpu/blas/find.ts';
 import type { BlasPolicy } from './cpu/blas/policy.ts';
-import { threadEnvironment } from './cpu/blas/threads.ts';
+import { threadEnvironment, withEnvironment } from './cpu/blas/threads.ts';
 import { createTensorFlowBackend } from './tensorflow/backend.ts';
-import { proveCorrect, timeProduct } from './trials.ts';
+import { proveCorrect, proveProducts, timeProduct } from './trials.ts';
 import { openWebgpu } from './webgpu/open.ts';
 
 interface CancellableRequest extends DeviceRequest {
@@ -65,11 +65,19 @@ const CANDIDATES: readonly Candidate[] = [
   }),
 ];
 
-function openWithBlas({ threads, blas }: Opening): Backend {
+function openWithBlas({ threads, blas }: Opening): Promise<Backend> {
   if (blas === undefined) throw new Error('no BLAS');
-  // Read when the library is loaded, by the worker threads that are started next.
-  Object.assign(process.env, threadEnvironment(blas.threading === 'workers' ? 1 : threads));
-  return createCpuBackend(threads, { blas });
+  // The library reads it when it is loaded, by the worker threads, and at its first product.
+  return withEnvironment(threadEnvironment(blas.threading === 'workers' ? 1 : threads), async () => {
+    const backend = createCpuBackend(threads, { blas });
+    try {
+      await proveProducts(backend);
+      return backend;
+    } catch (error) {
+      await backend.close();
+      throw error;
+    }
+  });
 }
 
 /**
@@ -87,7 +95,8 @@ export async function chooseDevice(request: CancellableRequest = {}, find = find
     throw new RankscopeError('wrong-use', `engine "${engine}"`, 'is unknown', `Choose one of ${names}`);
   }
   const search = request.blas && wanted.some(({ needsBlas }) => needsBlas) ? request.blas : undefined;
-  let found = search && (await find(search, threads));
+  let found: FoundBlas | undefined =
+    search && (await find(search, threads).catch((error: unknown) => ({ refused: [because(error)] })));
   const refused: string[] = [];
   const remedies = new Set<string>();
   for (const candidate of wanted) {
@@ -137,7 +146,7 @@ const MUST_WIN_BY = 3;
 
 /** Says in words how much faster a backend is than the processor; closes it and throws if that is too little. */
 async function beatsProcessor(backend: Backend, opening: Opening): Promise<string> {
-  const cpu = opening.blas ? openWithBlas(opening) : createCpuBackend(opening.threads);
+  const cpu = opening.blas ? await openWithBlas(opening) : createCpuBackend(opening.threads);
   try {
     const times = (await timeProduct(cpu)) / (await timeProduct(backend));
     if (times >= MUST_WIN_BY) return `, ${Math.round(times)} times as fast as the processor in a trial product`;

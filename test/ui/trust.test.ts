@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
@@ -70,12 +70,31 @@ describe('an untrusted workspace, in the installed extension', function () {
     });
   });
 
+  it('runs an engine process that was not told to trust it', () => {
+    if (process.platform !== 'linux') return;
+    const words = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((pid) => commandOf(pid))
+      .find(([, script]) => script?.startsWith(vscode.extension) && script.endsWith('engine.js'));
+    assert.ok(words);
+    assert.ok(words.includes('--no-cache'), String(words));
+    assert.ok(!words.includes('--trusted'), String(words));
+  });
+
   it('contains nothing new afterwards', () => {
     assert.deepEqual(filesIn(vscode.folder), original);
     const kept = filesIn(data).filter((file) => /globalStorage[\\/]rankscope\.rankscope[\\/]/.test(file));
     assert.deepEqual(kept, []);
   });
 });
+
+function commandOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
 
 function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import os from 'node:os';
 import * as vscode from 'vscode';
 import { processorTimeOf } from '../unit/processorTime.ts';
-import { analyzedSample, closeAllEditors, eventually, inWorkspace, rankscope } from './rankscope.ts';
+import { analyzedSample, closeAllEditors, eventually, inWorkspace, rankscope, workspaceFolder } from './rankscope.ts';
 
 describe('the engine process', () => {
   afterEach(closeAllEditors);
@@ -70,6 +70,36 @@ describe('the engine process', () => {
     assert.equal(session.run.status, 'cancelled');
     await session.start();
     assert.equal(session.run.status, 'done');
+  });
+
+  it('is told that the workspace is trusted, and which folders to load nothing from', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const { engine } = await rankscope();
+    await engine.service.open({ path: inWorkspace('model.safetensors') });
+    const words = readFileSync(`/proc/${engine.pid}/cmdline`, 'utf8').split('\0');
+    assert.ok(words.includes('--trusted'));
+    assert.ok(words.includes(`--open=${workspaceFolder()}`), words.join(' '));
+    // A library that the loader searches in the current folder is never one of the workspace's.
+    assert.ok(!readlinkSync(`/proc/${engine.pid}/cwd`).startsWith(workspaceFolder()));
+  });
+
+  it('refuses a library in the workspace though the user has named it, and says so', async () => {
+    const { engine } = await rankscope();
+    const path = inWorkspace('model.safetensors');
+    const settings = vscode.workspace.getConfiguration('rankscope');
+    try {
+      await settings.update('blas', inWorkspace('libopenblas.so'), vscode.ConfigurationTarget.Global);
+      await eventually('the new setting', () => vscode.workspace.getConfiguration('rankscope').get('blas') !== '');
+      const { engine: device } = await engine.service.analyze({
+        path,
+        engine: 'cpu',
+        tensors: ['*.0.*'],
+        cache: false,
+      });
+      assert.ok(device.reason.includes(`${inWorkspace('libopenblas.so')} lies in an open folder`), device.reason);
+    } finally {
+      await settings.update('blas', undefined, vscode.ConfigurationTarget.Global);
+    }
   });
 
   it('restarts when the cache size changes', async () => {

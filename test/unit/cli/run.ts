@@ -14,7 +14,8 @@ export interface Outcome {
 export function start(cacheHome: string, words: readonly string[]): ChildProcess {
   if (!existsSync(CLI)) throw new Error(`${CLI} is missing: run "npm run build" once`);
   return spawn(process.execPath, [CLI, ...words], {
-    env: { ...process.env, XDG_CACHE_HOME: cacheHome },
+    // A search for a BLAS would take time, and find another one on each machine.
+    env: { RANKSCOPE_BLAS: 'none', ...process.env, XDG_CACHE_HOME: cacheHome },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }

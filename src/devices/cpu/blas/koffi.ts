@@ -13,6 +13,14 @@ const STACK_BYTES = 16 * 2 ** 20;
 
 let loaded: Koffi | undefined;
 
+export function isKoffiInstalled(): boolean {
+  try {
+    return load.resolve('koffi') !== '';
+  } catch {
+    return false;
+  }
+}
+
 /** The foreign function interface. @throws Error where the package is not installed or does not run here */
 export function loadKoffi(): Koffi {
   if (loaded) return loaded;

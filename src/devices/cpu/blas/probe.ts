@@ -9,7 +9,10 @@ export const PROBE_MS = 10_000;
 /** The same for a library that has not even been loaded. */
 const LOADING_MS = 5_000;
 
-export type ProbeResult = ({ readonly kind: 'proven' } & Proof) | { readonly kind: 'refused'; readonly reason: string };
+export type ProbeResult =
+  | ({ readonly kind: 'proven' } & Proof)
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly reason: string };
 
 /** The program that a probe runs: it stands for the checks in what is remembered of their outcome. */
 export const probeScript = (): string => asset('blasProbe.js');
@@ -52,7 +55,7 @@ export function probe(task: ProbeTask, limit = PROBE_MS): Promise<ProbeResult> {
       resolve(found);
     };
     const refused = (reason: string) => done({ kind: 'refused', reason });
-    child.once('error', (error) => refused(`could not be tried: ${error.message}`));
+    child.once('error', (error) => done({ kind: 'failed', reason: error.message }));
     child.once('close', (code, signal) => {
       if (hung) refused(`hangs ${WHEN[step]}`);
       // A process that crashes when it ends would lose what it has just written.

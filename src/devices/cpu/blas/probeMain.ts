@@ -25,9 +25,7 @@ const send = (message: ProbeMessage) => new Promise<void>((sent) => process.send
 
 void probe(JSON.parse(process.argv[2] ?? '{}') as ProbeTask)
   .then((proof) => send({ kind: 'proven', ...proof }))
-  .catch((error: unknown) =>
-    send({ kind: 'refused', reason: error instanceof Refused ? error.message : `failed: ${textOf(error)}` }),
-  )
+  .catch((error: unknown) => send({ kind: error instanceof Refused ? 'refused' : 'failed', reason: textOf(error) }))
   .then(() => send({ kind: 'step', step: 'leaving' }))
   .finally(() => process.exit(0));
 

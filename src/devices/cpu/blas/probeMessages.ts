@@ -15,6 +15,8 @@ export type ProbeStep = 'loading' | 'multiplying' | 'leaving';
 export type ProbeMessage =
   | { readonly kind: 'step'; readonly step: ProbeStep }
   | { readonly kind: 'refused'; readonly reason: string }
+  /** The library is not to blame. */
+  | { readonly kind: 'failed'; readonly reason: string }
   | ({ readonly kind: 'proven' } & Proof);
 
 export interface Proof {

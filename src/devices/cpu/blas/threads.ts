@@ -15,3 +15,23 @@ export function threadEnvironment(threads: number): Record<string, string> {
   // One thread needs no OpenMP runtime, which may be missing, or be another one than that of the process.
   return threads === 1 ? { ...counts, MKL_THREADING_LAYER: 'SEQUENTIAL' } : { ...counts, MKL_DYNAMIC: 'FALSE' };
 }
+
+/** Runs `work` with variables of this process set, or removed where undefined: programs started later find the old. */
+export async function withEnvironment<Result>(
+  variables: Readonly<Record<string, string | undefined>>,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const before = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]));
+  set(variables);
+  try {
+    return await work();
+  } finally {
+    set(before);
+  }
+}
+
+function set(variables: Readonly<Record<string, string | undefined>>): void {
+  for (const [name, value] of Object.entries(variables))
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+}

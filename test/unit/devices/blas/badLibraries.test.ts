@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { chooseDevice } from '../../../../src/devices/choose.ts';
 import { findBlas, LIMITS } from '../../../../src/devices/cpu/blas/find.ts';
 import type { BlasPolicy } from '../../../../src/devices/cpu/blas/policy.ts';
+import { withEnvironment } from '../../../../src/devices/cpu/blas/threads.ts';
 import { testFolder } from '../../formats/folder.ts';
 import { compileBlas, needCompiler } from './compiledBlas.ts';
-import { withEnvironment } from './environment.ts';
 
 /** The plain library is slower than the kernels; whether it is correct is what is asked here. */
 const ANY_SPEED = { ...LIMITS, mustWinBy: 0 };

@@ -3,9 +3,9 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSy
 import { delimiter, join } from 'node:path';
 import { findBlas, LIMITS } from '../../../../src/devices/cpu/blas/find.ts';
 import type { BlasPolicy } from '../../../../src/devices/cpu/blas/policy.ts';
+import { withEnvironment } from '../../../../src/devices/cpu/blas/threads.ts';
 import { testFolder } from '../../formats/folder.ts';
 import { compileBlas, needCompiler } from './compiledBlas.ts';
-import { withEnvironment } from './environment.ts';
 
 const LIMITS_HERE = { ...LIMITS, python: 1500, mustWinBy: 0 };
 
