@@ -55,7 +55,9 @@ const SUITES = {
   numeric: async () => {
     const problem = await hosts;
     if (problem !== undefined) return single('setup', problem);
-    return mocha('numeric', ['test/numeric/**/*.test.ts'], { RANKSCOPE_TEST_ENGINES: ENGINES });
+    // NumPy brings a BLAS.
+    const engines = python === undefined ? ENGINES : `${ENGINES},blas`;
+    return mocha('numeric', ['test/numeric/**/*.test.ts'], { RANKSCOPE_TEST_ENGINES: engines });
   },
   pages: () => mocha('pages', ['test/ui/pages/**/*.test.ts']),
   package: async () => single('package', await run('package', [process.execPath, ...TSX, 'src/build/package.ts'])),

@@ -10,7 +10,7 @@ export interface DeviceRequest {
 
 /** The device in use, and why it was chosen. */
 export interface DeviceInfo {
-  /** `cpu`, `webgpu`, `tensorflow` or `reference`. */
+  /** `cpu`, `wasm`, `webgpu`, `tensorflow` or `reference`. */
   readonly name: string;
   /** The processor or GPU as its driver calls it. */
   readonly device: string;

@@ -31,6 +31,18 @@ async function onSoftwareGpu(): Promise<Backend> {
   return await chosen('webgpu')();
 }
 
+async function onBlas(): Promise<Backend> {
+  const { chooseDevice } = await import('../../src/devices/choose.ts');
+  const { findBlas, LIMITS } = await import('../../src/devices/cpu/blas/find.ts');
+  const { editorPolicy } = await import('../../src/service/devices/blasPolicy.ts');
+  const policy = editorPolicy({ interpreter: process.env.RANKSCOPE_PYTHON, openFolders: [] });
+  const backend = await chooseDevice({ engine: 'cpu', blas: policy }, (wanted, threads) =>
+    findBlas(wanted, threads, { ...LIMITS, mustWinBy: 0 }),
+  );
+  if (!/times as fast/.test(backend.info.reason)) throw new Error(`no BLAS: ${backend.info.reason}`);
+  return Object.assign(backend, { info: { ...backend.info, name: 'blas' } });
+}
+
 const KNOWN: readonly BackendUnderTest[] = [
   {
     name: 'reference',
@@ -43,6 +55,13 @@ const KNOWN: readonly BackendUnderTest[] = [
     workLimit: Number.POSITIVE_INFINITY,
     longSide: 2000,
     open: chosen('cpu'),
+  },
+  // With the BLAS of the reference Python, whatever its speed. RANKSCOPE_BLAS takes precedence over it.
+  {
+    name: 'blas',
+    workLimit: Number.POSITIVE_INFINITY,
+    longSide: 2000,
+    open: onBlas,
   },
   // On a GPU emulated by the processor, as on a test machine. Vulkan allows a division to be off by 2.5 ulp.
   { name: 'webgpu', workLimit: 6e6, longSide: 400, vectorSlack: 2, open: onSoftwareGpu },

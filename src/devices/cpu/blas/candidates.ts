@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Library, type List, pythonLibraries, systemLibraries } from './libraries.ts';
+import { type Library, type List, type PythonFolders, pythonLibraries, systemLibraries } from './libraries.ts';
 import { type Memory, stampOf } from './memory.ts';
 import { openFolderOf } from './openFolders.ts';
 import type { BlasPolicy } from './policy.ts';
@@ -42,12 +42,20 @@ export async function* candidates(
 
 async function foldersOf(python: string, openFolders: readonly string[], memory: Memory, limit: number) {
   const key = `python ${python} ${stampOf(python)}`;
-  const known = memory.get(key, isPythonFolders, () => false);
-  if (known !== undefined) return known;
-  const answer = await askPython(python, openFolders, limit);
-  memory.set(key, answer);
+  // One that hangs must not delay every start, but may have been slow only for once.
+  const known = memory.get(key, isAnswer, (answer) => ('fault' in answer ? 1 : 24));
+  const answer =
+    known ??
+    (await askPython(python, openFolders, limit).catch((error: unknown) => ({ fault: (error as Error).message })));
+  if (known === undefined) memory.set(key, answer);
+  if ('fault' in answer) throw new Error(answer.fault);
   return answer;
 }
+
+type Answer = PythonFolders | { readonly fault: string };
+
+const isAnswer = (value: unknown): value is Answer =>
+  isPythonFolders(value) || typeof (value as { fault?: unknown } | null)?.fault === 'string';
 
 const list: List = (folder) => {
   try {

@@ -100,7 +100,7 @@ type Verdict = Refusal | (Pick<Blas, 'symbol' | 'name' | 'threading'> & { readon
 async function tried(path: string, threads: number, memory: Memory, limits: FindLimits): Promise<Verdict> {
   const machine = [cpus()[0]?.model ?? '', process.arch, threads];
   const key = JSON.stringify(['blas', path, stampOf(path), ...machine, stampOf(probeScript())]);
-  const known = memory.get(key, isVerdict, (verdict) => !('reason' in verdict));
+  const known = memory.get(key, isVerdict, (verdict) => ('reason' in verdict ? 24 : Number.POSITIVE_INFINITY));
   if (known !== undefined) return known;
   const verdict = await judge(path, threads, limits);
   if (!('passing' in verdict)) memory.set(key, verdict);

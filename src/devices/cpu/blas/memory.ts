@@ -11,7 +11,6 @@ interface Entry {
 const FORMAT = 'rankscope.blas/1';
 /** Entries kept: the latest ones. */
 const MOST = 64;
-const DAY_MS = 24 * 3600 * 1000;
 
 /** Facts by name, in a file of the cache folder or, without one, for as long as this lives. */
 export class Memory {
@@ -19,12 +18,12 @@ export class Memory {
 
   constructor(private readonly folder: string | undefined) {}
 
-  /** What is known under `key`, if `isFact` recognizes it and, unless it lasts, it was learned today. */
-  get<Fact>(key: string, isFact: (value: unknown) => value is Fact, lasts: (fact: Fact) => boolean): Fact | undefined {
+  /** What is known under `key`, if `isFact` recognizes it and it is not older than it may be, in hours. */
+  get<Fact>(key: string, isFact: (value: unknown) => value is Fact, hours: (fact: Fact) => number): Fact | undefined {
     const entry = this.all().get(key);
     if (entry === undefined || !isFact(entry.value)) return undefined;
-    const age = Date.now() - entry.at;
-    return lasts(entry.value) || (age >= 0 && age < DAY_MS) ? entry.value : undefined;
+    const age = (Date.now() - entry.at) / 3_600_000;
+    return age >= 0 && age < hours(entry.value) ? entry.value : undefined;
   }
 
   /** A file that cannot be written costs the next start half a second, and is no reason to fail. */
