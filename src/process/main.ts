@@ -2,11 +2,11 @@
  * The engine process: the service behind an IPC channel. Forked by the editor with `serialization: 'advanced'` and
  *
  *     --cache FOLDER [--cache-bytes N] | --no-cache
- *     [--trusted [--blas FILE] [--python FILE] [--open FOLDER]...]
+ *     [--trusted [--crashed] [--blas FILE] [--python FILE] [--open FOLDER]...]
  *
  * (`--no-cache` if nothing may be written). It exits when its parent disconnects: finished results are in the cache.
- * Without `--trusted` it looks for no BLAS; with it, only outside of the open folders, for the library that the user
- * named and for those of the interpreter that the user chose first.
+ * Without `--trusted`, or after a crash, it looks for no BLAS; else only outside of the open folders, for the library
+ * that the user named and for those of the interpreter that the user chose first.
  */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -35,6 +35,7 @@ const { values } = parseArgs({
     'cache-bytes': { type: 'string' },
     'no-cache': { type: 'boolean' },
     trusted: { type: 'boolean' },
+    crashed: { type: 'boolean' },
     blas: { type: 'string' },
     python: { type: 'string' },
     open: { type: 'string', multiple: true },
@@ -45,12 +46,16 @@ if (!(values.cache || values['no-cache']) || !process.send) {
   process.exit(2);
 }
 
+const denial = () => {
+  if (!values.trusted) return 'the workspace is not trusted';
+  return values.crashed ? 'the last engine process crashed' : undefined;
+};
 const bytes = Number(values['cache-bytes']);
 const cacheFolder = values['no-cache'] ? undefined : values.cache;
 const service = createService({
   cacheFolder,
   blas: editorPolicy({
-    denied: values.trusted ? undefined : 'the workspace is not trusted',
+    denied: denial(),
     setting: values.blas,
     interpreter: values.python,
     openFolders: values.open ?? [],

@@ -8,7 +8,7 @@ import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache/cache.ts';
 import { memoryCache } from './cache/memoryCache.ts';
 import { OpenCheckpoints, refuseChanged, viewOf } from './checkpoints/opened.ts';
 import { compare } from './compare.ts';
-import type { BlasPolicy } from './devices/blasPolicy.ts';
+import { type BlasPolicy, forgetBlas } from './devices/blasPolicy.ts';
 import { Devices } from './devices/devices.ts';
 import { apply } from './plan/apply.ts';
 import { plan } from './plan/plan.ts';
@@ -86,7 +86,11 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
     apply: (request, context = {}) =>
       checkpoints.use(request.path, context.signal, (opened) => apply(parts, opened, request, context)),
 
-    clearCache: () => cache.clear(),
+    async clearCache() {
+      // What was found out about libraries is learned anew as well.
+      if (cacheFolder !== undefined) forgetBlas(cacheFolder);
+      return cache.clear();
+    },
 
     async close() {
       await Promise.all([checkpoints.close(), devices.close()]);

@@ -120,4 +120,17 @@ describe('the engine process', () => {
       await settings.update('cache.megabytes', undefined, vscode.ConfigurationTarget.Global);
     }
   });
+
+  it('loads no BLAS after a crash, which one may have caused', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const { engine } = await rankscope();
+    const path = inWorkspace('model.safetensors');
+    await engine.service.open({ path });
+    const crashed = engine.pid;
+    assert.ok(crashed);
+    process.kill(crashed, 'SIGSEGV');
+    await eventually('the end of the process', () => engine.pid !== crashed);
+    const { engine: device } = await engine.service.analyze({ path, engine: 'cpu', tensors: ['*.0.*'], cache: false });
+    assert.match(device.reason, /with WASM kernels \(the last engine process crashed\)/);
+  });
 });

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { liesIn } from '../../devices/cpu/blas/openFolders.ts';
 import { type BlasPolicy, isNone, type NamedBlas } from '../../devices/cpu/blas/policy.ts';
 
+export { forgetBlas } from '../../devices/cpu/blas/memory.ts';
 export type { BlasPolicy };
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -9,6 +9,7 @@ import { chosenInterpreter } from './interpreter.ts';
 
 /** The engine client of this window, with its status bar item and the message for when the process dies. */
 export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): EngineClient {
+  let hasCrashed = false;
   const client = new EngineClient(async () =>
     startEngine(
       runtimes({
@@ -23,7 +24,13 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
       {
         script: context.asAbsolutePath('dist/engine.js'),
         arguments: vscode.workspace.isTrusted
-          ? ['--cache', context.globalStorageUri.fsPath, '--cache-bytes', String(cacheBytes()), ...(await blasWords())]
+          ? [
+              '--cache',
+              context.globalStorageUri.fsPath,
+              '--cache-bytes',
+              String(cacheBytes()),
+              ...(await blasWords(hasCrashed)),
+            ]
           : ['--no-cache'],
         // A folder that the user named takes precedence over our own.
         env: process.env.RANKSCOPE_TENSORFLOW ? {} : { RANKSCOPE_TENSORFLOW: tensorFlowFolder(context) },
@@ -31,7 +38,10 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
       },
     ),
   );
-  client.died.on(({ reason, pending }) => void tellOfDeath(log, reason, pending));
+  client.died.on(({ reason, pending }) => {
+    hasCrashed ||= CRASH.test(reason);
+    void tellOfDeath(log, reason, pending);
+  });
   context.subscriptions.push(
     { dispose: () => client.stop() },
     busyItem(client),
@@ -46,8 +56,12 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
   return client;
 }
 
-/** Which BLAS the process may load, in a trusted workspace. */
-async function blasWords(): Promise<string[]> {
+/** How a process ends whose native code fails, on Unix and on Windows: not by being killed, nor out of memory. */
+const CRASH = /SIG(?:SEGV|BUS|ILL|FPE)|code 322122\d{4}/;
+
+/** Which BLAS the process may load, in a trusted workspace: none after a crash, which it may have caused. */
+async function blasWords(hasCrashed: boolean): Promise<string[]> {
+  if (hasCrashed) return ['--trusted', '--crashed'];
   const interpreter = await chosenInterpreter();
   const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
   return [

@@ -8,6 +8,7 @@ interface Entry {
   readonly value: unknown;
 }
 
+const FILE = 'blas.json';
 const FORMAT = 'rankscope.blas/1';
 /** Entries kept: the latest ones. */
 const MOST = 64;
@@ -33,22 +34,18 @@ export class Memory {
     all.set(key, { at: Date.now(), value });
     for (const oldest of [...all.keys()].slice(0, Math.max(0, all.size - MOST))) all.delete(oldest);
     if (this.folder === undefined) return;
-    const partial = join(this.folder, `blas.json.${process.pid}`);
+    const partial = join(this.folder, `${FILE}.${process.pid}`);
     try {
       mkdirSync(this.folder, { recursive: true });
       writeFileSync(partial, JSON.stringify({ format: FORMAT, entries: [...all] }));
-      renameSync(partial, this.file(this.folder));
+      renameSync(partial, join(this.folder, FILE));
     } catch {
       rmSync(partial, { force: true });
     }
   }
 
-  private file(folder: string): string {
-    return join(folder, 'blas.json');
-  }
-
   private all(): Map<string, Entry> {
-    this.entries ??= this.folder === undefined ? new Map() : read(this.file(this.folder));
+    this.entries ??= this.folder === undefined ? new Map() : read(join(this.folder, FILE));
     return this.entries;
   }
 }
@@ -61,6 +58,11 @@ function read(file: string): Map<string, Entry> {
   } catch {
     return new Map();
   }
+}
+
+/** Removes what is remembered in a cache folder. */
+export function forgetBlas(folder: string): void {
+  rmSync(join(folder, FILE), { force: true });
 }
 
 /** What changes whenever the file is replaced. A library of macOS has no file: it comes with the system. */

@@ -102,13 +102,16 @@ export function pythonsOnPath(searchPath: string | undefined, openFolders: reado
   const folders = (searchPath ?? '').split(delimiter).filter(isAbsolute);
   const [found, refused]: [string[], string[]] = [[], []];
   for (const name of names)
-    for (const file of folders.map((folder) => join(folder, name)).filter(isProgram)) {
+    for (const file of folders.map((folder) => join(folder, name)).filter((each) => isProgram(each) && !isStub(each))) {
       const isSafe = openFolderOf(file, openFolders) === undefined;
       (isSafe ? found : refused).push(file);
       if (isSafe) break;
     }
   return { found, refused };
 }
+
+/** On macOS, a program that offers to install Python where there is none. */
+const isStub = (file: string) => process.platform === 'darwin' && file.startsWith('/usr/bin/');
 
 function isProgram(file: string): boolean {
   try {
