@@ -108,18 +108,18 @@ async function tried(path: string, threads: number, memory: Memory, limits: Find
 }
 
 async function judge(path: string, threads: number, { probe: limit, mustWinBy }: FindLimits): Promise<Verdict> {
-  const seconds = async (threading: Blas['threading']) => {
-    const again = await probe({ path, threads, threading, kernels }, limit);
-    return again.kind === 'proven' ? again.library : Number.POSITIVE_INFINITY;
-  };
   const ours = await probe({ path, threads, threading: 'workers' }, limit);
   if (ours.kind === 'failed') return { reason: `could not be tried: ${ours.reason}`, passing: true };
   if (ours.kind === 'refused') return { reason: ours.reason };
   const { symbol, name, kernels } = ours;
+  const seconds = async (threading: Blas['threading'], beat?: number) => {
+    const again = await probe({ path, threads, threading, kernels, beat }, limit);
+    return again.kind === 'proven' ? again.library : Number.POSITIVE_INFINITY;
+  };
   let [threading, best]: [Blas['threading'], number] = ['workers', ours.library];
   // Even if its threads shared the work perfectly, a slow library would stay slow.
   if (threads > 1 && kernels * threads > best * mustWinBy) {
-    const theirs = await seconds('library');
+    const theirs = await seconds('library', best);
     // Another program may have disturbed the first trial.
     if (theirs * LIBRARY_WINS_BY < best) best = Math.min(best, await seconds('workers'));
     if (theirs * LIBRARY_WINS_BY < best) [threading, best] = ['library', theirs];

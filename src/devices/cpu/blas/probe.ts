@@ -31,11 +31,15 @@ export function probe(task: ProbeTask, limit = PROBE_MS): Promise<ProbeResult> {
     cwd: parse(process.execPath).root,
     env: { ...process.env, ...threadEnvironment(task.threading === 'workers' ? 1 : task.threads) },
     execArgv: [],
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
   });
   let step: ProbeStep | 'starting' = 'starting';
   let result: ProbeResult | undefined;
   let hung = false;
+  let isLoud = false;
+  child.stdout?.on('data', () => {
+    isLoud = true;
+  });
   const end = () => {
     hung = true;
     child.kill('SIGKILL');
@@ -60,6 +64,8 @@ export function probe(task: ProbeTask, limit = PROBE_MS): Promise<ProbeResult> {
       if (hung) refused(`hangs ${WHEN[step]}`);
       // A process that crashes when it ends would lose what it has just written.
       else if (signal !== null || code !== 0) refused(`crashes ${WHEN[step]} (${signal ?? `exit code ${code}`})`);
+      // The command line's results are there.
+      else if (isLoud) refused('writes to standard output');
       else if (result === undefined) refused(`ends its process ${WHEN[step]}`);
       else done(result);
     });

@@ -7,6 +7,8 @@ export interface ProbeTask {
   readonly threading: Blas['threading'];
   /** Seconds that the kernels take for the trial product, if that is known. */
   readonly kernels?: number | undefined;
+  /** Seconds to beat: if a first trial takes longer, there is no second. */
+  readonly beat?: number | undefined;
 }
 
 /** What a probe is about to do. After a crash, the last one says what it was. */

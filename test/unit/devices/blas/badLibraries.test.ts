@@ -64,6 +64,7 @@ describe('a library that was named', function () {
       ['ends the process when it is loaded', { AT_LOAD: '_exit(0)' }, /ends its process when it is loaded/],
       ['crashes in a product', { AT_CALL: 'if(m==33)raise(SIGSEGV)' }, /crashes in a product \(SIGSEGV\)/],
       ['crashes when its process ends', { AT_END: 'raise(SIGSEGV)' }, /crashes at the end of its process/],
+      ['writes to standard output', { AT_LOAD: 'puts("hello")' }, /writes to standard output/],
       ['reads C though beta is zero', { AT_CALL: 'float held=c[0]', WRONG: '(c[0]+=*beta*held,0)' }, /computes wrong/],
       ['writes beside the matrix', { AT_CALL: 'if(ldc>m)c[m]=0' }, /wrong products \(.*beside which it wrote/],
     ] as const)

@@ -36,6 +36,7 @@ const SOURCE = `
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #ifndef INT
