@@ -180,8 +180,11 @@ export class CpuBackend implements Backend {
     options: RoutineOptions = {},
   ): Promise<BidiagonalTriplets> {
     const n = diagonal.length;
-    const triplets = await this.withRoom(bidiagonalTripletsRoom(n, rank), `${rank} vectors of ${n}`, (room) =>
-      this.run({ routine: 'bidiagonalTriplets', args: { diagonal, superdiagonal, rank, room } }, 'svd', options),
+    const triplets = await this.withRoom(
+      bidiagonalTripletsRoom(n, rank, this.threads),
+      `${rank} vectors of ${n}`,
+      (room) =>
+        this.run({ routine: 'bidiagonalTriplets', args: { diagonal, superdiagonal, rank, room } }, 'svd', options),
     );
     return triplets as BidiagonalTriplets;
   }

@@ -61,6 +61,18 @@ export interface Kernels {
     id: number,
     workers: number,
   ): void;
+  bidiagonalPair(
+    n: number,
+    d: number,
+    e: number,
+    ratios: number,
+    value0: number,
+    value1: number,
+    work: number,
+    right: number,
+    left: number,
+    next: number,
+  ): void;
   formChaseBlocks(group: number, n: number, b: number, reflectors: number, taus: number, out: number): void;
   applyChaseBlocks(group: number, n: number, b: number, blocks: number, c: number, cols: number): void;
 }

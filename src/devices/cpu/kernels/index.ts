@@ -1,3 +1,4 @@
+export { bidiagonalPair } from './bidiagonalVectors';
 export * from './chase';
 export { applyChaseBlocks, formChaseBlocks } from './chaseBack';
 export { decode } from './decode';

@@ -1,10 +1,11 @@
 // The last step of a decomposition whose other steps run on another device.
 import type { SingularTriplets } from '../../../base/singularTriplets.ts';
-import { leadingTriplets } from '../bidiagonalVectors.ts';
+import { leadingTriplets } from '../bidiagonalTriplets.ts';
 import { dqdsValues } from '../dqds.ts';
 import { Arena, type Team } from '../team.ts';
+import { storeVectors, vectorRooms } from './bidiagonalVectors.ts';
 import { block } from './product.ts';
-import { areDoubtful, storeVectors } from './svd.ts';
+import { areDoubtful } from './svd.ts';
 
 /** An upper bidiagonal matrix of n rows. */
 export interface Bidiagonal {
@@ -29,21 +30,27 @@ export interface BidiagonalTriplets extends SingularTriplets {
 export const bidiagonalValues = (team: Team, { diagonal, superdiagonal }: Bidiagonal): Float64Array =>
   team.id === 0 ? dqdsValues(diagonal, superdiagonal) : new Float64Array(0);
 
-const layout = (n: number, rank: number, base: number) => {
+const layout = (n: number, rank: number, threads: number, base: number) => {
   const arena = new Arena(base);
-  return { tall: block(arena.floats(n * rank), rank), flat: block(arena.floats(n * rank), rank), end: arena.end };
+  return {
+    tall: block(arena.floats(n * rank), rank),
+    flat: block(arena.floats(n * rank), rank),
+    vectors: vectorRooms(arena, n, threads),
+    end: arena.end,
+  };
 };
 
 /** Bytes of workspace for the `rank` leading triplets of n rows. */
-export const bidiagonalTripletsRoom = (n: number, rank: number): number => layout(n, rank, 0).end;
+export const bidiagonalTripletsRoom = (n: number, rank: number, threads: number): number =>
+  layout(n, rank, threads, 0).end;
 
 /** The `rank` leading triplets, on the leader. */
 export function bidiagonalTriplets(team: Team, args: BidiagonalTripletsArgs): BidiagonalTriplets {
   const { diagonal, superdiagonal, rank, room } = args;
   const n = diagonal.length;
-  const { tall, flat } = layout(n, rank, room);
+  const { tall, flat, vectors } = layout(n, rank, team.threads, room);
   const triplets = leadingTriplets(diagonal, superdiagonal, rank);
-  storeVectors(team, triplets, { m: n, n, tall, flat }, rank);
+  storeVectors(team, vectors, triplets, { m: n, n, tall, flat }, rank);
   const count = team.id === 0 ? n * rank : 0;
   return {
     left: team.floats(tall.at, count).slice(),

@@ -2,9 +2,10 @@
 // form, and all transforms applied to them in reverse. If values are too close or too small for accurate vectors, both
 // factors are orthonormalized at the end, which also completes them beyond the rank of the matrix.
 import type { SingularTriplets } from '../../../base/singularTriplets.ts';
-import { leadingTriplets, type Triplet, VectorSolver } from '../bidiagonalVectors.ts';
+import { leadingTriplets, type Triplet } from '../bidiagonalTriplets.ts';
 import { Arena, ranges, type Team } from '../team.ts';
 import { bandRoom, reduceToBand } from './band.ts';
+import { storeVectors, vectorRooms } from './bidiagonalVectors.ts';
 import { chaseBulges, chaseRoom, storeBand } from './chase.ts';
 import { applyChase, chaseBackRoom } from './chaseBack.ts';
 import { panelWidth, qrPanelWidth } from './panel.ts';
@@ -22,9 +23,6 @@ export interface SvdArgs {
   readonly room: number;
 }
 
-/** Vectors that a thread computes before it writes them: a cache line of columns. */
-const CHUNK = 16;
-
 function layout({ rows, cols, rank }: Omit<SvdArgs, 'at' | 'room'>, threads: number, base: number) {
   const arena = new Arena(base);
   const m = Math.max(rows, cols);
@@ -40,6 +38,7 @@ function layout({ rows, cols, rank }: Omit<SvdArgs, 'at' | 'room'>, threads: num
     triangle: isQrFirst ? block(arena.floats(n * n), n) : undefined,
     band: bandRoom(arena, isQrFirst ? n : m, n, threads, true),
     chase,
+    vectors: vectorRooms(arena, n, threads),
     back: chaseBackRoom(arena, chase, threads),
     reflect: reflectRoom(arena, Math.max(panelWidth(n), qrPanelWidth(n)), rank),
     tall: block(arena.floats(m * rank), rank),
@@ -77,7 +76,7 @@ export function svd(team: Team, args: SvdArgs): SingularTriplets {
   team.passed('chase');
   const triplets = leadingTriplets(diagonal, superdiagonal, rank);
   team.passed('values');
-  storeVectors(team, triplets, room, rank);
+  storeVectors(team, room.vectors, triplets, room, rank);
   team.passed('bidiagonal vectors');
 
   applyChase(team, chase, back, 'left', tall, rank);
@@ -100,46 +99,6 @@ export function svd(team: Team, args: SvdArgs): SingularTriplets {
   const [left, right] = [tall, flat].map((factor, i) => new Float32Array(team.floats(factor.at, (i ? n : m) * rank)));
   return transposed ? { left: right!, values, right: left! } : { left: left!, values, right: right! };
 }
-
-/**
- * Writes the vectors of the bidiagonal matrix as columns of `tall` (m x rank, zero below row n) and `flat` (n x rank).
- */
-export function storeVectors(
-  team: Team,
-  triplets: readonly Triplet[],
-  { m, n, tall, flat }: { m: number; n: number; tall: Block; flat: Block },
-  rank: number,
-): void {
-  const solver = new VectorSolver(n);
-  const lefts = new Float32Array(CHUNK * n);
-  const rights = new Float32Array(CHUNK * n);
-  team.lead(() => {
-    team.kernels.clear(m, rank, tall.at, rank);
-    team.kernels.clear(n, rank, flat.at, rank);
-  });
-  team.perform(
-    ranges(triplets.length, CHUNK).map(({ from, to }) => () => {
-      for (let k = from; k < to; k++) {
-        solver.solve(triplets[k]!);
-        lefts.set(solver.left, (k - from) * n);
-        rights.set(solver.right, (k - from) * n);
-      }
-      const left = team.floats(tall.at, n * rank);
-      const right = team.floats(flat.at, n * rank);
-      for (let i = 0; i < n; i++) {
-        for (let k = from; k < to; k++) {
-          left[i * rank + k] = normal(lefts[(k - from) * n + i]!);
-          right[i * rank + k] = normal(rights[(k - from) * n + i]!);
-        }
-      }
-    }),
-  );
-}
-
-/**
- * Entries of bidiagonal vectors decay to f32 subnormals, which multiply some ten times slower: they are set to zero.
- */
-const normal = (x: number) => (Math.abs(x) < 2 ** -60 ? 0 : x);
 
 /**
  * Whether the vectors may be less orthogonal than f32 resolves: values are missing, too close to each other, or so far
