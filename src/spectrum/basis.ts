@@ -163,7 +163,7 @@ export class Basis {
   /** Adds the block to the basis. */
   private async keep(): Promise<void> {
     const { rows: length, cols: width } = this.newest;
-    const blocks = Math.max(1, Math.floor(CHUNK_ROWS / width));
+    const blocks = Math.max(4, Math.floor(CHUNK_ROWS / width));
     if (this.blocks % blocks === 0) await this.addChunk(blocks * width, length, width);
     const vectors = await this.backend.download(this.newest);
     const place = (this.blocks % blocks) * width;

@@ -22,7 +22,7 @@ export type Work =
 /** What a worker sends back. Each worker ends a job with one of the last three. */
 export type Reply =
   | { readonly id: number; readonly kind: 'progress'; readonly share: number }
-  | { readonly id: number; readonly kind: 'done'; readonly result: unknown; readonly stages: Stages }
+  | { readonly id: number; readonly kind: 'done'; readonly result: unknown; readonly stages: Stages | undefined }
   | { readonly id: number; readonly kind: 'stopped' }
   | { readonly id: number; readonly kind: 'failed'; readonly message: string };
 

@@ -44,7 +44,7 @@ export interface Kernels {
     threads: number,
   ): void;
   cleanReflectors(panel: number, ld: number, count: number, length: number): void;
-  formT(count: number, gram: number, tau: number, t: number): void;
+  formT(count: number, gram: number, tau: number, t: number, ld: number): void;
   chase(
     band: number,
     stride: number,

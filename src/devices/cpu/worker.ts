@@ -52,7 +52,12 @@ parentPort!.on('message', (job: Job) => {
   try {
     const team = new Team(kernels, memory, id, threads, scratch.panels, native, reporter(job.id));
     const result = perform(team, job);
-    reply({ id: job.id, kind: 'done', result: id === 0 ? result : undefined, stages: team.stages });
+    reply({
+      id: job.id,
+      kind: 'done',
+      result: id === 0 ? result : undefined,
+      stages: id === 0 ? team.stages : undefined,
+    });
   } catch (error) {
     if (error instanceof Stopped) reply({ id: job.id, kind: 'stopped' });
     else

@@ -107,7 +107,8 @@ export class WorkerTeam {
     // The others wait for a thread that failed: only a new team helps.
     if (reply.kind === 'failed') this.fail(`a kernel failed: ${reply.message}`);
     if (reply.kind === 'stopped') current.stopped = true;
-    if (reply.kind === 'done' && reply.result !== undefined) {
+    // Only the leader has a result.
+    if (reply.kind === 'done' && reply.stages !== undefined) {
       current.result = reply.result;
       this.lastStages = reply.stages;
     }

@@ -116,18 +116,18 @@ export function cleanReflectors(panel: usize, ld: i32, count: i32, length: i32):
   }
 }
 
-/** T (count x count, upper triangular) with H_0 H_1 ... = I - V T V^T, from `gram` = V^T V (LAPACK's larft). */
-export function formT(count: i32, gram: usize, tau: usize, t: usize): void {
+/** T (count x count, upper triangular, rows `ld` apart) with H_0 H_1 ... = I - V T V^T, from `gram` = V^T V (LAPACK's larft). */
+export function formT(count: i32, gram: usize, tau: usize, t: usize, ld: i32): void {
   for (let j = 0; j < count; j++) {
     const tj = load<f32>(tau + ((<usize>j) << 2));
     for (let i = 0; i < j; i++) {
       let s: f64 = 0;
       for (let k = i; k < j; k++) {
-        s += <f64>load<f32>(t + ((<usize>(i * count + k)) << 2)) * load<f32>(gram + ((<usize>(k * count + j)) << 2));
+        s += <f64>load<f32>(t + ((<usize>(i * ld + k)) << 2)) * load<f32>(gram + ((<usize>(k * count + j)) << 2));
       }
-      store<f32>(t + ((<usize>(i * count + j)) << 2), <f32>(-tj * s));
+      store<f32>(t + ((<usize>(i * ld + j)) << 2), <f32>(-tj * s));
     }
-    store<f32>(t + ((<usize>(j * count + j)) << 2), tj);
-    for (let i = j + 1; i < count; i++) store<f32>(t + ((<usize>(i * count + j)) << 2), 0);
+    store<f32>(t + ((<usize>(j * ld + j)) << 2), tj);
+    for (let i = j + 1; i < count; i++) store<f32>(t + ((<usize>(i * ld + j)) << 2), 0);
   }
 }

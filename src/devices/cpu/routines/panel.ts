@@ -8,9 +8,6 @@ import { type Block, block, productTasks } from './product.ts';
  */
 export const panelWidth = (n: number): number => (n < 1280 ? 32 : 48);
 
-/** Columns of a panel if no chase follows, so that only the products matter. */
-export const qrPanelWidth = (n: number): number => (n < 2048 ? panelWidth(n) : 96);
-
 /** `count` reflectors of `length` entries: the block reflector I - V T V^T (Schreiber and Van Loan 1989). */
 export interface Panel {
   /** V^T, count x length: one reflector per row. */
@@ -69,7 +66,7 @@ export function gramTasks(team: Team, room: PanelRoom, { v, count, length }: Pan
 }
 
 export function formT({ kernels }: Team, room: PanelRoom, { count, t }: Panel): void {
-  kernels.formT(count, room.gram, room.tau, t.at);
+  kernels.formT(count, room.gram, room.tau, t.at, t.ld);
 }
 
 /** Tasks that copy the transpose of a rows x cols block to `out`. */

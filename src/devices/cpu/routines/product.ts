@@ -55,7 +55,7 @@ export function productTasks(team: Team, p: Product): Task[] {
 
 function tileTasks(team: Team, p: Product): Task[] {
   const { m, n, k, a, b, c, transposeA = false, transposeB = false } = p;
-  const { rows, cols } = tile(m, n, k, team.threads);
+  const { rows, cols } = tile(m, n, k, team.threads, team.blas ? 2 : 4);
   return ranges(n, cols, 16).flatMap((j) =>
     ranges(m, rows, 6).map((i) => () => {
       multiplyHere(team, {
@@ -70,11 +70,11 @@ function tileTasks(team: Team, p: Product): Task[] {
   );
 }
 
-/** Nearly square tiles, because both operands are packed for each, and small enough for several per thread. */
-function tile(m: number, n: number, k: number, threads: number): { rows: number; cols: number } {
+/** Nearly square tiles, because both operands are packed for each, and small enough for `parts` per thread. */
+function tile(m: number, n: number, k: number, threads: number, parts: number): { rows: number; cols: number } {
   let rows = Math.min(m, 384);
   let cols = Math.min(n, m <= 192 ? 2048 : 512);
-  const enough = () => Math.ceil(m / rows) * Math.ceil(n / cols) >= 4 * threads;
+  const enough = () => Math.ceil(m / rows) * Math.ceil(n / cols) >= parts * threads;
   while (rows * cols * k > TASK || (!enough() && rows * cols * k > 1e6)) {
     if (cols > rows && cols > 32) cols = Math.ceil(cols / 2);
     else if (rows > 24) rows = Math.ceil(rows / 2);

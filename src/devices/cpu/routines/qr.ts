@@ -1,21 +1,23 @@
+// Householder QR in two levels. Columns are factored in narrow panels, which fit into the caches and take little time
+// beside the products; the block reflectors of several panels are joined, so that the products with the rest of the
+// matrix are deep (LAPACK's geqrt3 does the same by recursion, Elmroth and Gustavson 2000).
 import { type Arena, ranges, type Team } from '../team.ts';
-import {
-  completePanel,
-  factorPanel,
-  type Panel,
-  type PanelRoom,
-  panelRoom,
-  qrPanelWidth,
-  transposeTasks,
-} from './panel.ts';
-import { type Block, block, within } from './product.ts';
+import { completePanel, factorPanel, type Panel, type PanelRoom, panelRoom, transposeTasks } from './panel.ts';
+import { type Block, block, multiplyHere, productTasks, within } from './product.ts';
 import { type ReflectRoom, reflect, reflectRoom } from './reflect.ts';
+
+/** Columns that are factored at a time. */
+const NARROW = 32;
+/** Columns whose reflectors are joined before they meet the rest of the matrix. */
+export const qrPanelWidth = (n: number): number => (n < 384 ? 48 : 96);
 
 export interface QrRoom extends PanelRoom, ReflectRoom {
   readonly m: number;
   readonly n: number;
   /** Each panel's reflectors and T. If Q is not wanted, all panels share one buffer. */
   readonly panels: readonly Panel[];
+  /** Products within a panel. */
+  readonly inner: readonly [number, number];
 }
 
 /** @param keepQ whether to keep the reflectors for `formQ` */
@@ -29,10 +31,11 @@ export function qrRoom(arena: Arena, m: number, n: number, threads: number, keep
     return { v, count, length, t: block(shared?.t ?? arena.floats(count * count), count) };
   });
   return {
-    ...panelRoom(arena, width, threads),
+    ...panelRoom(arena, NARROW, threads),
     m,
     n,
     panels,
+    inner: [arena.floats(width * NARROW), arena.floats(width * NARROW)],
     ...reflectRoom(arena, width, n),
   };
 }
@@ -40,21 +43,70 @@ export function qrRoom(arena: Arena, m: number, n: number, threads: number, keep
 /** Householder QR by panels: the upper triangle of `a` (m x n, m >= n) becomes R; below it, `a` is undefined. */
 export function factorQr(team: Team, room: QrRoom, a: Block, progress: (share: number) => void): void {
   const { m, n, panels } = room;
-  for (const [i, panel] of panels.entries()) {
-    const j = i * room.width;
+  let j = 0;
+  for (const panel of panels) {
     const { count, length, v } = panel;
     team.perform(transposeTasks(team, length, count, within(a, j, j), v));
-    factorPanel(team, room, panel, (row) => keepColumns(team, a, j, j, count, row));
+    for (let from = 0; from < count; from += NARROW) factorNarrow(team, room, panel, from, a, j);
     team.passed('QR panels');
     const rest = n - j - count;
-    completePanel(team, room, panel);
     if (rest > 0) reflect(team, room, panel, within(a, j, j + count), rest, true);
-    team.passed('QR updates');
+    team.passed('QR products');
+    j += count;
     progress(1 - ((n - j) / n) ** 2 * ((m - j) / m));
   }
 }
 
-/** Writes the columns R(0..r, r) of a panel to `a` from (row, col) on. */
+/** Factors the columns of a panel from `from` on, joins their reflectors to those before, and reflects those behind. */
+function factorNarrow(
+  team: Team,
+  room: QrRoom,
+  { v, count, length, t }: Panel,
+  from: number,
+  a: Block,
+  j: number,
+): void {
+  const { kernels } = team;
+  const width = Math.min(NARROW, count - from);
+  const narrow: Panel = {
+    v: within(v, from, from),
+    count: width,
+    length: length - from,
+    t: within(t, from, from),
+  };
+  // The columns of R above the panel, which reflectors before it have left there.
+  const above = (r: number) => team.floats(v.at + (from + r) * v.ld * 4, from + 1 + r);
+  factorPanel(team, room, narrow, () => keepColumns(team, a, j, j + from, width, above));
+  team.lead(() => kernels.clear(width, from, within(v, from, 0).at, v.ld));
+  completePanel(team, room, narrow);
+
+  // C^T <- C^T - (C^T V) T V^T, because a panel holds its columns as rows.
+  const rest = count - from - width;
+  const [products, scaled] = room.inner.map((at) => block(at, width)) as [Block, Block];
+  if (rest > 0) {
+    const columns = within(v, from + width, from);
+    const k = narrow.length;
+    team.perform(productTasks(team, { m: rest, n: width, k, a: columns, b: narrow.v, transposeB: true, c: products }));
+    team.lead(() => multiplyHere(team, { m: rest, n: width, k: width, a: products, b: narrow.t, c: scaled }));
+    team.perform(
+      productTasks(team, { m: rest, n: k, k: width, a: scaled, b: narrow.v, c: columns, alpha: -1, beta: 1 }),
+    );
+  }
+  if (from === 0) return;
+  // The block of T beside that of this panel is -T1 (V1^T V2) T2.
+  const b = narrow.v;
+  const before = within(v, 0, from);
+  team.perform(
+    productTasks(team, { m: from, n: width, k: narrow.length, a: before, b, transposeB: true, c: products }),
+  );
+  team.lead(() => {
+    multiplyHere(team, { m: from, n: width, k: width, a: products, b: narrow.t, c: scaled });
+    multiplyHere(team, { m: from, n: width, k: from, a: t, b: scaled, c: within(t, 0, from), alpha: -1 });
+    kernels.clear(width, from, within(t, from, 0).at, t.ld);
+  });
+}
+
+/** Writes `count` columns of R, of which `of(r)` holds column r, to `a` from (row, col) on. */
 export function keepColumns(
   team: Team,
   a: Block,
@@ -63,7 +115,7 @@ export function keepColumns(
   count: number,
   of: (r: number) => Float32Array,
 ): void {
-  const out = team.floats(a.at, (row + count) * a.ld);
+  const out = team.floats(a.at, (row + of(count - 1).length) * a.ld);
   for (let r = 0; r < count; r++) {
     const values = of(r);
     for (let i = 0; i < values.length; i++) out[(row + i) * a.ld + col + r] = values[i]!;
@@ -76,7 +128,7 @@ export function formQ(team: Team, room: QrRoom, a: Block, progress: (share: numb
   setIdentity(team, m, n, a);
   // Columns to the left of a panel are still unit vectors, which its reflectors do not change.
   for (const [i, panel] of [...panels.entries()].reverse()) {
-    const j = i * room.width;
+    const j = i * qrPanelWidth(n);
     reflect(team, room, panel, within(a, j, j), n - j, false);
     progress(((n - j) / n) ** 2);
   }

@@ -8,11 +8,11 @@ import { bandRoom, reduceToBand } from './band.ts';
 import { storeVectors, vectorRooms } from './bidiagonalVectors.ts';
 import { chaseBulges, chaseRoom, storeBand } from './chase.ts';
 import { applyChase, chaseBackRoom } from './chaseBack.ts';
-import { panelWidth, qrPanelWidth } from './panel.ts';
+import { panelWidth } from './panel.ts';
 import { isTall, normalize, transposeAll } from './prepare.ts';
 import { type Block, block } from './product.ts';
-import { copyTriangle, factorQr, formQ, type QrRoom, qrRoom } from './qr.ts';
-import { reflectAll, reflectRoom } from './reflect.ts';
+import { copyTriangle, factorQr, formQ, type QrRoom, qrPanelWidth, qrRoom } from './qr.ts';
+import { joinRoom, reflectAll } from './reflect.ts';
 
 export interface SvdArgs {
   readonly at: number;
@@ -40,7 +40,7 @@ function layout({ rows, cols, rank }: Omit<SvdArgs, 'at' | 'room'>, threads: num
     chase,
     vectors: vectorRooms(arena, n, threads),
     back: chaseBackRoom(arena, chase, threads),
-    reflect: reflectRoom(arena, Math.max(panelWidth(n), qrPanelWidth(n)), rank),
+    join: joinRoom(arena, Math.max(panelWidth(n), isQrFirst ? qrPanelWidth(n) : 0), m, rank),
     tall: block(arena.floats(m * rank), rank),
     flat: block(arena.floats(n * rank), rank),
     tallQr: qrRoom(arena, m, rank, threads, true),
@@ -83,9 +83,9 @@ export function svd(team: Team, args: SvdArgs): SingularTriplets {
   applyChase(team, chase, back, 'right', flat, rank);
   team.passed('chase back');
   team.report(0.7);
-  reflectAll(team, room.reflect, band.kept!.left, (i) => i * band.width, tall, rank);
-  reflectAll(team, room.reflect, band.kept!.right, (i) => (i + 1) * band.width, flat, rank);
-  if (qr) reflectAll(team, room.reflect, qr.panels, (i) => i * qr.width, tall, rank);
+  reflectAll(team, room.join, band.kept!.left, (i) => i * band.width, tall, rank);
+  reflectAll(team, room.join, band.kept!.right, (i) => (i + 1) * band.width, flat, rank);
+  if (qr) reflectAll(team, room.join, qr.panels, (i) => i * qrPanelWidth(n), tall, rank);
   team.passed('band back');
   team.report(0.85);
   if (areDoubtful(triplets, rank)) {
