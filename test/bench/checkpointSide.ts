@@ -2,6 +2,7 @@
 // NAME... Prints one line of JSON, a `CheckpointAnswer`.
 import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
 import { createService } from '../../src/service/service.ts';
+import { benchPolicy } from './benchPolicy.ts';
 
 export interface CheckpointAnswer {
   /** Seconds until every matrix has its first values. */
@@ -18,7 +19,7 @@ export interface CheckpointAnswer {
 }
 
 const [path = '', engine = '', threads = '', ...names] = process.argv.slice(2);
-const service = createService({});
+const service = createService({ blas: benchPolicy() });
 const request = { path, engine, threads: Number(threads), cache: false };
 const timed = async (mode: 'preview' | 'exact') => {
   const [start, cpu] = [performance.now(), process.cpuUsage()];

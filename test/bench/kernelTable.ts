@@ -1,4 +1,4 @@
-// Every case of `kernels.ts` compared with torch, as the rows of a table.
+// Every case of `kernels.ts` compared with torch and NumPy, as the rows of a table.
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { seededRandom } from '../../src/base/random.ts';
@@ -38,10 +38,22 @@ export async function kernelTable(
     results.set(one, result);
     process.stderr.write(`${row(result)}\n`);
   }
-  return `| work | ours, s | torch, s | ours / torch | ours, processor s | torch, processor s | ratio | our error | torch's error |
-|---|---|---|---|---|---|---|---|---|
+  return `| work | ours, s | theirs, s | by | ours / theirs | ours, processor s | theirs, processor s | ratio | our error | their error |
+|---|---|---|---|---|---|---|---|---|---|
 ${chosen.map((one) => row(results.get(one)!)).join('\n')}
+
+Where our time goes, in milliseconds of the leading thread:
+
+| work | stages |
+|---|---|
+${chosen.flatMap((one) => stageRow(results.get(one)!)).join('\n')}
 `;
+}
+
+/** One row if the device tells its stages. */
+function stageRow({ routine, rows, cols, stages }: KernelResult): string[] {
+  const parts = Object.entries(stages).map(([stage, time]) => `${stage} ${time.toFixed(time < 10 ? 1 : 0)}`);
+  return parts.length > 0 ? [`| ${NAMES[routine]}, ${rows} x ${cols} | ${parts.join(', ')} |`] : [];
 }
 
 const NAMES: Readonly<Record<KernelCase['routine'], string>> = {
@@ -55,13 +67,13 @@ const NAMES: Readonly<Record<KernelCase['routine'], string>> = {
 };
 
 function row(result: KernelResult): string {
-  const { routine, encoding, rows, cols, ours, oursCpu, torch, torchCpu, error, torchError } = result;
+  const { routine, encoding, rows, cols, ours, oursCpu, theirs, error, theirError } = result;
   const cell = (x: number | undefined, digits: number) => x?.toFixed(digits) ?? '-';
   const ratio = (mine: number, other: number | undefined) => (other === undefined ? undefined : mine / other);
   const cells = [
-    ...[cell(ours, 3), cell(torch, 3), cell(ratio(ours, torch), 2)],
-    ...[cell(oursCpu, 3), cell(torchCpu, 3), cell(ratio(oursCpu, torchCpu), 2)],
-    ...[cell(error, 3), cell(torchError, 3)],
+    ...[cell(ours, 3), cell(theirs?.seconds, 3), theirs?.peer ?? '-', cell(ratio(ours, theirs?.seconds), 2)],
+    ...[cell(oursCpu, 3), cell(theirs?.cpu, 3), cell(ratio(oursCpu, theirs?.cpu), 2)],
+    ...[cell(error, 3), cell(theirError, 3)],
   ];
   return `| ${[NAMES[routine], encoding].filter(Boolean).join(' ')}, ${rows} x ${cols} | ${cells.join(' | ')} |`;
 }

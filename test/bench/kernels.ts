@@ -1,4 +1,4 @@
-// The routines of a device compared with torch: both sides take turns on the same matrix, and the best of each counts.
+// The routines of a device compared with torch and NumPy: all take turns on the same matrix, and the best counts.
 import { performance } from 'node:perf_hooks';
 import type { Encoding } from '../../src/base/encoding.ts';
 import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
@@ -6,7 +6,7 @@ import type { Backend, Matrix, RowSource } from '../../src/devices/backend.ts';
 import { previewSpectrum } from '../../src/spectrum/preview.ts';
 import { truncatedSvd } from '../../src/spectrum/truncated.ts';
 import { previewError, rankError, valuesError } from './errors.ts';
-import type { MatrixFile, Routine, TorchSide } from './torchSide.ts';
+import type { MatrixFile, Peer, Routine, TorchAnswer, TorchSide } from './torchSide.ts';
 
 export interface KernelCase {
   readonly routine: Routine;
@@ -22,16 +22,28 @@ export interface KernelResult extends KernelCase {
   /** Best wall-clock seconds and, in `oursCpu`, best processor seconds of all threads together. */
   readonly ours: number;
   readonly oursCpu: number;
-  readonly torch: number | undefined;
-  readonly torchCpu: number | undefined;
+  readonly theirs: Theirs | undefined;
   /**
    * Largest error of a value in units of eps sqrt(max(m, n)) sigma_1; for a rank, the error of the approximation
    * relative to the least possible; for a preview, the largest error of an energy rank divided by p. Undefined without
    * a truth.
    */
   readonly error: number | undefined;
-  readonly torchError: number | undefined;
+  readonly theirError: number | undefined;
+  /** Of our best run, on a processor. */
+  readonly stages: Stages;
 }
+
+/** The best of torch and, where it has the routine, NumPy. */
+export interface Theirs {
+  readonly peer: Peer;
+  readonly seconds: number;
+  readonly cpu: number;
+}
+
+const ON_NUMPY: ReadonlySet<Routine> = new Set(['values', 'vectors', 'product', 'triangle']);
+/** A peer that is slower than the other by this factor gets no further turns. */
+const LOST = 1.5;
 
 export const FULL: readonly KernelCase[] = [
   { routine: 'values', rows: 512, cols: 512, turns: 15 },
@@ -67,41 +79,54 @@ export async function runCase(
   matrix: MatrixFile,
   truth: readonly number[] | undefined,
 ): Promise<KernelResult> {
-  let ours = Number.POSITIVE_INFINITY;
+  let ours: OurTurn = { seconds: Number.POSITIVE_INFINITY, cpu: Number.POSITIVE_INFINITY, values: [], stages: {} };
   let oursCpu = Number.POSITIVE_INFINITY;
-  let theirs = Number.POSITIVE_INFINITY;
-  let theirsCpu = Number.POSITIVE_INFINITY;
-  let values: ArrayLike<number> = [];
-  let theirValues: readonly number[] = [];
+  const peers: Peer[] = !torch ? [] : ON_NUMPY.has(one.routine) ? ['torch', 'numpy'] : ['torch'];
+  const best = new Map<Peer, TorchAnswer>();
   for (let turn = 0; turn < one.turns; turn++) {
     const mine = await ourTurn(backend, one, data);
-    ours = Math.min(ours, mine.seconds);
+    if (mine.seconds < ours.seconds) ours = mine;
     oursCpu = Math.min(oursCpu, mine.cpu);
-    values = mine.values;
-    if (!torch) continue;
-    const answer = await torch.run(one.routine, matrix);
-    theirs = Math.min(theirs, answer.seconds);
-    theirsCpu = Math.min(theirsCpu, answer.cpu);
-    theirValues = answer.values;
+    const leader = Math.min(...[...best.values()].map(({ seconds }) => seconds));
+    for (const peer of peers) {
+      const before = best.get(peer);
+      if (!torch || (before && before.seconds > LOST * leader)) continue;
+      const answer = await torch.run(one.routine, matrix, peer);
+      const [seconds, cpu] = (['seconds', 'cpu'] as const).map((key) => Math.min(answer[key], before?.[key] ?? 1e9));
+      best.set(peer, { ...answer, seconds: seconds!, cpu: cpu! });
+    }
   }
+  const [winner] = [...best].sort(([, a], [, b]) => a.seconds - b.seconds);
   const checked = (found: ArrayLike<number>) => (truth && found.length > 0 ? errorOf(one, found, truth) : undefined);
   return {
     ...one,
-    ours,
+    ours: ours.seconds,
     oursCpu,
-    torch: torch ? theirs : undefined,
-    torchCpu: torch ? theirsCpu : undefined,
-    error: checked(values),
-    // A preview is compared with torch's exact values, which have no such error.
-    torchError: one.routine === 'preview' ? undefined : checked(theirValues),
+    stages: ours.stages,
+    theirs: winner && { peer: winner[0], seconds: winner[1].seconds, cpu: winner[1].cpu },
+    error: checked(ours.values),
+    // A preview is compared with their exact values, which have no such error.
+    theirError: one.routine === 'preview' || !winner ? undefined : checked(winner[1].values),
   };
 }
+
+interface OurTurn {
+  readonly seconds: number;
+  readonly cpu: number;
+  readonly values: ArrayLike<number>;
+  readonly stages: Stages;
+}
+
+/** Milliseconds by stage, as the processor's backend tells them. */
+type Stages = Readonly<Record<string, number>>;
+
+const stagesOf = (backend: Backend): Stages => ('stages' in backend ? (backend.stages as Stages) : {});
 
 async function ourTurn(
   backend: Backend,
   { routine, rows, cols, encoding = 'F32' }: KernelCase,
   { values: data, stored }: MatrixData,
-): Promise<{ seconds: number; cpu: number; values: ArrayLike<number> }> {
+): Promise<OurTurn> {
   if (routine === 'rank' || routine === 'preview') return onSource(backend, routine, source(rows, cols, data));
   const a = await backend.allocate(rows, cols);
   const out = routine === 'product' ? await backend.allocate(rows, rows) : undefined;
@@ -119,11 +144,12 @@ async function ourTurn(
   const seconds = (performance.now() - start) / 1000;
   const { user, system } = process.cpuUsage(cpu);
   for (const matrix of [a, extra]) if (matrix) backend.free(matrix);
-  return { seconds, cpu: (user + system) / 1e6, values };
+  const stages = routine === 'decode' || routine === 'product' ? {} : stagesOf(backend);
+  return { seconds, cpu: (user + system) / 1e6, values, stages };
 }
 
 /** Algorithms that read the matrix themselves, which is included in their time. */
-async function onSource(backend: Backend, routine: 'rank' | 'preview', matrix: RowSource) {
+async function onSource(backend: Backend, routine: 'rank' | 'preview', matrix: RowSource): Promise<OurTurn> {
   const start = performance.now();
   const cpu = process.cpuUsage();
   let values: ArrayLike<number>;
@@ -133,7 +159,7 @@ async function onSource(backend: Backend, routine: 'rank' | 'preview', matrix: R
     values = ENERGY_LEVELS.map((level) => energyRanks[level]);
   }
   const { user, system } = process.cpuUsage(cpu);
-  return { seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6, values };
+  return { seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6, values, stages: {} };
 }
 
 /** Rows in memory, stored as F32. */

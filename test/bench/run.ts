@@ -3,25 +3,26 @@
 // `--largest N` omits matrices with more than N^2 entries; 0 omits all kernels. `--checkpoint WxL` gives the whole
 // checkpoint L layers of width W; `none` omits it. What is omitted keeps its section in RESULTS.md.
 //
-// Times a device and, if RANKSCOPE_PYTHON names a Python with it, torch in one run, with the accuracy against LAPACK in
-// f64, and writes RESULTS.md. Matrices resemble weights: Gaussian, with a few strong directions.
+// Times a device and, if RANKSCOPE_PYTHON names a Python with them, torch and NumPy in one run, with the accuracy
+// against LAPACK in f64, and writes RESULTS.md. Matrices resemble weights: Gaussian, with a few strong directions.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chooseDevice } from '../../src/devices/choose.ts';
+import { benchPolicy } from './benchPolicy.ts';
 import { kernelTable } from './kernelTable.ts';
-import { TorchSide } from './torchSide.ts';
+import { type Peer, TorchSide } from './torchSide.ts';
 import { checkpointTable, parseShape, runCheckpoint } from './wholeCheckpoint.ts';
 
 const HEAD = `# Compared with torch
 
-Written by \`npm run bench\`. Both sides take turns in one run, and the best of each counts. On a machine with other
-work the ratios mean more than the times; above a load of about one per core even they are unfair, because threads
-that wait for each other suffer first, and only processor seconds on one thread can be trusted. An error is the
-largest |sigma_i - truth_i| in units of eps32 sqrt(max(m, n)) sigma_1, against LAPACK in float64; for a rank, the
-error of the approximation relative to the least possible; for a preview, the largest error of an energy rank as a
-fraction of min(m, n).
+Written by \`npm run bench\`. All sides take turns in one run, and the best of each counts; the other side is whichever
+of torch and NumPy is faster. On a machine with other work the ratios mean more than the times; above a load of about
+one per core even they are unfair, because threads that wait for each other suffer first, and only processor seconds
+on one thread can be trusted. An error is the largest |sigma_i - truth_i| in units of eps32 sqrt(max(m, n)) sigma_1,
+against LAPACK in float64; for a rank, the error of the approximation relative to the least possible; for a preview,
+the largest error of an energy rank as a fraction of min(m, n).
 `;
 
 const { values: options } = parseArgs({
@@ -35,7 +36,7 @@ const { values: options } = parseArgs({
 const python = process.env.RANKSCOPE_PYTHON;
 const shape = options.checkpoint === 'none' ? undefined : parseShape(options.checkpoint);
 const threads = options.threads === undefined ? undefined : Number(options.threads);
-const backend = await chooseDevice({ engine: options.engine, threads });
+const backend = await chooseDevice({ engine: options.engine, threads, blas: benchPolicy() });
 const folder = mkdtempSync(join(tmpdir(), 'rankscope-bench-'));
 try {
   const torch = python ? await TorchSide.start(python, backend.info.threads) : undefined;
@@ -43,29 +44,32 @@ try {
   const table = await kernelTable(backend, torch?.side, folder, Number(options.largest)).finally(() =>
     torch?.side.close(),
   );
-  if (Number(options.largest) > 0) write('Kernels', `${machine(load, torch?.version)}\n\n${table}`);
+  if (Number(options.largest) > 0) write('Kernels', `${machine(load, torch?.versions)}\n\n${table}`);
   await backend.close();
   if (shape && !python)
     process.stderr.write('The whole checkpoint was skipped: RANKSCOPE_PYTHON does not name a Python with torch.\n');
   if (shape && python) {
     const before = loadavg()[0]!;
     const whole = await runCheckpoint(python, folder, shape, {
-      engine: backend.info.name,
+      engine: options.engine,
       threads: backend.info.threads,
+      weightWatcher: process.env.RANKSCOPE_WEIGHTWATCHER,
     });
-    write('A whole checkpoint', `${machine(before, torch?.version)}\n\n${checkpointTable(whole)}`);
+    write('A whole checkpoint', `${machine(before, torch?.versions)}\n\n${checkpointTable(whole)}`);
   }
 } finally {
   rmSync(folder, { recursive: true });
   await backend.close();
 }
 
-function machine(load: number, torch: string | undefined): string {
-  const { name, threads: count, device } = backend.info;
+function machine(load: number, versions: Record<Peer, string> | undefined): string {
+  const { name, threads: count, device, reason } = backend.info;
   const loads = `load ${load.toFixed(1)} at the start, ${loadavg()[0]!.toFixed(1)} at the end`;
-  const theirs = torch ? `torch ${torch}, ${count} threads, float32` : 'not measured (RANKSCOPE_PYTHON is not set)';
+  const theirs = versions
+    ? `torch ${versions.torch} and NumPy ${versions.numpy}, ${count} threads, float32`
+    : 'not measured (RANKSCOPE_PYTHON is not set)';
   return `- ${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}; ${loads}
-- ours: ${name}, ${count} threads, ${device}, Node ${process.versions.node}
+- ours: ${name}, ${count} threads, ${device}, Node ${process.versions.node}; ${reason}
 - theirs: ${theirs}`;
 }
 

@@ -5,6 +5,9 @@ import type { Encoding } from '../../src/base/encoding.ts';
 
 export type Routine = 'values' | 'vectors' | 'product' | 'triangle' | 'rank' | 'preview' | 'decode';
 
+/** Who computes on the other side: on some processors NumPy's BLAS is faster than torch's. */
+export type Peer = 'torch' | 'numpy';
+
 /** A raw matrix in a file that both sides read, in f32 or `encoding`. */
 export interface MatrixFile {
   readonly file: string;
@@ -20,25 +23,26 @@ export interface TorchAnswer {
   readonly values: number[];
 }
 
-/** torch in a process of its own, with as many threads as our side. */
+/** torch and NumPy in a process of their own, with as many threads as our side. */
 export class TorchSide {
   private readonly child: ChildProcessWithoutNullStreams;
   private readonly lines: AsyncIterator<string>;
 
   private constructor(python: string, threads: number) {
-    this.child = spawn(python, [fileURLToPath(new URL('./torch_side.py', import.meta.url)), String(threads)]);
+    const script = fileURLToPath(new URL('./torch_side.py', import.meta.url));
+    const env = { ...process.env, OPENBLAS_NUM_THREADS: String(threads) };
+    this.child = spawn(python, [script, String(threads)], { env });
     this.child.stderr.pipe(process.stderr);
     this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
   }
 
-  static async start(python: string, threads: number): Promise<{ side: TorchSide; version: string }> {
+  static async start(python: string, threads: number): Promise<{ side: TorchSide; versions: Record<Peer, string> }> {
     const side = new TorchSide(python, threads);
-    const { torch } = (await side.next()) as { torch: string };
-    return { side, version: torch };
+    return { side, versions: (await side.next()) as Record<Peer, string> };
   }
 
-  run(routine: Routine, matrix: MatrixFile): Promise<TorchAnswer> {
-    return this.ask({ routine, ...matrix }) as Promise<TorchAnswer>;
+  run(routine: Routine, matrix: MatrixFile, peer: Peer): Promise<TorchAnswer> {
+    return this.ask({ routine, peer, ...matrix }) as Promise<TorchAnswer>;
   }
 
   /** All singular values by LAPACK in f64. */

@@ -3,8 +3,12 @@
 make FOLDER HIDDEN LAYERS      writes a LLaMA-shaped checkpoint of seeded random bf16 weights, one shard per layer
 run FOLDER THREADS NAME...     all singular values of every matrix, read one at a time, as one line of JSON
 truth FOLDER NAME...           those of the named matrices by LAPACK in float64
+weightwatcher FOLDER THREADS   the time of WeightWatcher's analysis of the same matrices, as one line of JSON
 """
+import contextlib
+import io
 import json
+import logging
 import resource
 import sys
 import time
@@ -75,9 +79,27 @@ def truth(folder, names):
     }
 
 
+def weightwatcher(folder, threads):
+    import weightwatcher as ww
+
+    torch.set_num_threads(threads)
+    logging.getLogger("weightwatcher").setLevel(logging.ERROR)
+    start = time.perf_counter()
+    model = torch.nn.Module()
+    for index, (_, stored) in enumerate(matrices(folder)):
+        layer = torch.nn.Linear(stored.shape[1], stored.shape[0], bias=False, device="meta")
+        layer.weight = torch.nn.Parameter(stored.float())
+        model.add_module(f"matrix{index}", layer)
+    with contextlib.redirect_stdout(io.StringIO()):
+        details = ww.WeightWatcher(model=model).analyze(plot=False, savefig=False)
+    return {"seconds": time.perf_counter() - start, "version": ww.__version__, "matrices": len(details)}
+
+
 action, folder, *rest = sys.argv[1:]
 if action == "make":
     make(Path(folder), int(rest[0]), int(rest[1]))
+elif action == "weightwatcher":
+    print(json.dumps(weightwatcher(Path(folder), int(rest[0]))))
 elif action == "run":
     print(json.dumps(run(Path(folder), int(rest[0]), rest[1:])))
 else:

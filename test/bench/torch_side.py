@@ -1,4 +1,5 @@
-"""The torch side of `npm run bench`: runs the routines that lines of JSON on stdin name, and answers each with its time.
+"""The other side of `npm run bench`: runs the routines that lines of JSON on stdin name, by torch or, where a question
+says "peer": "numpy", by NumPy, and answers each with its time.
 
 {"routine": "values" | "vectors" | "product" | "triangle" | "rank" | "preview", "file": raw float32, "rows": m, "cols": n}  ->  {"seconds": s, "cpu": c, "values": [...]}
 {"routine": "decode", "encoding": "BF16" | "F16" | "F8_E4M3", "file": raw numbers of that type, ...}  ->  {"seconds": s, "cpu": c, "values": []}
@@ -11,7 +12,7 @@ import time
 import numpy
 import torch
 
-torch.set_num_threads(int(sys.argv[1]))
+torch.set_num_threads(int(sys.argv[1]))  # NumPy's BLAS reads OPENBLAS_NUM_THREADS, which the parent set.
 kept = {}
 
 
@@ -25,12 +26,26 @@ def load(file, rows, cols, encoding):
     return kept[file]
 
 
-def answer(routine, file, rows, cols, encoding="F32"):
+def by_numpy(routine, a):
+    if routine == "values":
+        return numpy.linalg.svd(a, compute_uv=False).tolist()
+    if routine == "vectors":
+        return numpy.linalg.svd(a, full_matrices=False).S.tolist()
+    if routine == "triangle":
+        numpy.linalg.qr(a if a.shape[0] >= a.shape[1] else a.T, mode="r")
+    else:
+        a @ a.T
+    return []
+
+
+def answer(routine, file, rows, cols, encoding="F32", peer="torch"):
     a = load(file, rows, cols, encoding)
     if routine == "truth":
         return {"values": numpy.linalg.svd(a.numpy().astype(numpy.float64), compute_uv=False).tolist()}
     start, cpu = time.perf_counter(), time.process_time()
-    if routine in ("values", "preview"):  # what a preview saves is the time of the exact values
+    if peer == "numpy":
+        result = by_numpy(routine, a.numpy())
+    elif routine in ("values", "preview"):  # what a preview saves is the time of the exact values
         result = torch.linalg.svdvals(a).tolist()
     elif routine == "vectors":
         result = torch.linalg.svd(a, full_matrices=False).S.tolist()
@@ -49,6 +64,7 @@ def answer(routine, file, rows, cols, encoding="F32"):
     return {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu, "values": result}
 
 
-print(json.dumps({"torch": torch.__version__}), flush=True)
+blas = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+print(json.dumps({"torch": torch.__version__, "numpy": f"{numpy.__version__} with {blas['name']} {blas['version']}"}), flush=True)
 for line in sys.stdin:
     print(json.dumps(answer(**json.loads(line))), flush=True)

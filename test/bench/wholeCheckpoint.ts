@@ -24,6 +24,7 @@ export interface CheckpointResult {
   readonly memoryBound: number;
   readonly ours: CheckpointAnswer;
   readonly torch: TorchAnswer;
+  readonly weightWatcher: WeightWatcherAnswer | undefined;
   /** Largest error of a value in a sample of the matrices, in units of eps sqrt(max(m, n)) sigma_1. */
   readonly error: number;
   readonly torchError: number;
@@ -39,12 +40,25 @@ export function parseShape(text: string): CheckpointShape {
   return { hidden: Number(hidden), layers: Number(layers) };
 }
 
-/** Runs both sides, one after the other, on a checkpoint that it writes to `folder`. */
+interface Sides {
+  readonly engine: string;
+  readonly threads: number;
+  /** An interpreter that has WeightWatcher. */
+  readonly weightWatcher: string | undefined;
+}
+
+interface WeightWatcherAnswer {
+  readonly seconds: number;
+  readonly version: string;
+  readonly matrices: number;
+}
+
+/** Runs all sides, one after the other, on a checkpoint that it writes to `folder`. */
 export async function runCheckpoint(
   python: string,
   folder: string,
   shape: CheckpointShape,
-  { engine, threads }: { readonly engine: string; readonly threads: number },
+  { engine, threads, weightWatcher: interpreter }: Sides,
 ): Promise<CheckpointResult> {
   const { hidden, layers } = shape;
   await script(python, ['make', folder, `${hidden}`, `${layers}`]);
@@ -59,6 +73,9 @@ export async function runCheckpoint(
     ...[index, engine, `${threads}`, ...names],
   ])) as CheckpointAnswer;
   const torch = (await script(python, ['run', folder, `${threads}`, ...names])) as TorchAnswer;
+  const weightWatcher = interpreter
+    ? ((await script(interpreter, ['weightwatcher', folder, `${threads}`])) as WeightWatcherAnswer)
+    : undefined;
   const truth = (await script(python, ['truth', folder, ...names])) as Record<string, number[]>;
   const sizes = (name: string) => matrices.find((one) => one.name === name)!.shape as readonly [number, number];
   const largest = (errorOf: (name: string) => number) => Math.max(...names.map(errorOf));
@@ -71,6 +88,7 @@ export async function runCheckpoint(
     memoryBound: 16 * Math.max(...matrices.map(({ shape: [m = 0, n = 0] }) => m * n)) + 300e6,
     ours,
     torch,
+    weightWatcher,
     error: ofValues(ours),
     torchError: ofValues(torch),
     previewError: largest((name) => previewError(ours.ranks[name] ?? [], truth[name]!, sizes(name))),
@@ -78,7 +96,7 @@ export async function runCheckpoint(
 }
 
 export function checkpointTable(result: CheckpointResult): string {
-  const { shape, bytes, matrices, memoryBound, ours, torch, error, torchError } = result;
+  const { shape, bytes, matrices, memoryBound, ours, torch, weightWatcher, error, torchError } = result;
   const megabytes = (count: number) => `${(count / 1e6).toFixed(0)} MB`;
   const row = (side: string, answer: TorchAnswer, first: string, errors: string) =>
     `| ${side} | ${answer.seconds.toFixed(1)} | ${answer.cpu.toFixed(1)} | ${first} | ${megabytes(answer.peak)} | ${errors} |`;
@@ -92,7 +110,16 @@ the matrices.
 ${row('ours', ours, ours.previewSeconds.toFixed(1), `${error.toFixed(3)}; of a previewed energy rank ${result.previewError.toFixed(3)}`)}
 ${row('torch', torch, '-', torchError.toFixed(3))}
 | ours / torch | ${(ours.seconds / torch.seconds).toFixed(2)} | ${(ours.cpu / torch.cpu).toFixed(2)} | ${(ours.previewSeconds / torch.seconds).toFixed(2)} | ${(ours.peak / torch.peak).toFixed(2)} | |
+
+${besideWeightWatcher(weightWatcher, ours)}
 `;
+}
+
+function besideWeightWatcher(theirs: WeightWatcherAnswer | undefined, ours: CheckpointAnswer): string {
+  if (!theirs) return 'WeightWatcher was not measured (RANKSCOPE_WEIGHTWATCHER does not name a Python with it).';
+  const { version, seconds, matrices } = theirs;
+  const times = (seconds / ours.seconds).toFixed(1);
+  return `WeightWatcher ${version} takes ${seconds.toFixed(1)} s for ${matrices} of the matrices, with its default settings: ${times} times as long.`;
 }
 
 function script(python: string, words: readonly string[]): Promise<unknown> {

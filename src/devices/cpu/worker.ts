@@ -1,5 +1,6 @@
 // Entry point of a worker thread.
 import { parentPort, workerData } from 'node:worker_threads';
+import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import { openSgemm } from './blas/sgemm.ts';
 import type { Job, Reply, Start } from './job.ts';
 import { instantiate } from './kernels.ts';
@@ -17,7 +18,14 @@ const native = blas && {
   sgemm: openSgemm(blas.path, blas.symbol, memory, scratch.call),
   threading: blas.threading,
 };
-const reply = (message: Reply) => parentPort!.postMessage(message);
+const reply = (message: Reply) =>
+  parentPort!.postMessage(message, message.kind === 'done' ? buffersOf(message.result) : []);
+
+/** The vectors of a decomposition, which are moved to the other thread, not copied. */
+function buffersOf(result: unknown): ArrayBuffer[] {
+  const { left, right } = (result ?? {}) as Partial<SingularTriplets>;
+  return [left, right].flatMap((factor) => (factor ? [factor.buffer as ArrayBuffer] : []));
+}
 
 function perform(team: Team, job: Job): unknown {
   switch (job.routine) {
