@@ -73,11 +73,7 @@ const IN_VSCODE = ['integration', 'ui', 'oldest'];
 const WITH_BROWSER = [...IN_VSCODE, 'pages', 'numeric'];
 const WITH_PYTHON = ['unit', 'numeric'];
 /** TensorFlow's library is not available everywhere: RANKSCOPE_TENSORFLOW names the folder where it is installed. */
-const ENGINES = [
-  'reference,cpu,webgpu',
-  ...(process.env.RANKSCOPE_PYTHON ? ['blas'] : []),
-  ...(process.env.RANKSCOPE_TENSORFLOW ? ['tensorflow'] : []),
-].join(',');
+const ENGINES = `reference,cpu,webgpu${process.env.RANKSCOPE_TENSORFLOW ? ',tensorflow' : ''}`;
 
 const children = new Set();
 const failures = [];
