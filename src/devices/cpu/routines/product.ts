@@ -39,24 +39,37 @@ export function multiplyHere({ kernels, scratch, blas }: Team, p: Product): void
   kernels.gemm(m, n, k, alpha, a.at, a.ld, +transposeA, b.at, b.ld, +transposeB, beta, c.at, c.ld, scratch);
 }
 
-/** Multiplications per task: about 10 ms at 20 GFLOP/s, so that cancelling is quick and no thread waits long. */
-const TASK = 1e8;
-
-/** That product as tasks over tiles of C: one thread after the other if the library brings its own threads. */
-export function productTasks(team: Team, p: Product): Task[] {
-  const tasks = tileTasks(team, p);
-  if (team.blas?.threading !== 'library') return tasks;
-  return [
-    () => {
-      for (const task of tasks) if (!team.kernels.askedToStop(SYNC)) task();
-    },
-  ];
+/** How products are cut into tasks. */
+interface Grain {
+  /** Multiplications of a task at most: about 10 ms, so that cancelling is quick and no thread waits long. */
+  readonly work: number;
+  /** Sides of a tile of C at most. */
+  readonly rows: number;
+  readonly cols: number;
+  /** Tasks per thread at least, unless they become tiny. */
+  readonly parts: number;
 }
 
-function tileTasks(team: Team, p: Product): Task[] {
+/** The kernels pack both operands for each tile, into buffers of limited size. */
+const KERNELS: Grain = { work: 1e8, rows: 384, cols: 512, parts: 4 };
+const FLAT: Grain = { ...KERNELS, cols: 2048 };
+const BLAS: Grain = { work: 4e8, rows: 1024, cols: 2048, parts: 2 };
+/** A library that brings its own threads cuts products itself. */
+const LIBRARY: Grain = { work: 4e9, rows: Number.POSITIVE_INFINITY, cols: Number.POSITIVE_INFINITY, parts: 0 };
+
+/** Up to so many rows of C, wide tiles pay. */
+const FEW_ROWS = 192;
+
+function grainOf({ blas }: Team, m: number): Grain {
+  if (blas) return blas.threading === 'library' ? LIBRARY : BLAS;
+  return m <= FEW_ROWS ? FLAT : KERNELS;
+}
+
+/** That product as tasks over tiles of C: all of them one task if the library brings its own threads. */
+export function productTasks(team: Team, p: Product): Task[] {
   const { m, n, k, a, b, c, transposeA = false, transposeB = false } = p;
-  const { rows, cols } = tile(m, n, k, team.threads, team.blas ? 2 : 4);
-  return ranges(n, cols, 16).flatMap((j) =>
+  const { rows, cols } = tile(m, n, k, team.threads, grainOf(team, m));
+  const tasks = ranges(n, cols, 16).flatMap((j) =>
     ranges(m, rows, 6).map((i) => () => {
       multiplyHere(team, {
         ...p,
@@ -68,14 +81,26 @@ function tileTasks(team: Team, p: Product): Task[] {
       });
     }),
   );
+  if (team.blas?.threading !== 'library') return tasks;
+  return [
+    () => {
+      for (const task of tasks) if (!team.kernels.askedToStop(SYNC)) task();
+    },
+  ];
 }
 
-/** Nearly square tiles, because both operands are packed for each, and small enough for `parts` per thread. */
-function tile(m: number, n: number, k: number, threads: number, parts: number): { rows: number; cols: number } {
-  let rows = Math.min(m, 384);
-  let cols = Math.min(n, m <= 192 ? 2048 : 512);
+/** Nearly square tiles, because both operands are packed for each, and small enough for all threads to have some. */
+function tile(
+  m: number,
+  n: number,
+  k: number,
+  threads: number,
+  { work, rows: mostRows, cols: mostCols, parts }: Grain,
+): { rows: number; cols: number } {
+  let rows = Math.min(m, mostRows);
+  let cols = Math.min(n, mostCols);
   const enough = () => Math.ceil(m / rows) * Math.ceil(n / cols) >= parts * threads;
-  while (rows * cols * k > TASK || (!enough() && rows * cols * k > 1e6)) {
+  while (rows * cols * k > work || (!enough() && rows * cols * k > 1e6)) {
     if (cols > rows && cols > 32) cols = Math.ceil(cols / 2);
     else if (rows > 24) rows = Math.ceil(rows / 2);
     else if (cols > 32) cols = Math.ceil(cols / 2);
