@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import type koffiModule from 'koffi';
+import type { LibraryHandle } from 'koffi';
 
 type Koffi = typeof koffiModule;
 
@@ -33,6 +36,27 @@ export function loadKoffi(): Koffi {
   koffi.config({ ...koffi.config(), sync_stack_size: STACK_BYTES });
   loaded = koffi;
   return koffi;
+}
+
+/** More libraries than any depends on. */
+const MOST_NEEDED = 16;
+
+/**
+ * Loads a shared library, and before it those that it needs and that lie beside it: the wheels of older NumPys find
+ * them only through NumPy itself. @throws Error with the words of the system's loader
+ */
+export function loadLibrary(path: string, left = MOST_NEEDED): LibraryHandle {
+  const koffi = loadKoffi();
+  for (; ; left--)
+    try {
+      return koffi.load(path);
+    } catch (error) {
+      const missing = /([^\s:/]+): cannot open shared object file/.exec(String(error))?.[1];
+      const beside = missing && join(dirname(path), missing);
+      if (left === 0 || !beside || beside === path || !existsSync(beside)) throw error;
+      // The loader knows it by its name from now on.
+      loadLibrary(beside, left - 1);
+    }
 }
 
 const firstLine = (error: unknown) => (error instanceof Error ? error.message : String(error)).split('\n')[0];

@@ -6,7 +6,7 @@ import { proveProducts, proveSteady, timeProduct } from '../../trials.ts';
 import { createCpuBackend } from '../backend.ts';
 import type { Blas } from './blas.ts';
 import { CHECK_BYTES, flushesDenormals, wrongProduct } from './checkSgemm.ts';
-import { loadKoffi } from './koffi.ts';
+import { loadKoffi, loadLibrary } from './koffi.ts';
 import { findSgemm, nameOf, type Probed } from './names.ts';
 import type { ProbeMessage, ProbeTask, Proof } from './probeMessages.ts';
 import { ARGUMENT_BYTES, openSgemm } from './sgemm.ts';
@@ -46,9 +46,9 @@ async function probe({ path, threads, threading, kernels, beat }: ProbeTask): Pr
 }
 
 function load(path: string): LibraryHandle {
-  const koffi = loadKoffi();
+  loadKoffi();
   try {
-    return koffi.load(path);
+    return loadLibrary(path);
   } catch (error) {
     throw new Refused(`could not be loaded: ${textOf(error)}`);
   }

@@ -1,7 +1,7 @@
 // Why the Fortran interface: every BLAS has it, in contrast to cblas, and it takes all arguments by reference. An
 // integer is written as 64 bits; a library built with 32-bit integers reads the lower half, which is the same number on
 // a little-endian machine. So neither the width nor the calling convention of the library has to be known.
-import { loadKoffi } from './koffi.ts';
+import { loadKoffi, loadLibrary } from './koffi.ts';
 
 /** C <- alpha op(A) op(B) + beta C in row-major f32; addresses are offsets into the shared memory, in bytes. */
 export type Sgemm = (
@@ -35,7 +35,7 @@ export function openSgemm(path: string, symbol: string, memory: WebAssembly.Memo
   const koffi = loadKoffi();
   const pointer = 'void *';
   // Fortran passes the lengths of the two characters behind the arguments.
-  const call = koffi.load(path).func(symbol, 'void', [...Array(13).fill(pointer), 'size_t', 'size_t']);
+  const call = loadLibrary(path).func(symbol, 'void', [...Array(13).fill(pointer), 'size_t', 'size_t']);
   const base = koffi.address(new Uint8Array(memory.buffer));
   const slot = (index: number) => base + BigInt(room + 8 * index);
   const view = new DataView(memory.buffer, room, ARGUMENT_BYTES);

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { chooseDevice } from '../../../../src/devices/choose.ts';
 import { findBlas, LIMITS } from '../../../../src/devices/cpu/blas/find.ts';
@@ -48,6 +57,18 @@ describe('a library that was named', function () {
         assert.deepEqual([blas?.path, blas?.symbol, blas?.threading], [path, symbol, 'workers']);
         assert.equal(blas?.name, path.split('/').at(-1));
       });
+
+    it('is used with the libraries that it needs and that lie beside it, as in the wheels of older NumPys', async () => {
+      const needed = build('libgfortran-ed201abd.so.3.0.0', { NAME: 'needed' });
+      const macros = { AT_LOAD: 'extern void needed();void*volatile at=(void*)needed;if(!at)abort()' };
+      const path = compileBlas(folder.path(''), 'libopenblasp-r0.so', macros, [
+        `-L${folder.path('')}`,
+        '-l:libgfortran-ed201abd.so.3.0.0',
+      ]);
+      assert.equal((await find(path)).blas?.path, path);
+      rmSync(needed);
+      assert.match(await reasonFor(path), /could not be loaded: .*libgfortran-ed201abd\.so\.3\.0\.0/);
+    });
 
     it('is refused if it is slower than the kernels, with how much', async () => {
       assert.match(await reasonFor(build('libslow.so'), 1, LIMITS), /is only 0\.\d times as fast as the WASM kernels/);

@@ -110,13 +110,21 @@ const FLAGS = [
   '-fno-trapping-math',
 ];
 
-/** Compiles that BLAS with macros defined, for example `{ WRONG: 'n==16' }`. @returns its path */
-export function compileBlas(folder: string, name: string, macros: Readonly<Record<string, string>> = {}): string {
-  const source = join(folder, 'blas.c');
+/**
+ * Compiles that BLAS with macros defined, for example `{ WRONG: 'n==16' }`, and links it with libraries that it needs.
+ * @returns its path
+ */
+export function compileBlas(
+  folder: string,
+  name: string,
+  macros: Readonly<Record<string, string>> = {},
+  needed: readonly string[] = [],
+): string {
+  const source = join(folder, `${name}.c`);
   const library = join(folder, name);
   writeFileSync(source, SOURCE);
   const defined = Object.entries(macros).map(([macro, text]) => `-D${macro}=${text}`);
-  execFileSync(CC!, [...FLAGS, ...defined, '-o', library, source, '-ldl'], {
+  execFileSync(CC!, [...FLAGS, ...defined, '-o', library, source, ...needed, `-Wl,-soname,${name}`, '-ldl'], {
     stdio: 'pipe',
   });
   return library;
