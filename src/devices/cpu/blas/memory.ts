@@ -40,7 +40,7 @@ export class Memory {
       writeFileSync(partial, JSON.stringify({ format: FORMAT, entries: [...all] }));
       renameSync(partial, join(this.folder, FILE));
     } catch {
-      rmSync(partial, { force: true });
+      remove(partial);
     }
   }
 
@@ -62,7 +62,15 @@ function read(file: string): Map<string, Entry> {
 
 /** Removes what is remembered in a cache folder. */
 export function forgetBlas(folder: string): void {
-  rmSync(join(folder, FILE), { force: true });
+  remove(join(folder, FILE));
+}
+
+function remove(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // There is no folder for it.
+  }
 }
 
 /** What changes whenever the file is replaced. A library of macOS has no file: it comes with the system. */

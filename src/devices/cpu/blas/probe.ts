@@ -17,8 +17,7 @@ export type ProbeResult =
 /** The program that a probe runs: it stands for the checks in what is remembered of their outcome. */
 export const probeScript = (): string => asset('blasProbe.js');
 
-const WHEN: Record<ProbeStep | 'starting', string> = {
-  starting: 'before it was loaded',
+const WHEN: Record<ProbeStep, string> = {
   loading: 'when it is loaded',
   multiplying: 'in a product',
   leaving: 'at the end of its process',
@@ -29,11 +28,12 @@ export function probe(task: ProbeTask, limit = PROBE_MS): Promise<ProbeResult> {
   const child = fork(probeScript(), [JSON.stringify(task)], {
     // Not in an open folder: systems search the current folder for the libraries that a library needs.
     cwd: parse(process.execPath).root,
-    env: { ...process.env, ...threadEnvironment(task.threading === 'workers' ? 1 : task.threads) },
+    // Options for this process may name files by a path that holds only here.
+    env: { ...process.env, NODE_OPTIONS: '', ...threadEnvironment(task.threading === 'workers' ? 1 : task.threads) },
     execArgv: [],
     stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
   });
-  let step: ProbeStep | 'starting' = 'starting';
+  let step: ProbeStep | undefined;
   let result: ProbeResult | undefined;
   let hung = false;
   let isLoud = false;
@@ -61,7 +61,9 @@ export function probe(task: ProbeTask, limit = PROBE_MS): Promise<ProbeResult> {
     const refused = (reason: string) => done({ kind: 'refused', reason });
     child.once('error', (error) => done({ kind: 'failed', reason: error.message }));
     child.once('close', (code, signal) => {
-      if (hung) refused(`hangs ${WHEN[step]}`);
+      if (step === undefined)
+        done({ kind: 'failed', reason: `its process did not start (${signal ?? `exit code ${code}`})` });
+      else if (hung) refused(`hangs ${WHEN[step]}`);
       // A process that crashes when it ends would lose what it has just written.
       else if (signal !== null || code !== 0) refused(`crashes ${WHEN[step]} (${signal ?? `exit code ${code}`})`);
       // The command line's results are there.
