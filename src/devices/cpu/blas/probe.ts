@@ -8,6 +8,8 @@ import { threadEnvironment } from './threads.ts';
 export const PROBE_MS = 10_000;
 /** The same for a library that has not even been loaded. */
 const LOADING_MS = 5_000;
+/** Time for the last messages of a process that has ended. */
+const FAREWELL_MS = 200;
 
 export type ProbeResult =
   | ({ readonly kind: 'proven' } & Proof)
@@ -60,7 +62,7 @@ export function probe(task: ProbeTask, limit = PROBE_MS): Promise<ProbeResult> {
     };
     const refused = (reason: string) => done({ kind: 'refused', reason });
     child.once('error', (error) => done({ kind: 'failed', reason: error.message }));
-    child.once('close', (code, signal) => {
+    const ended = (code: number | null, signal: NodeJS.Signals | null) => {
       if (step === undefined)
         done({ kind: 'failed', reason: `its process did not start (${signal ?? `exit code ${code}`})` });
       else if (hung) refused(`hangs ${WHEN[step]}`);
@@ -70,6 +72,15 @@ export function probe(task: ProbeTask, limit = PROBE_MS): Promise<ProbeResult> {
       else if (isLoud) refused('writes to standard output');
       else if (result === undefined) refused(`ends its process ${WHEN[step]}`);
       else done(result);
+    };
+    child.once('close', ended);
+    // A process that the library has started may keep its pipes, so that they never close.
+    child.once('exit', (code, signal) => {
+      setTimeout(() => {
+        child.stdout?.destroy();
+        if (child.connected) child.disconnect();
+        ended(code, signal);
+      }, FAREWELL_MS);
     });
   });
 }

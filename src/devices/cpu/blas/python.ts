@@ -10,6 +10,8 @@ import { plainEnvironment } from './searchPaths.ts';
 
 /** A person waits for the answer, which takes some 30 ms. */
 export const PYTHON_MS = 3000;
+/** Time for the last words of an interpreter that has ended. */
+const FAREWELL_MS = 200;
 /** Far more than an answer has. */
 const MOST_TEXT = 2 ** 18;
 
@@ -70,6 +72,13 @@ export function askPython(
     };
     child.once('error', done);
     child.once('close', done);
+    // What a wrapper has started may keep its pipe open.
+    child.once('exit', () => {
+      setTimeout(() => {
+        child.stdout.destroy();
+        done();
+      }, FAREWELL_MS);
+    });
   });
 }
 

@@ -104,6 +104,14 @@ describe('a library that was named', function () {
       assert.match(await reasonFor(build('libhang.so', { AT_LOAD: 'for(;;)pause()' }), 1, short), /hangs when it is/);
     });
 
+    it('is not waited for if it leaves a process behind', async () => {
+      const left = folder.path('left');
+      const note = `int f=open("${left}",O_CREAT|O_WRONLY,0600);dprintf(f,"%d",getpid());close(f)`;
+      const path = build('libfork.so', { AT_LOAD: `if(!fork()){${note};for(;;)pause();}` });
+      assert.ok(await find(path));
+      process.kill(Number(readFileSync(left, 'utf8')), 'SIGKILL');
+    });
+
     it('is refused if threads disturb each other in it', async () => {
       const path = build('libracy.so', { AT_CALL: 'usleep(50)', WRONG: 'crowd>1' });
       assert.match(await reasonFor(path, 2), /fails on 2 threads/);

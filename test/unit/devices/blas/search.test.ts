@@ -107,6 +107,14 @@ describe('the search for a BLAS', function () {
     for (const pid of pids) await gone(pid);
   });
 
+  it('takes the answer of an interpreter whose wrapper leaves a process behind', async () => {
+    const pid = folder.path('pid');
+    program('bin', `sleep 1000 &\necho $! > '${pid}'\n${answer(folder.path('site'))}`);
+    const { refused } = await find(`${folder.path('bin')}:/usr/bin:/bin`);
+    process.kill(Number(readFileSync(pid, 'utf8')), 'SIGKILL');
+    assert.doesNotMatch(refused.join('; '), /bin\/python3 gave no answer/);
+  });
+
   it('asks an interpreter without variables and folders that may lead it into an open folder', async () => {
     const told = folder.path('told');
     program('bin', `{ pwd; env; echo "$@"; } > '${told}'`);
