@@ -17,12 +17,13 @@ import { digits, shortNames, table } from './table.ts';
 
 export const analyzeCommand: Command = {
   name: 'analyze',
-  usage: 'PATH [--json] [--values] [--mode preview|exact] [--tensor GLOB]... [--experts] [--out FILE]',
+  usage: 'PATH [--json] [--values] [--mode coarse|preview|exact] [--tensor GLOB]... [--experts] [--out FILE]',
   summary: 'the ranks of every matrix of a checkpoint',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --json              print one JSON object (schema: media/schemas/analysis.schema.json)
   --values            include all singular values in the JSON
-  --mode MODE         exact (default): all singular values; preview: estimates with a band, much faster
+  --mode MODE         exact (default): all singular values; preview: estimates with a band, much faster;
+                      coarse: estimates with a wide band, faster still
   --tensor GLOB       analyze only matrices whose name matches; may be repeated
   --experts           list every expert of a mixture of experts, instead of one line for each module and layer
   --out FILE          write the JSON object to FILE as well
@@ -52,7 +53,7 @@ function analyze(invocation: Invocation): Promise<void> {
   const request = {
     path,
     ...engineOf(values),
-    mode: choiceOf(values, 'mode', ['exact', 'preview']) ?? 'exact',
+    mode: choiceOf(values, 'mode', ['exact', 'preview', 'coarse']) ?? 'exact',
     tensors: textsOf(values, 'tensor'),
     values: values.values === true,
     cache: values['no-cache'] !== true,

@@ -9,7 +9,8 @@ import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts'
  */
 export interface Calls {
   /** Reads only the directory of tensors: under a second at any size. */
-  open: Call<{ path: string }, CheckpointView>;
+  /** `device` names the one that an analysis will ask for next: it starts while the directory is read. */
+  open: Call<{ path: string; device?: DeviceRequest }, CheckpointView>;
   /** Analyzes every matrix, or those named; each finding is reported when it is known. */
   analyze: Call<AnalyzeRequest, Analysis, AnalysisProgress>;
   /** Moves these matrices to the front of the running analysis of `path`. */
@@ -48,9 +49,10 @@ export interface AnalyzeRequest extends DeviceRequest {
   /** Globs over tensor names; all matrices by default. */
   readonly tensors?: readonly string[];
   /**
-   * `preview`: estimates with a band. `exact` (the default): all singular values. `both`: a preview sweep, then exact.
+   * `coarse`: first estimates, with a wide band. `preview`: estimates with a narrower one. `exact` (the default): all
+   * singular values. `both`: all three, one after the other, where the last does not come as soon as the first.
    */
-  readonly mode?: 'preview' | 'exact' | 'both';
+  readonly mode?: 'coarse' | 'preview' | 'exact' | 'both';
   /** Whether findings carry their singular values. */
   readonly values?: boolean;
   /** Whether the result repeats the findings, which were all reported as progress; true by default. */

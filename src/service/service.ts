@@ -40,16 +40,23 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
   const runs = new Runs();
 
   return {
-    open: ({ path }, { signal } = {}) => checkpoints.use(path, signal, async (opened) => viewOf(opened)),
+    open: ({ path, device }, { signal } = {}) =>
+      devices.startDuring(
+        device,
+        checkpoints.use(path, signal, async (opened) => viewOf(opened)),
+      ),
 
     analyze: (request, context = {}) =>
       abortable(
         request.path,
         context.signal,
-        checkpoints.use(request.path, context.signal, (opened) => {
-          const run = new AnalysisRun(parts, opened, request, context);
-          return runs.during(request.path, run, run.run());
-        }),
+        devices.startDuring(
+          request,
+          checkpoints.use(request.path, context.signal, (opened) => {
+            const run = new AnalysisRun(parts, opened, request, context);
+            return runs.during(request.path, run, run.run());
+          }),
+        ),
       ),
 
     async prioritize({ path, names }) {

@@ -41,10 +41,10 @@ export class EntryScan {
   private sumOfSquares = 0;
   private largest = 0;
 
-  constructor(name: string, rows: number, cols: number) {
+  constructor(name: string, rows: number, cols: number, samples = SAMPLE_LIMIT) {
     this.name = name;
     this.cols = cols;
-    this.stride = Math.max(1, Math.ceil((rows * cols) / SAMPLE_LIMIT));
+    this.stride = Math.max(1, Math.ceil((rows * cols) / samples));
     this.sample = new Float32Array(Math.ceil((rows * cols) / this.stride));
     this.nextSample = this.placeOf(0);
   }

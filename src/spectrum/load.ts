@@ -43,17 +43,19 @@ export interface Loaded<Result> {
 
 /**
  * Runs `pass`, which must read all rows of the source in order before it computes, and may then read them again. If the
- * magnitudes need scaling, `pass` is run again from the start.
+ * magnitudes need scaling, `pass` is run again from the start. At most `samples` entries are sampled for the noise
+ * deviation.
  * @throws RankscopeError 'not-finite', 'cancelled', and whatever the source and `pass` throw
  */
 export async function loadScaled<Result>(
   source: RowSource,
   signal: AbortSignal | undefined,
   pass: (rows: ScaledRows) => Promise<Result>,
+  samples?: number,
 ): Promise<Loaded<Result>> {
   let scale = 1;
   for (;;) {
-    const scan = new EntryScan(source.name, source.rows, source.cols);
+    const scan = new EntryScan(source.name, source.rows, source.cols, samples);
     try {
       const result = await pass(scaledRows(source, scan, scale, signal));
       return { result, entries: scan.result(), scale };

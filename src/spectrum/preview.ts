@@ -5,7 +5,7 @@ import type { Measures, PreviewBand } from '../model/findings.ts';
 import { estimateValues, type SpectrumFacts } from './density.ts';
 import { exactSpectrum } from './exact.ts';
 import { blockLanczos, type LanczosOptions, type Quadrature, type Quadratures } from './lanczos.ts';
-import { loadScaled, subProgress, uploadRows } from './load.ts';
+import { loadScaled, type ScaledRows, subProgress, uploadRows } from './load.ts';
 import { effectiveRank, energyRanks, measures } from './measures.ts';
 
 export interface PreviewOptions extends RoutineOptions {
@@ -14,6 +14,8 @@ export interface PreviewOptions extends RoutineOptions {
   readonly probes?: number;
   /** Products with W and W^T for each. Default: until the bands of the energy ranks are narrow, at most 32. */
   readonly steps?: number;
+  /** A first value with a wide band, in a fraction of the time: few steps, and fewer entries for the noise deviation. */
+  readonly coarse?: boolean;
 }
 
 export interface Preview {
@@ -25,8 +27,21 @@ export interface Preview {
 const MOST_STEPS = 32;
 /** Steps stop when the half-width of every energy rank's band is this fraction of p; the error is only part of it. */
 const NARROW = 0.02;
+/**
+ * Steps of a coarse preview. Fewer would leave the band nothing to compare with; each costs as much as reading the matrix
+ * or more.
+ */
+const COARSE_STEPS = 4;
+/** Entries sampled by a coarse preview: the standard error of the noise deviation is then 0.5 %. */
+const COARSE_SAMPLE = 2 ** 16;
 /** Below this size, computing all values is about as fast as a preview. */
 const LEAST_SIZE = 768;
+
+/** Whether a matrix is so small that all its values are computed in place of a preview. */
+export function isExactAtOnce({ rows, cols }: { readonly rows: number; readonly cols: number }): boolean {
+  return Math.min(rows, cols) < LEAST_SIZE;
+}
+
 /**
  * As many as a kernel's tile has columns, because fewer take as long. Shares of values above a threshold then vary by
  * at most 1 %.
@@ -36,6 +51,8 @@ const PROBES = 16;
 const ERRORS = 2.5;
 /** Multiple of the change in the last quarter of the steps that is added to that. */
 const CHANGES = 2;
+/** The same for a coarse preview, whose steps are too few for their changes to fall off regularly. */
+const COARSE_CHANGES = 4;
 
 /**
  * Rank measures by block stochastic Lanczos quadrature (Chen, Trogdon and Ubaru, arXiv 2105.06595 and 2204.01941), each
@@ -53,12 +70,13 @@ export async function previewSpectrum(
   options: PreviewOptions = {},
 ): Promise<Preview> {
   const p = Math.min(source.rows, source.cols);
-  const { steps = MOST_STEPS, seed = 1, probes = PROBES } = options;
-  if (2 * probes * steps >= p || (options.probes === undefined && p < LEAST_SIZE)) {
+  const { steps = options.coarse ? COARSE_STEPS : MOST_STEPS, seed = 1, probes = PROBES } = options;
+  if (2 * probes * steps >= p || (options.probes === undefined && isExactAtOnce(source))) {
     return exactPreview(backend, source, options);
   }
   try {
-    return await quadraturePreview(backend, source, { ...options, seed, probes, steps }, options.steps !== undefined);
+    const fixed = options.steps !== undefined || options.coarse === true;
+    return await quadraturePreview(backend, source, { ...options, seed, probes, steps }, fixed);
   } catch (thrown) {
     if (!(thrown instanceof RankscopeError && thrown.code === 'too-large')) throw thrown;
     return exactPreview(backend, source, options);
@@ -76,13 +94,13 @@ async function quadraturePreview(
   const p = Math.min(source.rows, source.cols);
   const matrix = await backend.allocate(source.rows, source.cols);
   try {
-    const { result, entries, scale } = await loadScaled(source, options.signal, async (rows) => {
+    const pass = async (rows: ScaledRows) => {
       await uploadRows(backend, rows, 0, rows.rows, matrix, 0, subProgress(options, 0, 0.3));
       const facts = { count: p, energy: rows.energy() };
       if (facts.energy === 0) return undefined;
       let band: PreviewBand | undefined;
       const enough = (rules: Quadratures) => {
-        band = bandOf(rules, facts);
+        band = bandOf(rules, facts, options.coarse);
         return !fixed && isNarrow(band, p);
       };
       const rules = await blockLanczos(backend, matrix, {
@@ -92,8 +110,14 @@ async function quadraturePreview(
         steps,
         enough,
       });
-      return { rule: rules[0], facts, band: band ?? bandOf(rules, facts) };
-    });
+      return { rule: rules[0], facts, band: band ?? bandOf(rules, facts, options.coarse) };
+    };
+    const { result, entries, scale } = await loadScaled(
+      source,
+      options.signal,
+      pass,
+      options.coarse ? COARSE_SAMPLE : undefined,
+    );
     if (!result) return settled(measures(new Float64Array(p), shapeOf(source), 0));
     const { rule, facts, band } = result;
     const values = estimateValues(rule, facts).map((value) => value / scale);
@@ -137,10 +161,10 @@ interface Sketch {
   readonly effectiveRankEnergy: number;
 }
 
-function bandOf([last, before]: Quadratures, facts: SpectrumFacts): PreviewBand {
+function bandOf([last, before]: Quadratures, facts: SpectrumFacts, coarse = false): PreviewBand {
   const all = Array.from({ length: last.probes }, (_, i) => i);
-  const sketch = (rule: Quadrature, probes = all): Sketch => {
-    const values = estimateValues(rule, facts, probes);
+  const sketch = (rule: Quadrature, probes = all) => sketchOf(estimateValues(rule, facts, probes));
+  const sketchOf = (values: Float64Array): Sketch => {
     const energies = values.map((value) => value * value);
     return {
       energyRanks: energyRanks(energies),
@@ -151,11 +175,14 @@ function bandOf([last, before]: Quadratures, facts: SpectrumFacts): PreviewBand 
   const whole = sketch(last);
   const earlier = sketch(before);
   const others = all.map((left) => sketch(last, all.toSpliced(left, 1)));
+  const extremes = coarse ? withOtherTails(last, facts).map(sketchOf) : [];
   const p = facts.count;
   const band = (pick: (of: Sketch) => number, least: number) => {
     const found = pick(whole);
-    const half = ERRORS * jackknife(others.map(pick)) + CHANGES * Math.abs(pick(earlier) - found) + least;
-    return [Math.max(1, found - half), Math.min(p, found + half)] as const;
+    const changes = (coarse ? COARSE_CHANGES : CHANGES) * Math.abs(pick(earlier) - found);
+    const half = ERRORS * jackknife(others.map(pick)) + changes + least;
+    const bounds = extremes.map(pick);
+    return [Math.max(1, Math.min(found - half, ...bounds)), Math.min(p, Math.max(found + half, ...bounds))] as const;
   };
   const [sigma1, residual] = [last.values[0]!, last.residuals[0]!];
   const reached = Math.max(0, sigma1 - before.values[0]!);
@@ -173,6 +200,20 @@ function bandOf([last, before]: Quadratures, facts: SpectrumFacts): PreviewBand 
       Math.max(1, facts.energy / sigma1 ** 2),
     ]),
   };
+}
+
+/**
+ * Few steps do not resolve the values that the lowest nodes, one per probe, stand for: they may all be zero, or all be
+ * equal. Returns the estimated values with either tail.
+ */
+function withOtherTails(rule: Quadrature, facts: SpectrumFacts): Float64Array[] {
+  const { values: nodes, weights, probes } = rule;
+  const tail = weights.subarray((nodes.length - probes) * probes).reduce((sum, weight) => sum + weight, 0) / probes;
+  const values = estimateValues(rule, facts);
+  const from = Math.max(1, values.length - Math.ceil(tail * values.length));
+  const energy = values.subarray(from).reduce((sum, value) => sum + value * value, 0);
+  const replaced = (value: number) => values.slice().fill(value, from);
+  return [replaced(0), replaced(Math.sqrt(energy / Math.max(1, values.length - from)))];
 }
 
 /** Widens by f32 rounding, so that exact bounds such as p do not exclude a rounded value. */

@@ -2,6 +2,7 @@
 //
 // `--largest N` omits matrices with more than N^2 entries; 0 omits all kernels. `--checkpoint WxL` gives the whole
 // checkpoint L layers of width W; `none` omits it. What is omitted keeps its section in RESULTS.md.
+// `--first-values llama|experts|PATH` also times the first values of a big model.
 //
 // Times a device and, if RANKSCOPE_PYTHON names a Python with them, torch and NumPy in one run, with the accuracy
 // against LAPACK in f64, and writes RESULTS.md. Matrices resemble weights: Gaussian, with a few strong directions.
@@ -11,6 +12,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chooseDevice } from '../../src/devices/choose.ts';
 import { benchPolicy } from './benchPolicy.ts';
+import { firstValues } from './firstValues.ts';
 import { kernelTable } from './kernelTable.ts';
 import { type Peer, TorchSide } from './torchSide.ts';
 import { checkpointTable, parseShape, runCheckpoint } from './wholeCheckpoint.ts';
@@ -31,6 +33,7 @@ const { values: options } = parseArgs({
     checkpoint: { type: 'string', default: '2048x3' },
     engine: { type: 'string', default: 'cpu' },
     threads: { type: 'string' },
+    'first-values': { type: 'string' },
   },
 });
 const python = process.env.RANKSCOPE_PYTHON;
@@ -57,6 +60,9 @@ try {
     });
     write('A whole checkpoint', `${machine(before, torch?.versions)}\n\n${checkpointTable(whole)}`);
   }
+  const model = options['first-values'];
+  if (model)
+    write(`First values (${model})`, `${machine(loadavg()[0]!, undefined)}\n\n${await firstValues(model, folder)}`);
 } finally {
   rmSync(folder, { recursive: true });
   await backend.close();

@@ -140,6 +140,26 @@ describe('preview of a spectrum', () => {
       });
       after(() => backend?.close());
 
+      const coarse = { held: 0, asked: 0 };
+      for (const name of NAMES) {
+        it(`of ${name} 1200 x 1100 has every estimate in its band if it is coarse`, async () => {
+          const { truth, source } = known(name, 1200, 1100);
+          for (let seed = 1; seed <= 4; seed++) {
+            const { measures: found, band } = await previewSpectrum(backend, source, { seed, coarse: true });
+            for (const [what, inside] of held(band, found)) assert.ok(inside, `${what}, seed ${seed}`);
+            for (const [, inside] of held(band, truth)) {
+              coarse.asked++;
+              if (inside) coarse.held++;
+            }
+          }
+        });
+      }
+
+      it('has bands that contain the truth in at least 95 % of the coarse cases above', () => {
+        assert.ok(coarse.asked >= NAMES.length * 4 * 7);
+        assert.ok(coarse.held >= 0.95 * coarse.asked, `${coarse.held} of ${coarse.asked}`);
+      });
+
       const counts = { held: 0, asked: 0 };
       for (const name of NAMES) {
         it(`of ${name} 1200 x 1100 has energy ranks within 2 % of p`, async () => {

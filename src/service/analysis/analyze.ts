@@ -1,7 +1,7 @@
 import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
 import { concernsOneMatrix, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { yieldEvery } from '../../base/eventLoop.ts';
-import type { Analysis, MatrixFinding, Provenance, Skipped } from '../../model/findings.ts';
+import type { Analysis, MatrixFinding, Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
 import type { Matrix } from '../../model/matrix.ts';
 import type { AnalysisProgress, AnalyzeRequest, CallContext } from '../../protocol/service.ts';
@@ -9,12 +9,11 @@ import { type Cache, type CacheEntry, noCache } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
-import { inTurn } from './order.ts';
 import { Pace } from './pace.ts';
 import { withQuantization } from './quantization.ts';
 import { compute, findingOf } from './results.ts';
 import { Buffers, noticeEnd, type ReadAhead, readAhead, type TimedRows } from './rows.ts';
-import { WorkList } from './workList.ts';
+import { type Accuracy, provenanceOf, reaches, Schedule, type Sweep } from './sweeps.ts';
 
 /** How much of the next matrix is read ahead while one is computed: a 4096 x 11008 matrix in f32 fits. */
 const READ_AHEAD_BYTES = 192 * 2 ** 20;
@@ -40,8 +39,9 @@ export class AnalysisRun {
   private info: DeviceInfo | undefined;
   private wished: readonly string[] = [];
   private done = 0;
-  private total = 0;
-  private matrices: readonly Matrix[] = [];
+  private schedule = new Schedule([], 'exact');
+  /** How well each matrix is known, by name. */
+  private readonly known = new Map<string, Accuracy>();
   /** Sweeps that have not ended, the running one first. */
   private sweeps: Sweep[] = [];
   private readonly lookUps = new Map<Matrix, Promise<void>>();
@@ -72,22 +72,16 @@ export class AnalysisRun {
 
   private async analyze(engine: DeviceInfo): Promise<Analysis> {
     this.useEngine(engine);
-    this.matrices = inTurn(this.chosen());
-    const mode = this.request.mode ?? 'exact';
-    const sweeps: Provenance[] = mode === 'both' ? ['preview', 'exact'] : [mode];
-    this.total = this.matrices.length * sweeps.length;
-
-    this.sweeps = sweeps.map((provenance, index) => {
-      // An update is exact in the first sweep and needs no second one.
-      const work = index === 0 ? this.matrices : this.matrices.filter(({ kind }) => kind !== 'update');
-      for (const matrix of work) this.pace.expect(matrix, provenanceIn(provenance, matrix));
-      return { provenance, work: new WorkList(work) };
-    });
-    const recalled = this.recall(engine.name, sweeps);
+    const schedule = new Schedule(this.chosen(), this.request.mode ?? 'exact');
+    this.schedule = schedule;
+    for (const matrix of schedule.matrices)
+      for (const sweep of schedule.sweepsOf(matrix)) this.pace.expect(matrix, schedule.accuracyIn(sweep, matrix));
+    this.sweeps = schedule.sweeps();
+    const recalled = this.recall(engine.name);
     // Fails only if the sweeps do.
     recalled.catch(() => undefined);
     for (let sweep = this.sweeps[0]; sweep; sweep = this.sweeps[0]) {
-      await this.sweep(sweep, (matrix) => this.lookUp(matrix, engine.name, sweeps));
+      await this.sweep(sweep, (matrix) => this.lookUp(matrix, engine.name));
       this.sweeps.shift();
     }
     await recalled;
@@ -123,9 +117,10 @@ export class AnalysisRun {
    */
   private findTies(): Promise<void> {
     this.tied ??= this.opened.tiesByContent(this.context.signal).then((groups) => {
-      const chosen = new Set(this.matrices.map(({ tensorName }) => tensorName));
+      const chosen = new Set(this.schedule.matrices.map(({ tensorName }) => tensorName));
       const firsts = new Map(groups.flatMap(([first = '', ...others]) => others.map((name) => [name, first] as const)));
-      for (const matrix of this.matrices) if (chosen.has(firsts.get(matrix.tensorName) ?? '')) this.drop(matrix);
+      for (const matrix of this.schedule.matrices)
+        if (chosen.has(firsts.get(matrix.tensorName) ?? '')) this.drop(matrix);
     });
     return this.tied;
   }
@@ -138,27 +133,31 @@ export class AnalysisRun {
   }
 
   /** Reports results from the cache, while what is not in it is computed already. */
-  private async recall(engine: string, sweeps: readonly Provenance[]): Promise<void> {
+  private async recall(engine: string): Promise<void> {
     // Without a cache on disk nothing here waits for anything, and the first results would wait for all of it.
     const pause = yieldEvery(RECALL_MS);
-    for (let at = 0; at < this.matrices.length; at += LOOKUPS) {
+    const { matrices } = this.schedule;
+    for (let at = 0; at < matrices.length; at += LOOKUPS) {
       await pause();
       throwIfCancelled(this.context.signal, this.request.path);
-      const some = this.matrices.slice(at, at + LOOKUPS);
-      await Promise.all(some.map((matrix) => this.lookUp(matrix, engine, sweeps)));
+      const some = matrices.slice(at, at + LOOKUPS);
+      await Promise.all(some.map((matrix) => this.lookUp(matrix, engine)));
     }
   }
 
   /** Reports the result of a matrix if it is in the cache, and removes it from the work; looks once. */
-  private lookUp(matrix: Matrix, engine: string, sweeps: readonly Provenance[]): Promise<void> {
+  private lookUp(matrix: Matrix, engine: string): Promise<void> {
     const look = async () => {
-      const get = (provenance: Provenance) => this.cache.get(cacheKey(matrix, engine, provenance));
-      const exact = await get('exact');
-      // An exact result needs no preview.
-      const preview = exact || !sweeps.includes('preview') ? undefined : await get('preview');
-      if (exact) this.found(matrix, exact, 'exact', sweeps.length);
-      else if (preview) this.found(matrix, preview, 'preview');
-      if (exact || preview) this.forget(matrix, ({ provenance }) => exact !== undefined || provenance === 'preview');
+      const wanted = this.schedule.sweepsOf(matrix);
+      // The best that is known needs nothing less; a coarse value is not even looked for where none is wanted.
+      for (const accuracy of ['exact', 'preview', 'coarse'] as const) {
+        if (accuracy !== 'exact' && !wanted.includes(accuracy)) continue;
+        const entry = await this.cache.get(cacheKey(matrix, engine, accuracy));
+        if (!entry) continue;
+        this.found(matrix, entry, accuracy, wanted.filter((sweep) => reaches(accuracy, sweep)).length);
+        this.forget(matrix, (sweep) => reaches(accuracy, sweep.accuracy));
+        return;
+      }
     };
     const looking = this.lookUps.get(matrix) ?? look();
     this.lookUps.set(matrix, looking);
@@ -168,12 +167,11 @@ export class AnalysisRun {
   /** Removes a matrix from these sweeps, and returns the number of those in which it was still waiting. */
   private forget(matrix: Matrix, from: (sweep: Sweep) => boolean): number {
     const pending = this.sweeps.filter((sweep) => from(sweep) && sweep.work.drop(matrix.name));
-    for (const { provenance } of pending) this.pace.drop(matrix, provenanceIn(provenance, matrix));
+    for (const { accuracy } of pending) this.pace.drop(matrix, this.schedule.accuracyIn(accuracy, matrix));
     return pending.length;
   }
 
-  private async sweep({ provenance, work }: Sweep, lookUp: (matrix: Matrix) => Promise<void>): Promise<void> {
-    for (const { name } of this.skipped) work.drop(name);
+  private async sweep({ accuracy, work }: Sweep, lookUp: (matrix: Matrix) => Promise<void>): Promise<void> {
     work.prioritize(this.wished);
     const { checkpoint } = this.opened;
     const { signal } = this.context;
@@ -189,12 +187,15 @@ export class AnalysisRun {
         next ??= startOf(work.next(), (following) => readAhead(following.source(), READ_AHEAD_BYTES, buffers, signal));
       };
       await lookUp(matrix);
-      if (this.isKnown(matrix, provenance)) {
+      // What is computed on a wish alone is not part of the expected work.
+      const counts = this.schedule.sweepsOf(matrix).includes(accuracy);
+      if (!counts) this.pace.expect(matrix, accuracy);
+      if (reaches(this.known.get(matrix.name), accuracy)) {
         ahead?.release();
-        this.pace.drop(matrix, provenanceIn(provenance, matrix));
+        this.pace.drop(matrix, this.schedule.accuracyIn(accuracy, matrix));
         // What follows is likely to be known as well, and need not be read.
         next ??= startOf(work.next());
-      } else await this.one(matrix, noticeEnd(ahead ?? matrix.source(), advance), provenance);
+      } else await this.one(matrix, noticeEnd(ahead ?? matrix.source(), advance), accuracy, counts ? 1 : 0);
       // Its failure ends the analysis where it is awaited.
       this.findTies().catch(() => undefined);
       advance();
@@ -202,56 +203,48 @@ export class AnalysisRun {
     }
   }
 
-  private isKnown({ name }: Matrix, sweep: Provenance): boolean {
-    const found = this.findings.get(name)?.provenance;
-    return found === 'exact' || (found === 'preview' && sweep === 'preview');
-  }
-
-  private async one(matrix: Matrix, source: TimedRows, sweep: Provenance): Promise<void> {
-    const provenance = provenanceIn(sweep, matrix);
+  private async one(matrix: Matrix, source: TimedRows, sweep: Accuracy, steps: 0 | 1): Promise<void> {
+    const accuracy = this.schedule.accuracyIn(sweep, matrix);
     const { devices } = this.parts;
     const { signal } = this.context;
     try {
       const { computed, engine } = await devices.run(this.engine, matrix.name, { signal }, async (backend) => ({
-        computed: await compute(backend, matrix, source, provenance, {
+        computed: await compute(backend, matrix, source, accuracy, {
           signal,
-          progress: this.within(matrix, provenance),
+          progress: this.within(matrix, accuracy),
         }),
         engine: backend.info,
       }));
       const entry = await withQuantization(matrix, computed, signal);
-      this.pace.finish(matrix, provenance);
-      await this.cache.put(cacheKey(matrix, engine.name, provenance), entry);
+      this.pace.finish(matrix, accuracy);
+      await this.cache.put(cacheKey(matrix, engine.name, accuracy), entry);
       this.useEngine(engine);
-      this.found(matrix, entry, provenance, this.request.mode === 'both' && provenance !== sweep ? 2 : 1);
+      this.found(matrix, entry, accuracy, steps);
     } catch (error) {
       if (!concernsOneMatrix(error)) throw error;
       const skipped = { name: matrix.name, reason: error.found };
       this.skipped.push(skipped);
-      this.pace.finish(matrix, provenance);
-      this.done += 1;
-      if (this.request.mode === 'both' && sweep === 'preview') {
-        if (provenance === sweep) this.pace.drop(matrix, 'exact');
-        this.done += 1;
-      }
+      this.pace.finish(matrix, accuracy);
+      this.done += steps + this.forget(matrix, () => true);
       this.report({ message: matrix.name, skipped });
     }
   }
 
   /** Reports progress within a large matrix, which may take minutes. */
-  private within(matrix: Matrix, provenance: Provenance): (share: number) => void {
+  private within(matrix: Matrix, accuracy: Accuracy): (share: number) => void {
     let last = performance.now();
     return (share) => {
-      this.pace.reach(matrix, provenance, share);
+      this.pace.reach(matrix, accuracy, share);
       if (performance.now() - last < WITHIN_MS) return;
       last = performance.now();
       this.report({ message: `${matrix.name} (${Math.floor(100 * share)} %)` });
     };
   }
 
-  private found(matrix: Matrix, entry: CacheEntry, provenance: Provenance, steps = 1): void {
-    const finding = findingOf(matrix, entry, provenance, this.request.values ?? false);
+  private found(matrix: Matrix, entry: CacheEntry, accuracy: Accuracy, steps: number): void {
+    const finding = findingOf(matrix, entry, provenanceOf(accuracy), this.request.values ?? false);
     this.findings.set(matrix.name, finding);
+    this.known.set(matrix.name, accuracy);
     this.done += steps;
     this.report({ message: matrix.name, finding });
   }
@@ -260,7 +253,7 @@ export class AnalysisRun {
     const secondsLeft = this.pace.secondsLeft();
     this.context.progress?.({
       done: this.done,
-      total: this.total,
+      total: this.schedule.total,
       ...(secondsLeft === undefined ? {} : { secondsLeft }),
       ...news,
     });
@@ -279,16 +272,6 @@ export class AnalysisRun {
       ...(warnings.length > 0 ? { warnings } : {}),
     };
   }
-}
-
-/** An adapter's update is always computed exactly: it has few values, and an estimate would cost more. */
-function provenanceIn(sweep: Provenance, { kind }: Matrix): Provenance {
-  return kind === 'update' ? 'exact' : sweep;
-}
-
-interface Sweep {
-  readonly provenance: Provenance;
-  readonly work: WorkList;
 }
 
 interface Started {

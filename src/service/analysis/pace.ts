@@ -1,10 +1,10 @@
-import type { Provenance } from '../../model/findings.ts';
 import type { Matrix } from '../../model/matrix.ts';
+import type { Accuracy } from './sweeps.ts';
 
 /** Overhead per matrix (reading, dispatch), in equivalent multiplications. */
 const OVERHEAD = 5e6;
-/** Approximate number of matrix-vector products of a preview. */
-const PREVIEW_PRODUCTS = 256;
+/** Approximate number of matrix-vector products of an estimate. */
+const PRODUCTS = { coarse: 128, preview: 256 } as const;
 
 /**
  * Estimates the remaining time from the work done so far: the work of each matrix is known in advance, the machine's
@@ -17,25 +17,25 @@ export class Pace {
   // Work done on the current matrix.
   private part = 0;
 
-  expect(matrix: Matrix, provenance: Provenance): void {
-    this.left += workOf(matrix, provenance);
+  expect(matrix: Matrix, accuracy: Accuracy): void {
+    this.left += workOf(matrix, accuracy);
   }
 
-  finish(matrix: Matrix, provenance: Provenance): void {
-    const work = workOf(matrix, provenance);
+  finish(matrix: Matrix, accuracy: Accuracy): void {
+    const work = workOf(matrix, accuracy);
     this.left -= work;
     this.done += work;
     this.part = 0;
   }
 
   /** Sets how much of the current matrix is done, from 0 to 1. */
-  reach(matrix: Matrix, provenance: Provenance, share: number): void {
-    this.part = share * workOf(matrix, provenance);
+  reach(matrix: Matrix, accuracy: Accuracy, share: number): void {
+    this.part = share * workOf(matrix, accuracy);
   }
 
   /** Removes expected work that will not be done. */
-  drop(matrix: Matrix, provenance: Provenance): void {
-    this.left -= workOf(matrix, provenance);
+  drop(matrix: Matrix, accuracy: Accuracy): void {
+    this.left -= workOf(matrix, accuracy);
   }
 
   /** Undefined until some work has been done. */
@@ -48,8 +48,9 @@ export class Pace {
 }
 
 // A spectrum takes about 8/3 m n^2 multiplications for n <= m (Golub and Van Loan, 5.4), a preview 2 m n per product.
-function workOf({ rows, cols }: Matrix, provenance: Provenance): number {
+function workOf({ rows, cols }: Matrix, accuracy: Accuracy): number {
   const entries = rows * cols;
-  const products = provenance === 'exact' ? (4 / 3) * Math.min(rows, cols) : Math.min(rows, cols, PREVIEW_PRODUCTS);
+  const p = Math.min(rows, cols);
+  const products = accuracy === 'exact' ? (4 / 3) * p : Math.min(p, PRODUCTS[accuracy]);
   return OVERHEAD + 2 * entries * products;
 }

@@ -8,6 +8,7 @@ import { exactSpectrum } from '../../spectrum/exact.ts';
 import { measures } from '../../spectrum/measures.ts';
 import { previewSpectrum } from '../../spectrum/preview.ts';
 import type { CacheEntry } from '../cache/cache.ts';
+import type { Accuracy } from './sweeps.ts';
 
 /**
  * Computes one matrix: all singular values, or an estimate of the measures with its band. An adapter's update is always
@@ -18,13 +19,14 @@ export async function compute(
   backend: Backend,
   matrix: Matrix,
   source: MatrixRows & { readonly seconds?: number },
-  provenance: Provenance,
+  accuracy: Accuracy,
   options: RoutineOptions,
 ): Promise<CacheEntry> {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000 + (source.seconds ?? 0);
-  if (provenance === 'preview') {
-    const { measures: estimated, band } = await previewSpectrum(backend, source, options);
+  if (accuracy !== 'exact') {
+    const coarse = accuracy === 'coarse';
+    const { measures: estimated, band } = await previewSpectrum(backend, source, { ...options, coarse });
     return { measures: estimated, band, seconds: seconds(), singularValues: new Float64Array(0) };
   }
   const { singularValues, entries } = await exactSpectrum(backend, source, options);

@@ -6,8 +6,12 @@ export class WorkList {
   // Prioritized names; finished ones are skipped.
   private wished: string[] = [];
 
-  constructor(matrices: Iterable<Matrix>) {
-    this.pending = new Map([...matrices].map((matrix) => [matrix.name, matrix]));
+  private readonly onWish: Map<string, Matrix>;
+
+  /** @param onWish matrices that are only given out if they are prioritized. */
+  constructor(matrices: Iterable<Matrix>, onWish: Iterable<Matrix> = []) {
+    this.pending = byName(matrices);
+    this.onWish = byName(onWish);
   }
 
   get size(): number {
@@ -15,20 +19,26 @@ export class WorkList {
   }
 
   prioritize(names: readonly string[]): void {
-    this.wished = names.filter((name) => this.pending.has(name));
+    this.wished = names.filter((name) => this.pending.has(name) || this.onWish.has(name));
   }
 
-  /** Removes a pending matrix; false if it is not pending. */
+  /** Removes a matrix; false if it is not pending. */
   drop(name: string): boolean {
+    this.onWish.delete(name);
     return this.pending.delete(name);
   }
 
   /** Removes and returns the next matrix. */
   next(): Matrix | undefined {
     let matrix: Matrix | undefined;
-    while (!matrix && this.wished.length > 0) matrix = this.pending.get(this.wished.shift() ?? '');
+    while (!matrix && this.wished.length > 0) {
+      const name = this.wished.shift() ?? '';
+      matrix = this.pending.get(name) ?? this.onWish.get(name);
+    }
     matrix ??= this.pending.values().next().value;
-    if (matrix) this.pending.delete(matrix.name);
+    if (matrix) this.drop(matrix.name);
     return matrix;
   }
 }
+
+const byName = (matrices: Iterable<Matrix>) => new Map([...matrices].map((matrix) => [matrix.name, matrix]));

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { Provenance } from '../../model/findings.ts';
 import type { Matrix } from '../../model/matrix.ts';
 import { CACHE_VERSION } from './cache.ts';
 
@@ -8,7 +7,7 @@ import { CACHE_VERSION } from './cache.ts';
  * and how it is read, the device, and the version of the computation. A changed file, another device or a new version
  * of Rankscope never finds an old result.
  */
-export function cacheKey(matrix: Matrix, engine: string, provenance: Provenance): string {
-  const parts = [CACHE_VERSION, matrix.identity(), engine, provenance];
+export function cacheKey(matrix: Matrix, engine: string, accuracy: 'coarse' | 'preview' | 'exact'): string {
+  const parts = [CACHE_VERSION, matrix.identity(), engine, accuracy];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }

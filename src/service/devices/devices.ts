@@ -7,6 +7,8 @@ import { JobQueue } from './jobQueue.ts';
 
 /** After this time without use, a device returns its threads and memory. */
 const IDLE_MS = 60_000;
+/** A job that takes less than this is not worth starting a device for. */
+const START_MS = 50;
 
 interface Running {
   readonly backend: Backend;
@@ -38,6 +40,21 @@ export class Devices {
     if (engine === undefined && threads === undefined) return this.last;
     this.last = { ...(engine === undefined ? {} : { engine }), ...(threads === undefined ? {} : { threads }) };
     return this.last;
+  }
+
+  /**
+   * Starts the device of `request` while `job` runs, unless that ends soon: the directory of a huge checkpoint takes
+   * seconds to read, and so may a device to start. A device that fails tells so when it is used.
+   */
+  async startDuring<Result>(request: DeviceRequest | undefined, job: Promise<Result>): Promise<Result> {
+    if (!request) return job;
+    const start = () => void this.hold(this.settle(request), undefined, async () => undefined).catch(() => undefined);
+    const timer = setTimeout(start, START_MS);
+    try {
+      return await job;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Keeps the device of `request` open while `job` runs, so that it is not restarted for every matrix. */

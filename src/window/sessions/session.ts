@@ -1,3 +1,4 @@
+import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { type ErrorData, errorData, RankscopeError } from '../../base/errors.ts';
 import type { MatrixFinding, Skipped } from '../../model/findings.ts';
 import { IDLE, type InspectorSnapshot, type InspectorUpdate, type RunState } from '../../protocol/page.ts';
@@ -79,8 +80,8 @@ export class Session {
   }
 
   /** Reads the directory once; null if it cannot be read, and the snapshot says why. */
-  open(): Promise<CheckpointView | null> {
-    this.opening ??= this.read();
+  open(device?: DeviceRequest): Promise<CheckpointView | null> {
+    this.opening ??= this.read(device);
     return this.opening;
   }
 
@@ -127,9 +128,9 @@ export class Session {
     this.tell({ checkpoint: view, findings, skipped });
   }
 
-  private async read(): Promise<CheckpointView | null> {
+  private async read(device?: DeviceRequest): Promise<CheckpointView | null> {
     try {
-      const view = await this.host.service.open({ path: this.path });
+      const view = await this.host.service.open({ path: this.path, ...(device ? { device } : {}) });
       const stale = this.error !== null && this.error.code !== 'engine';
       if (this.checkpoint && (stale || isOther(this.checkpoint, view))) this.forgetFindings();
       this.checkpoint = view;
@@ -148,7 +149,7 @@ export class Session {
     // After a failure the file may have been replaced.
     if (this.error !== null) this.opening = undefined;
     this.update({ status: 'running', done: 0, total: 0, message: 'Reading the directory', secondsLeft: null });
-    if ((await this.open()) === null) return;
+    if ((await this.open(this.host.request())) === null) return;
     try {
       const analysis = await this.host.service.analyze(
         { path: this.path, mode: 'both', listed: false, ...this.host.request() },

@@ -28,6 +28,14 @@ describe('the work list', () => {
     assert.deepEqual(drain(list), ['c', 'a', 'b', 'd']);
   });
 
+  it('gives out what is only on wish if it is prioritized, and does not count it', () => {
+    const list = new WorkList([matrix('a')], [matrix('b'), matrix('c'), matrix('d')]);
+    assert.equal(list.size, 1);
+    assert.equal(list.drop('d'), false);
+    list.prioritize(['c', 'd']);
+    assert.deepEqual(drain(list), ['c', 'a']);
+  });
+
   it('sorts by layer with embeddings and head last, otherwise in checkpoint order', () => {
     const all = [matrix('head', null), matrix('b', 1), matrix('a', 0), matrix('c', 1), matrix('embed', null)];
     assert.deepEqual(

@@ -3,11 +3,13 @@ import { groupKey } from '../../../../src/model/experts.ts';
 import type { MatrixFinding } from '../../../../src/model/findings.ts';
 import type { AnalysisProgress } from '../../../../src/protocol/service.ts';
 import { createService } from '../../../../src/service/service.ts';
-import { DEEPSEEK_V3, expertModel, manySmall, TINY_EXPERTS } from '../../../fixtures/giants/models.ts';
+import { DEEPSEEK_V3, expertModel, TINY_EXPERTS } from '../../../fixtures/giants/models.ts';
 import { writeSparseShards } from '../../../fixtures/giants/sparseShards.ts';
 import { testFolder } from '../../formats/folder.ts';
 
 const THREADS = 2;
+/** Wide enough for estimates: 3 layers, two of them with 6 experts. */
+const WIDE_EXPERTS = { ...TINY_EXPERTS, layers: 3, experts: 6, hidden: 768, inner: 800, expertInner: 770 };
 
 describe('the order of an analysis', function () {
   this.timeout(120_000);
@@ -18,62 +20,85 @@ describe('the order of an analysis', function () {
   });
   after(() => service.close());
 
-  it('previews a sample of the experts of every layer, then all others, before any exact value', async () => {
-    writeSparseShards(folder.path('moe'), expertModel(TINY_EXPERTS), 3);
+  async function analysisOf(path: string, onFinding: (finding: MatrixFinding) => void = () => undefined) {
     const steps: AnalysisProgress[] = [];
-    await service.analyze(
-      { path: folder.path('moe'), mode: 'both', threads: THREADS },
-      { progress: (step) => void steps.push(step) },
-    );
-    const findings = steps.flatMap(({ finding }) => finding ?? []);
-    const [previews, exact] = (['preview', 'exact'] as const).map((kind) =>
-      findings.filter(({ provenance }) => provenance === kind),
-    ) as [MatrixFinding[], MatrixFinding[]];
-    assert.equal(previews.length, exact.length);
-    assert.equal(
-      findings.findIndex(({ provenance }) => provenance === 'exact'),
-      previews.length,
-    );
+    const progress = (step: AnalysisProgress) => {
+      steps.push(step);
+      if (step.finding) onFinding(step.finding);
+    };
+    await service.analyze({ path, mode: 'both', threads: THREADS, cache: false }, { progress });
+    return {
+      findings: steps.flatMap(({ finding }) => finding ?? []),
+      shares: steps.filter(({ total }) => total > 0).map(({ done, total }) => done / total),
+    };
+  }
 
-    const groups = groupsOf(previews);
-    assert.equal(groupsOf(previews.slice(0, groups.size)).size, groups.size);
+  it('computes a sample of the experts of every layer, then all others, small ones exactly at once', async () => {
+    writeSparseShards(folder.path('moe'), expertModel(TINY_EXPERTS), 3);
+    const { findings, shares } = await analysisOf(folder.path('moe'));
+    assert.ok(findings.every(({ provenance }) => provenance === 'exact'));
+    assert.equal(new Set(findings.map(({ name }) => name)).size, findings.length);
+
+    const groups = groupsOf(findings);
+    assert.equal(groupsOf(findings.slice(0, groups.size)).size, groups.size);
     // Four layers of three modules with experts, of which three more each are sampled.
-    const sampled = previews.slice(groups.size, groups.size + 3 * 4 * 3);
+    const sampled = findings.slice(groups.size, groups.size + 3 * 4 * 3);
     assert.deepEqual(new Set([...groupsOf(sampled).values()].map((names) => names.length)), new Set([3]));
-    assert.deepEqual(groupsOf(exact.slice(0, groups.size)).size, groups.size);
-
-    const shares = steps.filter(({ total }) => total > 0).map(({ done, total }) => done / total);
-    assert.deepEqual(
-      shares,
-      [...shares].sort((a, b) => a - b),
-    );
-    assert.equal(shares.at(-1), 1);
+    assertAscendsToOne(shares);
   });
 
-  it('computes what is on the screen first, in both sweeps', async () => {
-    writeSparseShards(folder.path('many'), manySmall(40), 1);
-    const path = folder.path('many');
-    const wanted = ['blocks.0.part_30.weight', 'blocks.0.part_31.weight'];
+  it('has a coarse value in every cell, then of every sampled expert, before the first preview or exact value', async () => {
+    writeSparseShards(folder.path('wide'), expertModel(WIDE_EXPERTS), 2);
+    const { findings, shares } = await analysisOf(folder.path('wide'));
+    const large = findings.filter(({ shape }) => Math.min(...shape) >= 768);
+    const cells = groupsOf(large).size;
+    assert.equal(groupsOf(large.slice(0, cells)).size, cells);
+
+    // Two layers of three modules with experts, of which three more each are sampled.
+    const coarse = cells + 2 * 3 * 3;
+    const matrices = new Set(large.map(({ name }) => name)).size;
+    assert.equal(new Set(large.slice(0, coarse).map(({ name }) => name)).size, coarse);
+    const [estimates, exact] = [large.slice(0, coarse + matrices), large.slice(coarse + matrices)];
+    assert.ok(estimates.every(({ provenance }) => provenance === 'preview'));
+    assert.ok(exact.every(({ provenance }) => provenance === 'exact'));
+    for (const sweep of [estimates.slice(coarse), exact]) {
+      assert.equal(sweep.length, matrices);
+      assert.equal(new Set(sweep.map(({ name }) => name)).size, matrices);
+    }
+    assertAscendsToOne(shares);
+  });
+
+  it('gives an expert beyond the sample a coarse value if someone looks at it', async () => {
+    const path = folder.path('wide');
+    writeSparseShards(path, expertModel(WIDE_EXPERTS), 2);
+    const beyond = 'model.layers.1.mlp.experts.5.up_proj.weight';
+    const names: string[] = [];
+    const { shares } = await analysisOf(path, ({ name }) => {
+      names.push(name);
+      if (names.length === 1) void service.prioritize({ path, names: [beyond] });
+    });
+    assert.equal(names.filter((name) => name === beyond).length, 3);
+    assert.ok(names.indexOf(beyond) < 5, `it came ${names.indexOf(beyond)}th`);
+    assertAscendsToOne(shares);
+  });
+
+  it('computes what is on the screen first, in every sweep', async () => {
+    const path = folder.path('wide');
+    writeSparseShards(path, expertModel(WIDE_EXPERTS), 2);
+    const wanted = 'model.layers.2.mlp.shared_experts.up_proj.weight';
     const found: string[] = [];
-    await service.analyze(
-      { path, mode: 'both', threads: THREADS },
-      {
-        progress({ finding }) {
-          if (!finding) return;
-          found.push(`${finding.provenance} ${finding.name}`);
-          if (found.length === 1) void service.prioritize({ path, names: wanted });
-        },
-      },
+    const { findings } = await analysisOf(path, ({ name }) => {
+      found.push(name);
+      if (found.length === 1) void service.prioritize({ path, names: [wanted] });
+    });
+    const places = found.flatMap((name, index) => (name === wanted ? [index] : []));
+    const firstExact = findings.findIndex(
+      ({ provenance, shape }) => provenance === 'exact' && Math.min(...shape) >= 768,
     );
-    for (const [provenance, first] of [
-      ['preview', 0],
-      ['exact', 40],
-    ] as const)
-      for (const name of wanted) {
-        // The one after the first was being read already.
-        const place = found.indexOf(`${provenance} ${name}`) - first;
-        assert.ok(place >= 0 && place < 5, `${provenance} of ${name} came ${place}th`);
-      }
+    assert.equal(places.length, 3);
+    // The one after the first was being read already.
+    assert.ok(places[0]! < 5, `its coarse value came ${places[0]}th`);
+    assert.ok(places[2]! - firstExact < 5, `its exact value came ${places[2]! - firstExact}th`);
   });
 
   it('finds what is tied while it computes, counts it once and names it', async () => {
@@ -124,7 +149,9 @@ describe('the order of an analysis', function () {
     await assert.rejects(run, { code: 'cancelled' });
     const seconds = (performance.now() - stopped) / 1000;
     assert.equal(reported?.finding?.provenance, 'preview');
-    assert.equal(reported.total, 2 * (45_092 - 58 * 208 * 3));
+    // Experts beyond the sample have no coarse value; two parts of attention and the gates are exact at once.
+    const [all, beyond, small] = [45_092 - 58 * 208 * 3, 58 * 44 * 3, 2 * 61 + 58];
+    assert.equal(reported.total, 3 * (all - beyond - small) + 2 * beyond + small);
     assert.equal(reported.done, 1);
     assert.ok(seconds < 5, `it went on for ${seconds} s`);
   });
@@ -137,4 +164,12 @@ function groupsOf(findings: readonly MatrixFinding[]): Map<string, string[]> {
     groups.set(key, [...(groups.get(key) ?? []), finding.name]);
   }
   return groups;
+}
+
+function assertAscendsToOne(shares: readonly number[]): void {
+  assert.deepEqual(
+    shares,
+    [...shares].sort((a, b) => a - b),
+  );
+  assert.equal(shares.at(-1), 1);
 }
