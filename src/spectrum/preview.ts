@@ -14,7 +14,7 @@ export interface PreviewOptions extends RoutineOptions {
   readonly probes?: number;
   /** Products with W and W^T for each. Default: until the bands of the energy ranks are narrow, at most 32. */
   readonly steps?: number;
-  /** A first value with a wide band, in a fraction of the time: few steps, and fewer entries for the noise deviation. */
+  /** A first value with a wide band, in a fraction of the time: few steps, and a smaller sample of the entries. */
   readonly coarse?: boolean;
 }
 
@@ -28,8 +28,8 @@ const MOST_STEPS = 32;
 /** Steps stop when the half-width of every energy rank's band is this fraction of p; the error is only part of it. */
 const NARROW = 0.02;
 /**
- * Steps of a coarse preview. Fewer would leave the band nothing to compare with; each costs as much as reading the matrix
- * or more.
+ * Steps of a coarse preview. Fewer would leave the band nothing to compare with; each costs as much as reading the
+ * matrix or more.
  */
 const COARSE_STEPS = 4;
 /** Entries sampled by a coarse preview: the standard error of the noise deviation is then 0.5 %. */

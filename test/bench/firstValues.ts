@@ -1,5 +1,5 @@
-// Times the first values of a big model as a person waits for them: the engine process is started cold, without a cache,
-// opens the checkpoint and analyzes it as the inspector does. `npm run build` must have been run.
+// Times the first values of a big model as a person waits for them: the engine process is started cold, without a
+// cache, opens the checkpoint and analyzes it as the inspector does. `npm run build` must have been run.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,7 +32,7 @@ async function timeFirstValues(path: string, until: Stage): Promise<FirstValues>
   const seconds = () => (performance.now() - started) / 1000;
   const here = { execPath: process.execPath, env: {}, what: 'this Node' };
   const script = fileURLToPath(new URL('../../dist/engine.js', import.meta.url));
-  const engine = await startEngine([here], { script, arguments: ['--no-cache'], env: {}, log: () => undefined });
+  const engine = await startEngine([here], { script, arguments: ['--no-cache', ...blasWords()], env: {}, log: () => undefined });
   const stages = new Map<Stage, Reached>();
   const abort = new AbortController();
   try {
@@ -75,6 +75,11 @@ async function timeFirstValues(path: string, until: Stage): Promise<FirstValues>
   } finally {
     engine.kill();
   }
+}
+
+/** The library that RANKSCOPE_BLAS names, or that of the Python that RANKSCOPE_PYTHON names. */
+function blasWords({ RANKSCOPE_BLAS: path, RANKSCOPE_PYTHON: python } = process.env): string[] {
+  return ['--trusted', ...(path ? [`--blas=${path}`] : []), ...(python ? [`--python=${python}`] : [])];
 }
 
 function processorSeconds(pid: number): number {
@@ -151,8 +156,8 @@ function writeFilled(folder: string, tensors: readonly Described[], shards: numb
 }
 
 /**
- * The times of one model as a table: `llama` (1.1 billion parameters, until all is exact), `experts` (671 billion, until
- * the overview is filled), or a path.
+ * The times of one model as a table: `llama` (1.1 billion parameters, until all is exact), `experts` (671 billion,
+ * until the overview is filled), or a path.
  */
 export async function firstValues(model: string, folder: string): Promise<string> {
   const path = model === 'llama' || model === 'experts' ? join(folder, model) : model;
