@@ -32,7 +32,12 @@ async function timeFirstValues(path: string, until: Stage): Promise<FirstValues>
   const seconds = () => (performance.now() - started) / 1000;
   const here = { execPath: process.execPath, env: {}, what: 'this Node' };
   const script = fileURLToPath(new URL('../../dist/engine.js', import.meta.url));
-  const engine = await startEngine([here], { script, arguments: ['--no-cache', ...blasWords()], env: {}, log: () => undefined });
+  const engine = await startEngine([here], {
+    script,
+    arguments: ['--no-cache', ...blasWords()],
+    env: {},
+    log: () => undefined,
+  });
   const stages = new Map<Stage, Reached>();
   const abort = new AbortController();
   try {
@@ -159,9 +164,13 @@ function writeFilled(folder: string, tensors: readonly Described[], shards: numb
  * The times of one model as a table: `llama` (1.1 billion parameters, until all is exact), `experts` (671 billion,
  * until the overview is filled), or a path.
  */
-export async function firstValues(model: string, folder: string): Promise<string> {
+export async function firstValues(
+  model: string,
+  folder: string,
+  until: Stage = model === 'experts' ? 'overview' : 'exact',
+): Promise<string> {
   const path = model === 'llama' || model === 'experts' ? join(folder, model) : model;
   if (model === 'llama') writeFilled(path, smallLlama(), 4);
   if (model === 'experts') writeSparseShards(path, expertModel(DEEPSEEK_V3), 163);
-  return `${model}: ${tableOf(await timeFirstValues(path, model === 'experts' ? 'overview' : 'exact'))}`;
+  return `${model}: ${tableOf(await timeFirstValues(path, until))}`;
 }
