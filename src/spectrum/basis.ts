@@ -5,7 +5,7 @@ import { cholesky, triangularInverse, triangularProduct } from './triangular.ts'
 
 /** Orthogonalisations per block at most. */
 const PASS_LIMIT = 5;
-/** Basis vectors multiplied at a time. */
+/** Basis vectors multiplied at a time, at most. */
 const CHUNK_ROWS = 128;
 /** A vector is orthogonalised again if less than this fraction of its norm is left. */
 const LEFT_OVER = 0.5;
@@ -26,13 +26,21 @@ export class Basis {
     private spare: Matrix,
     private readonly gram: Matrix,
     private readonly random: Random,
+    private readonly chunkRows: number,
   ) {}
 
   /**
-   * A basis of blocks of `width` vectors of `length`. `random` supplies directions if those of a block are exhausted.
+   * A basis of blocks of `width` vectors of `length`, probably at most `vectors` of them. `random` supplies directions if
+   * those of a block are exhausted.
    * @throws RankscopeError 'too-large', 'engine'
    */
-  static async allocate(backend: Backend, length: number, width: number, random: Random): Promise<Basis> {
+  static async allocate(
+    backend: Backend,
+    length: number,
+    width: number,
+    random: Random,
+    vectors = CHUNK_ROWS,
+  ): Promise<Basis> {
     const taken: Matrix[] = [];
     try {
       for (const rows of [length, length, width]) taken.push(await backend.allocate(rows, width));
@@ -41,7 +49,7 @@ export class Basis {
       throw thrown;
     }
     const [newest, spare, gram] = taken as [Matrix, Matrix, Matrix];
-    return new Basis(backend, newest, spare, gram, random);
+    return new Basis(backend, newest, spare, gram, random, Math.min(CHUNK_ROWS, vectors));
   }
 
   /** The newest block, length x width, which becomes part of the basis when it is appended. */
@@ -163,7 +171,7 @@ export class Basis {
   /** Adds the block to the basis. */
   private async keep(): Promise<void> {
     const { rows: length, cols: width } = this.newest;
-    const blocks = Math.max(4, Math.floor(CHUNK_ROWS / width));
+    const blocks = Math.max(4, Math.floor(this.chunkRows / width));
     if (this.blocks % blocks === 0) await this.addChunk(blocks * width, length, width);
     const vectors = await this.backend.download(this.newest);
     const place = (this.blocks % blocks) * width;

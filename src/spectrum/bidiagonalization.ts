@@ -29,14 +29,23 @@ export class Bidiagonalization {
     private readonly short: Basis,
   ) {}
 
-  /** @throws RankscopeError 'too-large', 'engine' */
-  static async start(backend: Backend, matrix: Matrix, width: number, seed: number): Promise<Bidiagonalization> {
+  /**
+   * @param steps how many will be made at most, if that is known
+   * @throws RankscopeError 'too-large', 'engine'
+   */
+  static async start(
+    backend: Backend,
+    matrix: Matrix,
+    width: number,
+    seed: number,
+    steps?: number,
+  ): Promise<Bidiagonalization> {
     const { rows, cols } = matrix;
     const random = seededRandom(seed);
-    const long = await Basis.allocate(backend, Math.max(rows, cols), width, random);
+    const long = await Basis.allocate(backend, Math.max(rows, cols), width, random, steps && steps * width);
     let short: Basis | undefined;
     try {
-      short = await Basis.allocate(backend, Math.min(rows, cols), width, random);
+      short = await Basis.allocate(backend, Math.min(rows, cols), width, random, steps && (steps + 1) * width);
       await short.fill((out) => {
         for (let i = 0; i < out.length; i++) out[i] = random.normal();
       });

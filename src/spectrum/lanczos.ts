@@ -42,7 +42,7 @@ export async function blockLanczos(
   matrix: Matrix,
   { seed, probes, steps, enough, signal, progress }: LanczosOptions,
 ): Promise<Quadratures> {
-  const krylov = await Bidiagonalization.start(backend, matrix, probes, seed);
+  const krylov = await Bidiagonalization.start(backend, matrix, probes, seed, steps);
   try {
     const { diagonal, above } = krylov;
     const rule = (size: number) => quadrature(diagonal.slice(0, size), above.slice(0, size), probes);
