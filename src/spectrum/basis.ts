@@ -30,8 +30,8 @@ export class Basis {
   ) {}
 
   /**
-   * A basis of blocks of `width` vectors of `length`, probably at most `vectors` of them. `random` supplies directions if
-   * those of a block are exhausted.
+   * A basis of blocks of `width` vectors of `length`, probably at most `vectors` of them. `random` supplies directions
+   * if those of a block are exhausted.
    * @throws RankscopeError 'too-large', 'engine'
    */
   static async allocate(
