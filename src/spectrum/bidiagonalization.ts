@@ -47,7 +47,7 @@ export class Bidiagonalization {
     try {
       short = await Basis.allocate(backend, Math.min(rows, cols), width, random, steps && (steps + 1) * width);
       await short.fill((out) => {
-        for (let i = 0; i < out.length; i++) out[i] = random.normal();
+        for (let i = 0; i < out.length; i++) out[i] = random.uniform() - 0.5;
       });
       await short.append();
     } catch (thrown) {
