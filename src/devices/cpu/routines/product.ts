@@ -89,6 +89,30 @@ export function productTasks(team: Team, p: Product): Task[] {
   ];
 }
 
+/**
+ * C <- A B^T for few rows of A and B and a large depth k, of which each thread takes a part.
+ * @param parts address of threads x m x n floats
+ */
+export function multiplyDeep(team: Team, { m, n, k, a, b, c }: Product, parts: number): void {
+  const depths = ranges(k, Math.ceil(k / team.threads), 16);
+  const part = (i: number) => block(parts + i * m * n * 4, n);
+  team.perform(
+    depths.map(({ from, to }, i) => () => {
+      const here = { m, n, k: to - from, a: within(a, 0, from), b: within(b, 0, from), c: part(i) };
+      multiplyHere(team, { ...here, transposeB: true });
+    }),
+  );
+  team.lead(() => {
+    for (let i = 0; i < m; i++) {
+      const row = team.floats(within(c, i, 0).at, n).fill(0);
+      for (let p = 0; p < depths.length; p++) {
+        const values = team.floats(within(part(p), i, 0).at, n);
+        for (let j = 0; j < n; j++) row[j]! += values[j]!;
+      }
+    }
+  });
+}
+
 /** Nearly square tiles, because both operands are packed for each, and small enough for all threads to have some. */
 function tile(
   m: number,

@@ -2,8 +2,8 @@
 // beside the products; the block reflectors of several panels are joined, so that the products with the rest of the
 // matrix are deep (LAPACK's geqrt3 does the same by recursion, Elmroth and Gustavson 2000).
 import { type Arena, ranges, type Team } from '../team.ts';
-import { completePanel, factorPanel, type Panel, type PanelRoom, panelRoom, transposeTasks } from './panel.ts';
-import { type Block, block, multiplyHere, productTasks, within } from './product.ts';
+import { factorPanel, type Panel, type PanelRoom, panelRoom, transposeTasks } from './panel.ts';
+import { type Block, block, multiplyDeep, multiplyHere, productTasks, within } from './product.ts';
 import { type ReflectRoom, reflect, reflectRoom } from './reflect.ts';
 
 /** Columns that are factored at a time. */
@@ -16,8 +16,10 @@ export interface QrRoom extends PanelRoom, ReflectRoom {
   readonly n: number;
   /** Each panel's reflectors and T. If Q is not wanted, all panels share one buffer. */
   readonly panels: readonly Panel[];
-  /** Products within a panel. */
-  readonly inner: readonly [number, number];
+  /** Products within a panel, the parts of them that each thread computes, and their products with T. */
+  readonly products: number;
+  readonly parts: number;
+  readonly scaledProducts: number;
 }
 
 /** @param keepQ whether to keep the reflectors for `formQ` */
@@ -35,7 +37,9 @@ export function qrRoom(arena: Arena, m: number, n: number, threads: number, keep
     m,
     n,
     panels,
-    inner: [arena.floats(width * NARROW), arena.floats(width * NARROW)],
+    products: arena.floats(width * NARROW),
+    parts: arena.floats(threads * width * NARROW),
+    scaledProducts: arena.floats(width * NARROW),
     ...reflectRoom(arena, width, n),
   };
 }
@@ -78,32 +82,26 @@ function factorNarrow(
   const above = (r: number) => team.floats(v.at + (from + r) * v.ld * 4, from + 1 + r);
   factorPanel(team, room, narrow, () => keepColumns(team, a, j, j + from, width, above));
   team.lead(() => kernels.clear(width, from, within(v, from, 0).at, v.ld));
-  completePanel(team, room, narrow);
 
-  // C^T <- C^T - (C^T V) T V^T, because a panel holds its columns as rows.
+  // One product of all rows with V gives V1^T V for the reflectors before, V^T V, and C^T V for the columns behind.
+  const products = block(room.products, width);
+  const k = narrow.length;
+  multiplyDeep(team, { m: count, n: width, k, a: within(v, 0, from), b: narrow.v, c: products }, room.parts);
   const rest = count - from - width;
-  const [products, scaled] = room.inner.map((at) => block(at, width)) as [Block, Block];
-  if (rest > 0) {
-    const columns = within(v, from + width, from);
-    const k = narrow.length;
-    team.perform(productTasks(team, { m: rest, n: width, k, a: columns, b: narrow.v, transposeB: true, c: products }));
-    team.lead(() => multiplyHere(team, { m: rest, n: width, k: width, a: products, b: narrow.t, c: scaled }));
-    team.perform(
-      productTasks(team, { m: rest, n: k, k: width, a: scaled, b: narrow.v, c: columns, alpha: -1, beta: 1 }),
-    );
-  }
-  if (from === 0) return;
-  // The block of T beside that of this panel is -T1 (V1^T V2) T2.
-  const b = narrow.v;
-  const before = within(v, 0, from);
-  team.perform(
-    productTasks(team, { m: from, n: width, k: narrow.length, a: before, b, transposeB: true, c: products }),
-  );
+  const behind = within(products, from + width, 0);
+  const scaled = block(room.scaledProducts, width);
   team.lead(() => {
+    kernels.formT(width, within(products, from, 0).at, room.tau, narrow.t.at, narrow.t.ld);
+    multiplyHere(team, { m: rest, n: width, k: width, a: behind, b: narrow.t, c: within(scaled, from, 0) });
+    // The block of T above that of this panel is -T1 (V1^T V) T2.
     multiplyHere(team, { m: from, n: width, k: width, a: products, b: narrow.t, c: scaled });
     multiplyHere(team, { m: from, n: width, k: from, a: t, b: scaled, c: within(t, 0, from), alpha: -1 });
     kernels.clear(width, from, within(t, from, 0).at, t.ld);
   });
+  if (rest === 0) return;
+  // C^T <- C^T - (C^T V) T V^T, because a panel holds its columns as rows.
+  const change = { m: rest, n: k, k: width, a: within(scaled, from, 0), b: narrow.v, alpha: -1, beta: 1 };
+  team.perform(productTasks(team, { ...change, c: within(v, from + width, from) }));
 }
 
 /** Writes `count` columns of R, of which `of(r)` holds column r, to `a` from (row, col) on. */
