@@ -1,5 +1,6 @@
 // The routines of a device compared with torch and NumPy: all take turns on the same matrix, and the best counts.
 import { performance } from 'node:perf_hooks';
+import { setTimeout } from 'node:timers/promises';
 import type { Encoding } from '../../src/base/encoding.ts';
 import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
 import type { Backend, Matrix, RowSource } from '../../src/devices/backend.ts';
@@ -42,6 +43,8 @@ export interface Theirs {
 }
 
 const ON_NUMPY: ReadonlySet<Routine> = new Set(['values', 'vectors', 'product', 'triangle']);
+/** Milliseconds after which the threads of a library, which keep looking for more work, have gone to sleep. */
+const SETTLE = 200;
 /** A peer that is slower than the other by this factor gets no further turns. */
 const LOST = 1.5;
 
@@ -84,6 +87,7 @@ export async function runCase(
   const peers: Peer[] = !torch ? [] : ON_NUMPY.has(one.routine) ? ['torch', 'numpy'] : ['torch'];
   const best = new Map<Peer, TorchAnswer>();
   for (let turn = 0; turn < one.turns; turn++) {
+    await setTimeout(SETTLE);
     const mine = await ourTurn(backend, one, data);
     if (mine.seconds < ours.seconds) ours = mine;
     oursCpu = Math.min(oursCpu, mine.cpu);
@@ -91,6 +95,7 @@ export async function runCase(
     for (const peer of peers) {
       const before = best.get(peer);
       if (!torch || (before && before.seconds > LOST * leader)) continue;
+      await setTimeout(SETTLE);
       const answer = await torch.run(one.routine, matrix, peer);
       const [seconds, cpu] = (['seconds', 'cpu'] as const).map((key) => Math.min(answer[key], before?.[key] ?? 1e9));
       best.set(peer, { ...answer, seconds: seconds!, cpu: cpu! });
