@@ -7,7 +7,7 @@ const ARROWS: Record<string, readonly string[]> = {
   'src/base': [],
   'src/bytes': ['src/base', 'node'],
   'src/files': ['src/base', 'node'],
-  'src/devices': ['src/base', 'node'],
+  'src/devices': ['src/base', 'src/files', 'node'],
   'src/formats': [
     'src/base',
     'src/bytes',

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { liesIn } from '../../devices/cpu/blas/openFolders.ts';
 import { type BlasPolicy, isNone, type NamedBlas } from '../../devices/cpu/blas/policy.ts';
+import { liesIn } from '../../files/openFolders.ts';
 
 export { forgetBlas } from '../../devices/cpu/blas/memory.ts';
 export type { BlasPolicy };

@@ -19,7 +19,7 @@ export function createEngine(context: vscode.ExtensionContext, log: vscode.LogOu
         electron: process.versions.electron !== undefined,
         platform: process.platform,
         exists: existsSync,
-        nodeOnPath: await findNode(process.env.PATH ?? '', process.platform),
+        nodeOnPath: await findNode(process.env.PATH, process.platform, openFolders()),
       }),
       {
         script: context.asAbsolutePath('dist/engine.js'),
@@ -63,13 +63,18 @@ const CRASH = /SIG(?:SEGV|BUS|ILL|FPE)|code 322122\d{4}/;
 async function blasWords(hasCrashed: boolean): Promise<string[]> {
   if (hasCrashed) return ['--trusted', '--crashed'];
   const interpreter = await chosenInterpreter();
-  const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
   return [
     '--trusted',
     ...(blasFile() === '' ? [] : [`--blas=${blasFile()}`]),
     ...(interpreter === undefined ? [] : [`--python=${interpreter}`]),
-    ...folders.map(({ uri }) => `--open=${uri.fsPath}`),
+    ...openFolders().map((folder) => `--open=${folder}`),
   ];
+}
+
+function openFolders(): string[] {
+  return (vscode.workspace.workspaceFolders ?? [])
+    .filter(({ uri }) => uri.scheme === 'file')
+    .map(({ uri }) => uri.fsPath);
 }
 
 /** Settings that are fixed when the process starts; all others go with each call. */

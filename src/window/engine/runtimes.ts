@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
+import { openFolderOf, safeEntries } from '../../files/openFolders.ts';
 
 /** A program that can run the engine process. */
 export interface Runtime {
@@ -43,11 +44,19 @@ export function runtimes(place: RuntimePlace): Runtime[] {
   return found.filter((runtime) => runtime !== false && runtime !== undefined);
 }
 
-/** The first working `node` on the PATH, with its major version. */
-export async function findNode(searchPath: string, platform: NodeJS.Platform) {
+/**
+ * The first working `node` on the PATH, with its major version. None of an open folder is run, not even to ask for its
+ * version, because whoever wrote the folder may have put it there.
+ */
+export async function findNode(
+  searchPath: string | undefined,
+  platform: NodeJS.Platform,
+  openFolders: readonly string[],
+): Promise<RuntimePlace['nodeOnPath']> {
   const name = platform === 'win32' ? 'node.exe' : 'node';
-  for (const folder of searchPath.split(delimiter).filter(Boolean)) {
+  for (const folder of safeEntries(searchPath, delimiter, openFolders)) {
     const file = join(folder, name);
+    if (openFolderOf(file, openFolders) !== undefined) continue;
     const executable = await access(file, constants.X_OK).then(
       () => true,
       () => false,
@@ -61,7 +70,7 @@ export async function findNode(searchPath: string, platform: NodeJS.Platform) {
 
 function majorVersion(file: string): Promise<number | undefined> {
   return new Promise((resolve) => {
-    execFile(file, ['--version'], { timeout: 5000 }, (_error, stdout) => {
+    execFile(file, ['--version'], { timeout: 5000, cwd: dirname(file) }, (_error, stdout) => {
       const major = /^v(\d+)\./.exec(stdout)?.[1];
       resolve(major === undefined ? undefined : Number(major));
     });

@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { openFolderOf } from '../../../files/openFolders.ts';
 import { type Library, type List, type PythonFolders, pythonLibraries, systemLibraries } from './libraries.ts';
 import { type Memory, stampOf } from './memory.ts';
-import { openFolderOf } from './openFolders.ts';
 import type { BlasPolicy } from './policy.ts';
 import { askPython, isPythonFolders, PYTHON_MS, pythonsOnPath } from './python.ts';
 

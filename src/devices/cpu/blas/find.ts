@@ -1,12 +1,12 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { delimiter, isAbsolute } from 'node:path';
+import { openFolderOf, realPath } from '../../../files/openFolders.ts';
 import { foreignBinary, HEADER_BYTES } from './binary.ts';
 import type { Blas } from './blas.ts';
 import { ACCELERATE, candidates } from './candidates.ts';
 import { isKoffiInstalled } from './koffi.ts';
 import { Memory, stampOf } from './memory.ts';
-import { openFolderOf, realPath } from './openFolders.ts';
 import { type BlasPolicy, isNone } from './policy.ts';
 import { PROBE_MS, probe, probeScript } from './probe.ts';
 import { PYTHON_MS } from './python.ts';

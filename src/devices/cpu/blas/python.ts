@@ -4,8 +4,8 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, parse } from 'node:path';
+import { openFolderOf } from '../../../files/openFolders.ts';
 import type { PythonFolders } from './libraries.ts';
-import { openFolderOf } from './openFolders.ts';
 import { plainEnvironment } from './searchPaths.ts';
 
 /** A person waits for the answer, which takes some 30 ms. */

@@ -1,21 +1,10 @@
-import { isAbsolute, resolve } from 'node:path';
-import { openFolderOf } from './openFolders.ts';
+import { resolve } from 'node:path';
+import { openFolderOf, safeEntries } from '../../../files/openFolders.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Variables whose folders the system's loader searches for the libraries that a library needs. */
 const OF_THE_LOADER = ['LD_LIBRARY_PATH', 'DYLD_LIBRARY_PATH', 'DYLD_FALLBACK_LIBRARY_PATH', 'DYLD_FRAMEWORK_PATH'];
-
-/**
- * The entries of a list of folders that may be searched. A relative or empty entry means the current folder, which may
- * be an open one.
- */
-export function safeEntries(list: string | undefined, separator: string, openFolders: readonly string[]): string[] {
-  return (list ?? '')
-    .split(separator)
-    .map((entry) => entry.replace(/^"(.*)"$/, '$1'))
-    .filter((entry) => isAbsolute(entry) && openFolderOf(entry, openFolders) === undefined);
-}
 
 /**
  * Why no library may be loaded under this environment, if so: the loader, which read it when the process started, would

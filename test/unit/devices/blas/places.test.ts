@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { foreignBinary } from '../../../../src/devices/cpu/blas/binary.ts';
 import { pythonLibraries, systemLibraries } from '../../../../src/devices/cpu/blas/libraries.ts';
 import { findSgemm, nameOf } from '../../../../src/devices/cpu/blas/names.ts';
-import { liesIn } from '../../../../src/devices/cpu/blas/openFolders.ts';
+import { liesIn } from '../../../../src/files/openFolders.ts';
 
 /** A file system of these files. */
 function listing(files: readonly string[], separator = '/') {

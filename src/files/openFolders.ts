@@ -1,6 +1,6 @@
-// Whoever wrote the files of an open folder must not decide what native code runs here. A path is refused if it, or
-// any link on the way to what it stands for, lies in an open folder: also a link from there to a library of the system,
-// because its target may be changed.
+// Whoever wrote the files of an open folder must not decide which programs and libraries run here. A path is refused if
+// it, or any link on the way to what it stands for, lies in an open folder: also a link from there to a library of the
+// system, because its target may be changed.
 import { readlinkSync, realpathSync } from 'node:fs';
 import { isAbsolute, join, parse, relative, resolve, sep } from 'node:path';
 
@@ -19,6 +19,17 @@ export function openFolderOf(path: string, folders: readonly string[]): string |
     const names = [resolve(folder), realPath(folder)];
     return places.some((place) => names.some((name) => liesIn(place, name)));
   });
+}
+
+/**
+ * The entries of a list of folders that may be searched. A relative or empty entry means the current folder, which may
+ * be an open one.
+ */
+export function safeEntries(list: string | undefined, separator: string, openFolders: readonly string[]): string[] {
+  return (list ?? '')
+    .split(separator)
+    .map((entry) => entry.replace(/^"(.*)"$/, '$1'))
+    .filter((entry) => isAbsolute(entry) && openFolderOf(entry, openFolders) === undefined);
 }
 
 /** Links in a chain after which it is taken for a circle. */
