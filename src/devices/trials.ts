@@ -123,6 +123,20 @@ export async function timeProduct(backend: Backend, size = SIZE, runs = 3): Prom
   return best;
 }
 
+/** Seconds for all singular values of a size x size matrix: the best of all runs but the first. */
+export async function timeValues(backend: Backend, size: number, runs: number): Promise<number> {
+  const entries = numbers(size * size, 7);
+  let best = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < runs; run++) {
+    const matrix = await filled(backend, size, size, entries);
+    const start = performance.now();
+    await backend.singularValues(matrix);
+    if (run > 0) best = Math.min(best, (performance.now() - start) / 1000);
+    backend.free(matrix);
+  }
+  return best;
+}
+
 /** Reproducible numbers in [-0.5, 0.5). */
 function numbers(count: number, seed: number): Float32Array {
   const { uniform } = seededRandom(seed);

@@ -112,17 +112,19 @@ async function judge(path: string, threads: number, { probe: limit, mustWinBy }:
   if (ours.kind === 'failed') return { reason: `could not be tried: ${ours.reason}`, passing: true };
   if (ours.kind === 'refused') return { reason: ours.reason };
   const { symbol, name, kernels } = ours;
-  const seconds = async (threading: Blas['threading'], beat?: number) => {
-    const again = await probe({ path, threads, threading, kernels, beat }, limit);
-    return again.kind === 'proven' ? again.library : Number.POSITIVE_INFINITY;
+  const again = async (threading: Blas['threading'], beat?: number) => {
+    const proof = await probe({ path, threads, threading, kernels, beat }, limit);
+    return proof.kind === 'proven' ? proof : { library: Number.MAX_VALUE, values: Number.MAX_VALUE };
   };
   let [threading, best]: [Blas['threading'], number] = ['workers', ours.library];
   // Even if its threads shared the work perfectly, a slow library would stay slow.
   if (threads > 1 && kernels * threads > best * mustWinBy) {
-    const theirs = await seconds('library', best);
+    // Its threads take turns with ours in a decomposition, and may look for work while ours need the processor: a
+    // product alone does not tell.
+    const theirs = await again('library', best);
+    const wins = ({ values }: { values: number }) => theirs.values * LIBRARY_WINS_BY < values;
     // Another program may have disturbed the first trial.
-    if (theirs * LIBRARY_WINS_BY < best) best = Math.min(best, await seconds('workers'));
-    if (theirs * LIBRARY_WINS_BY < best) [threading, best] = ['library', theirs];
+    if (wins(ours) && wins(await again('workers'))) [threading, best] = ['library', theirs.library];
   }
   const timesAsFast = kernels / best;
   if (timesAsFast >= mustWinBy) return { symbol, name, threading, timesAsFast };

@@ -2,7 +2,7 @@
 // writes where it must not does no harm. It answers over its IPC channel.
 import { basename } from 'node:path';
 import type { LibraryHandle } from 'koffi';
-import { proveProducts, proveSteady, timeProduct } from '../../trials.ts';
+import { proveProducts, proveSteady, timeProduct, timeValues } from '../../trials.ts';
 import { createCpuBackend } from '../backend.ts';
 import type { Blas } from './blas.ts';
 import { CHECK_BYTES, flushesDenormals, wrongProduct } from './checkSgemm.ts';
@@ -66,7 +66,7 @@ async function checkTeam(blas: Blas, threads: number, kernels: number | undefine
   try {
     if (kernels !== undefined && beat !== undefined) {
       const library = await timeProduct(backend, TRIAL, FIRST_RUNS);
-      if (library > beat) return { library, kernels };
+      if (library > beat) return { library, kernels, values: Number.MAX_VALUE };
     }
     await proveProducts(backend)
       .then(() => proveSteady(backend))
@@ -74,7 +74,8 @@ async function checkTeam(blas: Blas, threads: number, kernels: number | undefine
         throw new Refused(`fails on ${threads} threads: ${textOf(error)}`);
       });
     const library = await timeProduct(backend, TRIAL, RUNS);
-    return { library, kernels: kernels ?? (await timeKernels(threads)) };
+    const values = await timeValues(backend, TRIAL, FIRST_RUNS);
+    return { library, kernels: kernels ?? (await timeKernels(threads)), values };
   } finally {
     await backend.close();
   }

@@ -27,4 +27,6 @@ export interface Proof {
   /** Seconds for the trial product with the library, and with the kernels. */
   readonly library: number;
   readonly kernels: number;
+  /** Seconds for the singular values of a trial matrix; the largest number if the library lost the product already. */
+  readonly values: number;
 }

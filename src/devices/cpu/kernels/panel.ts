@@ -116,7 +116,10 @@ export function cleanReflectors(panel: usize, ld: i32, count: i32, length: i32):
   }
 }
 
-/** T (count x count, upper triangular, rows `ld` apart) with H_0 H_1 ... = I - V T V^T, from `gram` = V^T V (LAPACK's larft). */
+/**
+ * T (count x count, upper triangular, rows `ld` apart) with H_0 H_1 ... = I - V T V^T, from `gram` = V^T V (larft of
+ * LAPACK).
+ */
 export function formT(count: i32, gram: usize, tau: usize, t: usize, ld: i32): void {
   for (let j = 0; j < count; j++) {
     const tj = load<f32>(tau + ((<usize>j) << 2));
