@@ -54,7 +54,8 @@ const RANK = 64;
 const PATIENCE_SECONDS = 8;
 
 /**
- * Times every available device on seeded random matrices, whose flat spectra are the hardest, and measures its errors.
+ * Times every available device, and each only once, on seeded random matrices, whose flat spectra are the hardest, and
+ * measures its errors.
  * @throws RankscopeError 'engine' if none is available, 'cancelled'.
  */
 export async function bench(options: BenchOptions = {}): Promise<Bench> {
@@ -71,6 +72,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     try {
       const backend = await chooseDevice({ engine, threads, blas, signal });
       try {
+        if (results.some((other) => isSame(other.engine, backend.info))) continue;
         results.push({ engine: backend.info, times: await timesOf(backend, sizes, report, signal) });
       } finally {
         await backend.close();
@@ -84,6 +86,10 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
   if (results.length === 0) throw new RankscopeError('engine', 'bench', `no engine is available: ${reasons}`);
   return { format: 'rankscope.bench/1', results, refused, recommended: fastest(results) };
 }
+
+/** Whether another name stands for the same kernels: `cpu` without a BLAS is `wasm`. */
+const isSame = (one: DeviceInfo, other: DeviceInfo) =>
+  one.name === 'cpu' && other.name === 'wasm' && one.device === other.device;
 
 async function timesOf(
   backend: Backend,

@@ -30,6 +30,13 @@ describe('the bench', function () {
     assert.deepEqual(steps, ['cpu: 96 x 96', 'cpu: 160 x 160']);
   });
 
+  it('times the kernels once where cpu has no BLAS, and wasm alone if only that is asked for', async () => {
+    const names = async (devices: string[]) =>
+      (await bench({ devices, sizes: [64], threads: 1 })).results.map(({ engine }) => engine.name);
+    assert.deepEqual(await names(['cpu', 'wasm']), ['cpu']);
+    assert.deepEqual(await names(['wasm']), ['wasm']);
+  });
+
   it('stops when cancelled', async () => {
     await assert.rejects(bench({ devices: ['cpu'], sizes: [64], signal: AbortSignal.abort() }), { code: 'cancelled' });
   });
