@@ -21,7 +21,8 @@ const ARROWS: Record<string, readonly string[]> = {
   'src/spectrum': ['src/base', 'src/devices/backend.ts'],
   'src/model': ['src/base'],
   'src/adapters': ['src/base', 'src/bytes', 'src/checkpoint', 'src/model', 'src/spectrum', 'node'],
-  'src/write': ['src/base', 'src/files', 'src/checkpoint', 'src/formats/gguf', 'src/spectrum', 'src/model', 'node'],
+  'src/network': ['src/base', 'src/bytes', 'src/checkpoint', 'src/formats/gguf', 'src/devices/backend.ts', 'src/model'],
+  'src/write': ['src/base', 'src/files', 'src/checkpoint', 'src/spectrum', 'src/model', 'node'],
   'src/protocol': ['src/base', 'src/model'],
   'src/service': [
     'src/base',
@@ -31,6 +32,7 @@ const ARROWS: Record<string, readonly string[]> = {
     'src/spectrum',
     'src/model',
     'src/adapters',
+    'src/network',
     'src/write',
     'src/protocol',
     'node',

@@ -3,7 +3,7 @@ import { dimensionsOf } from '../../model/layout/dimensions.ts';
 import type { Matrix } from '../../model/matrix.ts';
 import { anatomy } from '../../model/names/anatomy.ts';
 import type { Plan, PlannedMatrix } from '../../model/plan/plan.ts';
-import { type GgufForm, ggufForm } from '../../write/ggufForm.ts';
+import { type GgufForm, ggufForm } from '../../network/ggufForm.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import { denseKinds } from './denseKinds.ts';
 import { tiedHead } from './tiedHead.ts';

@@ -1,5 +1,5 @@
 import type { Matrix } from '../../model/matrix.ts';
-import { ggufForm } from '../../write/ggufForm.ts';
+import { ggufForm } from '../../network/ggufForm.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 
 /** An embedding that is the head of the model as well, and the name of that head, which the file does not have. */

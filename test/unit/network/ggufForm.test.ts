@@ -4,12 +4,12 @@ import { join, parse } from 'node:path';
 import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
 import type { Tensor } from '../../../src/checkpoint/tensor.ts';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
-import { ggufForm } from '../../../src/write/ggufForm.ts';
+import { ggufForm } from '../../../src/network/ggufForm.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 import { f32s, ggufBytes, text, u32 } from '../formats/gguf/ggufBytes.ts';
 import { python } from '../formats/python.ts';
 import { readAll, withCheckpoint } from '../formats/readAll.ts';
-import { scratchFolder } from './written.ts';
+import { scratchFolder } from '../write/written.ts';
 
 /** The stored bytes of a tensor, asked for in pieces that end inside of rows and of numbers. */
 async function bytesOf(tensor: Tensor): Promise<Buffer> {

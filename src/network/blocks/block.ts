@@ -1,0 +1,34 @@
+import type { Backend } from '../../devices/backend.ts';
+import type { BlockLinear, BlockNorm } from '../configuration/architectures.ts';
+import type { FeedForward } from '../operations/feedForward.ts';
+import type { Linear } from '../operations/linear.ts';
+import type { Norm } from '../operations/norm.ts';
+import { freeLinear } from './deviceLinear.ts';
+
+/** The weights of one block: matrices in device memory, vectors beside it. */
+export interface Block {
+  readonly norms: Readonly<Partial<Record<BlockNorm, Norm>>>;
+  readonly linears: Readonly<Partial<Record<BlockLinear, Linear>>>;
+  readonly experts: readonly FeedForward[];
+  /** What the weight of the shared expert is computed with. */
+  readonly sharedWeight: Float32Array | undefined;
+}
+
+/** The block with some of its layers replaced; the others are shared. */
+export function withReplaced(block: Block, replace: (layer: Linear) => Linear): Block {
+  const of = <Parts extends object>(parts: Parts): Parts =>
+    Object.fromEntries(
+      Object.entries(parts).map(([part, layer]) => [part, layer && replace(layer as Linear)]),
+    ) as Parts;
+  return { ...block, linears: of(block.linears), experts: block.experts.map(of) };
+}
+
+export function linearsOf({ linears, experts }: Block): Linear[] {
+  return [linears, ...experts].flatMap((parts): Linear[] =>
+    Object.values(parts).filter((layer) => layer !== undefined),
+  );
+}
+
+export function freeBlock(backend: Backend, block: Block): void {
+  for (const layer of linearsOf(block)) freeLinear(backend, layer);
+}

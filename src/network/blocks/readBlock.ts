@@ -1,0 +1,79 @@
+import type { Backend } from '../../devices/backend.ts';
+import type { BlockLinear, BlockNorm } from '../configuration/architectures.ts';
+import type { AttentionSettings } from '../configuration/decoder.ts';
+import { type Network, readNorm } from '../network.ts';
+import type { FeedForward } from '../operations/feedForward.ts';
+import type { Linear } from '../operations/linear.ts';
+import type { Norm } from '../operations/norm.ts';
+import type { Block } from './block.ts';
+import { freeLinear, uploadLinear } from './deviceLinear.ts';
+import { LINEAR_SHAPES, sidesOf } from './shapes.ts';
+
+/**
+ * Reads all weights of a block. The caller frees it with `freeBlock`.
+ * @throws RankscopeError 'malformed' for a tensor that is missing or contradicts the configuration, 'not-finite',
+ *   'too-large' if the device lacks the memory, 'cancelled'
+ */
+export async function readBlock(
+  network: Network,
+  backend: Backend,
+  layer: number,
+  signal: AbortSignal | undefined,
+): Promise<Block> {
+  const { decoder, modules, weights, prefix } = network;
+  const settings = decoder.layers[layer]!;
+  const { experts } = settings.feedForward;
+  const sides = sidesOf(settings, decoder.width);
+  const path = `${prefix}${modules.layers}.${layer}.`;
+  const taken: Linear[] = [];
+  const read = async (module: string, outputs: number | undefined, inputs: number | undefined): Promise<Linear> => {
+    const stored = weights.linear(path + module, outputs, inputs);
+    const bias = await weights.vector(`${path}${module}.bias`, [stored.outputs], signal);
+    const linear = await uploadLinear(backend, path + module, stored, bias, signal);
+    taken.push(linear);
+    return linear;
+  };
+
+  try {
+    const norms: Partial<Record<BlockNorm, Norm>> = {};
+    for (const [part, module] of entriesOf(modules.norms)) {
+      // Attention and feed-forward may share a norm where both read the same residual stream.
+      if (part === 'feedForwardNorm' && decoder.parallel && !weights.hasTensor(`${path}${module}.weight`)) continue;
+      norms[part] = await readNorm(network, path + module, normSizes(part, settings.attention, decoder.width), signal);
+    }
+    const linears: Partial<Record<BlockLinear, Linear>> = {};
+    for (const [part, module] of entriesOf(modules.linears)) {
+      const { outputs, inputs, blocks } = LINEAR_SHAPES[part];
+      if (blocks !== 'all' && blocks !== (experts ? 'experts' : 'plain')) continue;
+      linears[part] = await read(module, sides[outputs], sides[inputs]);
+    }
+    const own: FeedForward[] = [];
+    for (let number = 0; modules.expert && number < (experts?.count ?? 0); number++) {
+      const { gate, up, down } = modules.expert;
+      const of = (module: string) => module.replace('#', String(number));
+      own.push({
+        gate: await read(of(gate), sides.inner, sides.width),
+        up: await read(of(up), sides.inner, sides.width),
+        down: await read(of(down), sides.width, sides.inner),
+      });
+    }
+    const sharedWeight =
+      experts && modules.sharedWeight !== undefined
+        ? await weights.vector(`${path}${modules.sharedWeight}.weight`, [decoder.width], signal)
+        : undefined;
+    return { norms, linears, experts: own, sharedWeight };
+  } catch (error) {
+    for (const linear of taken) freeLinear(backend, linear);
+    throw error;
+  }
+}
+
+/** Norms of queries and keys are those of each head, or of all heads together. */
+function normSizes(part: BlockNorm, { heads, keyHeads, headSize }: AttentionSettings, width: number): number[] {
+  if (part === 'queryNorm') return [headSize, heads * headSize];
+  return part === 'keyNorm' ? [headSize, keyHeads * headSize] : [width];
+}
+
+function entriesOf<Part extends string>(parts: Readonly<Partial<Record<Part, string>>>): [Part, string][] {
+  return Object.entries(parts) as [Part, string][];
+}

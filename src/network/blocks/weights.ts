@@ -1,0 +1,144 @@
+import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { type Tensor, valuesIn, valuesOf } from '../../checkpoint/tensor.ts';
+import type { RowSource } from '../../devices/backend.ts';
+import { dimensionsOf } from '../../model/layout/dimensions.ts';
+import { isStored } from '../../model/matrix.ts';
+import { anatomy } from '../../model/names/anatomy.ts';
+import type { StoredMatrix } from '../../model/storedMatrix.ts';
+import { ggufForm } from '../ggufForm.ts';
+
+/** Where the weights of a module are: in one matrix, or in factors, through which x passes in this order. */
+export interface StoredLinear {
+  readonly outputs: number;
+  readonly inputs: number;
+  readonly factors: readonly StoredFactor[];
+}
+
+export interface StoredFactor {
+  readonly source: RowSource;
+  /** Whether it is stored as (in, out). */
+  readonly transposed: boolean;
+}
+
+/** The tensors of a network by the names of its modules in transformers, whatever the format of the file. */
+export class Weights {
+  readonly subject: string;
+  private readonly tensors: ReadonlyMap<string, Tensor>;
+  private readonly matrices: ReadonlyMap<string, StoredMatrix>;
+  /** Names left out of a factorized file, and what they are tied to. */
+  private readonly ties: ReadonlyMap<string, string>;
+
+  constructor(checkpoint: Checkpoint) {
+    this.subject = checkpoint.path;
+    const { tensors, metadata, configuration } = ggufForm(checkpoint)?.checkpoint ?? checkpoint;
+    const { matrices } = anatomy(tensors, undefined, dimensionsOf(configuration, metadata));
+    this.tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+    this.matrices = new Map(matrices.filter(isStored).map((matrix) => [matrix.name, matrix]));
+    this.ties = tiesOf(metadata);
+  }
+
+  /** What stands before `module` in the names of the file, such as `model.`; undefined if the file lacks the module. */
+  prefixOf(module: string): string | undefined {
+    const endings = ENDINGS.map((ending) => `${module}.${ending}`);
+    const starts = [...this.tensors.keys(), ...this.ties.keys()].flatMap((name) =>
+      endings
+        .filter((ending) => name === ending || name.endsWith(`.${ending}`))
+        .map((ending) => name.slice(0, name.length - ending.length)),
+    );
+    return starts.sort((a, b) => a.length - b.length)[0];
+  }
+
+  hasTensor(name: string): boolean {
+    return this.tensors.has(name);
+  }
+
+  /** The number of layers with tensors under `path`. */
+  layersUnder(path: string): number {
+    const numbers = [...this.tensors.keys()].flatMap((name) => {
+      const number = name.startsWith(path) ? Number.parseInt(name.slice(path.length), 10) : Number.NaN;
+      return Number.isNaN(number) ? [] : [number];
+    });
+    return numbers.reduce((most, number) => Math.max(most, number + 1), 0);
+  }
+
+  /** The matrix of a module, [out, in]; undefined if the file lacks it. */
+  find(module: string): StoredLinear | undefined {
+    const own = this.ties.get(`${module}.weight`)?.replace(/\.weight$/, '') ?? module;
+    const dense = this.matrices.get(`${own}.weight`);
+    if (dense) return { outputs: dense.shape[0], inputs: dense.shape[1], factors: [factorOf(dense)] };
+    for (const [first, second] of FACTORS) {
+      const [a, b] = [this.matrices.get(`${own}.${first}`), this.matrices.get(`${own}.${second}`)];
+      if (!a || !b) continue;
+      const scales = first === 'svd_v' ? this.tensors.get(`${own}.svd_s`) : undefined;
+      const factors = [factorOf(a, scales), factorOf(b)];
+      return { outputs: b.shape[0], inputs: a.shape[1], factors };
+    }
+    return undefined;
+  }
+
+  /** @throws RankscopeError 'malformed' if the file lacks it or its shape is not [outputs, inputs] */
+  linear(module: string, outputs?: number, inputs?: number): StoredLinear {
+    const found = this.find(module);
+    if (!found) throw this.missing(`${module}.weight`);
+    if ((outputs ?? found.outputs) !== found.outputs || (inputs ?? found.inputs) !== found.inputs)
+      throw this.misfit(
+        `${module}.weight`,
+        `${found.outputs} x ${found.inputs}`,
+        `${outputs ?? 'any'} x ${inputs ?? 'any'}`,
+      );
+    return found;
+  }
+
+  /** The values of a vector; undefined if the file lacks it. @throws RankscopeError 'malformed', 'not-finite' */
+  async vector(name: string, sizes: readonly number[], signal?: AbortSignal): Promise<Float32Array | undefined> {
+    const tensor = this.tensors.get(name);
+    if (!tensor) return undefined;
+    const size = elementCount(tensor.shape);
+    if (!sizes.includes(size)) throw this.misfit(name, `${size} entries`, `${sizes.join(' or ')}`);
+    const values = await valuesOf(tensor, signal);
+    if (!values.every(Number.isFinite)) throw new RankscopeError('not-finite', name, 'contains NaN or infinity');
+    return values;
+  }
+
+  missing(name: string): RankscopeError {
+    return new RankscopeError('malformed', this.subject, `its configuration needs the tensor ${name}, which it lacks`);
+  }
+
+  private misfit(name: string, found: string, wanted: string): RankscopeError {
+    const text = `${name} has ${found}, its configuration says ${wanted}`;
+    return new RankscopeError('malformed', this.subject, text, 'Check that config.json belongs to these weights');
+  }
+}
+
+/** The factors of a factorized file by the ends of their names, in the order in which they are applied. */
+const FACTORS = [
+  ['lowrank_a.weight', 'lowrank_b.weight'],
+  ['svd_v', 'svd_u'],
+] as const;
+
+const ENDINGS = ['weight', ...FACTORS.map(([, last]) => last)];
+
+/** @param scales multiply the rows of the matrix. */
+function factorOf(matrix: StoredMatrix, scales?: Tensor): StoredFactor {
+  const { transposed } = matrix;
+  const source = matrix.source();
+  if (!scales) return { source, transposed };
+  const { name, rows, cols } = source;
+  const read: RowSource['read'] = async (row, out, signal) => {
+    const own = await valuesIn(scales, row, out.length / cols, signal);
+    await source.read(row, out, signal);
+    for (let i = 0; i < out.length; i++) out[i]! *= own[Math.floor(i / cols)]!;
+  };
+  return { source: { name, rows, cols, read }, transposed };
+}
+
+function tiesOf(metadata: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  try {
+    const ties: unknown = JSON.parse(metadata.get('rankscope.ties') ?? '{}');
+    return new Map(Object.entries(ties as object).filter(([, name]) => typeof name === 'string'));
+  } catch {
+    return new Map();
+  }
+}

@@ -1,0 +1,164 @@
+import { yieldOrCancel } from '../base/eventLoop.ts';
+import type { Backend } from '../devices/backend.ts';
+import { type Batch, batchesOf } from './batches.ts';
+import { applyBlock } from './blocks/applyBlock.ts';
+import { freeBlock, linearsOf, withReplaced } from './blocks/block.ts';
+import { freeLinear, uploadLinear } from './blocks/deviceLinear.ts';
+import { readBlock } from './blocks/readBlock.ts';
+import { embed } from './embed.ts';
+import { headModule, type LogitSlice, passHead } from './head.ts';
+import { type Network, readNorm, readProjection } from './network.ts';
+import type { Linear } from './operations/linear.ts';
+import { rotationTable } from './operations/rope.ts';
+import type { Rows } from './operations/rows.ts';
+import type { Run } from './operations/run.ts';
+import type { Variant } from './variant.ts';
+
+export interface ForwardRequest {
+  readonly network: Network;
+  readonly backend: Backend;
+  /** Token ids of each window; windows do not see each other. */
+  readonly windows: readonly ArrayLike<number>[];
+  /** Networks that pass beside the dense one, in the same reading of the weights. */
+  readonly variants?: readonly Variant[];
+  /** Receives the logits of all positions, a slice of a window at a time, in order. */
+  readonly take: (slice: LogitSlice) => Promise<void> | void;
+  readonly signal?: AbortSignal | undefined;
+  /** Share of the work done, in [0, 1]. */
+  readonly progress?: ((share: number) => void) | undefined;
+}
+
+/** A network on its way through the blocks. */
+interface Stream {
+  /** Undefined for the dense network. */
+  readonly variant: Variant | undefined;
+  /** The residual stream of each batch; undefined while it is that of the dense network. */
+  batches: Rows[] | undefined;
+}
+
+/** What all steps of a pass share. */
+interface Pass extends Omit<ForwardRequest, 'windows' | 'variants' | 'progress'> {
+  readonly run: Run;
+  readonly batches: readonly Batch[];
+  /** Notes that `batches` batches passed a block or the head. */
+  readonly advance: (batches: number) => void;
+}
+
+/**
+ * Passes the windows through the dense network and its variants. Each block is read once, and everything passes through
+ * it before the next one. Memory: one block or the head, the factors of one variant in it (in the head, of all), and
+ * the residual streams.
+ * @throws RankscopeError 'not-finite' for weights or logits that are NaN or infinite, 'wrong-use' for ids without an
+ *   embedding, 'too-large' if the device has too little memory for one block, 'cancelled'
+ */
+export async function forward(request: ForwardRequest): Promise<void> {
+  const { network, backend, windows, variants = [], signal, progress } = request;
+  const layers = network.decoder.layers.length;
+  const batches = batchesOf(windows);
+  const steps = (layers + 1) * (variants.length + 1) * batches.length;
+  let done = 0;
+  const advance = (count: number) => {
+    done += count;
+    progress?.(done / steps);
+  };
+  const run = { backend, pause: yieldOrCancel(signal, network.weights.subject) };
+  const pass: Pass = { ...request, run, batches, advance };
+  const streams = await start(pass, variants);
+  for (let layer = 0; layer < layers; layer++) await passBlock(pass, layer, streams);
+  await passHeads(pass, streams);
+}
+
+/** Embeds the tokens: in the dense network, and in variants that have another embedding. */
+async function start({ network, run, batches, signal }: Pass, variants: readonly Variant[]): Promise<Stream[]> {
+  const name = network.prefix + network.modules.embedding;
+  const streams: Stream[] = [];
+  for (const variant of [undefined, ...variants]) {
+    const table = variant
+      ? await variant.replaced.get(`${name}.weight`)?.(signal)
+      : network.weights.linear(name, undefined, network.decoder.embeddingWidth);
+    const rows: Rows[] = [];
+    if (table) for (const { windows } of batches) rows.push(await embed({ network, run, table, signal }, windows));
+    streams.push({ variant, batches: table && rows });
+  }
+  return streams;
+}
+
+async function passBlock(pass: Pass, layer: number, [dense, ...others]: readonly Stream[]): Promise<void> {
+  const { network, backend, run, batches, advance, signal } = pass;
+  const settings = network.decoder.layers[layer]!;
+  const rotationsOf = rotationTable(settings.attention.rope);
+  const block = await readBlock(network, backend, layer, signal);
+  try {
+    // A variant that differs from this block on starts with what the dense network, the last to pass, had before it.
+    for (const stream of [...others, dense!]) {
+      const own = await replacedLinears(backend, linearsOf(block), stream.variant, signal);
+      try {
+        if (!stream.batches && own.size === 0) {
+          advance(batches.length);
+          continue;
+        }
+        stream.batches ??= [...dense!.batches!];
+        const passed = withReplaced(block, (linear) => own.get(linear) ?? linear);
+        for (const [k, { lengths }] of batches.entries()) {
+          const passage = { run, network, settings, lengths, rotationsOf };
+          stream.batches[k] = await applyBlock(passage, passed, stream.batches[k]!);
+          advance(1);
+        }
+      } finally {
+        for (const linear of own.values()) freeLinear(backend, linear);
+      }
+    }
+  } finally {
+    freeBlock(backend, block);
+  }
+}
+
+async function passHeads(pass: Pass, streams: readonly Stream[]): Promise<void> {
+  const { network, backend, run, batches, take, advance, signal } = pass;
+  const { decoder, modules, prefix } = network;
+  const norm = decoder.hasFinalNorm
+    ? await readNorm(network, prefix + modules.finalNorm, [decoder.width], signal)
+    : undefined;
+  const module = headModule(network);
+  const stored = network.weights.linear(module, undefined, decoder.embeddingWidth);
+  const bias = await network.weights.vector(`${module}.bias`, [stored.outputs], signal);
+  const head = await uploadLinear(backend, module, stored, bias, signal);
+  const owned = [head];
+  try {
+    const projection = await readProjection(network, backend, modules.projectOut, signal);
+    if (projection) owned.push(projection);
+    const heads: Linear[] = [];
+    for (const { variant } of streams) {
+      const [own] = (await replacedLinears(backend, [head], variant, signal)).values();
+      if (own) owned.push(own);
+      heads.push(own ?? head);
+    }
+    for (const [k, { lengths, first }] of batches.entries()) {
+      const rows = streams.map(({ batches: own }) => (own ?? streams[0]!.batches!)[k]!);
+      await passHead(network, run, { streams: rows, heads, norm, projection, lengths, firstWindow: first }, take);
+      advance(streams.length);
+    }
+  } finally {
+    for (const linear of owned) freeLinear(backend, linear);
+  }
+}
+
+/** What a variant has in place of these layers; the caller frees it. */
+async function replacedLinears(
+  backend: Backend,
+  layers: readonly Linear[],
+  variant: Variant | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Map<Linear, Linear>> {
+  const replaced = new Map<Linear, Linear>();
+  try {
+    for (const layer of layers) {
+      const stored = await variant?.replaced.get(`${layer.name}.weight`)?.(signal);
+      if (stored) replaced.set(layer, await uploadLinear(backend, layer.name, stored, layer.bias, signal));
+    }
+    return replaced;
+  } catch (error) {
+    for (const linear of replaced.values()) freeLinear(backend, linear);
+    throw error;
+  }
+}

@@ -1,0 +1,87 @@
+import { RankscopeError } from '../base/errors.ts';
+import type { JsonObject } from '../bytes/boundedJson.ts';
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import type { Backend } from '../devices/backend.ts';
+import { uploadLinear } from './blocks/deviceLinear.ts';
+import { Weights } from './blocks/weights.ts';
+import type { Modules } from './configuration/architectures.ts';
+import type { Decoder } from './configuration/decoder.ts';
+import { ggufConfiguration } from './configuration/ggufConfiguration.ts';
+import { readDecoder } from './configuration/readDecoder.ts';
+import type { Linear } from './operations/linear.ts';
+import type { Norm } from './operations/norm.ts';
+
+/** A decoder with its weights, which are read when they are needed. */
+export interface Network {
+  readonly decoder: Decoder;
+  readonly modules: Modules;
+  readonly weights: Weights;
+  /** What stands before the names of modules outside the head, such as `model.`. */
+  readonly prefix: string;
+  readonly isFusedByHead: boolean;
+}
+
+export interface OpenNetworkOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly configuration?: JsonObject | undefined;
+}
+
+/**
+ * The network of a checkpoint: what its directory and configuration say of it. Reads no weights.
+ * @param configuration in the form of config.json; by default the one beside the file, or what GGUF's metadata say.
+ * @throws RankscopeError 'unsupported' for an architecture that is not known, 'malformed' for a configuration that is
+ *   missing, wrong, or contradicts the tensors, 'cancelled'
+ */
+export async function openNetwork(
+  checkpoint: Checkpoint,
+  { signal, configuration = checkpoint.configuration }: OpenNetworkOptions = {},
+): Promise<Network> {
+  const { path } = checkpoint;
+  const own = configuration ?? (await ggufConfiguration(checkpoint, signal));
+  if (!own)
+    throw new RankscopeError(
+      'malformed',
+      path,
+      'has no config.json beside it',
+      'Put that of the model into its folder',
+    );
+  const { decoder, architecture } = readDecoder(own, path);
+  const { modules } = architecture;
+  const weights = new Weights(checkpoint);
+  const prefix = weights.prefixOf(modules.embedding);
+  if (prefix === undefined) throw weights.missing(`${modules.embedding}.weight`);
+  const found = weights.layersUnder(`${prefix}${modules.layers}.`);
+  if (found !== decoder.layers.length)
+    throw new RankscopeError(
+      'malformed',
+      path,
+      `it has ${found} layers, its configuration says ${decoder.layers.length}`,
+    );
+  return { decoder, modules, weights, prefix, isFusedByHead: architecture.fusedByHead === true };
+}
+
+/** @throws RankscopeError 'malformed' if the norm is missing or its size is none of `sizes` */
+export async function readNorm(
+  { decoder, weights }: Network,
+  module: string,
+  sizes: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<Norm> {
+  const { kind, epsilon, offset } = decoder.norm;
+  const weight = await weights.vector(`${module}.weight`, sizes, signal);
+  if (!weight) throw weights.missing(`${module}.weight`);
+  const bias = kind === 'layer' ? await weights.vector(`${module}.bias`, [weight.length], signal) : undefined;
+  return { kind, epsilon, weight: offset === 0 ? weight : weight.map((value) => value + offset), bias };
+}
+
+/** The projection between embeddings and residual stream, in device memory; undefined where the widths are equal. */
+export async function readProjection(
+  { decoder: { width, embeddingWidth }, weights, prefix }: Network,
+  backend: Backend,
+  module: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Linear | undefined> {
+  if (module === undefined || width === embeddingWidth) return undefined;
+  const stored = weights.linear(prefix + module);
+  return uploadLinear(backend, prefix + module, stored, undefined, signal);
+}
