@@ -6,7 +6,7 @@ import {
   completePanel,
   factorPanel,
   formT,
-  gramTasks,
+  gramProduct,
   type Panel,
   type PanelRoom,
   panelRoom,
@@ -93,10 +93,8 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
   const y = block(room.right, cols);
   const right: Panel = { v: block(room.right + count * cols * 4, cols), count, length: cols, t };
   const product = block(room.product, cols);
-  team.perform([
-    ...productTasks(team, { m: count, n: cols, k: rows, a: columns.v, b: within(a, j, j + count), c: product }),
-    ...gramTasks(team, room, columns),
-  ]);
+  const byRows = { m: count, n: cols, k: rows, a: columns.v, b: within(a, j, j + count), c: product };
+  team.perform(productTasks(team, byRows, gramProduct(room, columns)));
   team.lead(() => formT(team, room, columns));
   keep(team, room.kept?.left[i], columns);
   team.perform(
@@ -127,11 +125,9 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
   const rawTransposed = block(room.productTransposed, below);
   const x = within(block(room.left, rows), count, count);
   const cross = block(room.cross, count);
-  team.perform([
-    ...productTasks(team, { m: below, n: count, k: cols, a: rest, b: right.v, transposeB: true, c: raw }),
-    ...productTasks(team, { m: count, n: count, k: cols, a: y, b: right.v, transposeB: true, c: cross }),
-    ...gramTasks(team, room, right),
-  ]);
+  const byColumns = { m: below, n: count, k: cols, a: rest, b: right.v, transposeB: true, c: raw };
+  const crossing = { m: count, n: count, k: cols, a: y, b: right.v, transposeB: true, c: cross };
+  team.perform(productTasks(team, byColumns, crossing, gramProduct(room, right)));
   team.lead(() => formT(team, room, right));
   keep(team, room.kept?.right[i], right);
   team.perform(

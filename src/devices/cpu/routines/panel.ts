@@ -1,6 +1,6 @@
 import { SYNC } from '../memory.ts';
 import { type Arena, ranges, type Task, type Team } from '../team.ts';
-import { type Block, block, productTasks } from './product.ts';
+import { type Block, block, type Product, productTasks } from './product.ts';
 
 /**
  * Columns of a panel, and the bandwidth of the reduced matrix: a multiple of 16. Wider panels make products more
@@ -55,14 +55,14 @@ export function factorPanel(
 
 /** Forms T of a factored panel. */
 export function completePanel(team: Team, room: PanelRoom, panel: Panel): void {
-  team.perform(gramTasks(team, room, panel));
+  team.perform(productTasks(team, gramProduct(room, panel)));
   team.lead(() => formT(team, room, panel));
 }
 
-/** Tasks that compute the V^T V of `formT`; they may run alongside others. */
-export function gramTasks(team: Team, room: PanelRoom, { v, count, length }: Panel): Task[] {
+/** The V^T V of `formT`. */
+export function gramProduct(room: PanelRoom, { v, count, length }: Panel): Product {
   const gram = block(room.gram, count);
-  return productTasks(team, { m: count, n: count, k: length, a: v, b: v, transposeB: true, c: gram });
+  return { m: count, n: count, k: length, a: v, b: v, transposeB: true, c: gram };
 }
 
 export function formT({ kernels }: Team, room: PanelRoom, { count, t }: Panel): void {

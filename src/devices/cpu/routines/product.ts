@@ -29,8 +29,15 @@ const SMALL = 2 ** 15;
 /** Columns up to which the kernels read rows of A in place, where a BLAS would first pack all of A. */
 const THIN = 16;
 
-/** C <- alpha op(A) op(B) + beta C on this thread. */
-export function multiplyHere({ kernels, scratch, blas }: Team, p: Product): void {
+/**
+ * C <- alpha op(A) op(B) + beta C on this thread, beside others: a library that brings its own threads need not be safe
+ * to call from several of ours, so that the kernels stand in for it.
+ */
+export function multiplyHere(team: Team, p: Product): void {
+  multiplyWith(team.blas?.threading === 'workers' ? team.blas : undefined, team, p);
+}
+
+function multiplyWith(blas: Team['blas'], { kernels, scratch }: Team, p: Product): void {
   const { m, n, k, a, b, c, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = p;
   if (blas && m * n * k >= SMALL && (n > THIN || transposeA)) {
     blas.sgemm(m, n, k, alpha, a.at, a.ld, transposeA, b.at, b.ld, transposeB, beta, c.at, c.ld);
@@ -65,13 +72,23 @@ function grainOf({ blas }: Team, m: number): Grain {
   return m <= FEW_ROWS ? FLAT : KERNELS;
 }
 
-/** That product as tasks over tiles of C: all of them one task if the library brings its own threads. */
-export function productTasks(team: Team, p: Product): Task[] {
+/** These products as tasks over tiles of C: all of them one task if the library brings its own threads. */
+export function productTasks(team: Team, ...products: readonly Product[]): Task[] {
+  const tasks = products.flatMap((product) => tileTasks(team, product));
+  if (team.blas?.threading !== 'library') return tasks;
+  return [
+    () => {
+      for (const task of tasks) if (!team.kernels.askedToStop(SYNC)) task();
+    },
+  ];
+}
+
+function tileTasks(team: Team, p: Product): Task[] {
   const { m, n, k, a, b, c, transposeA = false, transposeB = false } = p;
   const { rows, cols } = tile(m, n, k, team.threads, grainOf(team, m));
-  const tasks = ranges(n, cols, 16).flatMap((j) =>
+  return ranges(n, cols, 16).flatMap((j) =>
     ranges(m, rows, 6).map((i) => () => {
-      multiplyHere(team, {
+      multiplyWith(team.blas, team, {
         ...p,
         m: i.to - i.from,
         n: j.to - j.from,
@@ -81,25 +98,20 @@ export function productTasks(team: Team, p: Product): Task[] {
       });
     }),
   );
-  if (team.blas?.threading !== 'library') return tasks;
-  return [
-    () => {
-      for (const task of tasks) if (!team.kernels.askedToStop(SYNC)) task();
-    },
-  ];
 }
 
 /**
- * C <- A B^T for few rows of A and B and a large depth k, of which each thread takes a part.
+ * C <- A B^T for few rows of A and B and a large depth k, of which each thread takes a part, or a library all.
  * @param parts address of threads x m x n floats
  */
 export function multiplyDeep(team: Team, { m, n, k, a, b, c }: Product, parts: number): void {
-  const depths = ranges(k, Math.ceil(k / team.threads), 16);
+  const callers = team.blas?.threading === 'library' ? 1 : team.threads;
+  const depths = ranges(k, Math.ceil(k / callers), 16);
   const part = (i: number) => block(parts + i * m * n * 4, n);
   team.perform(
     depths.map(({ from, to }, i) => () => {
       const here = { m, n, k: to - from, a: within(a, 0, from), b: within(b, 0, from), c: part(i) };
-      multiplyHere(team, { ...here, transposeB: true });
+      multiplyWith(team.blas, team, { ...here, transposeB: true });
     }),
   );
   team.lead(() => {
