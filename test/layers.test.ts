@@ -21,7 +21,15 @@ const ARROWS: Record<string, readonly string[]> = {
   'src/spectrum': ['src/base', 'src/devices/backend.ts'],
   'src/model': ['src/base'],
   'src/adapters': ['src/base', 'src/bytes', 'src/checkpoint', 'src/model', 'src/spectrum', 'node'],
-  'src/network': ['src/base', 'src/bytes', 'src/checkpoint', 'src/formats/gguf', 'src/devices/backend.ts', 'src/model'],
+  'src/network': [
+    'src/base',
+    'src/bytes',
+    'src/checkpoint',
+    'src/formats/gguf',
+    'src/devices/backend.ts',
+    'src/model',
+    'node',
+  ],
   'src/write': ['src/base', 'src/files', 'src/checkpoint', 'src/spectrum', 'src/model', 'node'],
   'src/protocol': ['src/base', 'src/model'],
   'src/service': [

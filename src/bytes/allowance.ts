@@ -11,10 +11,14 @@ const TENSOR_BYTES = 400;
  * that they estimate before they take them, and nothing is ever given back.
  */
 export class Allowance {
+  private readonly bound: number;
+
   constructor(
     private readonly path: string,
     private left = MAX_DIRECTORY_BYTES,
-  ) {}
+  ) {
+    this.bound = left;
+  }
 
   get remaining(): number {
     return this.left;
@@ -31,7 +35,7 @@ export class Allowance {
       throw new RankscopeError(
         'too-large',
         this.path,
-        `the description of its contents takes more than ${formatBytes(MAX_DIRECTORY_BYTES)}`,
+        `the description of its contents takes more than ${formatBytes(this.bound)}`,
         'No real checkpoint needs that: the file is damaged, or made to exhaust memory',
       );
     this.left -= bytes;

@@ -275,6 +275,26 @@ export const MAX_LLAMA2C_SIZE = (1 << 24) - 1;
 /** Layers of a model. The largest real models have some 130. */
 export const MAX_LLAMA2C_LAYERS = 10_000;
 
+// Vocabularies
+
+/** Tokens of a vocabulary, merges of two of them, and items of any list in a GGUF file. Gemma has 262,144 tokens. */
+export const MAX_VOCABULARY = 1 << 21;
+
+/** UTF-16 units of one token. The longest real ones are runs of some 500 spaces. */
+export const MAX_TOKEN_LENGTH = 65_536;
+
+/** Bytes of a vocabulary that is not JSON, or of a list in a GGUF file. */
+export const MAX_VOCABULARY_BYTES = 64 << 20;
+
+/** Memory that reading a `tokenizer.json` may take. Gemma's takes some 260 MB, of which most is freed again. */
+export const MAX_TOKENIZER_MEMORY = 600 << 20;
+
+/** Characters of a regular expression in a `tokenizer.json`. Real ones have some 400. */
+export const MAX_PATTERN_LENGTH = 10_000;
+
+/** Bytes of a file of token ids. */
+export const MAX_IDS_FILE = 1 << 28;
+
 // Quantized layouts
 
 /** Bytes of the JSON text with which bitsandbytes describes a quantized tensor. Real ones have about 200. */

@@ -14,6 +14,12 @@ export interface Checkpoint {
   readonly bytes: number;
   readonly tensors: readonly Tensor[];
   readonly metadata: ReadonlyMap<string, string>;
+  /**
+   * Reads a list in the metadata, such as a vocabulary, of which `metadata` only has the length; undefined if there is
+   * none of this name. Only formats with lists have this.
+   * @throws RankscopeError 'malformed', 'too-large'
+   */
+  list?(key: string, signal?: AbortSignal): Promise<MetadataList | undefined>;
   /** The configuration of the model (config.json) beside the files; undefined without one. */
   readonly configuration?: JsonObject | undefined;
   /** Oddities that do not prevent reading, one sentence each. */
@@ -21,6 +27,9 @@ export interface Checkpoint {
   readonly security: readonly SecurityFinding[];
   close(): Promise<void>;
 }
+
+/** The items of a list in the metadata; truth values are 0 and 1. */
+export type MetadataList = readonly string[] | Float64Array;
 
 /** The checkpoint with this directory, which owns `sources`: closing it closes them. */
 export function checkpointOver(

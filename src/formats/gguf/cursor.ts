@@ -65,6 +65,12 @@ export class Cursor {
     }
   }
 
+  /** A scalar of a GGUF type number, as a number; true is 1. */
+  number(type: number): number {
+    const text = this.scalar(type);
+    return type === 7 ? Number(text === 'true') : Number(text);
+  }
+
   /** A string whose length in bytes has been checked. */
   text(length: number): string {
     const start = this.skip(length);
@@ -72,4 +78,5 @@ export class Cursor {
   }
 }
 
-const TEXT = new TextDecoder();
+// A token may begin with U+FEFF, which a decoder drops by default.
+const TEXT = new TextDecoder('utf-8', { ignoreBOM: true });

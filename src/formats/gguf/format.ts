@@ -10,6 +10,7 @@ import type { Format, OpenContext } from '../format.ts';
 import { BlockTensor } from './blockTensor.ts';
 import { NeedMore } from './cursor.ts';
 import { type GgufHeader, type GgufTensor, parseGgufHeader } from './header.ts';
+import { readList } from './list.ts';
 
 /*
  * Why our own reader. @huggingface/gguf, the parser of Hugging Face's hub, reads a header and no values. It accepts a
@@ -52,6 +53,7 @@ async function openGguf(source: FileSource, { path, remarks, signal, allowance }
       files,
       tensors,
       metadata: first.metadata,
+      list: (key: string, cancel?: AbortSignal) => readList(source, first, key, cancel),
       warnings: remarks,
       security: [],
     };

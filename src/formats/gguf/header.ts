@@ -21,9 +21,20 @@ export interface GgufTensor {
   readonly bytes: number;
 }
 
+/** Where the items of a list in the metadata are, which the header does not keep: a vocabulary has megabytes. */
+export interface GgufList {
+  /** GGUF's type number of an item, a scalar or a string. */
+  readonly type: number;
+  readonly count: number;
+  /** Offset of the first item in the file, and the length of all of them, in bytes. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 export interface GgufHeader {
   readonly version: number;
   readonly metadata: ReadonlyMap<string, string>;
+  readonly lists: ReadonlyMap<string, GgufList>;
   readonly tensors: readonly GgufTensor[];
 }
 
@@ -40,7 +51,7 @@ const SCALAR_BYTES: Readonly<Record<number, number>> = {
   11: 8,
   12: 8,
 };
-const STRING = 8;
+export const STRING = 8;
 const ARRAY = 9;
 
 /**
@@ -84,7 +95,8 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
     return cursor.text(length);
   };
 
-  const value = (type: number, depth: number): string => {
+  const lists = new Map<string, GgufList>();
+  const value = (type: number, depth: number, key: string): string => {
     if (type === STRING) {
       const length = within(cursor.count(), 1, 'bytes of text');
       if (length <= MAX_SHOWN_TEXT) return cursor.text(length);
@@ -99,9 +111,11 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
     const inner = cursor.u32();
     const each = SCALAR_BYTES[inner];
     const count = within(cursor.count(), each ?? 4, 'array elements');
+    const offset = cursor.at;
     if (each !== undefined) cursor.skip(count * each);
     else if (inner === STRING) for (let i = 0; i < count; i++) cursor.skip(within(cursor.count(), 1, 'bytes of text'));
-    else for (let i = 0; i < count; i++) value(inner, depth + 1);
+    else for (let i = 0; i < count; i++) value(inner, depth + 1, key);
+    if (depth === 0 && inner !== ARRAY) lists.set(key, { type: inner, count, offset, bytes: cursor.at - offset });
     return `(${count} values)`;
   };
 
@@ -109,8 +123,8 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
   for (let i = 0; i < pairCount; i++) {
     const key = name();
     if (metadata.has(key)) throw malformed(`the metadata key ${JSON.stringify(key)} occurs twice`);
-    const text = value(cursor.u32(), 0);
-    allowance.spend(100 + 2 * (key.length + text.length));
+    const text = value(cursor.u32(), 0, key);
+    allowance.spend(200 + 2 * (key.length + text.length));
     metadata.set(key, text);
   }
   const alignment = Number(metadata.get('general.alignment') ?? 32);
@@ -165,5 +179,5 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
     throw malformed(
       `tensor ${JSON.stringify(last.name)} should end at byte ${last.offset + last.bytes}, but the file ends at ${size}`,
     );
-  return { version, metadata, tensors };
+  return { version, metadata, lists, tensors };
 }
