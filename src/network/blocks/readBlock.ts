@@ -29,6 +29,9 @@ export async function readBlock(
   const read = async (module: string, outputs: number | undefined, inputs: number | undefined): Promise<Linear> => {
     const stored = weights.linear(path + module, outputs, inputs);
     const bias = await weights.vector(`${path}${module}.bias`, [stored.outputs], signal);
+    // Whether there are biases, only the file says, and it says the same of every block.
+    if (!bias && weights.hasTensor(`${prefix}${modules.layers}.0.${module}.bias`))
+      throw weights.missing(`${path}${module}.bias`);
     const linear = await uploadLinear(backend, path + module, stored, bias, signal);
     taken.push(linear);
     return linear;

@@ -1,5 +1,5 @@
 import type { Backend, Matrix } from '../../devices/backend.ts';
-import { emptyRows, type Rows } from './rows.ts';
+import type { Rows } from './rows.ts';
 import type { Run } from './run.ts';
 
 /** y = W x + b, with W in device memory as one matrix, or as the product of several. */
@@ -24,9 +24,9 @@ const AT_ONCE = 2 ** 32;
 
 /** The outputs of several layers that read the same rows, which are uploaded once. */
 export async function linear({ backend, pause }: Run, x: Rows, layers: readonly Linear[]): Promise<Rows[]> {
-  const outputs = layers.map((layer) => emptyRows(x.rows, layer.outputs));
   const largest = Math.max(...layers.map((layer) => layer.outputs * layer.inputs));
   const height = Math.max(1, Math.min(x.rows, Math.floor(AT_ONCE / largest)));
+  const parts = layers.map((): Float32Array[] => []);
   for (let row = 0; row < x.rows; row += height) {
     const count = Math.min(height, x.rows - row);
     const input = await backend.allocate(count, x.cols);
@@ -34,14 +34,28 @@ export async function linear({ backend, pause }: Run, x: Rows, layers: readonly 
       await backend.upload(input, 0, count, (out) => out.set(x.values.subarray(row * x.cols, (row + count) * x.cols)));
       for (const [k, layer] of layers.entries()) {
         await pause();
-        outputs[k]!.values.set(await outputOf(backend, input, layer), row * layer.outputs);
+        parts[k]!.push(await outputOf(backend, input, layer));
       }
     } finally {
       backend.free(input);
     }
   }
-  for (const [k, { bias }] of layers.entries()) if (bias) addBias(outputs[k]!.values, bias);
-  return outputs;
+  return layers.map(({ outputs, bias }, k) => {
+    const values = joined(parts[k]!, x.rows * outputs);
+    if (bias) addBias(values, bias);
+    return { rows: x.rows, cols: outputs, values };
+  });
+}
+
+function joined(parts: readonly Float32Array[], length: number): Float32Array {
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Float32Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 async function outputOf(backend: Backend, input: Matrix, { steps }: Linear): Promise<Float32Array> {

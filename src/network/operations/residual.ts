@@ -1,6 +1,8 @@
-import type { Rows } from './rows.ts';
+import { emptyRows, type Rows } from './rows.ts';
 
 /** x + scale y. */
 export function sum(x: Rows, y: Rows, scale: number): Rows {
-  return { ...x, values: x.values.map((value, i) => value + scale * y.values[i]!) };
+  const out = emptyRows(x.rows, x.cols);
+  for (let i = 0; i < out.values.length; i++) out.values[i] = x.values[i]! + scale * y.values[i]!;
+  return out;
 }

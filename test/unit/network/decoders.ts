@@ -36,14 +36,15 @@ export function valuesOf(seed: number, name: string, shape: readonly number[]): 
 export async function withDecoder<Result>(
   { seed, config, tensors }: Case,
   use: (checkpoint: Checkpoint) => Promise<Result>,
+  values: (name: string, shape: readonly number[]) => readonly number[] = (...tensor) => valuesOf(seed, ...tensor),
 ): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), 'rankscope-decoder-'));
   try {
-    const values = Object.entries(tensors).map(
-      ([name, shape]) => [name, { shape, values: valuesOf(seed, name, shape) }] as const,
+    const stored = Object.entries(tensors).map(
+      ([name, shape]) => [name, { shape, values: values(name, shape) }] as const,
     );
     writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-    writeFileSync(join(folder, 'model.safetensors'), f32File(Object.fromEntries(values)));
+    writeFileSync(join(folder, 'model.safetensors'), f32File(Object.fromEntries(stored)));
     const checkpoint = await openCheckpoint(join(folder, 'model.safetensors'));
     try {
       return await use(checkpoint);

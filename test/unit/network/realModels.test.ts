@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { openCheckpoint } from '../../../src/checkpoint/open.ts';
+import type { Backend } from '../../../src/devices/backend.ts';
+import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
+import { forward } from '../../../src/network/forward.ts';
+import { openNetwork } from '../../../src/network/network.ts';
+import { checkpointPath } from '../formats/checkpointFiles.ts';
+import { python } from '../formats/python.ts';
+
+interface Reference {
+  readonly eval: Readonly<Record<string, { readonly ids: readonly number[]; readonly ppl: number }>>;
+}
+
+describe('perplexity of real models', () => {
+  let backend: Backend;
+  before(() => {
+    backend = createCpuBackend(2);
+  });
+  after(() => backend.close());
+
+  for (const [file, tolerance] of [
+    ['stories260K-hf/model.safetensors', 1e-5],
+    ['stories260K-hf/legacy_nested_nonzip.pth', 1e-5],
+    ['stories260K-sharded', 1e-5],
+    ['stories260K-gguf/stories260K.F32.gguf', 1e-5],
+    // Rounded weights are another model, close to it.
+    ['stories260K-gguf/stories260K.F16.gguf', 0.002],
+    ['stories260K-gguf/stories260K.Q8_0.gguf', 0.05],
+    ['stories260K-gguf/stories260K.Q5_1.gguf', 0.2],
+  ] as const)
+    it(`of ${file} on three texts agrees with transformers within ${tolerance}`, async function () {
+      const path = checkpointPath(this, file);
+      const reference = JSON.parse(
+        readFileSync(checkpointPath(this, 'stories260K-hf/eval_reference.json'), 'utf8'),
+      ) as Reference;
+      for (const [text, { ids, ppl }] of Object.entries(reference.eval)) {
+        const own = await perplexity(backend, path, [ids]);
+        assert.ok(Math.abs(own / ppl - 1) < tolerance, `${text}: ${own}, not ${ppl}`);
+      }
+    });
+
+  it('of SmolLM2 in GGUF agrees with transformers to 4 digits', async function () {
+    this.timeout(300_000);
+    const path = checkpointPath(this, 'smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf');
+    const text = join(dirname(dirname(dirname(path))), 'text/wikitext2-evaluation.txt');
+    if (!existsSync(text)) {
+      this.test!.title += ` [skipped: ${text} is missing]`;
+      this.skip();
+    }
+    const { windows, ppl } = python(this, ['torch', 'transformers', 'gguf'], SMOLLM, path, text) as {
+      readonly windows: number[][];
+      readonly ppl: number;
+    };
+    const own = await perplexity(backend, path, windows);
+    assert.ok(Math.abs(own / ppl - 1) < 5e-5, `${own}, not ${ppl}`);
+  });
+});
+
+/** Two windows of 128 tokens with their perplexity by transformers. */
+const SMOLLM = `
+import json, os, sys
+import torch, transformers as t
+t.logging.set_verbosity_error()
+path, text = sys.argv[1:]
+where = dict(pretrained_model_name_or_path=os.path.dirname(path), gguf_file=os.path.basename(path))
+ids = t.AutoTokenizer.from_pretrained(**where)(open(text).read()[:4000], add_special_tokens=False).input_ids
+windows = [ids[:128], ids[128:256]]
+model = t.AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32).eval()
+with torch.no_grad():
+    losses = [model(torch.tensor([w]), labels=torch.tensor([w])).loss.item() for w in windows]
+print(json.dumps(dict(windows=windows, ppl=float(torch.tensor(losses).mean().exp()))))
+`;
+
+/** exp of the mean negative log likelihood of all tokens but the first of each window. */
+async function perplexity(backend: Backend, path: string, windows: readonly (readonly number[])[]): Promise<number> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    let [loss, count] = [0, 0];
+    await forward({
+      network: await openNetwork(checkpoint),
+      backend,
+      windows,
+      take({ window, first, rows, vocabulary, logits }) {
+        for (let row = 0; row < rows; row++) {
+          const next = windows[window]![first + row + 1];
+          if (next === undefined) continue;
+          const own = logits[0]!.subarray(row * vocabulary, (row + 1) * vocabulary);
+          const largest = own.reduce((most, logit) => Math.max(most, logit));
+          const total = own.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+          loss += largest + Math.log(total) - own[next]!;
+          count++;
+        }
+      },
+    });
+    return Math.exp(loss / count);
+  } finally {
+    await checkpoint.close();
+  }
+}

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { seededRandom } from '../../../src/base/random.ts';
+import type { Backend } from '../../../src/devices/backend.ts';
+import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
+import { openNetwork } from '../../../src/network/network.ts';
+import { type Factors, linearOfFactors, type Variant } from '../../../src/network/variant.ts';
+import { type Case, valuesOf, withDecoder } from './decoders.ts';
+import { logitsOf, relativeDifference } from './logits.ts';
+
+const CASES = JSON.parse(readFileSync('test/fixtures/decoders/logits.json', 'utf8')) as Case[];
+const LLAMA = CASES.find(({ kind }) => kind === 'llama')!;
+const WINDOWS = [LLAMA.ids, [3, 1, 4], [...LLAMA.ids].reverse()];
+const TOLERANCE = 1e-5;
+
+/** Random factors of a matrix. */
+function factorsOf([m, n]: readonly number[], rank: number, seed: number): Factors {
+  const { normal } = seededRandom(seed);
+  const random = (length: number, size: number) => Float32Array.from({ length }, () => normal() / Math.sqrt(size));
+  return { b: random(m! * rank, rank), a: random(rank * n!, n!) };
+}
+
+function product([m, n]: readonly number[], { b, a }: Factors): number[] {
+  const rank = a.length / n!;
+  return Array.from({ length: m! * n! }, (_, at) => {
+    const [i, j] = [Math.floor(at / n!), at % n!];
+    let sum = 0;
+    for (let k = 0; k < rank; k++) sum += b[i * rank + k]! * a[k * n! + j]!;
+    return sum;
+  });
+}
+
+describe('variants of a network', () => {
+  let backend: Backend;
+  before(() => {
+    backend = createCpuBackend(2);
+  });
+  after(() => backend.close());
+
+  const UP = 'model.layers.1.mlp.up_proj.weight';
+  const QUERY = 'model.layers.0.self_attn.q_proj.weight';
+  const EMBEDDING = 'model.embed_tokens.weight';
+
+  /** The logits of the network in which these matrices are the products of the factors. */
+  const expected = (replaced: ReadonlyMap<string, Factors>) =>
+    withDecoder(
+      LLAMA,
+      async (checkpoint) => (await logitsOf({ network: await openNetwork(checkpoint), backend, windows: WINDOWS }))[0]!,
+      (name, shape) => (replaced.has(name) ? product(shape, replaced.get(name)!) : valuesOf(LLAMA.seed, name, shape)),
+    );
+
+  it('pass beside the dense network with the logits of a network that has their products', async () => {
+    const sets = [[UP], [QUERY, UP], [EMBEDDING]].map(
+      (names, k) => new Map(names.map((name) => [name, factorsOf(LLAMA.tensors[name]!, 5, 10 * k + name.length)])),
+    );
+    const variants = sets.map(
+      (set, k): Variant => ({
+        name: `variant ${k}`,
+        replaced: new Map(
+          [...set].map(([name, factors]) => [
+            name,
+            async () => linearOfFactors(name, LLAMA.tensors[name] as [number, number], factors),
+          ]),
+        ),
+      }),
+    );
+    const own = await withDecoder(LLAMA, async (checkpoint) =>
+      logitsOf({ network: await openNetwork(checkpoint), backend, windows: WINDOWS, variants }),
+    );
+    assert.equal(own.length, 4);
+    for (const [k, set] of [new Map<string, Factors>(), ...sets].entries()) {
+      const truth = await expected(set);
+      assert.ok(relativeDifference(own[k]!, truth) < TOLERANCE, `stream ${k}`);
+      if (k > 0) assert.ok(relativeDifference(own[0]!, truth) > 0.01, `stream ${k} differs from the dense one`);
+    }
+  });
+
+  it('multiplies the two or three factors of a factorized file', async () => {
+    const factors = factorsOf(LLAMA.tensors[UP]!, 5, 7);
+    const truth = await expected(new Map([[UP, factors]]));
+    const stem = UP.replace('.weight', '');
+    const scales = [1, 2, 0.5, 4, 0.25];
+    const unscaled = factors.a.map((value, at) => value / scales[Math.floor(at / 32)]!);
+    const forms: Record<string, [shape: number[], values: ArrayLike<number>]>[] = [
+      { 'lowrank_a.weight': [[5, 32], factors.a], 'lowrank_b.weight': [[48, 5], factors.b] },
+      { svd_u: [[48, 5], factors.b], svd_s: [[5], scales], svd_v: [[5, 32], unscaled] },
+    ];
+    for (const form of forms) {
+      const parts = new Map(
+        Object.entries(form).map(([suffix, part]): [string, typeof part] => [`${stem}.${suffix}`, part]),
+      );
+      const others = Object.fromEntries(Object.entries(LLAMA.tensors).filter(([name]) => name !== UP));
+      const tensors = { ...others, ...Object.fromEntries([...parts].map(([name, [shape]]) => [name, shape])) };
+      const [own] = await withDecoder(
+        { ...LLAMA, tensors },
+        async (checkpoint) => logitsOf({ network: await openNetwork(checkpoint), backend, windows: WINDOWS }),
+        (name, shape) => (parts.has(name) ? Array.from(parts.get(name)![1]) : valuesOf(LLAMA.seed, name, shape)),
+      );
+      assert.ok(relativeDifference(own!, truth) < TOLERANCE, [...parts.keys()].join());
+    }
+  });
+});
