@@ -69,18 +69,20 @@ try {
 }
 
 function machine(load: number, versions: Record<Peer, string> | undefined): string {
-  const { name, threads: count, device, reason } = backend.info;
+  // Not the reason, which names paths of this machine.
+  const { name, threads: count, device } = backend.info;
   const loads = `load ${load.toFixed(1)} at the start, ${loadavg()[0]!.toFixed(1)} at the end`;
   const theirs = versions
     ? `torch ${versions.torch} and NumPy ${versions.numpy}, ${count} threads, float32`
     : 'not measured (RANKSCOPE_PYTHON is not set)';
   return `- ${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}; ${loads}
-- ours: ${name}, ${count} threads, ${device}, Node ${process.versions.node}; ${reason}
+- ours: ${name}, ${count} threads, ${device}, Node ${process.versions.node}
 - theirs: ${theirs}`;
 }
 
-/** Replaces the section of the same title. */
-function write(title: string, text: string): void {
+/** Replaces the section of the same title and processor. */
+function write(subject: string, text: string): void {
+  const title = `${subject}: ${cpus()[0]?.model.trim()}`;
   const file = new URL('./RESULTS.md', import.meta.url);
   const [, ...old] = existsSync(file) ? readFileSync(file, 'utf8').split(/^## /m) : [];
   const sections = new Map(old.map((section) => [section.slice(0, section.indexOf('\n')), section]));

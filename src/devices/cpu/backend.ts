@@ -2,9 +2,10 @@
 // ml-matrix and svd-js take more than 35 s for one 1024 x 1024 matrix. tfjs-backend-wasm stays on one thread in Node,
 // at 14 GFLOP/s. onnxruntime-node is fast at products (73 GFLOP/s on one thread) but has no SVD operator, and `run()`
 // blocks its thread. tfjs-node has one, in a native library that is not built for every platform and Node. The kernels
-// are written in AssemblyScript, so npm alone builds them and the same file runs everywhere, at 30 to 50 GFLOP/s per
-// core where MKL reaches 131. They run on worker threads over one shared memory: nothing is copied between threads, and
-// a cancelled routine stops within 100 ms.
+// are written in AssemblyScript, so npm alone builds them and the same file runs everywhere, at 30 to 70 GFLOP/s per
+// core. A BLAS that is on the machine takes the larger products where it is faster: with AVX-512 it reaches 170. They
+// run on worker threads over one shared memory: nothing is copied between threads, and a cancelled routine stops within
+// 100 ms.
 import { cpus } from 'node:os';
 import type { DeviceInfo } from '../../base/deviceInfo.ts';
 import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
