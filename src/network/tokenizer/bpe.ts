@@ -25,7 +25,15 @@ export interface BpeDescription {
 
 /** @throws RankscopeError 'malformed' for a merge of tokens that the vocabulary lacks. */
 export function bpe(file: string, description: BpeDescription): EncodePiece {
-  const { vocabulary, merges, unknown, ignoreMerges = false, prefix = '', suffix = '' } = description;
+  const {
+    vocabulary,
+    merges,
+    unknown,
+    fuseUnknown = false,
+    ignoreMerges = false,
+    prefix = '',
+    suffix = '',
+  } = description;
   const pairs = mergeTable(file, description);
   const encodeWord = cached((word) => {
     const whole = ignoreMerges ? vocabulary.get(word) : undefined;
@@ -36,12 +44,13 @@ export function bpe(file: string, description: BpeDescription): EncodePiece {
     return encodeWord;
   const touching = new CharacterPairs();
   for (const [left, right] of merges) touching.add([...left].at(-1)!, right);
-  const fused = (character: string) =>
-    description.fuseUnknown === true && unknown !== undefined && !vocabulary.has(character);
-  return partwise(
-    (piece) => separate(piece, (left, right) => touching.has(left, right) || (fused(left) && fused(right))),
-    encodeWord,
-  );
+  // Unknown characters may become one token together, and the neighbours of one that is dropped may merge.
+  const lacking = (character: string) =>
+    !vocabulary.has(character) && !(description.byteFallback && byteFallback(character, vocabulary));
+  const joined = (left: string, right: string) =>
+    touching.has(left, right) ||
+    (unknown === undefined ? lacking(left) || lacking(right) : fuseUnknown && lacking(left) && lacking(right));
+  return partwise((piece) => separate(piece, joined), encodeWord);
 }
 
 /** The ids of a piece's parts, one after the other. */

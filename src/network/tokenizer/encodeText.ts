@@ -1,11 +1,10 @@
-import { Script } from 'node:vm';
-import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { throwIfCancelled } from '../../base/errors.ts';
 import { nextTurn } from '../../base/eventLoop.ts';
 import type { EncodeOptions, Stages } from './tokenizer.ts';
+import { withinTime } from './withinTime.ts';
 
-/** How long a step of the work runs before it yields, and when it is stopped because it never would. */
+/** How long a step of the work runs before it yields. */
 const STEP_MS = 20;
-const STUCK_MS = 10_000;
 
 /** The pieces between two looks at the clock. */
 const PIECES_AT_ONCE = 64;
@@ -65,24 +64,6 @@ function* encodeSteps(stages: Stages, text: string, special: boolean, ids: IdLis
     }
   }
 }
-
-/** Patterns come from files: one that backtracks without end is stopped by the time limit of a script that calls it. */
-function withinTime(file: string, run: () => void): void {
-  try {
-    CALL.runInThisContext({ timeout: STUCK_MS })(run);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
-    throw new RankscopeError(
-      'malformed',
-      file,
-      `one of its patterns did not come to an end in ${STUCK_MS / 1000} s`,
-      'Encode the text with another tool, and name the file of ids with --ids',
-      { cause: error },
-    );
-  }
-}
-
-const CALL = new Script('(run) => run()');
 
 /** A growing list of ids. */
 class IdList {

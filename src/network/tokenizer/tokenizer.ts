@@ -4,7 +4,7 @@ export interface Tokenizer {
   readonly kind: string;
   /** The file it was read from. */
   readonly file: string;
-  /** The largest token id plus one: an embedding must have at least so many rows. */
+  /** The largest token id plus one. An embedding may lack rows of the last ones if those are added tokens. */
   readonly vocabularySize: number;
   /** The token that begins a text (BOS); undefined if there is none. */
   readonly start: number | undefined;

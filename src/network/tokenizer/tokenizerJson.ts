@@ -7,6 +7,7 @@ import { bpe } from './bpe.ts';
 import { encodeText } from './encodeText.ts';
 import { preTokenizer } from './preTokenizer.ts';
 import type { EncodePiece, Tokenizer } from './tokenizer.ts';
+import { withinTime } from './withinTime.ts';
 import { cached } from './wordCache.ts';
 
 /**
@@ -31,9 +32,11 @@ export function tokenizerOfJson(file: string, json: unknown, config: JsonObject 
   }
   const normalize = (text: string) => (library.normalizer ? library.normalizer(text) : text);
   const raw = addedTokenSplitter(added.filter(({ normalized }) => !normalized));
-  const afterwards = addedTokenSplitter(
-    added.filter(({ normalized }) => normalized).map((token) => ({ ...token, content: normalize(token.content) })),
-  );
+  let afterwards = addedTokenSplitter([]);
+  withinTime(file, () => {
+    const late = added.filter(({ normalized }) => normalized);
+    afterwards = addedTokenSplitter(late.map((token) => ({ ...token, content: normalize(token.content) })));
+  });
   const vocabulary = type === 'Unigram' ? undefined : vocabularyOf(model, malformed);
   const encodePiece =
     type === 'BPE' ? bpe(file, bpeOf(model, vocabulary!, malformed)) : libraryModel(library, model, type);

@@ -31,6 +31,7 @@ texts = json.load(open(sys.argv[2], encoding="utf8"))
 result = {}
 for name, tokenizer in {"smollm": smollm, "stories": stories, "gpt2": gpt2}.items():
     tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
     result[name] = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
 print(json.dumps(result))
 `;
