@@ -58,8 +58,8 @@ export function tokenizerOfJson(file: string, json: unknown, config: JsonObject 
     file,
     vocabularySize: largest + 1,
     start: start === undefined ? undefined : idOf(start),
-    addsStart:
-      config.add_bos_token === undefined || prefix !== undefined ? prefix !== undefined : config.add_bos_token === true,
+    // transformers, too, follows the post-processor alone, whatever add_bos_token says.
+    addsStart: prefix !== undefined,
     encode: (text, options) => encodeText(file, stages, text, options),
   };
 }

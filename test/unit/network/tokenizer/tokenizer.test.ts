@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { openTokenizer, openTokenizerFile } from '../../../../src/network/tokenizer/openTokenizer.ts';
 import type { Tokenizer } from '../../../../src/network/tokenizer/tokenizer.ts';
-import { text, u32 } from '../../formats/gguf/ggufBytes.ts';
+import { text, u32, u64 } from '../../formats/gguf/ggufBytes.ts';
 import { processorTime } from '../../processorTime.ts';
 import { inFolder } from './inFolder.ts';
 import {
@@ -13,6 +13,7 @@ import {
   llama2cBytes,
   llamaGguf,
   PIECES,
+  SCORES,
   sentencePieceBytes,
   texts,
 } from './vocabularies.ts';
@@ -78,6 +79,28 @@ describe('tokenizers', () => {
     );
     assert.deepEqual([tokenizer.start, tokenizer.addsStart], [2, false]);
     assert.deepEqual(await encode(tokenizer, 'the'), [idOf('t'), idOf('he')]);
+  });
+
+  it('a list in the metadata of a GGUF file is read when it is asked for', async () => {
+    await inFolder(
+      { 'model.gguf': llamaGguf([['flags', 9, Buffer.concat([u32(7), u64(2), Buffer.from([1, 0])])]]) },
+      async (folder) => {
+        const checkpoint = await openCheckpoint(join(folder, 'model.gguf'));
+        assert.deepEqual(await checkpoint.list!('tokenizer.ggml.tokens'), PIECES);
+        assert.deepEqual(await checkpoint.list!('tokenizer.ggml.flags'), Float64Array.of(1, 0));
+        assert.deepEqual(await checkpoint.list!('tokenizer.ggml.scores'), Float64Array.from(SCORES));
+        assert.equal(await checkpoint.list!('tokenizer.ggml.model'), undefined);
+        await checkpoint.close();
+      },
+    );
+  });
+
+  it('the post-processor of a tokenizer.json says whether a start token is added', async () => {
+    const single = [{ SpecialToken: { id: 'b', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }];
+    const template = { type: 'TemplateProcessing', single, pair: single, special_tokens: {} };
+    const adding = await tokenizerOf('tokenizer.json', bpeJson({ post_processor: template }));
+    assert.deepEqual([adding.start, adding.addsStart, await encode(adding, 'ab')], [1, true, [2]]);
+    assert.equal((await tokenizerOf('tokenizer.json', bpeJson())).addsStart, false);
   });
 
   it('a tokenizer beside the checkpoint is found, and its absence is said', async () => {
