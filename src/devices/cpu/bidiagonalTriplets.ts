@@ -22,7 +22,7 @@ interface DiagonalBlock {
   readonly superdiagonal: Float64Array;
 }
 
-/** The `rank` largest values, descending, of B as perturbed here; each with its block for `VectorSolver`. */
+/** The `rank` largest values, descending, of B as perturbed here, each with its block. */
 export function leadingTriplets(diagonal: Float64Array, superdiagonal: Float64Array, rank: number): Triplet[] {
   const scale = Math.max(
     ...[diagonal, superdiagonal].map((x) => x.reduce((most, y) => Math.max(most, Math.abs(y)), 0)),

@@ -307,12 +307,12 @@ export function chase(
   }
 }
 
-/** Waits until another group has done `ticks`; false if the work is to stop. */
-function waitFor(progress: usize, ticks: i32, sync: usize): bool {
-  // A tick takes microseconds. A thread that takes hundreds has lost its core; only then is sleeping cheaper than
+/** Waits until another thread is as far as `step`; false if the work is to stop. */
+function waitFor(progress: usize, step: i32, sync: usize): bool {
+  // A step takes microseconds. A thread that takes hundreds has lost its core; only then is sleeping cheaper than
   // spinning.
-  for (let i = 0; i < SPINS; i++) if (atomic.load<i32>(progress) >= ticks) return true;
-  for (let done = atomic.load<i32>(progress); done < ticks; done = atomic.load<i32>(progress)) {
+  for (let i = 0; i < SPINS; i++) if (atomic.load<i32>(progress) >= step) return true;
+  for (let done = atomic.load<i32>(progress); done < step; done = atomic.load<i32>(progress)) {
     if (askedToStop(sync)) return false;
     // Nobody notifies: the timeout only frees this core for a while.
     atomic.wait<i32>(progress, done, 200000);

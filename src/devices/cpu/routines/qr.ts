@@ -125,8 +125,8 @@ export function formQ(team: Team, room: QrRoom, a: Block, progress: (share: numb
   const { m, n, panels } = room;
   setIdentity(team, m, n, a);
   // Columns to the left of a panel are still unit vectors, which its reflectors do not change.
-  for (const [i, panel] of [...panels.entries()].reverse()) {
-    const j = i * qrPanelWidth(n);
+  for (const panel of [...panels].reverse()) {
+    const j = m - panel.length;
     reflect(team, room, panel, within(a, j, j), n - j, false);
     progress(((n - j) / n) ** 2);
   }

@@ -51,20 +51,20 @@ export function joinRoom(arena: Arena, width: number, rows: number, cols: number
 }
 
 /**
- * c <- Q c, where Q is the product of all panels, two at a time, because deeper products are faster. `row(i)` is the
- * first row on which panel i acts.
+ * c <- Q c, where Q is the product of all panels, two at a time, because deeper products are faster. Every panel ends
+ * on the last of the `rows` rows.
  */
 export function reflectAll(
   team: Team,
   room: JoinRoom,
   panels: readonly Panel[],
-  row: (panel: number) => number,
+  rows: number,
   c: Block,
   cols: number,
 ): void {
   for (let i = panels.length - 1; i >= 0; i -= 2) {
     const pair = i > 0 ? join(team, room, panels[i - 1]!, panels[i]!) : panels[i]!;
-    reflect(team, room, pair, within(c, row(Math.max(0, i - 1)), 0), cols, false);
+    reflect(team, room, pair, within(c, rows - pair.length, 0), cols, false);
   }
 }
 

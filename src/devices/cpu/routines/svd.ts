@@ -83,9 +83,9 @@ export function svd(team: Team, args: SvdArgs): SingularTriplets {
   applyChase(team, chase, back, 'right', flat, rank);
   team.passed('chase back');
   team.report(0.7);
-  reflectAll(team, room.join, band.kept!.left, (i) => i * band.width, tall, rank);
-  reflectAll(team, room.join, band.kept!.right, (i) => (i + 1) * band.width, flat, rank);
-  if (qr) reflectAll(team, room.join, qr.panels, (i) => i * qrPanelWidth(n), tall, rank);
+  reflectAll(team, room.join, band.kept!.left, band.m, tall, rank);
+  reflectAll(team, room.join, band.kept!.right, n, flat, rank);
+  if (qr) reflectAll(team, room.join, qr.panels, m, tall, rank);
   team.passed('band back');
   team.report(0.85);
   if (areDoubtful(triplets, rank)) {
