@@ -30,6 +30,7 @@ const ARROWS: Record<string, readonly string[]> = {
     'src/model',
     'node',
   ],
+  'src/activations': [],
   'src/write': ['src/base', 'src/files', 'src/checkpoint', 'src/spectrum', 'src/model', 'node'],
   'src/protocol': ['src/base', 'src/model'],
   'src/service': [
@@ -56,6 +57,7 @@ const ARROWS: Record<string, readonly string[]> = {
 /** Types alone may also come from these: they leave no trace in what runs. */
 const TYPE_ARROWS: Record<string, readonly string[]> = {
   'src/checkpoint': ['src/formats/format.ts'],
+  'src/activations': ['src/model'],
   'src/model': ['src/checkpoint', 'src/adapters', 'src/devices/backend.ts'],
   'src/adapters': ['src/devices/backend.ts'],
   'src/service': ['src/bytes'],

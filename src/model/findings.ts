@@ -2,6 +2,7 @@
 
 import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { EnergyLevel } from '../base/energyLevels.ts';
+import type { StatisticsKind, StatisticsSummary } from './activations.ts';
 
 /** The rank measures of one m x n matrix; formulas and sources are in `spectrum/measures.ts`. */
 export interface Measures {
@@ -99,6 +100,38 @@ export interface QuantizationFinding {
   readonly quantizationRank?: number;
 }
 
+/**
+ * The spectrum of W as the activations see it: the measures of W X, whose singular values are those of W R^T with R^T R
+ * = X X^T. Of a diagonal, R is the root of it. By the theorem of Eckart and Young, the energy beyond rank k is the
+ * least possible ||(W - W') X||_F^2 of a W' of that rank.
+ */
+export interface ActivationFinding
+  extends Pick<
+    Measures,
+    | 'frobeniusNorm'
+    | 'spectralNorm'
+    | 'effectiveRank'
+    | 'effectiveRankEnergy'
+    | 'stableRank'
+    | 'participationRatio'
+    | 'numericalRank'
+  > {
+  /** Smallest rank that keeps each share of the energy of W X. */
+  readonly energyRanks: Readonly<Record<EnergyLevel, number>>;
+  readonly kind: StatisticsKind;
+  /** Tokens that reached the layer. */
+  readonly tokens: number;
+  /**
+   * a, where X X^T + a mean(diag(X X^T)) I stands in place of X X^T, because fewer tokens than inputs were seen; 0
+   * where it does not.
+   */
+  readonly shrinkage: number;
+  /** Time of reading and computing; a cached result keeps its original time. */
+  readonly seconds: number;
+  /** Descending, of W R^T; only on request. */
+  readonly singularValues?: readonly number[];
+}
+
 export interface MatrixFinding extends Measures, Place, Partial<QuantizationFinding> {
   readonly name: string;
   /** 0-based among the experts of its layer; absent outside a mixture of experts and in its shared parts. */
@@ -111,6 +144,8 @@ export interface MatrixFinding extends Measures, Place, Partial<QuantizationFind
   readonly seconds: number;
   readonly band?: PreviewBand;
   readonly adapter?: AdapterFinding;
+  /** The matrix as a text's activations see it; absent without statistics of its inputs. */
+  readonly activations?: ActivationFinding;
   /**
    * Descending, min(m, n) of them (only the first r of an adapter's update, as the others are zero); only on request.
    */
@@ -138,6 +173,8 @@ export interface Analysis {
   readonly matrices: readonly MatrixFinding[];
   readonly ties: readonly (readonly string[])[];
   readonly skipped: readonly Skipped[];
+  /** The statistics with which `activations` of the matrices were computed; absent without. */
+  readonly activations?: StatisticsSummary;
   /** What to know about the checkpoint as a whole, one sentence each; absent if there is nothing. */
   readonly warnings?: readonly string[];
 }

@@ -1,0 +1,51 @@
+/**
+ * What a text's activations say about the matrices of a network, as plain data. X (n x t) are the inputs of a layer
+ * y = W x over t tokens; how its statistics are kept is in `activations/fileFormat.ts`.
+ */
+
+/**
+ * Which statistics are known: `full`, all of X X^T; `diagonal`, the sums of squares of each input alone, as in
+ * llama.cpp's imatrix files.
+ */
+export type StatisticsKind = 'full' | 'diagonal';
+
+/** A file of statistics as a whole. */
+export interface StatisticsSummary {
+  readonly path: string;
+  readonly kind: StatisticsKind;
+  /** The text's name; null if the file does not say. */
+  readonly text: string | null;
+  /** The name of the model whose inputs they are; null if the file does not say. */
+  readonly model: string | null;
+  /** What wrote the file, such as `rankscope 0.1.0` or `transformers 5.0.0`; null if it does not say. */
+  readonly producer: string | null;
+  /** The most tokens that any layer has seen; experts see fewer. */
+  readonly tokens: number;
+}
+
+/** Layers that read the same inputs, such as q, k and v: they share one R. */
+export interface InputGroup {
+  /** The module of the first of them in transformers, such as `model.layers.0.self_attn.q_proj`. */
+  readonly name: string;
+  /** The matrices by their names in transformers, with their shapes [out, in]; `in` is the same for all. */
+  readonly matrices: Readonly<Record<string, readonly [number, number]>>;
+}
+
+/** What `calibrate` wrote; the object that `rankscope calibrate --json` prints. */
+export interface CalibrationReport {
+  readonly format: 'rankscope.calibration/1';
+  readonly out: string;
+  readonly bytes: number;
+  readonly text: string;
+  /** Tokens that passed, and those of the text that did not fill a window or were beyond the limit. */
+  readonly tokens: number;
+  readonly dropped: number;
+  readonly windows: number;
+  readonly context: number;
+  readonly groups: number;
+  readonly matrices: number;
+  /** Groups that fewer tokens than inputs reached: their statistics are shrunk where they are used. */
+  readonly short: readonly { readonly name: string; readonly tokens: number; readonly inputs: number }[];
+  readonly engine: string;
+  readonly seconds: number;
+}
