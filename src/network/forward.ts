@@ -2,11 +2,11 @@ import { yieldOrCancel } from '../base/eventLoop.ts';
 import type { Backend } from '../devices/backend.ts';
 import { type Batch, batchesOf } from './batches.ts';
 import { applyBlock } from './blocks/applyBlock.ts';
-import { freeBlock, linearsOf, withReplaced } from './blocks/block.ts';
+import { type Block, freeBlock, linearsOf, withReplaced } from './blocks/block.ts';
 import { freeLinear, uploadLinear } from './blocks/deviceLinear.ts';
 import { readBlock } from './blocks/readBlock.ts';
 import { embed } from './embed.ts';
-import { headModule, type LogitSlice, passHead } from './head.ts';
+import { type Ending, headModule, type LogitSlice, passHead } from './head.ts';
 import { type Network, readNorm, readProjection } from './network.ts';
 import type { Linear } from './operations/linear.ts';
 import { rotationTable } from './operations/rope.ts';
@@ -73,74 +73,114 @@ async function start({ network, run, batches, signal }: Pass, variants: readonly
   const name = network.prefix + network.modules.embedding;
   const streams: Stream[] = [];
   for (const variant of [undefined, ...variants]) {
-    const table = variant
-      ? await variant.replaced.get(`${name}.weight`)?.(signal)
-      : network.weights.linear(name, undefined, network.decoder.embeddingWidth);
+    const whole = variant ? variant.network : network;
+    const table = whole
+      ? whole.weights.linear(whole.prefix + whole.modules.embedding, undefined, whole.decoder.embeddingWidth)
+      : await variant!.replaced.get(`${name}.weight`)?.(signal);
     const rows: Rows[] = [];
-    if (table) for (const { windows } of batches) rows.push(await embed({ network, run, table, signal }, windows));
+    const embedding = table && { network: whole ?? network, run, table, signal };
+    if (embedding) for (const { windows } of batches) rows.push(await embed(embedding, windows));
     streams.push({ variant, batches: table && rows });
   }
   return streams;
 }
 
 async function passBlock(pass: Pass, layer: number, [dense, ...others]: readonly Stream[]): Promise<void> {
-  const { network, backend, run, batches, advance, signal } = pass;
-  const settings = network.decoder.layers[layer]!;
-  const rotationsOf = rotationTable(settings.attention.rope);
-  const block = await readBlock(network, backend, layer, signal);
-  try {
+  const { network, backend, signal } = pass;
+  await withBlock(pass, network, layer, async (block) => {
     // A variant that differs from this block on starts with what the dense network, the last to pass, had before it.
     for (const stream of [...others, dense!]) {
+      if (stream.variant?.network) continue;
       const own = await replacedLinears(backend, linearsOf(block), stream.variant, signal);
       try {
         if (!stream.batches && own.size === 0) {
-          advance(batches.length);
+          pass.advance(pass.batches.length);
           continue;
         }
         stream.batches ??= [...dense!.batches!];
         const passed = withReplaced(block, (linear) => own.get(linear) ?? linear);
-        for (const [k, { lengths }] of batches.entries()) {
-          const passage = { run, network, settings, lengths, rotationsOf };
-          stream.batches[k] = await applyBlock(passage, passed, stream.batches[k]!);
-          advance(1);
-        }
+        await passBatches(pass, network, layer, stream.batches, passed);
       } finally {
         for (const linear of own.values()) freeLinear(backend, linear);
       }
     }
+  });
+  for (const { variant, batches } of others) {
+    const whole = variant?.network;
+    if (whole) await withBlock(pass, whole, layer, (block) => passBatches(pass, whole, layer, batches!, block));
+  }
+}
+
+async function withBlock(
+  { backend, signal }: Pass,
+  network: Network,
+  layer: number,
+  use: (block: Block) => Promise<void>,
+): Promise<void> {
+  const block = await readBlock(network, backend, layer, signal);
+  try {
+    await use(block);
   } finally {
     freeBlock(backend, block);
   }
 }
 
+/** Passes the rows of all batches through a block, in place. */
+async function passBatches(
+  { run, batches, advance }: Pass,
+  network: Network,
+  layer: number,
+  streams: Rows[],
+  block: Block,
+): Promise<void> {
+  const settings = network.decoder.layers[layer]!;
+  const rotationsOf = rotationTable(settings.attention.rope);
+  for (const [k, { lengths }] of batches.entries()) {
+    streams[k] = await applyBlock({ run, network, settings, lengths, rotationsOf }, block, streams[k]!);
+    advance(1);
+  }
+}
+
 async function passHeads(pass: Pass, streams: readonly Stream[]): Promise<void> {
   const { network, backend, run, batches, take, advance, signal } = pass;
-  const { decoder, modules, prefix } = network;
-  const norm = decoder.hasFinalNorm
-    ? await readNorm(network, prefix + modules.finalNorm, [decoder.width], signal)
-    : undefined;
-  const module = headModule(network);
-  const stored = network.weights.linear(module, undefined, decoder.embeddingWidth);
-  const bias = await network.weights.vector(`${module}.bias`, [stored.outputs], signal);
-  const head = await uploadLinear(backend, module, stored, bias, signal);
-  const owned = [head];
+  const owned: Linear[] = [];
   try {
-    const projection = await readProjection(network, backend, modules.projectOut, signal);
-    if (projection) owned.push(projection);
-    const heads: Linear[] = [];
+    const dense = await readEnding(pass, network, owned);
+    const endings: Ending[] = [];
     for (const { variant } of streams) {
-      const [own] = (await replacedLinears(backend, [head], variant, signal)).values();
+      if (variant?.network) {
+        endings.push(await readEnding(pass, variant.network, owned));
+        continue;
+      }
+      const [own] = (await replacedLinears(backend, [dense.head], variant, signal)).values();
       if (own) owned.push(own);
-      heads.push(own ?? head);
+      endings.push(own ? { ...dense, head: own } : dense);
     }
+    const names = streams.map(({ variant }) => variant?.name ?? 'the dense network');
     for (const [k, { lengths, first }] of batches.entries()) {
       const rows = streams.map(({ batches: own }) => (own ?? streams[0]!.batches!)[k]!);
-      await passHead(network, run, { streams: rows, heads, norm, projection, lengths, firstWindow: first }, take);
+      await passHead(network, run, { streams: rows, endings, names, lengths, firstWindow: first }, take);
       advance(streams.length);
     }
   } finally {
     for (const linear of owned) freeLinear(backend, linear);
   }
+}
+
+/** Reads what stands behind the last block. The caller frees the layers, which are added to `owned`. */
+async function readEnding({ backend, signal }: Pass, network: Network, owned: Linear[]): Promise<Ending> {
+  const { decoder, modules, weights, prefix } = network;
+  const norm = decoder.hasFinalNorm
+    ? await readNorm(network, prefix + modules.finalNorm, [decoder.width], signal)
+    : undefined;
+  const module = headModule(network);
+  const stored = weights.linear(module, undefined, decoder.embeddingWidth);
+  const bias = await weights.vector(`${module}.bias`, [stored.outputs], signal);
+  const head = await uploadLinear(backend, module, stored, bias, signal);
+  owned.push(head);
+  const projection = await readProjection(network, backend, modules.projectOut, signal);
+  if (projection) owned.push(projection);
+  return { head, norm, projection };
 }
 
 /** What a variant has in place of these layers; the caller frees it. */

@@ -32,13 +32,20 @@ export function headModule({ decoder, modules, weights, prefix }: Network): stri
   throw weights.missing(`${modules.head}.weight`);
 }
 
-/** The residual streams behind the last block, of the dense network and of each variant, with the head of each. */
+/** What stands behind the last block of a network. */
+export interface Ending {
+  readonly head: Linear;
+  readonly norm: Norm | undefined;
+  /** Between the norm and the head. */
+  readonly projection: Linear | undefined;
+}
+
+/** The residual streams behind the last block, of the dense network and of each variant, with the ending of each. */
 export interface HeadInput {
   readonly streams: readonly Rows[];
-  readonly heads: readonly Linear[];
-  /** What stands between the last block and the head. */
-  readonly norm: Norm | undefined;
-  readonly projection: Linear | undefined;
+  readonly endings: readonly Ending[];
+  /** What errors call each of them. */
+  readonly names: readonly string[];
   /** Lengths of the windows in the rows, and the index of the first of them. */
   readonly lengths: readonly number[];
   readonly firstWindow: number;
@@ -46,15 +53,15 @@ export interface HeadInput {
 
 /**
  * Hands the logits of all windows to `take`, a slice of a window at a time.
- * @throws RankscopeError 'not-finite' if a logit is NaN or infinite
+ * @throws RankscopeError 'not-finite' if a logit is NaN or infinite, with the name of the network and the position
  */
 export async function passHead(
   { decoder, weights }: Network,
   run: Run,
-  { streams, heads, norm, projection, lengths, firstWindow }: HeadInput,
+  { streams, endings, names, lengths, firstWindow }: HeadInput,
   take: (slice: LogitSlice) => Promise<void> | void,
 ): Promise<void> {
-  const vocabulary = heads[0]!.outputs;
+  const vocabulary = endings[0]!.head.outputs;
   const height = Math.max(1, Math.floor(AT_ONCE / (vocabulary * streams.length)));
   let row = 0;
   for (const [k, length] of lengths.entries()) {
@@ -63,20 +70,16 @@ export async function passHead(
       const rows = Math.min(height, length - first);
       const logits: Float32Array[] = [];
       for (const [s, { cols, values }] of streams.entries()) {
+        const { head, norm, projection } = endings[s]!;
         const own = values.subarray((row + first) * cols, (row + first + rows) * cols);
         const stream = { rows, cols, values: own };
         const input = norm ? normalized(stream, norm) : stream;
         const projected = projection ? await linear(run, input, [projection]) : [input];
-        const [out] = await linear(run, projected[0]!, [heads[s]!]);
+        const [out] = await linear(run, projected[0]!, [head]);
         finish(out!.values, decoder.head);
         if (!allFinite(out!.values)) {
-          const found = `a logit of window ${window + 1} is NaN or infinite`;
-          throw new RankscopeError(
-            'not-finite',
-            weights.subject,
-            found,
-            'The weights are damaged or too large for f32',
-          );
+          const at = first + Math.floor(out!.values.findIndex((value) => !Number.isFinite(value)) / vocabulary);
+          throw notFinite(weights.subject, names[s]!, window, at);
         }
         logits.push(out!.values);
       }
@@ -89,4 +92,13 @@ export async function passHead(
 function finish(logits: Float32Array, head: Network['decoder']['head']): void {
   if (head.scale !== 1) for (let i = 0; i < logits.length; i++) logits[i]! *= head.scale;
   if (head.softCap !== null) softCap(logits, head.softCap);
+}
+
+function notFinite(subject: string, name: string, window: number, position: number): RankscopeError {
+  return new RankscopeError(
+    'not-finite',
+    subject,
+    `${name} has a logit that is NaN or infinite, at position ${position + 1} of window ${window + 1}`,
+    'The weights are damaged or too large for f32',
+  );
 }

@@ -1,4 +1,5 @@
 import type { StoredLinear } from './blocks/weights.ts';
+import type { Network } from './network.ts';
 
 /** A network that differs from the dense one in some matrices. */
 export interface Variant {
@@ -8,6 +9,8 @@ export interface Variant {
    * that its factors need not be in memory before.
    */
   readonly replaced: ReadonlyMap<string, (signal: AbortSignal | undefined) => Promise<StoredLinear>>;
+  /** All weights of the variant, which `replaced` then adds nothing to: those of another checkpoint of this network. */
+  readonly network?: Network | undefined;
 }
 
 /** Two factors W' = B A. */

@@ -75,6 +75,33 @@ describe('variants of a network', () => {
     }
   });
 
+  it('pass as another checkpoint of the network, whose norms differ as well', async () => {
+    const changed = (name: string, shape: readonly number[]) =>
+      valuesOf(LLAMA.seed, name, shape).map((value) =>
+        name.includes('norm') || name.includes('v_proj') ? 2 * value : value,
+      );
+    const separate = await withDecoder(
+      LLAMA,
+      async (checkpoint) => logitsOf({ network: await openNetwork(checkpoint), backend, windows: WINDOWS }),
+      changed,
+    );
+    const beside = await withDecoder(LLAMA, (first) =>
+      withDecoder(
+        LLAMA,
+        async (second) => {
+          const network = await openNetwork(first);
+          const other = { name: 'other', replaced: new Map(), network: await openNetwork(second) };
+          const variants = [other, { name: 'same', replaced: new Map() }];
+          return logitsOf({ network, backend, windows: WINDOWS, variants });
+        },
+        changed,
+      ),
+    );
+    assert.deepEqual(beside[1], separate[0]);
+    assert.deepEqual(beside[2], beside[0]);
+    assert.ok(relativeDifference(beside[1]!, beside[0]!) > 0.01);
+  });
+
   it('multiplies the two or three factors of a factorized file', async () => {
     const factors = factorsOf(LLAMA.tensors[UP]!, 5, 7);
     const truth = await expected(new Map([[UP, factors]]));
