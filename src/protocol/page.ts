@@ -1,6 +1,7 @@
 import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { ErrorData } from '../base/errors.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
+import type { Evaluation } from '../model/evaluation.ts';
 import type { MatrixFinding, Skipped } from '../model/findings.ts';
 import type { DenseRole } from '../model/names/roles.ts';
 import type { Plan, PlannedMatrix, PlanRequest } from '../model/plan/plan.ts';
@@ -124,6 +125,31 @@ export interface ComparisonCalls {
   cancel: { params: void; result: void };
   /** Opens the inspector of one adapter and shows one of its matrices. */
   reveal: { params: { path: string; name: string }; result: void };
+  save: { params: SaveRequest; result: boolean };
+}
+
+/** Everything that the page of a checkpoint's evaluations shows. */
+export interface EvaluationSnapshot {
+  /** The checkpoint. */
+  readonly path: string;
+  /** Every run whose numbers are known, oldest first; on one text or on several. */
+  readonly evaluations: readonly Evaluation[];
+  readonly run: RunState;
+  /** What the current or the last run measures: `ranks 16, 32 on text.txt`; empty before the first. */
+  readonly asked: string;
+  readonly error: ErrorData | null;
+}
+
+/** The calls of the evaluation page to the extension host. */
+export interface EvaluationCalls {
+  ready: { params: void; result: EvaluationSnapshot };
+  /** Asks for a text and for what to try, and measures it. */
+  measure: { params: void; result: void };
+  /** Measures what the last run was asked for. */
+  again: { params: void; result: void };
+  cancel: { params: void; result: void };
+  /** Asks for a file with an evaluation, and adds it. */
+  open: { params: void; result: void };
   save: { params: SaveRequest; result: boolean };
 }
 

@@ -1,5 +1,6 @@
 import type { ChartConfiguration } from 'chart.js';
 import { annotationsOf, type Level } from './annotations.ts';
+import { isRound } from './axisTicks.ts';
 import { Chart } from './chartSetup.ts';
 import type { Mark } from './marks.ts';
 import type { Theme } from './theme.ts';
@@ -179,14 +180,4 @@ function rankTick(value: number, logRank: boolean, fullRank: number): string | n
   if (!logRank) return String(value);
   const leading = value / 10 ** Math.floor(Math.log10(value) + 1e-9);
   return [1, 2, 5].includes(Math.round(leading * 1e6) / 1e6) || value === fullRank ? String(value) : null;
-}
-
-/**
- * Whether a logarithmic axis over `decades` labels `value`: powers of ten, and values in between if the decades are
- * few.
- */
-function isRound(value: number, decades: number): boolean {
-  const leading = Math.round((value / 10 ** Math.floor(Math.log10(value) + 1e-9)) * 1e6) / 1e6;
-  if (decades >= 3) return leading === 1;
-  return decades >= 1 ? [1, 2, 5].includes(leading) : Number.isInteger(leading);
 }

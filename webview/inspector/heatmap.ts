@@ -3,6 +3,7 @@ import { cellAt, type Grid, placeIn, step } from '../charts/grid.ts';
 import { createHeatmap, type HeatmapChart, rowLabelWidth, type Zoom } from '../charts/heatmapChart.ts';
 import type { Theme } from '../charts/theme.ts';
 import { element, setText } from '../ui/dom.ts';
+import { hideTip, showTip } from '../ui/tip.ts';
 
 /** A heatmap for pointer, keyboard and screen readers. */
 export interface HeatmapView {
@@ -149,20 +150,6 @@ function pointer(
     else showTip(map, tip, hooks.describe(index), event.offsetX, event.offsetY);
   });
   canvas.addEventListener('pointerleave', () => hideTip(tip));
-}
-
-function showTip(map: HTMLElement, tip: HTMLElement, lines: readonly string[], x: number, y: number): void {
-  tip.replaceChildren(...lines.map((text) => element('div', { text })));
-  tip.hidden = false;
-  // Placed on the side with room, so that it is neither clipped nor under the pointer.
-  const left = x + 16 + tip.offsetWidth > map.clientWidth ? x - 12 - tip.offsetWidth : x + 16;
-  const top = y + 16 + tip.offsetHeight > map.clientHeight ? y - 12 - tip.offsetHeight : y + 16;
-  tip.style.left = `${Math.max(0, left)}px`;
-  tip.style.top = `${Math.max(-20, top)}px`;
-}
-
-function hideTip(tip: HTMLElement): void {
-  tip.hidden = true;
 }
 
 function startOf(grid: Grid, selected: number): { row: number; column: number } | null {
