@@ -19,6 +19,14 @@ export function inByteAlphabet(text: string): string {
   return spelled;
 }
 
+const BYTES: ReadonlyMap<string, number> = new Map(ALPHABET.map((character, byte) => [character, byte]));
+
+/** The bytes that a token in GPT-2's alphabet stands for; undefined if it has other characters. */
+export function bytesInAlphabet(token: string): Uint8Array | undefined {
+  const bytes = Array.from(token, (character) => BYTES.get(character));
+  return bytes.every((byte) => byte !== undefined) ? Uint8Array.from(bytes) : undefined;
+}
+
 /** The tokens that stand for single bytes in SentencePiece: `<0x00>` to `<0xFF>`. */
 const BYTE_TOKENS: readonly string[] = Array.from(
   { length: 256 },
@@ -39,4 +47,10 @@ export function byteFallback(character: string, vocabulary: ReadonlyMap<string, 
 /** Whether a token stands for a single byte. */
 export function isByteToken(token: string): boolean {
   return /^<0x[0-9A-F]{2}>$/.test(token);
+}
+
+/** The byte that a token stands for; undefined for all others. */
+export function byteOfToken(token: string): number | undefined {
+  const [, digits] = /^<0x([0-9A-F]{2})>$/i.exec(token) ?? [];
+  return digits === undefined ? undefined : Number.parseInt(digits, 16);
 }

@@ -3,6 +3,8 @@ import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { addedTokenSplitter } from './addedTokens.ts';
 import { bpe } from './bpe.ts';
 import { inByteAlphabet } from './bytePieces.ts';
+import { type Decoding, decodeIds } from './decoding/decodeIds.ts';
+import { byteLevelDecode } from './decoding/steps.ts';
 import { encodeText } from './encodeText.ts';
 import { wordCut } from './preKinds.ts';
 import { PIECE, sentencePieceTokenizer } from './sentencePiece.ts';
@@ -38,7 +40,11 @@ async function vocabularyOf(checkpoint: Checkpoint, signal: AbortSignal | undefi
 }
 
 /** A byte-pair encoding in GPT-2's alphabet of bytes, with a list of merges. */
-async function byteLevelTokenizer({ file, tokens, types }: Vocabulary, checkpoint: Checkpoint, signal?: AbortSignal) {
+async function byteLevelTokenizer(
+  { file, tokens, types }: Vocabulary,
+  checkpoint: Checkpoint,
+  signal?: AbortSignal,
+): Promise<Tokenizer> {
   // llama.cpp, too, takes a file without this key for this kind.
   const name = checkpoint.metadata.get(`${KEYS}pre`) ?? 'default';
   const words = wordCut(name);
@@ -70,6 +76,12 @@ async function byteLevelTokenizer({ file, tokens, types }: Vocabulary, checkpoin
     },
     encodePiece: bpe(file, { vocabulary, merges, ignoreMerges: words.ignoreMerges === true }),
   };
+  const decoding: Decoding = {
+    file,
+    tokenOf: (id) => tokens[id],
+    isSpecial: (id) => types[id] === PIECE.control || types[id] === PIECE.unknown,
+    step: () => byteLevelDecode,
+  };
   const start = startOf(checkpoint, tokens.length);
   return {
     kind: `GGUF gpt2, pre ${name}`,
@@ -77,7 +89,8 @@ async function byteLevelTokenizer({ file, tokens, types }: Vocabulary, checkpoin
     vocabularySize: tokens.length,
     start,
     addsStart: start !== undefined && (flag(checkpoint, 'add_bos_token') ?? words.addsStart ?? false),
-    encode: (text: string, options?: Parameters<Tokenizer['encode']>[1]) => encodeText(file, stages, text, options),
+    encode: (text, options) => encodeText(file, stages, text, options),
+    decode: (ids, options) => decodeIds(decoding, ids, options),
   };
 }
 

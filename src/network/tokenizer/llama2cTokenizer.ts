@@ -35,8 +35,8 @@ export function llama2cTokenizer(file: string, bytes: Uint8Array): Tokenizer {
   return sentencePieceTokenizer({
     kind: 'llama2.c',
     file,
-    // Spaces are written as they are, and the tokens of line breaks surround the names of start and end.
-    pieces: pieces.map((piece) => piece.replaceAll(' ', '\u2581')),
+    // Spaces are written as they are, and line breaks surround the names of start and end.
+    pieces: pieces.map((piece, id) => (id === START || id === END ? piece.trim() : piece.replaceAll(' ', '\u2581'))),
     scores,
     types: pieces.map((piece, id) => {
       if (id <= END) return id === UNKNOWN ? PIECE.unknown : PIECE.control;

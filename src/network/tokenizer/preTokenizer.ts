@@ -109,7 +109,8 @@ function behaviorOf(file: string, { behavior = 'Isolated' }: JsonObject): SplitB
   return known;
 }
 
-function patternOf(file: string, { pattern }: JsonObject): RegExp {
+/** The pattern that a step of a `tokenizer.json` names. @throws RankscopeError 'malformed' */
+export function patternOf(file: string, { pattern }: JsonObject): RegExp {
   const { Regex: regex, String: text } = isObject(pattern) ? pattern : {};
   if (typeof text === 'string' && text.length <= MAX_PATTERN_LENGTH) return literal(text);
   if (typeof regex !== 'string' || regex.length > MAX_PATTERN_LENGTH) throw malformed(file, 'a pattern is not a text');

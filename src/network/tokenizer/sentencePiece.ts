@@ -1,6 +1,8 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { type AddedToken, addedTokenSplitter } from './addedTokens.ts';
 import { isByteToken } from './bytePieces.ts';
+import { type Decoding, decodeIds } from './decoding/decodeIds.ts';
+import { sentencePieceDecode } from './decoding/steps.ts';
 import { encodeText } from './encodeText.ts';
 import { scored } from './scored.ts';
 import type { Place, Stages, Tokenizer } from './tokenizer.ts';
@@ -64,6 +66,12 @@ export function sentencePieceTokenizer(vocabulary: SentencePieceVocabulary): Tok
       unused: new Set(idsOf(PIECE.unused).map(([, id]) => id)),
     }),
   };
+  const decoding: Decoding = {
+    file,
+    tokenOf: (id) => pieces[id],
+    isSpecial: (id) => types[id] === PIECE.control || types[id] === PIECE.unknown,
+    step: () => sentencePieceDecode(spacePrefix),
+  };
   return {
     kind,
     file,
@@ -71,6 +79,7 @@ export function sentencePieceTokenizer(vocabulary: SentencePieceVocabulary): Tok
     start: vocabulary.start,
     addsStart: vocabulary.addsStart && vocabulary.start !== undefined,
     encode: (text, options) => encodeText(file, stages, text, options),
+    decode: (ids, options) => decodeIds(decoding, ids, options),
   };
 }
 

@@ -15,6 +15,16 @@ export interface Tokenizer {
    * @throws RankscopeError 'cancelled', or 'malformed' if a pattern of the tokenizer does not come to an end.
    */
   encode(text: string, options?: EncodeOptions): Promise<Int32Array>;
+  /**
+   * The text of these ids. Bytes that are no UTF-8 become U+FFFD, and ids without a token are left out.
+   * @throws RankscopeError 'unsupported' if the file describes a way to text that is not known.
+   */
+  decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
+}
+
+export interface DecodeOptions {
+  /** Whether special tokens, such as `</s>`, are written out; they are left out by default. */
+  readonly specialTokens?: boolean | undefined;
 }
 
 export interface EncodeOptions {

@@ -4,6 +4,8 @@ import { isObject, type JsonObject } from '../../bytes/boundedJson.ts';
 import { MAX_TOKEN_LENGTH, MAX_VOCABULARY } from '../../bytes/limits.ts';
 import { type AddedToken, addedTokenSplitter } from './addedTokens.ts';
 import { bpe } from './bpe.ts';
+import { type Decoding, decodeIds } from './decoding/decodeIds.ts';
+import { cleanedUp, type DecodeStep, decodeStep } from './decoding/steps.ts';
 import { encodeText } from './encodeText.ts';
 import { preTokenizer } from './preTokenizer.ts';
 import type { EncodePiece, Tokenizer } from './tokenizer.ts';
@@ -32,11 +34,13 @@ export function tokenizerOfJson(file: string, json: unknown, config: JsonObject 
   }
   const normalize = (text: string) => (library.normalizer ? library.normalizer(text) : text);
   const raw = addedTokenSplitter(added.filter(({ normalized }) => !normalized));
-  let afterwards = addedTokenSplitter([]);
+  let late: AddedToken[] = [];
   withinTime(file, () => {
-    const late = added.filter(({ normalized }) => normalized);
-    afterwards = addedTokenSplitter(late.map((token) => ({ ...token, content: normalize(token.content) })));
+    late = added
+      .filter(({ normalized }) => normalized)
+      .map((token) => ({ ...token, content: normalize(token.content) }));
   });
+  const afterwards = addedTokenSplitter(late);
   const vocabulary = type === 'Unigram' ? undefined : vocabularyOf(model, malformed);
   const encodePiece =
     type === 'BPE' ? bpe(file, bpeOf(model, vocabulary!, malformed)) : libraryModel(library, model, type);
@@ -49,6 +53,28 @@ export function tokenizerOfJson(file: string, json: unknown, config: JsonObject 
   };
   const idOf = (token: string) =>
     added.find(({ content }) => content === token)?.id ?? library.token_to_id(token) ?? vocabulary?.get(token);
+  let steps: DecodeStep | undefined;
+  let tokens: Map<number, string> | undefined;
+  const namesOf = () => {
+    tokens ??= new Map([
+      ...Array.from(vocabulary ?? library.model!.tokens_to_ids, ([token, id]): [number, string] => [id, token]),
+      // What is found in normalized text is also written so: the mark of a space that it took belongs to it.
+      ...[...added, ...late].map(({ id, content }): [number, string] => [id, content]),
+    ]);
+    return tokens;
+  };
+  const special = new Set(added.filter((token) => token.special).map(({ id }) => id));
+  const decoding: Decoding = {
+    file,
+    tokenOf: (id) => namesOf().get(id),
+    isSpecial: (id) => special.has(id),
+    step() {
+      steps ??= decodeStep(file, json.decoder);
+      return steps;
+    },
+  };
+  // transformers ignores this setting for byte-pair encodings, whose texts it would change.
+  const clean = config.clean_up_tokenization_spaces === true && type !== 'BPE' ? cleanedUp : (text: string) => text;
   const prefix = prefixOf(library);
   const start = prefix ?? textOf(config.bos_token);
   let largest = Math.max(library.model!.vocab.length - 1, ...added.map(({ id }) => id));
@@ -61,6 +87,7 @@ export function tokenizerOfJson(file: string, json: unknown, config: JsonObject 
     // transformers, too, follows the post-processor alone, whatever add_bos_token says.
     addsStart: prefix !== undefined,
     encode: (text, options) => encodeText(file, stages, text, options),
+    decode: (ids, options) => clean(decodeIds(decoding, ids, options)),
   };
 }
 

@@ -14,7 +14,7 @@ import { NASTY_TEXTS } from './texts.ts';
  * version 5 drops the space that SentencePiece writes in front of a text that begins with one: both are put back.
  */
 const SCRIPT = `
-import json, os, sys
+import json, os, random, sys
 from tokenizers import normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 root = sys.argv[1]
@@ -33,13 +33,21 @@ for name, tokenizer in {"smollm": smollm, "stories": stories, "gpt2": gpt2}.item
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     result[name] = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+    numbers = random.Random(name)
+    lists = [[numbers.randrange(tokenizer.get_vocab_size() + 3) for _ in range(60)] for _ in range(100)]
+    lists += result[name]
+    result[name + " decoded"] = [[ids, *[tokenizer.decode(ids, skip_special_tokens=skip) for skip in [True, False]]]
+                                 for ids in lists]
 print(json.dumps(result))
 `;
 
 interface Reference {
   readonly texts: readonly string[];
-  readonly ids: Readonly<Record<'smollm' | 'stories' | 'gpt2', number[][]>>;
+  readonly ids: Readonly<Record<Name, number[][]>> &
+    Readonly<Record<`${Name} decoded`, (readonly [ids: number[], plain: string, withSpecial: string])[]>>;
 }
+
+type Name = 'smollm' | 'stories' | 'gpt2';
 
 let computed: Reference | undefined;
 
@@ -57,9 +65,13 @@ async function reference(context: Mocha.Context): Promise<Reference> {
   return computed;
 }
 
-async function assertEqualIds(tokenizer: Tokenizer, texts: readonly string[], expected: readonly number[][]) {
+async function assertEqualIds(tokenizer: Tokenizer, { texts, ids: all }: Reference, name: Name) {
   for (const [i, text] of texts.entries())
-    assert.deepEqual([...(await tokenizer.encode(text))], expected[i], JSON.stringify(text.slice(0, 50)));
+    assert.deepEqual([...(await tokenizer.encode(text))], all[name][i], JSON.stringify(text.slice(0, 50)));
+  for (const [ids, plain, withSpecial] of all[`${name} decoded`]) {
+    assert.equal(tokenizer.decode(ids), plain);
+    assert.equal(tokenizer.decode(ids, { specialTokens: true }), withSpecial);
+  }
 }
 
 async function ofCheckpoint(path: string): Promise<Tokenizer> {
@@ -74,23 +86,21 @@ async function ofCheckpoint(path: string): Promise<Tokenizer> {
 describe('the tokenizers of real checkpoints', function () {
   this.timeout(120_000);
 
-  it("SmolLM2's GGUF file gives the ids of its tokenizer.json, which cuts off every digit", async function () {
+  it("SmolLM2's GGUF file gives the ids and texts of its tokenizer.json, which cuts off every digit", async function () {
     const tokenizer = await ofCheckpoint(checkpointPath(this, 'smollm2-135m'));
     assert.deepEqual(
       [tokenizer.kind, tokenizer.vocabularySize, tokenizer.start, tokenizer.addsStart],
       ['GGUF gpt2, pre smollm', 49152, 1, false],
     );
-    const { texts, ids } = await reference(this);
-    await assertEqualIds(tokenizer, texts, ids.smollm);
+    await assertEqualIds(tokenizer, await reference(this), 'smollm');
   });
 
   for (const file of ['stories260K-gguf/stories260K.F32.gguf', 'stories260K-hf/tok512.bin'])
-    it(`${file} gives the ids of SentencePiece's byte-pair encoding`, async function () {
+    it(`${file} gives the ids and texts of SentencePiece's byte-pair encoding`, async function () {
       const path = checkpointPath(this, file);
       const tokenizer = file.endsWith('.bin') ? await openTokenizerFile(path) : await ofCheckpoint(path);
       assert.deepEqual([tokenizer.vocabularySize, tokenizer.start, tokenizer.addsStart], [512, 1, true]);
-      const { texts, ids } = await reference(this);
-      await assertEqualIds(tokenizer, texts, ids.stories);
+      await assertEqualIds(tokenizer, await reference(this), 'stories');
     });
 
   it('stories260K encodes a story to the ids that its authors published', async function () {
@@ -100,9 +110,8 @@ describe('the tokenizers of real checkpoints', function () {
       assert.deepEqual([tokenizer.start, ...(await tokenizer.encode(text))], ids);
   });
 
-  it('the tokenizer.json of a GPT-2 adapter gives the ids of transformers', async function () {
+  it('the tokenizer.json of a GPT-2 adapter gives the ids and texts of transformers', async function () {
     const tokenizer = await openTokenizerFile(checkpointPath(this, 'lora-gpt2-tigrinya/tokenizer.json'));
-    const { texts, ids } = await reference(this);
-    await assertEqualIds(tokenizer, texts, ids.gpt2);
+    await assertEqualIds(tokenizer, await reference(this), 'gpt2');
   });
 });

@@ -1,7 +1,9 @@
-"""Trains small tokenizers of every kind and writes, for each, its tokenizer.json and the ids of the given texts."""
+"""Trains small tokenizers of every kind and writes, for each, its tokenizer.json, the ids of the given texts, and the
+texts of these and of random ids."""
 
 import json
 import os
+import random
 import sys
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -61,6 +63,21 @@ def kinds():
     yield "unigram", unigram, N.NFKC(), P.Metaspace(), {**special, "unk_token": "<unk>"}
 
 
+def decoder(name, tokenizer, pre_tokenizer):
+    if "ByteLevel" in repr(pre_tokenizer):
+        return decoders.ByteLevel()
+    if isinstance(pre_tokenizer, P.Metaspace):
+        return decoders.Metaspace(prepend_scheme=pre_tokenizer.prepend_scheme)
+    if name == "suffix":
+        return decoders.BPEDecoder()
+    if name in ("affix", "wordPiece"):
+        return decoders.WordPiece(cleanup=name == "wordPiece")
+    if name == "unfused":
+        return None
+    replace = decoders.Replace(Regex("[\u2581]") if name == "fused" else "\u2581", " ")
+    return decoders.Sequence([replace, decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+
+
 TRAINERS = {
     "BPE": trainers.BpeTrainer,
     "WordPiece": trainers.WordPieceTrainer,
@@ -79,10 +96,17 @@ for name, tokenizer, normalizer, pre_tokenizer, options in kinds():
     start = tokenizer.token_to_id("<s>")
     if start is not None:
         tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", start)])
+    if decoder(name, tokenizer, pre_tokenizer):
+        tokenizer.decoder = decoder(name, tokenizer, pre_tokenizer)
     tokenizer.save(os.path.join(folder, name + ".json"))
     ids = {}
     for special in [False, True]:
         tokenizer.encode_special_tokens = not special
         ids["tokens" if special else "text"] = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
-    expected[name] = {"start": start, "size": tokenizer.get_vocab_size(), **ids}
+    numbers = random.Random(name)
+    lists = ids["tokens"] + [[numbers.randrange(tokenizer.get_vocab_size() + 3) for _ in range(40)] for _ in range(20)]
+    # Several bytes in a row, of which some are no UTF-8.
+    lists += [[numbers.randrange(2, 300) for _ in range(30)] for _ in range(20)]
+    decoded = [[tokenizer.decode(each, skip_special_tokens=skip) for skip in [True, False]] for each in lists]
+    expected[name] = {"start": start, "size": tokenizer.get_vocab_size(), **ids, "lists": lists, "decoded": decoded}
 print(json.dumps(expected))

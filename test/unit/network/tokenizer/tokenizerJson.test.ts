@@ -19,12 +19,15 @@ interface Expected {
   readonly size: number;
   readonly text: number[][];
   readonly tokens: number[][];
+  /** Ids, and their texts without and with special tokens. */
+  readonly lists: number[][];
+  readonly decoded: [string, string][];
 }
 
 describe('tokenizer.json', function () {
   this.timeout(60_000);
 
-  it('every kind of model, normalizer and pre-tokenizer gives the ids of the reference implementation', async function () {
+  it('every kind of model, normalizer, pre-tokenizer and decoder agrees with the reference implementation', async function () {
     await inFolder({ 'texts.json': JSON.stringify(TEXTS) }, async (folder) => {
       const maker = fileURLToPath(new URL('./makeTokenizers.py', import.meta.url));
       const made = python(this, ['tokenizers'], MAKER, maker, folder, join(folder, 'texts.json'));
@@ -44,6 +47,13 @@ describe('tokenizer.json', function () {
                 `${name}${specialTokens ? ', special' : ''}: ${JSON.stringify(text.slice(0, 40))}: ` +
                   `${ids.slice(0, 20)} instead of ${right.slice(0, 20)}`,
               );
+          }
+        for (const [i, ids] of expected.lists.entries())
+          for (const [k, specialTokens] of [false, true].entries()) {
+            const own = tokenizer.decode(ids, { specialTokens });
+            const right = expected.decoded[i]![k]!;
+            if (own !== right)
+              failures.push(`${name}: ${ids.slice(0, 40)}: ${JSON.stringify(own)} instead of ${JSON.stringify(right)}`);
           }
       }
       assert.deepEqual(failures, []);
