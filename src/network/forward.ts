@@ -6,7 +6,7 @@ import { type Block, freeBlock, linearsOf, withReplaced } from './blocks/block.t
 import { freeLinear, uploadLinear } from './blocks/deviceLinear.ts';
 import { readBlock } from './blocks/readBlock.ts';
 import { embed } from './embed.ts';
-import { type Ending, headModule, type LogitSlice, passHead } from './head.ts';
+import { beforeHead, type Ending, headModule, type LogitSlice, passHead } from './head.ts';
 import { type Network, readNorm, readProjection } from './network.ts';
 import type { Linear } from './operations/linear.ts';
 import { rotationTable } from './operations/rope.ts';
@@ -21,11 +21,23 @@ export interface ForwardRequest {
   readonly windows: readonly ArrayLike<number>[];
   /** Networks that pass beside the dense one, in the same reading of the weights. */
   readonly variants?: readonly Variant[];
-  /** Receives the logits of all positions, a slice of a window at a time, in order. */
-  readonly take: (slice: LogitSlice) => Promise<void> | void;
+  /**
+   * Receives the logits of all positions, a slice of a window at a time, in order. Without it, no logits are computed,
+   * and the head is not read.
+   */
+  readonly take?: ((slice: LogitSlice) => Promise<void> | void) | undefined;
+  /** Receives what the layers of the dense network read; only of a pass without variants. */
+  readonly observer?: InputObserver | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Share of the work done, in [0, 1]. */
   readonly progress?: ((share: number) => void) | undefined;
+}
+
+export interface InputObserver {
+  /** Some rows of X^T for layers that read the same; of a block, each batch follows the one before. */
+  readonly inputs: NonNullable<Run['observe']>;
+  /** Called when all windows have passed a block, or (null) the place of the head. */
+  readonly passed: (layer: number | null) => Promise<void>;
 }
 
 /** A network on its way through the blocks. */
@@ -52,7 +64,7 @@ interface Pass extends Omit<ForwardRequest, 'windows' | 'variants' | 'progress'>
  *   embedding, 'too-large' if the device has too little memory for one block, 'cancelled'
  */
 export async function forward(request: ForwardRequest): Promise<void> {
-  const { network, backend, windows, variants = [], signal, progress } = request;
+  const { network, backend, windows, variants = [], take, observer, signal, progress } = request;
   const layers = network.decoder.layers.length;
   const batches = batchesOf(windows);
   const steps = (layers + 1) * (variants.length + 1) * batches.length;
@@ -61,11 +73,16 @@ export async function forward(request: ForwardRequest): Promise<void> {
     done += count;
     progress?.(done / steps);
   };
-  const run = { backend, pause: yieldOrCancel(signal, network.weights.subject) };
+  const run = { backend, pause: yieldOrCancel(signal, network.weights.subject), observe: observer?.inputs };
   const pass: Pass = { ...request, run, batches, advance };
   const streams = await start(pass, variants);
-  for (let layer = 0; layer < layers; layer++) await passBlock(pass, layer, streams);
-  await passHeads(pass, streams);
+  for (let layer = 0; layer < layers; layer++) {
+    await passBlock(pass, layer, streams);
+    await observer?.passed(layer);
+  }
+  if (take) await passHeads(pass, take, streams);
+  else await observeHead(pass, streams[0]!);
+  await observer?.passed(null);
 }
 
 /** Embeds the tokens: in the dense network, and in variants that have another embedding. */
@@ -141,8 +158,27 @@ async function passBatches(
   }
 }
 
-async function passHeads(pass: Pass, streams: readonly Stream[]): Promise<void> {
-  const { network, backend, run, batches, take, advance, signal } = pass;
+/** Shows the observer what the head would read. */
+async function observeHead(pass: Pass, { batches }: Stream): Promise<void> {
+  const { network, backend, run, advance } = pass;
+  const owned: Linear[] = [];
+  try {
+    const ending = await readBeforeHead(pass, network, owned);
+    for (const rows of batches!) {
+      await run.observe?.(await beforeHead(run, rows, ending), [{ name: headModule(network) }]);
+      advance(1);
+    }
+  } finally {
+    for (const linear of owned) freeLinear(backend, linear);
+  }
+}
+
+async function passHeads(
+  pass: Pass,
+  take: NonNullable<ForwardRequest['take']>,
+  streams: readonly Stream[],
+): Promise<void> {
+  const { network, backend, run, batches, advance, signal } = pass;
   const owned: Linear[] = [];
   try {
     const dense = await readEnding(pass, network, owned);
@@ -168,19 +204,29 @@ async function passHeads(pass: Pass, streams: readonly Stream[]): Promise<void> 
 }
 
 /** Reads what stands behind the last block. The caller frees the layers, which are added to `owned`. */
-async function readEnding({ backend, signal }: Pass, network: Network, owned: Linear[]): Promise<Ending> {
-  const { decoder, modules, weights, prefix } = network;
-  const norm = decoder.hasFinalNorm
-    ? await readNorm(network, prefix + modules.finalNorm, [decoder.width], signal)
-    : undefined;
+async function readEnding(pass: Pass, network: Network, owned: Linear[]): Promise<Ending> {
+  const { backend, signal } = pass;
+  const { decoder, weights } = network;
   const module = headModule(network);
   const stored = weights.linear(module, undefined, decoder.embeddingWidth);
   const bias = await weights.vector(`${module}.bias`, [stored.outputs], signal);
   const head = await uploadLinear(backend, module, stored, bias, signal);
   owned.push(head);
+  return { head, ...(await readBeforeHead(pass, network, owned)) };
+}
+
+async function readBeforeHead(
+  { backend, signal }: Pass,
+  network: Network,
+  owned: Linear[],
+): Promise<Omit<Ending, 'head'>> {
+  const { decoder, modules, prefix } = network;
+  const norm = decoder.hasFinalNorm
+    ? await readNorm(network, prefix + modules.finalNorm, [decoder.width], signal)
+    : undefined;
   const projection = await readProjection(network, backend, modules.projectOut, signal);
   if (projection) owned.push(projection);
-  return { head, norm, projection };
+  return { norm, projection };
 }
 
 /** What a variant has in place of these layers; the caller frees it. */

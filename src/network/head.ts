@@ -40,6 +40,14 @@ export interface Ending {
   readonly projection: Linear | undefined;
 }
 
+/** What the head reads. */
+export async function beforeHead(run: Run, stream: Rows, { norm, projection }: Omit<Ending, 'head'>): Promise<Rows> {
+  const input = norm ? normalized(stream, norm) : stream;
+  if (!projection) return input;
+  const [projected] = await linear(run, input, [projection]);
+  return projected!;
+}
+
 /** The residual streams behind the last block, of the dense network and of each variant, with the ending of each. */
 export interface HeadInput {
   readonly streams: readonly Rows[];
@@ -70,12 +78,9 @@ export async function passHead(
       const rows = Math.min(height, length - first);
       const logits: Float32Array[] = [];
       for (const [s, { cols, values }] of streams.entries()) {
-        const { head, norm, projection } = endings[s]!;
         const own = values.subarray((row + first) * cols, (row + first + rows) * cols);
-        const stream = { rows, cols, values: own };
-        const input = norm ? normalized(stream, norm) : stream;
-        const projected = projection ? await linear(run, input, [projection]) : [input];
-        const [out] = await linear(run, projected[0]!, [head]);
+        const input = await beforeHead(run, { rows, cols, values: own }, endings[s]!);
+        const [out] = await linear(run, input, [endings[s]!.head]);
         finish(out!.values, decoder.head);
         if (!allFinite(out!.values)) {
           const at = first + Math.floor(out!.values.findIndex((value) => !Number.isFinite(value)) / vocabulary);

@@ -23,7 +23,9 @@ export interface Step {
 const AT_ONCE = 2 ** 32;
 
 /** The outputs of several layers that read the same rows, which are uploaded once. */
-export async function linear({ backend, pause }: Run, x: Rows, layers: readonly Linear[]): Promise<Rows[]> {
+export async function linear(run: Run, x: Rows, layers: readonly Linear[]): Promise<Rows[]> {
+  const { backend, pause } = run;
+  await run.observe?.(x, layers);
   const largest = Math.max(...layers.map((layer) => layer.outputs * layer.inputs));
   const height = Math.max(1, Math.min(x.rows, Math.floor(AT_ONCE / largest)));
   const parts = layers.map((): Float32Array[] => []);
