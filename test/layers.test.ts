@@ -27,6 +27,7 @@ const ARROWS: Record<string, readonly string[]> = {
     'src/checkpoint',
     'src/formats/gguf',
     'src/devices/backend.ts',
+    'src/devices/logitRows.ts',
     'src/model',
     'node',
   ],

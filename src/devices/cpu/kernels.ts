@@ -31,6 +31,9 @@ export interface Kernels {
   clear(rows: number, cols: number, out: number, ld: number): void;
   largest(count: number, source: number): number;
   decode(encoding: number, count: number, source: number, out: number, sums: number): void;
+  largestAt(count: number, source: number): number;
+  exponentials(count: number, shift: number, source: number, out: number): number;
+  weightedDifference(count: number, w: number, x: number, y: number): number;
   multiplyBy(count: number, factor: number, source: number): void;
   reflectPanel(
     panel: number,
