@@ -13,6 +13,8 @@ export interface Embedding {
   readonly network: Network;
   readonly table: StoredLinear;
   readonly signal: AbortSignal | undefined;
+  /** Position of the first token of each window; 0 by default. */
+  readonly first?: number | undefined;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface Embedding {
  * @throws RankscopeError 'wrong-use' for a token that the table lacks, or a window longer than the table of positions
  */
 export async function embed(embedding: Embedding, windows: readonly ArrayLike<number>[]): Promise<Rows> {
-  const { network, table } = embedding;
+  const { network, table, first = 0 } = embedding;
   const { decoder, modules, prefix, weights } = network;
   const ids = windows.flatMap((window) => Array.from(window));
   const x = await project(embedding, modules.projectIn, await rowsOf(embedding, table, ids));
@@ -28,7 +30,7 @@ export async function embed(embedding: Embedding, windows: readonly ArrayLike<nu
   const { positionOffset } = decoder;
   if (modules.positions === undefined || positionOffset === null) return x;
   const positions = weights.linear(prefix + modules.positions, undefined, x.cols);
-  const places = windows.flatMap(({ length }) => Array.from({ length }, (_, place) => place + positionOffset));
+  const places = windows.flatMap(({ length }) => Array.from({ length }, (_, place) => first + place + positionOffset));
   const p = await rowsOf(embedding, positions, places);
   for (let i = 0; i < x.values.length; i++) x.values[i]! += p.values[i]!;
   return x;

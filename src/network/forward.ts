@@ -7,11 +7,12 @@ import { freeLinear, uploadLinear } from './blocks/deviceLinear.ts';
 import { readBlock } from './blocks/readBlock.ts';
 import { embed } from './embed.ts';
 import { beforeHead, type Ending, headModule, type LogitSlice, passHead } from './head.ts';
-import { type Network, readNorm, readProjection } from './network.ts';
+import type { Network } from './network.ts';
 import type { Linear } from './operations/linear.ts';
 import { rotationTable } from './operations/rope.ts';
 import type { Rows } from './operations/rows.ts';
 import type { Run } from './operations/run.ts';
+import { readBeforeHead, readEnding } from './readEnding.ts';
 import type { Variant } from './variant.ts';
 
 export interface ForwardRequest {
@@ -160,10 +161,10 @@ async function passBatches(
 
 /** Shows the observer what the head would read. */
 async function observeHead(pass: Pass, { batches }: Stream): Promise<void> {
-  const { network, backend, run, advance } = pass;
+  const { network, backend, run, advance, signal } = pass;
   const owned: Linear[] = [];
   try {
-    const ending = await readBeforeHead(pass, network, owned);
+    const ending = await readBeforeHead(network, backend, owned, signal);
     for (const rows of batches!) {
       await run.observe?.(await beforeHead(run, rows, ending), [{ name: headModule(network) }]);
       advance(1);
@@ -181,11 +182,11 @@ async function passHeads(
   const { network, backend, run, batches, advance, signal } = pass;
   const owned: Linear[] = [];
   try {
-    const dense = await readEnding(pass, network, owned);
+    const dense = await readEnding(network, backend, owned, signal);
     const endings: Ending[] = [];
     for (const { variant } of streams) {
       if (variant?.network) {
-        endings.push(await readEnding(pass, variant.network, owned));
+        endings.push(await readEnding(variant.network, backend, owned, signal));
         continue;
       }
       const [own] = (await replacedLinears(backend, [dense.head], variant, signal)).values();
@@ -201,32 +202,6 @@ async function passHeads(
   } finally {
     for (const linear of owned) freeLinear(backend, linear);
   }
-}
-
-/** Reads what stands behind the last block. The caller frees the layers, which are added to `owned`. */
-async function readEnding(pass: Pass, network: Network, owned: Linear[]): Promise<Ending> {
-  const { backend, signal } = pass;
-  const { decoder, weights } = network;
-  const module = headModule(network);
-  const stored = weights.linear(module, undefined, decoder.embeddingWidth);
-  const bias = await weights.vector(`${module}.bias`, [stored.outputs], signal);
-  const head = await uploadLinear(backend, module, stored, bias, signal);
-  owned.push(head);
-  return { head, ...(await readBeforeHead(pass, network, owned)) };
-}
-
-async function readBeforeHead(
-  { backend, signal }: Pass,
-  network: Network,
-  owned: Linear[],
-): Promise<Omit<Ending, 'head'>> {
-  const { decoder, modules, prefix } = network;
-  const norm = decoder.hasFinalNorm
-    ? await readNorm(network, prefix + modules.finalNorm, [decoder.width], signal)
-    : undefined;
-  const projection = await readProjection(network, backend, modules.projectOut, signal);
-  if (projection) owned.push(projection);
-  return { norm, projection };
 }
 
 /** What a variant has in place of these layers; the caller frees it. */

@@ -11,6 +11,7 @@ import { emptyRows, type Rows } from '../operations/rows.ts';
 import type { Run } from '../operations/run.ts';
 import { splitFused } from '../operations/splitFused.ts';
 import type { Block } from './block.ts';
+import type { LayerCache } from './layerCache.ts';
 
 /** What passes through a block: the rows of some windows, one after the other. */
 export interface Passage {
@@ -21,6 +22,8 @@ export interface Passage {
   readonly lengths: readonly number[];
   /** The rotations for windows of a length. */
   readonly rotationsOf: (length: number) => Rotations | null;
+  /** What the rows of the one window follow; they are added to it. Without it, every window stands by itself. */
+  readonly cache?: LayerCache | undefined;
 }
 
 /** The residual stream behind a block. */
@@ -44,10 +47,15 @@ export async function applyBlock(passage: Passage, block: Block, x: Rows): Promi
 const normed = (x: Rows, norm: Norm | undefined): Rows => (norm ? normalized(x, norm) : x);
 
 async function attend(passage: Passage, block: Block, x: Rows): Promise<Rows> {
-  const { run, settings, lengths, rotationsOf } = passage;
-  const { heads, headSize } = settings.attention;
   const input = await projections(passage, block, x);
-  const out = emptyRows(x.rows, heads * headSize);
+  const out = passage.cache ? await passage.cache.attend(passage.run, input) : await inWindows(passage, input);
+  const [y] = await linear(passage.run, out, [block.linears.output!]);
+  return y!;
+}
+
+async function inWindows({ run, settings, lengths, rotationsOf }: Passage, input: AttentionInput): Promise<Rows> {
+  const { heads, headSize } = settings.attention;
+  const out = emptyRows(input.query.rows, heads * headSize);
   let first = 0;
   for (const length of lengths) {
     const rotated = rotationsOf(length);
@@ -55,8 +63,7 @@ async function attend(passage: Passage, block: Block, x: Rows): Promise<Rows> {
     await attention(run, input, first, length, settings.attention, out);
     first += length;
   }
-  const [y] = await linear(run, out, [block.linears.output!]);
-  return y!;
+  return out;
 }
 
 /** Queries, keys and values of all heads, normalized where the block has norms for them. */
