@@ -295,6 +295,9 @@ export const MAX_PATTERN_LENGTH = 10_000;
 /** Bytes of a file of token ids. */
 export const MAX_IDS_FILE = 1 << 28;
 
+/** Bytes of a text that is encoded. All of WikiText-2 has 13 MB. */
+export const MAX_TEXT_FILE = 1 << 28;
+
 // Quantized layouts
 
 /** Bytes of the JSON text with which bitsandbytes describes a quantized tensor. Real ones have about 200. */
