@@ -9,6 +9,7 @@ import { benchCommand } from './bench.ts';
 import { cacheFolder } from './cacheFolder.ts';
 import { type Command, parseCommand, type Terminal, textOf, UsageError } from './command.ts';
 import { compareCommand } from './compare.ts';
+import { evaluateCommand } from './evaluate.ts';
 import { infoCommand } from './info.ts';
 import { interruption } from './interrupt.ts';
 import { writeAll } from './output.ts';
@@ -19,6 +20,7 @@ const COMMANDS: readonly Command[] = [
   analyzeCommand,
   planCommand,
   applyCommand,
+  evaluateCommand,
   compareCommand,
   infoCommand,
   benchCommand,

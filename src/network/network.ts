@@ -60,6 +60,30 @@ export async function openNetwork(
   return { decoder, modules, weights, prefix, isFusedByHead: architecture.fusedByHead === true };
 }
 
+/**
+ * The network with the weights of another checkpoint, such as a factorized one.
+ * @throws RankscopeError 'wrong-use' if that is not a checkpoint of this network
+ */
+export function networkWith(network: Network, checkpoint: Checkpoint): Network {
+  const { modules, decoder } = network;
+  const weights = new Weights(checkpoint);
+  const refuse = (found: string) =>
+    new RankscopeError(
+      'wrong-use',
+      checkpoint.path,
+      found,
+      `Name a checkpoint of the network in ${network.weights.subject}`,
+    );
+  const prefix = weights.prefixOf(modules.embedding);
+  if (prefix === undefined) throw refuse(`it has no ${modules.embedding}.weight`);
+  const layers = weights.layersUnder(`${prefix}${modules.layers}.`);
+  if (layers !== decoder.layers.length) throw refuse(`it has ${layers} layers, not ${decoder.layers.length}`);
+  const rowsOf = (one: Weights, start: string) => one.linear(start + modules.embedding).outputs;
+  const [own, other] = [rowsOf(network.weights, network.prefix), rowsOf(weights, prefix)];
+  if (own !== other) throw refuse(`its embedding has ${other} rows, not ${own}`);
+  return { ...network, weights, prefix };
+}
+
 /** @throws RankscopeError 'malformed' if the norm is missing or its size is none of `sizes` */
 export async function readNorm(
   { decoder, weights }: Network,

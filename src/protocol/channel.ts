@@ -68,5 +68,6 @@ const NAMES: Record<keyof Calls, true> = {
   compare: true,
   plan: true,
   apply: true,
+  evaluate: true,
   clearCache: true,
 };

@@ -1,5 +1,6 @@
 import type { DeviceInfo, DeviceRequest } from '../base/deviceInfo.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
+import type { EvaluateRequest, Evaluation } from '../model/evaluation.ts';
 import type { Analysis, CheckpointSummary, MatrixFinding, Place, Skipped } from '../model/findings.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 
@@ -21,6 +22,8 @@ export interface Calls {
   compare: Call<{ paths: readonly string[] }, AdapterComparison, StepProgress>;
   plan: Call<{ path: string; request: PlanRequest } & DeviceRequest, Plan, StepProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
+  /** Measures how well the network and its variants predict a text. */
+  evaluate: Call<EvaluateRequest, Evaluation, EvaluateProgress>;
   clearCache: Call<Record<string, never>, { bytes: number }>;
 }
 
@@ -71,6 +74,11 @@ export interface AnalysisProgress extends StepProgress {
   readonly engine?: DeviceInfo;
   readonly finding?: MatrixFinding;
   readonly skipped?: Skipped;
+  /** Estimated seconds left, once the rate is known. */
+  readonly secondsLeft?: number;
+}
+
+export interface EvaluateProgress extends StepProgress {
   /** Estimated seconds left, once the rate is known. */
   readonly secondsLeft?: number;
 }

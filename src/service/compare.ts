@@ -14,16 +14,7 @@ export function compare(
   paths: readonly string[],
   context: CallContext<StepProgress>,
 ): Promise<AdapterComparison> {
-  const opened: Opened[] = [];
-  const openNext = (): Promise<AdapterComparison> => {
-    const path = paths[opened.length];
-    if (path === undefined) return compareOpened(opened, paths, context);
-    return checkpoints.use(path, context.signal, (next) => {
-      opened.push(next);
-      return openNext();
-    });
-  };
-  return openNext();
+  return checkpoints.useAll(paths, context.signal, (opened) => compareOpened(opened, paths, context));
 }
 
 async function compareOpened(

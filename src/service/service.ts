@@ -10,6 +10,7 @@ import { OpenCheckpoints, refuseChanged, viewOf } from './checkpoints/opened.ts'
 import { compare } from './compare.ts';
 import { type BlasPolicy, forgetBlas } from './devices/blasPolicy.ts';
 import { Devices } from './devices/devices.ts';
+import { evaluate } from './evaluate/evaluate.ts';
 import { apply } from './plan/apply.ts';
 import { plan } from './plan/plan.ts';
 
@@ -92,6 +93,9 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
     // Awaited even after a cancellation: once it ends, its temporary files are gone.
     apply: (request, context = {}) =>
       checkpoints.use(request.path, context.signal, (opened) => apply(parts, opened, request, context)),
+
+    evaluate: (request, context = {}) =>
+      abortable(request.path, context.signal, evaluate(devices, checkpoints, request, context)),
 
     async clearCache() {
       // What was found out about libraries is learned anew as well.

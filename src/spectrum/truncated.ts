@@ -14,6 +14,11 @@ export interface TruncatedOptions extends RoutineOptions {
   readonly route?: 'exact' | 'sketch';
 }
 
+export interface TruncatedSvd extends SingularTriplets {
+  /** Of the whole matrix. */
+  readonly frobeniusNorm: number;
+}
+
 /**
  * A sketch has settled when its last half step added at most this fraction of the squared error to the squared values
  * that it keeps. In a spectrum without a gap, two to three times as much is then still missing (measured on Gaussian
@@ -43,7 +48,7 @@ export async function truncatedSvd(
   source: RowSource,
   rank: number,
   options: TruncatedOptions = {},
-): Promise<SingularTriplets> {
+): Promise<TruncatedSvd> {
   const { rows: m, cols: n } = source;
   if (!Number.isInteger(rank) || rank < 1 || rank > Math.min(m, n)) {
     const found = `rank ${rank} of a ${m} x ${n} matrix`;
@@ -61,7 +66,8 @@ export async function truncatedSvd(
     const sketched =
       route === 'sketch' ? await sketchedSvd(backend, matrix, rank, energy, { ...options, ...rest }) : undefined;
     const factors = sketched ?? (await backend.svd(matrix, rank, rest));
-    return { ...factors, values: factors.values.map((value) => value / scale) };
+    const { frobeniusNorm } = entries;
+    return { ...factors, values: factors.values.map((value) => value / scale), frobeniusNorm };
   } finally {
     backend.free(matrix);
   }

@@ -44,6 +44,13 @@ export function factorTensors(
   }));
 }
 
+/** The factors of `rank` leading triplets as they would be in the file, with the roundings of its types. */
+export function writtenFactors(matrix: StoredMatrix, triplets: SingularTriplets, factors: 2 | 3): WrittenFactors {
+  const rank = triplets.values.length;
+  const parts = (factors === 2 ? twoFactors : threeFactors)(matrix.shape, rank);
+  return roundedFactors(checked(triplets, matrix, rank), parts, rank, matrix.shape, factorType(matrix.tensor.dtype));
+}
+
 function twoFactors([m, n]: readonly [number, number], rank: number): Part[] {
   const root = (values: Float64Array) => values.map(Math.sqrt);
   return [

@@ -1,16 +1,15 @@
-import { basename } from 'node:path';
-import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
-import { breakEvenRank, elementCount } from '../base/shape.ts';
+import { throwIfCancelled } from '../base/errors.ts';
+import { elementCount } from '../base/shape.ts';
 import type { SingularTriplets } from '../base/singularTriplets.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
-import type { Tensor } from '../checkpoint/tensor.ts';
 import { countParameters, ties as findTies, untied } from '../checkpoint/ties.ts';
 import type { Matrix } from '../model/matrix.ts';
 import type { FactorizedReport, Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { carriedTensor } from './carried.ts';
+import { chosenMatrices } from './chosenMatrices.ts';
 import { factorTensors } from './factorTensors.ts';
-import { type Chosen, factorizedMetadata } from './metadata.ts';
+import { factorizedMetadata } from './metadata.ts';
 import { measureResidual, type WrittenFactors } from './residual.ts';
 import { type TensorToWrite, writeSafetensors } from './safetensorsWriter.ts';
 
@@ -46,7 +45,7 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
   const { checkpoint, plan, factorsOf, out, signal } = request;
   const groups = request.ties ?? findTies(checkpoint.tensors);
   const kept = untied(checkpoint.tensors, groups);
-  const chosen = chosenMatrices(request, kept, countParameters(checkpoint.tensors, groups));
+  const chosen = chosenMatrices({ ...request, ties: groups });
   const measured = new Map<string, number>();
 
   const toWrite: TensorToWrite[] = [];
@@ -90,33 +89,4 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
       measuredError: measured.get(matrix.name)!,
     })),
   };
-}
-
-function chosenMatrices(
-  { checkpoint, matrices, plan }: FactorizeRequest,
-  kept: readonly Tensor[],
-  parameters: number,
-): Map<string, Chosen> {
-  const refuse = (subject: string, found: string): never => {
-    throw new RankscopeError('wrong-use', subject, found, `Make a new plan for ${basename(checkpoint.path)}`);
-  };
-  if (plan.checkpoint.parameters !== parameters)
-    refuse(checkpoint.path, `it has ${parameters} parameters, the plan is for one with ${plan.checkpoint.parameters}`);
-  const byName = new Map(matrices.map((matrix) => [matrix.name, matrix]));
-  const once = new Set(kept.map(({ name }) => name));
-  const chosen = new Map<string, Chosen>();
-  for (const { name, shape, rank, error } of plan.matrices) {
-    if (rank === null) continue;
-    const matrix = byName.get(name);
-    if (!matrix) return refuse(name, 'the plan contains this matrix, but the checkpoint does not');
-    const [m, n] = matrix.shape;
-    if (m !== shape[0] || n !== shape[1]) refuse(name, `it is ${m} x ${n}, in the plan ${shape.join(' x ')}`);
-    if (matrix.fixed !== null) return refuse(name, `it cannot be replaced by factors: ${matrix.fixed}`);
-    if (!once.has(name)) refuse(name, 'it is tied to another tensor, which represents both');
-    const limit = breakEvenRank(m, n, plan.request.factors);
-    if (rank > limit)
-      refuse(name, `rank ${rank} is above break-even (${limit}): the factors would be larger than the matrix`);
-    chosen.set(name, { matrix, rank, predictedError: error });
-  }
-  return chosen;
 }

@@ -58,6 +58,24 @@ export class OpenCheckpoints {
     }
   }
 
+  /** Runs `job` while all of these are open. */
+  useAll<Result>(
+    files: readonly string[],
+    signal: AbortSignal | undefined,
+    job: (opened: readonly Opened[]) => Promise<Result>,
+  ): Promise<Result> {
+    const opened: Opened[] = [];
+    const useNext = (): Promise<Result> => {
+      const file = files[opened.length];
+      if (file === undefined) return job(opened);
+      return this.use(file, signal, (next) => {
+        opened.push(next);
+        return useNext();
+      });
+    };
+    return useNext();
+  }
+
   close(): Promise<void> {
     return this.handles.close();
   }

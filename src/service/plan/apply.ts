@@ -1,19 +1,17 @@
 import { basename, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
-import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { refuseExisting } from '../../files/wholeFile.ts';
 import { isStored } from '../../model/matrix.ts';
-import type { Plan } from '../../model/plan/plan.ts';
-import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { ApplyReport, ApplyRequest, CallContext, StepProgress } from '../../protocol/service.ts';
-import { truncatedSvd } from '../../spectrum/truncated.ts';
 import { writeFactorized } from '../../write/factorized.ts';
 import { pythonModule } from '../../write/python.ts';
 import { writeTarget } from '../../write/target.ts';
 import type { SpectraParts } from '../analysis/spectra.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import { deviceResidual } from './deviceResidual.ts';
+import { networkTriplets } from './networkTriplets.ts';
+import { refuseOther } from './refuseOther.ts';
 import { rewrittenModel } from './rewrittenModel.ts';
 
 /**
@@ -41,9 +39,7 @@ export async function apply(
       overwrite,
       signal,
       factorsOf: (matrix, rank) =>
-        devices.run(engine, matrix.name, { signal }, async (backend) =>
-          inNetworkTerms(matrix, await truncatedSvd(backend, matrix.source(), rank, { signal })),
-        ),
+        devices.run(engine, matrix.name, { signal }, (backend) => networkTriplets(backend, matrix, rank, signal)),
       residualOf: (matrix, factors) =>
         devices.run(engine, matrix.name, { signal }, (backend) =>
           deviceResidual(backend, matrix.source(), matrix, factors, signal),
@@ -64,20 +60,6 @@ export async function apply(
   });
 }
 
-/**
- * A checkpoint may have been moved since its plan was made, but must not have changed. The writer also checks the
- * number of parameters and the shapes.
- */
-function refuseOther({ checkpoint: planned }: Plan, { checkpoint }: Opened): void {
-  if (planned.bytes === checkpoint.bytes) return;
-  throw new RankscopeError(
-    'wrong-use',
-    checkpoint.path,
-    `it has ${checkpoint.bytes} bytes, the plan is for ${planned.path} with ${planned.bytes}`,
-    'Make a new plan for this checkpoint',
-  );
-}
-
 /** transformers derives a configuration from a GGUF file. */
 function ggufFileOf({ format, files }: Checkpoint): { ggufFile?: string } {
   return format === 'gguf' && files[0] ? { ggufFile: basename(files[0].path) } : {};
@@ -90,9 +72,4 @@ async function checkedCode(code: string, { out, overwrite = false }: ApplyReques
   }
   if (!overwrite) await refuseExisting(code);
   return { out: code, overwrite, sources: checkpoint.files.map((file) => file.path) };
-}
-
-/** For a matrix that is stored as its transpose, exchanges the sides of the stored matrix's triplets. */
-function inNetworkTerms({ transposed }: StoredMatrix, { left, values, right }: SingularTriplets): SingularTriplets {
-  return transposed ? { left: right, values, right: left } : { left, values, right };
 }

@@ -26,18 +26,9 @@ export async function plan(
   { signal, progress }: CallContext<StepProgress>,
 ): Promise<Plan> {
   checkRequest(request);
-  await opened.tiesByContent(signal);
-  const matrices = distinctMatrices(opened);
-  refuseAdapter(opened.checkpoint.path, matrices);
-  const dense = denseKinds({
-    matrices: opened.anatomy.matrices,
-    ties: opened.ties(),
-    tiedHead: tiedHead(opened),
-  });
+  const candidates = await planCandidates(opened, signal);
   const reasonOf = leftOut(request);
-  const needed = matrices.filter(
-    (matrix) => reasonOf({ ...dense.get(matrix), name: matrix.name, fixed: matrix.fixed }) === undefined,
-  );
+  const needed = candidates.flatMap(({ matrix, input }) => (reasonOf(input) === undefined ? [matrix] : []));
   const unusable = new Map<Matrix, string>();
   const results = await exactResults(parts, needed, engine, {
     signal,
@@ -47,18 +38,39 @@ export async function plan(
   const values = new Map(needed.map((matrix, index) => [matrix, results[index]?.singularValues]));
   throwIfCancelled(signal, opened.checkpoint.path);
   await refuseChanged(opened.checkpoint);
-  const inputs = matrices.map(
-    (matrix): PlanInput => ({
+  const inputs = candidates.map(
+    ({ matrix, input }): PlanInput => ({
+      ...input,
+      singularValues: values.get(matrix) ?? [],
+      fixed: unusable.get(matrix) ?? matrix.fixed,
+    }),
+  );
+  return makePlan(viewOf(opened), inputs, request);
+}
+
+/** A matrix that a plan may cut or not, and what a plan must know of it but for its spectrum. */
+interface Candidate {
+  readonly matrix: Matrix;
+  readonly input: Omit<PlanInput, 'singularValues'>;
+}
+
+/** All matrices of a checkpoint, tied ones once. @throws RankscopeError 'wrong-use' for an adapter */
+export async function planCandidates(opened: Opened, signal: AbortSignal | undefined): Promise<Candidate[]> {
+  await opened.tiesByContent(signal);
+  const matrices = distinctMatrices(opened);
+  refuseAdapter(opened.checkpoint.path, matrices);
+  const dense = denseKinds({ matrices: opened.anatomy.matrices, ties: opened.ties(), tiedHead: tiedHead(opened) });
+  return matrices.map((matrix) => ({
+    matrix,
+    input: {
       name: matrix.name,
       shape: matrix.shape,
       bytesPerElement: matrix.bytesPerElement,
       factorBytesPerElement: FACTOR_BYTES[factorType(matrix.dtype)],
-      singularValues: values.get(matrix) ?? [],
-      fixed: unusable.get(matrix) ?? matrix.fixed,
+      fixed: matrix.fixed,
       ...dense.get(matrix),
-    }),
-  );
-  return makePlan(viewOf(opened), inputs, request);
+    },
+  }));
 }
 
 /** Where there is nothing to factorize, the reason helps more than a plan that changes nothing. */

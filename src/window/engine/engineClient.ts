@@ -34,6 +34,7 @@ export class EngineClient {
       compare: call('compare'),
       plan: call('plan'),
       apply: call('apply'),
+      evaluate: call('evaluate'),
       clearCache: call('clearCache'),
     };
   }

@@ -1,0 +1,137 @@
+import { basename } from 'node:path';
+import { formatCount } from '../base/quantities.ts';
+import type { Evaluation, TextFacts, VariantEvaluation } from '../model/evaluation.ts';
+import {
+  COMMON_HELP,
+  type Command,
+  ENGINE,
+  ENGINE_HELP,
+  engineOf,
+  type Invocation,
+  numberOf,
+  textOf,
+  textsOf,
+  UsageError,
+  type Values,
+} from './command.ts';
+import { refuseInput } from './output.ts';
+import { readPlan } from './readPlan.ts';
+import { RESULT, showResult } from './result.ts';
+import { digits, percent, table } from './table.ts';
+
+export const evaluateCommand: Command = {
+  name: 'evaluate',
+  usage: 'PATH --text FILE [--plan PLAN]... [--rank 16,32] [--file FACTORIZED]... [--context N] [--tokens N]',
+  summary: 'perplexity on a text: the model, and what ranks and plans do to it',
+  help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
+  --text FILE         a text in UTF-8
+  --ids FILE          the ids of the tokens of a text, in place of --text: a JSON list, or numbers
+  --plan FILE         also evaluate a plan made by 'rankscope plan', as 'apply' would write it; may be repeated
+  --rank R,...        also evaluate one rank for every matrix that a plan cuts by default, once for each of these
+  --file PATH         also evaluate another checkpoint of the same network, such as one from 'apply'; may be repeated
+  --context N         tokens of a window (default: those of the model's context, at most 2048)
+  --tokens N          the most tokens to use (default: all of the text)
+  --out FILE          write the result to FILE as JSON
+  --force             replace FILE if it exists
+  --json              print the result as JSON (schema: media/schemas/evaluation.schema.json)
+${ENGINE_HELP}
+${COMMON_HELP}
+
+The text is cut into windows without overlap, and all tokens but the first of each window are scored. Everything that is
+evaluated passes in one reading of the weights, a block at a time. Differences are those of the mean log likelihood of
+a token, with their standard error; KL is the divergence of the predictions from those of the model as it is.
+
+Examples:
+  rankscope evaluate llama/ --text wiki.txt --rank 64,128,256 --tokens 8192
+  rankscope evaluate model.gguf --text wiki.txt --plan plan.json --context 512 --json`,
+  options: {
+    ...ENGINE,
+    ...RESULT,
+    text: { type: 'string' },
+    ids: { type: 'string' },
+    plan: { type: 'string', multiple: true },
+    rank: { type: 'string', multiple: true },
+    file: { type: 'string', multiple: true },
+    context: { type: 'string' },
+    tokens: { type: 'string' },
+  },
+  run: evaluate,
+};
+
+async function evaluate(invocation: Invocation): Promise<void> {
+  const { path, values, terminal, service } = invocation;
+  const text = textOf(values, 'text');
+  const ids = textOf(values, 'ids');
+  if ((text === undefined) === (ids === undefined)) throw new UsageError('one of --text and --ids is needed');
+  const context = numberOf(values, 'context', { least: 2, most: 2 ** 31, whole: true });
+  const tokens = numberOf(values, 'tokens', { least: 2, most: 2 ** 31, whole: true });
+  const ranks = ranksOf(values);
+  const files = textsOf(values, 'file');
+  const planFiles = textsOf(values, 'plan');
+  const engine = engineOf(values);
+  const out = textOf(values, 'out');
+  if (out !== undefined) for (const file of [text, ids, ...files, ...planFiles]) if (file) await refuseInput(out, file);
+  const plans = [];
+  for (const file of planFiles) plans.push({ name: basename(file), plan: await readPlan(file) });
+  const request = {
+    path,
+    ...engine,
+    ...(text === undefined ? {} : { text }),
+    ...(ids === undefined ? {} : { ids }),
+    ...(context === undefined ? {} : { context }),
+    ...(tokens === undefined ? {} : { tokens }),
+    ranks,
+    plans,
+    files,
+  };
+  const { signal, progress } = terminal;
+  await showResult(invocation, { work: () => service.evaluate(request, { signal, progress }), report });
+}
+
+/** `16,32`, in the order in which they are given, each once. */
+function ranksOf(values: Values): number[] {
+  const words = textsOf(values, 'rank').flatMap((list) => list.split(',').map((word) => word.trim()));
+  const ranks = words.map((word) => {
+    const rank = Number(word);
+    if (word === '' || !Number.isSafeInteger(rank) || rank < 1)
+      throw new UsageError(`--rank takes whole numbers from 1 on, not '${word}'`);
+    return rank;
+  });
+  return [...new Set(ranks)];
+}
+
+function* report(evaluation: Evaluation, out: string | undefined): Generator<string> {
+  const { text, dense, variants, engine, seconds, notes } = evaluation;
+  yield* table(
+    ['', 'kept', 'of model', 'weights error', 'perplexity', 'difference', 'mean KL', '99 %', 'same top'],
+    [
+      ['dense', '', '', '', digits(dense.perplexity), '', '', '', ''],
+      ...variants.map((variant) => [variant.name, ...cells(variant)]),
+    ],
+  );
+  yield `\n${textLine(text)}\n`;
+  yield `${engine.device}, ${seconds.toFixed(1)} s\n`;
+  for (const note of notes) yield `${note}\n`;
+  if (out !== undefined) yield `Written to ${out}\n`;
+}
+
+function cells({ size, predictedError, ...variant }: VariantEvaluation): string[] {
+  const { perplexity, difference, differenceError, divergence, sameTop } = variant;
+  return [
+    size.cut ? percent(size.cut.keptShare) : '-',
+    percent(size.keptShareOfModel),
+    predictedError === null ? '-' : percent(predictedError),
+    digits(perplexity),
+    `${signed(difference)} ± ${digits(differenceError)}`,
+    digits(divergence.mean),
+    digits(divergence.q99),
+    percent(sameTop),
+  ];
+}
+
+const signed = (value: number) => (value > 0 ? `+${digits(value)}` : digits(value));
+
+function textLine({ name, tokens, windows, context, scored, dropped }: TextFacts): string {
+  const rest = dropped > 0 ? `; ${formatCount(dropped)} are dropped` : '';
+  return `${name}: ${formatCount(tokens)} tokens, ${formatCount(scored)} of them scored in ${windows} windows of ${context}${rest}.`;
+}

@@ -1,0 +1,78 @@
+import type { StoredMatrix } from '../../model/storedMatrix.ts';
+import type { StoredLinear } from '../../network/blocks/weights.ts';
+import { linearOfFactors } from '../../network/variant.ts';
+import type { TruncatedSvd } from '../../spectrum/truncated.ts';
+import { writtenFactors } from '../../write/factorTensors.ts';
+
+/** A matrix that a variant holds as factors. */
+export interface Cut {
+  readonly matrix: StoredMatrix;
+  readonly rank: number;
+  /** 2: W = B A. 3: W = U S V. */
+  readonly factors: 2 | 3;
+}
+
+interface Entry {
+  /** The largest rank that any variant needs. */
+  readonly most: number;
+  /** How often it will still be asked for. */
+  left: number;
+  found?: Promise<TruncatedSvd>;
+}
+
+/**
+ * Factors for all variants from one decomposition of each matrix, which is made when the first variant asks for it and
+ * forgotten when the last one did: a forward pass thus holds those of one block.
+ */
+export class FactorStore {
+  private readonly entries = new Map<string, Entry>();
+  private readonly lost = new Map<string, Map<number, number>>();
+
+  constructor(
+    private readonly decompose: (matrix: StoredMatrix, rank: number) => Promise<TruncatedSvd>,
+    /** Every request that will come. */
+    cuts: Iterable<Cut>,
+  ) {
+    for (const { matrix, rank } of cuts) {
+      const { most = 0, left = 0 } = this.entries.get(matrix.name) ?? {};
+      this.entries.set(matrix.name, { most: Math.max(most, rank), left: left + 1 });
+    }
+  }
+
+  /** As `apply` would write them. */
+  async take({ matrix, rank, factors }: Cut): Promise<StoredLinear> {
+    const { name } = matrix;
+    const entry = this.entries.get(name)!;
+    entry.found ??= this.decompose(matrix, entry.most);
+    const whole = await entry.found;
+    if (--entry.left === 0) delete entry.found;
+    this.note(name, rank, whole);
+    return linearOfFactors(name, matrix.shape, writtenFactors(matrix, leading(whole, rank), factors));
+  }
+
+  /** The squared relative error of a matrix at a rank that was taken; undefined if it was not. */
+  lostShare({ matrix, rank }: Cut): number | undefined {
+    return this.lost.get(matrix.name)?.get(rank);
+  }
+
+  /** Eckart-Young: the squares of the values left out, over all. */
+  private note(name: string, rank: number, { values, frobeniusNorm }: TruncatedSvd): void {
+    const known = this.lost.get(name) ?? new Map<number, number>();
+    this.lost.set(name, known);
+    const kept = values.subarray(0, rank).reduce((sum, value) => sum + value * value, 0);
+    known.set(rank, frobeniusNorm > 0 ? Math.max(0, 1 - kept / frobeniusNorm ** 2) : 0);
+  }
+}
+
+/** The first `rank` of the triplets. */
+function leading({ left, values, right }: TruncatedSvd, rank: number) {
+  const count = values.length;
+  const columns = (vectors: Float32Array) => {
+    if (rank === count) return vectors;
+    const rows = vectors.length / count;
+    const out = new Float32Array(rows * rank);
+    for (let row = 0; row < rows; row++) out.set(vectors.subarray(row * count, row * count + rank), row * rank);
+    return out;
+  };
+  return { left: columns(left), values: values.subarray(0, rank), right: columns(right) };
+}
