@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Checkpoint } from '../../../src/checkpoint/checkpoint.ts';
@@ -32,20 +32,32 @@ export function valuesOf(seed: number, name: string, shape: readonly number[]): 
   });
 }
 
+type Values = (name: string, shape: readonly number[]) => readonly number[];
+
+/** Writes the model and its configuration into a folder, and returns the path of the model. */
+export function writeDecoder(
+  folder: string,
+  { seed, config, tensors }: Omit<Case, 'ids' | 'rows' | 'logits'>,
+  values: Values = (...tensor) => valuesOf(seed, ...tensor),
+): string {
+  const stored = Object.entries(tensors).map(
+    ([name, shape]) => [name, { shape, values: values(name, shape) }] as const,
+  );
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  writeFileSync(join(folder, 'model.safetensors'), f32File(Object.fromEntries(stored)));
+  return join(folder, 'model.safetensors');
+}
+
 /** Writes the model into a folder of its own, which is removed afterwards, and opens it. */
 export async function withDecoder<Result>(
-  { seed, config, tensors }: Case,
+  decoder: Case,
   use: (checkpoint: Checkpoint) => Promise<Result>,
-  values: (name: string, shape: readonly number[]) => readonly number[] = (...tensor) => valuesOf(seed, ...tensor),
+  values?: Values,
 ): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), 'rankscope-decoder-'));
   try {
-    const stored = Object.entries(tensors).map(
-      ([name, shape]) => [name, { shape, values: values(name, shape) }] as const,
-    );
-    writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-    writeFileSync(join(folder, 'model.safetensors'), f32File(Object.fromEntries(stored)));
-    const checkpoint = await openCheckpoint(join(folder, 'model.safetensors'));
+    const checkpoint = await openCheckpoint(writeDecoder(folder, decoder, values));
     try {
       return await use(checkpoint);
     } finally {
