@@ -1,6 +1,11 @@
 import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { Encoding } from '../base/encoding.ts';
 import type { SingularTriplets } from '../base/singularTriplets.ts';
+import type { Matrix } from './matrix.ts';
+import type { NetworkOperations } from './networkOperations.ts';
+
+export type { Matrix } from './matrix.ts';
+export type * from './networkOperations.ts';
 
 /** Rows of an m x n matrix on demand, decoded to f32, so that weights reach a device without being held elsewhere. */
 export interface RowSource {
@@ -36,12 +41,6 @@ export interface EntrySums {
  */
 export const TALL = 1.6;
 
-/** A dense row-major f32 matrix in the memory of a device. Only the backend that allocated it can use it. */
-export interface Matrix {
-  readonly rows: number;
-  readonly cols: number;
-}
-
 export interface MultiplyOptions {
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
@@ -49,6 +48,8 @@ export interface MultiplyOptions {
   readonly alpha?: number;
   /** Default 0, which overwrites whatever `out` holds, even NaN. */
   readonly beta?: number;
+  /** Checked at least every 100 ms on a processor, and before the product elsewhere. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface RoutineOptions {
@@ -97,6 +98,9 @@ export interface Backend {
 
   /** The `rank` leading singular triplets by the exact route. Destroys `a`. */
   svd(a: Matrix, rank: number, options?: RoutineOptions): Promise<SingularTriplets>;
+
+  /** What a network computes beside products. */
+  readonly network: NetworkOperations;
 
   /** Releases threads and device memory; pending routines fail with 'engine'. */
   close(): Promise<void>;

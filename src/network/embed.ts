@@ -3,9 +3,9 @@ import type { RowSource } from '../devices/backend.ts';
 import { freeLinear, uploadLinear } from './blocks/deviceLinear.ts';
 import type { StoredLinear } from './blocks/weights.ts';
 import { type Network, readProjection } from './network.ts';
-import { linear } from './operations/linear.ts';
+import { type Linear, linear } from './operations/linear.ts';
 import { emptyRows, type Rows } from './operations/rows.ts';
-import type { Run } from './operations/run.ts';
+import { type Run, withScope } from './operations/run.ts';
 
 /** Where the rows of the embedding come from, and what limits reading them. */
 export interface Embedding {
@@ -41,11 +41,17 @@ async function project({ network, run, signal }: Embedding, module: string | und
   const projection = await readProjection(network, run.backend, module, signal);
   if (!projection) return x;
   try {
-    const [projected] = await linear(run, x, [projection]);
-    return projected!;
+    return await appliedTo(run, x, projection);
   } finally {
     freeLinear(run.backend, projection);
   }
+}
+
+function appliedTo(run: Run, x: Rows, layer: Linear): Promise<Rows> {
+  return withScope(run, async (scope) => {
+    const [y] = await linear(scope, await scope.upload(x), [layer]);
+    return scope.download(y!);
+  });
 }
 
 /** Rows of a table; those of a product are rows of its left factor times the others. */
@@ -70,8 +76,7 @@ async function rowsOf(embedding: Embedding, table: StoredLinear, ids: readonly n
   const product = { outputs: table.inputs, inputs: left.cols, factors };
   const right = await uploadLinear(run.backend, name, product, undefined, signal);
   try {
-    const [rows] = await linear(run, left, [right]);
-    return rows!;
+    return await appliedTo(run, left, right);
   } finally {
     freeLinear(run.backend, right);
   }

@@ -74,7 +74,8 @@ export async function forward(request: ForwardRequest): Promise<void> {
     done += count;
     progress?.(done / steps);
   };
-  const run = { backend, pause: yieldOrCancel(signal, network.weights.subject), observe: observer?.inputs };
+  const pause = yieldOrCancel(signal, network.weights.subject);
+  const run = { backend, pause, signal, observe: observer?.inputs };
   const pass: Pass = { ...request, run, batches, advance };
   const streams = await start(pass, variants);
   for (let layer = 0; layer < layers; layer++) {

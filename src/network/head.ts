@@ -1,11 +1,11 @@
 import { RankscopeError } from '../base/errors.ts';
+import type { Matrix } from '../devices/backend.ts';
 import type { Network } from './network.ts';
 import { allFinite } from './operations/allFinite.ts';
 import { type Linear, linear } from './operations/linear.ts';
-import { type Norm, normalized } from './operations/norm.ts';
+import type { Norm } from './operations/norm.ts';
 import type { Rows } from './operations/rows.ts';
-import type { Run } from './operations/run.ts';
-import { softCap } from './operations/softCap.ts';
+import { type Run, type Scope, withScope } from './operations/run.ts';
 
 /** The logits of some positions of a window, in the dense network and in each variant. */
 export interface LogitSlice {
@@ -41,11 +41,28 @@ export interface Ending {
 }
 
 /** What the head reads. */
-export async function beforeHead(run: Run, stream: Rows, { norm, projection }: Omit<Ending, 'head'>): Promise<Rows> {
-  const input = norm ? normalized(stream, norm) : stream;
-  if (!projection) return input;
-  const [projected] = await linear(run, input, [projection]);
+export function beforeHead(run: Run, stream: Rows, ending: Omit<Ending, 'head'>): Promise<Rows> {
+  return withScope(run, async (scope) => scope.download(await headInput(scope, stream, ending)));
+}
+
+async function headInput(scope: Scope, stream: Rows, { norm, projection }: Omit<Ending, 'head'>): Promise<Matrix> {
+  const x = await scope.upload(stream);
+  if (norm) await scope.backend.network.normalize(x, x, norm);
+  if (!projection) return x;
+  const [projected] = await linear(scope, x, [projection]);
+  scope.free(x);
   return projected!;
+}
+
+async function logitsOf(
+  scope: Scope,
+  stream: Rows,
+  ending: Ending,
+  { scale, softCap }: Network['decoder']['head'],
+): Promise<Rows> {
+  const [logits] = await linear(scope, await headInput(scope, stream, ending), [ending.head]);
+  if (scale !== 1 || softCap !== null) await scope.backend.network.rescale(logits!, scale, softCap);
+  return scope.download(logits!);
 }
 
 /** The residual streams behind the last block, of the dense network and of each variant, with the ending of each. */
@@ -79,24 +96,18 @@ export async function passHead(
       const logits: Float32Array[] = [];
       for (const [s, { cols, values }] of streams.entries()) {
         const own = values.subarray((row + first) * cols, (row + first + rows) * cols);
-        const input = await beforeHead(run, { rows, cols, values: own }, endings[s]!);
-        const [out] = await linear(run, input, [endings[s]!.head]);
-        finish(out!.values, decoder.head);
-        if (!allFinite(out!.values)) {
-          const at = first + Math.floor(out!.values.findIndex((value) => !Number.isFinite(value)) / vocabulary);
+        const stream = { rows, cols, values: own };
+        const { values: out } = await withScope(run, (scope) => logitsOf(scope, stream, endings[s]!, decoder.head));
+        if (!allFinite(out)) {
+          const at = first + Math.floor(out.findIndex((value) => !Number.isFinite(value)) / vocabulary);
           throw notFinite(weights.subject, names[s]!, window, at);
         }
-        logits.push(out!.values);
+        logits.push(out);
       }
       await take({ window, first, rows, vocabulary, logits });
     }
     row += length;
   }
-}
-
-function finish(logits: Float32Array, head: Network['decoder']['head']): void {
-  if (head.scale !== 1) for (let i = 0; i < logits.length; i++) logits[i]! *= head.scale;
-  if (head.softCap !== null) softCap(logits, head.softCap);
 }
 
 function notFinite(subject: string, name: string, window: number, position: number): RankscopeError {

@@ -12,12 +12,14 @@ import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import type { Backend, EntrySums, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import type { NetworkOperations } from '../networkOperations.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import type { Blas } from './blas/blas.ts';
 import { ARGUMENT_BYTES } from './blas/sgemm.ts';
 import type { Work } from './job.ts';
 import { compileKernels, instantiate, KERNEL_SETS, type KernelSet, type Kernels } from './kernels.ts';
 import { Heap } from './memory.ts';
+import { cpuNetworkOperations } from './networkOperations.ts';
 import { type Bidiagonal, type BidiagonalTriplets, bidiagonalTripletsRoom } from './routines/bidiagonal.ts';
 import { collectSums, decodeHere, decodeRoom } from './routines/decode.ts';
 import { orthonormalizeRoom } from './routines/orthonormalize.ts';
@@ -64,6 +66,7 @@ class CpuMatrix implements Matrix {
 
 export class CpuBackend implements Backend {
   readonly info: DeviceInfo;
+  readonly network: NetworkOperations;
   /** For work that is too small to share. */
   private readonly kernels: Kernels;
   private readonly team: WorkerTeam;
@@ -85,6 +88,14 @@ export class CpuBackend implements Backend {
     const kernels = blas ? `${blas.name} and ${KIND[set]}` : KIND[set];
     const device = `${cpus()[0]?.model.trim() || process.arch} (${kernels})`;
     this.info = { name: 'cpu', device, threads, reason: '' };
+    this.network = cpuNetworkOperations({
+      threads,
+      heap: this.heap,
+      kernels: this.kernels,
+      at: (matrix) => this.own(matrix).at,
+      withRoom: (...room) => this.withRoom(...room),
+      run: (...work) => this.run(...work),
+    });
   }
 
   async allocate(rows: number, cols: number): Promise<Matrix> {
@@ -139,7 +150,7 @@ export class CpuBackend implements Backend {
     if (out === a || out === b) throw misuse('a product that overwrites an operand');
     const place = (matrix: Matrix) => block(this.own(matrix).at, matrix.cols);
     const args = { m, n, k, a: place(a), b: place(b), c: place(out), transposeA, transposeB, alpha, beta };
-    await this.run({ routine: 'multiply', args }, 'multiply');
+    await this.run({ routine: 'multiply', args }, 'multiply', { signal: options.signal });
   }
 
   async orthonormalize(a: Matrix, options: RoutineOptions = {}): Promise<Matrix> {

@@ -1,8 +1,10 @@
 import type { Blas } from './blas/blas.ts';
+import type { AttendArgs } from './routines/attend.ts';
 import type { Bidiagonal, BidiagonalTripletsArgs } from './routines/bidiagonal.ts';
 import type { DecodeArgs } from './routines/decode.ts';
 import type { OrthonormalizeArgs } from './routines/orthonormalize.ts';
 import type { Product } from './routines/product.ts';
+import type { RowArgs } from './routines/rows.ts';
 import type { SingularValuesArgs } from './routines/singularValues.ts';
 import type { SvdArgs } from './routines/svd.ts';
 import type { Stages } from './team.ts';
@@ -13,6 +15,8 @@ export type Job = { readonly id: number } & Work;
 export type Work =
   | { readonly routine: 'multiply'; readonly args: Product }
   | { readonly routine: 'decode'; readonly args: DecodeArgs }
+  | { readonly routine: 'rows'; readonly args: RowArgs }
+  | { readonly routine: 'attend'; readonly args: AttendArgs }
   | { readonly routine: 'orthonormalize'; readonly args: OrthonormalizeArgs }
   | { readonly routine: 'singularValues'; readonly args: SingularValuesArgs }
   | { readonly routine: 'svd'; readonly args: SvdArgs }

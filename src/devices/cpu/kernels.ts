@@ -35,6 +35,45 @@ export interface Kernels {
   exponentials(count: number, shift: number, source: number, out: number): number;
   weightedDifference(count: number, w: number, x: number, y: number): number;
   multiplyBy(count: number, factor: number, source: number): void;
+  rmsNorm(count: number, size: number, x: number, out: number, weight: number, epsilon: number): void;
+  layerNorm(count: number, size: number, x: number, out: number, weight: number, bias: number, epsilon: number): void;
+  activate(kind: number, count: number, x: number, factor: number): void;
+  rescale(count: number, x: number, scale: number, cap: number): void;
+  addScaled(count: number, x: number, y: number, scale: number): void;
+  rotateRows(
+    rows: number,
+    cols: number,
+    headSize: number,
+    half: number,
+    x: number,
+    cosines: number,
+    sines: number,
+  ): void;
+  pick(
+    rows: number,
+    cols: number,
+    outCols: number,
+    x: number,
+    out: number,
+    size: number,
+    from: number,
+    step: number,
+  ): void;
+  gather(count: number, cols: number, x: number, out: number, indices: number): void;
+  scatter(count: number, cols: number, x: number, y: number, indices: number, weights: number): void;
+  startQueries(count: number, states: number): void;
+  weighScores(
+    count: number,
+    queries: number,
+    keys: number,
+    size: number,
+    ahead: number,
+    window: number,
+    scores: number,
+    states: number,
+    outputs: number,
+  ): void;
+  finishQueries(count: number, size: number, states: number, outputs: number, out: number, ldOut: number): void;
   reflectPanel(
     panel: number,
     ld: number,

@@ -4,10 +4,12 @@ import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import { openSgemm } from './blas/sgemm.ts';
 import type { Job, Reply, Start } from './job.ts';
 import { instantiate } from './kernels.ts';
+import { attend } from './routines/attend.ts';
 import { bidiagonalTriplets, bidiagonalValues } from './routines/bidiagonal.ts';
 import { decode } from './routines/decode.ts';
 import { orthonormalize } from './routines/orthonormalize.ts';
 import { productTasks } from './routines/product.ts';
+import { onRows } from './routines/rows.ts';
 import { singularValues } from './routines/singularValues.ts';
 import { svd } from './routines/svd.ts';
 import { Stopped, Team } from './team.ts';
@@ -33,6 +35,10 @@ function perform(team: Team, job: Job): unknown {
       return team.perform(productTasks(team, job.args));
     case 'decode':
       return decode(team, job.args);
+    case 'rows':
+      return onRows(team, job.args);
+    case 'attend':
+      return attend(team, job.args);
     case 'orthonormalize':
       return orthonormalize(team, job.args);
     case 'singularValues':

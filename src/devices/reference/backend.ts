@@ -5,6 +5,7 @@ import type { Backend, Matrix, MultiplyOptions, RoutineOptions } from '../backen
 import { decodeOnHost } from '../decoding.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { jacobiSvd } from './jacobi.ts';
+import { referenceNetworkOperations } from './networkOperations.ts';
 import { type Dense, dense, householderQr } from './qr.ts';
 
 export interface ReferenceOptions {
@@ -98,6 +99,8 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
       const { left, values, right } = await jacobiSvd(open(a), betweenSweeps('SVD', options));
       return { left: leading(left, rank), values: values.slice(0, rank), right: leading(right, rank) };
     },
+
+    network: referenceNetworkOperations((matrix) => open(matrix).data),
 
     async close() {
       closed = true;

@@ -3,6 +3,7 @@ import { nextTurn } from '../../base/eventLoop.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import { type Backend, type Matrix, type RoutineOptions, TALL } from '../backend.ts';
 import { decodeOnHost } from '../decoding.ts';
+import { onHost } from '../plain/onHost.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { loadTensorFlow, type Tensor } from './load.ts';
 
@@ -133,7 +134,8 @@ export function createTensorFlowBackend(): Backend {
     async multiply(out, a, b, options = {}) {
       const target = own(out);
       checkProductShapes(target, own(a), own(b), options);
-      const { transposeA = false, transposeB = false, alpha = 1, beta = 0 } = options;
+      const { transposeA = false, transposeB = false, alpha = 1, beta = 0, signal } = options;
+      throwIfCancelled(signal, 'multiply');
       const [left, right, old] = [value(a), value(b), beta === 0 ? undefined : value(out)];
       const product = tf.tidy(() => {
         const plain = tf.matMul(left, right, transposeA, transposeB);
@@ -177,6 +179,10 @@ export function createTensorFlowBackend(): Backend {
           for (const tensor of [values!, left!, right!]) tensor.dispose();
         }
       }),
+
+    get network() {
+      return onHost(backend);
+    },
 
     async close() {
       for (const matrix of live) put(matrix as TensorMatrix, undefined);

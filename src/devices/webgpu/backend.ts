@@ -1,6 +1,7 @@
 import { ENCODED_BYTES } from '../../base/encoding.ts';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { Backend, Matrix, RoutineOptions } from '../backend.ts';
+import { onHost } from '../plain/onHost.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { Commands } from './commands.ts';
 import { createContext } from './context.ts';
@@ -59,7 +60,7 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
     }
   };
 
-  return {
+  const backend: Backend = {
     info: {
       name: 'webgpu',
       device: description,
@@ -109,6 +110,7 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
 
     async multiply(out, a, b, multiplyOptions = {}) {
       checkProductShapes(out, a, b, multiplyOptions);
+      throwIfCancelled(multiplyOptions.signal, 'multiply');
       await context.operations.multiply(whole(open(out)), whole(open(a)), whole(open(b)), multiplyOptions);
       await commands.submit();
     },
@@ -135,9 +137,14 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
         return svd(context, open(a), rank, options.processor, routineOptions, step);
       }),
 
+    get network() {
+      return onHost(backend);
+    },
+
     async close() {
       live.clear();
       device.destroy();
     },
   };
+  return backend;
 }

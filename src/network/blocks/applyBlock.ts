@@ -1,14 +1,13 @@
+import type { AttentionInput, Matrix } from '../../devices/backend.ts';
 import type { LayerSettings } from '../configuration/decoder.ts';
 import type { Network } from '../network.ts';
-import { type AttentionInput, attention } from '../operations/attention.ts';
 import { mixture } from '../operations/experts.ts';
 import { feedForward } from '../operations/feedForward.ts';
 import { linear } from '../operations/linear.ts';
 import { type Norm, normalized } from '../operations/norm.ts';
-import { sum } from '../operations/residual.ts';
 import { type Rotations, rotate } from '../operations/rope.ts';
-import { emptyRows, type Rows } from '../operations/rows.ts';
-import type { Run } from '../operations/run.ts';
+import type { Rows } from '../operations/rows.ts';
+import { type Run, type Scope, withScope } from '../operations/run.ts';
 import { splitFused } from '../operations/splitFused.ts';
 import type { Block } from './block.ts';
 import type { LayerCache } from './layerCache.ts';
@@ -26,64 +25,107 @@ export interface Passage {
   readonly cache?: LayerCache | undefined;
 }
 
-/** The residual stream behind a block. */
-export async function applyBlock(passage: Passage, block: Block, x: Rows): Promise<Rows> {
-  const { network } = passage;
-  const { parallel, residualScale, normsAfterSum } = network.decoder;
-  const { attentionNorm, attentionOutputNorm, feedForwardNorm, feedForwardOutputNorm } = block.norms;
-  const [before, after] = normsAfterSum ? [undefined, normed] : [normed, undefined];
-  const read = (stream: Rows, norm: Norm | undefined) => before?.(stream, norm) ?? stream;
-  const attended = normed(await attend(passage, block, read(x, attentionNorm)), attentionOutputNorm);
-  const added = sum(x, attended, residualScale);
-  const middle = after?.(added, attentionNorm) ?? added;
-  await passage.run.pause();
-  const input = parallel ? read(x, feedForwardNorm ?? attentionNorm) : read(middle, feedForwardNorm);
-  const fed = normed(await feed(passage, block, input), feedForwardOutputNorm);
-  await passage.run.pause();
-  const result = sum(middle, fed, residualScale);
-  return after?.(result, feedForwardNorm) ?? result;
+/** The residual stream behind a block. Inside of it, everything is in device memory. */
+export function applyBlock(passage: Passage, block: Block, rows: Rows): Promise<Rows> {
+  return withScope(passage.run, async (scope) => {
+    const x = await scope.upload(rows);
+    await addParts(scope, passage, block, x);
+    return scope.download(x);
+  });
 }
 
-const normed = (x: Rows, norm: Norm | undefined): Rows => (norm ? normalized(x, norm) : x);
+/** Adds attention and feed-forward part to the residual stream x. */
+async function addParts(scope: Scope, passage: Passage, block: Block, x: Matrix): Promise<void> {
+  const { network } = scope.backend;
+  const { parallel, residualScale, normsAfterSum } = passage.network.decoder;
+  const { attentionNorm, attentionOutputNorm, feedForwardNorm, feedForwardOutputNorm } = block.norms;
+  const read = async (norm: Norm | undefined) => {
+    if (norm && !normsAfterSum) return normalized(scope, x, norm);
+    const copy = await scope.take(x.rows, x.cols);
+    await network.pick(copy, x, { size: x.cols, from: 0, step: x.cols });
+    return copy;
+  };
+  const put = async (y: Matrix, outputNorm: Norm | undefined, sumNorm: Norm | undefined) => {
+    if (outputNorm) await network.normalize(y, y, outputNorm);
+    await network.add(x, y, residualScale);
+    scope.free(y);
+    if (sumNorm && normsAfterSum) await network.normalize(x, x, sumNorm);
+  };
+  const beside = parallel ? await read(feedForwardNorm ?? attentionNorm) : undefined;
+  const attended = await attend(scope, passage, block, await read(attentionNorm));
+  await put(attended, attentionOutputNorm, attentionNorm);
+  const fed = await feed(scope, passage, block, beside ?? (await read(feedForwardNorm)));
+  await put(fed, feedForwardOutputNorm, feedForwardNorm);
+}
 
-async function attend(passage: Passage, block: Block, x: Rows): Promise<Rows> {
-  const input = await projections(passage, block, x);
-  const out = passage.cache ? await passage.cache.attend(passage.run, input) : await inWindows(passage, input);
-  const [y] = await linear(passage.run, out, [block.linears.output!]);
+/** The attention of x, which is freed. */
+async function attend(scope: Scope, passage: Passage, block: Block, x: Matrix): Promise<Matrix> {
+  const input = await projections(scope, passage, block, x);
+  scope.free(x);
+  const out = passage.cache ? await passage.cache.attend(scope, input) : await inWindows(scope, passage, input);
+  scope.free(input.query, input.key, input.value);
+  const [y] = await linear(scope, out, [block.linears.output!]);
+  scope.free(out);
   return y!;
 }
 
-async function inWindows({ run, settings, lengths, rotationsOf }: Passage, input: AttentionInput): Promise<Rows> {
+async function inWindows(
+  scope: Scope,
+  { settings, lengths, rotationsOf }: Passage,
+  input: AttentionInput,
+): Promise<Matrix> {
   const { heads, headSize } = settings.attention;
-  const out = emptyRows(input.query.rows, heads * headSize);
-  let first = 0;
-  for (const length of lengths) {
-    const rotated = rotationsOf(length);
-    if (rotated) for (const rows of [input.query, input.key]) rotate(rows, first, length, headSize, rotated);
-    await attention(run, input, first, length, settings.attention, out);
-    first += length;
+  let row = 0;
+  const spans = lengths.map((rows) => {
+    const span = { row, rows, keyRow: row, keys: rows };
+    row += rows;
+    return span;
+  });
+  for (const { row, rows } of spans) {
+    const rotated = rotationsOf(rows);
+    if (rotated) for (const part of [input.query, input.key]) await rotate(scope, part, row, rows, headSize, rotated);
   }
+  await scope.pause();
+  const out = await scope.take(input.query.rows, heads * headSize);
+  await scope.backend.network.attend(out, input, { ...settings.attention, spans, signal: scope.signal });
   return out;
 }
 
 /** Queries, keys and values of all heads, normalized where the block has norms for them. */
-async function projections({ run, network, settings }: Passage, block: Block, x: Rows): Promise<AttentionInput> {
-  const { query, key, value, queryKeyValue } = block.linears;
-  const layers = queryKeyValue ? [queryKeyValue] : [query!, key!, value!];
-  const outputs = await linear(run, x, layers);
-  const [q, k, v] = queryKeyValue
-    ? splitFused(outputs[0]!, settings.attention, network.isFusedByHead)
-    : (outputs as [Rows, Rows, Rows]);
-  return { query: normed(q, block.norms.queryNorm), key: normed(k, block.norms.keyNorm), value: v };
+async function projections(scope: Scope, { network, settings }: Passage, block: Block, x: Matrix) {
+  const [query, key, value] = await queriesKeysValues(scope, network, settings, block, x);
+  const { queryNorm, keyNorm } = block.norms;
+  if (queryNorm) await scope.backend.network.normalize(query, query, queryNorm);
+  if (keyNorm) await scope.backend.network.normalize(key, key, keyNorm);
+  return { query, key, value };
 }
 
-function feed({ run, settings }: Passage, block: Block, x: Rows): Promise<Rows> {
+async function queriesKeysValues(
+  scope: Scope,
+  network: Network,
+  { attention }: LayerSettings,
+  { linears }: Block,
+  x: Matrix,
+): Promise<[query: Matrix, key: Matrix, value: Matrix]> {
+  const { query, key, value, queryKeyValue } = linears;
+  const outputs = await linear(scope, x, queryKeyValue ? [queryKeyValue] : [query!, key!, value!]);
+  if (!queryKeyValue) return outputs as [Matrix, Matrix, Matrix];
+  const parts = await splitFused(scope, outputs[0]!, attention, network.isFusedByHead);
+  scope.free(...outputs);
+  return parts;
+}
+
+/** The feed-forward part of x, which is freed. */
+async function feed(scope: Scope, { settings }: Passage, block: Block, x: Matrix): Promise<Matrix> {
   const { activation, experts } = settings.feedForward;
   const { gate, up, gateUp, down, router, sharedGate, sharedUp, sharedDown } = block.linears;
-  if (!experts) return feedForward(run, x, { gate, up, gateUp, down: down! }, activation);
   const shared = sharedDown && {
     part: { gate: sharedGate, up: sharedUp, down: sharedDown },
     weight: block.sharedWeight,
   };
-  return mixture(run, x, { router: router!, experts: block.experts, shared }, experts, activation);
+  const y = experts
+    ? await mixture(scope, x, { router: router!, experts: block.experts, shared }, experts, activation)
+    : await feedForward(scope, x, { gate, up, gateUp, down: down! }, activation);
+  scope.free(x);
+  return y;
 }

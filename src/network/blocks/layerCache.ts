@@ -1,15 +1,15 @@
+import type { AttentionInput, Backend, Matrix } from '../../devices/backend.ts';
 import type { AttentionSettings, Rope } from '../configuration/decoder.ts';
-import { type AttentionInput, attention } from '../operations/attention.ts';
-import { cachedAttention } from '../operations/cachedAttention.ts';
 import { type Rotations, rotate, rotations } from '../operations/rope.ts';
 import { type RopeFrequencies, ropeFrequencies } from '../operations/ropeFrequencies.ts';
-import { emptyRows, type Rows } from '../operations/rows.ts';
-import type { Run } from '../operations/run.ts';
+import type { Scope } from '../operations/run.ts';
 
-/** Keys and values of all positions that have passed one layer, so that the next one costs no more than itself. */
+/**
+ * Keys and values of all positions that have passed one layer, in device memory, so that the next one costs no more
+ * than itself. The owner frees them.
+ */
 export class LayerCache {
-  private readonly key: Rows;
-  private readonly value: Rows;
+  private held: Pick<AttentionInput, 'key' | 'value'> | undefined;
   private readonly rotationsAt: (length: number) => Rotations | null;
   private length = 0;
 
@@ -17,9 +17,6 @@ export class LayerCache {
     private readonly settings: AttentionSettings,
     private readonly capacity: number,
   ) {
-    const cols = settings.keyHeads * settings.headSize;
-    this.key = emptyRows(capacity, cols);
-    this.value = emptyRows(capacity, cols);
     this.rotationsAt = rotationsUpTo(settings.rope, capacity);
   }
 
@@ -32,20 +29,45 @@ export class LayerCache {
   }
 
   /** Adds the keys and values of positions that follow those of earlier calls, and attends to all of them. */
-  async attend(run: Run, { query, key, value }: AttentionInput): Promise<Rows> {
-    const { headSize } = this.settings;
+  async attend(scope: Scope, { query, key, value }: AttentionInput): Promise<Matrix> {
+    const { backend, signal } = scope;
+    const { heads, headSize } = this.settings;
     const [before, rows] = [this.length, query.rows];
     const length = before + rows;
     if (length > this.capacity) throw new Error(`a cache of ${this.capacity} positions cannot hold ${length}`);
     const turning = this.rotationsAt(length);
-    if (turning) for (const part of [query, key]) rotate(part, 0, rows, headSize, turning, before);
-    this.key.values.set(key.values, before * key.cols);
-    this.value.values.set(value.values, before * value.cols);
+    if (turning) for (const part of [query, key]) await rotate(scope, part, 0, rows, headSize, turning, before);
+    const all = await this.hold(backend);
+    for (const [whole, part] of [
+      [all.key, key],
+      [all.value, value],
+    ] as const) {
+      const values = await backend.download(part);
+      await backend.upload(whole, before, rows, (out) => out.set(values));
+    }
     this.length = length;
-    if (before > 0) return cachedAttention(run, query, this.key, this.value, length, this.settings);
-    const out = emptyRows(rows, this.settings.heads * headSize);
-    await attention(run, { query, key, value }, 0, rows, this.settings, out);
+    const out = await scope.take(rows, heads * headSize);
+    const spans = [{ row: 0, rows, keyRow: 0, keys: length }];
+    await backend.network.attend(out, { query, ...all }, { ...this.settings, spans, signal });
     return out;
+  }
+
+  free(backend: Backend): void {
+    for (const matrix of Object.values(this.held ?? {})) backend.free(matrix);
+    this.held = undefined;
+  }
+
+  private async hold(backend: Backend): Promise<Pick<AttentionInput, 'key' | 'value'>> {
+    if (this.held) return this.held;
+    const cols = this.settings.keyHeads * this.settings.headSize;
+    const key = await backend.allocate(this.capacity, cols);
+    try {
+      this.held = { key, value: await backend.allocate(this.capacity, cols) };
+      return this.held;
+    } catch (error) {
+      backend.free(key);
+      throw error;
+    }
   }
 }
 
@@ -57,7 +79,7 @@ function rotationsUpTo(rope: Rope | null, capacity: number): (length: number) =>
     const frequencies = ropeFrequencies(rope, length);
     const found = known.find((each) => areEqual(each.frequencies, frequencies));
     if (found) return found.turning;
-    const turning = rotations(rope, frequencies, capacity);
+    const turning = rotations(frequencies, capacity);
     known.push({ frequencies, turning });
     // Windows grow: what two lengths ago was right will not be again.
     if (known.length > 2) known.shift();

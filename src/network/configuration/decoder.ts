@@ -1,3 +1,7 @@
+import type { Activation } from '../../devices/backend.ts';
+
+export type { Activation };
+
 /** A decoder language model as its configuration describes it: what to compute, apart from the weights. */
 export interface Decoder {
   /** e.g. `LLaMA`. */
@@ -90,8 +94,6 @@ export type RopeScaling =
       readonly short: readonly number[];
       readonly long: readonly number[];
     };
-
-export type Activation = 'silu' | 'gelu' | 'geluTanh' | 'quickGelu' | 'relu' | 'squaredRelu';
 
 export interface FeedForwardSettings {
   readonly activation: Activation;

@@ -51,7 +51,7 @@ export class ResidentNetwork {
     const { variant, signal, progress } = options;
     const network = variant?.network ?? dense;
     const { decoder, modules, prefix, weights } = network;
-    const run = { backend, pause: yieldOrCancel(signal, weights.subject) };
+    const run = { backend, pause: yieldOrCancel(signal, weights.subject), signal };
     const blocks: Block[] = [];
     const owned: Linear[] = [];
     const replacement = (module: string) => variant?.replaced.get(`${module}.weight`)?.(signal);
@@ -108,11 +108,18 @@ export class ResidentNetwork {
   }
 
   free(): void {
+    this.freeCaches();
     release(this.run.backend, this.blocks, this.owned);
   }
 
   private forget(): void {
+    this.freeCaches();
     this.caches = this.network.decoder.layers.map(({ attention }) => new LayerCache(attention, this.capacity));
+  }
+
+  private freeCaches(): void {
+    for (const cache of this.caches) cache.free(this.run.backend);
+    this.caches = [];
   }
 
   /** @param position That of the first id. */

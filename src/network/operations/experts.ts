@@ -1,8 +1,9 @@
+import type { Matrix } from '../../devices/backend.ts';
 import type { Activation, ExpertSettings } from '../configuration/decoder.ts';
 import { type FeedForward, feedForward } from './feedForward.ts';
 import { type Linear, linear } from './linear.ts';
-import { emptyRows, type Rows } from './rows.ts';
-import type { Run } from './run.ts';
+import type { Rows } from './rows.ts';
+import type { Scope } from './run.ts';
 
 /** A mixture of experts. */
 export interface Mixture {
@@ -14,25 +15,36 @@ export interface Mixture {
 
 /** The sum of each token's chosen experts, weighted by the router's probabilities (Fedus et al., arXiv 2101.03961). */
 export async function mixture(
-  run: Run,
-  x: Rows,
+  scope: Scope,
+  x: Matrix,
   { router, experts, shared }: Mixture,
   settings: ExpertSettings,
   f: Activation,
-): Promise<Rows> {
-  const [scores] = await linear(run, x, [router]);
-  const chosen = choices(scores!, settings);
-  const y = emptyRows(x.rows, x.cols);
+): Promise<Matrix> {
+  const { backend } = scope;
+  const [scores] = await linear(scope, x, [router]);
+  const chosen = choices(await scope.download(scores!), settings);
+  const y = await scope.take(x.rows, x.cols);
+  await backend.upload(y, 0, y.rows, (out) => void out.fill(0));
   for (const [expert, tokens] of chosen.entries()) {
     if (tokens.length === 0) continue;
-    const input = emptyRows(tokens.length, x.cols);
-    for (const [k, { row }] of tokens.entries())
-      input.values.set(x.values.subarray(row * x.cols, (row + 1) * x.cols), k * x.cols);
-    add(y, await feedForward(run, input, experts[expert]!, f), tokens);
+    const rows = Int32Array.from(tokens, ({ row }) => row);
+    const input = await scope.take(rows.length, x.cols);
+    await backend.network.gatherRows(input, x, rows);
+    const part = await feedForward(scope, input, experts[expert]!, f);
+    await backend.network.scatterRows(
+      y,
+      part,
+      rows,
+      Float32Array.from(tokens, ({ weight }) => weight),
+    );
+    scope.free(input, part);
   }
   if (shared) {
-    const weights = Array.from({ length: x.rows }, (_, row) => ({ row, weight: sharedWeight(x, row, shared.weight) }));
-    add(y, await feedForward(run, x, shared.part, f), weights);
+    const part = await feedForward(scope, x, shared.part, f);
+    const rows = Int32Array.from({ length: x.rows }, (_, row) => row);
+    await backend.network.scatterRows(y, part, rows, await sharedWeights(scope, x, shared.weight));
+    scope.free(part);
   }
   return y;
 }
@@ -57,15 +69,14 @@ function choices(scores: Rows, { count, used, normalized }: ExpertSettings): Tok
   return tokens;
 }
 
-function sharedWeight({ cols, values }: Rows, row: number, weight: Float32Array | undefined): number {
-  if (!weight) return 1;
-  let product = 0;
-  for (let i = 0; i < cols; i++) product += values[row * cols + i]! * weight[i]!;
-  return 1 / (1 + Math.exp(-product));
-}
-
-/** Adds row k of `part`, times its weight, to row `tokens[k].row` of `y`. */
-function add(y: Rows, part: Rows, tokens: readonly Token[]): void {
-  for (const [k, { row, weight }] of tokens.entries())
-    for (let i = 0; i < y.cols; i++) y.values[row * y.cols + i]! += weight * part.values[k * y.cols + i]!;
+/** The weight of the shared expert for each row. */
+async function sharedWeights(scope: Scope, x: Matrix, weight: Float32Array | undefined): Promise<Float32Array> {
+  if (!weight) return new Float32Array(x.rows).fill(1);
+  const matrix = await scope.upload({ rows: 1, cols: x.cols, values: weight });
+  const name = 'weight of the shared expert';
+  const layer = { name, outputs: 1, inputs: x.cols, steps: [{ matrix, transpose: true }], bias: undefined };
+  const [products] = await linear(scope, x, [layer]);
+  const { values } = await scope.download(products!);
+  scope.free(matrix);
+  return values.map((product) => 1 / (1 + Math.exp(-product)));
 }

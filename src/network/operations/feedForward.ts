@@ -1,8 +1,7 @@
+import type { Matrix } from '../../devices/backend.ts';
 import type { Activation } from '../configuration/decoder.ts';
-import { activate } from './activation.ts';
 import { type Linear, linear } from './linear.ts';
-import { emptyRows, type Rows } from './rows.ts';
-import type { Run } from './run.ts';
+import type { Scope } from './run.ts';
 
 /** The projections of a feed-forward part. Without a gate, the activation is that of the up projection. */
 export interface FeedForward {
@@ -14,28 +13,37 @@ export interface FeedForward {
 }
 
 /** y = down(f(gate(x)) * up(x)) (Shazeer, arXiv 2002.05202), or down(f(up(x))). */
-export async function feedForward(run: Run, x: Rows, part: FeedForward, f: Activation): Promise<Rows> {
-  const inner = await innerRows(run, x, part, f);
-  const [y] = await linear(run, inner, [part.down]);
+export async function feedForward(scope: Scope, x: Matrix, part: FeedForward, f: Activation): Promise<Matrix> {
+  const inner = await innerRows(scope, x, part, f);
+  const [y] = await linear(scope, inner, [part.down]);
+  scope.free(inner);
   return y!;
 }
 
-async function innerRows(run: Run, x: Rows, { gate, up, gateUp }: FeedForward, f: Activation): Promise<Rows> {
-  const projections = [gate, up, gateUp].filter((layer) => layer !== undefined);
-  const [first, second] = await linear(run, x, projections);
-  const [left, right] = gateUp ? halves(first!) : [first!, second];
-  activate(left, f);
-  if (right) for (let i = 0; i < left.values.length; i++) left.values[i]! *= right.values[i]!;
+async function innerRows(scope: Scope, x: Matrix, part: FeedForward, f: Activation): Promise<Matrix> {
+  const { network } = scope.backend;
+  const [left, right] = await projected(scope, x, part);
+  await network.activate(left, f, right);
+  if (right) scope.free(right);
   return left;
 }
 
-function halves({ rows, cols, values }: Rows): [Rows, Rows] {
-  const size = cols / 2;
-  const parts: [Rows, Rows] = [emptyRows(rows, size), emptyRows(rows, size)];
-  for (let row = 0; row < rows; row++)
-    for (const [k, part] of parts.entries()) {
-      const from = row * cols + k * size;
-      part.values.set(values.subarray(from, from + size), row * size);
-    }
-  return parts;
+async function projected(
+  scope: Scope,
+  x: Matrix,
+  { gate, up, gateUp }: FeedForward,
+): Promise<[left: Matrix, right: Matrix | undefined]> {
+  const layers = [gate, up, gateUp].filter((layer) => layer !== undefined);
+  const [first, second] = await linear(scope, x, layers);
+  if (!gateUp) return [first!, second];
+  const whole = first!;
+  const size = whole.cols / 2;
+  const halves: Matrix[] = [];
+  for (const from of [0, size]) {
+    const half = await scope.take(x.rows, size);
+    await scope.backend.network.pick(half, whole, { size, from, step: size });
+    halves.push(half);
+  }
+  scope.free(whole);
+  return [halves[0]!, halves[1]];
 }

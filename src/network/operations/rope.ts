@@ -1,16 +1,18 @@
+import type { Matrix } from '../../devices/backend.ts';
 import type { Rope } from '../configuration/decoder.ts';
 import { type RopeFrequencies, ropeFrequencies } from './ropeFrequencies.ts';
-import type { Rows } from './rows.ts';
+import type { Run } from './run.ts';
 
 /** Cosine and sine of each position and frequency. */
 export interface Rotations {
-  readonly rope: Rope;
+  /** Frequencies, each of which turns a pair of entries. */
+  readonly half: number;
   readonly cosines: Float32Array;
   readonly sines: Float32Array;
 }
 
 /** The rotations of the first `length` positions, with angles in f32 as frameworks compute them. */
-export function rotations(rope: Rope, { frequencies, magnitude }: RopeFrequencies, length: number): Rotations {
+export function rotations({ frequencies, magnitude }: RopeFrequencies, length: number): Rotations {
   const half = frequencies.length;
   const cosines = new Float32Array(length * half);
   const sines = new Float32Array(length * half);
@@ -21,7 +23,7 @@ export function rotations(rope: Rope, { frequencies, magnitude }: RopeFrequencie
       sines[position * half + i] = magnitude * Math.sin(angle);
     }
   }
-  return { rope, cosines, sines };
+  return { half, cosines, sines };
 }
 
 /** The rotations by the length of a window, each computed once; null without rotary positions. */
@@ -29,7 +31,7 @@ export function rotationTable(rope: Rope | null): (length: number) => Rotations 
   const known = new Map<number, Rotations>();
   return (length) => {
     if (!rope) return null;
-    const found = known.get(length) ?? rotations(rope, ropeFrequencies(rope, length), length);
+    const found = known.get(length) ?? rotations(ropeFrequencies(rope, length), length);
     known.set(length, found);
     return found;
   };
@@ -39,21 +41,16 @@ export function rotationTable(rope: Rope | null): (length: number) => Rotations 
  * Rotates the first entries of each head in the rows [first, first + length), in place.
  * @param from Position of the first of these rows.
  */
-export function rotate(x: Rows, first: number, length: number, headSize: number, rotated: Rotations, from = 0): void {
-  const { rope, cosines, sines } = rotated;
-  const half = rope.size / 2;
-  const { cols, values } = x;
-  for (let row = 0; row < length; row++) {
-    const position = from + row;
-    for (let head = 0; head < cols; head += headSize) {
-      let at = (first + row) * cols + head;
-      for (let i = 0; i < half; i++, at++) {
-        const cos = cosines[position * half + i]!;
-        const sin = sines[position * half + i]!;
-        const [a, b] = [values[at]!, values[at + half]!];
-        values[at] = a * cos - b * sin;
-        values[at + half] = b * cos + a * sin;
-      }
-    }
-  }
+export async function rotate(
+  { backend }: Run,
+  x: Matrix,
+  first: number,
+  length: number,
+  headSize: number,
+  { half, cosines, sines }: Rotations,
+  from = 0,
+): Promise<void> {
+  const ofRows = (table: Float32Array) => table.subarray(from * half, (from + length) * half);
+  const rotation = { row: first, rows: length, headSize, half, cosines: ofRows(cosines), sines: ofRows(sines) };
+  await backend.network.rotate(x, rotation);
 }

@@ -1,5 +1,5 @@
 import type { Pause } from '../../base/eventLoop.ts';
-import type { Backend } from '../../devices/backend.ts';
+import type { Backend, Matrix } from '../../devices/backend.ts';
 import type { Rows } from './rows.ts';
 
 /** What operations run on. */
@@ -7,6 +7,50 @@ export interface Run {
   readonly backend: Backend;
   /** Awaited at least every 100 ms: yields to other work, and throws 'cancelled'. */
   readonly pause: Pause;
+  readonly signal?: AbortSignal | undefined;
   /** Receives the inputs of layers that read the same, before these compute; awaited. */
   readonly observe?: ((inputs: Rows, layers: readonly { readonly name: string }[]) => Promise<void>) | undefined;
+}
+
+/** A run whose device matrices end with it. Whoever no longer needs one frees it earlier. */
+export interface Scope extends Run {
+  take(rows: number, cols: number): Promise<Matrix>;
+  free(...matrices: readonly Matrix[]): void;
+  upload(rows: Rows): Promise<Matrix>;
+  /** The matrix, which is freed. */
+  download(matrix: Matrix): Promise<Rows>;
+}
+
+/** Runs `use` with a scope of its own and frees what is left in it. */
+export async function withScope<Result>(run: Run, use: (scope: Scope) => Promise<Result>): Promise<Result> {
+  const { backend } = run;
+  const held = new Set<Matrix>();
+  const free = (...matrices: readonly Matrix[]) => {
+    for (const matrix of matrices) if (held.delete(matrix)) backend.free(matrix);
+  };
+  const take = async (rows: number, cols: number) => {
+    const matrix = await backend.allocate(rows, cols);
+    held.add(matrix);
+    return matrix;
+  };
+  const scope: Scope = {
+    ...run,
+    take,
+    free,
+    async upload({ rows, cols, values }) {
+      const matrix = await take(rows, cols);
+      await backend.upload(matrix, 0, rows, (out) => out.set(values));
+      return matrix;
+    },
+    async download(matrix) {
+      const values = await backend.download(matrix);
+      free(matrix);
+      return { rows: matrix.rows, cols: matrix.cols, values };
+    },
+  };
+  try {
+    return await use(scope);
+  } finally {
+    free(...held);
+  }
 }

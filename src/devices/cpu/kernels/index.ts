@@ -1,3 +1,5 @@
+export { activate, rescale } from './activate';
+export * from './attend';
 export { bidiagonalPair } from './bidiagonalVectors';
 export * from './chase';
 export { applyChaseBlocks, formChaseBlocks } from './chaseBack';
@@ -6,4 +8,5 @@ export { gemm, gemmScratch } from './gemm';
 export { exponentials, largestAt, weightedDifference } from './logits';
 export * from './move';
 export * from './panel';
+export * from './rows';
 export * from './sync';

@@ -1,6 +1,6 @@
 // Vector operations that are inlined wherever they are called. AssemblyScript's decorators on functions are no syntax
-// that Biome parses, so every function that needs one is here or in smallFloats.ts, and these two files are exempt from
-// it.
+// that Biome parses, so every function that needs one is here, in functions.ts or in smallFloats.ts, and these files are
+// exempt from it.
 
 /** a * b + c: fused if the build has relaxed SIMD, otherwise rounded twice. */
 // @ts-ignore: decorator

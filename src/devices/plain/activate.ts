@@ -1,7 +1,6 @@
-import type { Activation } from '../configuration/decoder.ts';
-import type { Rows } from './rows.ts';
+import type { Activation } from '../networkOperations.ts';
+import type { Values } from './values.ts';
 
-/** The activation functions, by the names of the description. */
 const FUNCTIONS: Readonly<Record<Activation, (x: number) => number>> = {
   silu: (x) => x / (1 + Math.exp(-x)),
   gelu: (x) => 0.5 * x * erfc(-x * Math.SQRT1_2),
@@ -13,10 +12,15 @@ const FUNCTIONS: Readonly<Record<Activation, (x: number) => number>> = {
 
 const ROOT_2_OVER_PI = Math.sqrt(2 / Math.PI);
 
-/** Applies the function to each entry, in place. */
-export function activate(x: Rows, activation: Activation): void {
+/** x <- f(x), or f(x) * factor: a gate is one (Shazeer, arXiv 2002.05202). */
+export function activate(x: Values, activation: Activation, factor?: Values): void {
   const f = FUNCTIONS[activation];
-  for (let i = 0; i < x.values.length; i++) x.values[i] = f(x.values[i]!);
+  for (let i = 0; i < x.length; i++) x[i] = f(x[i]!) * (factor ? factor[i]! : 1);
+}
+
+/** x <- scale x; a cap keeps the result within (-cap, cap) (Gemma 2). */
+export function rescale(x: Values, scale: number, cap: number | null): void {
+  for (let i = 0; i < x.length; i++) x[i] = cap === null ? scale * x[i]! : cap * Math.tanh((scale * x[i]!) / cap);
 }
 
 /**

@@ -1,0 +1,127 @@
+import type { Activation } from '../../networkOperations.ts';
+import type { Kernels } from '../kernels.ts';
+import { ranges, type Task, type Team } from '../team.ts';
+
+/** The numbers of kernels/activate.ts. */
+export const ACTIVATIONS: Readonly<Record<Activation, number>> = {
+  silu: 0,
+  gelu: 1,
+  geluTanh: 2,
+  quickGelu: 3,
+  relu: 4,
+  squaredRelu: 5,
+};
+
+/** Work on rows of activations; addresses in bytes, 0 for what is absent. */
+export type RowArgs =
+  | {
+      readonly operation: 'normalize';
+      readonly rows: number;
+      readonly cols: number;
+      readonly size: number;
+      readonly isRms: boolean;
+      readonly x: number;
+      readonly out: number;
+      readonly weight: number;
+      readonly bias: number;
+      readonly epsilon: number;
+    }
+  | (Entries & { readonly operation: 'activate'; readonly kind: number; readonly factor: number })
+  | (Entries & { readonly operation: 'rescale'; readonly scale: number; readonly cap: number })
+  | (Entries & { readonly operation: 'add'; readonly y: number; readonly scale: number })
+  | (Entries & { readonly operation: 'addToRows'; readonly vector: number })
+  | (Entries & {
+      readonly operation: 'pick';
+      readonly out: number;
+      readonly outCols: number;
+      readonly size: number;
+      readonly from: number;
+      readonly step: number;
+    })
+  | (Entries & {
+      readonly operation: 'rotate';
+      readonly headSize: number;
+      readonly half: number;
+      readonly cosines: number;
+      readonly sines: number;
+    })
+  | (Entries & { readonly operation: 'gather'; readonly out: number; readonly indices: number })
+  | (Entries & {
+      readonly operation: 'scatter';
+      readonly y: number;
+      readonly indices: number;
+      readonly weights: number;
+    });
+
+interface Entries {
+  readonly rows: number;
+  readonly cols: number;
+  readonly x: number;
+}
+
+/** Entries per task: some 0.1 ms. */
+const TASK = 2 ** 16;
+
+/** Works on all threads. */
+export function onRows(team: Team, args: RowArgs): void {
+  team.perform(rowTasks(team.kernels, args));
+}
+
+/** Works on the calling thread. */
+export function onRowsHere(kernels: Kernels, args: RowArgs): void {
+  for (const task of rowTasks(kernels, args)) task();
+}
+
+function rowTasks(kernels: Kernels, args: RowArgs): Task[] {
+  const { rows, cols } = args;
+  return ranges(rows, TASK / Math.max(1, cols)).map(
+    ({ from, to }) =>
+      () =>
+        perform(kernels, args, from, to - from),
+  );
+}
+
+/** Works on `rows` rows from `row` on. */
+function perform(kernels: Kernels, args: RowArgs, row: number, rows: number): void {
+  const { cols } = args;
+  const entries = rows * cols;
+  const ofRow = (address: number, width = cols) => (address === 0 ? 0 : address + row * width * 4);
+  const x = ofRow(args.x);
+  switch (args.operation) {
+    case 'normalize': {
+      const { size, isRms, weight, bias, epsilon } = args;
+      const out = ofRow(args.out);
+      if (isRms) kernels.rmsNorm(entries / size, size, x, out, weight, epsilon);
+      else kernels.layerNorm(entries / size, size, x, out, weight, bias, epsilon);
+      return;
+    }
+    case 'activate':
+      kernels.activate(args.kind, entries, x, ofRow(args.factor));
+      return;
+    case 'rescale':
+      kernels.rescale(entries, x, args.scale, args.cap);
+      return;
+    case 'add':
+      kernels.addScaled(entries, x, ofRow(args.y), args.scale);
+      return;
+    case 'addToRows':
+      for (let i = 0; i < rows; i++) kernels.addScaled(cols, x + i * cols * 4, args.vector, 1);
+      return;
+    case 'pick': {
+      const { out, outCols, size, from, step } = args;
+      kernels.pick(rows, cols, outCols, x, ofRow(out, outCols), size, from, step);
+      return;
+    }
+    case 'rotate': {
+      const { headSize, half, cosines, sines } = args;
+      kernels.rotateRows(rows, cols, headSize, half, x, ofRow(cosines, half), ofRow(sines, half));
+      return;
+    }
+    case 'gather':
+      kernels.gather(rows, cols, args.x, ofRow(args.out), args.indices + row * 4);
+      return;
+    case 'scatter':
+      kernels.scatter(rows, cols, args.x, ofRow(args.y), args.indices + row * 4, args.weights + row * 4);
+      return;
+  }
+}

@@ -1,0 +1,23 @@
+import type { Matrix } from '../backend.ts';
+import type { NetworkOperations } from '../networkOperations.ts';
+import { activate, rescale } from '../plain/activate.ts';
+import { normalize } from '../plain/normalize.ts';
+import { add, addToRows, gatherRows, pick, rotate, scatterRows } from '../plain/rows.ts';
+import { attend } from './attend.ts';
+
+/** All operations in f64. @param of the entries of a matrix */
+export function referenceNetworkOperations(of: (matrix: Matrix) => Float64Array): NetworkOperations {
+  return {
+    normalize: async (out, x, norm) => normalize(of(out), of(x), norm),
+    activate: async (x, f, factor) => activate(of(x), f, factor && of(factor)),
+    rescale: async (x, scale, cap = null) => rescale(of(x), scale, cap),
+    add: async (x, y, scale) => add(of(x), of(y), scale),
+    addToRows: async (x, vector) => addToRows(of(x), vector),
+    pick: async (out, x, columns) => pick(of(out), out.cols, of(x), x.cols, columns),
+    rotate: async (x, rotation) => rotate(of(x), x.cols, rotation),
+    gatherRows: async (out, x, rows) => gatherRows(of(out), of(x), x.cols, rows),
+    scatterRows: async (x, y, rows, weights) => scatterRows(of(x), of(y), x.cols, rows, weights),
+    attend: async (out, { query, key, value }, options) =>
+      attend(of(out), { query: of(query), key: of(key), value: of(value) }, options),
+  };
+}
