@@ -31,7 +31,7 @@ const ARROWS: Record<string, readonly string[]> = {
     'src/model',
     'node',
   ],
-  'src/activations': [],
+  'src/activations': ['src/base', 'src/bytes', 'src/checkpoint', 'src/model', 'src/network/ggufForm.ts'],
   'src/write': ['src/base', 'src/files', 'src/checkpoint', 'src/spectrum', 'src/model', 'node'],
   'src/protocol': ['src/base', 'src/model'],
   'src/service': [
@@ -43,6 +43,7 @@ const ARROWS: Record<string, readonly string[]> = {
     'src/model',
     'src/adapters',
     'src/network',
+    'src/activations',
     'src/write',
     'src/protocol',
     'node',
@@ -58,7 +59,6 @@ const ARROWS: Record<string, readonly string[]> = {
 /** Types alone may also come from these: they leave no trace in what runs. */
 const TYPE_ARROWS: Record<string, readonly string[]> = {
   'src/checkpoint': ['src/formats/format.ts'],
-  'src/activations': ['src/model'],
   'src/model': ['src/checkpoint', 'src/adapters', 'src/devices/backend.ts'],
   'src/adapters': ['src/devices/backend.ts'],
   'src/service': ['src/bytes'],

@@ -1,4 +1,5 @@
 import { formatBytes, formatCount } from '../base/quantities.ts';
+import type { StatisticsSummary } from '../model/activations.ts';
 import { distributionOf } from '../model/distribution.ts';
 import type { Analysis, MatrixFinding } from '../model/findings.ts';
 import {
@@ -9,7 +10,9 @@ import {
   ENGINE_HELP,
   engineOf,
   type Invocation,
+  textOf,
   textsOf,
+  UsageError,
 } from './command.ts';
 import { expertSummary, type Line, linesOf } from './expertLines.ts';
 import { RESULT, showResult } from './result.ts';
@@ -17,7 +20,8 @@ import { digits, shortNames, table } from './table.ts';
 
 export const analyzeCommand: Command = {
   name: 'analyze',
-  usage: 'PATH [--json] [--values] [--mode coarse|preview|exact] [--tensor GLOB]... [--experts] [--out FILE]',
+  usage:
+    'PATH [--json] [--values] [--mode coarse|preview|exact] [--tensor GLOB]... [--experts] [--activations FILE] [--out FILE]',
   summary: 'the ranks of every matrix of a checkpoint',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --json              print one JSON object (schema: media/schemas/analysis.schema.json)
@@ -26,6 +30,8 @@ export const analyzeCommand: Command = {
                       coarse: estimates with a wide band, faster still
   --tensor GLOB       analyze only matrices whose name matches; may be repeated
   --experts           list every expert of a mixture of experts, instead of one line for each module and layer
+  --activations FILE  also measure W X, each matrix as a text's activations X see it: FILE is of 'rankscope calibrate',
+                      of the script that it writes for Python, or an imatrix of llama.cpp (.gguf or .dat)
   --out FILE          write the JSON object to FILE as well
   --force             replace FILE if it exists
   --no-cache          do not use the cache of results
@@ -35,7 +41,8 @@ ${COMMON_HELP}
 Examples:
   rankscope analyze model.safetensors
   rankscope analyze llama/ --tensor '*.self_attn.*' --mode preview
-  rankscope analyze model.safetensors --json --values > spectra.json`,
+  rankscope analyze model.safetensors --json --values > spectra.json
+  rankscope analyze llama/ --activations llama.activations.safetensors`,
   options: {
     ...ENGINE,
     ...RESULT,
@@ -43,6 +50,7 @@ Examples:
     mode: { type: 'string' },
     tensor: { type: 'string', multiple: true },
     experts: { type: 'boolean' },
+    activations: { type: 'string' },
     'no-cache': { type: 'boolean' },
   },
   run: analyze,
@@ -50,10 +58,15 @@ Examples:
 
 function analyze(invocation: Invocation): Promise<void> {
   const { path, values, terminal, service } = invocation;
+  const activations = textOf(values, 'activations');
+  const mode = choiceOf(values, 'mode', ['exact', 'preview', 'coarse']) ?? 'exact';
+  if (activations !== undefined && mode !== 'exact')
+    throw new UsageError(`--activations needs --mode exact, not ${mode}: W X is not estimated`);
   const request = {
     path,
     ...engineOf(values),
-    mode: choiceOf(values, 'mode', ['exact', 'preview', 'coarse']) ?? 'exact',
+    ...(activations === undefined ? {} : { activations }),
+    mode,
     tensors: textsOf(values, 'tensor'),
     values: values.values === true,
     cache: values['no-cache'] !== true,
@@ -65,19 +78,27 @@ function analyze(invocation: Invocation): Promise<void> {
   });
 }
 
+/** Energy ranks of W X. */
+const SEEN_LEVELS = ['0.9', '0.95', '0.99'] as const;
+const SEEN_HEADINGS = ['WX 90%', 'WX 95%', 'WX 99%'];
 const HEADINGS = ['matrix', 'shape', 'eff.rank', 'stable', '90%', '95%', '99%', 'noise', 'num.', 'even', 'alpha'];
 
 function* report(analysis: Analysis, everyExpert: boolean): Generator<string> {
-  const { checkpoint, engine, matrices, ties, skipped, warnings } = analysis;
+  const { checkpoint, engine, matrices, ties, skipped, warnings, activations } = analysis;
   yield `${checkpoint.path}: ${checkpoint.format}, ${formatCount(checkpoint.parameters)} parameters, ${formatBytes(checkpoint.bytes)}\n`;
   yield `Engine: ${engine.device}. ${engine.reason}\n\n`;
   const lines = everyExpert
     ? matrices.map((finding) => ({ name: finding.name, findings: [finding] }))
     : linesOf(matrices);
   const names = shortNames(lines.map(({ name }) => name));
+  const seen = activations ? SEEN_HEADINGS : [];
   yield* table(
-    HEADINGS,
-    lines.map((line, index) => [names[index] ?? line.name, ...numbers(line)]),
+    [...HEADINGS, ...seen],
+    lines.map((line, index) => [
+      names[index] ?? line.name,
+      ...numbers(line),
+      ...(activations ? seenNumbers(line) : []),
+    ]),
   );
   yield* expertSummary(lines);
   if (matrices.some(({ provenance }) => provenance === 'preview'))
@@ -85,12 +106,26 @@ function* report(analysis: Analysis, everyExpert: boolean): Generator<string> {
   yield '\neff.rank: exp of the entropy of the singular values; 90%, 95%, 99%: ranks that keep this share of the energy;\n';
   yield 'noise: values above the noise edge; num.: numerical rank; even: break-even rank, above which factors are larger;\n';
   yield 'alpha: exponent of the power law fitted to the squared values above any of them (Clauset, Shalizi and Newman 2009).\n';
+  if (activations) yield* activationLines(activations, matrices);
   yield* adapterLines(matrices);
   yield* quantizationLines(matrices);
   for (const warning of warnings ?? []) yield `Note: ${warning}\n`;
   for (const names of ties) yield `Tied, counted once: ${names.join(', ')}\n`;
   if (skipped.length > 0) yield `Not analyzed: ${skipped.length} of ${checkpoint.tensors} tensors\n`;
   for (const { name, reason } of skipped.filter((each) => !PLAIN.has(each.reason))) yield `  ${name}: ${reason}\n`;
+}
+
+function* activationLines(
+  { path, kind, text, producer, tokens }: StatisticsSummary,
+  matrices: readonly MatrixFinding[],
+): Generator<string> {
+  const origin = [text && `the text ${text}`, tokens !== null && `${formatCount(tokens)} tokens`, producer];
+  yield 'WX: energy ranks of W X, with X the inputs of the layer';
+  yield kind === 'diagonal' ? ', of which the sums of squares alone are known\n' : '\n';
+  yield `X: ${path} (${origin.filter((part) => part).join(', ')})\n`;
+  const few = matrices.filter(({ activations }) => activations && activations.shrinkage > 0);
+  if (few.length > 0)
+    yield `Fewer tokens than inputs: ${few.length} matrices, for which X X^T + ${few[0]!.activations!.shrinkage} mean(diag(X X^T)) I stands in place of X X^T\n`;
 }
 
 function* adapterLines(matrices: readonly MatrixFinding[]): Generator<string> {
@@ -123,6 +158,12 @@ function spanOf(values: readonly number[]): string {
 
 /** Reasons too common to be listed for each tensor. */
 const PLAIN: ReadonlySet<string> = new Set(['a vector', 'a single number', 'empty']);
+
+function seenNumbers({ findings }: Line): string[] {
+  return SEEN_LEVELS.map((level) =>
+    digits(distributionOf(findings, ({ activations }) => activations?.energyRanks[level] ?? null)?.median ?? null),
+  );
+}
 
 function numbers({ findings }: Line): string[] {
   const [first] = findings;

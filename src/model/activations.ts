@@ -19,8 +19,8 @@ export interface StatisticsSummary {
   readonly model: string | null;
   /** What wrote the file, such as `rankscope 0.1.0` or `transformers 5.0.0`; null if it does not say. */
   readonly producer: string | null;
-  /** The most tokens that any layer has seen; experts see fewer. */
-  readonly tokens: number;
+  /** The most tokens that any layer has seen; experts see fewer. Null if the file does not say. */
+  readonly tokens: number | null;
 }
 
 /** Layers that read the same inputs, such as q, k and v: they share one R. */

@@ -119,8 +119,8 @@ export interface ActivationFinding
   /** Smallest rank that keeps each share of the energy of W X. */
   readonly energyRanks: Readonly<Record<EnergyLevel, number>>;
   readonly kind: StatisticsKind;
-  /** Tokens that reached the layer. */
-  readonly tokens: number;
+  /** Tokens that reached the layer; null if the statistics do not say. */
+  readonly tokens: number | null;
   /**
    * a, where X X^T + a mean(diag(X X^T)) I stands in place of X X^T, because fewer tokens than inputs were seen; 0
    * where it does not.

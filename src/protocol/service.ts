@@ -1,7 +1,14 @@
 import type { DeviceInfo, DeviceRequest } from '../base/deviceInfo.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
 import type { EvaluateRequest, Evaluation } from '../model/evaluation.ts';
-import type { Analysis, CheckpointSummary, MatrixFinding, Place, Skipped } from '../model/findings.ts';
+import type {
+  ActivationFinding,
+  Analysis,
+  CheckpointSummary,
+  MatrixFinding,
+  Place,
+  Skipped,
+} from '../model/findings.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 
 /**
@@ -16,8 +23,8 @@ export interface Calls {
   analyze: Call<AnalyzeRequest, Analysis, AnalysisProgress>;
   /** Moves these matrices to the front of the running analysis of `path`. */
   prioritize: Call<{ path: string; names: readonly string[] }, void>;
-  /** All singular values of one matrix. */
-  spectrum: Call<{ path: string; name: string }, Spectrum, StepProgress>;
+  /** All singular values of one matrix; with a file of statistics, also those of W X. */
+  spectrum: Call<{ path: string; name: string; activations?: string }, Spectrum, StepProgress>;
   /** Several adapters of one base, layer by layer. */
   compare: Call<{ paths: readonly string[] }, AdapterComparison, StepProgress>;
   plan: Call<{ path: string; request: PlanRequest } & DeviceRequest, Plan, StepProgress>;
@@ -56,6 +63,11 @@ export interface AnalyzeRequest extends DeviceRequest {
    * singular values. `both`: all three, one after the other, where the last does not come as soon as the first.
    */
   readonly mode?: 'coarse' | 'preview' | 'exact' | 'both';
+  /**
+   * A file of statistics of the matrices' inputs, with which findings carry their measures of W X. These are exact, so
+   * the mode is `exact` or `both`.
+   */
+  readonly activations?: string;
   /** Whether findings carry their singular values. */
   readonly values?: boolean;
   /** Whether the result repeats the findings, which were all reported as progress; true by default. */
@@ -121,6 +133,8 @@ export interface CheckpointView extends CheckpointSummary {
 export interface Spectrum {
   readonly name: string;
   readonly singularValues: readonly number[];
+  /** With its singular values; null for a matrix without statistics, absent if none were asked for. */
+  readonly activations?: ActivationFinding | null;
 }
 
 export interface ApplyRequest extends DeviceRequest {

@@ -1,12 +1,13 @@
 import { chooseDevice } from '../devices/choose.ts';
 import type { Service } from '../protocol/service.ts';
 import { abortable } from './abortable.ts';
+import { withActivations } from './activations/withActivations.ts';
 import { AnalysisRun } from './analysis/analyze.ts';
 import { Runs } from './analysis/runs.ts';
-import { exactResult, matrixNamed } from './analysis/spectra.ts';
+import { spectrum } from './analysis/spectra.ts';
 import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache/cache.ts';
 import { memoryCache } from './cache/memoryCache.ts';
-import { OpenCheckpoints, refuseChanged, viewOf } from './checkpoints/opened.ts';
+import { OpenCheckpoints, viewOf } from './checkpoints/opened.ts';
 import { compare } from './compare.ts';
 import { type BlasPolicy, forgetBlas } from './devices/blasPolicy.ts';
 import { Devices } from './devices/devices.ts';
@@ -53,10 +54,12 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         context.signal,
         devices.startDuring(
           request,
-          checkpoints.use(request.path, context.signal, (opened) => {
-            const run = new AnalysisRun(parts, opened, request, context);
-            return runs.during(request.path, run, run.run());
-          }),
+          checkpoints.use(request.path, context.signal, (opened) =>
+            withActivations(opened, request.activations, context.signal, (activations) => {
+              const run = new AnalysisRun(parts, opened, request, context, activations);
+              return runs.during(request.path, run, run.run());
+            }),
+          ),
         ),
       ),
 
@@ -64,19 +67,11 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
       runs.prioritize(path, names);
     },
 
-    spectrum: ({ path, name }, { signal } = {}) =>
+    spectrum: (request, context = {}) =>
       abortable(
-        path,
-        signal,
-        checkpoints.use(path, signal, async (opened) => {
-          const matrix = matrixNamed(opened, name);
-          const { singularValues } = await exactResult(parts, matrix, devices.settle(), {
-            signal,
-            urgent: true,
-          });
-          await refuseChanged(opened.checkpoint);
-          return { name, singularValues: Array.from(singularValues) };
-        }),
+        request.path,
+        context.signal,
+        checkpoints.use(request.path, context.signal, (opened) => spectrum(parts, opened, request, context)),
       ),
 
     compare: ({ paths }, context = {}) => abortable('adapters', context.signal, compare(checkpoints, paths, context)),

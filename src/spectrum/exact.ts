@@ -9,6 +9,7 @@ import { RankscopeError } from '../base/errors.ts';
 import { type Backend, type Matrix, type RoutineOptions, type RowSource, TALL } from '../devices/backend.ts';
 import type { EntryStatistics } from './entries.ts';
 import { loadScaled, type ScaledRows, subProgress, uploadRows } from './load.ts';
+import { restacked } from './stackedTriangle.ts';
 
 export interface ExactSpectrum {
   /** All min(m, n) of them, descending. */
@@ -27,9 +28,7 @@ const LEAST_STACK = 2 ** 22;
  * All singular values of a source, to the accuracy of the backend, and the statistics of its entries from the same
  * pass.
  *
- * - A tall matrix (m >= 1.6 n) streams: R of the rows so far is stacked on the next rows, and the stack is
- *   triangularized again (the sequential TSQR of Demmel, Grigori, Hoemmen and Langou 2012). Memory is n (n + panel),
- *   whatever the height.
+ * - A tall matrix (m >= 1.6 n) streams (`stackedTriangle.ts`). Memory is n (n + panel), whatever the height.
  * - Any other matrix is uploaded whole; the backend chooses how to treat a wide one.
  * - A wide matrix (n >= 1.6 m) that the device cannot hold streams as its transpose. The source, which can only be read
  *   by rows, is read once per panel of columns, which is cheap compared with the reduction.
@@ -130,20 +129,17 @@ async function stackedTriangle(
 ): Promise<Matrix> {
   let kept: Float32Array | undefined;
   for (let done = 0; ; ) {
-    const top = kept ? width : 0;
-    const fresh = Math.min(stackHeight - top, height - done);
-    const stack = await backend.allocate(top + fresh, width);
-    try {
-      if (kept) await backend.upload(stack, 0, top, (out) => out.set(kept!));
-      await load(done, fresh, stack, top);
-      const triangle = await backend.triangularize(stack, subProgress(options, done / height, (done + fresh) / height));
-      done += fresh;
-      if (done === height) return triangle;
-      kept = await backend.download(triangle);
-      backend.free(triangle);
-    } finally {
-      backend.free(stack);
-    }
+    const fresh = Math.min(stackHeight - (kept ? width : 0), height - done);
+    const triangle = await restacked(
+      backend,
+      { kept, width, fresh },
+      (stack, at) => load(done, fresh, stack, at),
+      subProgress(options, done / height, (done + fresh) / height),
+    );
+    done += fresh;
+    if (done === height) return triangle;
+    kept = await backend.download(triangle);
+    backend.free(triangle);
   }
 }
 

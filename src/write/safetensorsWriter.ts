@@ -30,12 +30,9 @@ export interface SafetensorsOptions {
 export async function writeSafetensors(options: SafetensorsOptions): Promise<number> {
   const { out, metadata, sources, overwrite, signal, progress } = options;
   const tensors = [...options.tensors].sort((a, b) => width(b.dtype) - width(a.dtype));
-  const header = headerOf(tensors, metadata, out);
-  const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 8 + header.length);
+  const header = safetensorsHeader(tensors, metadata, out);
+  const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, header.length);
   await writeTarget({ out, sources, overwrite, bytes }, async (append) => {
-    const length = new Uint8Array(8);
-    new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
-    await append(length);
     await append(header);
     for (const [done, tensor] of tensors.entries()) {
       throwIfCancelled(signal, out);
@@ -54,8 +51,16 @@ export async function writeSafetensors(options: SafetensorsOptions): Promise<num
   return bytes;
 }
 
-/** Composed by hand because a tensor may be called `__proto__`. Padded to a multiple of 8 bytes. */
-function headerOf(tensors: readonly TensorToWrite[], metadata: ReadonlyMap<string, string>, out: string): Uint8Array {
+/**
+ * What stands before the content of the tensors, which follow each other in this order. Composed by hand because a
+ * tensor may be called `__proto__`; the JSON is padded to a multiple of 8 bytes.
+ * @throws RankscopeError 'unsupported' for two tensors of one name
+ */
+export function safetensorsHeader(
+  tensors: readonly Omit<TensorToWrite, 'content'>[],
+  metadata: ReadonlyMap<string, string>,
+  out: string,
+): Uint8Array {
   const names = new Set<string>(['__metadata__']);
   const pairs = [...metadata].map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
   const entries = pairs.length > 0 ? [`"__metadata__":{${pairs.join(',')}}`] : [];
@@ -68,9 +73,11 @@ function headerOf(tensors: readonly TensorToWrite[], metadata: ReadonlyMap<strin
     offset += bytes;
   }
   const text = new TextEncoder().encode(`{${entries.join(',')}}`);
-  const padded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
-  padded.set(text);
-  return padded;
+  const length = Math.ceil(text.length / 8) * 8;
+  const header = new Uint8Array(8 + length).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
+  header.set(text, 8);
+  return header;
 }
 
 /** Bytes per element, from the bits in the name of the type. */

@@ -54,9 +54,21 @@ const COLUMNS: readonly (readonly [string, (finding: MatrixFinding) => Cell])[] 
   ['seconds', (finding) => finding.seconds],
 ];
 
+/** Of matrices as activations see them. */
+const SEEN_COLUMNS: typeof COLUMNS = [
+  ...ENERGY_LEVELS.map(
+    (level) =>
+      [`seenEnergyRank${level}`, (finding: MatrixFinding) => finding.activations?.energyRanks[level] ?? null] as const,
+  ),
+  ['seenEffectiveRank', (finding) => finding.activations?.effectiveRank ?? null],
+  ['seenStableRank', (finding) => finding.activations?.stableRank ?? null],
+  ['seenTokens', (finding) => finding.activations?.tokens ?? null],
+];
+
 /** The findings as comma-separated values, one line per matrix. */
 export function findingsCsv(findings: readonly MatrixFinding[]): string {
-  const lines = [COLUMNS.map(([head]) => head), ...findings.map((finding) => COLUMNS.map(([, cell]) => cell(finding)))];
+  const columns = findings.some(({ activations }) => activations) ? [...COLUMNS, ...SEEN_COLUMNS] : COLUMNS;
+  const lines = [columns.map(([head]) => head), ...findings.map((finding) => columns.map(([, cell]) => cell(finding)))];
   return csvText(lines);
 }
 

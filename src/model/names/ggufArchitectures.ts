@@ -222,6 +222,11 @@ export function ggufArchitecture(name: string | undefined): GgufArchitecture | u
   return ARCHITECTURES.get(name ?? '');
 }
 
+/** All that are known; several words may stand for one. */
+export function ggufArchitectures(): ReadonlySet<GgufArchitecture> {
+  return new Set(ARCHITECTURES.values());
+}
+
 /** The variant of the architecture that these tensors have, judged by llama.cpp's names. */
 export function variantFor(architecture: GgufArchitecture, names: readonly string[]): GgufArchitecture {
   const { variant, block } = architecture;

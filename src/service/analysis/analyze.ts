@@ -1,10 +1,16 @@
+import type { InputFactor } from '../../activations/statistics.ts';
 import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
 import { concernsOneMatrix, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { yieldEvery } from '../../base/eventLoop.ts';
+import type { Backend, RoutineOptions } from '../../devices/backend.ts';
 import type { Analysis, MatrixFinding, Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
-import type { Matrix } from '../../model/matrix.ts';
+import { isStored, type Matrix } from '../../model/matrix.ts';
+import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { AnalysisProgress, AnalyzeRequest, CallContext } from '../../protocol/service.ts';
+import { subProgress } from '../../spectrum/load.ts';
+import { activationFinding, computeSeen, seenKey } from '../activations/seen.ts';
+import type { Activations } from '../activations/withActivations.ts';
 import { type Cache, type CacheEntry, noCache } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
@@ -46,6 +52,8 @@ export class AnalysisRun {
   private sweeps: Sweep[] = [];
   private readonly lookUps = new Map<Matrix, Promise<void>>();
   private tied: Promise<void> | undefined;
+  /** Why the statistics of a matrix cannot be used, by its name. */
+  private readonly withoutActivations = new Map<string, string>();
   /** Names of matrices that turned out to be equal to others. */
   private readonly dropped = new Set<string>();
 
@@ -54,7 +62,11 @@ export class AnalysisRun {
     private readonly opened: Opened,
     private readonly request: AnalyzeRequest,
     private readonly context: CallContext<AnalysisProgress>,
+    private readonly activations?: Activations,
   ) {
+    const { mode = 'exact' } = request;
+    if (activations && mode !== 'exact' && mode !== 'both')
+      throw new RankscopeError('wrong-use', `mode ${mode}`, 'W X is measured exactly only', 'Use the mode exact');
     this.cache = request.cache === false ? noCache : parts.cache;
     this.engine = parts.devices.settle(request);
     this.wanted = request.tensors?.length ? nameMatcher(request.tensors) : () => true;
@@ -154,7 +166,14 @@ export class AnalysisRun {
         if (accuracy !== 'exact' && !wanted.includes(accuracy)) continue;
         const entry = await this.cache.get(cacheKey(matrix, engine, accuracy));
         if (!entry) continue;
-        this.found(matrix, entry, accuracy, wanted.filter((sweep) => reaches(accuracy, sweep)).length);
+        const factor = this.factorOf(matrix, accuracy);
+        const seen = factor && (await this.cache.get(seenKey(factor.matrix, factor.factor, engine)));
+        if (factor && !seen) {
+          this.showed(matrix, entry, accuracy, undefined);
+          return;
+        }
+        const steps = wanted.filter((sweep) => reaches(accuracy, sweep)).length;
+        this.found(matrix, { entry, seen }, accuracy, steps);
         this.forget(matrix, (sweep) => reaches(accuracy, sweep.accuracy));
         return;
       }
@@ -208,18 +227,27 @@ export class AnalysisRun {
     const { devices } = this.parts;
     const { signal } = this.context;
     try {
-      const { computed, engine } = await devices.run(this.engine, matrix.name, { signal }, async (backend) => ({
-        computed: await compute(backend, matrix, source, accuracy, {
-          signal,
-          progress: this.within(matrix, accuracy),
-        }),
-        engine: backend.info,
-      }));
-      const entry = await withQuantization(matrix, computed, signal);
+      const factor = this.factorOf(matrix, accuracy);
+      const options = { signal, progress: this.within(matrix, accuracy) };
+      const [first, second] = factor ? [subProgress(options, 0, 0.5), subProgress(options, 0.5, 1)] : [options];
+      const { known, computed, seen, engine } = await devices.run(
+        this.engine,
+        matrix.name,
+        { signal },
+        async (backend) => {
+          // Where only the activations are new, the spectrum of W is in the cache.
+          const known = factor && (await this.cache.get(cacheKey(matrix, backend.info.name, accuracy)));
+          const computed = known ?? (await compute(backend, matrix, source, accuracy, first));
+          const seen = factor && (await this.seenOf(backend, factor, second!));
+          return { known, computed, seen, engine: backend.info };
+        },
+      );
+      const entry = known ?? (await withQuantization(matrix, computed, signal));
       this.pace.finish(matrix, accuracy);
-      await this.cache.put(cacheKey(matrix, engine.name, accuracy), entry);
+      if (!known) await this.cache.put(cacheKey(matrix, engine.name, accuracy), entry);
+      if (seen) await this.cache.put(seenKey(factor!.matrix, factor!.factor, engine.name), seen);
       this.useEngine(engine);
-      this.found(matrix, entry, accuracy, steps);
+      this.found(matrix, { entry, seen }, accuracy, steps);
     } catch (error) {
       if (!concernsOneMatrix(error)) throw error;
       const skipped = { name: matrix.name, reason: error.found };
@@ -227,6 +255,28 @@ export class AnalysisRun {
       this.pace.finish(matrix, accuracy);
       this.done += steps + this.forget(matrix, () => true);
       this.report({ message: matrix.name, skipped });
+    }
+  }
+
+  /** The statistics with which an exact result of this matrix is complete; undefined if it needs none. */
+  private factorOf(matrix: Matrix, accuracy: Accuracy): Seen | undefined {
+    const factor = this.activations?.factors.get(matrix.name);
+    if (!factor || factor.tokens === 0 || accuracy !== 'exact' || !isStored(matrix)) return undefined;
+    return this.withoutActivations.has(matrix.name) ? undefined : { matrix, factor };
+  }
+
+  /** The spectrum of W X; undefined, with a remark, if the statistics cannot be used. */
+  private async seenOf(
+    backend: Backend,
+    { matrix, factor }: Seen,
+    options: RoutineOptions,
+  ): Promise<CacheEntry | undefined> {
+    try {
+      return await computeSeen(backend, matrix, factor, options);
+    } catch (error) {
+      if (!concernsOneMatrix(error)) throw error;
+      this.withoutActivations.set(matrix.name, error.message);
+      return undefined;
     }
   }
 
@@ -241,11 +291,23 @@ export class AnalysisRun {
     };
   }
 
-  private found(matrix: Matrix, entry: CacheEntry, accuracy: Accuracy, steps: number): void {
-    const finding = findingOf(matrix, entry, provenanceOf(accuracy), this.request.values ?? false);
-    this.findings.set(matrix.name, finding);
+  private found(
+    matrix: Matrix,
+    { entry, seen }: { readonly entry: CacheEntry; readonly seen: CacheEntry | undefined },
+    accuracy: Accuracy,
+    steps: number,
+  ): void {
     this.known.set(matrix.name, accuracy);
     this.done += steps;
+    this.showed(matrix, entry, accuracy, seen);
+  }
+
+  private showed(matrix: Matrix, entry: CacheEntry, accuracy: Accuracy, seen: CacheEntry | undefined): void {
+    const { values = false } = this.request;
+    const own = findingOf(matrix, entry, provenanceOf(accuracy), values);
+    const factor = this.activations?.factors.get(matrix.name);
+    const finding = seen && factor ? { ...own, activations: activationFinding(seen, factor, values) } : own;
+    this.findings.set(matrix.name, finding);
     this.report({ message: matrix.name, finding });
   }
 
@@ -260,7 +322,8 @@ export class AnalysisRun {
   }
 
   private analysis(engine: DeviceInfo): Analysis {
-    const { path, format, parameters, bytes, tensors, ties, skipped, warnings } = viewOf(this.opened);
+    const { path, format, parameters, bytes, tensors, ties, skipped, warnings: remarks } = viewOf(this.opened);
+    const warnings = [...remarks, ...this.remarksOnActivations()];
     const listed = this.request.listed === false ? [] : this.opened.anatomy.matrices;
     return {
       format: 'rankscope.analysis/1',
@@ -269,9 +332,29 @@ export class AnalysisRun {
       matrices: listed.flatMap(({ name }) => (this.dropped.has(name) ? [] : (this.findings.get(name) ?? []))),
       ties,
       skipped: [...skipped.filter(({ name }) => this.wanted(name)), ...this.skipped],
+      ...(this.activations ? { activations: this.activations.summary } : {}),
       ...(warnings.length > 0 ? { warnings } : {}),
     };
   }
+
+  private remarksOnActivations(): string[] {
+    const remarks = [...this.withoutActivations.values()].map((why) => `W X was not measured: ${why}`);
+    const unreached = [...(this.activations?.factors ?? [])].flatMap(([name, { tokens }]) =>
+      tokens === 0 && this.findings.has(name) ? [name] : [],
+    );
+    if (unreached.length > 0)
+      remarks.push(
+        `No token of the text reached ${unreached.length} matrices, so that nothing is known of their inputs: ` +
+          `${unreached.slice(0, 3).join(', ')}${unreached.length > 3 ? ' ...' : ''}`,
+      );
+    return remarks;
+  }
+}
+
+/** A matrix with the statistics of its inputs. */
+interface Seen {
+  readonly matrix: StoredMatrix;
+  readonly factor: InputFactor;
 }
 
 interface Started {

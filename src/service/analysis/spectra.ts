@@ -1,10 +1,14 @@
+import type { InputFactor } from '../../activations/statistics.ts';
 import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { concernsOneMatrix, RankscopeError } from '../../base/errors.ts';
-import type { Matrix } from '../../model/matrix.ts';
-import type { StepProgress } from '../../protocol/service.ts';
+import { isStored, type Matrix } from '../../model/matrix.ts';
+import type { StoredMatrix } from '../../model/storedMatrix.ts';
+import type { CallContext, Calls, Spectrum, StepProgress } from '../../protocol/service.ts';
+import { activationFinding, computeSeen, seenKey } from '../activations/seen.ts';
+import { withActivations } from '../activations/withActivations.ts';
 import type { Cache, CacheEntry } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
-import { distinctMatrices, type Opened } from '../checkpoints/opened.ts';
+import { distinctMatrices, type Opened, refuseChanged } from '../checkpoints/opened.ts';
 import type { Devices, JobOptions } from '../devices/devices.ts';
 import { withQuantization } from './quantization.ts';
 import { compute } from './results.ts';
@@ -33,6 +37,49 @@ export async function exactResult(
       const computed = await compute(backend, matrix, matrix.source(), 'exact', { signal });
       const entry = await withQuantization(matrix, computed, signal);
       await cache.put(key, entry);
+      return entry;
+    });
+  });
+}
+
+/** All singular values of one matrix, and with a file of statistics those of W X; computed before anything else. */
+export async function spectrum(
+  parts: SpectraParts,
+  opened: Opened,
+  { name, activations: file }: Calls['spectrum']['params'],
+  { signal }: CallContext<StepProgress>,
+): Promise<Spectrum> {
+  const matrix = matrixNamed(opened, name);
+  const engine = parts.devices.settle();
+  const options = { signal, urgent: true };
+  return withActivations(opened, file, signal, async (activations) => {
+    const { singularValues } = await exactResult(parts, matrix, engine, options);
+    const factor = activations?.factors.get(matrix.name);
+    const seen = factor && isStored(matrix) ? await exactSeen(parts, matrix, factor, engine, options) : null;
+    await refuseChanged(opened.checkpoint);
+    return {
+      name,
+      singularValues: Array.from(singularValues),
+      ...(activations ? { activations: seen && activationFinding(seen, factor!, true) } : {}),
+    };
+  });
+}
+
+/** The spectrum of W X, from the cache or computed and cached; null where no token reached the matrix. */
+async function exactSeen(
+  { devices, cache }: SpectraParts,
+  matrix: StoredMatrix,
+  factor: InputFactor,
+  engine: DeviceRequest,
+  options: JobOptions,
+): Promise<CacheEntry | null> {
+  if (factor.tokens === 0) return null;
+  return devices.hold(engine, options.signal, async ({ name }) => {
+    const known = await cache.get(seenKey(matrix, factor, name));
+    if (known) return known;
+    return devices.run(engine, matrix.name, options, async (backend) => {
+      const entry = await computeSeen(backend, matrix, factor, { signal: options.signal });
+      await cache.put(seenKey(matrix, factor, backend.info.name), entry);
       return entry;
     });
   });

@@ -1,0 +1,53 @@
+import { type GgufArchitecture, ggufArchitectures, variantFor } from '../model/names/ggufArchitectures.ts';
+import { ggufName, huggingFaceName } from '../model/names/ggufNames.ts';
+import type { StatisticsEntry } from './statistics.ts';
+
+/** An entry, or a slice of one. */
+export interface Slice {
+  readonly entry: StatisticsEntry;
+  readonly slice: number;
+}
+
+/** Far more experts than any layer has. */
+const MAX_EXPERTS = 10_000;
+
+/**
+ * Entries with llama.cpp's names by the names in Hugging Face's code. The files do not name the architecture: of those
+ * known, the one is taken under which most names are in `wanted`.
+ */
+export function byHuggingFaceNames(
+  entries: readonly StatisticsEntry[],
+  isWanted: (name: string) => boolean,
+): Map<string, Slice> {
+  const names = entries.map(({ name }) => name);
+  let best = new Map<string, Slice>();
+  let most = -1;
+  for (const architecture of ggufArchitectures()) {
+    const found = namesIn(variantFor(architecture, names), entries, isWanted);
+    const hits = [...found.keys()].filter(isWanted).length;
+    if (hits > most) [best, most] = [found, hits];
+  }
+  return best;
+}
+
+/** An entry of unknown name keeps llama.cpp's. */
+function namesIn(
+  architecture: GgufArchitecture,
+  entries: readonly StatisticsEntry[],
+  isWanted: (name: string) => boolean,
+): Map<string, Slice> {
+  const found = new Map<string, Slice>();
+  for (const entry of entries) {
+    const parts = ggufName(entry.name);
+    const whole = parts && huggingFaceName(architecture, parts);
+    let slice = 0;
+    if (whole === undefined && parts?.slice === null)
+      for (; slice < MAX_EXPERTS; slice++) {
+        const name = huggingFaceName(architecture, { ...parts, slice });
+        if (name === undefined || !isWanted(name)) break;
+        found.set(name, { entry, slice });
+      }
+    if (slice === 0) found.set(whole ?? entry.name, { entry, slice });
+  }
+  return found;
+}
