@@ -12,9 +12,9 @@ const STEP = 4096;
 /**
  * The importance matrix in llama.cpp's format before GGUF, little-endian: the number of entries (i32); for each the
  * length of its name (i32), the name, the number of calls (i32), the number of values (i32) and the values (f32), which
- * are mean squares of the inputs times the number of calls, for each expert of a stack; then, in newer files, the number
- * of chunks (i32), the length of the text's name (i32) and the name. The numbers of tokens are not stored, and a factor
- * common to all inputs changes no rank.
+ * are mean squares of the inputs times the number of calls, for each expert of a stack; then, in newer files, the
+ * number of chunks (i32), the length of the text's name (i32) and the name. The numbers of tokens are not stored, and a
+ * factor common to all inputs changes no rank.
  * @throws RankscopeError 'malformed' that says at which byte
  */
 export async function imatrixDat(source: FileSource, signal: AbortSignal | undefined): Promise<Statistics> {

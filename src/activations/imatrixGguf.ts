@@ -9,7 +9,8 @@ const DATASETS = 'imatrix.datasets';
 
 /**
  * The importance matrix that llama-imatrix writes as GGUF: for each weight NAME the sums of squares of its inputs over
- * the tokens, `NAME.in_sum2` ([n], or [experts, n] for a stack), and `NAME.counts`, the tokens of each expert, or of all.
+ * the tokens, `NAME.in_sum2` ([n], or [experts, n] for a stack), and `NAME.counts`, the tokens of each expert, or of
+ * all.
  * @throws RankscopeError 'wrong-use' for a GGUF file of another kind, 'malformed'
  */
 export async function imatrixGguf(checkpoint: Checkpoint, signal: AbortSignal | undefined): Promise<Statistics> {

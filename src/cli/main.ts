@@ -7,6 +7,7 @@ import { analyzeCommand } from './analyze.ts';
 import { applyCommand } from './apply.ts';
 import { benchCommand } from './bench.ts';
 import { cacheFolder } from './cacheFolder.ts';
+import { calibrateCommand } from './calibrate.ts';
 import { type Command, parseCommand, type Terminal, textOf, UsageError } from './command.ts';
 import { compareCommand } from './compare.ts';
 import { evaluateCommand } from './evaluate.ts';
@@ -21,6 +22,7 @@ const COMMANDS: readonly Command[] = [
   planCommand,
   applyCommand,
   evaluateCommand,
+  calibrateCommand,
   compareCommand,
   infoCommand,
   benchCommand,

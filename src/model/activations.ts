@@ -30,22 +30,3 @@ export interface InputGroup {
   /** The matrices by their names in transformers, with their shapes [out, in]; `in` is the same for all. */
   readonly matrices: Readonly<Record<string, readonly [number, number]>>;
 }
-
-/** What `calibrate` wrote; the object that `rankscope calibrate --json` prints. */
-export interface CalibrationReport {
-  readonly format: 'rankscope.calibration/1';
-  readonly out: string;
-  readonly bytes: number;
-  readonly text: string;
-  /** Tokens that passed, and those of the text that did not fill a window or were beyond the limit. */
-  readonly tokens: number;
-  readonly dropped: number;
-  readonly windows: number;
-  readonly context: number;
-  readonly groups: number;
-  readonly matrices: number;
-  /** Groups that fewer tokens than inputs reached: their statistics are shrunk where they are used. */
-  readonly short: readonly { readonly name: string; readonly tokens: number; readonly inputs: number }[];
-  readonly engine: string;
-  readonly seconds: number;
-}

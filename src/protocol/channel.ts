@@ -69,5 +69,6 @@ const NAMES: Record<keyof Calls, true> = {
   plan: true,
   apply: true,
   evaluate: true,
+  calibrate: true,
   clearCache: true,
 };

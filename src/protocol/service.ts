@@ -1,6 +1,7 @@
 import type { DeviceInfo, DeviceRequest } from '../base/deviceInfo.ts';
+import type { CalibrationReport } from '../model/calibration.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
-import type { EvaluateRequest, Evaluation } from '../model/evaluation.ts';
+import type { EvaluateRequest, Evaluation, TextRequest } from '../model/evaluation.ts';
 import type {
   ActivationFinding,
   Analysis,
@@ -31,6 +32,8 @@ export interface Calls {
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
   /** Measures how well the network and its variants predict a text. */
   evaluate: Call<EvaluateRequest, Evaluation, EvaluateProgress>;
+  /** Writes the statistics of the layers' inputs over the tokens of a text, for `activations` of the calls above. */
+  calibrate: Call<CalibrateRequest, CalibrationReport, EvaluateProgress>;
   clearCache: Call<Record<string, never>, { bytes: number }>;
 }
 
@@ -93,6 +96,14 @@ export interface AnalysisProgress extends StepProgress {
 export interface EvaluateProgress extends StepProgress {
   /** Estimated seconds left, once the rate is known. */
   readonly secondsLeft?: number;
+}
+
+export interface CalibrateRequest extends TextRequest, DeviceRequest {
+  readonly path: string;
+  /** The file to write, by custom `NAME.activations.safetensors`. */
+  readonly out: string;
+  /** Replaces an existing file, which is an error otherwise. */
+  readonly overwrite?: boolean;
 }
 
 export interface TensorView {

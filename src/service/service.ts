@@ -7,6 +7,7 @@ import { Runs } from './analysis/runs.ts';
 import { spectrum } from './analysis/spectra.ts';
 import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache/cache.ts';
 import { memoryCache } from './cache/memoryCache.ts';
+import { calibrate } from './calibrate/calibrate.ts';
 import { OpenCheckpoints, viewOf } from './checkpoints/opened.ts';
 import { compare } from './compare.ts';
 import { type BlasPolicy, forgetBlas } from './devices/blasPolicy.ts';
@@ -84,6 +85,10 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
           plan(parts, opened, request.request, devices.settle(request), context),
         ),
       ),
+
+    // Awaited even after a cancellation, as `apply` is.
+    calibrate: (request, context = {}) =>
+      checkpoints.use(request.path, context.signal, (opened) => calibrate(devices, opened, request, context)),
 
     // Awaited even after a cancellation: once it ends, its temporary files are gone.
     apply: (request, context = {}) =>

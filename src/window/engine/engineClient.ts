@@ -35,6 +35,7 @@ export class EngineClient {
       plan: call('plan'),
       apply: call('apply'),
       evaluate: call('evaluate'),
+      calibrate: call('calibrate'),
       clearCache: call('clearCache'),
     };
   }

@@ -1,0 +1,82 @@
+import { formatBytes, formatCount } from '../base/quantities.ts';
+import type { CalibrationReport } from '../model/calibration.ts';
+import {
+  COMMON_HELP,
+  type Command,
+  ENGINE,
+  ENGINE_HELP,
+  engineOf,
+  type Invocation,
+  numberOf,
+  textOf,
+  UsageError,
+} from './command.ts';
+import { jsonPieces } from './output.ts';
+
+export const calibrateCommand: Command = {
+  name: 'calibrate',
+  usage: 'PATH --text FILE --out NAME.activations.safetensors [--context N] [--tokens N]',
+  summary: "statistics of what each layer reads, over a text's tokens",
+  help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
+  --text FILE         a text in UTF-8
+  --ids FILE          the ids of the tokens of a text, in place of --text: a JSON list, or numbers
+  --out FILE          the file to write: one triangular matrix for the layers that read the same inputs
+  --force             replace FILE if it exists
+  --context N         tokens of a window (default: those of the model's context, at most 2048)
+  --tokens N          the most tokens to use (default: all of the text)
+  --json              print what was written as one JSON object
+${ENGINE_HELP}
+${COMMON_HELP}
+
+Take a text of the kind that the model is used for, and more tokens than the widest layer has inputs.
+
+Examples:
+  rankscope calibrate llama/ --text wiki.txt --tokens 16384 --out llama.activations.safetensors
+  rankscope analyze llama/ --activations llama.activations.safetensors`,
+  options: {
+    ...ENGINE,
+    text: { type: 'string' },
+    ids: { type: 'string' },
+    out: { type: 'string' },
+    force: { type: 'boolean' },
+    context: { type: 'string' },
+    tokens: { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  run: calibrate,
+};
+
+async function calibrate({ path, values, terminal, service }: Invocation): Promise<void> {
+  const text = textOf(values, 'text');
+  const ids = textOf(values, 'ids');
+  const out = textOf(values, 'out');
+  if ((text === undefined) === (ids === undefined)) throw new UsageError('one of --text and --ids is needed');
+  if (out === undefined) throw new UsageError('--out FILE is needed');
+  const context = numberOf(values, 'context', { least: 2, most: 2 ** 31, whole: true });
+  const tokens = numberOf(values, 'tokens', { least: 2, most: 2 ** 31, whole: true });
+  const request = {
+    path,
+    out,
+    ...engineOf(values),
+    ...(text === undefined ? {} : { text }),
+    ...(ids === undefined ? {} : { ids }),
+    ...(context === undefined ? {} : { context }),
+    ...(tokens === undefined ? {} : { tokens }),
+    overwrite: values.force === true,
+  };
+  const { signal, progress } = terminal;
+  const written = await service.calibrate(request, { signal, progress });
+  await terminal.write(values.json === true ? jsonPieces(written) : report(written));
+}
+
+function* report({ out, bytes, text, tokens, groups, matrices, short, engine, seconds, notes }: CalibrationReport) {
+  yield `${out}: ${formatBytes(bytes)}, the inputs of ${matrices} matrices in ${groups} groups\n`;
+  const rest = text.dropped > 0 ? `; ${formatCount(text.dropped)} of its ${formatCount(text.tokens)} are dropped` : '';
+  yield `${text.name}: ${formatCount(tokens)} tokens in ${text.windows} windows of ${text.context}${rest}\n`;
+  yield `${engine.device}, ${seconds.toFixed(1)} s\n`;
+  if (short.length > 0) {
+    const [first] = short;
+    yield `Fewer tokens than inputs: ${short.length} groups (${first!.name}: ${first!.tokens} of ${first!.inputs}), whose statistics will be shrunk; take a longer text\n`;
+  }
+  for (const note of notes) yield `${note}\n`;
+}
