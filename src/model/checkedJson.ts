@@ -7,12 +7,12 @@ export interface Found {
   readonly value: unknown;
 }
 
-/** @throws RankscopeError 'malformed'. */
-export function parseJson(text: string, file: string): Found {
+/** @throws RankscopeError 'malformed' with `remedy`. */
+export function parseJson(text: string, file: string, remedy: string): Found {
   try {
     return { file, at: '', value: JSON.parse(text) };
   } catch (error) {
-    throw new RankscopeError('malformed', file, `not JSON (${(error as Error).message})`, 'Write the plan again');
+    throw new RankscopeError('malformed', file, `not JSON (${(error as Error).message})`, remedy);
   }
 }
 

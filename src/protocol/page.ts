@@ -54,6 +54,8 @@ export interface InspectorCalls {
   setRank: { params: { name: string; rank: number }; result: void };
   /** Leaves the rank of this matrix to the plan again. */
   clearRank: { params: { name: string }; result: void };
+  /** Asks for a text and for what to try on it, and opens the page of the evaluations. */
+  measure: { params: void; result: void };
   /** Asks where to save, and saves; false if the user cancels. */
   save: { params: SaveRequest; result: boolean };
 }
@@ -105,6 +107,8 @@ export interface PlanCalls {
   undo: { params: void; result: void };
   apply: { params: void; result: void };
   savePlan: { params: void; result: void };
+  /** Measures how much worse the model gets with this plan. */
+  measure: { params: void; result: void };
   reveal: { params: { name: string }; result: void };
 }
 

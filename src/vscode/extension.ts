@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { EvaluationStore } from '../window/evaluation/evaluationStore.ts';
 import { PlanDesk } from '../window/plan/planDesk.ts';
 import { Archive } from '../window/sessions/archive.ts';
 import { keepFindings, SessionStore } from '../window/sessions/sessionStore.ts';
@@ -8,6 +9,8 @@ import { registerCode } from './code/providers.ts';
 import { registerAllCommands } from './commands/commands.ts';
 import { registerComparison } from './comparison/comparisonPanel.ts';
 import { createEngine } from './engine/engine.ts';
+import { registerEvaluationEditor } from './evaluation/evaluationEditor.ts';
+import { registerEvaluation } from './evaluation/evaluationPanel.ts';
 import { registerInspector } from './inspector/inspectorEditor.ts';
 import { registerPlanView } from './plan/planView.ts';
 import { engineRequest } from './settings.ts';
@@ -30,10 +33,16 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   const store = new SessionStore({ service, request }, context.globalState, archive);
   keepFindings(store, archive, canWrite);
   const desk = new PlanDesk({ service, store, memory: context.workspaceState, canWrite });
-  const workbench: Workbench = { context, log, engine, store, sideBySide: new SideBySide(), archive, desk };
+  const evaluations = new EvaluationStore({ service, device: engineRequest, memory: context.workspaceState });
+  const workbench: Workbench = {
+    ...{ context, log, engine, store, archive, desk, evaluations },
+    sideBySide: new SideBySide(),
+  };
   context.subscriptions.push(log);
   registerInspector(workbench);
   registerComparison(workbench);
+  registerEvaluation(workbench);
+  registerEvaluationEditor(workbench);
   const tree = registerCheckpointTree(workbench);
   registerPlanView(workbench);
   registerCode(workbench);

@@ -13,6 +13,12 @@ export const nodePath = (): string => section().get<string>('node.path', '').tri
 export const blasFile = (): string => section().get<string>('blas', '').trim();
 export const cacheBytes = (): number => section().get<number>('cache.megabytes', 512) * 1e6;
 
+/** How much of a text is measured: tokens of a window, and all tokens; the defaults of the service where absent. */
+export function evaluationLimits(): { readonly context?: number; readonly tokens?: number } {
+  const [context, tokens] = [section().get('evaluation.context', 0), section().get('evaluation.tokens', 8192)];
+  return { ...(context > 0 ? { context } : {}), ...(tokens > 0 ? { tokens } : {}) };
+}
+
 /** Features that can be switched off. */
 export type CodeFeature = 'hover' | 'codeLens' | 'inlayHints';
 export const isEnabled = (feature: CodeFeature): boolean => section().get<boolean>(`${feature}.enabled`, true);

@@ -1,5 +1,6 @@
 import type * as vscode from 'vscode';
 import type { EngineClient } from '../window/engine/engineClient.ts';
+import type { EvaluationStore } from '../window/evaluation/evaluationStore.ts';
 import type { PlanDesk } from '../window/plan/planDesk.ts';
 import type { Archive } from '../window/sessions/archive.ts';
 import type { SessionStore } from '../window/sessions/sessionStore.ts';
@@ -14,4 +15,5 @@ export interface Workbench {
   readonly sideBySide: SideBySide;
   readonly archive: Archive;
   readonly desk: PlanDesk;
+  readonly evaluations: EvaluationStore;
 }

@@ -48,7 +48,11 @@ const header = createHeader(roots.header, {
   retry: () => (model ? tell(link.call('run')) : announce()),
   openChoice: (path) => tell(link.call('openChoice', { path })),
 });
-const runBar = createRunBar(roots.run, { run: () => tell(link.call('run')), cancel: () => tell(link.call('cancel')) });
+const runBar = createRunBar(roots.run, {
+  run: () => tell(link.call('run')),
+  cancel: () => tell(link.call('cancel')),
+  measure: () => tell(link.call('measure')),
+});
 const toolbar = createToolbar(roots.tools, {
   changeView,
   zoomBy: (factor) => map.zoomBy(factor),

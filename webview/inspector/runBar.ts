@@ -7,6 +7,7 @@ import { engineText, followRate, progressText, type Rate } from './progressText.
 interface RunBarActions {
   readonly run: () => void;
   readonly cancel: () => void;
+  readonly measure: () => void;
 }
 
 /** Progress, rate, time left and engine of the analysis, with buttons that start, cancel and resume it. */
@@ -16,6 +17,11 @@ export function createRunBar(
 ): { show(run: RunState, engine: DeviceInfo | null): void } {
   const start = button({ label: 'Analyze', appearance: 'primary', onClick: actions.run });
   const stop = button({ label: 'Cancel', onClick: actions.cancel });
+  const measure = button({
+    label: 'Measure perplexity…',
+    title: 'Measure how much worse the model gets at each rank',
+    onClick: actions.measure,
+  });
   const bar = element('progress', { attributes: { 'aria-label': 'Analysis progress' } });
   const text = element('span', { class: 'progress-text' });
   const message = element('span', { class: 'faint message' });
@@ -23,7 +29,18 @@ export function createRunBar(
   const spoken = element('span', { class: 'visually-hidden', attributes: { role: 'status' } });
   // A screen reader must not read out every step of a long run.
   const speak = throttled(10_000, (line: string) => setText(spoken, line));
-  fill(root, start.element, stop.element, bar, text, message, element('span', { class: 'spring' }), device, spoken);
+  fill(
+    root,
+    start.element,
+    stop.element,
+    bar,
+    text,
+    message,
+    element('span', { class: 'spring' }),
+    device,
+    measure.element,
+    spoken,
+  );
   let rate: Rate | null = null;
   let last: RunState['status'] | null = null;
   return {

@@ -20,6 +20,11 @@ let lastPlan: PlanOverview | null = null;
 const checkpoint = select('Checkpoint', [], (path) => tell(link.call('selectCheckpoint', { path })));
 const undo = button({ label: 'Undo', onClick: () => tell(link.call('undo')) });
 const apply = button({ label: 'Apply…', appearance: 'primary', onClick: () => tell(link.call('apply')) });
+const measure = button({
+  label: 'Measure…',
+  title: 'Measure how much worse the model gets with this plan',
+  onClick: () => tell(link.call('measure')),
+});
 const savePlan = button({ label: 'Save plan…', onClick: () => tell(link.call('savePlan')) });
 const busyText = element('span', { attributes: { role: 'status' } });
 const roots = {
@@ -34,8 +39,8 @@ const roots = {
   caution: element('p', {
     class: 'notice',
     text:
-      'This error is measured on the weights alone and can be misleading: even a small error may change the output of the model. ' +
-      'Check the perplexity of the result before you rely on it.',
+      'This error is that of the weights alone and can be misleading: even a small error may change the output of the model. ' +
+      '“Measure…” shows how much worse the model gets on a text.',
   }),
   notes: element('ul', { class: 'notice notes', attributes: { 'aria-label': 'Notes' } }),
   untrusted: element('p', {
@@ -56,7 +61,7 @@ const content = element(
   element('h1', { class: 'visually-hidden', text: 'Rank plan' }),
   checkpoint.element,
   roots.form,
-  element('div', { class: 'buttons' }, apply.element, savePlan.element, undo.element),
+  element('div', { class: 'buttons' }, apply.element, measure.element, savePlan.element, undo.element),
   roots.untrusted,
   roots.notice,
   roots.busy,
@@ -97,6 +102,7 @@ function draw(): void {
   form.show(request, lastPlan);
   undo.set({ disabled: !canUndo });
   apply.set({ disabled: !canWrite || !plan });
+  measure.set({ disabled: !plan });
   savePlan.set({ disabled: !canWrite || !plan });
   roots.untrusted.hidden = canWrite;
   fill(roots.notice, error ? errorNotice(error) : null);

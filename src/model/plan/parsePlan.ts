@@ -27,7 +27,7 @@ export function parsePlan(content: string, path: string): Plan {
   if (content.length > MAX_PLAN_SIZE)
     throw new RankscopeError('too-large', path, `${content.length} characters`, `A plan has at most ${MAX_PLAN_SIZE}`);
   const plan = members(
-    parseJson(content, path),
+    parseJson(content, path, 'Write the plan again'),
     ['format', 'checkpoint', 'request', 'matrices', 'totals'],
     ['$schema', 'unmet', 'notes'],
   );

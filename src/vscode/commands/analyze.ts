@@ -19,7 +19,7 @@ export async function analyze(
   target: CheckpointArgument,
   several?: readonly vscode.Uri[],
 ): Promise<void> {
-  const given = several?.length ? several : [uriOf(target) ?? activeFile() ?? (await ask())];
+  const given = several?.length ? several : [uriOf(target) ?? activeFile() ?? (await ask('Analyze Weight Ranks'))];
   const chosen = given.filter((uri) => uri !== undefined);
   if (chosen.length > 1) sideBySide.put([...new Set(chosen.map((uri) => store.get(checkpointPath(uri))))]);
   for (const [index, uri] of chosen.entries()) {
@@ -28,6 +28,12 @@ export async function analyze(
     const session = store.get(checkpointPath(uri));
     if (session.run.status !== 'done') void session.start();
   }
+}
+
+/** The path of the checkpoint that is given or active, or that the user chooses; undefined if they cancel. */
+export async function askCheckpoint(target: CheckpointArgument, title: string): Promise<string | undefined> {
+  const uri = uriOf(target) ?? activeFile() ?? (await ask(title));
+  return uri && checkpointPath(uri);
 }
 
 /** Opens the inspector on a checkpoint file or folder. */
@@ -55,10 +61,10 @@ function activeFile(): vscode.Uri | undefined {
 const isCheckpoint = (name: string): boolean =>
   name.endsWith('.safetensors.index.json') || CHECKPOINT_ENDINGS.some((ending) => name.endsWith(`.${ending}`));
 
-async function ask(): Promise<vscode.Uri | undefined> {
+async function ask(title: string): Promise<vscode.Uri | undefined> {
   const picked = await vscode.window.showOpenDialog({
-    title: 'Analyze Weight Ranks',
-    openLabel: 'Analyze',
+    title,
+    openLabel: 'Choose',
     canSelectFiles: true,
     filters: { Checkpoints: [...CHECKPOINT_ENDINGS, 'json'], 'All files': ['*'] },
   });

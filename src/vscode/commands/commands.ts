@@ -2,10 +2,13 @@ import * as vscode from 'vscode';
 import { formatBytes } from '../../base/quantities.ts';
 import { compareAdapters } from '../comparison/compareAdapters.ts';
 import { installTensorFlow } from '../engine/installTensorFlow.ts';
+import { openEvaluations } from '../evaluation/evaluationPanel.ts';
+import { type MeasureTarget, measure, measurePlan } from '../evaluation/measure.ts';
+import { addFromFile } from '../evaluation/openEvaluation.ts';
 import { applyPlan } from '../plan/applyPlan.ts';
 import { savePlan } from '../plan/savePlan.ts';
 import type { Workbench } from '../workbench.ts';
-import { analyze, type CheckpointArgument, uriOf } from './analyze.ts';
+import { analyze, askCheckpoint, type CheckpointArgument, uriOf } from './analyze.ts';
 import { registerCommands } from './register.ts';
 import { reveal } from './reveal.ts';
 import { askSession, type RankTarget, setRank } from './setRank.ts';
@@ -32,6 +35,16 @@ export function registerAllCommands(workbench: Workbench): void {
     },
     applyPlan: (target?: vscode.Uri) => applyPlan(workbench, target instanceof vscode.Uri ? target : undefined),
     savePlan: (target?: vscode.Uri) => savePlan(workbench, target instanceof vscode.Uri ? target : undefined),
+    measure: async (target: CheckpointArgument, what?: MeasureTarget) => {
+      const path = await askCheckpoint(target, 'Measure Perplexity');
+      // A menu passes the selection of the Explorer as its second argument.
+      if (path !== undefined) await measure(workbench, path, Array.isArray(what) ? {} : what);
+    },
+    measurePlan: (what?: Pick<MeasureTarget, 'text'>) => measurePlan(workbench, what),
+    openEvaluation: async (target?: vscode.Uri) => {
+      const path = await addFromFile(workbench, target instanceof vscode.Uri ? target : undefined);
+      if (path !== undefined) openEvaluations(workbench, path);
+    },
     clearCache: () => clearCache(workbench),
     installTensorFlow: () => installTensorFlow(workbench),
     restartEngine: () => engine.stop(),

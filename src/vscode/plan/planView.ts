@@ -4,6 +4,7 @@ import { type PageHost, servePage } from '../../protocol/pageChannel.ts';
 import { overviewOf, planRows } from '../../window/plan/planOverview.ts';
 import { showError } from '../commands/register.ts';
 import { reveal } from '../commands/reveal.ts';
+import { measurePlan } from '../evaluation/measure.ts';
 import { loadPage, webviewPort } from '../pages/page.ts';
 import type { Workbench } from '../workbench.ts';
 import { applyPlan } from './applyPlan.ts';
@@ -41,6 +42,7 @@ function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
     change: async (request) => desk.change(request),
     undo: async () => desk.undo(),
     apply: () => act(() => applyPlan(workbench)),
+    measure: () => act(() => measurePlan(workbench)),
     savePlan: () => act(() => savePlan(workbench)),
     reveal: ({ name }) => act(async () => desk.path !== null && reveal(workbench, { path: desk.path, name })),
   });

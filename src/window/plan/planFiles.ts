@@ -1,4 +1,8 @@
+import { readFile, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
+import { RankscopeError } from '../../base/errors.ts';
+import { MAX_PLAN_SIZE, parsePlan } from '../../model/plan/parsePlan.ts';
+import type { Plan } from '../../model/plan/plan.ts';
 
 const ENDING = '.safetensors';
 
@@ -19,4 +23,17 @@ export function codePathOf(target: string): string {
 export function suggestedPlanFile(source: string): string {
   const { dir, name } = parse(source);
   return join(dir, `${name}.rankplan.json`);
+}
+
+/** @throws RankscopeError if the file cannot be read, or is no plan. */
+export async function readPlan(file: string): Promise<Plan> {
+  try {
+    const { size } = await stat(file);
+    if (size > MAX_PLAN_SIZE)
+      throw new RankscopeError('too-large', file, `${size} bytes`, `A plan has at most ${MAX_PLAN_SIZE}`);
+    return parsePlan(await readFile(file, 'utf8'), file);
+  } catch (error) {
+    if (error instanceof RankscopeError) throw error;
+    throw new RankscopeError('unreadable', file, (error as Error).message, 'Choose a file that can be read');
+  }
 }

@@ -41,6 +41,7 @@ export async function openInspector(
     openChoice: async ({ path }) => void asked.opened.push(path),
     run: async () => void asked.runs.push('run'),
     cancel: async () => void asked.runs.push('cancel'),
+    measure: async () => void asked.runs.push('measure'),
     spectrum: async ({ name }) => ({ name, singularValues: (await spectrum?.(name)) ?? [1] }),
     visible: async ({ names }) => void asked.visible.push(names),
     select: async ({ name }) => void asked.selected.push(name),

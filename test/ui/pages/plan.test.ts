@@ -42,7 +42,7 @@ describe('plan page', function () {
         .innerText(),
     );
     assert.ok(Math.abs(shown - error * 100) < 0.06);
-    await page.getByText(/Check the perplexity/).waitFor();
+    await page.getByText(/shows how much worse the model gets on a text/).waitFor();
     await page.screenshot({ path: 'test-output/screenshots/plan-page.png', fullPage: true });
   });
 
@@ -174,8 +174,9 @@ describe('plan page', function () {
   it('offers undo, apply and save as the host allows them', async () => {
     const page = await open(plan, { canUndo: true });
     for (const label of ['Undo', 'Save plan…', 'Apply…']) await page.getByRole('button', { name: label }).click();
-    await waitFor(() => view.asked.others.length === 3);
-    assert.deepEqual(view.asked.others, ['undo', 'savePlan', 'apply']);
+    await page.getByRole('button', { name: 'Measure how much worse the model gets with this plan' }).click();
+    await waitFor(() => view.asked.others.length === 4);
+    assert.deepEqual(view.asked.others, ['undo', 'savePlan', 'apply', 'measure']);
     view.host.update({ canWrite: false, canUndo: false });
     await page.getByText(/not trusted/).waitFor();
     for (const label of ['Undo', 'Save plan…', 'Apply…'])

@@ -40,6 +40,7 @@ export async function openPlan(
       undo: note('undo'),
       apply: note('apply'),
       savePlan: note('savePlan'),
+      measure: note('measure'),
       reveal: async ({ name }) => void asked.others.push(`reveal ${name}`),
     },
     { width: 300, height: 900, ...options },
