@@ -1,5 +1,6 @@
 import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { ErrorData } from '../base/errors.ts';
+import type { StatisticsSummary } from '../model/activations.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
 import type { Evaluation } from '../model/evaluation.ts';
 import type { MatrixFinding, Skipped } from '../model/findings.ts';
@@ -13,6 +14,8 @@ export interface InspectorSnapshot {
   /** Why the checkpoint could not be opened, or why the last run failed. */
   readonly error: ErrorData | null;
   readonly engine: DeviceInfo | null;
+  /** The statistics of activations in use; null without. */
+  readonly statistics: StatisticsSummary | null;
   readonly findings: readonly MatrixFinding[];
   readonly skipped: readonly Skipped[];
   readonly run: RunState;
@@ -56,6 +59,8 @@ export interface InspectorCalls {
   clearRank: { params: { name: string }; result: void };
   /** Asks for a text and for what to try on it, and opens the page of the evaluations. */
   measure: { params: void; result: void };
+  /** Asks whether statistics of activations are read from a file, collected, or used no longer. */
+  activations: { params: void; result: void };
   /** Asks where to save, and saves; false if the user cancels. */
   save: { params: SaveRequest; result: boolean };
 }

@@ -13,8 +13,15 @@ export interface CurveChart {
   destroy(): void;
 }
 
+interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
 export interface CurveOptions {
-  readonly points: readonly { readonly x: number; readonly y: number }[];
+  readonly points: readonly Point[];
+  /** A second curve over the same axes, dashed. */
+  readonly second?: readonly Point[] | undefined;
   readonly fullRank: number;
   readonly logRank: boolean;
   readonly vertical: {
@@ -94,6 +101,20 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
           pointHoverBackgroundColor: theme.line,
           fill: false,
         },
+        ...(options.second
+          ? [
+              {
+                data: [...options.second],
+                borderColor: theme.secondLine,
+                borderWidth: 1.75,
+                borderDash: [6, 3],
+                pointRadius: 0,
+                pointHitRadius: 0,
+                pointHoverRadius: 0,
+                fill: false,
+              },
+            ]
+          : []),
       ],
     },
     options: {
@@ -160,6 +181,8 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
           cornerRadius: 3,
           caretSize: 0,
           bodyFont: font,
+          // One line speaks for both curves.
+          filter: ({ datasetIndex }) => datasetIndex === 0,
           callbacks: { title: () => '', label: (item) => options.tooltip(item.parsed.x ?? 0) },
         },
         annotation: { animations: false as never, annotations: annotationsIn(options) },

@@ -9,6 +9,8 @@ export interface Theme {
   readonly focus: string;
   readonly error: string;
   readonly line: string;
+  /** A second curve beside the first. */
+  readonly secondLine: string;
   readonly marks: {
     readonly energy: string;
     readonly noise: string;
@@ -34,6 +36,7 @@ export function readTheme(): Theme {
     focus: read('--focus'),
     error: read('--error'),
     line: read('--chart-line'),
+    secondLine: read('--chart-second-line'),
     marks: {
       energy: read('--mark-energy'),
       noise: read('--mark-noise'),

@@ -9,6 +9,13 @@ export function findingsOf({ layout, findings }: Model, { members }: ExpertGroup
   return members.flatMap((member) => findings.get(layout.matrices[member]!.name) ?? []);
 }
 
+/** Where W and W X part, whichever measure is shown; nothing without statistics. */
+function partedLine(finding: MatrixFinding | undefined): string[] {
+  if (!finding?.activations) return [];
+  const [own, seen] = [finding.energyRanks['0.95'], finding.activations.energyRanks['0.95']];
+  return [`95 % of the energy: rank ${own} of W, rank ${seen} of W X`];
+}
+
 /** A cell in words, its name first: for tooltips and screen readers. */
 export function linesOf(model: Model, view: ViewState, index: number): string[] {
   const { layout, findings, skipped, ranks } = model;
@@ -23,5 +30,6 @@ export function linesOf(model: Model, view: ViewState, index: number): string[] 
   const matrix = layout.matrices[index]!;
   const text = cellText(matrix, findings.get(matrix.name), skipped.get(matrix.name), measure, view.basis);
   const rank = Object.hasOwn(ranks, matrix.name) ? [`Rank set by hand: ${ranks[matrix.name]}`] : [];
-  return [matrix.name, shapeText(matrix), `${measure.label}: ${text.value}`, text.status, ...rank];
+  const parted = partedLine(findings.get(matrix.name));
+  return [matrix.name, shapeText(matrix), `${measure.label}: ${text.value}`, text.status, ...parted, ...rank];
 }

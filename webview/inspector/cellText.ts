@@ -4,7 +4,9 @@ import { placeOf, placeText } from '../../src/model/place.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
 import { formatPercent, formatShape, formatValue, NONE } from '../ui/format.ts';
 import type { ExpertGroup } from './layout.ts';
-import { type Basis, fullRank, isShare, type Measure, shownValue } from './measures.ts';
+import type { Measure } from './measure.ts';
+import { type Basis, fullRank, isShare, shownValue } from './measures.ts';
+import { statisticsText } from './statisticsText.ts';
 
 /** One matrix under one measure in words, for tooltips, tables and screen readers. */
 export interface CellText {
@@ -69,6 +71,10 @@ export function shortValue(measure: Measure, basis: Basis, value: number): strin
 
 /** `exact`, or `preview` with the band of the estimate. */
 export function provenanceText(finding: MatrixFinding, measure: Measure): string {
+  if (measure.family !== 'weights') {
+    const of = finding.provenance === 'preview' && measure.family === 'difference' ? 'preview of W. ' : '';
+    return `${of}${statisticsText(finding)}`;
+  }
   if (finding.provenance === 'exact') return 'exact';
   const band = bandOf(finding, measure);
   return band ? `preview, between ${formatValue(band[0])} and ${formatValue(band[1])}` : 'preview';

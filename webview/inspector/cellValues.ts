@@ -2,7 +2,8 @@ import { quantile } from '../../src/model/distribution.ts';
 import type { MatrixFinding } from '../../src/model/findings.ts';
 import { CELL, type CellValues, type Spread, shareOf } from '../charts/cells.ts';
 import type { Layout } from './layout.ts';
-import { type Basis, type Measure, shownValue } from './measures.ts';
+import type { Measure } from './measure.ts';
+import { type Basis, shownValue } from './measures.ts';
 
 /**
  * Values, states and positions on the colour scale of all cells of a layout. A group of experts shows the median of

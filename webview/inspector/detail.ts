@@ -10,7 +10,7 @@ import { createCurves } from './curves.ts';
 import { createExpertPanel } from './expertPanel.ts';
 import { groupAt, nameAt, neighbour } from './layout.ts';
 import { createMeasureList } from './measureList.ts';
-import { firstRank, type rankOutcomes } from './rankOutcome.ts';
+import { firstRank } from './rankOutcome.ts';
 import { createRankPanel } from './rankPanel.ts';
 import type { SpectrumState } from './spectra.ts';
 import type { Model, ViewState } from './state.ts';
@@ -113,19 +113,19 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
   const drawSpectrum = (
     model: Model,
     view: ViewState,
-    { outcomes, singularValues }: Extract<SpectrumState, { kind: 'ready' }>,
+    { outcomes, singularValues, seen }: Extract<SpectrumState, { kind: 'ready' }>,
   ) => {
     const finding = model.findings.get(name);
     const key = [singularValues, finding, view.logRank, view.spectrumAsTable];
     const same = key.length === drawn.length && key.every((value, index) => value === drawn[index]);
     drawn = key;
     if (view.spectrumAsTable) curves.clear();
-    else if (!same) curves.show({ singularValues, outcomes, finding, logRank: view.logRank });
-    if (view.spectrumAsTable && !same) showSpectrumTable(table, singularValues, outcomes, place);
+    else if (!same) curves.show({ singularValues, outcomes, seen, finding, logRank: view.logRank });
+    if (view.spectrumAsTable && !same) showSpectrumTable(table, { singularValues, outcomes, seen }, place);
     const picked = Object.hasOwn(model.ranks, name) ? model.ranks[name] : undefined;
     const kept = Object.hasOwn(view.sliders, name) ? view.sliders[name] : undefined;
     shown = false;
-    panel.show(outcomes, kept ?? picked ?? firstRank(outcomes), picked);
+    panel.show({ outcomes, seen: seen?.outcomes }, kept ?? picked ?? firstRank(outcomes), picked);
     shown = true;
   };
   return {
@@ -205,8 +205,7 @@ function showState(
 
 function showSpectrumTable(
   root: HTMLElement,
-  singularValues: readonly number[],
-  outcomes: ReturnType<typeof rankOutcomes>,
+  { singularValues, outcomes, seen }: Omit<Extract<SpectrumState, { kind: 'ready' }>, 'kind'>,
   place: ReturnType<typeof firstPlace>,
 ): void {
   showTable(
@@ -223,6 +222,20 @@ function showSpectrumTable(
         },
         { head: 'Energy kept', numeric: true, text: ({ rank }) => formatPercent(outcomes.at(rank).energy) },
         { head: 'Error', numeric: true, text: ({ rank }) => formatPercent(outcomes.at(rank).error) },
+        ...(seen
+          ? [
+              {
+                head: 'Singular value of W X',
+                numeric: true,
+                text: ({ rank }: { rank: number }) => formatValue(seen.singularValues[rank - 1] ?? 0),
+              },
+              {
+                head: 'Energy of W X kept',
+                numeric: true,
+                text: ({ rank }: { rank: number }) => formatPercent(seen.outcomes.at(rank).energy),
+              },
+            ]
+          : []),
       ],
     },
     place,

@@ -2,6 +2,7 @@ import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
 import { baseName } from '../../src/base/paths.ts';
 import type { Analysis, MatrixFinding } from '../../src/model/findings.ts';
 import { type Cell, csvText } from '../ui/csv.ts';
+import { ACTIVATION_MEASURES } from './spectralMeasures.ts';
 import type { Model } from './state.ts';
 
 /** The findings as the object that `rankscope analyze --json` prints; null without findings. */
@@ -16,6 +17,7 @@ export function analysisOf(model: Model): Analysis | null {
     matrices: layout.matrices.flatMap(({ name }) => findings.get(name) ?? []),
     ties,
     skipped: [...model.skipped].map(([name, reason]) => ({ name, reason })),
+    ...(model.statistics && { activations: model.statistics }),
     ...(warnings.length > 0 ? { warnings } : {}),
   };
 }
@@ -54,22 +56,21 @@ const COLUMNS: readonly (readonly [string, (finding: MatrixFinding) => Cell])[] 
   ['seconds', (finding) => finding.seconds],
 ];
 
-/** Of matrices as activations see them. */
-const SEEN_COLUMNS: typeof COLUMNS = [
-  ...ENERGY_LEVELS.map(
-    (level) =>
-      [`seenEnergyRank${level}`, (finding: MatrixFinding) => finding.activations?.energyRanks[level] ?? null] as const,
-  ),
-  ['seenEffectiveRank', (finding) => finding.activations?.effectiveRank ?? null],
-  ['seenStableRank', (finding) => finding.activations?.stableRank ?? null],
-  ['seenTokens', (finding) => finding.activations?.tokens ?? null],
+/** What statistics of the inputs add. */
+const ACTIVATION_COLUMNS: readonly (readonly [string, (finding: MatrixFinding) => Cell])[] = [
+  ...ACTIVATION_MEASURES.map(({ id, value }) => [id, value] as const),
+  ['tokens.activations', ({ activations }) => activations?.tokens ?? null],
+  ['shrinkage.activations', ({ activations }) => activations?.shrinkage ?? null],
 ];
 
 /** The findings as comma-separated values, one line per matrix. */
 export function findingsCsv(findings: readonly MatrixFinding[]): string {
-  const columns = findings.some(({ activations }) => activations) ? [...COLUMNS, ...SEEN_COLUMNS] : COLUMNS;
-  const lines = [columns.map(([head]) => head), ...findings.map((finding) => columns.map(([, cell]) => cell(finding)))];
-  return csvText(lines);
+  const hasActivations = findings.some(({ activations }) => activations);
+  const columns = hasActivations ? [...COLUMNS, ...ACTIVATION_COLUMNS] : COLUMNS;
+  return csvText([
+    columns.map(([head]) => head),
+    ...findings.map((finding) => columns.map(([, cell]) => cell(finding))),
+  ]);
 }
 
 /** A spectrum as comma-separated values. */

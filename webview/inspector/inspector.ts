@@ -14,6 +14,7 @@ import { createMapPane } from './mapPane.ts';
 import { createRunBar } from './runBar.ts';
 import { createSpectra } from './spectra.ts';
 import { type Model, modelOf, restoreView, updated, type ViewState, withSlider } from './state.ts';
+import { createStatisticsNote } from './statisticsNote.ts';
 import { createToolbar } from './toolbar.ts';
 
 /** Visible matrices at most that are requested first: what fits into a glance, not a whole file. */
@@ -29,6 +30,7 @@ let failure: ErrorData | null = null;
 
 const roots = {
   header: element('header', { class: 'header' }),
+  statistics: element('section', { class: 'statistics-note', attributes: { 'aria-label': 'Activations' } }),
   run: element('section', { class: 'run-bar', attributes: { 'aria-label': 'Analysis' } }),
   tools: element('div'),
   map: element('div', { class: 'map-pane' }),
@@ -40,7 +42,7 @@ const panes = element(
   element('section', { class: 'overview', attributes: { 'aria-label': 'All matrices' } }, roots.tools, roots.map),
   roots.detail,
 );
-document.getElementById('app')!.replaceChildren(roots.header, roots.run, panes);
+document.getElementById('app')!.replaceChildren(roots.header, roots.statistics, roots.run, panes);
 
 const keepSoon = throttled(300, keep);
 const redraw = perFrame(draw);
@@ -52,7 +54,10 @@ const runBar = createRunBar(roots.run, {
   run: () => tell(link.call('run')),
   cancel: () => tell(link.call('cancel')),
   measure: () => tell(link.call('measure')),
+  activations: () => tell(link.call('activations')),
 });
+const statistics = createStatisticsNote(roots.statistics);
+roots.statistics.hidden = true;
 const toolbar = createToolbar(roots.tools, {
   changeView,
   zoomBy: (factor) => map.zoomBy(factor),
@@ -152,6 +157,7 @@ function draw(): void {
     return;
   }
   runBar.show(model.run, model.engine);
+  statistics.show(model.statistics, model.findings);
   showToolbar();
   const values = map.show(model, view);
   const matrix = model.layout.matrices[model.layout.indexOf.get(view.selected ?? '') ?? -1];
@@ -173,7 +179,8 @@ function showDetail(): void {
 }
 
 function showToolbar(): void {
-  toolbar.show(view, (model?.findings.size ?? 0) > 0, [...(model?.layout.expertGrids.keys() ?? [])]);
+  const has = { findings: (model?.findings.size ?? 0) > 0, activations: model?.statistics != null };
+  toolbar.show(view, has, [...(model?.layout.expertGrids.keys() ?? [])]);
 }
 
 function changeView(change: Partial<ViewState>): void {

@@ -7,7 +7,8 @@ import { type Column, firstPlace, showTable } from '../ui/table.ts';
 import { findingsOf } from './cellLines.ts';
 import { cellText, groupText, shapeText } from './cellText.ts';
 import { groupAt, nameAt } from './layout.ts';
-import { type Basis, type Measure, measureById, shownValue } from './measures.ts';
+import type { Measure } from './measure.ts';
+import { type Basis, measureById, shownValue } from './measures.ts';
 import { rowsOf } from './rows.ts';
 import type { Model, ViewState } from './state.ts';
 
@@ -67,7 +68,7 @@ function columnsOf(model: Model, measure: Measure, basis: Basis): readonly Colum
     const finding = findings.get(layout.matrices[cell]!.name);
     return finding ? value(finding) : null;
   };
-  const rank = (head: string, value: (finding: MatrixFinding) => number): Column<number> => ({
+  const rank = (head: string, value: (finding: MatrixFinding) => number | null): Column<number> => ({
     head,
     numeric: true,
     text: (cell) => textOf(numberOf(cell, value)),
@@ -96,6 +97,9 @@ function columnsOf(model: Model, measure: Measure, basis: Basis): readonly Colum
       order: (cell) => numberOf(cell, (finding) => shownValue(measure, basis, finding)),
     },
     rank('95 % energy', ({ energyRanks }) => energyRanks['0.95']),
+    ...(model.statistics
+      ? [rank('95 % energy of W X', ({ activations }) => activations?.energyRanks['0.95'] ?? null)]
+      : []),
     rank('Effective', ({ effectiveRank }) => effectiveRank),
     rank('Break-even', ({ breakEvenRank }) => breakEvenRank),
     {

@@ -11,9 +11,15 @@ interface RankPanelHooks {
   readonly clear: () => void;
 }
 
+interface Outcomes {
+  readonly outcomes: ReturnType<typeof rankOutcomes>;
+  readonly seen: ReturnType<typeof rankOutcomes> | undefined;
+}
+
 export interface RankPanel {
   readonly element: HTMLElement;
-  show(outcomes: ReturnType<typeof rankOutcomes>, rank: number, picked: number | undefined): void;
+  /** `seen` are the outcomes of W X, if statistics of the inputs are in use. */
+  show(of: Outcomes, rank: number, picked: number | undefined): void;
   setRank(rank: number): void;
 }
 
@@ -29,12 +35,15 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
   const verdict = element('p', { class: 'verdict', attributes: { role: 'status' } });
   const facts = element('dl', { class: 'outcome' });
   const values = Object.fromEntries(
-    ['Error', 'Energy kept', 'Ratio', 'Parameters', 'Bytes'].map((term) => {
+    ['Error', 'Energy kept', 'Ratio', 'Parameters', 'Bytes', 'Error on the text'].map((term) => {
       const value = element('dd');
       facts.append(element('div', {}, element('dt', { text: term }), value));
       return [term, value];
     }),
-  ) as Record<'Error' | 'Energy kept' | 'Parameters' | 'Bytes' | 'Ratio', HTMLElement>;
+  ) as Record<'Error' | 'Energy kept' | 'Parameters' | 'Bytes' | 'Ratio' | 'Error on the text', HTMLElement>;
+  const onText = values['Error on the text'];
+  onText.title =
+    'Relative error of the outputs, ||(W - W′) X|| / ||W X||, of the best W′ of this rank for these inputs';
   values.Error.title = 'Relative Frobenius error of the best approximation of this rank';
   const root = element(
     'section',
@@ -52,6 +61,7 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
   );
   let current = 1;
   let outcomes: ReturnType<typeof rankOutcomes> | null = null;
+  let seen: Outcomes['seen'];
   let picked: number | undefined;
   const draw = (rank: number) => {
     if (!outcomes) return;
@@ -68,6 +78,8 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
     setText(values.Parameters, `${formatCount(outcome.parametersAfter)} of ${formatCount(outcome.parametersBefore)}`);
     values.Parameters.title = `${formatWhole(outcome.parametersAfter)} of ${formatWhole(outcome.parametersBefore)}`;
     setText(values.Bytes, `${formatBytes(outcome.bytesAfter)} of ${formatBytes(outcome.bytesBefore)}`);
+    onText.parentElement!.hidden = !seen;
+    if (seen) setText(onText, formatPercent(seen.at(rank).error));
     setText(values.Ratio, formatPercent(outcome.parametersAfter / outcome.parametersBefore));
     use.set({ disabled: !outcome.pays || picked === rank, label: picked === rank ? 'In the plan' : 'Use this rank' });
     hooks.moved(rank, outcome);
@@ -75,18 +87,18 @@ export function createRankPanel(hooks: RankPanelHooks): RankPanel {
   return {
     element: root,
     show(next, rank, nextPicked) {
-      outcomes = next;
+      ({ outcomes, seen } = next);
       picked = nextPicked;
-      range.setRange(1, next.fullRank, 1);
-      field.setRange(1, next.fullRank);
-      const { breakEven } = next.at(1);
+      range.setRange(1, outcomes.fullRank, 1);
+      field.setRange(1, outcomes.fullRank);
+      const { breakEven } = outcomes.at(1);
       // The track turns red where the factors become larger than the matrix.
       range.element.style.setProperty(
         '--break-even',
-        `${(Math.max(0, breakEven - 1) / Math.max(1, next.fullRank - 1)) * 100}%`,
+        `${(Math.max(0, breakEven - 1) / Math.max(1, outcomes.fullRank - 1)) * 100}%`,
       );
       clear.set({ hidden: picked === undefined, label: `Clear rank ${picked}` });
-      draw(Math.min(rank, next.fullRank));
+      draw(Math.min(rank, outcomes.fullRank));
     },
     setRank: draw,
   };

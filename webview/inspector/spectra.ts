@@ -11,6 +11,13 @@ export type SpectrumState =
       readonly kind: 'ready';
       readonly singularValues: readonly number[];
       readonly outcomes: ReturnType<typeof rankOutcomes>;
+      /** The singular values of W X and what its ranks keep; undefined without statistics. */
+      readonly seen:
+        | {
+            readonly singularValues: readonly number[];
+            readonly outcomes: ReturnType<typeof rankOutcomes>;
+          }
+        | undefined;
     };
 
 /** Spectra kept on the page, so that going back and forth between a few matrices requests none again. */
@@ -46,12 +53,16 @@ export function createSpectra(ask: (name: string) => Promise<Spectrum>, changed:
       if (states.size > KEPT) states.delete(states.keys().next().value!);
       const asked = era;
       ask(name).then(
-        ({ singularValues }) =>
+        ({ singularValues, activations }) => {
+          const outcomesOf = (values: readonly number[]) =>
+            rankOutcomes(shape, bytesPerParameter(checkpoint, matrix), values);
           settle(name, asked, {
             kind: 'ready',
             singularValues,
-            outcomes: rankOutcomes(shape, bytesPerParameter(checkpoint, matrix), singularValues),
-          }),
+            outcomes: outcomesOf(singularValues),
+            seen: activations && { singularValues: activations, outcomes: outcomesOf(activations) },
+          });
+        },
         (error: unknown) => settle(name, asked, { kind: 'failed', error: errorData(error, name) }),
       );
       return loading;

@@ -1,6 +1,7 @@
 import { button, checkbox, select } from '../ui/controls.ts';
 import { element, setText } from '../ui/dom.ts';
-import { BASES, type Basis, MEASURES, measureById } from './measures.ts';
+import type { Measure } from './measure.ts';
+import { BASES, type Basis, measureById, measuresFor } from './measures.ts';
 import type { ViewState } from './state.ts';
 
 interface ToolbarHooks {
@@ -10,15 +11,24 @@ interface ToolbarHooks {
   readonly exportAs: (kind: 'png' | 'csv' | 'json') => void;
 }
 
+const FAMILIES: Readonly<Record<Measure['family'], string>> = {
+  weights: 'Weights (W)',
+  activations: 'As the activations see them (W X)',
+  difference: 'Where the two part (W minus W X)',
+};
+
 /** Settings of the heatmap, zoom and export. */
 export function createToolbar(
   root: HTMLElement,
   hooks: ToolbarHooks,
-): { show(view: ViewState, hasFindings: boolean, expertModules: readonly string[]): void } {
-  const measure = select('Measure', MEASURES, (id) => hooks.changeView({ measure: id }));
+): {
+  show(view: ViewState, has: { findings: boolean; activations: boolean }, expertModules: readonly string[]): void;
+} {
+  const measure = select('Measure', measuresFor(false), (id) => hooks.changeView({ measure: id }));
   const basis = select('Ranks relative to', BASES, (id) => hooks.changeView({ basis: id as Basis }));
   const columns = select('Columns', [], (id) => hooks.changeView({ opened: id || null, zoom: null }));
   let modules: readonly string[] = [];
+  let isGrouped = false;
   const asTable = checkbox('Table', false, (checked) => hooks.changeView({ asTable: checked }));
   const smaller = button({ label: '−', title: 'Zoom out', appearance: 'icon', onClick: () => hooks.zoomBy(1 / 1.4) });
   const larger = button({ label: '+', title: 'Zoom in', appearance: 'icon', onClick: () => hooks.zoomBy(1.4) });
@@ -57,7 +67,7 @@ export function createToolbar(
     explanation,
   );
   return {
-    show(view, hasFindings, expertModules) {
+    show(view, { findings: hasFindings, activations }, expertModules) {
       if (String(modules) !== String(expertModules)) {
         modules = expertModules;
         const opened = modules.map((module) => ({ id: module, label: `experts of ${module}` }));
@@ -66,6 +76,13 @@ export function createToolbar(
       columns.element.hidden = modules.length === 0 || view.asTable;
       columns.set(view.opened ?? '');
       const current = measureById(view.measure);
+      // A measure of W X that was chosen before a reload is shown as such, also where there are no statistics yet.
+      const grouped = activations || current.family !== 'weights';
+      if (grouped !== isGrouped) {
+        isGrouped = grouped;
+        const options = measuresFor(grouped).map(({ id, label, family }) => ({ id, label, group: FAMILIES[family] }));
+        measure.setOptions(grouped ? options : measuresFor(false));
+      }
       measure.set(view.measure);
       basis.set(view.basis);
       basis.element.hidden = current.kind !== 'rank';

@@ -6,6 +6,7 @@ import {
   vsCodeCheckbox,
   vsCodeProgressRing,
 } from '@vscode/webview-ui-toolkit';
+import { groupBy } from '../../src/base/groupBy.ts';
 import { element } from './dom.ts';
 
 // The only file that imports the toolkit, which is archived upstream: replacing it must be a change of one file. Its
@@ -86,23 +87,29 @@ export function progressRing(label: string): HTMLElement {
   return made;
 }
 
+export interface SelectOption {
+  readonly id: string;
+  readonly label: string;
+  /** The heading under which neighbours of the same group are listed. */
+  readonly group?: string;
+}
+
 export interface SelectControl {
   readonly element: HTMLSelectElement;
   set(value: string): void;
-  setOptions(options: readonly { readonly id: string; readonly label: string }[]): void;
+  setOptions(options: readonly SelectOption[]): void;
 }
 
 /** A native select element. */
-export function select(
-  label: string,
-  options: readonly { readonly id: string; readonly label: string }[],
-  onChange: (id: string) => void,
-): SelectControl {
+export function select(label: string, options: readonly SelectOption[], onChange: (id: string) => void): SelectControl {
   const made = element('select', { class: 'select', attributes: { 'aria-label': label } });
   made.addEventListener('change', () => onChange(made.value));
   const setOptions: SelectControl['setOptions'] = (choices) =>
     made.replaceChildren(
-      ...choices.map(({ id, label: text }) => element('option', { text, attributes: { value: id } })),
+      ...[...groupBy(choices, ({ group }) => group ?? '')].flatMap(([group, members]) => {
+        const entries = members.map(({ id, label: text }) => element('option', { text, attributes: { value: id } }));
+        return group === '' ? entries : [element('optgroup', { attributes: { label: group } }, ...entries)];
+      }),
     );
   setOptions(options);
   return {

@@ -25,6 +25,7 @@ export class Session {
   private checkpoint: CheckpointView | null = null;
   private error: ErrorData | null = null;
   private engine: InspectorSnapshot['engine'] = null;
+  private statistics: InspectorSnapshot['statistics'] = null;
   private readonly findingsByName = new Map<string, MatrixFinding>();
   private readonly skippedByName = new Map<string, Skipped>();
   private runState: RunState = IDLE;
@@ -46,6 +47,7 @@ export class Session {
       checkpoint: this.checkpoint,
       error: this.error,
       engine: this.engine,
+      statistics: this.statistics,
       findings: [...this.findingsByName.values()],
       skipped: [...this.skippedByName.values()],
       run: this.runState,

@@ -138,6 +138,7 @@ function snapshotOf(
     findings: matrices.map((matrix) => findingOf(matrix, layers, random())),
     skipped: [],
     run: { status: 'done', done: matrices.length, total: matrices.length, message: '', secondsLeft: null },
+    statistics: null,
     ranks: {},
     selected: null,
   };

@@ -26,6 +26,7 @@ const snapshot: InspectorSnapshot = {
   findings: [],
   skipped: [{ name: 'b', reason: 'not finite' }],
   run: { status: 'running', done: 0, total: 1, message: '', secondsLeft: null },
+  statistics: null,
   ranks: {},
   selected: null,
 };

@@ -1,0 +1,31 @@
+import { baseName } from '../../src/base/paths.ts';
+import { formatWhole, significant } from '../../src/base/quantities.ts';
+import type { StatisticsSummary } from '../../src/model/activations.ts';
+import type { MatrixFinding } from '../../src/model/findings.ts';
+
+/** From how many tokens the statistics of a matrix's inputs come, and what limits them. */
+export function statisticsText({ activations, shape: [, columns] }: MatrixFinding): string {
+  if (!activations) return 'No statistics of its inputs';
+  const { tokens, kind, shrinkage } = activations;
+  return [
+    `From ${formatWhole(tokens)} tokens`,
+    ...(kind === 'diagonal' ? ['from the mean square of each input alone'] : []),
+    ...(isShort(activations, columns) ? [`fewer than its ${formatWhole(columns)} columns`] : []),
+    ...(shrinkage > 0 ? [`shrunk by ${significant(shrinkage)} towards equal inputs`] : []),
+  ].join(', ');
+}
+
+/** Whether fewer tokens than columns reached a matrix, so that some directions of its inputs were never seen. */
+export function isShort({ tokens, kind }: NonNullable<MatrixFinding['activations']>, columns: number): boolean {
+  return kind === 'full' && tokens < columns;
+}
+
+/** The statistics in use, in one line: `smollm2.activations.safetensors: wikitext.txt, 16,384 tokens`. */
+export function summaryText({ path, kind, text, tokens }: StatisticsSummary): string {
+  const parts = [
+    text ?? 'unknown text',
+    `${formatWhole(tokens)} tokens`,
+    ...(kind === 'diagonal' ? ['mean squares of each input alone'] : []),
+  ];
+  return `${baseName(path)}: ${parts.join(', ')}`;
+}
