@@ -66,7 +66,6 @@ const NAMES: Record<keyof Calls, true> = {
   prioritize: true,
   spectrum: true,
   compare: true,
-  evaluate: true,
   plan: true,
   apply: true,
   evaluate: true,

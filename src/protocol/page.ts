@@ -59,8 +59,6 @@ export interface InspectorCalls {
   clearRank: { params: { name: string }; result: void };
   /** Asks for a text and for what to try on it, and opens the page of the evaluations. */
   measure: { params: void; result: void };
-  /** Asks whether statistics of activations are read from a file, collected, or used no longer. */
-  activations: { params: void; result: void };
   /** Asks where to save, and saves; false if the user cancels. */
   save: { params: SaveRequest; result: boolean };
 }

@@ -28,7 +28,6 @@ export interface Calls {
   spectrum: Call<{ path: string; name: string; activations?: string }, Spectrum, StepProgress>;
   /** Several adapters of one base, layer by layer. */
   compare: Call<{ paths: readonly string[] }, AdapterComparison, StepProgress>;
-  evaluate: Call<EvaluateRequest, Evaluation, StepProgress & { readonly secondsLeft?: number }>;
   plan: Call<{ path: string; request: PlanRequest } & DeviceRequest, Plan, StepProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
   /** Measures how well the network and its variants predict a text. */

@@ -64,9 +64,6 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         ),
       ),
 
-    async evaluate() {
-      throw new Error('not yet');
-    },
     async prioritize({ path, names }) {
       runs.prioritize(path, names);
     },

@@ -54,7 +54,6 @@ const runBar = createRunBar(roots.run, {
   run: () => tell(link.call('run')),
   cancel: () => tell(link.call('cancel')),
   measure: () => tell(link.call('measure')),
-  activations: () => tell(link.call('activations')),
 });
 const statistics = createStatisticsNote(roots.statistics);
 roots.statistics.hidden = true;

@@ -22,11 +22,6 @@ export function createRunBar(
     title: 'Measure how much worse the model gets at each rank',
     onClick: actions.measure,
   });
-  const activations = button({
-    label: 'Activations…',
-    title: 'Use or collect statistics of the activations on a text',
-    onClick: actions.activations,
-  });
   const bar = element('progress', { attributes: { 'aria-label': 'Analysis progress' } });
   const text = element('span', { class: 'progress-text' });
   const message = element('span', { class: 'faint message' });
@@ -43,7 +38,6 @@ export function createRunBar(
     message,
     element('span', { class: 'spring' }),
     device,
-    activations.element,
     measure.element,
     spoken,
   );

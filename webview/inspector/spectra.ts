@@ -60,7 +60,10 @@ export function createSpectra(ask: (name: string) => Promise<Spectrum>, changed:
             kind: 'ready',
             singularValues,
             outcomes: outcomesOf(singularValues),
-            seen: activations && { singularValues: activations, outcomes: outcomesOf(activations) },
+            seen: activations?.singularValues && {
+              singularValues: activations.singularValues,
+              outcomes: outcomesOf(activations.singularValues),
+            },
           });
         },
         (error: unknown) => settle(name, asked, { kind: 'failed', error: errorData(error, name) }),

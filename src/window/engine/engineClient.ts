@@ -32,7 +32,6 @@ export class EngineClient {
       prioritize: call('prioritize'),
       spectrum: call('spectrum'),
       compare: call('compare'),
-      evaluate: call('evaluate'),
       plan: call('plan'),
       apply: call('apply'),
       evaluate: call('evaluate'),

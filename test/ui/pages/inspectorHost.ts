@@ -41,7 +41,6 @@ export async function openInspector(
     openChoice: async ({ path }) => void asked.opened.push(path),
     run: async () => void asked.runs.push('run'),
     cancel: async () => void asked.runs.push('cancel'),
-    activations: async () => void asked.runs.push('activations'),
     measure: async () => void asked.runs.push('measure'),
     spectrum: async ({ name }) => ({ name, singularValues: (await spectrum?.(name)) ?? [1] }),
     visible: async ({ names }) => void asked.visible.push(names),
