@@ -8,7 +8,7 @@ export function statisticsText({ activations, shape: [, columns] }: MatrixFindin
   if (!activations) return 'No statistics of its inputs';
   const { tokens, kind, shrinkage } = activations;
   return [
-    `From ${formatWhole(tokens)} tokens`,
+    tokensText('From ', tokens),
     ...(kind === 'diagonal' ? ['from the mean square of each input alone'] : []),
     ...(isShort(activations, columns) ? [`fewer than its ${formatWhole(columns)} columns`] : []),
     ...(shrinkage > 0 ? [`shrunk by ${significant(shrinkage)} towards equal inputs`] : []),
@@ -17,15 +17,19 @@ export function statisticsText({ activations, shape: [, columns] }: MatrixFindin
 
 /** Whether fewer tokens than columns reached a matrix, so that some directions of its inputs were never seen. */
 export function isShort({ tokens, kind }: NonNullable<MatrixFinding['activations']>, columns: number): boolean {
-  return kind === 'full' && tokens < columns;
+  return kind === 'full' && tokens !== null && tokens < columns;
 }
 
 /** The statistics in use, in one line: `smollm2.activations.safetensors: wikitext.txt, 16,384 tokens`. */
 export function summaryText({ path, kind, text, tokens }: StatisticsSummary): string {
   const parts = [
     text ?? 'unknown text',
-    `${formatWhole(tokens)} tokens`,
+    tokensText('', tokens),
     ...(kind === 'diagonal' ? ['mean squares of each input alone'] : []),
   ];
   return `${baseName(path)}: ${parts.join(', ')}`;
+}
+
+function tokensText(before: string, tokens: number | null): string {
+  return tokens === null ? `${before}an unknown number of tokens` : `${before}${formatWhole(tokens)} tokens`;
 }
