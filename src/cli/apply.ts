@@ -12,6 +12,7 @@ import {
   textOf,
   UsageError,
 } from './command.ts';
+import { generationReport } from './generationReport.ts';
 import { jsonPieces, refuseInput } from './output.ts';
 import { readPlan } from './readPlan.ts';
 import { percent, shortNames, table } from './table.ts';
@@ -25,6 +26,7 @@ export const applyCommand: Command = {
   --out FILE          the safetensors file to write
   --code FILE         write a Python module with the layers and a loader
   --factors 2|3       W = B A, or W = U S V (default: as the plan says)
+  --no-smoke-test     leave out the test in which the written file continues a prompt beside the model
   --force             replace files that exist
   --json              print a report with the measured error of every matrix
 ${ENGINE_HELP}
@@ -41,6 +43,7 @@ Example:
     out: { type: 'string' },
     code: { type: 'string' },
     factors: { type: 'string' },
+    'no-smoke-test': { type: 'boolean' },
     force: { type: 'boolean' },
     json: { type: 'boolean' },
   },
@@ -65,6 +68,7 @@ async function apply({ path, values, terminal, service }: Invocation): Promise<v
       out,
       ...(code === undefined ? {} : { code }),
       overwrite: values.force === true,
+      smokeTest: values['no-smoke-test'] !== true,
     },
     { signal: terminal.signal, progress: terminal.progress },
   );
@@ -90,4 +94,12 @@ function* lines(report: ApplyReport): Generator<string> {
   yield `${formatBytes(report.bytesBefore)} became ${formatBytes(report.bytesAfter)}\n`;
   yield `Written to ${report.out}${report.code === null ? '' : ` and ${report.code}`}\n`;
   for (const remark of report.remarks ?? []) yield `${remark}\n`;
+  const { smokeTest } = report;
+  if (!smokeTest) return;
+  if ('leftOut' in smokeTest) {
+    yield `The written file was not tried: ${smokeTest.leftOut}\n`;
+    return;
+  }
+  yield '\nThe written file, read again, beside the model:\n\n';
+  yield* generationReport(smokeTest.generation);
 }

@@ -11,6 +11,7 @@ import { calibrateCommand } from './calibrate.ts';
 import { type Command, parseCommand, type Terminal, textOf, UsageError } from './command.ts';
 import { compareCommand } from './compare.ts';
 import { evaluateCommand } from './evaluate.ts';
+import { generateCommand } from './generate.ts';
 import { infoCommand } from './info.ts';
 import { interruption } from './interrupt.ts';
 import { writeAll } from './output.ts';
@@ -23,6 +24,7 @@ const COMMANDS: readonly Command[] = [
   applyCommand,
   evaluateCommand,
   calibrateCommand,
+  generateCommand,
   compareCommand,
   infoCommand,
   benchCommand,

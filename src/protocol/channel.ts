@@ -70,5 +70,6 @@ const NAMES: Record<keyof Calls, true> = {
   apply: true,
   evaluate: true,
   calibrate: true,
+  generate: true,
   clearCache: true,
 };

@@ -10,6 +10,7 @@ import type {
   Place,
   Skipped,
 } from '../model/findings.ts';
+import type { GenerateRequest, Generation, SmokeTest } from '../model/generation.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 
 /**
@@ -28,6 +29,8 @@ export interface Calls {
   spectrum: Call<{ path: string; name: string; activations?: string }, Spectrum, StepProgress>;
   /** Several adapters of one base, layer by layer. */
   compare: Call<{ paths: readonly string[] }, AdapterComparison, StepProgress>;
+  /** Continues a prompt with the network, and with a variant of it. */
+  generate: Call<GenerateRequest, Generation, StepProgress>;
   plan: Call<{ path: string; request: PlanRequest } & DeviceRequest, Plan, StepProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
   /** Measures how well the network and its variants predict a text. */
@@ -156,10 +159,14 @@ export interface ApplyRequest extends DeviceRequest {
   readonly code?: string;
   /** Replaces existing files, which are an error otherwise. */
   readonly overwrite?: boolean;
+  /** Whether the written file continues a prompt beside the dense network; true by default. */
+  readonly smokeTest?: boolean;
 }
 
 export interface ApplyReport extends FactorizedReport {
   readonly code: string | null;
+  /** Null if it was not asked for. */
+  readonly smokeTest: SmokeTest | null;
   /** Notes about the written file for the user, one sentence each. */
   readonly remarks?: readonly string[];
 }

@@ -13,6 +13,8 @@ import { compare } from './compare.ts';
 import { type BlasPolicy, forgetBlas } from './devices/blasPolicy.ts';
 import { Devices } from './devices/devices.ts';
 import { evaluate } from './evaluate/evaluate.ts';
+import { generate } from './generate/generate.ts';
+import { smokeTest } from './generate/smokeTest.ts';
 import { apply } from './plan/apply.ts';
 import { plan } from './plan/plan.ts';
 
@@ -77,6 +79,9 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
 
     compare: ({ paths }, context = {}) => abortable('adapters', context.signal, compare(checkpoints, paths, context)),
 
+    generate: async (request, context = {}) =>
+      abortable(request.path, context.signal, generate(devices, checkpoints, request, context)),
+
     plan: (request, context = {}) =>
       abortable(
         request.path,
@@ -92,7 +97,12 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
 
     // Awaited even after a cancellation: once it ends, its temporary files are gone.
     apply: (request, context = {}) =>
-      checkpoints.use(request.path, context.signal, (opened) => apply(parts, opened, request, context)),
+      checkpoints.use(request.path, context.signal, async (opened) => {
+        const report = await apply(parts, opened, request, context);
+        if (request.smokeTest === false) return { ...report, smokeTest: null };
+        const trial = { opened, out: report.out, request };
+        return { ...report, smokeTest: await smokeTest(devices, checkpoints, trial, context) };
+      }),
 
     evaluate: (request, context = {}) =>
       abortable(request.path, context.signal, evaluate(devices, checkpoints, request, context)),

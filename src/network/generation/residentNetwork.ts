@@ -54,9 +54,11 @@ export class ResidentNetwork {
     const run = { backend, pause: yieldOrCancel(signal, weights.subject), signal };
     const blocks: Block[] = [];
     const owned: Linear[] = [];
-    const replacement = (module: string) => variant?.replaced.get(`${module}.weight`)?.(signal);
+    const embedding = prefix + modules.embedding;
+    const inPlaceOf = (module: string) => variant?.replaced.get(`${module}.weight`)?.(signal);
+    const otherTable = await inPlaceOf(embedding);
     const replaced = async (linear: Linear): Promise<Linear> => {
-      const stored = await replacement(linear.name);
+      const stored = linear.name === embedding ? otherTable : await inPlaceOf(linear.name);
       if (!stored) return linear;
       const own = await uploadLinear(backend, linear.name, stored, linear.bias, signal);
       freeLinear(backend, linear);
@@ -75,8 +77,7 @@ export class ResidentNetwork {
       const ending = await readEnding(network, backend, owned, signal);
       const head = await replaced(ending.head);
       owned.splice(owned.indexOf(ending.head), 1, head);
-      const embedding = prefix + modules.embedding;
-      const table = (await replacement(embedding)) ?? weights.linear(embedding, undefined, decoder.embeddingWidth);
+      const table = otherTable ?? weights.linear(embedding, undefined, decoder.embeddingWidth);
       progress?.(1);
       const name = variant?.name ?? 'the dense network';
       return new ResidentNetwork(network, name, run, table, blocks, { ...ending, head }, owned, signal);

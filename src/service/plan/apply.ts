@@ -22,7 +22,7 @@ export async function apply(
   opened: Opened,
   request: ApplyRequest,
   { signal, progress }: CallContext<StepProgress>,
-): Promise<ApplyReport> {
+): Promise<Omit<ApplyReport, 'smokeTest'>> {
   const { out, code, overwrite = false } = request;
   const engine = devices.settle(request);
   refuseOther(request.plan, opened);

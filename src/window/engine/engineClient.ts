@@ -36,6 +36,7 @@ export class EngineClient {
       apply: call('apply'),
       evaluate: call('evaluate'),
       calibrate: call('calibrate'),
+      generate: call('generate'),
       clearCache: call('clearCache'),
     };
   }
