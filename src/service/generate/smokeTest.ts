@@ -21,6 +21,8 @@ interface Written {
   readonly opened: Opened;
   readonly out: string;
   readonly request: Omit<ApplyRequest, 'plan' | 'out'>;
+  /** The most parameters of a network that is tried. */
+  readonly mostParameters?: number;
 }
 
 /**
@@ -30,18 +32,18 @@ interface Written {
 export async function smokeTest(
   devices: Devices,
   checkpoints: OpenCheckpoints,
-  { opened, out, request }: Written,
+  { opened, out, request, mostParameters = MOST_PARAMETERS }: Written,
   { signal, progress }: CallContext<StepProgress>,
 ): Promise<SmokeTest> {
   const { checkpoint } = opened;
   const parameters = countParameters(checkpoint.tensors, opened.ties());
   try {
     const network = await openNetwork(checkpoint, { signal });
-    if (parameters > MOST_PARAMETERS)
+    if (parameters > mostParameters)
       return {
         leftOut:
           `the model has ${formatCount(parameters)} parameters, and it is started by itself up to ` +
-          `${formatCount(MOST_PARAMETERS)}: rankscope generate ${checkpoint.path} --prompt TEXT --file ${out}`,
+          `${formatCount(mostParameters)}: rankscope generate ${checkpoint.path} --prompt TEXT --file ${out}`,
       };
     const prompt = await promptOf(checkpoint, network, signal);
     const generation = await checkpoints.use(out, signal, (file) =>
