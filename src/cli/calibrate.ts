@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { formatBytes, formatCount } from '../base/quantities.ts';
 import type { CalibrationReport } from '../model/calibration.ts';
 import {
@@ -12,10 +13,11 @@ import {
   UsageError,
 } from './command.ts';
 import { jsonPieces } from './output.ts';
+import { PYTHON, PYTHON_HELP, PYTHON_VALUE, writePython } from './python.ts';
 
 export const calibrateCommand: Command = {
   name: 'calibrate',
-  usage: 'PATH --text FILE --out NAME.activations.safetensors [--context N] [--tokens N]',
+  usage: 'PATH --text FILE --out NAME.activations.safetensors [--context N] [--tokens N] [--python [OUT.py]]',
   summary: "statistics of what each layer reads, over a text's tokens",
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --text FILE         a text in UTF-8
@@ -25,6 +27,7 @@ export const calibrateCommand: Command = {
   --context N         tokens of a window (default: those of the model's context, at most 2048)
   --tokens N          the most tokens to use (default: all of the text)
   --json              print what was written as one JSON object
+${PYTHON_HELP}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 
@@ -35,6 +38,7 @@ Examples:
   rankscope analyze llama/ --activations llama.activations.safetensors`,
   options: {
     ...ENGINE,
+    ...PYTHON,
     text: { type: 'string' },
     ids: { type: 'string' },
     out: { type: 'string' },
@@ -43,27 +47,28 @@ Examples:
     tokens: { type: 'string' },
     json: { type: 'boolean' },
   },
+  optionalValues: PYTHON_VALUE,
   run: calibrate,
 };
 
-async function calibrate({ path, values, terminal, service }: Invocation): Promise<void> {
+async function calibrate(invocation: Invocation): Promise<void> {
+  const { path, values, terminal, service } = invocation;
   const text = textOf(values, 'text');
   const ids = textOf(values, 'ids');
   const out = textOf(values, 'out');
   if ((text === undefined) === (ids === undefined)) throw new UsageError('one of --text and --ids is needed');
-  if (out === undefined) throw new UsageError('--out FILE is needed');
   const context = numberOf(values, 'context', { least: 2, most: 2 ** 31, whole: true });
   const tokens = numberOf(values, 'tokens', { least: 2, most: 2 ** 31, whole: true });
-  const request = {
-    path,
-    out,
-    ...engineOf(values),
+  const engine = engineOf(values);
+  const measure = {
     ...(text === undefined ? {} : { text }),
     ...(ids === undefined ? {} : { ids }),
     ...(context === undefined ? {} : { context }),
     ...(tokens === undefined ? {} : { tokens }),
-    overwrite: values.force === true,
   };
+  if (values.python !== undefined) return writePython(invocation, 'calibrate', measure, out && resolve(out));
+  if (out === undefined) throw new UsageError('--out FILE is needed');
+  const request = { path, out, ...engine, ...measure, overwrite: values.force === true };
   const { signal, progress } = terminal;
   const written = await service.calibrate(request, { signal, progress });
   await terminal.write(values.json === true ? jsonPieces(written) : report(written));

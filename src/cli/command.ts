@@ -37,6 +37,8 @@ export interface Command {
   /** The options, one line each, and examples. */
   readonly help: string;
   readonly options: OptionTable;
+  /** Options that may stand without a value, and the words that are one if they follow: the value is '' otherwise. */
+  readonly optionalValues?: Readonly<Record<string, RegExp>>;
   /** Whether the command takes the path of a checkpoint, or several; one by default. */
   readonly takesPath?: boolean | 'several';
   run(invocation: Invocation): Promise<void>;
@@ -67,7 +69,8 @@ ${BLAS_HELP}`;
 export function parseCommand(command: Command, words: readonly string[]): Pick<Invocation, 'values' | 'paths'> {
   try {
     const options = { ...COMMON, ...command.options };
-    const { values, positionals } = parseArgs({ args: [...words], options, allowPositionals: true, strict: true });
+    const args = withOptionalValues(words, command.optionalValues ?? {});
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true });
     if (values.help === true) return { values, paths: [] };
     const { takesPath = true } = command;
     const most = takesPath === 'several' ? Number.POSITIVE_INFINITY : takesPath ? 1 : 0;
@@ -82,6 +85,21 @@ export function parseCommand(command: Command, words: readonly string[]): Pick<I
     const [sentence = ''] = (error as Error).message.split(/\. |\n/);
     throw new UsageError(sentence);
   }
+}
+
+/** `--name value` and `--name` as the `--name=value` that parseArgs understands. */
+function withOptionalValues(words: readonly string[], optional: Readonly<Record<string, RegExp>>): string[] {
+  const joined: string[] = [];
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at]!;
+    if (word === '--') return [...joined, ...words.slice(at)];
+    const value = word.startsWith('--') ? optional[word.slice(2)] : undefined;
+    const next = words[at + 1];
+    if (value === undefined) joined.push(word);
+    else if (next !== undefined && !next.startsWith('-') && value.test(next)) joined.push(`${word}=${words[++at]}`);
+    else joined.push(`${word}=`);
+  }
+  return joined;
 }
 
 export function textOf(values: Values, name: string): string | undefined {

@@ -1,4 +1,4 @@
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { formatCount } from '../base/quantities.ts';
 import type { Evaluation, TextFacts, VariantEvaluation } from '../model/evaluation.ts';
 import {
@@ -15,13 +15,15 @@ import {
   type Values,
 } from './command.ts';
 import { refuseInput } from './output.ts';
+import { PYTHON, PYTHON_HELP, PYTHON_VALUE, writePython } from './python.ts';
 import { readPlan } from './readPlan.ts';
 import { RESULT, showResult } from './result.ts';
 import { digits, percent, table } from './table.ts';
 
 export const evaluateCommand: Command = {
   name: 'evaluate',
-  usage: 'PATH --text FILE [--plan PLAN]... [--rank 16,32] [--file FACTORIZED]... [--context N] [--tokens N]',
+  usage:
+    'PATH --text FILE [--plan PLAN]... [--rank 16,32] [--file FACTORIZED]... [--context N] [--tokens N] [--python [OUT.py]]',
   summary: 'perplexity on a text: the model, and what ranks and plans do to it',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --text FILE         a text in UTF-8
@@ -34,6 +36,7 @@ export const evaluateCommand: Command = {
   --out FILE          write the result to FILE as JSON
   --force             replace FILE if it exists
   --json              print the result as JSON (schema: media/schemas/evaluation.schema.json)
+${PYTHON_HELP}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 
@@ -43,10 +46,12 @@ a token, with their standard error; KL is the divergence of the predictions from
 
 Examples:
   rankscope evaluate llama/ --text wiki.txt --rank 64,128,256 --tokens 8192
-  rankscope evaluate model.gguf --text wiki.txt --plan plan.json --context 512 --json`,
+  rankscope evaluate model.gguf --text wiki.txt --plan plan.json --context 512 --json
+  rankscope evaluate falcon/ --text wiki.txt --rank 64,128 --python falcon.py`,
   options: {
     ...ENGINE,
     ...RESULT,
+    ...PYTHON,
     text: { type: 'string' },
     ids: { type: 'string' },
     plan: { type: 'string', multiple: true },
@@ -55,6 +60,7 @@ Examples:
     context: { type: 'string' },
     tokens: { type: 'string' },
   },
+  optionalValues: PYTHON_VALUE,
   run: evaluate,
 };
 
@@ -73,9 +79,7 @@ async function evaluate(invocation: Invocation): Promise<void> {
   if (out !== undefined) for (const file of [text, ids, ...files, ...planFiles]) if (file) await refuseInput(out, file);
   const plans = [];
   for (const file of planFiles) plans.push({ name: basename(file), plan: await readPlan(file) });
-  const request = {
-    path,
-    ...engine,
+  const measure = {
     ...(text === undefined ? {} : { text }),
     ...(ids === undefined ? {} : { ids }),
     ...(context === undefined ? {} : { context }),
@@ -84,6 +88,8 @@ async function evaluate(invocation: Invocation): Promise<void> {
     plans,
     files,
   };
+  if (values.python !== undefined) return writePython(invocation, 'evaluate', measure, out && resolve(out));
+  const request = { path, ...engine, ...measure };
   const { signal, progress } = terminal;
   await showResult(invocation, { work: () => service.evaluate(request, { signal, progress }), report });
 }

@@ -71,5 +71,6 @@ const NAMES: Record<keyof Calls, true> = {
   evaluate: true,
   calibrate: true,
   generate: true,
+  script: true,
   clearCache: true,
 };

@@ -37,6 +37,8 @@ export interface Calls {
   evaluate: Call<EvaluateRequest, Evaluation, EvaluateProgress>;
   /** Writes the statistics of the layers' inputs over the tokens of a text, for `activations` of the calls above. */
   calibrate: Call<CalibrateRequest, CalibrationReport, EvaluateProgress>;
+  /** Writes a script that measures the same with transformers; nothing is computed. */
+  script: Call<ScriptRequest, ScriptReport>;
   clearCache: Call<Record<string, never>, { bytes: number }>;
 }
 
@@ -169,4 +171,23 @@ export interface ApplyReport extends FactorizedReport {
   readonly smokeTest: SmokeTest | null;
   /** Notes about the written file for the user, one sentence each. */
   readonly remarks?: readonly string[];
+}
+
+export interface ScriptRequest {
+  readonly path: string;
+  readonly kind: 'evaluate' | 'calibrate';
+  /** For `calibrate`, only the text counts. */
+  readonly measure: Omit<EvaluateRequest, 'path' | 'engine' | 'threads'>;
+  /** The Python file to write. */
+  readonly code: string;
+  /** What the script writes: a path relative to it, by default beside it. */
+  readonly out?: string;
+  /** Replaces an existing Python file, which is an error otherwise. */
+  readonly overwrite?: boolean;
+}
+
+export interface ScriptReport {
+  readonly code: string;
+  /** Absolute path of what the script will write. */
+  readonly out: string;
 }

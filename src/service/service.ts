@@ -17,6 +17,7 @@ import { generate } from './generate/generate.ts';
 import { smokeTest } from './generate/smokeTest.ts';
 import { apply } from './plan/apply.ts';
 import { plan } from './plan/plan.ts';
+import { writeScript } from './script/writeScript.ts';
 
 export interface ServiceOptions {
   /** If left out, nothing is cached on disk. */
@@ -106,6 +107,8 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
 
     evaluate: (request, context = {}) =>
       abortable(request.path, context.signal, evaluate(devices, checkpoints, request, context)),
+    script: (request, context = {}) =>
+      checkpoints.use(request.path, context.signal, (opened) => writeScript(opened, request, context)),
 
     async clearCache() {
       // What was found out about libraries is learned anew as well.

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 export function joinPython(names: readonly string[]): { readonly imports: string; readonly body: string } {
   const modules = names.map((name) => split(readFileSync(new URL(`./python/${name}.py`, import.meta.url), 'utf8')));
   const lines = merged(modules.flatMap(({ imports }) => imports));
-  const isInstalled = (line: string) => /^\w+ (torch|safetensors)\b/.test(line);
+  const isInstalled = (line: string) => /^\w+ (torch|safetensors|transformers)\b/.test(line);
   const groups = [lines.filter((line) => !isInstalled(line)), lines.filter(isInstalled)];
   return {
     imports: groups.map((group) => group.join('\n')).join('\n\n'),

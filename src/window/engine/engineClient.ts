@@ -37,6 +37,7 @@ export class EngineClient {
       evaluate: call('evaluate'),
       calibrate: call('calibrate'),
       generate: call('generate'),
+      script: call('script'),
       clearCache: call('clearCache'),
     };
   }

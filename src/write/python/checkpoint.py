@@ -22,9 +22,19 @@ def _read(
     """
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
+    return _multiplied(load_file(path), metadata, path, model, dtype)
+
+
+def _multiplied(
+    state: dict[str, Tensor],
+    metadata: dict[str, str],
+    path: str | os.PathLike[str],
+    model: nn.Module,
+    dtype: torch.dtype,
+) -> tuple[dict[str, tuple[Tensor, ...]], dict[str, Tensor], dict[str, Tensor]]:
+    """As `_read`, of what the file holds."""
     ties, stored = (json.loads(metadata.get(f"rankscope.{key}", "{}")) for key in ("ties", "stored"))
     described = any(key.startswith("rankscope.") for key in metadata)
-    state = load_file(path)
     mark = "." + LowRank.FACTORS[0]
     factors: dict[str, tuple[Tensor, ...]] = {}
     products: dict[str, Tensor] = {}

@@ -11,6 +11,8 @@ from .classes import _class_of
 from .two_factors import LowRank
 from .values import _described, _tensors, _values
 
+# Factors and products by the names of the weights, and the checkpoint with the products in their places.
+_Checkpoint = tuple[dict[str, tuple[Tensor, ...]], dict[str, Tensor], dict[str, Tensor]]
 # The factors of a parameter: their name in the file, whether they are those of W^T there, and what they are made with.
 _Key = tuple[str, bool, torch.dtype, torch.device, bool]
 
@@ -32,10 +34,22 @@ def load_lowrank(model: nn.Module, path: str | os.PathLike[str], prefix: str = "
     differs or the model is of a kind that cannot be loaded. The model is then as it was.
     """
     part = _described(model, prefix, path)
+    dtype = _float_type(part)
+    return _load(model, part, _read(path, part, dtype), dtype, path)
+
+
+def _float_type(part: nn.Module) -> torch.dtype:
+    """The type that holds all numbers of the model."""
+    floats = {tensor.dtype for tensor in _tensors(part).values() if tensor.is_floating_point()} or {torch.float32}
+    return functools.reduce(torch.promote_types, floats)
+
+
+def _load(
+    model: nn.Module, part: nn.Module, read: _Checkpoint, dtype: torch.dtype, path: str | os.PathLike[str]
+) -> nn.Module:
+    """Loads what `_read` returns into `part` of `model`, as `load_lowrank` does."""
+    factors, products, state = read
     wanted = _tensors(part)
-    floats = {tensor.dtype for tensor in wanted.values() if tensor.is_floating_point()} or {torch.float32}
-    dtype = functools.reduce(torch.promote_types, floats)
-    factors, products, state = _read(path, part, dtype)
     values = _values(part, wanted, state, dtype, path)
     layers, dense = _assign(model, wanted, values, products)
     made = {key: _parameters(factors[key[0]], key) for key in set(layers.values())}
@@ -55,7 +69,7 @@ def load_lowrank(model: nn.Module, path: str | os.PathLike[str], prefix: str = "
         warnings.warn(
             f"{path}: {len(dense)} of {len(factors)} factorized matrices are held as dense products "
             f"(model.lowrank_dense lists them): {some}",
-            stacklevel=2,
+            stacklevel=3,
         )
     return model
 

@@ -1,0 +1,138 @@
+import { basename, dirname, parse, resolve } from 'node:path';
+import { RankscopeError } from '../../base/errors.ts';
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { refuseExisting } from '../../files/wholeFile.ts';
+import { makePlan } from '../../model/plan/allocate.ts';
+import { leftOut } from '../../model/plan/leftOut.ts';
+import type { Plan } from '../../model/plan/plan.ts';
+import { PLAN_DEFAULTS } from '../../model/plan/planRequest.ts';
+import type { CallContext, ScriptReport, ScriptRequest } from '../../protocol/service.ts';
+import { factorType } from '../../write/encode.ts';
+import { calibrationScript, evaluationScript, type ScriptPlan } from '../../write/pythonScript.ts';
+import { writeTarget } from '../../write/target.ts';
+import { type Opened, viewOf } from '../checkpoints/opened.ts';
+import { planCandidates } from '../plan/plan.ts';
+import { refuseOther } from '../plan/refuseOther.ts';
+import { rewrittenModel } from '../plan/rewrittenModel.ts';
+
+/** Weights under these names are found by transformers in a folder. */
+const USUAL = /^(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?:safetensors|bin)$/;
+const FACTORS = /\.(?:lowrank_a\.weight|svd_u)$/;
+
+/**
+ * Writes a script for transformers that measures what `evaluate` measures, or collects what `calibrate` collects.
+ * Nothing is computed, and nothing of the checkpoint is read but its directory.
+ * @throws RankscopeError 'unsupported' for a format that transformers does not load, 'malformed' without config.json,
+ * 'wrong-use' for a plan of another checkpoint or an existing file
+ */
+export async function writeScript(
+  opened: Opened,
+  request: ScriptRequest,
+  { signal }: CallContext<never>,
+): Promise<ScriptReport> {
+  const { code, overwrite = false, measure } = request;
+  const { checkpoint } = opened;
+  const model = modelFor(checkpoint);
+  if (measure.text === undefined && measure.ids === undefined)
+    throw new RankscopeError('wrong-use', 'the text', 'missing', 'Name a text file, or a file of token ids');
+  if (!overwrite) await refuseExisting(code);
+  const path = (file: string | undefined) => (file === undefined ? null : resolve(file));
+  const out = request.out ?? resultOf(code, request.kind);
+  const settings = {
+    model,
+    text: path(measure.text),
+    ids: path(measure.ids),
+    context: measure.context ?? null,
+    tokens: measure.tokens ?? null,
+    out,
+  };
+  const text =
+    request.kind === 'calibrate'
+      ? calibrationScript(settings)
+      : evaluationScript({ ...settings, ...(await variantsOf(opened, request, signal)) });
+  const sources = [
+    ...checkpoint.files.map((file) => file.path),
+    ...[measure.text, measure.ids, ...(measure.files ?? [])].filter((file) => file !== undefined),
+  ];
+  await writeTarget({ out: code, overwrite, sources, bytes: Buffer.byteLength(text) }, (append) => append(text));
+  return { code, out: resolve(dirname(resolve(code)), out) };
+}
+
+/** `model.evaluate.py` writes `model.evaluation.json`. */
+function resultOf(code: string, kind: ScriptRequest['kind']): string {
+  const stem = parse(code).name.replace(/[._-](?:evaluate|calibrate)$/, '');
+  return `${stem}${kind === 'evaluate' ? '.evaluation.json' : '.activations.safetensors'}`;
+}
+
+/** Where transformers finds the model: its folder, or a file that it would not find there by itself. */
+function modelFor({ path, format, files, configuration, tensors }: Checkpoint): string {
+  const [first] = files;
+  if (first === undefined || !['safetensors', 'pytorch', 'gguf'].includes(format))
+    throw new RankscopeError(
+      'unsupported',
+      path,
+      `transformers does not load ${format}`,
+      'Name a checkpoint in safetensors, PyTorch or GGUF',
+    );
+  const file = resolve(first.path);
+  if (format === 'gguf') return file;
+  if (!configuration)
+    throw new RankscopeError(
+      'malformed',
+      path,
+      'has no config.json beside it, which transformers needs',
+      'Put that of the model into its folder',
+    );
+  const isFactorized = tensors.some(({ name }) => FACTORS.test(name));
+  if (files.every((each) => USUAL.test(basename(each.path))) && !isFactorized) return dirname(file);
+  if (files.length === 1 && format === 'safetensors') return file;
+  throw new RankscopeError(
+    'unsupported',
+    path,
+    'transformers finds weights only as model.safetensors or pytorch_model.bin, or as numbered parts of these',
+    'Name one of these files, or their folder',
+  );
+}
+
+/** What stands beside the dense model, by the names that transformers gives matrices. */
+async function variantsOf(opened: Opened, { measure }: ScriptRequest, signal: AbortSignal | undefined) {
+  const { ranks = [], plans = [], files = [] } = measure;
+  const { path, format, parameters, bytes } = viewOf(opened);
+  const everything = await ofLayers(opened, signal);
+  const ties = opened.ties();
+  for (const { plan } of plans) refuseOther(plan, opened);
+  const { matrices, plan } = rewrittenModel(opened, everything, ties);
+  const cut = plan.matrices.map(({ name }) => name);
+  const types = new Set(cut.map((name) => factorType(matrices.find((matrix) => matrix.name === name)?.dtype ?? '')));
+  return {
+    checkpoint: { path, format, parameters, bytes },
+    ranks,
+    cut: ranks.length > 0 ? cut : [],
+    // What transformers makes of GGUF has another type than the file.
+    factorType: format === 'gguf' && types.size === 1 ? [...types][0]! : null,
+    plans: Object.fromEntries(
+      plans.map(({ name, plan: own }) => [name, scriptPlan(rewrittenModel(opened, own, ties).plan)]),
+    ),
+    files: files.map((file) => resolve(file)),
+  };
+}
+
+/** A plan of the matrices in layers that a rank cuts where nothing else is said. */
+async function ofLayers(opened: Opened, signal: AbortSignal | undefined): Promise<Plan> {
+  const request = { ...PLAN_DEFAULTS, budget: { kind: 'rank', value: 1 } } as const;
+  const reasonOf = leftOut(request);
+  const inputs = (await planCandidates(opened, signal))
+    .filter(({ matrix, input }) => matrix.layer !== null && reasonOf(input) === undefined)
+    .map(({ input }) => ({ ...input, singularValues: [] }));
+  return makePlan(viewOf(opened), inputs, request);
+}
+
+function scriptPlan({ request, matrices, totals }: Plan): ScriptPlan {
+  return {
+    ranks: Object.fromEntries(matrices.flatMap(({ name, rank }) => (rank === null ? [] : [[name, rank]]))),
+    factors: request.factors,
+    before: totals.parametersBefore,
+    after: totals.parametersAfter,
+    error: totals.error,
+  };
+}

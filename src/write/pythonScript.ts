@@ -1,0 +1,114 @@
+import type { FactorType } from './encode.ts';
+import { LOADER } from './python.ts';
+import { pythonLiteral } from './pythonLiteral.ts';
+import { joinPython } from './pythonParts.ts';
+
+/** What both scripts need to know; their command line can replace it. */
+export interface ScriptSettings {
+  /** A folder for transformers, or a file. */
+  readonly model: string;
+  readonly text: string | null;
+  readonly ids: string | null;
+  readonly context: number | null;
+  readonly tokens: number | null;
+  /** The result, relative to the script's folder or absolute. */
+  readonly out: string;
+}
+
+/** A plan, as far as a script needs it. */
+export interface ScriptPlan {
+  /** By the names of the checkpoint for transformers. */
+  readonly ranks: Readonly<Record<string, number>>;
+  readonly factors: 2 | 3;
+  readonly before: number;
+  readonly after: number;
+  readonly error: number;
+}
+
+export interface EvaluationScript extends ScriptSettings {
+  readonly checkpoint: {
+    readonly path: string;
+    readonly format: string;
+    readonly parameters: number;
+    readonly bytes: number;
+  };
+  readonly ranks: readonly number[];
+  /** The matrices that a rank cuts. */
+  readonly cut: readonly string[];
+  /** The type of factors; null for that of each matrix. */
+  readonly factorType: FactorType | null;
+  readonly plans: Readonly<Record<string, ScriptPlan>>;
+  readonly files: readonly string[];
+}
+
+const EVALUATION = ['evaluate', 'variants', 'model', 'windows', 'command'];
+const CALIBRATION = ['calibrate', 'inputs', 'names', 'model', 'windows', 'command'];
+const LAYERS = ['two_factors', 'linear', 'conv1d', 'conv', 'embedding', ...LOADER];
+const TORCH_TYPES: Readonly<Record<FactorType, string>> = {
+  F64: 'float64',
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+};
+
+/** A script that measures with transformers what `rankscope evaluate` measures, and writes the same JSON. */
+export function evaluationScript(script: EvaluationScript): string {
+  return scriptOf(
+    'Measures how well a model predicts a text, as it is and with low-rank matrices.',
+    script,
+    { RANKS: script.ranks, FILES: script.files },
+    {
+      CHECKPOINT: script.checkpoint,
+      FACTOR_DTYPE: script.factorType && TORCH_TYPES[script.factorType],
+      CUT: script.cut,
+      PLANS: script.plans,
+    },
+    [...EVALUATION, ...LAYERS],
+  );
+}
+
+/** A script that collects with transformers what `rankscope calibrate` collects, and writes the same file. */
+export function calibrationScript(settings: ScriptSettings): string {
+  return scriptOf(
+    "Collects statistics of the inputs of a model's linear layers over a text.",
+    settings,
+    {},
+    {},
+    CALIBRATION,
+  );
+}
+
+/** Short settings precede the code, long ones follow it. */
+function scriptOf(
+  title: string,
+  { model, text, ids, context, tokens, out }: ScriptSettings,
+  first: Readonly<Record<string, unknown>>,
+  last: Readonly<Record<string, unknown>>,
+  parts: readonly string[],
+): string {
+  const { imports, body } = joinPython(parts);
+  const settings = { MODEL: model, TEXT: text, IDS: ids, CONTEXT: context, TOKENS: tokens, OUT: out, ...first };
+  return `"""${title} Written by Rankscope.
+
+It needs torch, transformers and safetensors, and works offline. --help shows what can be changed.
+"""
+
+${imports}
+
+# What the command line does not say; OUT is relative to the folder of this file.
+${assignments(settings)}
+
+
+${body}
+
+
+${last && Object.keys(last).length > 0 ? `${assignments(last)}\n\n` : ''}if __name__ == "__main__":
+    run(main)
+`;
+}
+
+function assignments(values: Readonly<Record<string, unknown>>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name} = ${pythonLiteral(value)}`)
+    .join('\n');
+}
