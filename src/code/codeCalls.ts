@@ -1,4 +1,4 @@
-import type { MatrixFinding } from '../model/findings.ts';
+import type { ActivationFinding, MatrixFinding } from '../model/findings.ts';
 import type { CheckpointView } from '../protocol/service.ts';
 import type { SourceText } from './codeModel.ts';
 import type { Span } from './moduleCode.ts';
@@ -11,7 +11,10 @@ export type ViewInCode = Pick<CheckpointView, 'format' | 'tensors' | 'matrices' 
 export type FindingInCode = Pick<
   MatrixFinding,
   'name' | 'shape' | 'provenance' | 'effectiveRank' | 'energyRanks' | 'breakEvenRank'
->;
+> & {
+  /** The same ranks of W X; absent without statistics of the activations. */
+  readonly activations?: Pick<ActivationFinding, 'effectiveRank' | 'energyRanks'>;
+};
 
 /** The files that imported modules resolve to. */
 export type ModulePaths = readonly (readonly [module: string, path: string])[];

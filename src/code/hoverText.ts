@@ -40,15 +40,22 @@ function oneModule(path: string, file: string, { pattern, matrices, findings }: 
 
 /** A column for each measure keeps the table low, so that the picture below it is in view too. */
 function measuresTable(findings: readonly FindingInCode[]): string {
+  const seen = findings.flatMap(({ activations }) => activations ?? []);
   const columns = [
-    { title: 'effective', digits: 1, values: findings.map(({ effectiveRank }) => effectiveRank) },
+    {
+      title: 'effective',
+      digits: 1,
+      values: findings.map(({ effectiveRank }) => effectiveRank),
+      seen: seen.map(({ effectiveRank }) => effectiveRank),
+    },
     ...ENERGY_LEVELS.map((level) => ({
       title: `${Number(level) * 100} % energy`,
       digits: 0,
       values: findings.map(({ energyRanks }) => energyRanks[level]),
+      seen: seen.map(({ energyRanks }) => energyRanks[level]),
     })),
-    { title: 'break-even', digits: 0, values: findings.map(({ breakEvenRank }) => breakEvenRank) },
-  ].map(({ title, digits, values }) => ({ title, digits, range: summarize(values)! }));
+    { title: 'break-even', digits: 0, values: findings.map(({ breakEvenRank }) => breakEvenRank), seen: [] },
+  ].map(({ values, seen: others, ...rest }) => ({ ...rest, range: summarize(values)!, seen: summarize(others) }));
   const row = (name: string, cells: readonly string[]) => `| ${[name, ...cells].join(' | ')} |`;
   return [
     row(
@@ -68,6 +75,14 @@ function measuresTable(findings: readonly FindingInCode[]): string {
           row(
             'range',
             columns.map(({ range, digits }) => ends(range, digits)),
+          ),
+        ]
+      : []),
+    ...(seen.length > 0
+      ? [
+          row(
+            findings.length > 1 ? 'median of W X' : 'of W X',
+            columns.map(({ seen: range, digits }) => (range ? number(range.median, digits) : '')),
           ),
         ]
       : []),

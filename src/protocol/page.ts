@@ -15,7 +15,7 @@ export interface InspectorSnapshot {
   readonly error: ErrorData | null;
   readonly engine: DeviceInfo | null;
   /** The statistics of activations in use; null without. */
-  readonly statistics: StatisticsSummary | null;
+  readonly statistics: StatisticsInUse | null;
   readonly findings: readonly MatrixFinding[];
   readonly skipped: readonly Skipped[];
   readonly run: RunState;
@@ -23,6 +23,15 @@ export interface InspectorSnapshot {
   readonly ranks: Readonly<Record<string, number>>;
   /** The matrix to show first, where the page was opened from a hover or the tree. */
   readonly selected: string | null;
+}
+
+export interface StatisticsInUse {
+  /** The file. */
+  readonly path: string;
+  /** What the file says of itself; null until a run with it has ended. */
+  readonly summary: StatisticsSummary | null;
+  /** What to know about their use, one sentence each. */
+  readonly remarks: readonly string[];
 }
 
 export interface RunState {
@@ -59,6 +68,8 @@ export interface InspectorCalls {
   clearRank: { params: { name: string }; result: void };
   /** Asks for a text and for what to try on it, and opens the page of the evaluations. */
   measure: { params: void; result: void };
+  /** Asks whether statistics of activations are read from a file, collected, or used no longer. */
+  activations: { params: void; result: void };
   /** Asks where to save, and saves; false if the user cancels. */
   save: { params: SaveRequest; result: boolean };
 }

@@ -15,7 +15,14 @@ export const cacheBytes = (): number => section().get<number>('cache.megabytes',
 
 /** How much of a text is measured: tokens of a window, and all tokens; the defaults of the service where absent. */
 export function evaluationLimits(): { readonly context?: number; readonly tokens?: number } {
-  const [context, tokens] = [section().get('evaluation.context', 0), section().get('evaluation.tokens', 8192)];
+  return textLimits('evaluation.tokens', 8192);
+}
+
+/** The same for the text that activations are collected on. */
+export const collectionLimits = (): ReturnType<typeof evaluationLimits> => textLimits('activations.tokens', 16_384);
+
+function textLimits(setting: string, most: number): { readonly context?: number; readonly tokens?: number } {
+  const [context, tokens] = [section().get('text.context', 0), section().get(setting, most)];
   return { ...(context > 0 ? { context } : {}), ...(tokens > 0 ? { tokens } : {}) };
 }
 

@@ -148,6 +148,7 @@ export class CodeThread {
 }
 
 function inCode(finding: MatrixFinding): FindingInCode {
-  const { name, shape, provenance, effectiveRank, energyRanks, breakEvenRank } = finding;
-  return { name, shape, provenance, effectiveRank, energyRanks, breakEvenRank };
+  const { name, shape, provenance, effectiveRank, energyRanks, breakEvenRank, activations: seen } = finding;
+  const activations = seen && { effectiveRank: seen.effectiveRank, energyRanks: seen.energyRanks };
+  return { name, shape, provenance, effectiveRank, energyRanks, breakEvenRank, ...(activations && { activations }) };
 }

@@ -17,7 +17,7 @@ export function analysisOf(model: Model): Analysis | null {
     matrices: layout.matrices.flatMap(({ name }) => findings.get(name) ?? []),
     ties,
     skipped: [...model.skipped].map(([name, reason]) => ({ name, reason })),
-    ...(model.statistics && { activations: model.statistics }),
+    ...(model.statistics?.summary && { activations: model.statistics.summary }),
     ...(warnings.length > 0 ? { warnings } : {}),
   };
 }

@@ -54,6 +54,7 @@ const runBar = createRunBar(roots.run, {
   run: () => tell(link.call('run')),
   cancel: () => tell(link.call('cancel')),
   measure: () => tell(link.call('measure')),
+  activations: () => tell(link.call('activations')),
 });
 const statistics = createStatisticsNote(roots.statistics);
 roots.statistics.hidden = true;
@@ -117,7 +118,7 @@ onThemeChange(() => {
 link.onUpdate((update) => {
   if (!model) return;
   const { model: next, changed } = updated(model, update);
-  if (next.layout !== model.layout) spectra.forget();
+  if (next.layout !== model.layout || next.statistics?.path !== model.statistics?.path) spectra.forget();
   if (changed.has('checkpoint') || changed.has('ranks') || 'error' in update || next.run.status !== model.run.status)
     failure = null;
   model = next;

@@ -8,6 +8,7 @@ interface RunBarActions {
   readonly run: () => void;
   readonly cancel: () => void;
   readonly measure: () => void;
+  readonly activations: () => void;
 }
 
 /** Progress, rate, time left and engine of the analysis, with buttons that start, cancel and resume it. */
@@ -21,6 +22,11 @@ export function createRunBar(
     label: 'Measure perplexity…',
     title: 'Measure how much worse the model gets at each rank',
     onClick: actions.measure,
+  });
+  const activations = button({
+    label: 'Activations…',
+    title: 'Use or collect statistics of the activations on a text',
+    onClick: actions.activations,
   });
   const bar = element('progress', { attributes: { 'aria-label': 'Analysis progress' } });
   const text = element('span', { class: 'progress-text' });
@@ -38,6 +44,7 @@ export function createRunBar(
     message,
     element('span', { class: 'spring' }),
     device,
+    activations.element,
     measure.element,
     spoken,
   );

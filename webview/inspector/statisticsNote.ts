@@ -1,6 +1,6 @@
 import { formatWhole } from '../../src/base/quantities.ts';
-import type { StatisticsSummary } from '../../src/model/activations.ts';
 import type { MatrixFinding } from '../../src/model/findings.ts';
+import type { StatisticsInUse } from '../../src/protocol/page.ts';
 import { element, fill } from '../ui/dom.ts';
 import { isShort, summaryText } from './statisticsText.ts';
 
@@ -9,7 +9,7 @@ const NAMED = 5;
 
 /** The statistics of activations in use, and a warning where fewer tokens than columns were seen. */
 export function createStatisticsNote(root: HTMLElement): {
-  show(statistics: StatisticsSummary | null, findings: ReadonlyMap<string, MatrixFinding>): void;
+  show(statistics: StatisticsInUse | null, findings: ReadonlyMap<string, MatrixFinding>): void;
 } {
   let drawn: readonly unknown[] = [];
   return {
@@ -27,6 +27,7 @@ export function createStatisticsNote(root: HTMLElement): {
         root,
         element('p', {}, element('span', { class: 'faint', text: 'Activations ' }), named),
         short.length > 0 ? element('p', { class: 'notice', text: shortText(short) }) : null,
+        ...statistics.remarks.map((text) => element('p', { class: 'notice', text })),
       );
     },
   };

@@ -1,7 +1,7 @@
 import { baseName } from '../../src/base/paths.ts';
 import { formatWhole, significant } from '../../src/base/quantities.ts';
-import type { StatisticsSummary } from '../../src/model/activations.ts';
 import type { MatrixFinding } from '../../src/model/findings.ts';
+import type { StatisticsInUse } from '../../src/protocol/page.ts';
 
 /** From how many tokens the statistics of a matrix's inputs come, and what limits them. */
 export function statisticsText({ activations, shape: [, columns] }: MatrixFinding): string {
@@ -21,7 +21,9 @@ export function isShort({ tokens, kind }: NonNullable<MatrixFinding['activations
 }
 
 /** The statistics in use, in one line: `smollm2.activations.safetensors: wikitext.txt, 16,384 tokens`. */
-export function summaryText({ path, kind, text, tokens }: StatisticsSummary): string {
+export function summaryText({ path, summary }: StatisticsInUse): string {
+  if (!summary) return baseName(path);
+  const { kind, text, tokens } = summary;
   const parts = [
     text ?? 'unknown text',
     tokensText('', tokens),

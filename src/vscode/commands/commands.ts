@@ -1,5 +1,7 @@
 import * as vscode from 'vscode';
 import { formatBytes } from '../../base/quantities.ts';
+import { type CollectTarget, collectActivations } from '../activations/collectActivations.ts';
+import { useActivations } from '../activations/useActivations.ts';
 import { compareAdapters } from '../comparison/compareAdapters.ts';
 import { installTensorFlow } from '../engine/installTensorFlow.ts';
 import { openEvaluations } from '../evaluation/evaluationPanel.ts';
@@ -39,6 +41,14 @@ export function registerAllCommands(workbench: Workbench): void {
       const path = await askCheckpoint(target, 'Measure Perplexity');
       // A menu passes the selection of the Explorer as its second argument.
       if (path !== undefined) await measure(workbench, path, Array.isArray(what) ? {} : what);
+    },
+    collectActivations: async (target: CheckpointArgument, what?: CollectTarget) => {
+      const path = await askCheckpoint(target, 'Collect Activations');
+      return path === undefined ? undefined : collectActivations(workbench, path, Array.isArray(what) ? {} : what);
+    },
+    useActivations: async (target: CheckpointArgument, file?: string) => {
+      const path = await askCheckpoint(target, 'Use Activations');
+      if (path !== undefined) await useActivations(workbench, path, typeof file === 'string' ? file : undefined);
     },
     measurePlan: (what?: Pick<MeasureTarget, 'text'>) => measurePlan(workbench, what),
     openEvaluation: async (target?: vscode.Uri) => {

@@ -22,7 +22,7 @@ const USES: Readonly<Record<TextUse, { title: string; other: TextUse; caution: s
 const REMEMBERED = 5;
 
 /** Asks for a text; those of earlier times come first. undefined if the user cancels. */
-export async function pickText({ context }: Workbench, use: TextUse): Promise<string | undefined> {
+export async function pickText({ context }: Pick<Workbench, 'context'>, use: TextUse): Promise<string | undefined> {
   const known = remembered(context, use);
   const { title, other, caution } = USES[use];
   const elsewhere = remembered(context, other);

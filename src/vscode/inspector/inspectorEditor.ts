@@ -75,6 +75,7 @@ export function showInspector(workbench: Workbench, webview: vscode.Webview, ses
     setRank: async ({ name, rank }) => workbench.desk.setRank(session.path, [name], rank),
     clearRank: async ({ name }) => workbench.desk.clearRank(session.path, [name]),
     measure: async () => void (await vscode.commands.executeCommand('rankscope.measure', session.path)),
+    activations: async () => void (await vscode.commands.executeCommand('rankscope.useActivations', session.path)),
     save: (request) => saveFromPage(request, session.path),
   });
   const load = () => {

@@ -24,3 +24,12 @@ export async function saveFromPage(request: SaveRequest, checkpoint: string): Pr
   await vscode.workspace.fs.writeFile(target, Buffer.from(request.content, request.encoding));
   return true;
 }
+
+/** Asks whether existing files may be replaced. */
+export async function mayReplace(files: readonly string[]): Promise<boolean> {
+  const question = `Replace ${files.map((file) => basename(file)).join(' and ')}?`;
+  return (
+    (await vscode.window.showWarningMessage(question, { modal: true, detail: files.join('\n') }, 'Replace')) ===
+    'Replace'
+  );
+}

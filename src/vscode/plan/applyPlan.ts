@@ -6,7 +6,8 @@ import { formatCount } from '../../base/quantities.ts';
 import type { ApplyReport } from '../../protocol/service.ts';
 import { codePathOf, suggestedTarget } from '../../window/plan/planFiles.ts';
 import { openInspector } from '../commands/analyze.ts';
-import { requireTrust } from '../pages/save.ts';
+import { cancellable } from '../pages/progress.ts';
+import { mayReplace, requireTrust } from '../pages/save.ts';
 import { engineRequest } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
 
@@ -42,25 +43,9 @@ function write(
   source: string,
   files: { out: string; code: string; overwrite: boolean },
 ): Thenable<ApplyReport> {
-  const title = `Writing ${basename(files.out)}`;
-  const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
-  return vscode.window.withProgress(options, async (progress, token) => {
-    const abort = new AbortController();
-    token.onCancellationRequested(() => abort.abort());
-    const plan = await desk.compute(abort.signal);
-    let told = 0;
-    return engine.service.apply(
-      { path: source, plan, ...files, ...engineRequest() },
-      {
-        signal: abort.signal,
-        progress: ({ done, total, message }) => {
-          const percent = total > 0 ? (100 * done) / total : 0;
-          // The test of the written file counts its steps anew.
-          progress.report({ message, increment: Math.max(0, percent - told) });
-          told = Math.max(told, percent);
-        },
-      },
-    );
+  return cancellable(`Writing ${basename(files.out)}`, async (context) => {
+    const plan = await desk.compute(context.signal);
+    return engine.service.apply({ path: source, plan, ...files, ...engineRequest() }, context);
   });
 }
 
@@ -76,14 +61,6 @@ async function askTarget(source: string): Promise<vscode.Uri | undefined> {
     defaultUri: vscode.Uri.file(suggestedTarget(source)),
     filters: { safetensors: ['safetensors'] },
   });
-}
-
-async function mayReplace(files: readonly string[]): Promise<boolean> {
-  const question = `Replace ${files.map((file) => basename(file)).join(' and ')}?`;
-  return (
-    (await vscode.window.showWarningMessage(question, { modal: true, detail: files.join('\n') }, 'Replace')) ===
-    'Replace'
-  );
 }
 
 async function tellOfResult(report: ApplyReport): Promise<void> {

@@ -6,8 +6,8 @@ import type { Plan } from '../../model/plan/plan.ts';
 import { type EvaluationSnapshot, IDLE } from '../../protocol/page.ts';
 import type { Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
+import type { Memory } from '../sessions/memory.ts';
 import { OneRun } from '../sessions/oneRun.ts';
-import type { Memory } from '../sessions/sessionStore.ts';
 
 /** What to measure on which text. */
 export interface MeasureRequest {

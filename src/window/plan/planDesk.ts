@@ -4,7 +4,8 @@ import { PLAN_DEFAULTS } from '../../model/plan/planRequest.ts';
 import type { PlanSnapshot } from '../../protocol/page.ts';
 import type { Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
-import type { Memory, SessionStore } from '../sessions/sessionStore.ts';
+import type { Memory } from '../sessions/memory.ts';
+import type { SessionStore } from '../sessions/sessionStore.ts';
 
 export const FIRST_REQUEST: PlanRequest = { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.6 } };
 

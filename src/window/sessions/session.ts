@@ -5,6 +5,7 @@ import { IDLE, type InspectorSnapshot, type InspectorUpdate, type RunState } fro
 import type { AnalysisProgress, AnalyzeRequest, CheckpointView, Service, Spectrum } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
 import { Batch } from './batch.ts';
+import type { Memory } from './memory.ts';
 import { OneRun } from './oneRun.ts';
 
 export interface SessionHost {
@@ -38,7 +39,11 @@ export class Session {
   constructor(
     readonly path: string,
     private readonly host: SessionHost,
-  ) {}
+    private readonly memory: Memory,
+  ) {
+    const file = memory.get<string>(statisticsKey(path));
+    if (file !== undefined) this.statistics = { path: file, summary: null, remarks: [] };
+  }
 
   snapshot(): InspectorSnapshot {
     // The snapshot includes what is still in the batch, which must not be sent after it.
@@ -97,12 +102,27 @@ export class Session {
     return this.running.cancel();
   }
 
+  /** The file of statistics in use, or null. */
+  get statisticsPath(): string | null {
+    return this.statistics?.path ?? null;
+  }
+
+  /** Uses the statistics of a file from now on, or none, and measures again what depends on them. */
+  async useStatistics(file: string | null): Promise<void> {
+    await this.running.cancel();
+    this.forgetActivations();
+    this.setStatistics(file === null ? null : { path: file, summary: null, remarks: [] });
+    await this.memory.update(statisticsKey(this.path), file ?? undefined);
+    await this.start();
+  }
+
   async prioritize(names: readonly string[]): Promise<void> {
     if (this.running.isRunning) await this.host.service.prioritize({ path: this.path, names });
   }
 
   spectrum(name: string): Promise<Spectrum> {
-    return this.host.service.spectrum({ path: this.path, name });
+    const activations = this.statisticsPath;
+    return this.host.service.spectrum({ path: this.path, name, ...(activations === null ? {} : { activations }) });
   }
 
   setRanks(ranks: Readonly<Record<string, number>>): void {
@@ -152,22 +172,48 @@ export class Session {
     if (this.error !== null) this.opening = undefined;
     this.update({ status: 'running', done: 0, total: 0, message: 'Reading the directory', secondsLeft: null });
     if ((await this.open(this.host.request())) === null) return;
+    const file = this.statisticsPath;
     try {
       const analysis = await this.host.service.analyze(
-        { path: this.path, mode: 'both', listed: false, ...this.host.request() },
+        {
+          path: this.path,
+          mode: 'both',
+          listed: false,
+          ...(file === null ? {} : { activations: file }),
+          ...this.host.request(),
+        },
         { signal, progress: (progress) => this.onProgress(progress) },
       );
       this.engine = analysis.engine;
       this.tell({ engine: analysis.engine });
+      if (file !== null && analysis.activations) {
+        const known = this.checkpoint?.warnings ?? [];
+        const remarks = (analysis.warnings ?? []).filter((warning) => !known.includes(warning));
+        this.setStatistics({ path: file, summary: analysis.activations, remarks });
+      }
       const total = this.found;
       this.update({ status: 'done', done: total, total, message: '', secondsLeft: null });
     } catch (error) {
       if (signal.aborted || (error instanceof RankscopeError && error.code === 'cancelled')) {
         this.update({ ...this.runState, status: 'cancelled', message: '', secondsLeft: null });
       } else {
+        // Statistics of another model, or a file that is gone: the next run goes without them.
+        if (error instanceof RankscopeError && file !== null && error.subject === file) this.setStatistics(null);
         this.fail(error);
       }
     }
+  }
+
+  private setStatistics(statistics: InspectorSnapshot['statistics']): void {
+    this.statistics = statistics;
+    this.tell({ statistics });
+  }
+
+  /** Takes the measures of W X out of the findings; those of W stay. */
+  private forgetActivations(): void {
+    const changed = [...this.findingsByName.values()].flatMap(({ activations, ...own }) => (activations ? [own] : []));
+    for (const finding of changed) this.findingsByName.set(finding.name, finding);
+    if (changed.length > 0) this.tell({ findings: changed });
   }
 
   private onProgress(progress: AnalysisProgress): void {
@@ -217,6 +263,8 @@ export class Session {
     this.batch.add(update);
   }
 }
+
+const statisticsKey = (path: string): string => `statistics:${path}`;
 
 /** Whether the content differs, as far as the directory can tell. */
 function isOther(before: CheckpointView, after: CheckpointView): boolean {

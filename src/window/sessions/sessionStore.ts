@@ -1,13 +1,8 @@
 import type { RunState } from '../../protocol/page.ts';
 import { Emitter } from '../emitter.ts';
 import type { Archive } from './archive.ts';
+import type { Memory } from './memory.ts';
 import { Session, type SessionHost } from './session.ts';
-
-/** The part of VS Code's Memento that is used. */
-export interface Memory {
-  get<T>(key: string): T | undefined;
-  update(key: string, value: unknown): Thenable<void>;
-}
 
 const RECENT_KEY = 'recentCheckpoints';
 /** Recent checkpoints in the tree; more would only need scrolling. */
@@ -31,7 +26,7 @@ export class SessionStore {
   get(path: string): Session {
     const known = this.sessions.get(path);
     if (known) return known;
-    const session = new Session(path, this.host);
+    const session = new Session(path, this.host, this.memory);
     this.sessions.set(path, session);
     session.updates.on(() => this.updates.fire(session));
     session.resets.on(() => this.updates.fire(session));

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { InspectorCalls, InspectorSnapshot, InspectorUpdate, SaveRequest } from '../../../src/protocol/page.ts';
 import type { PageHandlers } from '../../../src/protocol/pageChannel.ts';
+import type { Spectrum } from '../../../src/protocol/service.ts';
 import { createService } from '../../../src/service/service.ts';
 import type { OpenedPage, PageHarness } from './pageHarness.ts';
 import type { ThemeName } from './themes.ts';
@@ -26,7 +27,7 @@ export interface HostOptions {
   readonly width?: number;
   readonly height?: number;
   /** The singular values of a matrix; a rejection is an answer too. */
-  readonly spectrum?: (name: string) => Promise<readonly number[]>;
+  readonly spectrum?: (name: string) => Promise<readonly number[] | Spectrum>;
   readonly setRank?: () => Promise<void>;
 }
 
@@ -41,8 +42,12 @@ export async function openInspector(
     openChoice: async ({ path }) => void asked.opened.push(path),
     run: async () => void asked.runs.push('run'),
     cancel: async () => void asked.runs.push('cancel'),
+    activations: async () => void asked.runs.push('activations'),
     measure: async () => void asked.runs.push('measure'),
-    spectrum: async ({ name }) => ({ name, singularValues: (await spectrum?.(name)) ?? [1] }),
+    spectrum: async ({ name }) => {
+      const found = (await spectrum?.(name)) ?? [1];
+      return 'singularValues' in found ? found : { name, singularValues: found };
+    },
     visible: async ({ names }) => void asked.visible.push(names),
     select: async ({ name }) => void asked.selected.push(name),
     setRank: async (pick) => {

@@ -3,7 +3,8 @@ import os from 'node:os';
 import { join, resolve } from 'node:path';
 import { createService } from '../../../src/service/service.ts';
 import { Archive } from '../../../src/window/sessions/archive.ts';
-import { type Memory, SessionStore } from '../../../src/window/sessions/sessionStore.ts';
+import type { Memory } from '../../../src/window/sessions/memory.ts';
+import { SessionStore } from '../../../src/window/sessions/sessionStore.ts';
 
 export const SAMPLE = resolve('test/fixtures/sample/model.safetensors');
 
