@@ -7,7 +7,7 @@ export function generationSentences({ dense, variant, agreement }: Generation): 
   const agree =
     firstDivergence === null
       ? `Both continue the prompt with the same ${tokens(dense.ids.length)}.`
-      : `The texts part after ${tokens(firstDivergence)}: ${percent(equalShare)} of the positions have the same token, ` +
+      : `The texts part ${firstDivergence === 0 ? 'at the first token' : `after ${tokens(firstDivergence)}`}: ${percent(equalShare)} of the positions have the same token, ` +
         `and with the dense text before it the variant chooses the same next token for ${percent(sameChoiceShare)}.`;
   return [...repetitions(dense, variant), agree];
 }
@@ -22,7 +22,9 @@ function repetitions(dense: Continuation, variant: Continuation): string[] {
 
 function figures({ repetition: { loop, longest, distinct } }: Continuation): string {
   const parts = [
-    ...(loop ? [`the same ${tokens(loop.tokens)} ${loop.times} times in a row`] : []),
+    ...(loop
+      ? [`${loop.tokens === 1 ? 'one token' : `the same ${loop.tokens} tokens`} ${loop.times} times in a row`]
+      : []),
     ...(distinct[2] === null ? [] : [`${percent(distinct[2])} of its runs of 3 tokens are distinct`]),
     ...(longest ? [`the longest repeat has ${tokens(longest.tokens)}`] : []),
   ];

@@ -4,6 +4,7 @@ import type { StatisticsSummary } from '../model/activations.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
 import type { Evaluation } from '../model/evaluation.ts';
 import type { MatrixFinding, Skipped } from '../model/findings.ts';
+import type { SmokeTest } from '../model/generation.ts';
 import type { DenseRole } from '../model/names/roles.ts';
 import type { Plan, PlannedMatrix, PlanRequest } from '../model/plan/plan.ts';
 import type { CheckpointView, Spectrum } from './service.ts';
@@ -16,6 +17,8 @@ export interface InspectorSnapshot {
   readonly engine: DeviceInfo | null;
   /** The statistics of activations in use; null without. */
   readonly statistics: StatisticsInUse | null;
+  /** How the file continued a prompt after it was written; null for other files. */
+  readonly smokeTest: SmokeTest | null;
   readonly findings: readonly MatrixFinding[];
   readonly skipped: readonly Skipped[];
   readonly run: RunState;

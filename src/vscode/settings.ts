@@ -11,6 +11,8 @@ export function engineRequest(): DeviceRequest {
 
 export const nodePath = (): string => section().get<string>('node.path', '').trim();
 export const blasFile = (): string => section().get<string>('blas', '').trim();
+/** Whether a written checkpoint continues a prompt beside the model it was made of. */
+export const isSmokeTestWanted = (): boolean => section().get<boolean>('apply.smokeTest', true);
 export const cacheBytes = (): number => section().get<number>('cache.megabytes', 512) * 1e6;
 
 /** How much of a text is measured: tokens of a window, and all tokens; the defaults of the service where absent. */

@@ -44,7 +44,10 @@ describe('the rank plan, in the installed extension', function () {
     const [, before = '', after = ''] =
       /Whole model\s+([\d.,]+ ?[KM]?)\s+([\d.,]+ ?[KM]?)/.exec(await plan.getByRole('table').innerText()) ?? [];
     await choosePath(vscode.page, plan.getByRole('button', { name: 'Apply…' }), target);
-    await webviewPage(vscode.page, 'inspector', 'smaller.safetensors');
+    const result = await webviewPage(vscode.page, 'inspector', 'smaller.safetensors');
+    const trial = result.getByRole('region', { name: 'Smoke test' });
+    await trial.getByRole('region', { name: 'Continuation by smaller.safetensors' }).waitFor();
+    assert.match(await trial.innerText(), /Smoke test: /);
     const written = parametersOf(target);
     const source = parametersOf(join(vscode.folder, 'model.safetensors'));
     assertShown(before, source.parameters);

@@ -93,6 +93,10 @@ describe('the rank plan', () => {
       const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
       return input instanceof vscode.TabInputCustom && input.uri.fsPath === out.fsPath;
     });
+    const { smokeTest } = (await rankscope()).store.get(out.fsPath).snapshot();
+    assert.deepEqual(smokeTest, report.smokeTest);
+    assert.ok(smokeTest && 'generation' in smokeTest, JSON.stringify(smokeTest));
+    assert.equal(smokeTest.generation.variant?.name, 'smaller.safetensors');
   });
 
   it('is never written over its own checkpoint', async () => {

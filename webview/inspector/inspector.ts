@@ -12,6 +12,7 @@ import { createHeader } from './header.ts';
 import { neighbour } from './layout.ts';
 import { createMapPane } from './mapPane.ts';
 import { createRunBar } from './runBar.ts';
+import { createSmokeTest } from './smokeTest.ts';
 import { createSpectra } from './spectra.ts';
 import { type Model, modelOf, restoreView, updated, type ViewState, withSlider } from './state.ts';
 import { createStatisticsNote } from './statisticsNote.ts';
@@ -31,6 +32,7 @@ let failure: ErrorData | null = null;
 const roots = {
   header: element('header', { class: 'header' }),
   statistics: element('section', { class: 'statistics-note', attributes: { 'aria-label': 'Activations' } }),
+  smokeTest: element('section', { class: 'smoke-test', attributes: { 'aria-label': 'Smoke test' } }),
   run: element('section', { class: 'run-bar', attributes: { 'aria-label': 'Analysis' } }),
   tools: element('div'),
   map: element('div', { class: 'map-pane' }),
@@ -42,7 +44,7 @@ const panes = element(
   element('section', { class: 'overview', attributes: { 'aria-label': 'All matrices' } }, roots.tools, roots.map),
   roots.detail,
 );
-document.getElementById('app')!.replaceChildren(roots.header, roots.statistics, roots.run, panes);
+document.getElementById('app')!.replaceChildren(roots.header, roots.statistics, roots.smokeTest, roots.run, panes);
 
 const keepSoon = throttled(300, keep);
 const redraw = perFrame(draw);
@@ -57,7 +59,8 @@ const runBar = createRunBar(roots.run, {
   activations: () => tell(link.call('activations')),
 });
 const statistics = createStatisticsNote(roots.statistics);
-roots.statistics.hidden = true;
+const smokeTest = createSmokeTest(roots.smokeTest);
+roots.statistics.hidden = roots.smokeTest.hidden = true;
 const toolbar = createToolbar(roots.tools, {
   changeView,
   zoomBy: (factor) => map.zoomBy(factor),
@@ -158,6 +161,7 @@ function draw(): void {
   }
   runBar.show(model.run, model.engine);
   statistics.show(model.statistics, model.findings);
+  smokeTest.show(model.smokeTest);
   showToolbar();
   const values = map.show(model, view);
   const matrix = model.layout.matrices[model.layout.indexOf.get(view.selected ?? '') ?? -1];

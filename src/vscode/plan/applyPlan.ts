@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import * as vscode from 'vscode';
 import { RankscopeError } from '../../base/errors.ts';
-import { formatCount } from '../../base/quantities.ts';
 import type { ApplyReport } from '../../protocol/service.ts';
 import { codePathOf, suggestedTarget } from '../../window/plan/planFiles.ts';
+import { resultText } from '../../window/plan/resultText.ts';
 import { openInspector } from '../commands/analyze.ts';
 import { cancellable } from '../pages/progress.ts';
 import { mayReplace, requireTrust } from '../pages/save.ts';
-import { engineRequest } from '../settings.ts';
+import { engineRequest, isSmokeTestWanted } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
 
 /**
@@ -33,6 +33,7 @@ export async function applyPlan(workbench: Workbench, target?: vscode.Uri): Prom
   const existing = [out.fsPath, code].filter((file) => existsSync(file));
   if (existing.length > 0 && !(await mayReplace(existing))) return undefined;
   const report = await write(workbench, source, { out: out.fsPath, code, overwrite: existing.length > 0 });
+  workbench.store.get(report.out).setSmokeTest(report.smokeTest);
   await openInspector(vscode.Uri.file(report.out));
   void tellOfResult(report);
   return report;
@@ -45,7 +46,8 @@ function write(
 ): Thenable<ApplyReport> {
   return cancellable(`Writing ${basename(files.out)}`, async (context) => {
     const plan = await desk.compute(context.signal);
-    return engine.service.apply({ path: source, plan, ...files, ...engineRequest() }, context);
+    const request = { path: source, plan, ...files, smokeTest: isSmokeTestWanted(), ...engineRequest() };
+    return engine.service.apply(request, context);
   });
 }
 
@@ -64,10 +66,8 @@ async function askTarget(source: string): Promise<vscode.Uri | undefined> {
 }
 
 async function tellOfResult(report: ApplyReport): Promise<void> {
-  const share = ((100 * report.parametersAfter) / report.parametersBefore).toFixed(1);
-  const size = `Wrote ${basename(report.out)}: ${formatCount(report.parametersAfter)} parameters, ${share} % of the original.`;
   const picked = await vscode.window.showInformationMessage(
-    [size, ...(report.remarks ?? [])].join(' '),
+    resultText(report),
     ...(report.code === null ? [] : ['Open Python Code']),
   );
   if (picked !== undefined && report.code !== null) await vscode.window.showTextDocument(vscode.Uri.file(report.code));

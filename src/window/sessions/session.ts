@@ -1,6 +1,7 @@
 import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { type ErrorData, errorData, RankscopeError } from '../../base/errors.ts';
 import type { MatrixFinding, Skipped } from '../../model/findings.ts';
+import type { SmokeTest } from '../../model/generation.ts';
 import { IDLE, type InspectorSnapshot, type InspectorUpdate, type RunState } from '../../protocol/page.ts';
 import type { AnalysisProgress, AnalyzeRequest, CheckpointView, Service, Spectrum } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
@@ -26,6 +27,7 @@ export class Session {
   private checkpoint: CheckpointView | null = null;
   private error: ErrorData | null = null;
   private engine: InspectorSnapshot['engine'] = null;
+  private smokeTest: SmokeTest | null = null;
   private statistics: InspectorSnapshot['statistics'] = null;
   private readonly findingsByName = new Map<string, MatrixFinding>();
   private readonly skippedByName = new Map<string, Skipped>();
@@ -53,6 +55,7 @@ export class Session {
       error: this.error,
       engine: this.engine,
       statistics: this.statistics,
+      smokeTest: this.smokeTest,
       findings: [...this.findingsByName.values()],
       skipped: [...this.skippedByName.values()],
       run: this.runState,
@@ -133,6 +136,12 @@ export class Session {
   /** Notes the matrix that the user selected on a page, which shows it already. */
   select(name: string): void {
     this.selected = name;
+  }
+
+  /** Notes how the file continued a prompt right after it was written. */
+  setSmokeTest(smokeTest: SmokeTest | null): void {
+    this.smokeTest = smokeTest;
+    this.tell({ smokeTest });
   }
 
   /** Makes the pages show this matrix. */

@@ -38,6 +38,7 @@ async function seenSample(): Promise<{ snapshot: InspectorSnapshot; spectra: Rea
         findings: analysis.matrices.map(({ singularValues: _, ...finding }) => finding),
         skipped: [],
         run: { status: 'done', done: total, total, message: '', secondsLeft: null },
+        smokeTest: null,
         ranks: {},
         selected: null,
       },

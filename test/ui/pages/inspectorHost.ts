@@ -83,6 +83,7 @@ export async function analyzed(
         skipped,
         run: { status: 'done', done: total, total, message: '', secondsLeft: null },
         statistics: null,
+        smokeTest: null,
         ranks: {},
         selected: null,
       },

@@ -139,6 +139,7 @@ function snapshotOf(
     skipped: [],
     run: { status: 'done', done: matrices.length, total: matrices.length, message: '', secondsLeft: null },
     statistics: null,
+    smokeTest: null,
     ranks: {},
     selected: null,
   };

@@ -44,6 +44,10 @@ describe('the words for a generation', () => {
 
   it('say where the texts part, or that they are the same', () => {
     assert.deepEqual(sentencesOf(PROSE, PROSE, SAME), ['Both continue the prompt with the same 20 tokens.']);
+    assert.match(
+      sentencesOf(PROSE, LOOP, { ...PARTED, firstDivergence: 0 })[1]!,
+      /^The texts part at the first token:/,
+    );
     assert.deepEqual(sentencesOf(PROSE, null, null), []);
   });
 });

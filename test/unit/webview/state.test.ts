@@ -27,6 +27,7 @@ const snapshot: InspectorSnapshot = {
   skipped: [{ name: 'b', reason: 'not finite' }],
   run: { status: 'running', done: 0, total: 1, message: '', secondsLeft: null },
   statistics: null,
+  smokeTest: null,
   ranks: {},
   selected: null,
 };

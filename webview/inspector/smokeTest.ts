@@ -1,0 +1,81 @@
+import type { Continuation, Generation, SmokeTest } from '../../src/model/generation.ts';
+import { generationSentences } from '../../src/model/generationText.ts';
+import { element, fill } from '../ui/dom.ts';
+
+/** How the written checkpoint continued a prompt beside the model it was made of. */
+export function createSmokeTest(root: HTMLElement): { show(test: SmokeTest | null): void } {
+  let drawn: SmokeTest | null = null;
+  return {
+    show(test) {
+      root.hidden = test === null;
+      // Rebuilding would open what the user closed.
+      if (test === drawn) return;
+      drawn = test;
+      if (test) fill(root, 'leftOut' in test ? leftOut(test.leftOut) : disclosure(test.generation));
+    },
+  };
+}
+
+function leftOut(reason: string): HTMLElement {
+  return element('p', { class: 'faint', text: `The written file was not tried: ${reason}` });
+}
+
+function disclosure(generation: Generation): HTMLElement {
+  const { prompt, dense, variant, agreement, notes } = generation;
+  const [first = '', ...others] = generationSentences(generation);
+  const repeats = variant?.repetition.repeats === true;
+  const given = prompt.text === null ? `${prompt.ids.length} tokens` : JSON.stringify(prompt.text);
+  const sides = variant ? [dense, variant] : [dense];
+  // Different tokens may begin with the same letter.
+  const areApart = !variant || agreement?.firstDivergence === 0;
+  const shared = areApart ? 0 : commonStart(textOf(dense), textOf(variant));
+  const details = element(
+    'details',
+    { class: `disclosure ${repeats ? 'warning' : ''}` },
+    element('summary', { text: `Smoke test: ${first}` }),
+    ...[...others, ...notes].map((text) => element('p', { text })),
+    element('p', { class: 'faint', text: `The most likely continuation of ${given}` }),
+    element(
+      'div',
+      { class: 'continuations' },
+      ...sides.map((side, k) => continuation(k === 0 ? 'Dense model' : variant!.name, side, shared)),
+    ),
+  );
+  details.open = true;
+  return details;
+}
+
+function continuation(name: string, side: Continuation, shared: number): HTMLElement {
+  const text = textOf(side);
+  return element(
+    'section',
+    { attributes: { 'aria-label': `Continuation by ${name}` } },
+    element('h3', { text: name }),
+    element(
+      'p',
+      { class: 'continuation' },
+      element('span', { class: 'faint', text: text.slice(0, shared) }),
+      element('span', { text: text.slice(shared) }),
+    ),
+    element('p', { class: 'faint', text: figures(side) }),
+  );
+}
+
+function figures({ ids, ended, tokensPerSecond, repetition: { longest, distinct } }: Continuation): string {
+  const shares = distinct.map((share) => (share === null ? '-' : `${Math.round(100 * share)} %`)).join(', ');
+  return [
+    `${ids.length} tokens${ended ? ', ended by itself' : ''}`,
+    ...(tokensPerSecond === null ? [] : [`${tokensPerSecond.toPrecision(3)} tokens/s`]),
+    `longest repeat ${longest?.tokens ?? 0}`,
+    `distinct 1-, 2-, 3-grams ${shares}`,
+  ].join('; ');
+}
+
+const textOf = ({ text, ids }: Continuation): string => text ?? ids.join(' ');
+
+/** The length of what the texts have in common at their start; none where there is nothing to compare. */
+function commonStart(one: string, other: string): number {
+  let length = 0;
+  while (length < one.length && one[length] === other[length]) length++;
+  return length;
+}
