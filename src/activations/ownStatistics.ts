@@ -87,10 +87,7 @@ function tensorOf(
 
 function groupsIn(path: string, text: string | undefined): InputGroup[] {
   if (text === undefined) throw malformed(path, `its metadata lack ${KEYS.groups}`);
-  const bytes = new TextEncoder().encode(text);
-  const allowance = new Allowance(path);
-  allowance.widen(bytes.length * 1000);
-  const groups = boundedJson(path, bytes, allowance);
+  const groups = boundedJson(path, new TextEncoder().encode(text), new Allowance(path));
   if (!Array.isArray(groups) || groups.length === 0) throw malformed(path, `${KEYS.groups} is no list of groups`);
   const names = new Set<string>();
   for (const group of groups as unknown[]) {

@@ -14,13 +14,15 @@ const MAX_MEGABYTES = 200;
 /**
  * Declares the tests that every mutation of the small files in `seeds` (by name) results in a checkpoint whose tensors
  * can be read or in a RankscopeError, within the limits above. `mend` corrects checksums after a mutation, so that the
- * damage reaches the reader behind them; truncated files are then not tested.
+ * damage reaches the reader behind them; truncated files are then not tested. `read` opens another kind of file.
  */
 export function fuzz(
   format: string,
   seeds: () => Readonly<Record<string, Uint8Array>>,
   mend?: (damaged: Uint8Array, name: string) => Uint8Array | Promise<Uint8Array>,
+  read: (path: string) => Promise<void> = readCheckpoint,
 ): void {
+  const survive = (path: string) => survives(path, read);
   describe(`${RUNS} damaged ${format} files`, () => {
     const folder = testFolder();
 
@@ -54,15 +56,19 @@ export function fuzz(
   });
 }
 
-async function survive(path: string): Promise<void> {
+async function readCheckpoint(path: string): Promise<void> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    for (const tensor of checkpoint.tensors.slice(0, 50)) await readEnds(tensor);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+async function survives(path: string, read: (path: string) => Promise<void>): Promise<void> {
   const start = process.cpuUsage();
   try {
-    const checkpoint = await openCheckpoint(path);
-    try {
-      for (const tensor of checkpoint.tensors.slice(0, 50)) await readEnds(tensor);
-    } finally {
-      await checkpoint.close();
-    }
+    await read(path);
   } catch (error) {
     if (!(error instanceof RankscopeError)) throw error;
     assert.notEqual(error.found, '');

@@ -7,8 +7,8 @@ export interface Stored {
 }
 
 /** A safetensors file with these tensors. */
-export function fileOf(tensors: Readonly<Record<string, Stored>>): Buffer {
-  const header: Record<string, unknown> = {};
+export function fileOf(tensors: Readonly<Record<string, Stored>>, metadata?: Readonly<Record<string, string>>): Buffer {
+  const header: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
   const pieces: Uint8Array[] = [];
   let at = 0;
   for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
