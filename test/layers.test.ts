@@ -31,7 +31,7 @@ const ARROWS: Record<string, readonly string[]> = {
     'src/model',
     'node',
   ],
-  'src/activations': ['src/base', 'src/bytes', 'src/checkpoint', 'src/model', 'src/network/ggufForm.ts'],
+  'src/activations': ['src/base', 'src/bytes', 'src/checkpoint', 'src/model'],
   'src/write': ['src/base', 'src/files', 'src/checkpoint', 'src/spectrum', 'src/model', 'node'],
   'src/protocol': ['src/base', 'src/model'],
   'src/service': [

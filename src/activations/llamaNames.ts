@@ -1,4 +1,9 @@
-import { type GgufArchitecture, ggufArchitectures, variantFor } from '../model/names/ggufArchitectures.ts';
+import {
+  type GgufArchitecture,
+  ggufArchitecture,
+  ggufArchitectures,
+  variantFor,
+} from '../model/names/ggufArchitectures.ts';
 import { ggufName, huggingFaceName } from '../model/names/ggufNames.ts';
 import type { StatisticsEntry } from './statistics.ts';
 
@@ -10,6 +15,25 @@ export interface Slice {
 
 /** Far more experts than any layer has. */
 const MAX_EXPERTS = 10_000;
+
+/**
+ * Turns names of a GGUF file's matrices into those in Hugging Face's code; undefined for unknown ones. The order of
+ * rows, which differs as well, does not matter to inputs. Unknown architectures are assumed to be built like LLaMA.
+ */
+export function huggingFaceNames(
+  metadata: ReadonlyMap<string, string>,
+  matrices: readonly { readonly name: string }[],
+): (name: string) => string | undefined {
+  const known = ggufArchitecture(metadata.get('general.architecture')) ?? ggufArchitecture('llama')!;
+  const architecture = variantFor(
+    known,
+    matrices.map(({ name }) => name),
+  );
+  return (name) => {
+    const parts = ggufName(name);
+    return parts && huggingFaceName(architecture, parts);
+  };
+}
 
 /**
  * Entries with llama.cpp's names by the names in Hugging Face's code. The files do not name the architecture: of those

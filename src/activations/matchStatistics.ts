@@ -1,9 +1,8 @@
 import { RankscopeError } from '../base/errors.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
-import { ggufForm } from '../network/ggufForm.ts';
 import { inputFactor } from './inputFactor.ts';
-import { byHuggingFaceNames, type Slice } from './llamaNames.ts';
+import { byHuggingFaceNames, huggingFaceNames, type Slice } from './llamaNames.ts';
 import type { InputFactor, Statistics, StatisticsEntry } from './statistics.ts';
 
 /**
@@ -46,21 +45,11 @@ export function matchStatistics(
 /** The matrices by the names that the statistics use. */
 function namedMatrices(
   { naming }: Statistics,
-  checkpoint: Checkpoint,
+  { format, metadata }: Checkpoint,
   matrices: readonly StoredMatrix[],
 ): Map<string, StoredMatrix> {
-  const form = naming === 'transformers' ? ggufForm(checkpoint) : undefined;
-  return new Map(
-    matrices.map((matrix) => {
-      const names = form?.namesOf(matrix.tensorName) ?? [];
-      return [names.length > 1 ? (names[sliceOf(matrix)] ?? matrix.name) : (names[0] ?? matrix.name), matrix];
-    }),
-  );
-}
-
-/** The number of a matrix in its stack. */
-function sliceOf({ name }: StoredMatrix): number {
-  return Number(/\[(\d+)\]$/.exec(name)?.[1] ?? 0);
+  const rename = naming === 'transformers' && format === 'gguf' ? huggingFaceNames(metadata, matrices) : undefined;
+  return new Map(matrices.map((matrix) => [rename?.(matrix.name) ?? matrix.name, matrix]));
 }
 
 /** What the statistics hold, by the names of matrices: llama.cpp keeps a stack of experts together. */

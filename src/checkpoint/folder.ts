@@ -11,6 +11,8 @@ import { firstOfSet } from './shards/shardSet.ts';
 
 /** The file of a diffusers pipeline that names its models, each in a folder of its own. */
 const PIPELINE = 'model_index.json';
+/** Statistics of a model's activations, which are often kept beside it, and are no checkpoint. */
+const STATISTICS = '.activations.safetensors';
 
 /**
  * The path of the file to open for `folder`: an index rather than a single file.
@@ -74,7 +76,9 @@ interface Entries {
 async function entriesOf(folder: string): Promise<Entries> {
   const all = (await attempt(folder, () => readdir(folder, { withFileTypes: true }))).slice(0, MAX_FOLDER_ENTRIES);
   // macOS writes a `._name` beside each file that it copies to a foreign disk.
-  const shown = all.filter(({ name }) => !name.startsWith('._')).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const shown = all
+    .filter(({ name }) => !name.startsWith('._') && !name.endsWith(STATISTICS))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
   return {
     files: shown.filter((entry) => !entry.isDirectory()).map(({ name }) => name),
     folders: shown.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name),

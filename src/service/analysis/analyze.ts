@@ -344,7 +344,7 @@ export class AnalysisRun {
     );
     if (unreached.length > 0)
       remarks.push(
-        `No token of the text reached ${unreached.length} matrices, so that nothing is known of their inputs: ` +
+        `No token of the text reached ${unreached.length} of the matrices, so that nothing is known of their inputs: ` +
           `${unreached.slice(0, 3).join(', ')}${unreached.length > 3 ? ' ...' : ''}`,
       );
     return remarks;

@@ -46,6 +46,13 @@ describe('opening', () => {
     await checkpoint.close();
   });
 
+  it('passes over statistics of activations beside the model', async () => {
+    folder.write('model.safetensors', ONE);
+    folder.write('llama.activations.safetensors', TWO);
+    assert.deepEqual(await names(folder.path()), ['a']);
+    assert.deepEqual(await names(folder.path('llama.activations.safetensors')), ['b']);
+  });
+
   it('takes the index of a folder before a file', async () => {
     folder.write('one.safetensors', ONE);
     folder.write('two.safetensors', TWO);
