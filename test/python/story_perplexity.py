@@ -1,6 +1,6 @@
-"""Perplexity of the sample model on test/fixtures/texts/stories.txt with transformers: dense, and every matrix of the
-blocks truncated to rank 16 and 24 by numpy's SVD. Windows of 64 tokens, or of 256 (the
-model's context); the first of each is not scored.
+"""Perplexity of the sample model on test/fixtures/texts/stories.txt with transformers: dense, and with every matrix of
+the blocks truncated to rank 16 and 24 by an SVD in float64. Windows of 64 tokens, or of 256 (the model's context);
+the first token of each is not scored.
 
 usage: story_perplexity.py; prints what test/fixtures/texts/stories.json holds
 """

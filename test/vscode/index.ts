@@ -10,4 +10,5 @@ export const run = (): Promise<void> =>
     await import('./code.test.ts');
     await import('./panel.test.ts');
     await import('./comparison.test.ts');
+    await import('./evaluation.test.ts');
   });

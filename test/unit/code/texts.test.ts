@@ -59,6 +59,18 @@ describe('texts about ranks', () => {
     assert.match(text, /1 analyzed so far/);
   });
 
+  it('add the ranks of W X where statistics of the activations are in use', () => {
+    const queries = matrices.filter(({ name }) => name.includes('q_proj'));
+    const seen = { effectiveRank: 7.25, energyRanks: { '0.9': 4, '0.95': 6, '0.99': 11, '0.999': 19 } };
+    const withSeen = (name: string) => {
+      const own = finding(name);
+      return own && { ...own, activations: seen };
+    };
+    const rows = hoverText('/a/m', moduleRanks(queries, withSeen)).split('\n');
+    assert.ok(rows.includes('| median of W X | 7.3 | 4 | 6 | 11 | 19 |  |'), rows.join('\n'));
+    assert.doesNotMatch(hoverText('/a/m', moduleRanks(queries, finding)), /W X/);
+  });
+
   it('contain no links or images made from names in a checkpoint', () => {
     const name = 'a`)[x](command:rankscope.applyPlan)![y](http://z)|\n.weight';
     const evil = { ...matrices[0]!, name };

@@ -35,6 +35,37 @@ describe('text of a cell', () => {
     assert.equal(status('spectralNorm'), 'preview');
   });
 
+  it('shows ranks of W X and of the difference, with the tokens that they come from', () => {
+    const { frobeniusNorm, spectralNorm, stableRank, participationRatio, numericalRank } = finding('x');
+    const activations = {
+      ...{ frobeniusNorm, spectralNorm, stableRank, participationRatio, numericalRank },
+      ...{ effectiveRank: 4, effectiveRankEnergy: 3, seconds: 1 },
+      energyRanks: { '0.9': 2, '0.95': 20, '0.99': 22, '0.999': 24 },
+      kind: 'full',
+      tokens: 4096,
+      shrinkage: 0,
+    } as const;
+    const text = (id: string, change: Partial<typeof activations | { tokens: number; shrinkage: number }> = {}) => {
+      const { value, status } = cellText(
+        matrix,
+        finding('x', { activations: { ...activations, ...change } }),
+        undefined,
+        measureById(id),
+        'full',
+      );
+      return `${value}; ${status}`;
+    };
+    assert.equal(text('effectiveRank.activations'), '4 of 32 (12.5 %); From 4,096 tokens');
+    assert.equal(text('effectiveRank.difference'), '12 of 32 (37.5 %); From 4,096 tokens');
+    assert.equal(text('energyRank0.95.difference'), '-6 of 32 (-18.8 %); From 4,096 tokens');
+    assert.equal(
+      text('effectiveRank.activations', { tokens: 31, shrinkage: 0.02 }),
+      '4 of 32 (12.5 %); From 31 tokens, fewer than its 32 columns, shrunk by 0.02 towards equal inputs',
+    );
+    const without = cellText(matrix, finding('x'), undefined, measureById('effectiveRank.activations'), 'full');
+    assert.deepEqual([without.value, without.status], ['–', 'No statistics of its inputs']);
+  });
+
   it('says why there is no value', () => {
     assert.equal(cellText(matrix, undefined, undefined, effective, 'full').status, 'Not analyzed yet');
     assert.equal(cellText(matrix, undefined, 'not finite', effective, 'full').status, 'Skipped: not finite');
