@@ -89,8 +89,8 @@ function architectureOf(configuration: JsonObject, subject: string): Architectur
     'unsupported',
     subject,
     found,
-    `Known are ${ARCHITECTURES.map(({ name }) => name).join(', ')}. Measure others with transformers: rankscope evaluate ` +
-      'and calibrate write a script for it with --python, in the editor the command "Evaluate with Python"',
+    `Known are ${ARCHITECTURES.map(({ name }) => name).join(', ')}. transformers runs any other: ` +
+      'rankscope evaluate and calibrate write a script for it with --python, as "Measure Perplexity with Python" does in the editor',
   );
 }
 

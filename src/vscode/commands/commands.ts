@@ -9,6 +9,7 @@ import { type MeasureTarget, measure, measurePlan } from '../evaluation/measure.
 import { addFromFile } from '../evaluation/openEvaluation.ts';
 import { applyPlan } from '../plan/applyPlan.ts';
 import { savePlan } from '../plan/savePlan.ts';
+import { type PythonTarget, withPython } from '../python/withPython.ts';
 import type { Workbench } from '../workbench.ts';
 import { analyze, askCheckpoint, type CheckpointArgument, uriOf } from './analyze.ts';
 import { registerCommands } from './register.ts';
@@ -49,6 +50,14 @@ export function registerAllCommands(workbench: Workbench): void {
     useActivations: async (target: CheckpointArgument, file?: string) => {
       const path = await askCheckpoint(target, 'Use Activations');
       if (path !== undefined) await useActivations(workbench, path, typeof file === 'string' ? file : undefined);
+    },
+    measureWithPython: async (target: CheckpointArgument, what?: PythonTarget) => {
+      const path = await askCheckpoint(target, 'Measure Perplexity with Python');
+      return path && withPython(workbench, 'evaluate', path, Array.isArray(what) ? {} : what);
+    },
+    collectWithPython: async (target: CheckpointArgument, what?: PythonTarget) => {
+      const path = await askCheckpoint(target, 'Collect Activations with Python');
+      return path && withPython(workbench, 'calibrate', path, Array.isArray(what) ? {} : what);
     },
     measurePlan: (what?: Pick<MeasureTarget, 'text'>) => measurePlan(workbench, what),
     openEvaluation: async (target?: vscode.Uri) => {

@@ -71,7 +71,8 @@ async function blasWords(hasCrashed: boolean): Promise<string[]> {
   ];
 }
 
-function openFolders(): string[] {
+/** The open folders: nothing in them decides what runs here. */
+export function openFolders(): string[] {
   return (vscode.workspace.workspaceFolders ?? [])
     .filter(({ uri }) => uri.scheme === 'file')
     .map(({ uri }) => uri.fsPath);

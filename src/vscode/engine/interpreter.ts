@@ -13,16 +13,15 @@ interface PythonApi {
 /** Time for the Python extension to answer: it may be looking for environments, and products must not wait for that. */
 const PATIENCE_MS = 1500;
 
-/** The Python extension if it runs. It is never started: it has reasons of its own to start, and takes seconds. */
-function environmentsApi(): PythonApi['environments'] | undefined {
-  const extension = vscode.extensions.getExtension<PythonApi>('ms-python.python');
-  return extension?.isActive ? extension.exports?.environments : undefined;
-}
-
-/** The interpreter that the user has chosen in the Python extension; a path that may lie in an open folder. */
-export async function chosenInterpreter(): Promise<string | undefined> {
+/**
+ * The interpreter that the user has chosen in the Python extension; a path that may lie in an open folder. That
+ * extension has reasons of its own to start, and takes seconds: `start` is for work that the user asked for.
+ */
+export async function chosenInterpreter({ start = false } = {}): Promise<string | undefined> {
   try {
-    const environments = environmentsApi();
+    const extension = vscode.extensions.getExtension<PythonApi>('ms-python.python');
+    if (start && extension?.isActive === false) await extension.activate();
+    const environments = extension?.isActive ? extension.exports?.environments : undefined;
     if (environments === undefined) return undefined;
     const late = new Promise<undefined>((resolve) => setTimeout(resolve, PATIENCE_MS, undefined));
     const resolved = await Promise.race([

@@ -21,21 +21,30 @@ export interface MeasureTarget {
 
 /** "Measure Perplexity": asks for a text and for what to try on it, opens the page, and measures. */
 export async function measure(workbench: Workbench, path: string, target: MeasureTarget = {}): Promise<void> {
-  const chosen = isChosen(target) ? target : await askTrials(workbench, path);
-  if (!chosen) return;
-  const text = target.text ?? (await pickText(workbench, 'evaluation'));
-  if (text === undefined) return;
-  if (target.text !== undefined) await rememberText(workbench.context, 'evaluation', text);
-  const evaluations = workbench.evaluations.get(path);
+  const request = await askMeasure(workbench, path, target);
+  if (!request) return;
   openEvaluations(workbench, path);
-  const request: MeasureRequest = {
+  await workbench.evaluations.get(path).measure(request);
+}
+
+/** What to measure, asking for what `target` leaves out; undefined if the user cancels. */
+export async function askMeasure(
+  workbench: Workbench,
+  path: string,
+  target: MeasureTarget,
+): Promise<MeasureRequest | undefined> {
+  const chosen = isChosen(target) ? target : await askTrials(workbench, path);
+  if (!chosen) return undefined;
+  const text = target.text ?? (await pickText(workbench, 'evaluation'));
+  if (text === undefined) return undefined;
+  if (target.text !== undefined) await rememberText(workbench.context, 'evaluation', text);
+  return {
     text,
     ranks: chosen.ranks ?? [],
     plans: [...(chosen.plan ? [await currentPlan(workbench)] : []), ...(await plansOf(chosen.planFiles ?? []))],
     files: chosen.files ?? [],
     ...evaluationLimits(),
   };
-  await evaluations.measure(request);
 }
 
 const isChosen = ({ ranks, plan, planFiles, files }: MeasureTarget): boolean =>

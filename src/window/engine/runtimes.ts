@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
-import { access, constants } from 'node:fs/promises';
-import { delimiter, dirname, join } from 'node:path';
-import { openFolderOf, safeEntries } from '../../files/openFolders.ts';
+import { dirname, join } from 'node:path';
+import { programs } from '../programs.ts';
 
 /** A program that can run the engine process. */
 export interface Runtime {
@@ -53,15 +52,7 @@ export async function findNode(
   platform: NodeJS.Platform,
   openFolders: readonly string[],
 ): Promise<RuntimePlace['nodeOnPath']> {
-  const name = platform === 'win32' ? 'node.exe' : 'node';
-  for (const folder of safeEntries(searchPath, delimiter, openFolders)) {
-    const file = join(folder, name);
-    if (openFolderOf(file, openFolders) !== undefined) continue;
-    const executable = await access(file, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (!executable) continue;
+  for await (const file of programs([platform === 'win32' ? 'node.exe' : 'node'], searchPath, openFolders)) {
     const major = await majorVersion(file);
     if (major !== undefined) return { path: file, major };
   }

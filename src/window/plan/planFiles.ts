@@ -37,3 +37,9 @@ export async function readPlan(file: string): Promise<Plan> {
     throw new RankscopeError('unreadable', file, (error as Error).message, 'Choose a file that can be read');
   }
 }
+
+/** The default name of a script for transformers. */
+export function suggestedScript(source: string, kind: 'evaluate' | 'calibrate'): string {
+  const { dir, name } = parse(source.replace(/\.safetensors\.index\.json$/i, ENDING));
+  return join(dir, `${name}.${kind}.py`);
+}
