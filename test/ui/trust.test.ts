@@ -4,7 +4,7 @@ import os from 'node:os';
 import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
-import { chooseInContextMenu, eventually, openSideBar, showTable, webviewPage } from './workbench.ts';
+import { chooseInContextMenu, eventually, openSideBar, runCommand, showTable, webviewPage } from './workbench.ts';
 
 describe('an untrusted workspace, in the installed extension', function () {
   this.timeout(120_000);
@@ -67,6 +67,16 @@ describe('an untrusted workspace, in the installed extension', function () {
         const shown = `${await vscode.page.locator('body').innerText()} ${await inspector.locator('body').innerText()}`;
         assert.match(shown, /not trusted, so Rankscope does not write files/);
       }, 5000);
+    });
+  });
+
+  it('gets no script for Python, and says why', async () => {
+    await runCommand(vscode.page, 'Notifications: Clear All Notifications');
+    await vscode.page.locator('.notifications-toasts').getByText('not trusted').waitFor({ state: 'hidden' });
+    await chooseInContextMenu(vscode.page, 'model.safetensors', 'Measure Perplexity with Python in a Terminal...');
+    await eventually(async () => {
+      const shown = await vscode.page.locator('.notifications-toasts').innerText();
+      assert.match(shown, /not trusted, so Rankscope does not write files/);
     });
   });
 
