@@ -73,6 +73,7 @@ describe('an untrusted workspace, in the installed extension', function () {
   it('gets no script for Python, and says why', async () => {
     await runCommand(vscode.page, 'Notifications: Clear All Notifications');
     await vscode.page.locator('.notifications-toasts').getByText('not trusted').waitFor({ state: 'hidden' });
+    await openSideBar(vscode.page, 'Explorer');
     await chooseInContextMenu(vscode.page, 'model.safetensors', 'Measure Perplexity with Python in a Terminal...');
     await eventually(async () => {
       const shown = await vscode.page.locator('.notifications-toasts').innerText();
