@@ -11,6 +11,8 @@ export interface BackendUnderTest {
   readonly longSide: number;
   /** Error allowed in singular vectors, in tolerances. Default 1. */
   readonly vectorSlack?: number;
+  /** Whether a processor plays the device, a hundred times as slowly. */
+  readonly emulated?: boolean;
   open(): Promise<Backend>;
 }
 
@@ -65,7 +67,7 @@ const KNOWN: readonly BackendUnderTest[] = [
     open: onBlas,
   },
   // On a GPU emulated by the processor, as on a test machine. Vulkan allows a division to be off by 2.5 ulp.
-  { name: 'webgpu', workLimit: 6e6, longSide: 400, vectorSlack: 2, open: onSoftwareGpu },
+  { name: 'webgpu', workLimit: 6e6, longSide: 400, vectorSlack: 2, emulated: true, open: onSoftwareGpu },
   {
     name: 'tensorflow',
     // Eigen's vectors are a little less accurate than ours.
