@@ -26,9 +26,8 @@ function disclosure(generation: Generation): HTMLElement {
   const repeats = variant?.repetition.repeats === true;
   const given = prompt.text === null ? `${prompt.ids.length} tokens` : JSON.stringify(prompt.text);
   const sides = variant ? [dense, variant] : [dense];
-  // Different tokens may begin with the same letter.
-  const areApart = !variant || agreement?.firstDivergence === 0;
-  const shared = areApart ? 0 : commonStart(textOf(dense), textOf(variant));
+  const isAlone = !variant || agreement?.firstDivergence === 0;
+  const shared = isAlone ? 0 : commonStart(textOf(dense), textOf(variant));
   const details = element(
     'details',
     { class: `disclosure ${repeats ? 'warning' : ''}` },
@@ -73,9 +72,12 @@ function figures({ ids, ended, tokensPerSecond, repetition: { longest, distinct 
 
 const textOf = ({ text, ids }: Continuation): string => text ?? ids.join(' ');
 
-/** The length of what the texts have in common at their start; none where there is nothing to compare. */
+/** The length of the words that both texts begin with. */
 function commonStart(one: string, other: string): number {
   let length = 0;
   while (length < one.length && one[length] === other[length]) length++;
+  if (length === one.length && length === other.length) return length;
+  // Different words may begin with the same letters.
+  while (length > 0 && !/\s/.test(one[length - 1]!)) length--;
   return length;
 }

@@ -23,7 +23,7 @@ import { cpuNetworkOperations } from './networkOperations.ts';
 import { type Bidiagonal, type BidiagonalTriplets, bidiagonalTripletsRoom } from './routines/bidiagonal.ts';
 import { collectSums, decodeHere, decodeRoom } from './routines/decode.ts';
 import { orthonormalizeRoom } from './routines/orthonormalize.ts';
-import { block } from './routines/product.ts';
+import { block, multiplyAlone } from './routines/product.ts';
 import { singularValuesRoom } from './routines/singularValues.ts';
 import { svdRoom } from './routines/svd.ts';
 import type { Stages } from './team.ts';
@@ -51,6 +51,9 @@ export interface CpuOptions {
   readonly blas?: Blas | undefined;
 }
 
+/** Up to this many multiplications are done on the calling thread, in half a millisecond: waking others takes as long. */
+const FEW_PRODUCTS = 2 ** 20;
+
 /** Up to this many numbers are decoded on the calling thread: waking the others would take as long. */
 const FEW = 2 ** 16;
 
@@ -69,6 +72,8 @@ export class CpuBackend implements Backend {
   readonly network: NetworkOperations;
   /** For work that is too small to share. */
   private readonly kernels: Kernels;
+  /** Of products on this thread. */
+  private readonly scratch: number;
   private readonly team: WorkerTeam;
   private readonly heap: Heap;
   private readonly alive = new Set<Matrix>();
@@ -80,6 +85,7 @@ export class CpuBackend implements Backend {
     this.heap = new Heap(maximumPages);
     const { module, set } = compileKernels(sets);
     this.kernels = instantiate(module, this.heap.memory);
+    this.scratch = this.heap.allocate(this.kernels.gemmScratch(), 'cpu');
     const scratch = Array.from({ length: threads }, () => ({
       panels: this.heap.allocate(this.kernels.gemmScratch(), 'cpu'),
       call: this.heap.allocate(ARGUMENT_BYTES, 'cpu'),
@@ -150,7 +156,8 @@ export class CpuBackend implements Backend {
     if (out === a || out === b) throw misuse('a product that overwrites an operand');
     const place = (matrix: Matrix) => block(this.own(matrix).at, matrix.cols);
     const args = { m, n, k, a: place(a), b: place(b), c: place(out), transposeA, transposeB, alpha, beta };
-    await this.run({ routine: 'multiply', args }, 'multiply', { signal: options.signal });
+    if (m * n * k <= FEW_PRODUCTS) multiplyAlone(this.kernels, this.scratch, args);
+    else await this.run({ routine: 'multiply', args }, 'multiply', { signal: options.signal });
   }
 
   async orthonormalize(a: Matrix, options: RoutineOptions = {}): Promise<Matrix> {

@@ -37,6 +37,12 @@ export function multiplyHere(team: Team, p: Product): void {
   multiplyWith(team.blas?.threading === 'workers' ? team.blas : undefined, team, p);
 }
 
+/** The same without a team, for a product that is too small to share. */
+export function multiplyAlone(kernels: Team['kernels'], scratch: number, product: Product): void {
+  const { m, n, k, a, b, c, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = asColumn(product);
+  kernels.gemm(m, n, k, alpha, a.at, a.ld, +transposeA, b.at, b.ld, +transposeB, beta, c.at, c.ld, scratch);
+}
+
 function multiplyWith(blas: Team['blas'], { kernels, scratch }: Team, p: Product): void {
   const { m, n, k, a, b, c, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = p;
   if (blas && m * n * k >= SMALL && (n > THIN || transposeA)) {
@@ -74,13 +80,20 @@ function grainOf({ blas }: Team, m: number): Grain {
 
 /** These products as tasks over tiles of C: all of them one task if the library brings its own threads. */
 export function productTasks(team: Team, ...products: readonly Product[]): Task[] {
-  const tasks = products.flatMap((product) => tileTasks(team, product));
+  const tasks = products.flatMap((product) => tileTasks(team, asColumn(product)));
   if (team.blas?.threading !== 'library') return tasks;
   return [
     () => {
       for (const task of tasks) if (!team.kernels.askedToStop(SYNC)) task();
     },
   ];
+}
+
+/** A row x B^T as the column B x^T: the kernels read B in place for it, instead of packing all of B for a single row. */
+function asColumn(p: Product): Product {
+  const { m, n, a, b, c, transposeA, transposeB } = p;
+  if (m !== 1 || n === 1 || transposeA || !transposeB) return p;
+  return { ...p, m: n, n: 1, a: b, b: a, c: block(c.at, 1), transposeA: false };
 }
 
 function tileTasks(team: Team, p: Product): Task[] {
