@@ -20,8 +20,7 @@ import { digits, shortNames, table } from './table.ts';
 
 export const analyzeCommand: Command = {
   name: 'analyze',
-  usage:
-    'PATH [--json] [--values] [--mode coarse|preview|exact] [--tensor GLOB]... [--experts] [--activations FILE] [--out FILE]',
+  usage: 'PATH [--json] [--values] [--mode coarse|preview|exact] [--tensor GLOB]... [--activations FILE] [--out FILE]',
   summary: 'the ranks of every matrix of a checkpoint',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --json              print one JSON object (schema: media/schemas/analysis.schema.json)

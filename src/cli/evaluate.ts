@@ -22,8 +22,7 @@ import { digits, percent, table } from './table.ts';
 
 export const evaluateCommand: Command = {
   name: 'evaluate',
-  usage:
-    'PATH --text FILE [--plan PLAN]... [--rank 16,32] [--file FACTORIZED]... [--context N] [--tokens N] [--python [OUT.py]]',
+  usage: 'PATH --text FILE [--plan PLAN]... [--rank 16,32] [--file FACTORIZED]... [--tokens N] [--python [OUT.py]]',
   summary: 'perplexity on a text: the model, and what ranks and plans do to it',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --text FILE         a text in UTF-8

@@ -14,7 +14,7 @@ import { safetensorsBytes } from '../formats/safetensorsBytes.ts';
 import { noise, writeMatrices } from '../service/matrices.ts';
 import { ended, run, start } from './run.ts';
 
-const COMMANDS = ['analyze', 'plan', 'apply', 'compare', 'info', 'bench'];
+const COMMANDS = ['analyze', 'plan', 'apply', 'evaluate', 'calibrate', 'generate', 'compare', 'info', 'bench'];
 const ONE_LINE = /^rankscope: [^\n]+\n$/;
 
 describe('the command line', function () {
