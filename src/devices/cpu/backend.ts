@@ -51,7 +51,7 @@ export interface CpuOptions {
   readonly blas?: Blas | undefined;
 }
 
-/** Up to this many multiplications are done on the calling thread, in half a millisecond: waking others takes as long. */
+/** Up to this many multiplications take the calling thread half a millisecond: waking others takes as long. */
 const FEW_PRODUCTS = 2 ** 20;
 
 /** Up to this many numbers are decoded on the calling thread: waking the others would take as long. */

@@ -89,7 +89,7 @@ export function productTasks(team: Team, ...products: readonly Product[]): Task[
   ];
 }
 
-/** A row x B^T as the column B x^T: the kernels read B in place for it, instead of packing all of B for a single row. */
+/** A row x B^T as the column B x^T: for that, the kernels read B in place instead of packing all of it. */
 function asColumn(p: Product): Product {
   const { m, n, a, b, c, transposeA, transposeB } = p;
   if (m !== 1 || n === 1 || transposeA || !transposeB) return p;
