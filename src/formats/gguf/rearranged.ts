@@ -68,22 +68,17 @@ async function gather<Values extends Float32Array | Uint8Array>(
   if (!Number.isInteger(end)) throw new RankscopeError('wrong-use', name, 'a part of an element was asked for');
   if (!arrangement) return read(start, out);
   const { cols } = arrangement;
+  const lines = Math.max(1, Math.floor(CHUNK_BYTES / (cols * width * out.BYTES_PER_ELEMENT)));
   if (arrangement.kind === 'rows') {
     for (let at = start; at < end; ) {
       throwIfCancelled(signal, name);
-      const row = Math.floor(at / cols);
-      const origin = arrangement.rowAt(row);
-      // Rows that are also consecutive in the origin are read together.
-      let rows = 1;
-      while ((row + rows) * cols < end && arrangement.rowAt(row + rows) === origin + rows) rows++;
-      const stop = Math.min(end, (row + rows) * cols);
-      await read(origin * cols + at - row * cols, part(at - start, stop - start));
+      const stop = Math.min(end, (Math.floor(at / cols) + lines) * cols);
+      await gatherRows(arrangement, at, part(at - start, stop - start), width, read);
       at = stop;
     }
     return;
   }
   const { rows } = arrangement;
-  const lines = Math.max(1, Math.floor(CHUNK_BYTES / (cols * width * out.BYTES_PER_ELEMENT)));
   for (let first = 0; first < rows; first += lines) {
     throwIfCancelled(signal, name);
     const count = Math.min(lines, rows - first);
@@ -97,5 +92,40 @@ async function gather<Values extends Float32Array | Uint8Array>(
         for (let k = 0; k < width; k++) out[(at - start) * width + k] = block[cell + k]!;
       }
     }
+  }
+}
+
+/** Fills `out` from element `start` on with rows of the origin, in one read if they lie close together. */
+async function gatherRows<Values extends Float32Array | Uint8Array>(
+  { cols, rowAt }: Extract<Arrangement, { kind: 'rows' }>,
+  start: number,
+  out: Values,
+  width: number,
+  read: (element: number, part: Values) => Promise<void>,
+): Promise<void> {
+  const end = start + out.length / width;
+  const first = Math.floor(start / cols);
+  const origins = Array.from({ length: Math.ceil(end / cols) - first }, (_, row) => rowAt(first + row));
+  const lowest = origins.reduce((least, row) => Math.min(least, row), Number.POSITIVE_INFINITY);
+  const span = origins.reduce((most, row) => Math.max(most, row), 0) - lowest + 1;
+  /** Where the wanted part of a row begins and ends. */
+  const bounds = (row: number) =>
+    [Math.max(start, (first + row) * cols), Math.min(end, (first + row + 1) * cols)] as const;
+  if (origins.every((origin, row) => origin === lowest + row)) return read(start + (lowest - first) * cols, out);
+  // A read takes longer than decoding a few rows that nobody wants.
+  if (span <= 2 * origins.length) {
+    const block = new (out.constructor as new (length: number) => Values)(span * cols * width);
+    await read(lowest * cols, block);
+    for (const [row, origin] of origins.entries()) {
+      const [from, to] = bounds(row);
+      const shift = (origin - lowest - first - row) * cols;
+      out.set(block.subarray((from + shift) * width, (to + shift) * width), (from - start) * width);
+    }
+    return;
+  }
+  for (const [row, origin] of origins.entries()) {
+    const [from, to] = bounds(row);
+    const target = out.subarray((from - start) * width, (to - start) * width) as Values;
+    await read(from + (origin - first - row) * cols, target);
   }
 }
