@@ -27,7 +27,7 @@ const ARROWS: Record<string, readonly string[]> = {
     'src/checkpoint',
     'src/formats/gguf',
     'src/devices/backend.ts',
-    'src/devices/logitRows.ts',
+    'src/devices/rowSummaries.ts',
     'src/model',
     'node',
   ],

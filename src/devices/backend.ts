@@ -65,6 +65,8 @@ export interface RoutineOptions {
  */
 export interface Backend {
   readonly info: DeviceInfo;
+  /** Bytes that all matrices may take together, as far as is known; infinite if it is not. */
+  readonly capacity: number;
 
   /** The content is undefined until written. @throws 'too-large' with the bytes wanted and the bytes available. */
   allocate(rows: number, cols: number): Promise<Matrix>;

@@ -30,6 +30,14 @@ export interface NetworkOperations {
   /** Causal attention: softmax(scale q k^T) v for each head. Rows of `out` in no span are left as they are. */
   attend(out: Matrix, input: AttentionInput, options: AttentionOptions): Promise<void>;
 
+  /**
+   * What perplexities and divergences are made of, for each row of some columns of logits: `SUMMARY.size` numbers
+   * (`rowSummaries.ts`).
+   * @param targets a column for each row, or -1
+   * @param reference logits of the same shape
+   */
+  summarizeRows(logits: Matrix, targets: Int32Array, reference?: Matrix): Promise<Float64Array>;
+
   /** Row i of out <- row `rows[i]` of x. */
   gatherRows(out: Matrix, x: Matrix, rows: Int32Array): Promise<void>;
 

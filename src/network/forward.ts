@@ -6,13 +6,14 @@ import { type Block, freeBlock, linearsOf, withReplaced } from './blocks/block.t
 import { freeLinear, uploadLinear } from './blocks/deviceLinear.ts';
 import { readBlock } from './blocks/readBlock.ts';
 import { embed } from './embed.ts';
-import { beforeHead, type Ending, headModule, type LogitSlice, passHead } from './head.ts';
+import { beforeHead, headModule } from './head.ts';
 import type { Network } from './network.ts';
 import type { Linear } from './operations/linear.ts';
 import { rotationTable } from './operations/rope.ts';
 import type { Rows } from './operations/rows.ts';
 import type { Run } from './operations/run.ts';
-import { readBeforeHead, readEnding } from './readEnding.ts';
+import { type LogitPart, passHeads } from './passHeads.ts';
+import { readBeforeHead } from './readEnding.ts';
 import type { Variant } from './variant.ts';
 
 export interface ForwardRequest {
@@ -23,10 +24,10 @@ export interface ForwardRequest {
   /** Networks that pass beside the dense one, in the same reading of the weights. */
   readonly variants?: readonly Variant[];
   /**
-   * Receives the logits of all positions, a slice of a window at a time, in order. Without it, no logits are computed,
-   * and the head is not read.
+   * Receives the logits of all positions: all rows of some columns, then all rows of the next columns. Without it, no
+   * logits are computed, and the head is not read.
    */
-  readonly take?: ((slice: LogitSlice) => Promise<void> | void) | undefined;
+  readonly take?: ((part: LogitPart) => Promise<void> | void) | undefined;
   /** Receives what the layers of the dense network read; only of a pass without variants. */
   readonly observer?: InputObserver | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -59,8 +60,8 @@ interface Pass extends Omit<ForwardRequest, 'windows' | 'variants' | 'progress'>
 
 /**
  * Passes the windows through the dense network and its variants. Each block is read once, and everything passes through
- * it before the next one. Memory: one block or the head, the factors of one variant in it (in the head, of all), and
- * the residual streams.
+ * it before the next one. Memory: one block, the factors of one variant in it, and the residual streams; the head
+ * passes in stripes.
  * @throws RankscopeError 'not-finite' for weights or logits that are NaN or infinite, 'wrong-use' for ids without an
  *   embedding, 'too-large' if the device has too little memory for one block, 'cancelled'
  */
@@ -82,9 +83,14 @@ export async function forward(request: ForwardRequest): Promise<void> {
     await passBlock(pass, layer, streams);
     await observer?.passed(layer);
   }
-  if (take) await passHeads(pass, take, streams);
-  else await observeHead(pass, streams[0]!);
+  if (observer) await observeHead(pass, streams[0]!);
   await observer?.passed(null);
+  const total = (variants.length + 1) * batches.length;
+  const before = done;
+  const passed = (share: number) => advance(before + Math.round(share * total) - done);
+  if (!take) return passed(1);
+  const ended = streams.map(({ variant, batches: own }) => ({ variant, batches: own ?? streams[0]!.batches! }));
+  await passHeads({ run: { ...run, observe: undefined }, network, batches, take, progress: passed }, ended);
 }
 
 /** Embeds the tokens: in the dense network, and in variants that have another embedding. */
@@ -162,43 +168,12 @@ async function passBatches(
 
 /** Shows the observer what the head would read. */
 async function observeHead(pass: Pass, { batches }: Stream): Promise<void> {
-  const { network, backend, run, advance, signal } = pass;
+  const { network, backend, run, signal } = pass;
   const owned: Linear[] = [];
   try {
     const ending = await readBeforeHead(network, backend, owned, signal);
     for (const rows of batches!) {
       await run.observe?.(await beforeHead(run, rows, ending), [{ name: headModule(network) }]);
-      advance(1);
-    }
-  } finally {
-    for (const linear of owned) freeLinear(backend, linear);
-  }
-}
-
-async function passHeads(
-  pass: Pass,
-  take: NonNullable<ForwardRequest['take']>,
-  streams: readonly Stream[],
-): Promise<void> {
-  const { network, backend, run, batches, advance, signal } = pass;
-  const owned: Linear[] = [];
-  try {
-    const dense = await readEnding(network, backend, owned, signal);
-    const endings: Ending[] = [];
-    for (const { variant } of streams) {
-      if (variant?.network) {
-        endings.push(await readEnding(variant.network, backend, owned, signal));
-        continue;
-      }
-      const [own] = (await replacedLinears(backend, [dense.head], variant, signal)).values();
-      if (own) owned.push(own);
-      endings.push(own ? { ...dense, head: own } : dense);
-    }
-    const names = streams.map(({ variant }) => variant?.name ?? 'the dense network');
-    for (const [k, { lengths, first }] of batches.entries()) {
-      const rows = streams.map(({ batches: own }) => (own ?? streams[0]!.batches!)[k]!);
-      await passHead(network, run, { streams: rows, endings, names, lengths, firstWindow: first }, take);
-      advance(streams.length);
     }
   } finally {
     for (const linear of owned) freeLinear(backend, linear);

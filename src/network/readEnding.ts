@@ -1,8 +1,13 @@
 import type { Backend } from '../devices/backend.ts';
 import { uploadLinear } from './blocks/deviceLinear.ts';
-import { type Ending, headModule } from './head.ts';
+import { type BeforeHead, headModule } from './head.ts';
 import { type Network, readNorm, readProjection } from './network.ts';
 import type { Linear } from './operations/linear.ts';
+
+/** What stands behind the last block of a network. */
+export interface Ending extends BeforeHead {
+  readonly head: Linear;
+}
 
 /** Reads what stands behind the last block. The caller frees the layers, which are added to `owned`. */
 export async function readEnding(
@@ -26,7 +31,7 @@ export async function readBeforeHead(
   backend: Backend,
   owned: Linear[],
   signal: AbortSignal | undefined,
-): Promise<Omit<Ending, 'head'>> {
+): Promise<BeforeHead> {
   const { decoder, modules, prefix } = network;
   const norm = decoder.hasFinalNorm
     ? await readNorm(network, prefix + modules.finalNorm, [decoder.width], signal)

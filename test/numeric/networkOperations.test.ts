@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { seededRandom } from '../../src/base/random.ts';
 import type { Activation, Backend, Matrix, NetworkOperations } from '../../src/devices/backend.ts';
 import { createReferenceBackend } from '../../src/devices/reference/backend.ts';
+import { SUMMARY } from '../../src/devices/rowSummaries.ts';
 import { BACKENDS } from './backends.ts';
 import { onDevice, taken } from './device.ts';
 
@@ -180,6 +181,34 @@ describe('operations of a network', () => {
           const bound = 1e-5 * truth.reduce((most, entry) => Math.max(most, Math.abs(entry)), 0);
           for (const [i, value] of truth.entries())
             assert.ok(Math.abs(own[i]! - value) <= bound, `entry ${i} is ${own[i]}, not ${value}`);
+        });
+
+      for (const [rows, cols, size] of [
+        [37, 67, 5],
+        [300, 130, 40],
+      ] as const)
+        it(`summaries of ${rows} rows of ${cols} logits agree with float64`, async () => {
+          const targets = Int32Array.from({ length: rows }, (_, row) => (row % 3 === 0 ? -1 : row % cols));
+          const logits = [20, 21].map((seed) => vector(rows * cols, seed).map((entry) => entry * size));
+          // The largest twice in a row, and a row with an entry that is not finite.
+          logits[0]!.fill(9 * size, cols + 3, cols + 5);
+          logits[0]![3 * cols - 1] = Number.NEGATIVE_INFINITY;
+          const summaries = async (device: Backend) => {
+            const own = await onDevice(device, logits[0]!, rows, cols);
+            const other = await onDevice(device, logits[1]!, rows, cols);
+            const found = await device.network.summarizeRows(own, targets, other);
+            for (const matrix of [own, other]) device.free(matrix);
+            return found;
+          };
+          const [found, truth] = [await summaries(backend), await summaries(reference)];
+          assert.equal(found.length, rows * SUMMARY.size);
+          assert.equal(truth[SUMMARY.size + SUMMARY.top], 3);
+          for (const [i, value] of truth.entries()) {
+            if (Math.floor(i / SUMMARY.size) === 2) continue;
+            const bound = 1e-6 * Math.max(1, Math.abs(value)) * Math.log2(cols);
+            assert.ok(Math.abs(found[i]! - value) <= bound, `number ${i} is ${found[i]}, not ${value}`);
+          }
+          for (const all of [found, truth]) assert.ok(Number.isNaN(all[2 * SUMMARY.size + SUMMARY.largest]!));
         });
 
       it('attention that is cancelled rejects, and leaves the device usable', async () => {

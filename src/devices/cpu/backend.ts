@@ -6,7 +6,7 @@
 // core. A BLAS that is on the machine takes the larger products where it is faster: with AVX-512 it reaches 170. They
 // run on worker threads over one shared memory: nothing is copied between threads, and a cancelled routine stops within
 // 100 ms.
-import { cpus } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import type { DeviceInfo } from '../../base/deviceInfo.ts';
 import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
 import { RankscopeError } from '../../base/errors.ts';
@@ -69,6 +69,7 @@ class CpuMatrix implements Matrix {
 
 export class CpuBackend implements Backend {
   readonly info: DeviceInfo;
+  readonly capacity: number;
   readonly network: NetworkOperations;
   /** For work that is too small to share. */
   private readonly kernels: Kernels;
@@ -93,6 +94,7 @@ export class CpuBackend implements Backend {
     this.team = new WorkerTeam(module, this.heap.memory, scratch, blas);
     const kernels = blas ? `${blas.name} and ${KIND[set]}` : KIND[set];
     const device = `${cpus()[0]?.model.trim() || process.arch} (${kernels})`;
+    this.capacity = Math.min(this.heap.limit, totalmem());
     this.info = { name: 'cpu', device, threads, reason: '' };
     this.network = cpuNetworkOperations({
       threads,

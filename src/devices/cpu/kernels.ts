@@ -31,9 +31,7 @@ export interface Kernels {
   clear(rows: number, cols: number, out: number, ld: number): void;
   largest(count: number, source: number): number;
   decode(encoding: number, count: number, source: number, out: number, sums: number): void;
-  largestAt(count: number, source: number): number;
-  exponentials(count: number, shift: number, source: number, out: number): number;
-  weightedDifference(count: number, w: number, x: number, y: number): number;
+  summarizeRows(rows: number, cols: number, x: number, reference: number, targets: number, out: number): void;
   multiplyBy(count: number, factor: number, source: number): void;
   rmsNorm(count: number, size: number, x: number, out: number, weight: number, epsilon: number): void;
   layerNorm(count: number, size: number, x: number, out: number, weight: number, bias: number, epsilon: number): void;

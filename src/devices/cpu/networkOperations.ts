@@ -1,6 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Matrix, RoutineOptions } from '../backend.ts';
 import type { NetworkOperations } from '../networkOperations.ts';
+import { SUMMARY } from '../rowSummaries.ts';
 import type { Work } from './job.ts';
 import type { Kernels } from './kernels.ts';
 import type { Heap } from './memory.ts';
@@ -104,6 +105,19 @@ export function cpuNetworkOperations(host: Host): NetworkOperations {
         const args = { x: host.at(x), rows: rows.length, cols: x.cols, y: host.at(y) };
         await onRows({ operation: 'scatter', ...args, indices: indices!, weights: weightsAt! });
       }),
+
+    async summarizeRows(logits, targets, reference) {
+      if (targets.length !== logits.rows || targets.some((target) => target >= logits.cols))
+        throw misfit(`targets of ${logits.rows} x ${logits.cols} logits`);
+      const bytes = logits.rows * SUMMARY.size * 8;
+      return host.withRoom(bytes, 'summaries', async (summaries) => {
+        await withVectors([targets], async ([targetsAt]) => {
+          const places = { reference: reference ? same(logits, reference) : 0, targets: targetsAt!, summaries };
+          await onRows({ operation: 'summarize', ...entries(logits), ...places });
+        });
+        return new Float64Array(host.heap.bytes(summaries, bytes).slice().buffer);
+      });
+    },
 
     attend(out, { query, key, value }, { spans, signal, window, softCap, ...options }) {
       const { heads, keyHeads, headSize } = options;

@@ -4,6 +4,7 @@ import { activate, rescale } from './activate.ts';
 import { attendByProducts } from './attendByProducts.ts';
 import { normalize } from './normalize.ts';
 import { add, addToRows, gatherRows, pick, rotate, scatterRows } from './rows.ts';
+import { summarizeRows } from './summarizeRows.ts';
 
 /** The operations for a device that has only products: the host computes the rest on what it downloads. */
 export function onHost(
@@ -41,6 +42,10 @@ export function onHost(
     async scatterRows(x, y, rows, weights) {
       const values = await device.download(y);
       await change(x, (own) => scatterRows(own, values, x.cols, rows, weights));
+    },
+    async summarizeRows(logits, targets, reference) {
+      const values = await device.download(logits);
+      return summarizeRows(values, logits.cols, targets, reference && (await device.download(reference)));
     },
     attend: (out, input, options) => attendByProducts(device, out, input, options),
   };

@@ -43,6 +43,7 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
   };
 
   const backend: Backend = {
+    capacity: memoryLimit,
     info: { name: 'reference', device: 'plain f64', threads: 1, reason: 'requested by name' },
 
     async allocate(rows, cols) {

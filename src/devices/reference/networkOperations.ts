@@ -3,6 +3,7 @@ import type { NetworkOperations } from '../networkOperations.ts';
 import { activate, rescale } from '../plain/activate.ts';
 import { normalize } from '../plain/normalize.ts';
 import { add, addToRows, gatherRows, pick, rotate, scatterRows } from '../plain/rows.ts';
+import { summarizeRows } from '../plain/summarizeRows.ts';
 import { attend } from './attend.ts';
 
 /** All operations in f64. @param of the entries of a matrix */
@@ -17,6 +18,8 @@ export function referenceNetworkOperations(of: (matrix: Matrix) => Float64Array)
     rotate: async (x, rotation) => rotate(of(x), x.cols, rotation),
     gatherRows: async (out, x, rows) => gatherRows(of(out), of(x), x.cols, rows),
     scatterRows: async (x, y, rows, weights) => scatterRows(of(x), of(y), x.cols, rows, weights),
+    summarizeRows: async (logits, targets, reference) =>
+      summarizeRows(of(logits), logits.cols, targets, reference && of(reference)),
     attend: async (out, { query, key, value }, options) =>
       attend(of(out), { query: of(query), key: of(key), value: of(value) }, options),
   };

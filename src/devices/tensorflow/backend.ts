@@ -98,6 +98,7 @@ export function createTensorFlowBackend(): Backend {
 
   const device = native.isUsingGpuDevice ? 'CUDA GPU' : 'processor';
   const backend: Backend = {
+    capacity: Number.POSITIVE_INFINITY,
     info: { name: 'tensorflow', device: `${device}, ${loaded.packageName} ${tf.version.tfjs}`, threads: 1, reason: '' },
 
     allocate: async (rows, cols) => {

@@ -61,6 +61,7 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
   };
 
   const backend: Backend = {
+    capacity: Number.POSITIVE_INFINITY,
     info: {
       name: 'webgpu',
       device: description,

@@ -7,11 +7,12 @@ import { LayerCache } from '../blocks/layerCache.ts';
 import { readBlock } from '../blocks/readBlock.ts';
 import type { StoredLinear } from '../blocks/weights.ts';
 import { embed } from '../embed.ts';
-import { type Ending, passHead } from '../head.ts';
+import { beforeHead, logitsOf, notFinite } from '../head.ts';
 import type { Network } from '../network.ts';
+import { allFinite } from '../operations/allFinite.ts';
 import type { Linear } from '../operations/linear.ts';
-import type { Run } from '../operations/run.ts';
-import { readEnding } from '../readEnding.ts';
+import { type Run, withScope } from '../operations/run.ts';
+import { type Ending, readEnding } from '../readEnding.ts';
 import type { Variant } from '../variant.ts';
 
 export interface LoadOptions {
@@ -21,6 +22,9 @@ export interface LoadOptions {
   /** Share of the blocks that are read, in [0, 1]. */
   readonly progress?: ((share: number) => void) | undefined;
 }
+
+/** 64 MB. */
+const LOGITS_AT_ONCE = 2 ** 24;
 
 /**
  * A network whose blocks and head stay on the device, for windows that grow token by token. The rows of the embedding
@@ -138,10 +142,21 @@ export class ResidentNetwork {
       x = await applyBlock({ ...passage, cache: this.caches[layer] }, block, x);
     }
     const kept = { rows: x.rows - first, cols: x.cols, values: x.values.subarray(first * x.cols) };
-    const input = { streams: [kept], endings: [this.ending], names: [this.name], lengths: [kept.rows], firstWindow: 0 };
-    await passHead(network, run, input, ({ rows, vocabulary, logits }) => {
-      for (let row = 0; row < rows; row++) take(logits[0]!.subarray(row * vocabulary, (row + 1) * vocabulary));
-    });
+    const read = await beforeHead(run, kept, this.ending);
+    const height = Math.max(1, Math.floor(LOGITS_AT_ONCE / this.ending.head.outputs));
+    for (let row = 0; row < read.rows; row += height) {
+      const rows = Math.min(height, read.rows - row);
+      const values = read.values.subarray(row * read.cols, (row + rows) * read.cols);
+      const logits = await withScope(run, async (scope) => {
+        const some = await scope.upload({ rows, cols: read.cols, values });
+        return scope.download(await logitsOf(scope, some, this.ending.head, network.decoder.head));
+      });
+      for (let k = 0; k < rows; k++) {
+        const own = logits.values.subarray(k * logits.cols, (k + 1) * logits.cols);
+        if (!allFinite(own)) throw notFinite(network.weights.subject, this.name, 0, position + first + row + k);
+        take(own);
+      }
+    }
   }
 }
 

@@ -55,15 +55,16 @@ async function evaluateOpened(
     { signal },
     async (backend) => {
       const { variants, describe } = withFactors(backend, cut, signal);
-      const scores = new Scores(windows, variants.length + others.length);
+      const all = [
+        ...variants,
+        ...others.map((other, k) => ({ name: nameOf(files[k]!), replaced: new Map(), network: other })),
+      ];
+      const scores = new Scores({ backend, windows, names: all.map(({ name }) => name), subject: checkpoint.path });
       await forward({
         network,
         backend,
         windows,
-        variants: [
-          ...variants,
-          ...others.map((other, k) => ({ name: nameOf(files[k]!), replaced: new Map(), network: other })),
-        ],
+        variants: all,
         take: scores.take,
         signal,
         progress: passProgress(network.decoder.layers.length, progress),

@@ -1,11 +1,23 @@
+import assert from 'node:assert/strict';
 import { type ForwardRequest, forward } from '../../../src/network/forward.ts';
 import type { Case } from './decoders.ts';
 
 /** All logits of the windows, row-major, for the dense network and each variant. */
 export async function logitsOf(request: Omit<ForwardRequest, 'take'>): Promise<Float32Array[]> {
-  const slices: Float32Array[][] = [];
-  await forward({ ...request, take: ({ logits }) => void slices.push([...logits]) });
-  return slices[0]!.map((_, stream) => Float32Array.from(slices.flatMap((slice) => [...slice[stream]!])));
+  const { backend, windows, variants = [] } = request;
+  const rows = windows.reduce((sum, { length }) => sum + length, 0);
+  const whole: Float32Array[] = [];
+  const take: ForwardRequest['take'] = async ({ row, column, vocabulary, logits }) => {
+    for (const [k, matrix] of logits.entries()) {
+      const values = await backend.download(matrix);
+      whole[k] ??= new Float32Array(rows * vocabulary).fill(Number.NaN);
+      for (let r = 0; r < matrix.rows; r++)
+        whole[k].set(values.subarray(r * matrix.cols, (r + 1) * matrix.cols), (row + r) * vocabulary + column);
+    }
+  };
+  await forward({ ...request, take });
+  assert.equal(whole.length, 1 + variants.length);
+  return whole;
 }
 
 /** The largest difference from the known logits, relative to the largest of them. */

@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import type { Backend } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
-import { forward } from '../../../src/network/forward.ts';
 import { openNetwork } from '../../../src/network/network.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 import { python } from '../formats/python.ts';
+import { logitsOf } from './logits.ts';
 
 interface Reference {
   readonly eval: Readonly<Record<string, { readonly ids: readonly number[]; readonly ppl: number }>>;
@@ -77,23 +77,18 @@ print(json.dumps(dict(windows=windows, ppl=float(torch.tensor(losses).mean().exp
 async function perplexity(backend: Backend, path: string, windows: readonly (readonly number[])[]): Promise<number> {
   const checkpoint = await openCheckpoint(path);
   try {
+    const [logits] = await logitsOf({ network: await openNetwork(checkpoint), backend, windows });
+    const following = windows.flatMap((window) => window.map((_, position) => window[position + 1]));
+    const vocabulary = logits!.length / following.length;
     let [loss, count] = [0, 0];
-    await forward({
-      network: await openNetwork(checkpoint),
-      backend,
-      windows,
-      take({ window, first, rows, vocabulary, logits }) {
-        for (let row = 0; row < rows; row++) {
-          const next = windows[window]![first + row + 1];
-          if (next === undefined) continue;
-          const own = logits[0]!.subarray(row * vocabulary, (row + 1) * vocabulary);
-          const largest = own.reduce((most, logit) => Math.max(most, logit));
-          const total = own.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
-          loss += largest + Math.log(total) - own[next]!;
-          count++;
-        }
-      },
-    });
+    for (const [row, next] of following.entries()) {
+      if (next === undefined) continue;
+      const own = logits!.subarray(row * vocabulary, (row + 1) * vocabulary);
+      const largest = own.reduce((most, logit) => Math.max(most, logit));
+      const total = own.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+      loss += largest + Math.log(total) - own[next]!;
+      count++;
+    }
     return Math.exp(loss / count);
   } finally {
     await checkpoint.close();

@@ -5,6 +5,7 @@ import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { forward } from '../../../src/network/forward.ts';
 import { openNetwork } from '../../../src/network/network.ts';
+import { Scores } from '../../../src/network/score.ts';
 import { type Case, valuesOf, withDecoder } from './decoders.ts';
 import { logitsOf } from './logits.ts';
 
@@ -91,15 +92,18 @@ describe('what a forward pass refuses', () => {
     ));
 
   it('logits that are not finite, by network, position and window', () =>
-    assert.rejects(
-      passing(
-        {},
-        {
-          values: (name, shape) =>
-            valuesOf(LLAMA.seed, name, shape).map((value) => (name.includes('embed') ? value * 3e38 : value * 1e3)),
-        },
-      ),
-      { code: 'not-finite', message: /the dense network has a logit .* position 1 of window 1/ },
+    withDecoder(
+      LLAMA,
+      async (checkpoint) => {
+        const scores = new Scores({ backend, windows: [LLAMA.ids], names: [], subject: checkpoint.path });
+        const network = await openNetwork(checkpoint);
+        await assert.rejects(forward({ network, backend, windows: [LLAMA.ids], take: scores.take }), {
+          code: 'not-finite',
+          message: /the dense network has a logit .* position 1 of window 1/,
+        });
+      },
+      (name, shape) =>
+        valuesOf(LLAMA.seed, name, shape).map((value) => (name.includes('embed') ? value * 3e38 : value * 1e3)),
     ));
 
   it('a token that the embedding lacks', () =>

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
+import type { Matrix } from '../../../src/devices/backend.ts';
+import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
 import { Scores } from '../../../src/network/score.ts';
+import { onDevice } from '../../numeric/device.ts';
 import { python } from '../formats/python.ts';
 
 const VOCABULARY = 203;
@@ -20,18 +23,25 @@ function networks(spread = 4): Float32Array[][] {
   return [dense, near, far, dense];
 }
 
-/** In slices of some rows, as a forward pass hands them over. */
-function scored(all: readonly (readonly Float32Array[])[], height: number) {
-  const scores = new Scores(WINDOWS, all.length - 1);
-  for (let start = 0; start < POSITIONS.length; ) {
-    const [window, first] = POSITIONS[start]!;
-    const rows = Math.min(height, WINDOWS[window]!.length - first);
-    const logits = all.map((network) =>
-      Float32Array.from(network.slice(start, start + rows).flatMap((row) => [...row])),
-    );
-    scores.take({ window, first, rows, vocabulary: VOCABULARY, logits });
-    start += rows;
-  }
+const backend = createCpuBackend(2);
+const names = (all: readonly unknown[]) => all.slice(1).map((_, k) => `variant ${k + 1}`);
+
+/** Some rows of some columns at a time, as a forward pass hands them over. */
+async function scored(all: readonly (readonly Float32Array[])[], height: number, width = VOCABULARY) {
+  const scores = new Scores({ backend, windows: WINDOWS, names: names(all), subject: 'model' });
+  for (let column = 0; column < VOCABULARY; column += width)
+    for (let row = 0; row < POSITIONS.length; row += height) {
+      const parts = all.map((network) =>
+        network.slice(row, row + height).map((values) => values.subarray(column, column + width)),
+      );
+      const logits: Matrix[] = [];
+      for (const part of parts) {
+        const values = Float32Array.from(part.flatMap((values) => [...values]));
+        logits.push(await onDevice(backend, values, part.length, values.length / part.length));
+      }
+      await scores.take({ row, column, vocabulary: VOCABULARY, logits });
+      for (const matrix of logits) backend.free(matrix);
+    }
   return scores.result();
 }
 
@@ -62,10 +72,17 @@ const close = (found: number, right: number) =>
   assert.ok(Math.abs(found - right) <= 1e-6 * Math.max(1, Math.abs(right)), `${found}, not ${right}`);
 
 describe('scores of networks', () => {
-  for (const height of [1, 2, 5])
-    it(`are those of the definitions in f64, from slices of ${height}`, () => {
+  after(() => backend.close());
+
+  for (const [height, width] of [
+    [1, VOCABULARY],
+    [2, 50],
+    [5, 1],
+    [8, 67],
+  ] as const)
+    it(`are those of the definitions in f64, from ${height} rows of ${width} columns at a time`, async () => {
       const all = networks();
-      const { dense, variants } = scored(all, height);
+      const { dense, variants } = await scored(all, height, width);
       const [base, ...others] = expected(all);
       close(dense.loss, mean(base!.map(({ loss }) => loss)));
       close(dense.perplexity, Math.exp(mean(base!.map(({ loss }) => loss))));
@@ -95,22 +112,30 @@ describe('scores of networks', () => {
       });
     });
 
-  it('stay exact for logits of hundreds, and where one token takes all of the probability', () => {
+  it('stay exact for logits of hundreds, and where one token takes all of the probability', async () => {
     const all = networks(300);
-    const { dense, variants } = scored(all, 2);
+    const { dense, variants } = await scored(all, 2, 80);
     const [base, near] = expected(all);
     close(dense.loss, mean(base!.map(({ loss }) => loss)));
     close(variants[0]!.divergence.mean, mean(near!.map(({ divergence }) => divergence)));
   });
 
-  it('agree with torch', function () {
+  it('refuse a logit that is not finite, with its network, position and window', async () => {
+    for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      const all = networks();
+      all[2]![6]![180] = wrong;
+      await assert.rejects(scored(all, 3, 64), { code: 'not-finite', message: /variant 2 .* position 2 of window 2/ });
+    }
+  });
+
+  it('agree with torch', async function () {
     const all = networks();
     const lists = all.map((network) => network.map((row) => Array.from(row)));
     const truth = python(this, ['torch'], TORCH, JSON.stringify({ windows: WINDOWS, lists })) as {
       dense: { loss: number; error: number };
       variants: Record<string, number>[];
     };
-    const { dense, variants } = scored(all, 2);
+    const { dense, variants } = await scored(all, 2);
     close(dense.loss, truth.dense.loss);
     close(dense.lossError, truth.dense.error);
     for (const [k, right] of truth.variants.entries()) {

@@ -1,87 +1,113 @@
-// Rows of logits: where the largest is, the sum of the exponentials, and weighted differences of two rows.
-import { fma } from './vectors';
+// Rows of logits: the largest, the sum of the exponentials, and weighted differences of two rows.
+import { exponential } from './functions';
 
-/** exp of numbers in [-87, 0], in f32 to about one unit in the last place (Cephes, expf); those below count as -87. */
-function exp(x: v128): v128 {
-  const z = f32x4.max(x, f32x4.splat(-87));
-  const n = f32x4.nearest(f32x4.mul(z, f32x4.splat(<f32>Math.LOG2E)));
-  // ln 2 in two parts, of which the first has few bits: its products with n are exact.
-  const r = fma(n, f32x4.splat(2.1219444e-4), fma(n, f32x4.splat(-0.693359375), z));
-  let p = f32x4.splat(1.98756915e-4);
-  p = fma(p, r, f32x4.splat(1.3981999507e-3));
-  p = fma(p, r, f32x4.splat(8.3334519073e-3));
-  p = fma(p, r, f32x4.splat(4.1665795894e-2));
-  p = fma(p, r, f32x4.splat(1.6666665459e-1));
-  p = fma(p, r, f32x4.splat(5.0000001201e-1));
-  const y = f32x4.add(fma(p, f32x4.mul(r, r), r), f32x4.splat(1));
-  const scale = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
-  return f32x4.mul(y, scale);
+/** Numbers of a summary, in f64: `SUMMARY` of rowSummaries.ts. */
+const SUMMARY_BYTES = 40;
+
+/**
+ * Summarizes `rows` rows of `cols` logits x: largest (NaN if an entry is not finite), its first column, the sum of
+ * e^(x - largest), x at the row's target column (0 for a target of -1), and with a reference r, which has the row of the
+ * same number, the sum of e^(r - largest r) (r - x). Exponentials are in f32, as logits are, and all sums in f64.
+ */
+export function summarizeRows(rows: i32, cols: i32, x: usize, reference: usize, targets: usize, out: usize): void {
+  for (let row = 0; row < rows; row++) {
+    const from = x + ((<usize>row * cols) << 2);
+    const to = out + <usize>row * SUMMARY_BYTES;
+    const target = load<i32>(targets + ((<usize>row) << 2));
+    const largest = largestFinite(cols, from);
+    store<f64>(to, largest);
+    store<f64>(to, largest > -Infinity ? placeOf(largest, cols, from) : 0, 8);
+    store<f64>(to, sumOfExponentials(cols, largest, from), 16);
+    store<f64>(to, target < 0 ? 0 : load<f32>(from + ((<usize>target) << 2)), 24);
+    store<f64>(to, reference ? weightedDifference(cols, reference + ((<usize>row * cols) << 2), from) : 0, 32);
+  }
 }
 
-/** Adds the four lanes to the two sums in f64. */
-function added(sum: v128, lanes: v128): v128 {
-  const high = i8x16.shuffle(lanes, lanes, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
-  return f64x2.add(sum, f64x2.add(f64x2.promote_low_f32x4(lanes), f64x2.promote_low_f32x4(high)));
-}
-
-/** The first place of the largest of `count` finite numbers. */
-export function largestAt(count: i32, source: usize): i32 {
-  let most = load<f32>(source);
+/** The largest entry, or NaN. */
+function largestFinite(count: i32, x: usize): f32 {
+  const zero = f32x4.splat(0);
+  let best = f32x4.splat(-Infinity);
+  // Zero times an entry that is not finite is NaN, and so is every sum with it.
+  let check = zero;
   let i = 0;
-  let lanes = f32x4.splat(most);
-  for (; i + 4 <= count; i += 4) lanes = f32x4.pmax(lanes, v128.load(source + ((<usize>i) << 2)));
-  most = max(
-    max(f32x4.extract_lane(lanes, 0), f32x4.extract_lane(lanes, 1)),
-    max(f32x4.extract_lane(lanes, 2), f32x4.extract_lane(lanes, 3)),
+  for (; i + 4 <= count; i += 4) {
+    const value = v128.load(x + ((<usize>i) << 2));
+    best = f32x4.max(best, value);
+    check = f32x4.add(check, f32x4.mul(zero, value));
+  }
+  let most = max(
+    max(f32x4.extract_lane(best, 0), f32x4.extract_lane(best, 1)),
+    max(f32x4.extract_lane(best, 2), f32x4.extract_lane(best, 3)),
   );
-  for (; i < count; i++) most = max(most, load<f32>(source + ((<usize>i) << 2)));
-  const wanted = f32x4.splat(most);
-  i = 0;
-  while (i + 4 <= count && !v128.any_true(f32x4.eq(wanted, v128.load(source + ((<usize>i) << 2))))) i += 4;
-  while (load<f32>(source + ((<usize>i) << 2)) != most) i++;
+  let rest =
+    f32x4.extract_lane(check, 0) +
+    f32x4.extract_lane(check, 1) +
+    f32x4.extract_lane(check, 2) +
+    f32x4.extract_lane(check, 3);
+  for (; i < count; i++) {
+    const value = load<f32>(x + ((<usize>i) << 2));
+    most = max(most, value);
+    rest += 0 * value;
+  }
+  return most + rest;
+}
+
+/** The first place of a value that is there. */
+function placeOf(value: f32, count: i32, x: usize): i32 {
+  const wanted = f32x4.splat(value);
+  let i = 0;
+  while (i + 4 <= count && !v128.any_true(f32x4.eq(wanted, v128.load(x + ((<usize>i) << 2))))) i += 4;
+  while (load<f32>(x + ((<usize>i) << 2)) != value) i++;
   return i;
 }
 
-/** Writes exp(x - shift) for `count` numbers, and returns their sum. */
-export function exponentials(count: i32, shift: f32, source: usize, out: usize): f64 {
-  const less = f32x4.splat(shift);
-  let sums = f64x2.splat(0);
+function sumOfExponentials(count: i32, largest: f32, x: usize): f64 {
+  const shift = f32x4.splat(largest);
+  let low = f64x2.splat(0);
+  let high = f64x2.splat(0);
   let i = 0;
   for (; i + 4 <= count; i += 4) {
-    const at = (<usize>i) << 2;
-    const e = exp(f32x4.sub(v128.load(source + at), less));
-    v128.store(out + at, e);
-    sums = added(sums, e);
+    const weights = exponential(f32x4.sub(v128.load(x + ((<usize>i) << 2)), shift));
+    low = f64x2.add(low, f64x2.promote_low_f32x4(weights));
+    high = f64x2.add(high, f64x2.promote_low_f32x4(upper(weights)));
   }
+  const sums = f64x2.add(low, high);
   let total = f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
-  for (; i < count; i++) {
-    const at = (<usize>i) << 2;
-    const e = f32x4.extract_lane(exp(f32x4.splat(load<f32>(source + at) - shift)), 0);
-    store<f32>(out + at, e);
-    total += e;
-  }
+  for (; i < count; i++) total += firstExponential(load<f32>(x + ((<usize>i) << 2)) - largest);
   return total;
 }
 
-/** The sum of w (x - y) over `count` numbers, in f64. */
-export function weightedDifference(count: i32, w: usize, x: usize, y: usize): f64 {
+/** The sum of e^(r - largest r) (r - x). */
+function weightedDifference(count: i32, r: usize, x: usize): f64 {
+  const largest = largestFinite(count, r);
+  const shift = f32x4.splat(largest);
   let low = f64x2.splat(0);
   let high = f64x2.splat(0);
   let i = 0;
   for (; i + 4 <= count; i += 4) {
     const at = (<usize>i) << 2;
-    const weights = v128.load(w + at);
-    const differences = f32x4.sub(v128.load(x + at), v128.load(y + at));
+    const own = v128.load(r + at);
+    const weights = exponential(f32x4.sub(own, shift));
+    const differences = f32x4.sub(own, v128.load(x + at));
     low = f64x2.add(low, f64x2.mul(f64x2.promote_low_f32x4(weights), f64x2.promote_low_f32x4(differences)));
-    const upperWeights = i8x16.shuffle(weights, weights, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
-    const upper = i8x16.shuffle(differences, differences, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
-    high = f64x2.add(high, f64x2.mul(f64x2.promote_low_f32x4(upperWeights), f64x2.promote_low_f32x4(upper)));
+    const product = f64x2.mul(f64x2.promote_low_f32x4(upper(weights)), f64x2.promote_low_f32x4(upper(differences)));
+    high = f64x2.add(high, product);
   }
   const sums = f64x2.add(low, high);
   let total = f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
   for (; i < count; i++) {
-    const at = (<usize>i) << 2;
-    total += <f64>load<f32>(w + at) * <f64>(load<f32>(x + at) - load<f32>(y + at));
+    const own = load<f32>(r + ((<usize>i) << 2));
+    const difference = own - load<f32>(x + ((<usize>i) << 2));
+    total += <f64>firstExponential(own - largest) * <f64>difference;
   }
   return total;
+}
+
+function firstExponential(x: f32): f32 {
+  return f32x4.extract_lane(exponential(f32x4.splat(x)), 0);
+}
+
+/** The upper two lanes. */
+function upper(lanes: v128): v128 {
+  return i8x16.shuffle(lanes, lanes, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
 }

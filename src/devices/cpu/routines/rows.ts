@@ -1,4 +1,5 @@
 import type { Activation } from '../../networkOperations.ts';
+import { SUMMARY } from '../../rowSummaries.ts';
 import type { Kernels } from '../kernels.ts';
 import { ranges, type Task, type Team } from '../team.ts';
 
@@ -46,6 +47,13 @@ export type RowArgs =
       readonly sines: number;
     })
   | (Entries & { readonly operation: 'gather'; readonly out: number; readonly indices: number })
+  | (Entries & {
+      readonly operation: 'summarize';
+      readonly reference: number;
+      readonly targets: number;
+      /** SUMMARY.size f64 for each row. */
+      readonly summaries: number;
+    })
   | (Entries & {
       readonly operation: 'scatter';
       readonly y: number;
@@ -120,6 +128,11 @@ function perform(kernels: Kernels, args: RowArgs, row: number, rows: number): vo
     case 'gather':
       kernels.gather(rows, cols, args.x, ofRow(args.out), args.indices + row * 4);
       return;
+    case 'summarize': {
+      const { reference, targets, summaries } = args;
+      kernels.summarizeRows(rows, cols, x, ofRow(reference), targets + row * 4, summaries + row * SUMMARY.size * 8);
+      return;
+    }
     case 'scatter':
       kernels.scatter(rows, cols, args.x, ofRow(args.y), args.indices + row * 4, args.weights + row * 4);
       return;
