@@ -15,7 +15,7 @@ import type { Variant } from '../../network/variant.ts';
 import type { StepProgress } from '../../protocol/service.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import { GenerationProgress } from './generationProgress.ts';
-import { decoded, type Prompt } from './prompt.ts';
+import type { Prompt } from './prompt.ts';
 
 /** What a network, and a variant if there is one, continues. */
 export interface ContinuationTask {
@@ -49,7 +49,7 @@ export async function continueBeside(backend: Backend, task: ContinuationTask): 
     const options = { variant: own, signal, progress: (share: number) => steps.reading(name, share) };
     const resident = await load(backend, network, checkpoint, options);
     try {
-      const stream = prompt.text === null ? undefined : new TextStream(prompt.tokenizer!, prompt.ids);
+      const stream = prompt.tokenizer && new TextStream(prompt.tokenizer, prompt.ids);
       const onToken = steps.continuing(name, stream);
       const found = await continueGreedily(resident, prompt.ids, { tokens, ends, onToken });
       // What it chooses behind the dense text: the last token of that needs no pass.
@@ -108,8 +108,8 @@ async function load(
   }
 }
 
-function described({ ids: before, text, tokenizer }: Prompt, { ids, ended, promptSeconds, seconds }: Continued) {
-  const textOf = (run: readonly number[]) => (text === null ? null : decoded(tokenizer, run));
+function described({ ids: before, tokenizer }: Prompt, { ids, ended, promptSeconds, seconds }: Continued) {
+  const textOf = (run: readonly number[]) => tokenizer?.decode(run) ?? null;
   return {
     text: continuedText(textOf, before, ids),
     ids,

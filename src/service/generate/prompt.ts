@@ -11,7 +11,7 @@ export interface Prompt {
   /** At least one, each of which the embedding has. */
   readonly ids: readonly number[];
   readonly text: string | null;
-  /** Undefined if there is none, where the ids were given. */
+  /** What makes a text of ids; undefined if nothing does. */
   readonly tokenizer: Tokenizer | undefined;
   /** What encoded the prompt, for people. */
   readonly source: string;
@@ -28,7 +28,7 @@ export async function readPrompt(
   request: Pick<GenerateRequest, 'prompt' | 'ids'>,
   signal: AbortSignal | undefined,
 ): Promise<Prompt> {
-  const prompt = request.ids === undefined ? await encoded() : await given(request.ids);
+  const { origin, ...prompt } = request.ids === undefined ? await encoded() : await given(request.ids);
   const { context } = network.decoder;
   if (prompt.ids.length >= context)
     throw new RankscopeError(
@@ -43,13 +43,13 @@ export async function readPrompt(
   if (lacking !== undefined)
     throw new RankscopeError(
       'wrong-use',
-      request.ids ?? prompt.tokenizer!.file,
+      origin,
       `it gives token ${lacking}, and the embedding of ${weights.subject} has ${rows} rows`,
       'Use the tokenizer of this model',
     );
   return prompt;
 
-  async function encoded(): Promise<Prompt> {
+  async function encoded(): Promise<PromptOrigin> {
     const { prompt: text } = request;
     if (text === undefined || text === '')
       throw new RankscopeError(
@@ -63,25 +63,29 @@ export async function readPrompt(
     if (tokenizer.addsStart && ids[0] !== tokenizer.start) ids.unshift(tokenizer.start!);
     if (ids.length === 0)
       throw new RankscopeError('wrong-use', 'prompt', `${JSON.stringify(text)} has no tokens`, 'Give a longer one');
-    return { ids, text, tokenizer, source: tokenizer.kind };
+    return { ids, text, tokenizer: decoding(tokenizer), source: tokenizer.kind, origin: tokenizer.file };
   }
 
-  async function given(file: string): Promise<Prompt> {
+  async function given(file: string): Promise<PromptOrigin> {
     const ids = [...(await readTokenIds(file, signal))];
-    const tokenizer = await openTokenizer(checkpoint, signal).catch((error: unknown) => {
+    const tokenizer = await openTokenizer(checkpoint, signal).then(decoding, (error: unknown) => {
       if (error instanceof RankscopeError && error.code !== 'cancelled') return undefined;
       throw error;
     });
-    return { ids, text: decoded(tokenizer, ids), tokenizer, source: `ids in ${basename(file)}` };
+    return { ids, text: tokenizer?.decode(ids) ?? null, tokenizer, source: `ids in ${basename(file)}`, origin: file };
   }
 }
 
-/** The text of these ids; null without a tokenizer, or with one that only encodes. */
-export function decoded(tokenizer: Tokenizer | undefined, ids: readonly number[]): string | null {
+/** A prompt, and the file that is wrong if the embedding lacks one of its ids. */
+type PromptOrigin = Prompt & { readonly origin: string };
+
+/** The tokenizer, unless its file describes a way to text that is not known. */
+function decoding(tokenizer: Tokenizer): Tokenizer | undefined {
   try {
-    return tokenizer?.decode(ids) ?? null;
+    tokenizer.decode([]);
+    return tokenizer;
   } catch (error) {
-    if (error instanceof RankscopeError && error.code === 'unsupported') return null;
+    if (error instanceof RankscopeError) return undefined;
     throw error;
   }
 }

@@ -4,7 +4,7 @@ import { PLAN_DEFAULTS } from '../../../../src/model/plan/planRequest.ts';
 import { createService } from '../../../../src/service/service.ts';
 import { testFolder } from '../../formats/folder.ts';
 import { valuesOf } from '../../network/decoders.ts';
-import { LLAMA, writeModel } from './models.ts';
+import { LLAMA, TOKENIZER, writeModel } from './models.ts';
 
 describe('a prompt continued by the service', function () {
   this.timeout(60_000);
@@ -19,8 +19,8 @@ describe('a prompt continued by the service', function () {
     service.generate({ path, prompt: 'once upon', tokens: 20, threads: 1, ...more });
   const refused = (path: string, more: Partial<GenerateRequest>, expected: object) =>
     assert.rejects(generate(path, more), expected);
-  const planOf = (path: string) =>
-    service.plan({ path, request: { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.5 } }, threads: 1 });
+  const planOf = (path: string, include: readonly string[] = []) =>
+    service.plan({ path, request: { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.5 }, include }, threads: 1 });
 
   it('has a text, its tokens and what they show', async () => {
     const { prompt, dense, variant, agreement, tokenizer } = await generate(writeModel(folder.path('model')));
@@ -31,9 +31,10 @@ describe('a prompt continued by the service', function () {
     assert.ok(dense.tokensPerSecond! > 0 && dense.repetition.distinct[0]! <= 1);
   });
 
-  it('is the same with a plan and with the file that apply writes of it', async () => {
+  it('is the same with a plan, also of a tied embedding, and with the file that apply writes of it', async () => {
     const path = writeModel(folder.path('model'));
-    const plan = await planOf(path);
+    const plan = await planOf(path, ['embedding', 'head']);
+    assert.notEqual(plan.matrices.find(({ name }) => name.includes('embed'))!.rank, null);
     const out = folder.path('smaller.safetensors');
     await service.apply({ path, plan, out, threads: 1, smokeTest: false });
     const planned = await generate(path, { plan: { name: 'plan.json', plan } });
@@ -64,6 +65,12 @@ describe('a prompt continued by the service', function () {
     assert.deepEqual([prompt.text, dense.text, tokenizer], [null, null, 'ids in ids.txt']);
     assert.deepEqual([...prompt.ids], LLAMA.ids.slice(0, 5));
     assert.equal(dense.ids.length, 20);
+  });
+
+  it('has no text where the tokenizer says of no known way how ids become one', async () => {
+    const files = { 'tokenizer.json': { ...TOKENIZER, decoder: { type: 'Cipher' } } };
+    const { prompt, dense } = await generate(writeModel(folder.path('model'), { files }));
+    assert.deepEqual([prompt.text, dense.text, dense.ids.length], ['once upon', null, 20]);
   });
 
   it('ends with an end token of generation_config.json, or else of config.json', async () => {

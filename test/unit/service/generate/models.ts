@@ -8,7 +8,7 @@ export const LLAMA = CASES.find(({ kind }) => kind === 'llama')!;
 
 /** Each letter is a token, and the space; the first three ids are special. */
 const LETTERS = ['<unk>', '<s>', '</s>', ...' abcdefghijklmnopqrstuvwxyz'];
-const TOKENIZER = {
+export const TOKENIZER = {
   added_tokens: ['<s>', '</s>'].map((content, k) => ({ content, id: 1 + k, special: true, normalized: false })),
   pre_tokenizer: null,
   normalizer: null,
