@@ -47,7 +47,7 @@ export async function continueBeside(backend: Backend, task: ContinuationTask): 
   const continued = async (own: Variant | undefined, checkpoint: Opened, reference: readonly number[] | undefined) => {
     const name = own?.name ?? NAMES.dense;
     const options = { variant: own, signal, progress: (share: number) => steps.reading(name, share) };
-    const resident = await load(backend, network, checkpoint, options);
+    const resident = await load(backend, network, checkpoint, prompt.ids.length + tokens, options);
     try {
       const stream = prompt.tokenizer && new TextStream(prompt.tokenizer, prompt.ids);
       const onToken = steps.continuing(name, stream);
@@ -87,9 +87,15 @@ async function load(
   backend: Backend,
   network: Network,
   { checkpoint, ties }: Opened,
+  positions: number,
   options: NonNullable<Parameters<typeof ResidentNetwork.load>[2]>,
 ): Promise<ResidentNetwork> {
-  const bytes = Float32Array.BYTES_PER_ELEMENT * countParameters(checkpoint.tensors, ties());
+  const cached = network.decoder.layers.reduce(
+    (sum, { attention }) => sum + attention.keyHeads * attention.headSize,
+    0,
+  );
+  const numbers = countParameters(checkpoint.tensors, ties()) + 2 * positions * cached;
+  const bytes = Float32Array.BYTES_PER_ELEMENT * numbers;
   const refuse = (why: string, cause?: unknown) =>
     new RankscopeError(
       'too-large',
@@ -98,8 +104,9 @@ async function load(
       'Measure the perplexity instead (rankscope evaluate), which takes the memory of one block',
       { cause },
     );
-  const available = process.availableMemory?.() ?? freemem();
-  if (backend.info.name === 'cpu' && bytes > available) throw refuse(`${formatBytes(available)} are available`);
+  const free = backend.info.name === 'cpu' ? (process.availableMemory?.() ?? freemem()) : Number.POSITIVE_INFINITY;
+  const most = Math.min(backend.capacity, free);
+  if (bytes > most) throw refuse(`the ${backend.info.name} engine has ${formatBytes(most)}`);
   try {
     return await ResidentNetwork.load(network, backend, options);
   } catch (error) {
