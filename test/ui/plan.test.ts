@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { elementCount } from '../../src/base/shape.ts';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
+import expected from '../fixtures/texts/stories.json' with { type: 'json' };
 import { chooseInContextMenu, choosePath, eventually, openSideBar, webviewPage } from './workbench.ts';
 
 describe('the rank plan, in the installed extension', function () {
@@ -37,6 +38,21 @@ describe('the rank plan, in the installed extension', function () {
       });
     }
     await vscode.screenshot('plan');
+  });
+
+  it('is measured on a text, and its page shows the perplexity that transformers computes', async () => {
+    const text = resolve('test/fixtures/texts/stories.txt');
+    await choosePath(vscode.page, plan.getByRole('button', { name: /^Measure how much worse/ }), text);
+    const evaluation = await webviewPage(vscode.page, 'evaluation');
+    const facts = evaluation.getByRole('region', { name: 'Text and dense model' });
+    await facts.getByText('stories.txt').waitFor({ timeout: 60_000 });
+    const [, shown] = /Dense perplexity\s*([\d.]+)/.exec(await facts.innerText()) ?? [];
+    // The setting's default is the context of the model, 256 tokens.
+    assert.equal(shown, expected.denseOf256.toPrecision(4));
+    const row = evaluation.getByRole('table', { name: 'Measured variants' }).locator('tbody tr');
+    assert.equal(await row.count(), 1);
+    assert.match(await row.innerText(), /^60 % kept, optimal/);
+    await vscode.screenshot('evaluation');
   });
 
   it('writes the smaller checkpoint and its Python code, and opens the result', async () => {

@@ -55,7 +55,7 @@ export async function choosePath(page: Page, button: Locator, file: string): Pro
     await page.waitForTimeout(700);
     const shown = await input.inputValue();
     if (shown !== file) throw new Error(`the dialog shows ${shown}`);
-    const accept = { name: /^(OK|Save)$/ };
+    const accept = { name: /^(OK|Save|Choose)$/ };
     await page.locator('.quick-input-widget:visible').getByRole('button', accept).click({ timeout: 3000 });
     await input.waitFor({ state: 'hidden', timeout: 5000 });
   });
@@ -81,7 +81,7 @@ export async function showTable(inspector: Frame, shown: boolean): Promise<void>
 const quickInput = (page: Page): Locator => page.locator('.quick-input-widget:visible input').first();
 
 /** The page of the webview that shows `heading`; any of its kind where that is left out. */
-export function webviewPage(page: Page, kind: 'inspector' | 'plan', heading?: string): Promise<Frame> {
+export function webviewPage(page: Page, kind: 'inspector' | 'plan' | 'evaluation', heading?: string): Promise<Frame> {
   return eventually(async () => {
     for (const frame of page.frames()) {
       const found = await frame

@@ -77,7 +77,7 @@ export function predictedPlot(text: TextRuns, theme: Theme): Plot | null {
       tick: (value) => formatPercent(Number(value.toPrecision(3))),
     },
     y: {
-      title: 'Measured loss above dense (nats per token)',
+      title: 'Loss above dense (nats per token)',
       log: false,
       ...spread(Math.min(0, ...points.map(({ low }) => low)), Math.max(...points.map(({ high }) => high)), false),
       tick: (value) => String(Number(value.toPrecision(3))),
@@ -149,6 +149,7 @@ function spread(low: number, high: number, log: boolean): { min: number; max: nu
 /** The ends of a linear axis with some room beside the outermost points. */
 function padded(values: readonly number[]): { min: number; max: number } {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const room = Math.max(0.06 * (high - low), 0.01);
+  // A single point would otherwise get an axis of a few thousandths.
+  const room = Math.max(0.06 * (high - low), 0.04);
   return { min: Math.max(0, low - room), max: high + room };
 }

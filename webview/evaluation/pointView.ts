@@ -86,6 +86,7 @@ export function createPointView(title: string, hooks: PointViewHooks): PointView
       chart?.destroy();
       chart = null;
       hideTip(tip);
+      root.classList.toggle('without-points', options === null);
       area.hidden = options === null;
       empty.hidden = options !== null;
       setText(empty, reason);

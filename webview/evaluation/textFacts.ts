@@ -2,7 +2,7 @@ import { formatWhole } from '../../src/base/quantities.ts';
 import { element, fill } from '../ui/dom.ts';
 import { formatDuration } from '../ui/format.ts';
 import type { TextRuns } from './texts.ts';
-import { formatDifference, formatPerplexity, sourceText } from './words.ts';
+import { formatMeasured, formatPerplexity, sourceText } from './words.ts';
 
 /** The text, its windows, what was left out of it, and the dense model, which all variants are compared with. */
 export function showTextFacts(root: HTMLElement, { runs }: TextRuns): void {
@@ -18,9 +18,8 @@ export function showTextFacts(root: HTMLElement, { runs }: TextRuns): void {
         element('dd', { text: value }),
       ),
     );
-  const error = formatDifference(0, dense.lossError).slice(1).split(' ± ')[1];
   add('Dense perplexity', formatPerplexity(dense.perplexity), `Loss ${dense.loss} ± ${dense.lossError} nats per token`);
-  add('Dense loss', `${dense.loss.toFixed(4)} ± ${error} nats per token`);
+  add('Dense loss', `${formatMeasured(dense.loss, dense.lossError)} nats per token`);
   add('Text', text.name);
   add(
     'Tokens',

@@ -12,10 +12,20 @@ export function formatPerplexity(value: number): string {
 
 /** A difference with its standard error, to two digits of that error: `+0.1021 ± 0.0042`. */
 export function formatDifference(difference: number, error: number): string {
-  const decimals = error > 0 ? Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(error)))) : 4;
+  const decimals = decimalsOf(error);
   const sign = difference < 0 ? '−' : '+';
   return `${sign}${Math.abs(difference).toFixed(decimals)} ± ${error.toFixed(decimals)}`;
 }
+
+/** A value with its standard error, to two digits of that error: `3.198 ± 0.030`. */
+export function formatMeasured(value: number, error: number): string {
+  const decimals = decimalsOf(error);
+  return `${value.toFixed(decimals)} ± ${error.toFixed(decimals)}`;
+}
+
+/** Two significant digits of an error, as decimals. */
+const decimalsOf = (error: number): number =>
+  error > 0 ? Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(error)))) : 4;
 
 /** How much the perplexity changes: `+10.7 %`, `× 97`. */
 export function changeText(difference: number): string {

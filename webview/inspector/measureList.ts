@@ -25,7 +25,6 @@ export function createMeasureList(): { readonly element: HTMLElement; show(findi
     { class: 'measure-list', attributes: { 'aria-label': 'Measures' } },
     element('h3', { text: 'Measures' }),
     columns.weights.element,
-    ofActivations,
     meaning,
   );
   const explain = (row: HTMLElement, measure: Measure) => {
@@ -64,7 +63,8 @@ export function createMeasureList(): { readonly element: HTMLElement; show(findi
   return {
     element: root,
     show(finding) {
-      ofActivations.hidden = !finding?.activations;
+      if (finding?.activations) meaning.before(ofActivations);
+      else ofActivations.remove();
       seen.textContent = finding?.activations ? statisticsText(finding) : '';
       for (const { measure, row, value, share } of rows) {
         const number = finding ? measure.value(finding) : null;
