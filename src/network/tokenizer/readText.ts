@@ -40,10 +40,16 @@ function decoded(file: string, bytes: Uint8Array): string {
   return text;
 }
 
-/** The place of the first byte at which the text stops being UTF-8. */
+/** The place of the first byte that decoding replaced. */
 function firstWrong(bytes: Uint8Array): number {
-  const replaced = new TextEncoder().encode(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes));
-  let at = 0;
-  while (bytes[at] === replaced[at]) at++;
-  return at;
+  const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+  let place = 0;
+  for (let from = 0; ; ) {
+    const at = text.indexOf('\uFFFD', from);
+    place += Buffer.byteLength(text.slice(from, at));
+    // The character may also be there itself.
+    if (!(bytes[place] === 0xef && bytes[place + 1] === 0xbf && bytes[place + 2] === 0xbd)) return place;
+    place += 3;
+    from = at + 1;
+  }
 }
