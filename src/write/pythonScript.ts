@@ -17,6 +17,7 @@ export interface ScriptSettings {
 
 /** A plan, as far as a script needs it. */
 export interface ScriptPlan {
+  readonly name: string;
   /** By the names of the checkpoint for transformers. */
   readonly ranks: Readonly<Record<string, number>>;
   readonly factors: 2 | 3;
@@ -37,13 +38,28 @@ export interface EvaluationScript extends ScriptSettings {
   readonly cut: readonly string[];
   /** The type of factors; null for that of each matrix. */
   readonly factorType: FactorType | null;
-  readonly plans: Readonly<Record<string, ScriptPlan>>;
+  readonly plans: readonly ScriptPlan[];
+  /** Groups of tied tensors of which one is cut. */
+  readonly ties: readonly (readonly string[])[];
   readonly files: readonly string[];
+  /** Whether the checkpoint itself holds factors. */
+  readonly isFactorized: boolean;
 }
 
-const EVALUATION = ['evaluate', 'variants', 'model', 'windows', 'command'];
-const CALIBRATION = ['calibrate', 'inputs', 'names', 'model', 'windows', 'command'];
-const LAYERS = ['two_factors', 'linear', 'conv1d', 'conv', 'embedding', ...LOADER];
+const BOTH = ['model', 'windows', 'command'];
+const CALIBRATION = ['calibrate', 'inputs', 'names', 'plain', ...BOTH];
+const DENSE = ['evaluate', 'no_variants', 'plain', ...BOTH];
+const WITH_FACTORS = [
+  'evaluate',
+  'variants',
+  ...BOTH,
+  'two_factors',
+  'linear',
+  'conv1d',
+  'conv',
+  'embedding',
+  ...LOADER,
+];
 const TORCH_TYPES: Readonly<Record<FactorType, string>> = {
   F64: 'float64',
   F32: 'float32',
@@ -53,17 +69,15 @@ const TORCH_TYPES: Readonly<Record<FactorType, string>> = {
 
 /** A script that measures with transformers what `rankscope evaluate` measures, and writes the same JSON. */
 export function evaluationScript(script: EvaluationScript): string {
+  const { checkpoint, ranks, files, cut, factorType, plans, ties, isFactorized } = script;
+  const hasFactors = isFactorized || ranks.length + files.length + plans.length > 0;
+  const variants = { FACTOR_DTYPE: factorType && TORCH_TYPES[factorType], CUT: cut, PLANS: plans, TIES: ties };
   return scriptOf(
-    'Measures how well a model predicts a text, as it is and with low-rank matrices.',
+    `Measures how well a model predicts a text, as it is${hasFactors ? ' and with low-rank matrices' : ''}.`,
     script,
-    { RANKS: script.ranks, FILES: script.files },
-    {
-      CHECKPOINT: script.checkpoint,
-      FACTOR_DTYPE: script.factorType && TORCH_TYPES[script.factorType],
-      CUT: script.cut,
-      PLANS: script.plans,
-    },
-    [...EVALUATION, ...LAYERS],
+    hasFactors ? { RANKS: ranks, FILES: files } : {},
+    { CHECKPOINT: checkpoint, ...(hasFactors ? variants : {}) },
+    hasFactors ? WITH_FACTORS : DENSE,
   );
 }
 
@@ -102,7 +116,7 @@ ${assignments(settings)}
 ${body}
 
 
-${last && Object.keys(last).length > 0 ? `${assignments(last)}\n\n` : ''}if __name__ == "__main__":
+${Object.keys(last).length > 0 ? `${assignments(last)}\n\n` : ''}if __name__ == "__main__":
     run(main)
 `;
 }

@@ -2,9 +2,10 @@
 
 usage: transformers_scripts.py make FOLDER
        transformers_scripts.py run FOLDER RUN...
-`make` saves a model of each kind with token ids. `run` takes JSON objects {kind, script, arguments, out}, runs each
-script, and prints for each {error, stderr, perplexity, statistics}: the perplexity by transformers of the windows that
-the script should have used, and the largest relative error of R^T R for a script that collects statistics.
+`make` saves a model of each kind with token ids. `run` takes JSON objects {kind, script, arguments, out, context} and
+`interrupted`, for Ctrl-C just before the result gets its name; it runs each script, and prints for each {error, stderr,
+perplexity, statistics}: the perplexity by transformers of the windows that the script should have used, and the largest
+relative error of R^T R for a script that collects statistics.
 """
 
 import contextlib
@@ -15,12 +16,14 @@ import runpy
 import sys
 import warnings
 from pathlib import Path
+from unittest import mock
 
 warnings.filterwarnings("ignore")
 
 import torch
 import transformers as t
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 t.logging.set_verbosity_error()
 t.utils.logging.disable_progress_bar()
@@ -37,6 +40,9 @@ CONFIGS = {
     "phi": t.PhiConfig(**SMALL, intermediate_size=48),
     "mixtral": t.MixtralConfig(**SMALL, num_key_value_heads=2, intermediate_size=48, num_local_experts=4,
                                num_experts_per_tok=2),
+    # A file that stores the head beside the embedding, though they are one.
+    "twins": t.LlamaConfig(**SMALL, intermediate_size=48, tie_word_embeddings=True),
+    "broken": t.LlamaConfig(**SMALL, intermediate_size=48),
     # A folder whose name would end a string, and be code behind it.
     "llama \"'''\\n\\\n{0} \u202e\u00e9\U0001f600": t.LlamaConfig(**SMALL, intermediate_size=48),
 }
@@ -50,22 +56,29 @@ def make() -> None:
             for parameter in model.parameters():
                 if parameter.dim() > 1:
                     parameter.normal_(0, 0.3)
+        if kind == "broken":
+            model.model.layers[1].mlp.up_proj.weight.data[0, 0] = float("inf")
         model.save_pretrained(folder / kind)
+        if kind == "twins":
+            file = folder / kind / "model.safetensors"
+            state = load_file(file)
+            save_file({**state, "lm_head.weight": state["model.embed_tokens.weight"].clone()}, file, {"format": "pt"})
         ids = torch.randint(3, 60, (300,)).tolist()
         (folder / kind / "ids.json").write_text(json.dumps(ids))
     print(json.dumps(list(CONFIGS)))
 
 
-def run(kind: str, script: str, arguments: list[str], out: str, context: int, code: str | None = None) -> dict:
+def run(kind: str, script: str, arguments: list[str], out: str, context: int, interrupted: bool = False) -> dict:
     error, stderr = None, io.StringIO()
     sys.argv = [script, *arguments]
+    interruption = mock.patch("os.replace", side_effect=KeyboardInterrupt) if interrupted else contextlib.nullcontext()
     try:
-        with contextlib.redirect_stderr(stderr):
+        with contextlib.redirect_stderr(stderr), interruption:
             runpy.run_path(script, run_name="__main__")
     except SystemExit as exit:
         error = str(exit)
     answer = {"error": error, "stderr": stderr.getvalue()}
-    if error is not None or not Path(out).exists():
+    if error is not None or not (folder / kind / "ids.json").exists():
         return answer
     model = t.AutoModelForCausalLM.from_pretrained(folder / kind, dtype=torch.float32).eval()
     if hasattr(model, "set_experts_implementation"):

@@ -35,6 +35,13 @@ export async function writeScript(
   const model = modelFor(checkpoint);
   if (measure.text === undefined && measure.ids === undefined)
     throw new RankscopeError('wrong-use', 'the text', 'missing', 'Name a text file, or a file of token ids');
+  if (request.kind === 'calibrate' && isFactorized(checkpoint.tensors))
+    throw new RankscopeError(
+      'wrong-use',
+      checkpoint.path,
+      'it holds factors',
+      'Collect the statistics of the model that it was made from',
+    );
   if (!overwrite) await refuseExisting(code);
   const path = (file: string | undefined) => (file === undefined ? null : resolve(file));
   const out = request.out ?? resultOf(code, request.kind);
@@ -83,8 +90,7 @@ function modelFor({ path, format, files, configuration, tensors }: Checkpoint): 
       'has no config.json beside it, which transformers needs',
       'Put that of the model into its folder',
     );
-  const isFactorized = tensors.some(({ name }) => FACTORS.test(name));
-  if (files.every((each) => USUAL.test(basename(each.path))) && !isFactorized) return dirname(file);
+  if (files.every((each) => USUAL.test(basename(each.path))) && !isFactorized(tensors)) return dirname(file);
   if (files.length === 1 && format === 'safetensors') return file;
   throw new RankscopeError(
     'unsupported',
@@ -94,26 +100,41 @@ function modelFor({ path, format, files, configuration, tensors }: Checkpoint): 
   );
 }
 
+const isFactorized = (tensors: Checkpoint['tensors']) => tensors.some(({ name }) => FACTORS.test(name));
+
 /** What stands beside the dense model, by the names that transformers gives matrices. */
 async function variantsOf(opened: Opened, { measure }: ScriptRequest, signal: AbortSignal | undefined) {
   const { ranks = [], plans = [], files = [] } = measure;
   const { path, format, parameters, bytes } = viewOf(opened);
-  const everything = await ofLayers(opened, signal);
-  const ties = opened.ties();
-  for (const { plan } of plans) refuseOther(plan, opened);
-  const { matrices, plan } = rewrittenModel(opened, everything, ties);
-  const cut = plan.matrices.map(({ name }) => name);
-  const types = new Set(cut.map((name) => factorType(matrices.find((matrix) => matrix.name === name)?.dtype ?? '')));
   return {
     checkpoint: { path, format, parameters, bytes },
     ranks,
-    cut: ranks.length > 0 ? cut : [],
-    // What transformers makes of GGUF has another type than the file.
-    factorType: format === 'gguf' && types.size === 1 ? [...types][0]! : null,
-    plans: Object.fromEntries(
-      plans.map(({ name, plan: own }) => [name, scriptPlan(rewrittenModel(opened, own, ties).plan)]),
-    ),
+    ...(ranks.length + plans.length > 0 ? await cutsOf(opened, measure, signal) : NO_CUTS),
     files: files.map((file) => resolve(file)),
+    isFactorized: isFactorized(opened.checkpoint.tensors),
+  };
+}
+
+const NO_CUTS = { cut: [], plans: [], ties: [], factorType: null } as const;
+
+async function cutsOf(
+  opened: Opened,
+  { ranks = [], plans = [] }: ScriptRequest['measure'],
+  signal: AbortSignal | undefined,
+) {
+  const everything = await ofLayers(opened, signal);
+  for (const { plan } of plans) refuseOther(plan, opened);
+  const { matrices, plan, ties } = rewrittenModel(opened, everything, opened.ties());
+  const cut = ranks.length > 0 ? plan.matrices.map(({ name }) => name) : [];
+  const planned = plans.map(({ name, plan: own }) => scriptPlan(name, rewrittenModel(opened, own, opened.ties()).plan));
+  const chosen = new Set([...cut, ...planned.flatMap(({ ranks: own }) => Object.keys(own))]);
+  const types = new Set(matrices.filter(({ name }) => chosen.has(name)).map(({ dtype }) => factorType(dtype)));
+  return {
+    cut,
+    plans: planned,
+    ties: ties.filter((group) => group.some((name) => chosen.has(name))),
+    // What transformers makes of GGUF has another type than the file.
+    factorType: opened.checkpoint.format === 'gguf' && types.size === 1 ? [...types][0]! : null,
   };
 }
 
@@ -127,9 +148,10 @@ async function ofLayers(opened: Opened, signal: AbortSignal | undefined): Promis
   return makePlan(viewOf(opened), inputs, request);
 }
 
-function scriptPlan({ request, matrices, totals }: Plan): ScriptPlan {
+function scriptPlan(name: string, { request, matrices, totals }: Plan): ScriptPlan {
   return {
-    ranks: Object.fromEntries(matrices.flatMap(({ name, rank }) => (rank === null ? [] : [[name, rank]]))),
+    name,
+    ranks: Object.fromEntries(matrices.flatMap(({ name: own, rank }) => (rank === null ? [] : [[own, rank]]))),
     factors: request.factors,
     before: totals.parametersBefore,
     after: totals.parametersAfter,

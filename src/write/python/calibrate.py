@@ -8,25 +8,29 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .command import Progress, arguments, device_of, run, say, write_whole
 from .inputs import Group, Inputs, budget_of
 from .model import load_model, stored_tensors
 from .names import names_of
+from .plain import load_weights
 from .windows import windows_of
 
 
 def main() -> None:
-    args = arguments("Collects statistics of the inputs of the model's linear layers over the text.")
+    args = arguments(
+        "Collects statistics of the inputs of the model's linear layers over the text.",
+        memory=dict(type=float, help="GB for sums at once, by default half of what is free; less takes more passes"),
+    )
     device = device_of(args.device)
-    model = load_model(args, load_tensors)
+    model = load_model(args, load_weights)
     if hasattr(model, "set_experts_implementation"):
         model.set_experts_implementation("eager")  # One product for each expert, so that its inputs are seen.
     windows, text = windows_of(args, model.config)
     with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(args.out))) as data:
-        groups = collect(model.to(device), windows, args.batch, data)
+        budget = budget_of(device) if args.memory is None else int(args.memory * 1e9)
+        groups = collect(Inputs(model.to(device), budget), windows, args.batch, data)
         matrices = names_of(groups, model, stored_tensors(model, args.model))
         header = header_of(groups, matrices, args, text)
 
@@ -43,23 +47,13 @@ def main() -> None:
     say(f"written to {args.out}: {text['windows']} windows, {text['dropped']} tokens of the text dropped")
 
 
-def load_tensors(model: nn.Module, path: str) -> nn.Module:
-    """The model with the weights of a file."""
-    loaded, report = type(model).from_pretrained(
-        None, config=model.config, state_dict=load_file(path), output_loading_info=True
-    )
-    if report["missing_keys"]:
-        raise SystemExit(f"{path}: it lacks {sorted(report['missing_keys'])[:5]}")
-    return loaded.to(model.dtype)
-
-
 @torch.no_grad()
-def collect(model: nn.Module, windows: Tensor, batch: int | None, data: Any) -> "list[Group]":
+def collect(inputs: "Inputs", windows: Tensor, batch: int | None, data: Any) -> "list[Group]":
     """The groups of layers with the same inputs; the R of each (n x n, f32) is appended to the file `data`.
 
     R is upper triangular with R^T R = X X^T. What does not fit into the memory at once takes more passes over the text.
     """
-    inputs = Inputs(model, budget_of(model.device))
+    model = inputs.model
     while True:
         progress = Progress(len(windows))
         for ids in windows.split(batch or max(1, 2048 // windows.shape[1])):
@@ -73,7 +67,7 @@ def collect(model: nn.Module, windows: Tensor, batch: int | None, data: Any) -> 
                 group.moments = None
         if not inputs.next_pass():
             break
-        say(f"{inputs.left} groups are left for another pass")
+        say("the sums of the other layers take another pass over the text")
     for group in inputs.add_unreached():
         data.write(bytes(4 * group.size**2))
     return inputs.groups

@@ -2,7 +2,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +12,12 @@ import transformers
 from .settings import CONTEXT, IDS, MODEL, OUT, TEXT, TOKENS
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """What the command line says; the values above are the defaults."""
+def arguments(description: str, **more: dict[str, Any]) -> argparse.Namespace:
+    """What the command line says, or else the values above. `more` are options of this script alone."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--model", default=MODEL, help="folder of the model, or its file")
     parser.add_argument("--text", default=TEXT, help="text file in UTF-8")
-    parser.add_argument("--ids", default=IDS, help="file of token ids in place of a text")
+    parser.add_argument("--ids", default=IDS, help="file of token ids, in place of a text")
     parser.add_argument("--context", type=int, default=CONTEXT, help="tokens of a window")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="use at most so many tokens")
     parser.add_argument("--out", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), OUT))
@@ -27,7 +26,11 @@ def arguments(description: str) -> argparse.Namespace:
     parser.add_argument("--dtype", choices=("float32", "model"), default="float32", help="model: its own type")
     parser.add_argument("--batch", type=int, default=None, help="windows at once (by default some 2048 tokens)")
     parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that the model brings along")
+    for name, option in more.items():
+        parser.add_argument(f"--{name}", **option)
     args = parser.parse_args()
+    if args.ids == IDS and args.text != TEXT:
+        args.ids = None  # The command line names a text.
     if os.path.exists(args.out) and not args.force:
         raise SystemExit(f"{args.out}: the file already exists; name another one with --out, or add --force")
     if not os.path.isdir(os.path.dirname(os.path.abspath(args.out))):
@@ -85,13 +88,14 @@ def say(line: str) -> None:
 
 def write_whole(path: str, fill: Callable[[Any], None]) -> None:
     """Writes a file beside `path`, which gets that name when it is complete."""
-    handle, beside = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(path)), suffix=".partial")
+    beside = f"{path}.{os.getpid()}.partial"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(beside, "xb") as file:
             fill(file)
         os.replace(beside, path)
     except BaseException:
-        os.unlink(beside)
+        if os.path.exists(beside):
+            os.unlink(beside)
         raise
 
 

@@ -7,10 +7,9 @@ import transformers
 from torch import Tensor, nn
 
 from .command import Progress, arguments, device_name, device_of, run, say, write_json
-from .loader import load_lowrank
 from .model import load_model
 from .settings import CHECKPOINT
-from .variants import variants_of
+from .variants import load_weights, variants_of
 from .windows import windows_of
 
 
@@ -18,7 +17,7 @@ def main() -> None:
     args = arguments("Measures how well the model predicts the text, as it is and compressed.")
     begin = time.monotonic()
     device = device_of(args.device)
-    model = load_model(args, load_lowrank)
+    model = load_model(args, load_weights)
     windows, text = windows_of(args, model.config)
     variants = variants_of(args, model, device)
     models = [each.model.to(device) for each in variants]
@@ -43,6 +42,7 @@ def main() -> None:
         "seconds": time.monotonic() - begin,
         "notes": [],
     }
+    say(f"{text['scored']} tokens scored in {text['windows']} windows of {text['context']}, {text['dropped']} dropped")
     for name, own in zip(names, [result["dense"], *result["variants"]]):
         say(f"{name}: perplexity {own['perplexity']:.4f}")
     write_json(args.out, result)

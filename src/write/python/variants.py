@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from .checkpoint import _multiplied
 from .command import Progress
-from .loader import _float_type, _load
+from .loader import _float_type, _load, load_lowrank
 from .model import stored_tensors
-from .settings import CHECKPOINT, CUT, FACTOR_DTYPE, FILES, PLANS, RANKS
+from .settings import CHECKPOINT, CUT, FACTOR_DTYPE, FILES, PLANS, RANKS, TIES
 from .two_factors import LowRank
 
 
@@ -23,12 +23,17 @@ class Variant(NamedTuple):
     description: dict[str, Any]
 
 
+def load_weights(model: nn.Module, path: str) -> nn.Module:
+    """The model with the weights of a file, which may hold factors."""
+    return load_lowrank(model, path)
+
+
 def variants_of(args: argparse.Namespace, model: nn.Module, device: torch.device) -> list[Variant]:
     """The model with factors in the place of matrices: at each rank, by each plan, and as each file has it."""
     made = []
     state = stored_tensors(model, args.model) if RANKS or PLANS else {}
     cuts = [(dict.fromkeys(CUT, rank), 2) for rank in RANKS]
-    cuts += [(plan["ranks"], plan["factors"]) for plan in PLANS.values()]
+    cuts += [(plan["ranks"], plan["factors"]) for plan in PLANS]
     lacking = [name for cut, _ in cuts for name in cut if name not in state]
     if lacking:
         raise SystemExit(f"{args.model}: it has no {lacking[0]}; this script was written for another checkpoint")
@@ -37,10 +42,10 @@ def variants_of(args: argparse.Namespace, model: nn.Module, device: torch.device
         factors, before, after, error = found[k]
         description = {"name": f"rank {rank}", "kind": "rank", "rank": rank, **sizes(before, after, error)}
         made.append(Variant(with_factors(model, state, factors, args.model), description))
-    for (name, plan), (factors, *_) in zip(PLANS.items(), found[len(RANKS) :]):
+    for plan, (factors, *_) in zip(PLANS, found[len(RANKS) :]):
         ranks = set(plan["ranks"].values())
         size = sizes(plan["before"], plan["after"], plan["error"])
-        description = {"name": name, "kind": "plan", "rank": ranks.pop() if len(ranks) == 1 else None, **size}
+        description = {"name": plan["name"], "kind": "plan", "rank": ranks.pop() if len(ranks) == 1 else None, **size}
         made.append(Variant(with_factors(model, state, factors, args.model), description))
     made += [from_file(model, path) for path in FILES]
     return made
@@ -62,6 +67,9 @@ def with_factors(
     dtype = _float_type(variant)
     products = {name: LowRank.product(*(part.float() for part in parts)).to(dtype) for name, parts in factors.items()}
     stored = {name: product.reshape(state[name].shape) for name, product in products.items()}
+    for tied in TIES:
+        cut = next((name for name in tied if name in stored), None)
+        stored.update({name: stored[cut] for name in tied if cut is not None and name in state})
     _load(variant, variant, (factors, products, {**state, **stored}), dtype, path)
     return shared(variant, model)
 
