@@ -166,6 +166,8 @@ export interface EvaluationCalls {
   ready: { params: void; result: EvaluationSnapshot };
   /** Asks for a text and for what to try, and measures it. */
   measure: { params: void; result: void };
+  /** Writes a script for transformers that measures the same, for other architectures and big GPUs. */
+  python: { params: void; result: void };
   /** Measures what the last run was asked for. */
   again: { params: void; result: void };
   cancel: { params: void; result: void };

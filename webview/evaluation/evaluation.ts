@@ -43,6 +43,11 @@ const measure = button({
   title: 'Measure ranks or plans on a text',
   onClick: () => tell(link.call('measure')),
 });
+const python = button({
+  label: 'With Python…',
+  title: 'Write a script for transformers that measures the same, for other architectures and big GPUs',
+  onClick: () => tell(link.call('python')),
+});
 const open = button({
   label: 'Open…',
   title: 'Add an evaluation from a JSON file',
@@ -96,7 +101,7 @@ const result = element(
   ),
   element('section', { attributes: { 'aria-label': 'Measured variants' } }, table),
 );
-const tools = element('div', { class: 'tools' }, measure.element, open.element, text.element);
+const tools = element('div', { class: 'tools' }, measure.element, python.element, open.element, text.element);
 const heading = element('h1', { text: 'How much worse does the model get?' });
 document
   .getElementById('app')!
@@ -145,7 +150,7 @@ function draw(): void {
   empty.hidden = shown !== undefined || snapshot.run.status === 'running';
   text.element.hidden = texts.length < 2;
   if (!shown) return;
-  text.setOptions(texts.map(({ key, runs }) => ({ id: key, label: textTitle(runs[0]!.text) })));
+  text.setOptions(texts.map(({ key, runs }) => ({ id: key, label: textTitle(runs[0]!) })));
   text.set(shown.key);
   const apart = texts.length - 1;
   setText(

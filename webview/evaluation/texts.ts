@@ -1,4 +1,4 @@
-import type { Evaluation, TextFacts, VariantEvaluation } from '../../src/model/evaluation.ts';
+import type { Evaluation, VariantEvaluation } from '../../src/model/evaluation.ts';
 
 /** One measured variant, with the run it comes from. */
 export interface Measured {
@@ -67,6 +67,6 @@ const KINDS: readonly VariantEvaluation['kind'][] = ['rank', 'plan', 'file'];
 const rankOf = ({ variant }: Measured): number => (variant.kind === 'rank' ? (variant.rank ?? 0) : 0);
 
 /** The name of a text for a list, with what tells it from others of that name. */
-export function textTitle({ name, windows, context }: TextFacts): string {
-  return `${name} (${windows} × ${context} tokens)`;
+export function textTitle({ text: { name, windows, context }, dense }: Evaluation): string {
+  return `${name} (${windows} × ${context} tokens, dense ${dense.perplexity.toPrecision(4)})`;
 }

@@ -8,12 +8,12 @@ import type { Workbench } from '../workbench.ts';
 import { addFromFile } from './openEvaluation.ts';
 
 const VIEW_TYPE = 'rankscope.evaluation';
-/** The open page of each checkpoint. */
-const panels = new Map<string, vscode.WebviewPanel>();
+/** The open pages of each checkpoint; a file with an evaluation opens another one. */
+const panels = new Map<string, readonly vscode.WebviewPanel[]>();
 
 /** Shows the page with the evaluations of a checkpoint. */
 export function openEvaluations(workbench: Workbench, path: string): void {
-  const open = panels.get(path);
+  const open = panels.get(path)?.at(-1);
   if (open) {
     open.reveal();
     return;
@@ -44,19 +44,24 @@ export function showEvaluations(workbench: Workbench, panel: vscode.WebviewPanel
   const page = servePage<EvaluationCalls, Partial<EvaluationSnapshot>>(webviewPort(panel.webview), {
     ready: async () => evaluations.snapshot(),
     measure: async () => void (await vscode.commands.executeCommand('rankscope.measure', vscode.Uri.file(path))),
+    python: async () =>
+      void (await vscode.commands.executeCommand('rankscope.measureWithPython', vscode.Uri.file(path))),
     again: async () => void evaluations.again(),
     cancel: () => evaluations.cancel(),
     open: async () => void (await addFromFile(workbench, undefined, evaluations)),
     save: (request) => saveFromPage(request, path),
   });
   const off = evaluations.updates.on((update) => page.update(update));
-  panels.set(path, panel);
+  panels.set(path, [...(panels.get(path) ?? []), panel]);
   panel.onDidDispose(() => {
     off();
     page.close();
-    if (panels.get(path) !== panel) return;
-    panels.delete(path);
-    void evaluations.cancel();
+    const others = (panels.get(path) ?? []).filter((other) => other !== panel);
+    if (others.length > 0) panels.set(path, others);
+    else {
+      panels.delete(path);
+      void evaluations.cancel();
+    }
   });
   panel.title = titleOf(path);
   panel.iconPath = vscode.Uri.joinPath(workbench.context.extensionUri, 'media/icon.svg');

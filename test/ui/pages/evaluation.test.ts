@@ -33,6 +33,7 @@ describe('evaluation page', function () {
         ready: async () => snapshot,
         measure: note('measure'),
         again: note('again'),
+        python: note('python'),
         cancel: note('cancel'),
         open: note('open'),
         save: async ({ suggestedName: name, content }) => {
@@ -164,8 +165,9 @@ describe('evaluation page', function () {
     host.update({ run: { ...run, status: 'cancelled' } });
     await page.getByText(`Stopped: ${ASKED}`).first().waitFor();
     await page.getByRole('button', { name: 'Measure again' }).click();
-    await waitFor(async () => asked.length === 2);
-    assert.deepEqual(asked, ['cancel', 'again']);
+    await page.getByRole('button', { name: /^Write a script for transformers/ }).click();
+    await waitFor(async () => asked.length === 3);
+    assert.deepEqual(asked, ['cancel', 'again', 'python']);
     const error = {
       code: 'unsupported',
       subject: 'config.json',
