@@ -1,8 +1,9 @@
 """X X^T of the inputs of every linear layer by transformers in float32, summed in float64, as JSON.
 
 Usage: layer_inputs.py JSON: a list of {"folder": a model folder, "windows": token ids of each window}. Prints for each
-folder {MODULE: {"tokens": t, "gram": [[...]]}}. The experts of a mixture are called MODULE.E.up and MODULE.E.down,
-whether they are modules of their own or slices of a stack.
+folder {MODULE: {"tokens": t, "gram": [[...]], "values": [...]}}, with the singular values of W X (of experts, none). The
+experts of a mixture are called MODULE.E.up and MODULE.E.down, whether they are modules of their own or slices of a
+stack.
 """
 
 import json
@@ -64,7 +65,18 @@ def inputs_of(folder, windows):
     with torch.no_grad():
         for window in windows:
             model(torch.tensor([window]))
-    return {name: dict(tokens=entry["tokens"], gram=entry["gram"].tolist()) for name, entry in found.items()}
+    modules = dict(model.named_modules())
+    return {name: dict(tokens=entry["tokens"], gram=entry["gram"].tolist(), values=values_of(modules.get(name), entry["gram"]))
+            for name, entry in found.items()}
+
+
+def values_of(module, gram):
+    """The roots of the eigenvalues of W X X^T W^T, in float64."""
+    if not isinstance(module, (torch.nn.Linear, Conv1D)):
+        return None
+    weight = module.weight.detach().double()
+    weight = weight.T if isinstance(module, Conv1D) else weight
+    return torch.linalg.eigvalsh(weight @ gram @ weight.T).clamp(min=0).sqrt().flip(0)[: min(weight.shape)].tolist()
 
 
 print(json.dumps([inputs_of(**model) for model in json.loads(sys.argv[1])]))

@@ -2,6 +2,7 @@ import { RankscopeError } from '../../base/errors.ts';
 import type { Backend } from '../../devices/backend.ts';
 import type { InputObserver } from '../../network/forward.ts';
 import type { PlacedGroup } from '../../network/inputGroups.ts';
+import { allFinite } from '../../network/operations/allFinite.ts';
 import type { Rows } from '../../network/operations/rows.ts';
 import { GrowingTriangle } from '../../spectrum/stackedTriangle.ts';
 
@@ -34,7 +35,7 @@ export class InputStatistics implements InputObserver {
     // Projections around the blocks belong to no group.
     if (!group) return;
     const rows = x.values.subarray(0, x.rows * x.cols);
-    if (!rows.every(Number.isFinite)) throw notFinite(group.name, 'an input is NaN or infinite');
+    if (!allFinite(rows)) throw notFinite(group.name, 'an input is NaN or infinite');
     const triangle = this.triangles.get(group.name) ?? new GrowingTriangle(this.backend, x.cols);
     this.triangles.set(group.name, triangle);
     await triangle.add(rows, { signal: this.signal });
@@ -47,7 +48,7 @@ export class InputStatistics implements InputObserver {
       const triangle = this.triangles.get(group.name);
       this.triangles.delete(group.name);
       const r = (await triangle?.finish({ signal: this.signal })) ?? new Float32Array(group.inputs ** 2);
-      if (!r.every(Number.isFinite)) throw notFinite(group.name, 'its inputs are too large for f32');
+      if (!allFinite(r)) throw notFinite(group.name, 'its inputs are too large for f32');
       await this.take(group, r, triangle?.rows ?? 0);
     }
   };

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openStatistics } from '../../../src/activations/openStatistics.ts';
 import type { StatisticsEntry } from '../../../src/activations/statistics.ts';
+import { pytorchNameOfGguf } from '../../../src/model/names/ggufNames.ts';
 import { createService } from '../../../src/service/service.ts';
+import { checkpointPath } from '../formats/checkpointFiles.ts';
 import { python } from '../formats/python.ts';
 import { type Case, valuesOf, writeDecoder } from '../network/decoders.ts';
 
@@ -168,6 +170,51 @@ describe('calibration', () => {
           checkGram(gram, (i, j) => right[i]![j]!, n, `${known.kind}: ${name}`);
         }
       });
+  });
+
+  it('of a real model lets an analysis measure W X as torch does, of the same model in GGUF too', async function () {
+    this.timeout(120_000);
+    const [source, gguf] = ['stories260K-hf', 'stories260K-gguf/stories260K.F32.gguf'].map((name) =>
+      checkpointPath(this, name),
+    ) as [string, string];
+    const path = join(folder, 'stories');
+    mkdirSync(path);
+    for (const name of ['model.safetensors', 'config.json', 'tok512.bin'])
+      copyFileSync(join(source, name), join(path, name));
+    const reference = JSON.parse(readFileSync(join(source, 'eval_reference.json'), 'utf8')) as {
+      readonly eval: Readonly<Record<string, { readonly ids: readonly number[] }>>;
+    };
+    const ids = [1, ...Object.values(reference.eval).flatMap((text) => text.ids.slice(1))];
+    const [model, idsFile] = [join(path, 'model.safetensors'), join(path, 'ids.json')];
+    writeFileSync(idsFile, JSON.stringify(ids));
+    const activations = join(folder, 'stories.activations.safetensors');
+    const { text } = await service.calibrate({ path: model, ids: idsFile, out: activations, context: 100 });
+    assert.equal(text.startToken, 1);
+    const windows = Array.from({ length: text.windows }, (_, k) => [1, ...ids.slice(1 + k * 99, 1 + (k + 1) * 99)]);
+    const script = readFileSync('test/python/layer_inputs.py', 'utf8');
+    const models = JSON.stringify([{ folder: path, windows }]);
+    const [found] = python(this, ['torch', 'transformers', 'safetensors'], script, models) as [
+      Record<string, { tokens: number; values: number[] }>,
+    ];
+    for (const file of [model, gguf]) {
+      const { matrices } = await service.analyze({ path: file, activations, values: true });
+      const measured = matrices.flatMap(({ name, shape, activations: seen }) => {
+        if (!seen) return [];
+        const { tokens, values } = found[hookNamed(pytorchNameOfGguf(name) ?? name, found)]!;
+        assert.equal(seen.tokens, tokens);
+        // The root of X X^T in f64, and R in f32, each lose what is this small.
+        for (const [i, value] of seen.singularValues!.entries())
+          if (value > 1e-4 * values[0]!) assert.ok(Math.abs(value / values[i]! - 1) < 1e-3, `${name}: ${i}`);
+        const energies = values.map((value) => value * value);
+        const total = energies.reduce((sum, energy) => sum + energy);
+        for (const [level, rank] of Object.entries(seen.energyRanks)) {
+          const kept = (k: number) => energies.slice(0, k).reduce((sum, energy) => sum + energy, 0) / total;
+          assert.ok(kept(rank) > Number(level) - 1e-5 && kept(rank - 1) < Number(level) + 1e-5, `${name} ${level}`);
+        }
+        return [name, shape[0] * shape[1]];
+      });
+      assert.equal(measured.length, 2 * 36);
+    }
   });
 
   it('replaces no file unless it is told to, and never the model or the text', async () => {
