@@ -26,7 +26,7 @@ export const calibrateCommand: Command = {
   --force             replace FILE if it exists
   --context N         tokens of a window (default: those of the model's context, at most 2048)
   --tokens N          the most tokens to use (default: all of the text)
-  --json              print what was written as one JSON object
+  --json              print what was written as JSON (schema: media/schemas/calibration.schema.json)
 ${PYTHON_HELP}
 ${ENGINE_HELP}
 ${COMMON_HELP}
