@@ -37,12 +37,6 @@ export interface NetworkOperations {
    * @param reference logits of the same shape
    */
   summarizeRows(logits: Matrix, targets: Int32Array, reference?: Matrix): Promise<Float64Array>;
-
-  /** Row i of out <- row `rows[i]` of x. */
-  gatherRows(out: Matrix, x: Matrix, rows: Int32Array): Promise<void>;
-
-  /** Row `rows[i]` of x <- itself + `weights[i]` times row i of y. No row is named twice. */
-  scatterRows(x: Matrix, y: Matrix, rows: Int32Array, weights: Float32Array): Promise<void>;
 }
 
 export interface NormWeights {

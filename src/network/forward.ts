@@ -1,9 +1,10 @@
 import { yieldOrCancel } from '../base/eventLoop.ts';
 import type { Backend } from '../devices/backend.ts';
 import { type Batch, batchesOf } from './batches.ts';
-import { applyBlock } from './blocks/applyBlock.ts';
+import { applyBlock, enterMixture } from './blocks/applyBlock.ts';
 import { type Block, freeBlock, linearsOf, withReplaced } from './blocks/block.ts';
 import { freeLinear, uploadLinear } from './blocks/deviceLinear.ts';
+import { type MixedStream, passExperts, replacesExperts } from './blocks/passExperts.ts';
 import { readBlock } from './blocks/readBlock.ts';
 import { embed } from './embed.ts';
 import { beforeHead, headModule } from './head.ts';
@@ -60,8 +61,8 @@ interface Pass extends Omit<ForwardRequest, 'windows' | 'variants' | 'progress'>
 
 /**
  * Passes the windows through the dense network and its variants. Each block is read once, and everything passes through
- * it before the next one. Memory: one block, the factors of one variant in it, and the residual streams; the head
- * passes in stripes.
+ * it before the next one. Memory: one block with one of its experts, the factors of one variant in it, and the residual
+ * streams; the head passes in stripes.
  * @throws RankscopeError 'not-finite' for weights or logits that are NaN or infinite, 'wrong-use' for ids without an
  *   embedding, 'too-large' if the device has too little memory for one block, 'cancelled'
  */
@@ -113,26 +114,34 @@ async function start({ network, run, batches, signal }: Pass, variants: readonly
 async function passBlock(pass: Pass, layer: number, [dense, ...others]: readonly Stream[]): Promise<void> {
   const { network, backend, signal } = pass;
   await withBlock(pass, network, layer, async (block) => {
+    const entered: MixedStream[] = [];
     // A variant that differs from this block on starts with what the dense network, the last to pass, had before it.
     for (const stream of [...others, dense!]) {
-      if (stream.variant?.network) continue;
-      const own = await replacedLinears(backend, linearsOf(block), stream.variant, signal);
+      const { variant } = stream;
+      if (variant?.network) continue;
+      const own = await replacedLinears(backend, linearsOf(block), variant, signal);
       try {
-        if (!stream.batches && own.size === 0) {
+        if (!stream.batches && own.size === 0 && !replacesExperts(block, variant)) {
           pass.advance(pass.batches.length);
           continue;
         }
         stream.batches ??= [...dense!.batches!];
         const passed = withReplaced(block, (linear) => own.get(linear) ?? linear);
-        await passBatches(pass, network, layer, stream.batches, passed);
+        await passBatches(pass, network, layer, { variant, batches: stream.batches }, passed, entered);
       } finally {
         for (const linear of own.values()) freeLinear(backend, linear);
       }
     }
+    await passExperts(pass.run, block, entered);
   });
   for (const { variant, batches } of others) {
     const whole = variant?.network;
-    if (whole) await withBlock(pass, whole, layer, (block) => passBatches(pass, whole, layer, batches!, block));
+    if (!whole) continue;
+    await withBlock(pass, whole, layer, async (block) => {
+      const entered: MixedStream[] = [];
+      await passBatches(pass, whole, layer, { variant: undefined, batches: batches! }, block, entered);
+      await passExperts(pass.run, block, entered);
+    });
   }
 }
 
@@ -150,18 +159,23 @@ async function withBlock(
   }
 }
 
-/** Passes the rows of all batches through a block, in place. */
+/** Passes the rows of all batches through a block, in place; up to its experts, if it has any. */
 async function passBatches(
   { run, batches, advance }: Pass,
   network: Network,
   layer: number,
-  streams: Rows[],
+  stream: { readonly variant: Variant | undefined; readonly batches: Rows[] },
   block: Block,
+  entered: MixedStream[],
 ): Promise<void> {
   const settings = network.decoder.layers[layer]!;
   const rotationsOf = rotationTable(settings.attention.rope);
   for (const [k, { lengths }] of batches.entries()) {
-    streams[k] = await applyBlock({ run, network, settings, lengths, rotationsOf }, block, streams[k]!);
+    const passage = { run, network, settings, lengths, rotationsOf };
+    const rows = stream.batches[k]!;
+    if (settings.feedForward.experts)
+      entered.push({ ...stream, batch: k, passage, entered: await enterMixture(passage, block, rows) });
+    else stream.batches[k] = await applyBlock(passage, block, rows);
     advance(1);
   }
 }

@@ -122,16 +122,6 @@ const CASES: readonly Case[] = [
         sines: vector(250 * 13, 5).map(Math.sin),
       }),
   },
-  {
-    name: 'rows by number',
-    operands: [{ rows: 5, cols: 67 }, ODD],
-    run: (network, [part, x]) => network.gatherRows(part!, x!, Int32Array.of(36, 0, 7, 7, 12)),
-  },
-  {
-    name: 'weighted rows added by number',
-    operands: [ODD, { rows: 4, cols: 67 }],
-    run: (network, [x, y]) => network.scatterRows(x!, y!, Int32Array.of(36, 0, 7, 12), vector(4, 6)),
-  },
   attentionCase('of two texts', [4, 4, 24], [whole(130), whole(70, 130)]),
   attentionCase('with shared keys, over several blocks of keys', [4, 2, 8], [whole(530)]),
   attentionCase('with one key head for many', [10, 1, 8], [whole(50)]),

@@ -57,8 +57,6 @@ export interface Kernels {
     from: number,
     step: number,
   ): void;
-  gather(count: number, cols: number, x: number, out: number, indices: number): void;
-  scatter(count: number, cols: number, x: number, y: number, indices: number, weights: number): void;
   startQueries(count: number, states: number): void;
   weighScores(
     count: number,

@@ -92,20 +92,6 @@ export function cpuNetworkOperations(host: Host): NetworkOperations {
         await onRows({ operation: 'rotate', x: at, rows, cols: x.cols, ...table });
       }),
 
-    gatherRows: (out, x, rows) =>
-      withVectors([rows], async ([indices]) => {
-        checkRows(rows, x, out);
-        const args = { x: host.at(x), rows: rows.length, cols: x.cols, out: host.at(out), indices: indices! };
-        await onRows({ operation: 'gather', ...args });
-      }),
-
-    scatterRows: (x, y, rows, weights) =>
-      withVectors([rows, weights], async ([indices, weightsAt]) => {
-        checkRows(rows, x, y);
-        const args = { x: host.at(x), rows: rows.length, cols: x.cols, y: host.at(y) };
-        await onRows({ operation: 'scatter', ...args, indices: indices!, weights: weightsAt! });
-      }),
-
     async summarizeRows(logits, targets, reference) {
       if (targets.length !== logits.rows || targets.some((target) => target >= logits.cols))
         throw misfit(`targets of ${logits.rows} x ${logits.cols} logits`);
@@ -140,11 +126,6 @@ export function cpuNetworkOperations(host: Host): NetworkOperations {
       });
     },
   };
-}
-
-function checkRows(rows: Int32Array, whole: Matrix, part: Matrix): void {
-  if (rows.some((row) => row < 0 || row >= whole.rows) || part.rows < rows.length || part.cols !== whole.cols)
-    throw misfit(`${rows.length} rows of ${whole.rows} x ${whole.cols} and ${part.rows} x ${part.cols}`);
 }
 
 const misfit = (found: string) => new RankscopeError('wrong-use', 'cpu', `was asked for an operation on ${found}`);

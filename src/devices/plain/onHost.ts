@@ -3,7 +3,7 @@ import type { NetworkOperations } from '../networkOperations.ts';
 import { activate, rescale } from './activate.ts';
 import { attendByProducts } from './attendByProducts.ts';
 import { normalize } from './normalize.ts';
-import { add, addToRows, gatherRows, pick, rotate, scatterRows } from './rows.ts';
+import { add, addToRows, pick, rotate } from './rows.ts';
 import { summarizeRows } from './summarizeRows.ts';
 
 /** The operations for a device that has only products: the host computes the rest on what it downloads. */
@@ -35,14 +35,6 @@ export function onHost(
       await device.upload(out, 0, out.rows, (into) => pick(into, out.cols, values, x.cols, columns));
     },
     rotate: (x, rotation) => change(x, (values) => rotate(values, x.cols, rotation)),
-    async gatherRows(out, x, rows) {
-      const values = await device.download(x);
-      await device.upload(out, 0, out.rows, (into) => gatherRows(into, values, x.cols, rows));
-    },
-    async scatterRows(x, y, rows, weights) {
-      const values = await device.download(y);
-      await change(x, (own) => scatterRows(own, values, x.cols, rows, weights));
-    },
     async summarizeRows(logits, targets, reference) {
       const values = await device.download(logits);
       return summarizeRows(values, logits.cols, targets, reference && (await device.download(reference)));

@@ -33,14 +33,3 @@ export function rotate(x: Values, cols: number, rotation: Rotation): void {
         x[at + half] = b * cos + a * sin;
       }
 }
-
-/** Row i of out <- row `rows[i]` of x. */
-export function gatherRows(out: Values, x: Values, cols: number, rows: Int32Array): void {
-  for (const [i, row] of rows.entries()) out.set(x.subarray(row * cols, (row + 1) * cols), i * cols);
-}
-
-/** Row `rows[i]` of x <- itself + `weights[i]` times row i of y. */
-export function scatterRows(x: Values, y: Values, cols: number, rows: Int32Array, weights: Float32Array): void {
-  for (const [i, row] of rows.entries())
-    add(x.subarray(row * cols, (row + 1) * cols), y.subarray(i * cols, (i + 1) * cols), weights[i]!);
-}

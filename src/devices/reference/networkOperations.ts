@@ -2,7 +2,7 @@ import type { Matrix } from '../backend.ts';
 import type { NetworkOperations } from '../networkOperations.ts';
 import { activate, rescale } from '../plain/activate.ts';
 import { normalize } from '../plain/normalize.ts';
-import { add, addToRows, gatherRows, pick, rotate, scatterRows } from '../plain/rows.ts';
+import { add, addToRows, pick, rotate } from '../plain/rows.ts';
 import { summarizeRows } from '../plain/summarizeRows.ts';
 import { attend } from './attend.ts';
 
@@ -16,8 +16,6 @@ export function referenceNetworkOperations(of: (matrix: Matrix) => Float64Array)
     addToRows: async (x, vector) => addToRows(of(x), vector),
     pick: async (out, x, columns) => pick(of(out), out.cols, of(x), x.cols, columns),
     rotate: async (x, rotation) => rotate(of(x), x.cols, rotation),
-    gatherRows: async (out, x, rows) => gatherRows(of(out), of(x), x.cols, rows),
-    scatterRows: async (x, y, rows, weights) => scatterRows(of(x), of(y), x.cols, rows, weights),
     summarizeRows: async (logits, targets, reference) =>
       summarizeRows(of(logits), logits.cols, targets, reference && of(reference)),
     attend: async (out, { query, key, value }, options) =>

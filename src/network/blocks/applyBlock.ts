@@ -1,8 +1,8 @@
 import type { AttentionInput, Matrix } from '../../devices/backend.ts';
 import type { LayerSettings } from '../configuration/decoder.ts';
 import type { Network } from '../network.ts';
-import { mixture } from '../operations/experts.ts';
-import { feedForward } from '../operations/feedForward.ts';
+import { beginMixing, type Mixing, mixExpert } from '../operations/experts.ts';
+import { type FeedForward, feedForward } from '../operations/feedForward.ts';
 import { linear } from '../operations/linear.ts';
 import { type Norm, normalized } from '../operations/norm.ts';
 import { type Rotations, rotate } from '../operations/rope.ts';
@@ -25,37 +25,94 @@ export interface Passage {
   readonly cache?: LayerCache | undefined;
 }
 
-/** The residual stream behind a block. Inside of it, everything is in device memory. */
-export function applyBlock(passage: Passage, block: Block, rows: Rows): Promise<Rows> {
+/** The residual stream behind a block; its experts, if it has any, are in device memory with it. */
+export async function applyBlock(passage: Passage, block: Block, rows: Rows): Promise<Rows> {
+  if (passage.settings.feedForward.experts) {
+    const entered = await enterMixture(passage, block, rows);
+    for (const [k, expert] of block.experts.entries()) await passExpert(passage, entered, k, expert);
+    return leaveMixture(passage, block, entered);
+  }
   return withScope(passage.run, async (scope) => {
     const x = await scope.upload(rows);
-    await addParts(scope, passage, block, x);
+    const input = await addAttention(scope, passage, block, x);
+    const { gate, up, gateUp, down } = block.linears;
+    const part = { gate, up, gateUp, down: down! };
+    const fed = await feedForward(scope, input, part, passage.settings.feedForward.activation);
+    scope.free(input);
+    await addFed(scope, passage, block, x, fed);
     return scope.download(x);
   });
 }
 
-/** Adds attention and feed-forward part to the residual stream x. */
-async function addParts(scope: Scope, passage: Passage, block: Block, x: Matrix): Promise<void> {
-  const { network } = scope.backend;
-  const { parallel, residualScale, normsAfterSum } = passage.network.decoder;
-  const { attentionNorm, attentionOutputNorm, feedForwardNorm, feedForwardOutputNorm } = block.norms;
+/** Rows between the attention of a block and the sum of its experts. */
+export interface Entered {
+  /** The residual stream behind the attention. */
+  readonly stream: Rows;
+  readonly mixing: Mixing;
+}
+
+/** Passes a block up to its experts. */
+export function enterMixture(passage: Passage, block: Block, rows: Rows): Promise<Entered> {
+  const { experts, activation } = passage.settings.feedForward;
+  const { router, sharedGate, sharedUp, sharedDown } = block.linears;
+  const part = sharedDown && { gate: sharedGate, up: sharedUp, down: sharedDown };
+  const shared = part && { part, weight: block.sharedWeight };
+  return withScope(passage.run, async (scope) => {
+    const x = await scope.upload(rows);
+    const input = await addAttention(scope, passage, block, x);
+    const mixing = await beginMixing(scope, input, router!, shared, experts!, activation);
+    return { stream: await scope.download(x), mixing };
+  });
+}
+
+/** Passes the rows that chose an expert through it. */
+export function passExpert(passage: Passage, entered: Entered, number: number, expert: FeedForward): Promise<void> {
+  return mixExpert(passage.run, entered.mixing, number, expert, passage.settings.feedForward.activation);
+}
+
+/** The residual stream behind a block of whose experts all have passed. */
+export function leaveMixture(passage: Passage, block: Block, { stream, mixing }: Entered): Promise<Rows> {
+  return withScope(passage.run, async (scope) => {
+    const x = await scope.upload(stream);
+    await addFed(scope, passage, block, x, await scope.upload(mixing.sum));
+    return scope.download(x);
+  });
+}
+
+/** Adds the attention to the residual stream x; returns what the feed-forward part reads. */
+async function addAttention(scope: Scope, passage: Passage, block: Block, x: Matrix): Promise<Matrix> {
+  const { parallel, normsAfterSum } = passage.network.decoder;
+  const { attentionNorm, attentionOutputNorm, feedForwardNorm } = block.norms;
   const read = async (norm: Norm | undefined) => {
     if (norm && !normsAfterSum) return normalized(scope, x, norm);
     const copy = await scope.take(x.rows, x.cols);
-    await network.pick(copy, x, { size: x.cols, from: 0, step: x.cols });
+    await scope.backend.network.pick(copy, x, { size: x.cols, from: 0, step: x.cols });
     return copy;
-  };
-  const put = async (y: Matrix, outputNorm: Norm | undefined, sumNorm: Norm | undefined) => {
-    if (outputNorm) await network.normalize(y, y, outputNorm);
-    await network.add(x, y, residualScale);
-    scope.free(y);
-    if (sumNorm && normsAfterSum) await network.normalize(x, x, sumNorm);
   };
   const beside = parallel ? await read(feedForwardNorm ?? attentionNorm) : undefined;
   const attended = await attend(scope, passage, block, await read(attentionNorm));
-  await put(attended, attentionOutputNorm, attentionNorm);
-  const fed = await feed(scope, passage, block, beside ?? (await read(feedForwardNorm)));
-  await put(fed, feedForwardOutputNorm, feedForwardNorm);
+  await addPart(scope, passage, x, attended, attentionOutputNorm, attentionNorm);
+  return beside ?? read(feedForwardNorm);
+}
+
+function addFed(scope: Scope, passage: Passage, { norms }: Block, x: Matrix, fed: Matrix): Promise<void> {
+  return addPart(scope, passage, x, fed, norms.feedForwardOutputNorm, norms.feedForwardNorm);
+}
+
+/** Adds y, which is freed, to the residual stream x. */
+async function addPart(
+  { backend: { network }, free }: Scope,
+  passage: Passage,
+  x: Matrix,
+  y: Matrix,
+  outputNorm: Norm | undefined,
+  sumNorm: Norm | undefined,
+): Promise<void> {
+  const { residualScale, normsAfterSum } = passage.network.decoder;
+  if (outputNorm) await network.normalize(y, y, outputNorm);
+  await network.add(x, y, residualScale);
+  free(y);
+  if (sumNorm && normsAfterSum) await network.normalize(x, x, sumNorm);
 }
 
 /** The attention of x, which is freed. */
@@ -113,19 +170,4 @@ async function queriesKeysValues(
   const parts = await splitFused(scope, outputs[0]!, attention, network.isFusedByHead);
   scope.free(...outputs);
   return parts;
-}
-
-/** The feed-forward part of x, which is freed. */
-async function feed(scope: Scope, { settings }: Passage, block: Block, x: Matrix): Promise<Matrix> {
-  const { activation, experts } = settings.feedForward;
-  const { gate, up, gateUp, down, router, sharedGate, sharedUp, sharedDown } = block.linears;
-  const shared = sharedDown && {
-    part: { gate: sharedGate, up: sharedUp, down: sharedDown },
-    weight: block.sharedWeight,
-  };
-  const y = experts
-    ? await mixture(scope, x, { router: router!, experts: block.experts, shared }, experts, activation)
-    : await feedForward(scope, x, { gate, up, gateUp, down: down! }, activation);
-  scope.free(x);
-  return y;
 }

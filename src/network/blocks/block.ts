@@ -4,14 +4,27 @@ import type { FeedForward } from '../operations/feedForward.ts';
 import type { Linear } from '../operations/linear.ts';
 import type { Norm } from '../operations/norm.ts';
 import { freeLinear } from './deviceLinear.ts';
+import type { StoredLinear } from './weights.ts';
 
 /** The weights of one block: matrices in device memory, vectors beside it. */
 export interface Block {
   readonly norms: Readonly<Partial<Record<BlockNorm, Norm>>>;
   readonly linears: Readonly<Partial<Record<BlockLinear, Linear>>>;
+  /** Those that stay in device memory with the block. */
   readonly experts: readonly FeedForward[];
+  /** All experts, which need not be in device memory at the same time. */
+  readonly storedExperts: readonly StoredExpert[];
   /** What the weight of the shared expert is computed with. */
   readonly sharedWeight: Float32Array | undefined;
+}
+
+export type StoredExpert = Readonly<Record<'gate' | 'up' | 'down', StoredModule>>;
+
+/** A layer that is not read yet. */
+export interface StoredModule {
+  readonly name: string;
+  readonly stored: StoredLinear;
+  readonly bias: Float32Array | undefined;
 }
 
 /** The block with some of its layers replaced; the others are shared. */

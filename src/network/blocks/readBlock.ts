@@ -2,15 +2,14 @@ import type { Backend } from '../../devices/backend.ts';
 import type { BlockLinear, BlockNorm } from '../configuration/architectures.ts';
 import type { AttentionSettings } from '../configuration/decoder.ts';
 import { type Network, readNorm } from '../network.ts';
-import type { FeedForward } from '../operations/feedForward.ts';
 import type { Linear } from '../operations/linear.ts';
 import type { Norm } from '../operations/norm.ts';
-import type { Block } from './block.ts';
+import type { Block, StoredExpert, StoredModule } from './block.ts';
 import { freeLinear, uploadLinear } from './deviceLinear.ts';
 import { LINEAR_SHAPES, sidesOf } from './shapes.ts';
 
 /**
- * Reads all weights of a block. The caller frees it with `freeBlock`.
+ * Reads all weights of a block but those of its experts. The caller frees it with `freeBlock`.
  * @throws RankscopeError 'malformed' for a tensor that is missing or contradicts the configuration, 'not-finite',
  *   'too-large' if the device lacks the memory, 'cancelled'
  */
@@ -26,13 +25,21 @@ export async function readBlock(
   const sides = sidesOf(settings, decoder.width);
   const path = `${prefix}${modules.layers}.${layer}.`;
   const taken: Linear[] = [];
-  const read = async (module: string, outputs: number | undefined, inputs: number | undefined): Promise<Linear> => {
+  const find = async (
+    module: string,
+    outputs: number | undefined,
+    inputs: number | undefined,
+  ): Promise<StoredModule> => {
     const stored = weights.linear(path + module, outputs, inputs);
     const bias = await weights.vector(`${path}${module}.bias`, [stored.outputs], signal);
     // Whether there are biases, only the file says, and it says the same of every block.
     if (!bias && weights.hasTensor(`${prefix}${modules.layers}.0.${module}.bias`))
       throw weights.missing(`${path}${module}.bias`);
-    const linear = await uploadLinear(backend, path + module, stored, bias, signal);
+    return { name: path + module, stored, bias };
+  };
+  const read = async (module: string, outputs: number | undefined, inputs: number | undefined): Promise<Linear> => {
+    const { name, stored, bias } = await find(module, outputs, inputs);
+    const linear = await uploadLinear(backend, name, stored, bias, signal);
     taken.push(linear);
     return linear;
   };
@@ -50,21 +57,21 @@ export async function readBlock(
       if (blocks !== 'all' && blocks !== (experts ? 'experts' : 'plain')) continue;
       linears[part] = await read(module, sides[outputs], sides[inputs]);
     }
-    const own: FeedForward[] = [];
+    const storedExperts: StoredExpert[] = [];
     for (let number = 0; modules.expert && number < (experts?.count ?? 0); number++) {
       const { gate, up, down } = modules.expert;
       const of = (module: string) => module.replace('#', String(number));
-      own.push({
-        gate: await read(of(gate), sides.inner, sides.width),
-        up: await read(of(up), sides.inner, sides.width),
-        down: await read(of(down), sides.width, sides.inner),
+      storedExperts.push({
+        gate: await find(of(gate), sides.inner, sides.width),
+        up: await find(of(up), sides.inner, sides.width),
+        down: await find(of(down), sides.width, sides.inner),
       });
     }
     const sharedWeight =
       experts && modules.sharedWeight !== undefined
         ? await weights.vector(`${path}${modules.sharedWeight}.weight`, [decoder.width], signal)
         : undefined;
-    return { norms, linears, experts: own, sharedWeight };
+    return { norms, linears, experts: [], storedExperts, sharedWeight };
   } catch (error) {
     for (const linear of taken) freeLinear(backend, linear);
     throw error;

@@ -3,6 +3,7 @@ import type { Backend } from '../../devices/backend.ts';
 import { applyBlock } from '../blocks/applyBlock.ts';
 import { type Block, freeBlock, linearsOf, withReplaced } from '../blocks/block.ts';
 import { freeLinear, uploadLinear } from '../blocks/deviceLinear.ts';
+import { withExperts } from '../blocks/expert.ts';
 import { LayerCache } from '../blocks/layerCache.ts';
 import { readBlock } from '../blocks/readBlock.ts';
 import type { StoredLinear } from '../blocks/weights.ts';
@@ -70,8 +71,9 @@ export class ResidentNetwork {
     };
     try {
       for (let layer = 0; layer < decoder.layers.length; layer++) {
-        const block = await readBlock(network, backend, layer, signal);
-        blocks.push(block);
+        blocks.push(await readBlock(network, backend, layer, signal));
+        const block = await withExperts(backend, blocks[layer]!, signal);
+        blocks[layer] = block;
         for (const linear of linearsOf(block)) {
           const own = await replaced(linear);
           blocks[layer] = withReplaced(blocks[layer]!, (each) => (each === linear ? own : each));

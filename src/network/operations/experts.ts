@@ -2,56 +2,74 @@ import type { Matrix } from '../../devices/backend.ts';
 import type { Activation, ExpertSettings } from '../configuration/decoder.ts';
 import { type FeedForward, feedForward } from './feedForward.ts';
 import { type Linear, linear } from './linear.ts';
-import type { Rows } from './rows.ts';
-import type { Scope } from './run.ts';
+import { emptyRows, type Rows } from './rows.ts';
+import { type Run, type Scope, withScope } from './run.ts';
 
-/** A mixture of experts. */
-export interface Mixture {
-  readonly router: Linear;
-  readonly experts: readonly FeedForward[];
-  /** An expert that every token passes through, weighted by the logistic function of `weight x`. */
-  readonly shared?: { readonly part: FeedForward; readonly weight: Float32Array | undefined } | undefined;
+/**
+ * Rows on their way through the experts, one expert after the other: the sum of each token's chosen ones, weighted by
+ * the router's probabilities (Fedus et al., arXiv 2101.03961). They wait on the host.
+ */
+export interface Mixing {
+  readonly input: Rows;
+  /** For each expert the rows that pass through it. */
+  readonly chosen: readonly (readonly Token[])[];
+  /** The sum so far. */
+  readonly sum: Rows;
 }
 
-/** The sum of each token's chosen experts, weighted by the router's probabilities (Fedus et al., arXiv 2101.03961). */
-export async function mixture(
-  scope: Scope,
-  x: Matrix,
-  { router, experts, shared }: Mixture,
-  settings: ExpertSettings,
-  f: Activation,
-): Promise<Matrix> {
-  const { backend } = scope;
-  const [scores] = await linear(scope, x, [router]);
-  const chosen = choices(await scope.download(scores!), settings);
-  const y = await scope.take(x.rows, x.cols);
-  await backend.upload(y, 0, y.rows, (out) => void out.fill(0));
-  for (const [expert, tokens] of chosen.entries()) {
-    if (tokens.length === 0) continue;
-    const rows = Int32Array.from(tokens, ({ row }) => row);
-    const input = await scope.take(rows.length, x.cols);
-    await backend.network.gatherRows(input, x, rows);
-    const part = await feedForward(scope, input, experts[expert]!, f);
-    await backend.network.scatterRows(
-      y,
-      part,
-      rows,
-      Float32Array.from(tokens, ({ weight }) => weight),
-    );
-    scope.free(input, part);
-  }
-  if (shared) {
-    const part = await feedForward(scope, x, shared.part, f);
-    const rows = Int32Array.from({ length: x.rows }, (_, row) => row);
-    await backend.network.scatterRows(y, part, rows, await sharedWeights(scope, x, shared.weight));
-    scope.free(part);
-  }
-  return y;
-}
-
-interface Token {
+export interface Token {
   readonly row: number;
   readonly weight: number;
+}
+
+/** An expert that every token passes through, weighted by the logistic function of `weight x`. */
+export interface SharedExpert {
+  readonly part: FeedForward;
+  readonly weight: Float32Array | undefined;
+}
+
+/** Chooses the experts of each row, and passes all through the shared one. */
+export async function beginMixing(
+  scope: Scope,
+  x: Matrix,
+  router: Linear,
+  shared: SharedExpert | undefined,
+  settings: ExpertSettings,
+  f: Activation,
+): Promise<Mixing> {
+  const [scores] = await linear(scope, x, [router]);
+  const chosen = choices(await scope.download(scores!), settings);
+  const sum = emptyRows(x.rows, x.cols);
+  if (shared) {
+    const weights = await sharedWeights(scope, x, shared.weight);
+    const part = await scope.download(await feedForward(scope, x, shared.part, f));
+    add(
+      sum,
+      part,
+      Array.from(weights, (weight, row) => ({ row, weight })),
+    );
+  }
+  return { input: await scope.download(x), chosen, sum };
+}
+
+/** Adds what an expert makes of the rows that chose it. */
+export async function mixExpert(
+  run: Run,
+  { input, chosen, sum }: Mixing,
+  expert: number,
+  part: FeedForward,
+  f: Activation,
+): Promise<void> {
+  const tokens = chosen[expert]!;
+  if (tokens.length === 0) return;
+  const { cols, values } = input;
+  const own = emptyRows(tokens.length, cols);
+  for (const [k, { row }] of tokens.entries()) own.values.set(values.subarray(row * cols, (row + 1) * cols), k * cols);
+  await run.pause();
+  const y = await withScope(run, async (scope) =>
+    scope.download(await feedForward(scope, await scope.upload(own), part, f)),
+  );
+  add(sum, y, tokens);
 }
 
 /** For each expert the tokens that pass through it. */
@@ -73,10 +91,16 @@ function choices(scores: Rows, { count, used, normalized }: ExpertSettings): Tok
 async function sharedWeights(scope: Scope, x: Matrix, weight: Float32Array | undefined): Promise<Float32Array> {
   if (!weight) return new Float32Array(x.rows).fill(1);
   const matrix = await scope.upload({ rows: 1, cols: x.cols, values: weight });
-  const name = 'weight of the shared expert';
-  const layer = { name, outputs: 1, inputs: x.cols, steps: [{ matrix, transpose: true }], bias: undefined };
-  const [products] = await linear(scope, x, [layer]);
-  const { values } = await scope.download(products!);
+  const products = await scope.take(x.rows, 1);
+  await scope.backend.multiply(products, x, matrix, { transposeB: true });
   scope.free(matrix);
+  const { values } = await scope.download(products);
   return values.map((product) => 1 / (1 + Math.exp(-product)));
+}
+
+/** Adds row k of `part`, times its weight, to row `tokens[k].row` of `sum`. */
+function add(sum: Rows, part: Rows, tokens: readonly Token[]): void {
+  const { cols } = sum;
+  for (const [k, { row, weight }] of tokens.entries())
+    for (let i = 0; i < cols; i++) sum.values[row * cols + i]! += weight * part.values[k * cols + i]!;
 }

@@ -129,20 +129,3 @@ export function pick(rows: i32, cols: i32, outCols: i32, x: usize, out: usize, s
     }
   }
 }
-
-/** Row i of `out` <- row `indices[i]` of x. */
-export function gather(count: i32, cols: i32, x: usize, out: usize, indices: usize): void {
-  for (let i = 0; i < count; i++) {
-    const row = load<i32>(indices + ((<usize>i) << 2));
-    memory.copy(out + ((<usize>i * cols) << 2), x + ((<usize>row * cols) << 2), (<usize>cols) << 2);
-  }
-}
-
-/** Row `indices[i]` of x <- itself + `weights[i]` times row i of y. */
-export function scatter(count: i32, cols: i32, x: usize, y: usize, indices: usize, weights: usize): void {
-  for (let i = 0; i < count; i++) {
-    const row = load<i32>(indices + ((<usize>i) << 2));
-    const to = x + ((<usize>row * cols) << 2);
-    addScaled(cols, to, y + ((<usize>i * cols) << 2), load<f32>(weights + ((<usize>i) << 2)));
-  }
-}

@@ -46,19 +46,12 @@ export type RowArgs =
       readonly cosines: number;
       readonly sines: number;
     })
-  | (Entries & { readonly operation: 'gather'; readonly out: number; readonly indices: number })
   | (Entries & {
       readonly operation: 'summarize';
       readonly reference: number;
       readonly targets: number;
       /** SUMMARY.size f64 for each row. */
       readonly summaries: number;
-    })
-  | (Entries & {
-      readonly operation: 'scatter';
-      readonly y: number;
-      readonly indices: number;
-      readonly weights: number;
     });
 
 interface Entries {
@@ -125,16 +118,10 @@ function perform(kernels: Kernels, args: RowArgs, row: number, rows: number): vo
       kernels.rotateRows(rows, cols, headSize, half, x, ofRow(cosines, half), ofRow(sines, half));
       return;
     }
-    case 'gather':
-      kernels.gather(rows, cols, args.x, ofRow(args.out), args.indices + row * 4);
-      return;
     case 'summarize': {
       const { reference, targets, summaries } = args;
       kernels.summarizeRows(rows, cols, x, ofRow(reference), targets + row * 4, summaries + row * SUMMARY.size * 8);
       return;
     }
-    case 'scatter':
-      kernels.scatter(rows, cols, args.x, ofRow(args.y), args.indices + row * 4, args.weights + row * 4);
-      return;
   }
 }
