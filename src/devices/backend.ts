@@ -65,7 +65,7 @@ export interface RoutineOptions {
  */
 export interface Backend {
   readonly info: DeviceInfo;
-  /** Bytes that all matrices may take together, as far as is known; infinite if it is not. */
+  /** Bytes that all matrices may take together, at 4 an entry; infinite where that is not known. */
   readonly capacity: number;
 
   /** The content is undefined until written. @throws 'too-large' with the bytes wanted and the bytes available. */

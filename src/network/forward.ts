@@ -14,6 +14,7 @@ import { rotationTable } from './operations/rope.ts';
 import type { Rows } from './operations/rows.ts';
 import type { Run } from './operations/run.ts';
 import { type LogitPart, passHeads } from './passHeads.ts';
+import { refuseIfTooLarge } from './passMemory.ts';
 import { readBeforeHead } from './readEnding.ts';
 import type { Variant } from './variant.ts';
 
@@ -64,12 +65,14 @@ interface Pass extends Omit<ForwardRequest, 'windows' | 'variants' | 'progress'>
  * it before the next one. Memory: one block with one of its experts, the factors of one variant in it, and the residual
  * streams; the head passes in stripes.
  * @throws RankscopeError 'not-finite' for weights or logits that are NaN or infinite, 'wrong-use' for ids without an
- *   embedding, 'too-large' if the device has too little memory for one block, 'cancelled'
+ *   embedding, 'too-large' if the device has too little memory for one block, before anything is read, 'cancelled'
  */
 export async function forward(request: ForwardRequest): Promise<void> {
   const { network, backend, windows, variants = [], take, observer, signal, progress } = request;
   const layers = network.decoder.layers.length;
   const batches = batchesOf(windows);
+  const rows = batches.map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0));
+  refuseIfTooLarge(network, backend, variants, Math.max(0, ...rows));
   const steps = (layers + 1) * (variants.length + 1) * batches.length;
   let done = 0;
   const advance = (count: number) => {

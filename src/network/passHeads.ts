@@ -38,7 +38,7 @@ export interface HeadPass {
   readonly progress: (share: number) => void;
 }
 
-/** Logits at a time over all networks: 128 MB. */
+/** Logits at a time over all networks, and weights of a stripe of a head: 128 MB each. */
 const AT_ONCE = 2 ** 25;
 /** They take no more than this share of a device's memory. */
 const SHARE = 1 / 8;
@@ -68,7 +68,7 @@ export async function passHeads(pass: HeadPass, streams: readonly HeadStream[]):
   const atOnce = Math.min(AT_ONCE, (run.backend.capacity * SHARE) / 4);
   const columns = heads.some(({ factor }) => factor.transposed)
     ? vocabulary
-    : Math.max(LEAST_COLUMNS, Math.floor(atOnce / (height * heads.length)));
+    : Math.max(LEAST_COLUMNS, Math.floor(atOnce / Math.max(height * heads.length, ...heads.map(widthOf))));
   const rowsAtOnce = Math.max(1, Math.min(height, Math.floor(atOnce / (Math.min(columns, vocabulary) * heads.length))));
   for (let column = 0; column < vocabulary; column += columns) {
     const stripes = await uploadStripes(pass, heads, column, Math.min(columns, vocabulary - column));
@@ -96,6 +96,9 @@ export async function passHeads(pass: HeadPass, streams: readonly HeadStream[]):
     progress(Math.min(1, (column + columns) / vocabulary));
   }
 }
+
+/** Numbers that the head reads at a position. */
+const widthOf = ({ factor: { source, transposed } }: Head) => (transposed ? source.rows : source.cols);
 
 const sum = (lengths: readonly number[]): number => lengths.reduce((total, length) => total + length, 0);
 

@@ -43,7 +43,8 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
   };
 
   const backend: Backend = {
-    capacity: memoryLimit,
+    // In f64 matrices take twice the bytes of f32, which capacities are about.
+    capacity: memoryLimit / 2,
     info: { name: 'reference', device: 'plain f64', threads: 1, reason: 'requested by name' },
 
     async allocate(rows, cols) {

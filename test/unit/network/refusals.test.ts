@@ -109,14 +109,19 @@ describe('what a forward pass refuses', () => {
   it('a token that the embedding lacks', () =>
     assert.rejects(passing({}, { ids: [1, 40] }), { code: 'wrong-use', message: /no row 40/ }));
 
-  it('a device with too little memory for one block, with the number of bytes', () => {
-    const small = createReferenceBackend({ memoryLimit: 30_000 });
-    return assert.rejects(
-      withDecoder(LLAMA, async (checkpoint) =>
-        logitsOf({ network: await openNetwork(checkpoint), backend: small, windows: [LLAMA.ids] }),
-      ),
-      { code: 'too-large', message: /bytes/ },
-    );
+  it('a device with too little memory for one block, with the number of bytes, before anything is read', async () => {
+    const small = createReferenceBackend({ memoryLimit: 60_000 });
+    const unread = {
+      ...small,
+      allocate: () => assert.fail('memory was taken'),
+    };
+    await withDecoder(LLAMA, async (checkpoint) => {
+      const network = await openNetwork(checkpoint);
+      await assert.rejects(logitsOf({ network, backend: unread, windows: [LLAMA.ids] }), {
+        code: 'too-large',
+        message: /block 1 needs [\d.]+ KB, [\d.]+ KB for its weights and [\d.]+ KB for \d+ tokens; .* 30 KB/,
+      });
+    });
   });
 
   it('reports its progress up to 1, and stops when it is cancelled', () =>
