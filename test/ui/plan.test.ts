@@ -52,6 +52,14 @@ describe('the rank plan, in the installed extension', function () {
     const row = evaluation.getByRole('table', { name: 'Measured variants' }).locator('tbody tr');
     assert.equal(await row.count(), 1);
     assert.match(await row.innerText(), /^60 % kept, optimal/);
+    // From the page, ranks are asked for, and the text is remembered.
+    await evaluation.getByRole('button', { name: 'Measure ranks or plans on a text' }).click();
+    const { keyboard } = vscode.page;
+    for (const title of [/^Measure the Perplexity of/, 'Ranks to Measure', 'Choose a Text to Measure On']) {
+      await vscode.page.locator('.quick-input-title', { hasText: title }).waitFor();
+      await keyboard.press('Enter');
+    }
+    await eventually(async () => assert.equal(await row.count(), 5), 60_000);
     await vscode.screenshot('evaluation');
   });
 

@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { RankscopeError } from '../../base/errors.ts';
 import type { MeasureRequest } from '../../window/evaluation/evaluations.ts';
 import { planName } from '../../window/evaluation/planName.ts';
+import { suggestedRanks } from '../../window/evaluation/suggestedRanks.ts';
 import { readPlan } from '../../window/plan/planFiles.ts';
 import { evaluationLimits } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
@@ -76,24 +77,25 @@ async function askTrials(workbench: Workbench, path: string): Promise<MeasureTar
   });
   if (!picked) return undefined;
   const has = (id: string) => picked.some((item) => item.id === id);
-  const ranks = has('ranks') ? await askRanks(workbench) : [];
+  const ranks = has('ranks') ? await askRanks(workbench, path) : [];
   const planFiles = ranks && has('planFiles') ? await askFiles('Choose Rank Plans', 'Rank plans', ['json']) : [];
   const files =
     planFiles && has('files') ? await askFiles('Choose Factorized Checkpoints', 'Checkpoints', ['safetensors']) : [];
   return ranks && planFiles && files && { ranks, plan: has('plan'), planFiles, files };
 }
 
-const RANKS_KEY = 'evaluation:ranks';
-
-async function askRanks({ context }: Workbench): Promise<readonly number[] | undefined> {
+async function askRanks({ context, store }: Workbench, path: string): Promise<readonly number[] | undefined> {
+  const key = `evaluation:ranks:${path}`;
+  const known = context.workspaceState.get<string>(key);
+  const matrices = known === undefined ? (await store.get(path).open())?.matrices : undefined;
   const text = await vscode.window.showInputBox({
     title: 'Ranks to Measure',
     prompt: 'Whole numbers, separated by commas. They pass through the model together, in one reading of its weights.',
-    value: context.workspaceState.get<string>(RANKS_KEY) ?? '16, 32, 64, 128',
+    value: known ?? suggestedRanks(matrices ?? []).join(', '),
     validateInput: (value) => (ranksIn(value) ? null : 'Enter whole numbers of at least 1, such as 16, 32, 64'),
   });
   if (text === undefined) return undefined;
-  await context.workspaceState.update(RANKS_KEY, text);
+  await context.workspaceState.update(key, text);
   return ranksIn(text);
 }
 

@@ -94,6 +94,14 @@ describe('evaluation page', function () {
     await close();
   });
 
+  it('shows a run of the dense model alone', async () => {
+    const { page, assertNoFaults, close } = await open([evaluationOf({ variants: [] })]);
+    await page.getByText('Only the dense model was measured.').waitFor();
+    assert.match(await page.getByRole('region', { name: 'Text and dense model' }).innerText(), /24\.49/);
+    await assertNoFaults();
+    await close();
+  });
+
   it('replaces the point of a variant that is measured again', async () => {
     const first = evaluationOf();
     const again = evaluationOf({ variants: [{ ...first.variants[0]!, perplexity: 25.11 }] });
