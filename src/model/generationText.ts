@@ -35,6 +35,7 @@ function tokens(count: number): string {
   return `${count} ${count === 1 ? 'token' : 'tokens'}`;
 }
 
+/** Rounded down, because 100 % would say that all are equal. */
 function percent(share: number): string {
-  return `${Math.round(100 * share)} %`;
+  return `${Math.floor(1000 * share) / 10} %`;
 }

@@ -23,7 +23,7 @@ describe('rankscope generate', function () {
       /^Prompt: "once upon", 9 tokens \(tokenizer\.json, BPE\)\n\ndense +plan\.json\n----- +---------\n/,
     );
     assert.match(stdout, /^dense +24 +[\d.]+ +\d+ +[\d.]+ % +[\d.]+ % +[\d.]+ %$/m);
-    assert.match(stdout, /The texts part (at the first token|after \d+ tokens?): \d+ % of the positions/);
+    assert.match(stdout, /The texts part (at the first token|after \d+ tokens?): [\d.]+ % of the positions/);
     assert.ok(stdout.split('\n').every((line) => line.length <= 130 || line.startsWith('The ')));
     const printed = JSON.parse((await cli(...words, '--json')).stdout) as Generation;
     assert.equal(printed.format, 'rankscope.generation/1');

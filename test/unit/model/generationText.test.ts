@@ -32,7 +32,7 @@ const SAME = { firstDivergence: null, equalShare: 1, sameChoiceShare: 1 };
 describe('the words for a generation', () => {
   it('say first of whom the text repeats itself, with what shows it', () => {
     assert.deepEqual(sentencesOf(PROSE, LOOP, PARTED), [
-      'The variant repeats itself (the same 2 tokens 10 times in a row, 11 % of its runs of 3 tokens are distinct, ' +
+      'The variant repeats itself (the same 2 tokens 10 times in a row, 11.1 % of its runs of 3 tokens are distinct, ' +
         'the longest repeat has 10 tokens); the dense model does not.',
       'The texts part after 3 tokens: 25 % of the positions have the same token, and with the dense text before it ' +
         'the variant chooses the same next token for 50 %.',
@@ -48,6 +48,8 @@ describe('the words for a generation', () => {
       sentencesOf(PROSE, LOOP, { ...PARTED, firstDivergence: 0 })[1]!,
       /^The texts part at the first token:/,
     );
+    const nearly = { ...PARTED, sameChoiceShare: 0.99999 };
+    assert.match(sentencesOf(PROSE, PROSE, nearly)[0]!, /the same next token for 99\.9 %\.$/);
     assert.deepEqual(sentencesOf(PROSE, null, null), []);
   });
 });

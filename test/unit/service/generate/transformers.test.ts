@@ -40,7 +40,7 @@ const CASES = [
 ] as const;
 
 describe('greedy continuations of real models', function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
 
   it('of stories260K and SmolLM2 have the tokens of transformers', async function () {
     // Without Python, nothing needs to be generated.
