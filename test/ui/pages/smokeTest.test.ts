@@ -9,6 +9,8 @@ import type { InspectorSnapshot } from '../../../src/protocol/page.ts';
 import { createService } from '../../../src/service/service.ts';
 import { analyzed, type InspectorUnderTest, openInspector, SAMPLE } from './inspectorHost.ts';
 import { type PageHarness, startHarness } from './pageHarness.ts';
+import type { ThemeName } from './themes.ts';
+import { seriousViolations } from './violations.ts';
 
 const PICTURES = 'test-output/screenshots';
 
@@ -63,6 +65,17 @@ describe('the inspector of a file that was written', function () {
     }
     await inspector.page.screenshot({ path: `${PICTURES}/smoke-test.png` });
   });
+
+  for (const theme of ['dark', 'light', 'highContrast'] as const satisfies readonly ThemeName[])
+    it(`is accessible and leaves room for the heatmap also in a narrow column, ${theme}`, async () => {
+      inspector = await openInspector(harness, { ...snapshot, smokeTest: tried }, { theme, width: 520, height: 900 });
+      const { page } = inspector;
+      await page.getByRole('region', { name: 'Smoke test' }).locator('.continuation').nth(1).waitFor();
+      assert.deepEqual(await seriousViolations(page), []);
+      await page.screenshot({ path: `${PICTURES}/smoke-test-${theme}.png` });
+      const box = await page.locator('.map canvas').first().boundingBox();
+      assert.ok(box && box.y < 900, `the map begins at ${box?.y}`);
+    });
 
   it('says why the file was not tried, and nothing of other files', async () => {
     inspector = await openInspector(harness, { ...snapshot, smokeTest: { leftOut: 'it has no config.json' } });
