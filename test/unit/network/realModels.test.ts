@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { openCheckpoint } from '../../../src/checkpoint/open.ts';
 import type { Backend } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
 import { openNetwork } from '../../../src/network/network.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
-import { python } from '../formats/python.ts';
 import { logitsOf } from './logits.ts';
 
 interface Reference {
@@ -40,38 +38,7 @@ describe('perplexity of real models', () => {
         assert.ok(Math.abs(own / ppl - 1) < tolerance, `${text}: ${own}, not ${ppl}`);
       }
     });
-
-  it('of SmolLM2 in GGUF agrees with transformers to 4 digits', async function () {
-    this.timeout(300_000);
-    const path = checkpointPath(this, 'smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf');
-    const text = join(dirname(dirname(dirname(path))), 'text/wikitext2-evaluation.txt');
-    if (!existsSync(text)) {
-      this.test!.title += ` [skipped: ${text} is missing]`;
-      this.skip();
-    }
-    const { windows, ppl } = python(this, ['torch', 'transformers', 'gguf'], SMOLLM, path, text) as {
-      readonly windows: number[][];
-      readonly ppl: number;
-    };
-    const own = await perplexity(backend, path, windows);
-    assert.ok(Math.abs(own / ppl - 1) < 5e-5, `${own}, not ${ppl}`);
-  });
 });
-
-/** Two windows of 128 tokens with their perplexity by transformers. */
-const SMOLLM = `
-import json, os, sys
-import torch, transformers as t
-t.logging.set_verbosity_error()
-path, text = sys.argv[1:]
-where = dict(pretrained_model_name_or_path=os.path.dirname(path), gguf_file=os.path.basename(path))
-ids = t.AutoTokenizer.from_pretrained(**where)(open(text).read()[:4000], add_special_tokens=False).input_ids
-windows = [ids[:128], ids[128:256]]
-model = t.AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32).eval()
-with torch.no_grad():
-    losses = [model(torch.tensor([w]), labels=torch.tensor([w])).loss.item() for w in windows]
-print(json.dumps(dict(windows=windows, ppl=float(torch.tensor(losses).mean().exp()))))
-`;
 
 /** exp of the mean negative log likelihood of all tokens but the first of each window. */
 async function perplexity(backend: Backend, path: string, windows: readonly (readonly number[])[]): Promise<number> {
