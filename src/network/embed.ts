@@ -12,6 +12,9 @@ export interface Embedding {
   readonly run: Run;
   readonly network: Network;
   readonly table: StoredLinear;
+  /** In place of the network's own, if a variant has others. */
+  readonly positions?: StoredLinear | undefined;
+  readonly projectIn?: StoredLinear | undefined;
   readonly signal: AbortSignal | undefined;
   /** Position of the first token of each window; 0 by default. */
   readonly first?: number | undefined;
@@ -29,7 +32,7 @@ export async function embed(embedding: Embedding, windows: readonly ArrayLike<nu
   if (decoder.embeddingScale !== 1) for (let i = 0; i < x.values.length; i++) x.values[i]! *= decoder.embeddingScale;
   const { positionOffset } = decoder;
   if (modules.positions === undefined || positionOffset === null) return x;
-  const positions = weights.linear(prefix + modules.positions, undefined, x.cols);
+  const positions = embedding.positions ?? weights.linear(prefix + modules.positions, undefined, x.cols);
   const places = windows.flatMap(({ length }) => Array.from({ length }, (_, place) => first + place + positionOffset));
   const p = await rowsOf(embedding, positions, places);
   for (let i = 0; i < x.values.length; i++) x.values[i]! += p.values[i]!;
@@ -37,8 +40,9 @@ export async function embed(embedding: Embedding, windows: readonly ArrayLike<nu
 }
 
 /** Applies the projection between embeddings and a residual stream of another width. */
-async function project({ network, run, signal }: Embedding, module: string | undefined, x: Rows): Promise<Rows> {
-  const projection = await readProjection(network, run.backend, module, signal);
+async function project(embedding: Embedding, module: string | undefined, x: Rows): Promise<Rows> {
+  const { network, run, signal, projectIn } = embedding;
+  const projection = await readProjection(network, run.backend, module, signal, projectIn);
   if (!projection) return x;
   try {
     return await appliedTo(run, x, projection);

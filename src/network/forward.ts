@@ -16,7 +16,7 @@ import type { Run } from './operations/run.ts';
 import { type LogitPart, passHeads } from './passHeads.ts';
 import { refuseIfTooLarge } from './passMemory.ts';
 import { readBeforeHead } from './readEnding.ts';
-import type { Variant } from './variant.ts';
+import { replacement, type Variant } from './variant.ts';
 
 export interface ForwardRequest {
   readonly network: Network;
@@ -99,17 +99,28 @@ export async function forward(request: ForwardRequest): Promise<void> {
 
 /** Embeds the tokens: in the dense network, and in variants that have another embedding. */
 async function start({ network, run, batches, signal }: Pass, variants: readonly Variant[]): Promise<Stream[]> {
-  const name = network.prefix + network.modules.embedding;
+  const { embedding, positions, projectIn } = network.modules;
   const streams: Stream[] = [];
   for (const variant of [undefined, ...variants]) {
     const whole = variant ? variant.network : network;
-    const table = whole
-      ? whole.weights.linear(whole.prefix + whole.modules.embedding, undefined, whole.decoder.embeddingWidth)
-      : await variant!.replaced.get(`${name}.weight`)?.(signal);
+    const own = async (module: string | undefined) => replacement(network, variant, module, signal);
+    const [table, ...others] = [await own(embedding), await own(positions), await own(projectIn)];
+    if (!whole && !table && others.every((each) => !each)) {
+      streams.push({ variant, batches: undefined });
+      continue;
+    }
+    const { weights, prefix, decoder } = whole ?? network;
+    const parts = {
+      network: whole ?? network,
+      run,
+      table: table ?? weights.linear(prefix + embedding, undefined, decoder.embeddingWidth),
+      positions: others[0],
+      projectIn: others[1],
+      signal,
+    };
     const rows: Rows[] = [];
-    const embedding = table && { network: whole ?? network, run, table, signal };
-    if (embedding) for (const { windows } of batches) rows.push(await embed(embedding, windows));
-    streams.push({ variant, batches: table && rows });
+    for (const { windows } of batches) rows.push(await embed(parts, windows));
+    streams.push({ variant, batches: rows });
   }
   return streams;
 }

@@ -3,7 +3,7 @@ import type { JsonObject } from '../bytes/boundedJson.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Backend } from '../devices/backend.ts';
 import { uploadLinear } from './blocks/deviceLinear.ts';
-import { Weights } from './blocks/weights.ts';
+import { type StoredLinear, Weights } from './blocks/weights.ts';
 import type { Modules } from './configuration/architectures.ts';
 import type { Decoder } from './configuration/decoder.ts';
 import { ggufConfiguration } from './configuration/ggufConfiguration.ts';
@@ -98,14 +98,17 @@ export async function readNorm(
   return { kind, epsilon, weight: offset === 0 ? weight : weight.map((value) => value + offset), bias };
 }
 
-/** The projection between embeddings and residual stream, in device memory; undefined where the widths are equal. */
+/**
+ * The projection between embeddings and residual stream, in device memory; undefined where the widths are equal.
+ * @param replaced what a variant has in its place
+ */
 export async function readProjection(
   { decoder: { width, embeddingWidth }, weights, prefix }: Network,
   backend: Backend,
   module: string | undefined,
   signal: AbortSignal | undefined,
+  replaced?: StoredLinear,
 ): Promise<Linear | undefined> {
   if (module === undefined || width === embeddingWidth) return undefined;
-  const stored = weights.linear(prefix + module);
-  return uploadLinear(backend, prefix + module, stored, undefined, signal);
+  return uploadLinear(backend, prefix + module, replaced ?? weights.linear(prefix + module), undefined, signal);
 }

@@ -118,7 +118,7 @@ async function headsOf({ run, network }: HeadPass, streams: readonly HeadStream[
     if (!dense.has(own)) dense.set(own, own.weights.linear(name, undefined, own.decoder.embeddingWidth));
     const stored = (await variant?.replaced.get(`${name}.weight`)?.(signal)) ?? dense.get(own)!;
     const bias = await own.weights.vector(`${name}.bias`, [stored.outputs], signal);
-    const inputs = await headInputs(run, own, name, stored, batches);
+    const inputs = await headInputs(run, own, { variant, batches }, name, stored);
     heads.push({
       name,
       factor: stored.factors.at(-1)!,
@@ -135,14 +135,14 @@ async function headsOf({ run, network }: HeadPass, streams: readonly HeadStream[
 async function headInputs(
   run: Run,
   network: Network,
+  { variant, batches }: HeadStream,
   name: string,
   { inputs, factors }: StoredLinear,
-  batches: readonly Rows[],
 ): Promise<Rows[]> {
   const { backend, signal } = run;
   const owned: Linear[] = [];
   try {
-    const before: BeforeHead = await readBeforeHead(network, backend, owned, signal);
+    const before: BeforeHead = await readBeforeHead(network, backend, owned, signal, variant);
     const first = factors.slice(0, -1);
     const others: Linear[] = [];
     if (first.length > 0) {

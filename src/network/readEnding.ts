@@ -3,6 +3,7 @@ import { uploadLinear } from './blocks/deviceLinear.ts';
 import { type BeforeHead, headModule } from './head.ts';
 import { type Network, readNorm, readProjection } from './network.ts';
 import type { Linear } from './operations/linear.ts';
+import { replacement, type Variant } from './variant.ts';
 
 /** What stands behind the last block of a network. */
 export interface Ending extends BeforeHead {
@@ -31,12 +32,14 @@ export async function readBeforeHead(
   backend: Backend,
   owned: Linear[],
   signal: AbortSignal | undefined,
+  variant?: Variant,
 ): Promise<BeforeHead> {
   const { decoder, modules, prefix } = network;
   const norm = decoder.hasFinalNorm
     ? await readNorm(network, prefix + modules.finalNorm, [decoder.width], signal)
     : undefined;
-  const projection = await readProjection(network, backend, modules.projectOut, signal);
+  const replaced = await replacement(network, variant, modules.projectOut, signal);
+  const projection = await readProjection(network, backend, modules.projectOut, signal, replaced);
   if (projection) owned.push(projection);
   return { norm, projection };
 }

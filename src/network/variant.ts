@@ -13,6 +13,16 @@ export interface Variant {
   readonly network?: Network | undefined;
 }
 
+/** What a variant has in place of the matrix of a module; undefined if it has that of the network. */
+export async function replacement(
+  { prefix }: Network,
+  variant: Variant | undefined,
+  module: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<StoredLinear | undefined> {
+  return module === undefined ? undefined : variant?.replaced.get(`${prefix}${module}.weight`)?.(signal);
+}
+
 /** Two factors W' = B A. */
 export interface Factors {
   /** m x r, row-major. */

@@ -44,13 +44,14 @@ describe('variants that are evaluated', function () {
     'gpt2',
     'gpt_neox',
     'opt',
+    'opt 350m',
     'mixtral',
     'qwen3_moe',
   ])
     it(`of a plan are what apply writes, for ${kind}`, async () => {
       const known = caseOf(kind);
       const path = writeDecoder(folder.path('model'), known);
-      const plan = await planOf(path, { include: ['embedding', 'head'] });
+      const plan = await planOf(path, { include: ['embedding', 'head', 'position'] });
       const out = folder.path('smaller.safetensors');
       await service.apply({ path, plan, out, threads: 2 });
       const { variants, dense, notes } = await evaluate(path, known, {
