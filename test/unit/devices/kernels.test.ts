@@ -30,6 +30,30 @@ for (const set of KERNEL_SETS) {
       scratch = heap.allocate(kernels.gemmScratch(), 'scratch');
     });
 
+    it('has exponentials within 2 ulp, and one of NaN that is NaN', () => {
+      const count = 20_001;
+      const at = heap.allocate(4 * count, 'scores');
+      const state = heap.allocate(64, 'state');
+      const scores = heap.floats(at, count);
+      const exact = Float64Array.from({ length: count }, (_, i) => Math.fround((-87 * i) / (count - 1)));
+      scores.set(exact);
+      kernels.startQueries(1, state);
+      kernels.weighScores(1, 1, count, 0, count, 2 ** 31 - 1, at, state, 0);
+      for (const [i, x] of exact.entries()) {
+        const right = Math.exp(x);
+        const ulp = 2 ** (Math.floor(Math.log2(right)) - 23);
+        assert.ok(Math.abs(scores[i]! - right) <= 2 * ulp, `e^${x} is ${right}, not ${scores[i]}`);
+      }
+      const sum = exact.reduce((total, x) => total + Math.exp(x), 0);
+      const [largest, total] = new Float64Array(heap.memory.buffer, state, 2);
+      assert.ok(largest === 0);
+      assert.ok(Math.abs(total! / sum - 1) < 1e-5);
+      scores.set([1, Number.NaN, 2]);
+      kernels.startQueries(1, state);
+      kernels.weighScores(1, 1, 3, 0, 3, 2 ** 31 - 1, at, state, 0);
+      assert.ok(Number.isNaN(new Float64Array(heap.memory.buffer, state, 2)[1]));
+    });
+
     function random(count: number): { at: number; values: Float32Array } {
       const at = heap.allocate(count * 4, 'test');
       return { at, values: heap.floats(at, count).map(() => uniform() - 0.5) };

@@ -1,34 +1,30 @@
 // Elementary functions of four f32 at a time, inlined into loops. For the decorators, see vectors.ts.
 import { fma } from './vectors';
 
+/** 1.5 2^23: a float of this size is a whole number, and its lowest bits are those of an integer. */
+const WHOLE: f32 = 12582912;
+
 /**
- * e^x to within 2 ulp of a normal result: x = n ln 2 + r with |r| <= ln 2 / 2, and a polynomial for e^r (Moshier's
- * Cephes, `expf`). Results below the normal numbers are zero, and those beyond the largest infinite.
+ * e^x to within 2 ulp for x in [-87.3, 88]; beyond, that of the nearer end. x = n ln 2 + r with |r| <= ln 2 / 2, and a
+ * polynomial for e^r (Moshier's Cephes, `expf`), whose exponent n is added to. NaN stays NaN.
  */
 // @ts-ignore: decorator
 @inline
 export function exponential(x: v128): v128 {
-  // The ends are clamped for the bits of 2^n. Comparisons below restore what lies beyond; NaN passes through.
-  const bounded = f32x4.min(f32x4.max(x, f32x4.splat(-87.33654)), f32x4.splat(88.722839));
-  const n = f32x4.nearest(f32x4.mul(bounded, f32x4.splat(1.44269504088896341)));
+  // Of two numbers that are not ordered, pmin and pmax return the first.
+  const z = f32x4.pmin(f32x4.pmax(x, f32x4.splat(-87.3)), f32x4.splat(88));
+  // Conversions to integers take several instructions; the sum with WHOLE has n in its lowest bits.
+  const shifted = fma(z, f32x4.splat(1.44269504088896341), f32x4.splat(WHOLE));
+  const n = f32x4.sub(shifted, f32x4.splat(WHOLE));
   // ln 2 in two parts, of which n times the first is exact.
-  let r = fma(n, f32x4.splat(-0.693359375), bounded);
-  r = fma(n, f32x4.splat(2.12194440e-4), r);
+  const r = fma(n, f32x4.splat(2.12194440e-4), fma(n, f32x4.splat(-0.693359375), z));
   let p = fma(f32x4.splat(1.9875691500e-4), r, f32x4.splat(1.3981999507e-3));
   p = fma(p, r, f32x4.splat(8.3334519073e-3));
   p = fma(p, r, f32x4.splat(4.1665795894e-2));
   p = fma(p, r, f32x4.splat(1.6666665459e-1));
   p = fma(p, r, f32x4.splat(5.0000001201e-1));
   p = f32x4.add(fma(p, f32x4.mul(r, r), r), f32x4.splat(1));
-  // 2^n in two factors, because n may be 128.
-  const whole = i32x4.trunc_sat_f32x4_s(n);
-  const half = i32x4.shr_s(whole, 1);
-  const bias = i32x4.splat(127);
-  const first = i32x4.shl(i32x4.add(half, bias), 23);
-  const second = i32x4.shl(i32x4.add(i32x4.sub(whole, half), bias), 23);
-  const value = f32x4.mul(f32x4.mul(p, first), second);
-  const normal = v128.andnot(value, f32x4.lt(x, f32x4.splat(-87.33654)));
-  return v128.bitselect(f32x4.splat(Infinity), normal, f32x4.gt(x, f32x4.splat(88.722839)));
+  return i32x4.add(p, i32x4.shl(shifted, 23));
 }
 
 /** tanh x: a polynomial near zero, where 1 - 2 / (e^(2 x) + 1) would cancel (Cephes, `tanhf`). */

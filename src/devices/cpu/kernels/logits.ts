@@ -32,7 +32,7 @@ function largestFinite(count: i32, x: usize): f32 {
   let i = 0;
   for (; i + 4 <= count; i += 4) {
     const value = v128.load(x + ((<usize>i) << 2));
-    best = f32x4.max(best, value);
+    best = f32x4.pmax(best, value);
     check = f32x4.add(check, f32x4.mul(zero, value));
   }
   let most = max(
