@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { connect, type RemoteService } from '../../../src/protocol/channel.ts';
 import { processPort } from '../../../src/protocol/processPort.ts';
 import { testFolder } from '../formats/folder.ts';
+import { type Case, writeDecoder } from '../network/decoders.ts';
 import { processorTimeOf } from '../processorTime.ts';
 import { deferred } from '../protocol/deferred.ts';
 import { diagonal, noise, writeMatrices } from '../service/matrices.ts';
@@ -90,6 +91,23 @@ describe('the engine process', function () {
     assert.ok(cached.length >= 2);
     const { matrices } = await startEngine().service.analyze({ path, threads: 2 });
     assert.equal(matrices.length, COUNT);
+  });
+
+  it('fails an evaluation with the reason when killed in the middle, and a new process evaluates', async () => {
+    const [known] = JSON.parse(readFileSync('test/fixtures/decoders/logits.json', 'utf8')) as [Case];
+    const path = writeDecoder(folder.path('model'), known);
+    const ids = folder.write('ids.json', JSON.stringify(known.ids));
+    const engine = startEngine();
+    const begun = deferred();
+    const run = engine.service.evaluate(
+      { path, ids, context: 5, ranks: [2, 4, 6, 8], threads: 1 },
+      { progress: ({ total }) => total > 0 && begun.resolve() },
+    );
+    await begun.promise;
+    engine.child.kill('SIGKILL');
+    await assert.rejects(run, { code: 'engine', message: /killed by SIGKILL/ });
+    const { text } = await startEngine().service.evaluate({ path, ids, context: 5, threads: 1 });
+    assert.equal(text.windows, 4);
   });
 
   it('stops within 200 ms of processor time after a cancellation, and serves the next call', async () => {
