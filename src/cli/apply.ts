@@ -1,4 +1,5 @@
 import { formatBytes, formatCount } from '../base/quantities.ts';
+import { smokeTestSentence } from '../model/generationText.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { ApplyReport } from '../protocol/service.ts';
 import {
@@ -96,8 +97,8 @@ function* lines(report: ApplyReport): Generator<string> {
   for (const remark of report.remarks ?? []) yield `${remark}\n`;
   const { smokeTest } = report;
   if (!smokeTest) return;
-  if ('leftOut' in smokeTest) {
-    yield `The written file was not tried: ${smokeTest.leftOut}\n`;
+  if (!('generation' in smokeTest)) {
+    yield `${smokeTestSentence(smokeTest)}\n`;
     return;
   }
   yield '\nThe written file, read again, beside the model:\n\n';

@@ -77,5 +77,8 @@ export interface Agreement {
   readonly sameChoiceShare: number;
 }
 
-/** What became of the test of a written checkpoint. */
-export type SmokeTest = { readonly generation: Generation } | { readonly leftOut: string };
+/** What became of the test of a written checkpoint; or why it was left out, or what went wrong on the way. */
+export type SmokeTest =
+  | { readonly generation: Generation }
+  | { readonly leftOut: string }
+  | { readonly failed: string };

@@ -1,4 +1,11 @@
-import type { Continuation, Generation } from './generation.ts';
+import type { Continuation, Generation, SmokeTest } from './generation.ts';
+
+/** What became of the test of a written file: its most important sentence. */
+export function smokeTestSentence(test: SmokeTest): string | undefined {
+  if ('leftOut' in test) return `The written file was not tried: ${test.leftOut}`;
+  if ('failed' in test) return `The written file and the model could not continue a prompt (${test.failed}).`;
+  return generationSentences(test.generation)[0];
+}
 
 /** What a generation shows, in sentences for people; the most important first. */
 export function generationSentences({ dense, variant, agreement }: Generation): string[] {

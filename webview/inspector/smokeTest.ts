@@ -1,5 +1,5 @@
 import type { Continuation, Generation, SmokeTest } from '../../src/model/generation.ts';
-import { generationSentences } from '../../src/model/generationText.ts';
+import { generationSentences, smokeTestSentence } from '../../src/model/generationText.ts';
 import { element, fill } from '../ui/dom.ts';
 
 /** How the written checkpoint continued a prompt beside the model it was made of. */
@@ -11,13 +11,13 @@ export function createSmokeTest(root: HTMLElement): { show(test: SmokeTest | nul
       // Rebuilding would open what the user closed.
       if (test === drawn) return;
       drawn = test;
-      if (test) fill(root, 'leftOut' in test ? leftOut(test.leftOut) : disclosure(test.generation));
+      if (test) fill(root, 'generation' in test ? disclosure(test.generation) : note(test));
     },
   };
 }
 
-function leftOut(reason: string): HTMLElement {
-  return element('p', { class: 'faint', text: `The written file was not tried: ${reason}` });
+function note(test: SmokeTest): HTMLElement {
+  return element('p', { class: 'failed' in test ? 'notice' : 'faint', text: smokeTestSentence(test) ?? '' });
 }
 
 function disclosure(generation: Generation): HTMLElement {

@@ -46,23 +46,34 @@ export async function smokeTest(
           `${formatCount(mostParameters)}: rankscope generate ${checkpoint.path} --prompt TEXT --file ${out}`,
       };
     const prompt = await promptOf(checkpoint, network, signal);
-    const generation = await checkpoints.use(out, signal, (file) =>
-      devices.run(devices.settle(request), out, { signal }, (backend) =>
-        continueBeside(backend, {
-          opened,
-          network,
-          prompt,
-          tokens: TOKENS,
-          variant: fileVariant(network, file),
-          file,
-          signal,
-          progress,
-        }),
-      ),
-    );
-    return { generation };
+    return await tried(prompt, network);
   } catch (error) {
     return { leftOut: reasonOf(errorData(error, out)) };
+  }
+
+  async function tried(prompt: Prompt, network: Network): Promise<SmokeTest> {
+    try {
+      const generation = await checkpoints.use(out, signal, (file) =>
+        devices.run(devices.settle(request), out, { signal }, (backend) =>
+          continueBeside(backend, {
+            opened,
+            network,
+            prompt,
+            tokens: TOKENS,
+            variant: fileVariant(network, file),
+            file,
+            signal,
+            progress,
+          }),
+        ),
+      );
+      return { generation };
+    } catch (error) {
+      const data = errorData(error, out);
+      // Neither says anything of the file.
+      const isLeftOut = data.code === 'cancelled' || data.code === 'too-large';
+      return isLeftOut ? { leftOut: reasonOf(data) } : { failed: reasonOf(data) };
+    }
   }
 }
 

@@ -15,14 +15,14 @@ import { seriousViolations } from './violations.ts';
 const PICTURES = 'test-output/screenshots';
 
 /** What became of the sample at this share of its parameters. */
-async function applied(value: number): Promise<Exclude<SmokeTest, { readonly leftOut: string }>> {
+async function applied(value: number): Promise<Extract<SmokeTest, { readonly generation: unknown }>> {
   const folder = mkdtempSync(join(tmpdir(), 'rankscope-'));
   const service = createService({});
   try {
     const request = { ...PLAN_DEFAULTS, budget: { kind: 'keep', value } } as const;
     const plan = await service.plan({ path: SAMPLE, request });
     const { smokeTest } = await service.apply({ path: SAMPLE, plan, out: join(folder, 'smaller.safetensors') });
-    if (!smokeTest || 'leftOut' in smokeTest) throw new Error(smokeTest?.leftOut ?? 'no smoke test');
+    if (!smokeTest || !('generation' in smokeTest)) throw new Error(JSON.stringify(smokeTest));
     return smokeTest;
   } finally {
     await service.close();
@@ -80,6 +80,8 @@ describe('the inspector of a file that was written', function () {
   it('says why the file was not tried, and nothing of other files', async () => {
     inspector = await openInspector(harness, { ...snapshot, smokeTest: { leftOut: 'it has no config.json' } });
     await inspector.page.getByText('The written file was not tried: it has no config.json').waitFor();
+    inspector.host.update({ smokeTest: { failed: 'a.weight: contains NaN' } });
+    await inspector.page.getByText('could not continue a prompt (a.weight: contains NaN).').waitFor();
     inspector.host.update({ smokeTest: null });
     await inspector.page.getByRole('region', { name: 'Smoke test' }).waitFor({ state: 'hidden' });
   });

@@ -7,7 +7,8 @@ import { Devices } from '../../../../src/service/devices/devices.ts';
 import { smokeTest } from '../../../../src/service/generate/smokeTest.ts';
 import { createService } from '../../../../src/service/service.ts';
 import { testFolder } from '../../formats/folder.ts';
-import { type ModelFiles, writeModel } from './models.ts';
+import { valuesOf } from '../../network/decoders.ts';
+import { LLAMA, type ModelFiles, writeModel } from './models.ts';
 
 describe('a checkpoint that was written', function () {
   this.timeout(60_000);
@@ -53,6 +54,24 @@ describe('a checkpoint that was written', function () {
     assert.ok(trial && 'leftOut' in trial);
     assert.match(trial.leftOut, /"mamba"/);
     assert.ok(existsSync(out));
+  });
+
+  it('is said to be wrong where its weights compute nothing', async () => {
+    const checkpoints = new OpenCheckpoints();
+    const devices = new Devices(() => undefined);
+    try {
+      const path = writeModel(folder.path('model'));
+      const values = (name: string, shape: readonly number[]) =>
+        valuesOf(LLAMA.seed, name, shape).map((value) => (name.includes('0.mlp.down') ? Number.NaN : value));
+      const out = writeModel(folder.path('broken'), { values });
+      const trial = await checkpoints.use(path, undefined, (opened) =>
+        smokeTest(devices, checkpoints, { opened, out, request: { path } }, {}),
+      );
+      assert.ok('failed' in trial, JSON.stringify(trial));
+      assert.match(trial.failed, /layers\.0\.mlp\.down_proj.*NaN/);
+    } finally {
+      await Promise.all([checkpoints.close(), devices.close()]);
+    }
   });
 
   it('is complete where the test is stopped', async () => {
