@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from .model import source
 
@@ -36,10 +36,10 @@ def windows_of(args: argparse.Namespace, config: Any) -> tuple[Tensor, dict[str,
     if count == 0:
         raise SystemExit(f"{name}: it has {len(ids)} tokens, fewer than the {taken} of a window, or --tokens allows none")
     rows = torch.tensor(ids[: count * taken]).view(count, taken)
-    embedding = getattr(config.get_text_config(), "vocab_size", None)
-    if embedding is not None and rows.max() >= embedding:
-        raise SystemExit(f"{name}: token {rows.max()} has no row in the embedding of {embedding}; use the model's tokenizer")
     windows = torch.cat([torch.tensor([start] * count, dtype=rows.dtype).view(count, -1), rows], 1)
+    embedding = getattr(config.get_text_config(), "vocab_size", None)
+    if embedding is not None and windows.max() >= embedding:
+        raise SystemExit(f"{name}: token {windows.max()} has no row in the embedding of {embedding}; use its tokenizer")
     return windows, {
         "name": os.path.basename(name),
         "tokens": len(ids),
@@ -65,6 +65,10 @@ def read_text(path: str) -> str:
 
 
 def tokenizer_of(args: argparse.Namespace) -> Any:
+    file, settings = (os.path.join(args.model, name) for name in ("tokenizer.json", "tokenizer_config.json"))
+    if os.path.exists(file) and not os.path.exists(settings):
+        # The class that fits the model's type would add special tokens of its own, which the model may lack.
+        return PreTrainedTokenizerFast(tokenizer_file=file)
     try:
         return AutoTokenizer.from_pretrained(**source(args))
     except (OSError, ValueError) as error:
@@ -98,8 +102,8 @@ def start_of(tokenizer: Any) -> list[int]:
 def start_of_ids(args: argparse.Namespace, ids: list[int], config: Any) -> list[int]:
     """What the tokenizer puts in front of a text; without one, the usual start token if the ids begin with it."""
     try:
-        return start_of(AutoTokenizer.from_pretrained(**source(args)))
-    except Exception:  # Whatever is missing or unknown, the ids are there.
+        return start_of(tokenizer_of(args))
+    except (Exception, SystemExit):  # Whatever is missing or unknown, the ids are there.
         usual = getattr(config, "bos_token_id", None)
         return ids[:1] if ids[:1] == [usual] else []
 
