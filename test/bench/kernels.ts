@@ -5,6 +5,7 @@ import type { Encoding } from '../../src/base/encoding.ts';
 import { ENERGY_LEVELS } from '../../src/base/energyLevels.ts';
 import type { Backend, Matrix, RowSource } from '../../src/devices/backend.ts';
 import { previewSpectrum } from '../../src/spectrum/preview.ts';
+import { GrowingTriangle } from '../../src/spectrum/stackedTriangle.ts';
 import { truncatedSvd } from '../../src/spectrum/truncated.ts';
 import { previewError, rankError, valuesError } from './errors.ts';
 import type { MatrixFile, Peer, Routine, TorchAnswer, TorchSide } from './torchSide.ts';
@@ -42,7 +43,7 @@ export interface Theirs {
   readonly cpu: number;
 }
 
-const ON_NUMPY: ReadonlySet<Routine> = new Set(['values', 'vectors', 'product', 'triangle']);
+const ON_NUMPY: ReadonlySet<Routine> = new Set(['values', 'vectors', 'product', 'triangle', 'moments']);
 /** Milliseconds after which the threads of a library, which keep looking for more work, have gone to sleep. */
 const SETTLE = 200;
 /** A peer that is slower than the other by this factor gets no further turns. */
@@ -63,6 +64,8 @@ export const FULL: readonly KernelCase[] = [
   { routine: 'preview', rows: 4096, cols: 4096, turns: 3 },
   { routine: 'product', rows: 2048, cols: 2048, turns: 8 },
   { routine: 'triangle', rows: 8192, cols: 1024, turns: 6 },
+  { routine: 'moments', rows: 16384, cols: 576, turns: 4 },
+  { routine: 'moments', rows: 16384, cols: 1536, turns: 3 },
   { routine: 'decode', encoding: 'BF16', rows: 4096, cols: 4096, turns: 12 },
   { routine: 'decode', encoding: 'F16', rows: 4096, cols: 4096, turns: 12 },
   { routine: 'decode', encoding: 'F8_E4M3', rows: 4096, cols: 4096, turns: 12 },
@@ -132,6 +135,7 @@ async function ourTurn(
   { routine, rows, cols, encoding = 'F32' }: KernelCase,
   { values: data, stored }: MatrixData,
 ): Promise<OurTurn> {
+  if (routine === 'moments') return onBatches(backend, data, cols);
   if (routine === 'rank' || routine === 'preview') return onSource(backend, routine, source(rows, cols, data));
   const a = await backend.allocate(rows, cols);
   const out = routine === 'product' ? await backend.allocate(rows, rows) : undefined;
@@ -165,6 +169,17 @@ async function onSource(backend: Backend, routine: 'rank' | 'preview', matrix: R
   }
   const { user, system } = process.cpuUsage(cpu);
   return { seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6, values, stages: {} };
+}
+
+/** Rows of X^T as the batches of a forward pass bring them; uploading them is included. */
+async function onBatches(backend: Backend, data: Float32Array, cols: number): Promise<OurTurn> {
+  const start = performance.now();
+  const cpu = process.cpuUsage();
+  const triangle = new GrowingTriangle(backend, cols);
+  for (let at = 0; at < data.length; at += 2048 * cols) await triangle.add(data.subarray(at, at + 2048 * cols));
+  await triangle.finish();
+  const { user, system } = process.cpuUsage(cpu);
+  return { seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6, values: [], stages: {} };
 }
 
 /** Rows in memory, stored as F32. */

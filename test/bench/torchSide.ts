@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Encoding } from '../../src/base/encoding.ts';
 
-export type Routine = 'values' | 'vectors' | 'product' | 'triangle' | 'rank' | 'preview' | 'decode';
+export type Routine = 'values' | 'vectors' | 'product' | 'triangle' | 'moments' | 'rank' | 'preview' | 'decode';
 
 /** Who computes on the other side: on some processors NumPy's BLAS is faster than torch's. */
 export type Peer = 'torch' | 'numpy';

@@ -1,7 +1,7 @@
 """The other side of `npm run bench`: runs the routines that lines of JSON on stdin name, by torch or, where a question
 says "peer": "numpy", by NumPy, and answers each with its time.
 
-{"routine": "values" | "vectors" | "product" | "triangle" | "rank" | "preview", "file": raw float32, "rows": m, "cols": n}  ->  {"seconds": s, "cpu": c, "values": [...]}
+{"routine": "values" | "vectors" | "product" | "triangle" | "moments" | "rank" | "preview", "file": raw float32, "rows": m, "cols": n}  ->  {"seconds": s, "cpu": c, "values": [...]}
 {"routine": "decode", "encoding": "BF16" | "F16" | "F8_E4M3", "file": raw numbers of that type, ...}  ->  {"seconds": s, "cpu": c, "values": []}
 {"routine": "truth", ...}  ->  {"values": [...]} by LAPACK in float64.
 """
@@ -33,6 +33,8 @@ def by_numpy(routine, a):
         return numpy.linalg.svd(a, full_matrices=False).S.tolist()
     if routine == "triangle":
         numpy.linalg.qr(a if a.shape[0] >= a.shape[1] else a.T, mode="r")
+    elif routine == "moments":
+        sum(rows.T @ rows for rows in numpy.split(a, len(a) // 2048))
     else:
         a @ a.T
     return []
@@ -57,6 +59,9 @@ def answer(routine, file, rows, cols, encoding="F32", peer="torch"):
         result = []
     elif routine == "triangle":
         torch.linalg.qr(a if rows >= cols else a.T, mode="r")
+        result = []
+    elif routine == "moments":
+        sum(rows.T @ rows for rows in a.split(2048))
         result = []
     else:
         a @ a.T
