@@ -1,4 +1,4 @@
-import { yieldOrCancel } from '../base/eventLoop.ts';
+import { type Pause, yieldOrCancel } from '../base/eventLoop.ts';
 import type { Backend } from '../devices/backend.ts';
 import { type Batch, batchesOf } from './batches.ts';
 import { applyBlock, enterMixture } from './blocks/applyBlock.ts';
@@ -32,6 +32,8 @@ export interface ForwardRequest {
   readonly take?: ((part: LogitPart) => Promise<void> | void) | undefined;
   /** Receives what the layers of the dense network read; only of a pass without variants. */
   readonly observer?: InputObserver | undefined;
+  /** Lets others use the device; awaited at least every 100 ms. */
+  readonly letOthers?: Pause | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Share of the work done, in [0, 1]. */
   readonly progress?: ((share: number) => void) | undefined;
@@ -68,7 +70,7 @@ interface Pass extends Omit<ForwardRequest, 'windows' | 'variants' | 'progress'>
  *   embedding, 'too-large' if the device has too little memory for one block, before anything is read, 'cancelled'
  */
 export async function forward(request: ForwardRequest): Promise<void> {
-  const { network, backend, windows, variants = [], take, observer, signal, progress } = request;
+  const { network, backend, windows, variants = [], take, observer, letOthers, signal, progress } = request;
   const layers = network.decoder.layers.length;
   const batches = batchesOf(windows);
   const rows = batches.map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0));
@@ -79,7 +81,8 @@ export async function forward(request: ForwardRequest): Promise<void> {
     done += count;
     progress?.(done / steps);
   };
-  const pause = yieldOrCancel(signal, network.weights.subject);
+  const yielding = yieldOrCancel(signal, network.weights.subject);
+  const pause = () => letOthers?.() ?? yielding();
   const run = { backend, pause, signal, observe: observer?.inputs };
   const pass: Pass = { ...request, run, batches, advance };
   const streams = await start(pass, variants);

@@ -37,24 +37,29 @@ export async function calibrate(
   };
   const texts = [request.text, request.ids].filter((file) => file !== undefined);
   const sources = [...checkpoint.files.map(({ path }) => path), ...texts];
-  const { bytes, engine } = await devices.run(devices.settle(request), checkpoint.path, { signal }, async (backend) => {
-    short.length = 0;
-    const written = await writeActivations({ out, overwrite, sources }, groups, origin, async (take) => {
-      const observer = new InputStatistics(
-        backend,
-        groups,
-        async (group, r, tokens) => {
-          if (tokens < group.inputs) short.push({ name: group.name, tokens, inputs: group.inputs });
-          await take(group, r, tokens);
-        },
-        signal,
-      );
-      const share = passProgress(network.decoder.layers.length, progress);
-      await forward({ network, backend, windows, observer, signal, progress: share });
-      await refuseChanged(checkpoint);
-    });
-    return { bytes: written, engine: backend.info };
-  });
+  const { bytes, engine } = await devices.run(
+    devices.settle(request),
+    checkpoint.path,
+    { signal },
+    async (backend, letOthers) => {
+      short.length = 0;
+      const written = await writeActivations({ out, overwrite, sources }, groups, origin, async (take) => {
+        const observer = new InputStatistics(
+          backend,
+          groups,
+          async (group, r, tokens) => {
+            if (tokens < group.inputs) short.push({ name: group.name, tokens, inputs: group.inputs });
+            await take(group, r, tokens);
+          },
+          signal,
+        );
+        const share = passProgress(network.decoder.layers.length, progress);
+        await forward({ network, backend, windows, observer, letOthers, signal, progress: share });
+        await refuseChanged(checkpoint);
+      });
+      return { bytes: written, engine: backend.info };
+    },
+  );
   return {
     format: 'rankscope.calibration/1',
     out,

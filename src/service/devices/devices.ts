@@ -1,5 +1,6 @@
 import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
+import type { Pause } from '../../base/eventLoop.ts';
 import type { Backend } from '../../devices/backend.ts';
 import { chooseDevice } from '../../devices/choose.ts';
 import { SharedHandles } from '../sharedHandles.ts';
@@ -69,19 +70,21 @@ export class Devices {
   /**
    * Runs `job` on the device of `request` when its turn comes. A device that fails is closed and the job retried once
    * on the device chosen then: losing a device costs time, not the analysis. What is too large for a GPU that was not
-   * requested by name runs on the processor, which has more memory.
+   * requested by name runs on the processor, which has more memory. A job of more than seconds awaits `letUrgent`
+   * between its steps, so that nobody waits for its end.
    */
   async run<Result>(
     request: DeviceRequest,
     subject: string,
     options: JobOptions,
-    job: (backend: Backend) => Promise<Result>,
+    job: (backend: Backend, letUrgent: Pause) => Promise<Result>,
   ): Promise<Result> {
     let used = '';
     const attempt = (wanted = request) =>
       this.use(wanted, options.signal, ({ backend, queue }) => {
         used = backend.info.name;
-        return queue.run(subject, () => job(backend), options);
+        const letUrgent = () => queue.letUrgent(subject, options.signal);
+        return queue.run(subject, () => job(backend, letUrgent), options);
       });
     try {
       return await attempt();

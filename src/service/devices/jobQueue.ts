@@ -1,4 +1,4 @@
-import { cancelled } from '../../base/errors.ts';
+import { cancelled, throwIfCancelled } from '../../base/errors.ts';
 
 interface Waiting {
   readonly start: () => void;
@@ -28,7 +28,20 @@ export class JobQueue {
     }
   }
 
-  private turn(subject: string, queue: Waiting[], signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * Awaited by a long job between its steps: lets the urgent jobs that wait run now, and returns nothing if none does.
+   * @throws RankscopeError 'cancelled' when `signal` aborts meanwhile; the job then still has its turn
+   */
+  letUrgent(subject: string, signal?: AbortSignal): Promise<void> | undefined {
+    if (this.urgent.length === 0) return undefined;
+    // It comes back behind those that wait now.
+    const turn = this.turn(subject, this.urgent);
+    this.busy = false;
+    this.next();
+    return turn.then(() => throwIfCancelled(signal, subject));
+  }
+
+  private turn(subject: string, queue: Waiting[], signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = () => {
         queue.splice(queue.indexOf(waiting), 1);

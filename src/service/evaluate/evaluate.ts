@@ -14,6 +14,7 @@ import { networkTriplets } from '../plan/networkTriplets.ts';
 import { type CutVariant, cutVariants } from './cutVariants.ts';
 import { FactorStore } from './factorStore.ts';
 import { passProgress } from './passProgress.ts';
+import { refuseTooManyTokens } from './streamMemory.ts';
 
 type Described = Pick<VariantEvaluation, 'name' | 'kind' | 'rank' | 'size' | 'predictedError'>;
 
@@ -47,13 +48,14 @@ async function evaluateOpened(
   const { windows, facts, notes } = await readWindows(checkpoint, network, request, signal);
   const cut = await cutVariants(opened, network, request, signal);
   const others = files.map((file) => networkWith(network, file.checkpoint));
+  refuseTooManyTokens(network, { windows, facts }, 1 + cut.length + others.length);
   const engine = devices.settle(request);
 
   const { scores, described, unused, info } = await devices.run(
     engine,
     checkpoint.path,
     { signal },
-    async (backend) => {
+    async (backend, letOthers) => {
       const { variants, describe } = withFactors(backend, cut, signal);
       const all = [
         ...variants,
@@ -66,6 +68,7 @@ async function evaluateOpened(
         windows,
         variants: all,
         take: scores.take,
+        letOthers,
         signal,
         progress: passProgress(network.decoder.layers.length, progress),
       });

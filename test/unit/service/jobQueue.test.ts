@@ -34,6 +34,29 @@ describe('the job queue of a device', () => {
     assert.deepEqual(order, ['urgent', 'patient']);
   });
 
+  it('runs the urgent jobs that wait when a long one lets them, and then the long one on', async () => {
+    const queue = new JobQueue();
+    const order: string[] = [];
+    let running = 0;
+    const note = async (name: string) => {
+      assert.equal(++running, 1);
+      await tick();
+      order.push(name);
+      running--;
+    };
+    const others: Promise<void>[] = [];
+    await queue.run('long', async () => {
+      assert.equal(queue.letUrgent('long'), undefined);
+      others.push(queue.run('patient', () => note('patient')));
+      await note('first half');
+      others.push(...['a', 'b'].map((name) => queue.run(name, () => note(name), { urgent: true })));
+      await queue.letUrgent('long');
+      await note('second half');
+    });
+    await Promise.all(others);
+    assert.deepEqual(order, ['first half', 'a', 'b', 'second half', 'patient']);
+  });
+
   it('rejects a job that is cancelled while it waits, and never runs it', async () => {
     const queue = new JobQueue();
     let release: () => void = () => undefined;

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createReferenceBackend } from '../../../../src/devices/reference/backend.ts';
-import type { EvaluateRequest } from '../../../../src/model/evaluation.ts';
+import type { EvaluateRequest, TextFacts } from '../../../../src/model/evaluation.ts';
+import type { Network } from '../../../../src/network/network.ts';
 import { OpenCheckpoints } from '../../../../src/service/checkpoints/opened.ts';
 import { Devices } from '../../../../src/service/devices/devices.ts';
 import { evaluate } from '../../../../src/service/evaluate/evaluate.ts';
+import { refuseTooManyTokens } from '../../../../src/service/evaluate/streamMemory.ts';
 import { createService } from '../../../../src/service/service.ts';
 import { testFolder } from '../../formats/folder.ts';
 import { type Case, valuesOf, writeDecoder } from '../../network/decoders.ts';
@@ -151,11 +153,24 @@ describe('what an evaluation refuses', function () {
       const request = { path: model(LLAMA), ids: folder.write('ids.json', IDS), context: 8, engine: 'reference' };
       await assert.rejects(evaluate(devices, checkpoints, request, {}), {
         code: 'too-large',
-        message: /needs \d+ bytes, \d+ of 60000/,
+        message: /block 1 needs [\d.]+ KB, .* the reference engine has 30 KB/,
       });
     } finally {
       await Promise.all([devices.close(), checkpoints.close()]);
     }
+  });
+
+  it('more tokens than memory holds in all networks, with the bytes and a number that fits', () => {
+    const network = { decoder: { width: 576 }, weights: { subject: 'model' } } as unknown as Network;
+    const facts = { context: 512 } as TextFacts;
+    const refuse = (windows: number, networks: number) =>
+      refuseTooManyTokens(network, { windows: Array(windows), facts }, networks, 2 ** 30);
+    refuse(16, 9);
+    // 102,400 tokens x 9 networks x 2 x 576 x 4 bytes.
+    assert.throws(() => refuse(200, 9), {
+      code: 'too-large',
+      message: /102400 tokens in 9 networks need 4\.\d+ GB, and 1\.\d+ GB are free\. Use at most 12945 tokens/,
+    });
   });
 
   it('nothing after a cancellation, within 200 ms, and serves the next call', async () => {
