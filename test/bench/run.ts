@@ -1,7 +1,8 @@
-// npm run bench [-- --largest 1024] [--checkpoint 2048x3] [--engine NAME] [--threads N]
+// npm run bench [-- --largest 1024] [--checkpoint 2048x3] [--network PATH] [--engine NAME] [--threads N]
 //
 // `--largest N` omits matrices with more than N^2 entries; 0 omits all kernels. `--checkpoint WxL` gives the whole
-// checkpoint L layers of width W; `none` omits it. What is omitted keeps its section in RESULTS.md.
+// checkpoint L layers of width W; `none` omits it. What is omitted keeps its section in RESULTS.md. `--network PATH`
+// names a language model to compare with transformers, or `none`; by default SmolLM2 of the shared checkpoints.
 // `--first-values llama|experts|PATH` also times the first values of a big model.
 //
 // Times a device and, if RANKSCOPE_PYTHON names a Python with them, torch and NumPy in one run, with the accuracy
@@ -14,6 +15,7 @@ import { chooseDevice } from '../../src/devices/choose.ts';
 import { benchPolicy } from './benchPolicy.ts';
 import { firstValues } from './firstValues.ts';
 import { kernelTable } from './kernelTable.ts';
+import { runNetwork, sharedNetwork } from './network.ts';
 import { type Peer, TorchSide } from './torchSide.ts';
 import { checkpointTable, parseShape, runCheckpoint } from './wholeCheckpoint.ts';
 
@@ -33,6 +35,7 @@ const { values: options } = parseArgs({
     checkpoint: { type: 'string', default: '2048x3' },
     engine: { type: 'string', default: 'cpu' },
     threads: { type: 'string' },
+    network: { type: 'string' },
     'first-values': { type: 'string' },
   },
 });
@@ -59,6 +62,18 @@ try {
       weightWatcher: process.env.RANKSCOPE_WEIGHTWATCHER,
     });
     write('A whole checkpoint', `${machine(before, torch?.versions)}\n\n${checkpointTable(whole)}`);
+  }
+  if (options.network !== 'none') {
+    const files = sharedNetwork(options.network);
+    if (typeof files === 'string') process.stderr.write(`The network was skipped: ${files}.\n`);
+    else if (!python)
+      process.stderr.write('The network was skipped: RANKSCOPE_PYTHON does not name a Python with transformers.\n');
+    else {
+      const before = loadavg()[0]!;
+      const sides = { engine: options.engine, threads: backend.info.threads, folder };
+      const table = await runNetwork(python, files, sides);
+      write('A network', `${machine(before, torch?.versions)}\n\n${table}`);
+    }
   }
   const model = options['first-values'];
   if (model)

@@ -1,13 +1,12 @@
 // A whole checkpoint compared with torch: each side computes all matrices of a LLaMA-shaped bf16 checkpoint in a
 // process of its own.
-import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { openCheckpoint } from '../../src/checkpoint/open.ts';
 import type { CheckpointAnswer } from './checkpointSide.ts';
 import { previewError, valuesError } from './errors.ts';
+import { lineOf } from './lineOf.ts';
 
 export interface CheckpointShape {
   readonly hidden: number;
@@ -124,10 +123,4 @@ function besideWeightWatcher(theirs: WeightWatcherAnswer | undefined, ours: Chec
 
 function script(python: string, words: readonly string[]): Promise<unknown> {
   return lineOf(python, [fileURLToPath(new URL('./torch_checkpoint.py', import.meta.url)), ...words]);
-}
-
-/** Parses the line of JSON that a program prints; undefined if it prints nothing. */
-async function lineOf(program: string, words: readonly string[]): Promise<unknown> {
-  const { stdout } = await promisify(execFile)(program, words, { maxBuffer: 2 ** 28 });
-  return stdout === '' ? undefined : JSON.parse(stdout);
 }
