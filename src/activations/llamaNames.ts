@@ -54,7 +54,7 @@ export function byHuggingFaceNames(
   return best;
 }
 
-/** An entry of unknown name keeps llama.cpp's. */
+/** Parts that the architecture's table lacks have no name there, and are left out. */
 function namesIn(
   architecture: GgufArchitecture,
   entries: readonly StatisticsEntry[],
@@ -63,15 +63,13 @@ function namesIn(
   const found = new Map<string, Slice>();
   for (const entry of entries) {
     const parts = ggufName(entry.name);
-    const whole = parts && huggingFaceName(architecture, parts);
-    let slice = 0;
-    if (whole === undefined && parts?.slice === null)
-      for (; slice < MAX_EXPERTS; slice++) {
-        const name = huggingFaceName(architecture, { ...parts, slice });
-        if (name === undefined || !isWanted(name)) break;
-        found.set(name, { entry, slice });
-      }
-    if (slice === 0) found.set(whole ?? entry.name, { entry, slice });
+    const nameOf = (slice: number | null) => parts && huggingFaceName(architecture, { ...parts, slice });
+    const [whole, first] = [nameOf(null), nameOf(0)];
+    if (whole !== undefined) found.set(whole, { entry, slice: 0 });
+    if (first === undefined) continue;
+    found.set(first, { entry, slice: 0 });
+    for (let slice = 1; slice < MAX_EXPERTS && isWanted(nameOf(slice)!); slice++)
+      found.set(nameOf(slice)!, { entry, slice });
   }
   return found;
 }

@@ -25,6 +25,7 @@ export class InputStatistics implements InputObserver {
     groups: readonly PlacedGroup[],
     private readonly take: TakeFactor,
     private readonly signal: AbortSignal | undefined,
+    private readonly mostWaiting = MOST_WAITING,
   ) {
     this.groups = new Map(groups.map((group) => [group.name, group]));
   }
@@ -58,7 +59,7 @@ export class InputStatistics implements InputObserver {
     const triangles = [...this.triangles.values()];
     let waiting = triangles.reduce((sum, triangle) => sum + triangle.waiting, 0);
     for (const triangle of triangles.sort((a, b) => b.waiting - a.waiting)) {
-      if (waiting <= MOST_WAITING) return;
+      if (waiting <= this.mostWaiting) return;
       waiting -= triangle.waiting;
       await triangle.settle({ signal: this.signal });
     }

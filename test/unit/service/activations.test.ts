@@ -340,6 +340,19 @@ describe('an analysis with statistics of activations', function () {
       assert.equal(own.matrices.filter((finding) => finding.activations).length, 14);
     });
 
+  it('passes over entries of an imatrix whose names Hugging Face is not known to have', async () => {
+    model();
+    const more = { name: 'blk.0.ssm_unheard_of.weight', sums: [[1, 2, 3]], counts: [512] };
+    const activations = statistics(imatrixGgufFile([...imatrix(2), more]), 'imatrix.gguf');
+    const { matrices } = await analyze({ activations });
+    assert.equal(matrices.filter((finding) => finding.activations).length, 14);
+    await rejectsWith(
+      analyze({ activations: statistics(imatrixGgufFile([more]), 'imatrix.gguf') }),
+      'wrong-use',
+      /no layer of it has statistics/,
+    );
+  });
+
   it('gives each expert its own part of an imatrix', async () => {
     const experts = 3;
     const matrices = Object.fromEntries(
