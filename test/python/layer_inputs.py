@@ -66,16 +66,18 @@ def inputs_of(folder, windows):
         for window in windows:
             model(torch.tensor([window]))
     modules = dict(model.named_modules())
-    return {name: dict(tokens=entry["tokens"], gram=entry["gram"].tolist(), values=values_of(modules.get(name), entry["gram"]))
+    return {name: dict(tokens=entry["tokens"], gram=entry["gram"].tolist(), values=values_of(modules.get(name), **entry))
             for name, entry in found.items()}
 
 
-def values_of(module, gram):
-    """The roots of the eigenvalues of W X X^T W^T, in float64."""
+def values_of(module, gram, tokens):
+    """The roots of the eigenvalues of W X X^T W^T, in float64; of fewer tokens than inputs, X X^T is shrunk."""
     if not isinstance(module, (torch.nn.Linear, Conv1D)):
         return None
     weight = module.weight.detach().double()
     weight = weight.T if isinstance(module, Conv1D) else weight
+    if tokens < len(gram):
+        gram = gram + 0.01 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
     return torch.linalg.eigvalsh(weight @ gram @ weight.T).clamp(min=0).sqrt().flip(0)[: min(weight.shape)].tolist()
 
 

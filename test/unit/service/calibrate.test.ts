@@ -147,7 +147,7 @@ describe('calibration', () => {
     }
   });
 
-  it('has the statistics that transformers sees with hooks, of every architecture', async function () {
+  it('has the statistics that transformers sees with hooks, and W X of them, of every architecture', async function () {
     this.timeout(300_000);
     const made = [];
     for (const known of CASES) made.push({ known, ...(await calibrated(known)) });
@@ -159,9 +159,9 @@ describe('calibration', () => {
     const modules = ['torch', 'transformers', 'safetensors'];
     const found = python(this, modules, script, JSON.stringify(models)) as Record<
       string,
-      { tokens: number; gram: number[][] }
+      { tokens: number; gram: number[][]; values: number[] | null }
     >[];
-    for (const [k, { known, out }] of made.entries())
+    for (const [k, { known, path, out }] of made.entries()) {
       await withStatistics(out, async (entries) => {
         for (const [name, entry] of entries) {
           const { tokens, gram: right } = found[k]![hookNamed(name, found[k]!)]!;
@@ -170,6 +170,21 @@ describe('calibration', () => {
           checkGram(gram, (i, j) => right[i]![j]!, n, `${known.kind}: ${name}`);
         }
       });
+      const request = { path: join(path, 'model.safetensors'), engine: 'wasm', values: true };
+      const { matrices } = await service.analyze({ ...request, activations: out });
+      const measured = matrices.filter((finding) => finding.activations);
+      assert.ok(measured.length >= Object.keys(found[k]!).length / 2, known.kind);
+      for (const { name, activations } of measured) {
+        const { values } = found[k]![hookNamed(name, found[k]!)]!;
+        for (const [i, value] of (values ?? []).entries()) {
+          const own = activations!.singularValues![i]!;
+          assert.ok(
+            Math.abs(own - value) < TOLERANCE * values![0]!,
+            `${known.kind}: ${name} ${i}: ${own}, not ${value}`,
+          );
+        }
+      }
+    }
   });
 
   it('of a real model lets an analysis measure W X as torch does, of the same model in GGUF too', async function () {
