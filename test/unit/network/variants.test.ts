@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { seededRandom } from '../../../src/base/random.ts';
+import type { Tensor } from '../../../src/checkpoint/tensor.ts';
 import type { Backend } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
 import { openNetwork } from '../../../src/network/network.ts';
@@ -101,6 +102,46 @@ describe('variants of a network', () => {
     assert.deepEqual(beside[2], beside[0]);
     assert.ok(relativeDifference(beside[1]!, beside[0]!) > 0.01);
   });
+
+  it('pass in one reading of every weight, however many they are', () =>
+    withDecoder(LLAMA, async (checkpoint) => {
+      const read = new Map<string, number>();
+      const counted = ({ name, shape }: Tensor, share: number) => {
+        const size = shape.reduce((product, side) => product * side, 1);
+        read.set(name, (read.get(name) ?? 0) + share / size);
+      };
+      const tensors = checkpoint.tensors.map(
+        (tensor): Tensor =>
+          Object.create(tensor, {
+            read: {
+              value: (offset: number, out: Float32Array, signal?: AbortSignal) => {
+                counted(tensor, out.length);
+                return tensor.read(offset, out, signal);
+              },
+            },
+            readStored: {
+              value: (offset: number, out: Uint8Array, signal?: AbortSignal) => {
+                counted(tensor, out.length / 4);
+                return tensor.readStored!(offset, out, signal);
+              },
+            },
+          }),
+      );
+      const variants = [UP, QUERY, UP].map((name, k): Variant => {
+        const shape = LLAMA.tensors[name] as [number, number];
+        return {
+          name: `variant ${k}`,
+          replaced: new Map([[name, async () => linearOfFactors(name, shape, factorsOf(shape, 4, k))]]),
+        };
+      });
+      const network = await openNetwork({ ...checkpoint, tensors });
+      await logitsOf({ network, backend, windows: WINDOWS, variants });
+      // The rows of the tokens, and once more all of it as the head.
+      for (const { name } of tensors)
+        if (name === EMBEDDING) assert.ok(read.get(name)! >= 1 && read.get(name)! <= 2, `${name}: ${read.get(name)}`);
+        else if (name === 'model.norm.weight') assert.ok(read.get(name)! <= 1 + variants.length);
+        else assert.equal(read.get(name), 1, name);
+    }));
 
   it('multiplies the two or three factors of a factorized file', async () => {
     const factors = factorsOf(LLAMA.tensors[UP]!, 5, 7);
