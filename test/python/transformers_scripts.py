@@ -3,9 +3,9 @@
 usage: transformers_scripts.py make FOLDER
        transformers_scripts.py run FOLDER RUN...
 `make` saves a model of each kind with token ids. `run` takes JSON objects {kind, script, arguments, out, context} and
-`interrupted`, for Ctrl-C just before the result gets its name; it runs each script, and prints for each {error, stderr,
-perplexity, statistics}: the perplexity by transformers of the windows that the script should have used, and the largest
-relative error of R^T R for a script that collects statistics.
+`interrupted`, for Ctrl-C just before the result gets its name, or {script} alone to try singular statistics. It runs
+each script, and prints for each {error, stderr, perplexity, statistics}: the perplexity by transformers of the windows
+that the script should have used, and the largest relative error of R^T R for a script that collects statistics.
 """
 
 import contextlib
@@ -68,6 +68,23 @@ def make() -> None:
     print(json.dumps(list(CONFIGS)))
 
 
+def singular(script: str) -> dict:
+    """The largest relative error of R^T R where X X^T is singular, as by equal inputs and inputs that are zero."""
+    parts = runpy.run_path(script, run_name="parts")
+    worst = 0.0
+    for tokens in (0, 5, 8, 40):
+        for spoil in (lambda x: x, lambda x: x * 0, lambda x: x[:, [0, 0, 1, 1, 2, 2, 3, 3]], lambda x: x[:, :1].expand(-1, 8)):
+            x = spoil(torch.randn(tokens, 8, dtype=torch.float64))
+            group = parts["Group"](parts["Weight"]("w.weight", None, False), 8, open=True)
+            for part in x.split(3):
+                group.add(part)
+            r = group.close()
+            if r.shape != (8, 8) or not torch.isfinite(r).all() or not torch.equal(r, r.triu()) or r[tokens:].any():
+                return {"error": f"R is {r} for {x}"}
+            worst = max(worst, ((r.T @ r - x.T @ x).norm() / max(x.norm() ** 2, 1e-300)).item())
+    return {"error": None, "stderr": "", "statistics": worst}
+
+
 def run(kind: str, script: str, arguments: list[str], out: str, context: int, interrupted: bool = False) -> dict:
     error, stderr = None, io.StringIO()
     sys.argv = [script, *arguments]
@@ -127,4 +144,5 @@ if command == "make":
     with contextlib.redirect_stderr(io.StringIO()):
         make()
 else:
-    print(json.dumps([run(**json.loads(each)) for each in runs]))
+    asked = [json.loads(each) for each in runs]
+    print(json.dumps([run(**each) if "kind" in each else singular(**each) for each in asked]))

@@ -61,31 +61,17 @@ def collect(inputs: "Inputs", windows: Tensor, batch: int | None, data: Any) -> 
                 model(ids.to(model.device), use_cache=False)
             inputs.end_call()
             progress.step(len(ids), f"windows, {len(inputs.groups)} groups of layers")
-        for group in inputs.groups:
-            if group.moments is not None:
-                data.write(triangle(group).float().contiguous().numpy().tobytes())
-                group.moments = None
+        ended = [group for group in inputs.groups if group.open]
+        progress = Progress(len(ended))
+        for group in ended:
+            data.write(group.close().float().contiguous().numpy().tobytes())
+            progress.step(1, "groups triangular")
         if not inputs.next_pass():
             break
         say("the sums of the other layers take another pass over the text")
     for group in inputs.add_unreached():
         data.write(bytes(4 * group.size**2))
     return inputs.groups
-
-
-def triangle(group: "Group") -> Tensor:
-    """R (n x n, f64) of X X^T. It also exists where X X^T is singular, as after fewer tokens than inputs."""
-    moments, rank = group.moments, min(group.tokens, group.size)
-    if not torch.isfinite(moments).all():
-        raise SystemExit(f"{group.name}: an input is not finite; nothing was written")
-    lower, failed = torch.linalg.cholesky_ex(moments)
-    if rank == group.size and not failed:
-        return lower.T.cpu()
-    values, vectors = torch.linalg.eigh(moments.cpu())
-    root = values[-rank:].clamp(min=0).sqrt()[:, None] * vectors[:, -rank:].T
-    result = torch.zeros_like(moments, device="cpu")
-    result[:rank] = torch.linalg.qr(root, mode="r").R
-    return result
 
 
 def header_of(

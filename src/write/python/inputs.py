@@ -20,12 +20,43 @@ class Weight(NamedTuple):
 
 
 class Group:
-    """Weights that multiply the same inputs X (n x t), with X X^T (n x n, f64) while it is summed up."""
+    """Weights that multiply the same inputs X (n x t), with what is known of X X^T while they are collected."""
 
-    def __init__(self, first: Weight, size: int) -> None:
+    def __init__(self, first: Weight, size: int, open: bool = False) -> None:
         self.name = first.title().removesuffix(".weight")
         self.weights, self.size, self.tokens = [first], size, 0
+        # Whether this pass collects its inputs: up to n of them as they are, then X X^T (n x n), all in f64.
+        self.open = open
+        self.rows: list[Tensor] = []
         self.moments: Tensor | None = None
+
+    def add(self, rows: Tensor) -> None:
+        """Adds inputs (tokens x n)."""
+        self.tokens += len(rows)
+        self.rows.append(rows)
+        if self.tokens > self.size:
+            if self.moments is None:
+                self.moments = rows.new_zeros(self.size, self.size)
+            for part in self.rows:
+                self.moments.addmm_(part.T, part)
+            self.rows.clear()
+
+    def close(self) -> Tensor:
+        """R (n x n, f64), upper triangular with R^T R = X X^T. It exists where X X^T is singular as well."""
+        moments, self.moments, self.open = self.moments, None, False
+        result = torch.zeros(self.size, self.size, dtype=torch.float64)
+        if moments is None and self.tokens > 0:
+            result[: self.tokens] = torch.linalg.qr(torch.cat(self.rows).cpu(), mode="r").R
+        elif moments is not None:
+            lower, failed = torch.linalg.cholesky_ex(moments)
+            if failed:
+                values, vectors = torch.linalg.eigh(moments.cpu())
+                root = values.clamp(min=0).sqrt()[:, None] * vectors.T
+                result = torch.linalg.qr(root, mode="r").R
+            else:
+                result = lower.T.cpu()
+        self.rows.clear()
+        return result
 
 
 class Inputs(TorchFunctionMode):
@@ -84,10 +115,11 @@ class Inputs(TorchFunctionMode):
             return
         # The reference keeps the memory from being used again, so that the next inputs are known to be others.
         self.last, self.current = x, self.begin(key, x.shape[-1])
-        if self.current is not None and self.current.moments is not None:
+        if self.current is not None and self.current.open:
             rows = x.reshape(-1, x.shape[-1]).to(self.device).double()
-            self.current.moments.addmm_(rows.T, rows)
-            self.current.tokens += len(rows)
+            if not torch.isfinite(rows).all():
+                raise SystemExit(f"{self.current.name}: an input is not finite; nothing was written")
+            self.current.add(rows)
 
     def begin(self, key: Weight, size: int) -> Group | None:
         """The group of the weight, a new one if there is room for its sums."""
@@ -98,8 +130,7 @@ class Inputs(TorchFunctionMode):
             self.left.add(key)
             return None
         self.room -= needed
-        group = Group(key, size)
-        group.moments = torch.zeros(size, size, dtype=torch.float64, device=self.device)
+        group = Group(key, size, open=True)
         self.groups.append(group)
         self.group_of[key] = group
         return group

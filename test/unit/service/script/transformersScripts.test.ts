@@ -103,6 +103,7 @@ describe('scripts for transformers', function () {
     const passes = join(folder, 'passes.safetensors');
     const little = ['--force', '--out', passes, '--memory', '0.00003'];
     runs.push(['passes', { ...collected, out: passes, arguments: little }]);
+    runs.push(['singular', { script: collected.script }]);
     const stopped = join(folder, 'stopped.safetensors');
     runs.push(['stopped', { ...collected, out: stopped, arguments: ['--out', stopped], interrupted: true }]);
     const again = { kind, script, context: CONTEXT, out: join(folder, 'none') };
@@ -187,6 +188,10 @@ describe('scripts for transformers', function () {
     assert.deepEqual(lacking, []);
     assert.deepEqual(groups.flat().toSorted(), done('calibrate llama').groups.flat().toSorted());
     assert.match(stderr, /another pass/);
+  });
+
+  it('give R for inputs that are equal, zero or too few', () => {
+    assert.ok(done('singular').statistics < 1e-12, `${done('singular').statistics}`);
   });
 
   it('refuse logits and inputs that are not finite', () => {
