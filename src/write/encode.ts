@@ -16,64 +16,72 @@ export function factorType(dtype: string): FactorType {
 export function encode(values: ArrayLike<number>, dtype: FactorType): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(values.length * FACTOR_BYTES[dtype]);
   const view = new DataView(bytes.buffer);
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]!;
-    if (dtype === 'F64') view.setFloat64(8 * i, value, true);
-    else if (dtype === 'F32') view.setFloat32(4 * i, value, true);
-    else view.setUint16(2 * i, dtype === 'BF16' ? bfloat16Bits(value) : halfBits(value), true);
+  if (dtype === 'F64') {
+    for (let i = 0; i < values.length; i++) view.setFloat64(8 * i, values[i]!, true);
+    return bytes;
   }
+  const exact = rounded(values, dtype);
+  if (dtype === 'F32') {
+    for (let i = 0; i < exact.length; i++) view.setFloat32(4 * i, exact[i]!, true);
+    return bytes;
+  }
+  const codeOf = dtype === 'BF16' ? (bits: number) => bits >>> 16 : halfOf;
+  const bits = bitsOf(exact);
+  for (let i = 0; i < bits.length; i++) view.setUint16(2 * i, codeOf(bits[i]!), true);
   return bytes;
 }
 
-/** `values` after `encode` and decoding, in f32. */
+/** `values` after `encode` and decoding, in f32; every NaN becomes the quiet one. */
 export function rounded(values: ArrayLike<number>, dtype: FactorType): Float32Array {
   const out = Float32Array.from(values);
-  if (dtype === 'BF16') for (let i = 0; i < out.length; i++) out[i] = fromBfloat16(bfloat16Bits(out[i]!));
-  if (dtype === 'F16') for (let i = 0; i < out.length; i++) out[i] = fromHalf(halfBits(out[i]!));
+  if (dtype === 'BF16') roundToBfloat16(bitsOf(out));
+  if (dtype === 'F16') roundToHalf(out, bitsOf(out));
   return out;
 }
 
-const scratch = new DataView(new ArrayBuffer(4));
+// Rounding works on the bits of f32 numbers: the sum with just under half a step and the last bit that stays carries
+// wherever the next number of the shorter mantissa is nearer, or is even at a tie.
 
-function bits(value: number): number {
-  scratch.setFloat32(0, value);
-  return scratch.getUint32(0);
+const MAGNITUDE = 0x7fffffff;
+const INFINITE = 0x7f800000;
+const QUIET = 0x7fc00000;
+
+function roundToBfloat16(bits: Uint32Array): void {
+  for (let i = 0; i < bits.length; i++) {
+    const word = bits[i]!;
+    bits[i] = (word & MAGNITUDE) > INFINITE ? QUIET : (word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
+  }
 }
 
-function bfloat16Bits(value: number): number {
-  const word = bits(value);
-  if (Number.isNaN(value)) return 0x7fc0;
-  return ((word + 0x7fff + ((word >>> 16) & 1)) >>> 16) & 0xffff;
+/** Bits of the smallest normal half, 2^-14, and of 65,520, half way from the largest half to the next power of two. */
+const [SMALLEST_HALF, PAST_HALF] = [0x38800000, 0x477ff000];
+/** Adding and subtracting it in f64 rounds to multiples of 2^-24, the step of halves that are not normal. */
+const TO_STEPS = 1.5 * 2 ** 28;
+
+function roundToHalf(values: Float32Array, bits: Uint32Array): void {
+  for (let i = 0; i < bits.length; i++) {
+    const word = bits[i]!;
+    const magnitude = word & MAGNITUDE;
+    if (magnitude < SMALLEST_HALF) {
+      values[i] = values[i]! + TO_STEPS - TO_STEPS;
+      // The sum of zeros is positive.
+      bits[i]! |= word & ~MAGNITUDE;
+    } else if (magnitude < PAST_HALF) bits[i] = (word + 0xfff + ((word >>> 13) & 1)) & 0xffffe000;
+    else bits[i] = magnitude > INFINITE ? QUIET : (word & ~MAGNITUDE) | INFINITE;
+  }
 }
 
-function fromBfloat16(code: number): number {
-  scratch.setUint32(0, code * 0x10000);
-  return scratch.getFloat32(0);
-}
-
-function halfBits(value: number): number {
-  const word = bits(value);
+/** The code of a half, from its bits as an f32. */
+function halfOf(word: number): number {
   const sign = (word >>> 16) & 0x8000;
-  const magnitude = Math.abs(Math.fround(value));
-  if (Number.isNaN(value)) return 0x7e00;
-  // Half way between the largest half and the next power of two rounds up, to infinity.
-  if (magnitude >= 65520) return sign | 0x7c00;
-  if (magnitude < 2 ** -14) return sign | roundToEven(magnitude * 2 ** 24);
-  const exponent = ((word >>> 23) & 0xff) - 127;
-  // A mantissa that rounds up to 2 carries into the exponent by itself.
-  return sign | (((exponent + 15) << 10) + roundToEven((magnitude / 2 ** exponent - 1) * 1024));
+  const magnitude = word & MAGNITUDE;
+  if (magnitude >= INFINITE) return sign | (magnitude > INFINITE ? 0x7e00 : 0x7c00);
+  if (magnitude >= SMALLEST_HALF) return sign | ((magnitude - SMALLEST_HALF + 0x800000) >>> 13);
+  // Not normal: as many steps as the number with its leading one has, shifted by what the exponent lacks.
+  const exponent = magnitude >>> 23;
+  return exponent === 0 ? sign : sign | (((magnitude & 0x7fffff) | 0x800000) >>> (126 - exponent));
 }
 
-function fromHalf(code: number): number {
-  const sign = code & 0x8000 ? -1 : 1;
-  const exponent = (code >> 10) & 31;
-  const mantissa = code & 1023;
-  if (exponent === 31) return mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (exponent === 0 ? mantissa * 2 ** -24 : (1 + mantissa / 1024) * 2 ** (exponent - 15));
-}
-
-function roundToEven(value: number): number {
-  const low = Math.floor(value);
-  const rest = value - low;
-  return rest > 0.5 || (rest === 0.5 && low % 2 === 1) ? low + 1 : low;
+function bitsOf(values: Float32Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }
