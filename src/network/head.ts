@@ -7,13 +7,14 @@ import type { Norm } from './operations/norm.ts';
 import type { Rows } from './operations/rows.ts';
 import { type Run, type Scope, withScope } from './operations/run.ts';
 
-/** The module of the head: the embedding if they are tied. @throws RankscopeError 'malformed' without one */
+/**
+ * The module of the head: the embedding if they are tied and the file has no head.
+ * @throws RankscopeError 'malformed' without one
+ */
 export function headModule({ decoder, modules, weights, prefix }: Network): string {
-  const embedding = prefix + modules.embedding;
-  if (decoder.head.tied === true) return embedding;
   const own = weights.prefixOf(modules.head);
   if (own !== undefined) return own + modules.head;
-  if (decoder.head.tied === null) return embedding;
+  if (decoder.head.tied !== false) return prefix + modules.embedding;
   throw weights.missing(`${modules.head}.weight`);
 }
 

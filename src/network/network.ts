@@ -42,7 +42,7 @@ export async function openNetwork(
     throw new RankscopeError(
       'malformed',
       path,
-      'has no config.json beside it',
+      'has no config.json beside it that is a JSON object',
       'Put that of the model into its folder',
     );
   const { decoder, architecture } = readDecoder(own, path);
@@ -57,6 +57,7 @@ export async function openNetwork(
       path,
       `it has ${found} layers, its configuration says ${decoder.layers.length}`,
     );
+  weights.linear(prefix + modules.embedding, decoder.vocabulary ?? undefined);
   return { decoder, modules, weights, prefix, isFusedByHead: architecture.fusedByHead === true };
 }
 

@@ -74,6 +74,11 @@ KINDS = {
                                   shared_expert_intermediate_size=20, mlp_only_layers=[0]),
     "qwen3_moe": t.Qwen3MoeConfig(**GROUPED, head_dim=16, num_experts=4, num_experts_per_tok=2,
                                   moe_intermediate_size=24, norm_topk_prob=True),
+    "qwen3_moe sliding": t.Qwen3MoeConfig(**GROUPED, head_dim=16, num_experts=4, num_experts_per_tok=2,
+                                          moe_intermediate_size=24, use_sliding_window=True, sliding_window=5,
+                                          max_window_layers=1),
+    "gemma3 cap": t.Gemma3TextConfig(**GROUPED, head_dim=16, sliding_window=6, attn_logit_softcapping=2.0,
+                                     final_logit_softcapping=3.0),
 }
 LENGTH = 20
 

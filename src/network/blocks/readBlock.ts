@@ -37,8 +37,15 @@ export async function readBlock(
       throw weights.missing(`${path}${module}.bias`);
     return { name: path + module, stored, bias };
   };
-  const read = async (module: string, outputs: number | undefined, inputs: number | undefined): Promise<Linear> => {
+  const read = async (
+    module: string,
+    outputs: number | undefined,
+    inputs: number | undefined,
+    deniedBy: string | undefined,
+  ): Promise<Linear> => {
     const { name, stored, bias } = await find(module, outputs, inputs);
+    // Some exporters store zeros for layers without a bias.
+    if (deniedBy !== undefined && bias?.some((value) => value !== 0)) throw weights.denied(`${name}.bias`, deniedBy);
     const linear = await uploadLinear(backend, name, stored, bias, signal);
     taken.push(linear);
     return linear;
@@ -55,7 +62,7 @@ export async function readBlock(
     for (const [part, module] of entriesOf(modules.linears)) {
       const { outputs, inputs, blocks } = LINEAR_SHAPES[part];
       if (blocks !== 'all' && blocks !== (experts ? 'experts' : 'plain')) continue;
-      linears[part] = await read(module, sides[outputs], sides[inputs]);
+      linears[part] = await read(module, sides[outputs], sides[inputs], decoder.unbiased.get(part));
     }
     const storedExperts: StoredExpert[] = [];
     for (let number = 0; modules.expert && number < (experts?.count ?? 0); number++) {

@@ -103,7 +103,17 @@ export class Weights {
   }
 
   missing(name: string): RankscopeError {
-    return new RankscopeError('malformed', this.subject, `its configuration needs the tensor ${name}, which it lacks`);
+    return new RankscopeError(
+      'malformed',
+      this.subject,
+      `its configuration needs the tensor ${name}, which it lacks${this.tensors.has(name) ? ' as a matrix of floats' : ''}`,
+    );
+  }
+
+  /** @param key of the configuration, which says that there is no such tensor */
+  denied(name: string, key: string): RankscopeError {
+    const text = `it has the tensor ${name}, its configuration says "${key}": false`;
+    return new RankscopeError('malformed', this.subject, text, 'Check that config.json belongs to these weights');
   }
 
   private misfit(name: string, found: string, wanted: string): RankscopeError {

@@ -20,8 +20,10 @@ export interface Architecture {
   readonly activation?: Activation;
   /** Whether embeddings are multiplied by the root of the width. */
   readonly rootScale?: true;
-  /** Whether the configuration's sliding window is used. */
-  readonly slides?: true;
+  /** Whether the configuration's sliding window is used: in the layers that it names, or in all whatever it names. */
+  readonly slides?: true | 'everywhere';
+  /** Whether the configuration's cap of the scores is used: Gemma 3 keeps the key, and computes without it. */
+  readonly capsScores?: true;
   /** Whether there are no rotary positions. */
   readonly withoutRope?: true;
   /** Rows of the position table before that of the first position. */
@@ -185,7 +187,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
     types: ['mistral'],
     modules: LLAMA,
     norm: 'rms',
-    slides: true,
+    slides: 'everywhere',
     defaults: { num_key_value_heads: 8, sliding_window: 4096 },
   },
   { name: 'Qwen 2', types: ['qwen2'], modules: LLAMA, norm: 'rms', slides: true, defaults: QWEN },
@@ -198,6 +200,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
     modules: { ...LLAMA, norms: GEMMA2_NORMS },
     ...GEMMA_TRAITS,
     slides: true,
+    capsScores: true,
     keys: { hidden_act: 'hidden_activation' },
     defaults: {
       ...GEMMA2,
@@ -227,7 +230,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
     types: ['phi3'],
     modules: PHI3,
     norm: 'rms',
-    slides: true,
+    slides: 'everywhere',
     defaults: { rms_norm_eps: 1e-5, original_max_position_embeddings: 4096 },
   },
   {
@@ -308,7 +311,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
     types: ['mixtral'],
     modules: MIXTRAL,
     norm: 'rms',
-    slides: true,
+    slides: 'everywhere',
     keys: { num_experts: 'num_local_experts' },
     defaults: {
       num_key_value_heads: 8,
@@ -332,7 +335,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
     types: ['qwen3_moe'],
     modules: QWEN3_MOE,
     norm: 'rms',
-    slides: true,
+    slides: 'everywhere',
     keys: { num_experts: 'num_local_experts' },
     defaults: { use_sliding_window: false, num_key_value_heads: 4, num_experts: 128, num_experts_per_tok: 8 },
   },

@@ -26,6 +26,10 @@ export interface Decoder {
   /** Factor of what each part of a block adds to the residual stream. */
   readonly residualScale: number;
   readonly layers: readonly LayerSettings[];
+  /** Linear layers of the blocks that have no bias by the configuration, with the key that says so. */
+  readonly unbiased: ReadonlyMap<string, string>;
+  /** Rows of the embedding; null if the configuration leaves it to the file. */
+  readonly vocabulary: number | null;
   readonly head: HeadSettings;
 }
 
@@ -116,6 +120,9 @@ export interface ExpertSettings {
 export interface HeadSettings {
   readonly scale: number;
   readonly softCap: number | null;
-  /** Whether the head uses the matrix of the embedding; null if the file decides by having one of its own. */
+  /**
+   * Whether a file without a head means that of the embedding; null if the configuration does not say. A head of its
+   * own is always used, as transformers 5 does where the two differ.
+   */
   readonly tied: boolean | null;
 }

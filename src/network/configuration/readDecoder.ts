@@ -1,6 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { isObject, type JsonObject } from '../../bytes/boundedJson.ts';
 import { ARCHITECTURES, type Architecture } from './architectures.ts';
+import { unbiasedLinears } from './biases.ts';
 import type { Activation, AttentionSettings, Decoder, FeedForwardSettings } from './decoder.ts';
 import { readRope } from './rope.ts';
 import { Settings } from './settings.ts';
@@ -57,7 +58,7 @@ export function readDecoder(configuration: JsonObject, subject: string): KnownDe
     positionOffset: modules.positions === undefined ? null : (architecture.positionOffset ?? 0),
     norm: {
       kind: norm,
-      epsilon: settings.number(norm === 'rms' ? 'rms_norm_eps' : 'layer_norm_eps'),
+      epsilon: settings.size(norm === 'rms' ? 'rms_norm_eps' : 'layer_norm_eps'),
       offset: normOffset,
     },
     normsAfterSum,
@@ -68,6 +69,8 @@ export function readDecoder(configuration: JsonObject, subject: string): KnownDe
       attention: attentionOf(settings, architecture, layer),
       feedForward: feedForwardOf(settings, architecture, layer),
     })),
+    unbiased: unbiasedLinears(settings, architecture.name),
+    vocabulary: settings.has('vocab_size') ? settings.count('vocab_size') : null,
     head: {
       scale: settings.number('logit_scale', 1) / settings.number('logits_scaling', 1),
       softCap: settings.has('final_logit_softcapping') ? settings.number('final_logit_softcapping') : null,
@@ -109,14 +112,17 @@ function attentionOf(settings: Settings, architecture: Architecture, layer: numb
   const keyHeads = settings.count('num_key_value_heads', heads);
   if (heads % keyHeads !== 0) settings.refuse('num_key_value_heads', `a divisor of ${heads} attention heads`);
   const headSize = settings.count('head_dim', settings.count('hidden_size') / heads);
-  const window = architecture.slides ? windowOf(settings, layer) : null;
+  const window = architecture.slides ? windowOf(settings, architecture, layer) : null;
   const context = settings.count('max_position_embeddings');
   return {
     heads,
     keyHeads,
     headSize,
     scale: scaleOf(settings, headSize, layer),
-    softCap: settings.has('attn_logit_softcapping') ? settings.number('attn_logit_softcapping') : null,
+    softCap:
+      architecture.capsScores && settings.has('attn_logit_softcapping')
+        ? settings.number('attn_logit_softcapping')
+        : null,
     window,
     rope: hasRope(settings, architecture, layer) ? readRope(settings, window !== null, { headSize, context }) : null,
   };
@@ -129,12 +135,13 @@ function scaleOf(settings: Settings, headSize: number, layer: number): number {
 }
 
 /**
- * The window of a layer: which layers have one is said by `layer_types`, or in older configurations by a pattern of
- * which each last layer sees everything, by the first layer that has one, or by none of these: then all do.
+ * The window of a layer: unless all have it, which layers do is said by `layer_types`, or in older configurations by a
+ * pattern of which each last layer sees everything, by the first layer that has one, or by none of these: then all do.
  */
-function windowOf(settings: Settings, layer: number): number | null {
+function windowOf(settings: Settings, { slides }: Architecture, layer: number): number | null {
   if (!settings.has('sliding_window') || !settings.flag('use_sliding_window', true)) return null;
   const window = () => settings.count('sliding_window');
+  if (slides === 'everywhere') return window();
   if (settings.has('layer_types')) {
     const type = settings.ofLayer('layer_types', layer);
     if (type === 'sliding_attention') return window();

@@ -34,29 +34,29 @@ export function readRope(settings: Settings, slides: boolean, { headSize, contex
 function readScaling(own: Settings, settings: Settings, context: number, size: number): RopeScaling {
   const kind = own.text('rope_type', own.text('type', 'default'));
   const original = own.count(ORIGINAL, settings.count(ORIGINAL, context));
-  const factor = () => own.number('factor', context / original);
+  const factor = () => own.factor('factor', context / original);
   switch (kind) {
     case 'default':
       return { kind: 'none' };
     case 'linear':
-      return { kind: 'linear', factor: own.number('factor') };
+      return { kind: 'linear', factor: own.factor('factor') };
     case 'dynamic':
-      return { kind: 'dynamic', factor: own.number('factor'), original: context };
+      return { kind: 'dynamic', factor: own.factor('factor'), original: context };
     case 'llama3':
       return {
         kind: 'llama3',
-        factor: own.number('factor'),
+        factor: own.factor('factor'),
         original,
-        low: own.number('low_freq_factor'),
-        high: own.number('high_freq_factor'),
+        low: own.factor('low_freq_factor'),
+        high: own.factor('high_freq_factor'),
       };
     case 'yarn':
       return {
         kind: 'yarn',
         factor: factor(),
         original,
-        fast: own.number('beta_fast', 32),
-        slow: own.number('beta_slow', 1),
+        fast: own.factor('beta_fast', 32),
+        slow: own.factor('beta_slow', 1),
         magnitude: own.number('attention_factor', yarnMagnitude(own, factor())),
         truncate: own.flag('truncate', true),
       };

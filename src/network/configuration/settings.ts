@@ -23,6 +23,18 @@ export class Settings {
     return this.refuse(key, 'a finite number');
   }
 
+  /** @throws RankscopeError 'malformed' if the value is absent without a fallback, or not a finite number from 0 on */
+  size(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    return value >= 0 ? value : this.refuse(key, 'at least 0');
+  }
+
+  /** @throws RankscopeError 'malformed' if the value is absent without a fallback, or not a finite number above 0 */
+  factor(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    return value > 0 ? value : this.refuse(key, 'above 0');
+  }
+
   flag(key: string, fallback = false): boolean {
     const value = this.value(key) ?? fallback;
     return typeof value === 'boolean' ? value : this.refuse(key, 'true or false');

@@ -46,7 +46,7 @@ function parseTokenIds(file: string, bytes: Uint8Array): Int32Array {
     let id = 0;
     while (at < bytes.length && bytes[at]! >= ZERO && bytes[at]! <= NINE)
       id = Math.min(1e9, 10 * id + bytes[at++]! - ZERO);
-    if (at === first) throw malformed(`byte ${at} is not the begin of an id (${shown()})`);
+    if (at === first) throw malformed(`byte ${at} is not the beginning of an id (${shown()})`);
     if (id >= MAX_VOCABULARY) throw malformed(`the id at byte ${first} is ${MAX_VOCABULARY} or more`);
     ids[count++] = id;
     const last = at;

@@ -87,7 +87,7 @@ function modelFor({ path, format, files, configuration, tensors }: Checkpoint): 
     throw new RankscopeError(
       'malformed',
       path,
-      'has no config.json beside it, which transformers needs',
+      'has no config.json beside it that is a JSON object, which transformers needs',
       'Put that of the model into its folder',
     );
   if (files.every((each) => USUAL.test(basename(each.path))) && !isFactorized(tensors)) return dirname(file);

@@ -27,6 +27,20 @@ describe('forward pass', () => {
       assert.ok(difference < TOLERANCE, `relative difference ${difference}`);
     });
 
+  it('uses the head of a file that has one, though its configuration ties it to the embedding', async () => {
+    const tied = CASES.find(({ kind }) => kind === 'llama')!;
+    const tensors = { ...tied.tensors, 'lm_head.weight': tied.tensors['model.embed_tokens.weight']! };
+    const [own, untied] = await Promise.all(
+      [true, false].map((tie) =>
+        withDecoder({ ...tied, tensors, config: { ...tied.config, tie_word_embeddings: tie } }, async (checkpoint) =>
+          logitsOf({ network: await openNetwork(checkpoint), backend, windows: [tied.ids] }),
+        ),
+      ),
+    );
+    assert.deepEqual(own, untied);
+    assert.ok(differenceFrom(tied, own![0]!) > 0.1);
+  });
+
   it('agrees with transformers on models that it makes now, with other weights and tokens', async function () {
     this.timeout(300_000);
     const script = readFileSync('test/python/decoders.py', 'utf8');

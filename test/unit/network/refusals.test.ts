@@ -59,6 +59,10 @@ describe('what a forward pass refuses', () => {
       { rms_norm_eps: 'NaN' },
       { rope_parameters: { rope_theta: 0, rope_type: 'default' } },
       { rope_parameters: [] },
+      { rms_norm_eps: -1 },
+      { rope_parameters: { rope_theta: 1e4, rope_type: 'linear', factor: 0 } },
+      { rope_parameters: { rope_theta: 1e4, rope_type: 'yarn', factor: 0 } },
+      { rope_parameters: { rope_theta: 1e4, rope_type: 'dynamic', factor: -3 } },
     ])
       await assert.rejects(passing(configured(settings)), { code: 'malformed' }, JSON.stringify(settings));
   });
@@ -75,6 +79,19 @@ describe('what a forward pass refuses', () => {
     const others = Object.fromEntries(Object.entries(BIASED.tensors).filter(([other]) => other !== name));
     await assert.rejects(passing({ ...BIASED, tensors: others }), (error: Error) => error.message.includes(name));
   });
+
+  it('a bias that the configuration denies, unless it is zero', async () => {
+    const denied = { ...BIASED, config: { ...BIASED.config, attention_bias: false } };
+    await assert.rejects(passing(denied), { code: 'malformed', message: /q_proj\.bias.*"attention_bias": false/ });
+    const values: Values = (name, shape) => {
+      const own = valuesOf(BIASED.seed, name, shape);
+      return /self_attn.*bias$/.test(name) ? own.map(() => 0) : own;
+    };
+    assert.deepEqual(await passing(denied, { values }), await passing(BIASED, { values }));
+  });
+
+  it('a vocabulary that does not fit the embedding, with both sizes', () =>
+    assert.rejects(passing(configured({ vocab_size: 41 })), { code: 'malformed', message: /40 x 32.* 41 x/ }));
 
   it('NaN in a weight, by the name of its tensor', () =>
     assert.rejects(
