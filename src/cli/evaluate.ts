@@ -67,7 +67,7 @@ async function evaluate(invocation: Invocation): Promise<void> {
   const { path, values, terminal, service } = invocation;
   const text = textOf(values, 'text');
   const ids = textOf(values, 'ids');
-  if ((text === undefined) === (ids === undefined)) throw new UsageError('one of --text and --ids is needed');
+  if ((text === undefined) === (ids === undefined)) throw new UsageError('exactly one of --text and --ids is needed');
   const context = numberOf(values, 'context', { least: 2, most: 2 ** 31, whole: true });
   const tokens = numberOf(values, 'tokens', { least: 2, most: 2 ** 31, whole: true });
   const ranks = ranksOf(values);
