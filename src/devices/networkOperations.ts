@@ -6,7 +6,7 @@ import type { Matrix } from './matrix.ts';
  * the papers are named; devices compute the same in f32 with sums in f64.
  */
 export interface NetworkOperations {
-  /** out <- the norm of each stretch of `weight.length` entries of x; `out` may be `x`. */
+  /** out <- the norm of each stretch of `size` entries of x; `out` may be `x`. */
   normalize(out: Matrix, x: Matrix, norm: NormWeights): Promise<void>;
 
   /** x <- f(x), or with a factor x <- f(x) * factor, entry by entry. */
@@ -42,9 +42,12 @@ export interface NetworkOperations {
 export interface NormWeights {
   /** `rms`: w x / sqrt(mean(x^2) + epsilon); `layer`: w (x - mean) / sqrt(variance + epsilon) + b. */
   readonly kind: 'rms' | 'layer';
+  /** Of one stretch, or of as many that follow each other: then every so many stretches have the same weights. */
   readonly weight: Float32Array;
   readonly bias?: Float32Array | undefined;
   readonly epsilon: number;
+  /** Entries that are normalized together. Default: all that `weight` has. */
+  readonly size?: number;
 }
 
 export type Activation = 'silu' | 'gelu' | 'geluTanh' | 'quickGelu' | 'relu' | 'squaredRelu';

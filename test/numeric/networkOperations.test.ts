@@ -75,6 +75,12 @@ const CASES: readonly Case[] = [
     operands: [LARGE],
     run: (network, [x]) => network.normalize(x!, x!, { kind: 'rms', weight: vector(24, 3), epsilon: 1e-6 }),
   },
+  {
+    name: 'layer norm of each head, with weights of its own',
+    operands: [LARGE],
+    run: (network, [x]) =>
+      network.normalize(x!, x!, { kind: 'layer', weight: vector(96, 3), bias: vector(96, 5), epsilon: 1e-6, size: 24 }),
+  },
   ...ACTIVATIONS.flatMap((activation): Case[] => [
     {
       name: activation,

@@ -61,6 +61,7 @@ KINDS = {
     "granite": t.GraniteConfig(**GROUPED, embedding_multiplier=3.0, logits_scaling=2.0, residual_multiplier=0.5,
                                attention_multiplier=0.2),
     "stablelm": t.StableLmConfig(**GROUPED, use_qkv_bias=True),
+    "stablelm head norms": t.StableLmConfig(**GROUPED, qk_layernorm=True),
     "stablelm parallel": t.StableLmConfig(**GROUPED, use_parallel_residual=True, partial_rotary_factor=0.5),
     "gpt2": t.GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=64, vocab_size=40, bos_token_id=1, eos_token_id=2),
     "gpt_neox": t.GPTNeoXConfig(**SMALL),

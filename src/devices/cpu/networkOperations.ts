@@ -55,11 +55,11 @@ export function cpuNetworkOperations(host: Host): NetworkOperations {
   };
 
   return {
-    normalize: (out, x, { kind, weight, bias, epsilon }) =>
+    normalize: (out, x, { kind, weight, bias, epsilon, size = weight.length }) =>
       withVectors([weight, bias], async ([weightAt, biasAt]) => {
-        const size = weight.length;
-        if (x.cols % size !== 0) throw misfit(`a norm of ${size} for rows of ${x.cols}`);
-        const vectors = { weight: weightAt!, bias: biasAt!, epsilon, size, isRms: kind === 'rms' };
+        const weights = weight.length;
+        if (x.cols % weights !== 0 || weights % size !== 0) throw misfit(`a norm of ${weights} for rows of ${x.cols}`);
+        const vectors = { weight: weightAt!, bias: biasAt!, weights, epsilon, size, isRms: kind === 'rms' };
         await onRows({ operation: 'normalize', ...entries(x), out: same(x, out), ...vectors });
       }),
 

@@ -51,11 +51,26 @@ export async function readBlock(
     return linear;
   };
 
+  /** The norms of the heads as one, their weights side by side. */
+  const headNorms = async (part: BlockNorm, module: string): Promise<Norm> => {
+    const { heads, keyHeads, headSize } = settings.attention;
+    const weight = new Float32Array((part === 'queryNorm' ? heads : keyHeads) * headSize);
+    for (let head = 0; head * headSize < weight.length; head++) {
+      const own = await readNorm(network, path + module.replace('#', String(head)), [headSize], signal);
+      weight.set(own.weight, head * headSize);
+    }
+    return { kind: decoder.norm.kind, epsilon: decoder.norm.epsilon, weight, size: headSize };
+  };
+
   try {
     const norms: Partial<Record<BlockNorm, Norm>> = {};
     for (const [part, module] of entriesOf(modules.norms)) {
       // Attention and feed-forward may share a norm where both read the same residual stream.
       if (part === 'feedForwardNorm' && decoder.parallel && !weights.hasTensor(`${path}${module}.weight`)) continue;
+      if (module.includes('#')) {
+        if (decoder.normsEachHead) norms[part] = await headNorms(part, module);
+        continue;
+      }
       norms[part] = await readNorm(network, path + module, normSizes(part, settings.attention, decoder.width), signal);
     }
     const linears: Partial<Record<BlockLinear, Linear>> = {};

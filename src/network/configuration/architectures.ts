@@ -43,6 +43,7 @@ export interface Modules {
   readonly head: string;
   /** The path of the blocks, without their numbers. */
   readonly layers: string;
+  /** With `#`, each head has one of its own, if the configuration says so. */
   readonly norms: Readonly<Partial<Record<BlockNorm, string>>>;
   readonly linears: Readonly<Partial<Record<BlockLinear, string>>>;
   /** Of the experts, numbered `#`. */
@@ -97,6 +98,14 @@ const LLAMA: Modules = {
   layers: 'layers',
   norms: { attentionNorm: 'input_layernorm', feedForwardNorm: 'post_attention_layernorm' },
   linears: { ...ATTENTION, ...GATED },
+};
+const STABLELM: Modules = {
+  ...LLAMA,
+  norms: {
+    ...LLAMA.norms,
+    queryNorm: 'self_attn.q_layernorm.norms.#',
+    keyNorm: 'self_attn.k_layernorm.norms.#',
+  },
 };
 const QWEN3: Modules = { ...LLAMA, norms: { ...LLAMA.norms, ...HEAD_NORMS } };
 const PHI3: Modules = {
@@ -252,7 +261,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
   {
     name: 'StableLM',
     types: ['stablelm'],
-    modules: LLAMA,
+    modules: STABLELM,
     norm: 'layer',
     defaults: { layer_norm_eps: 1e-5, partial_rotary_factor: 0.25 },
   },

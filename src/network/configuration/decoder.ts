@@ -23,6 +23,8 @@ export interface Decoder {
   readonly hasFinalNorm: boolean;
   /** Whether attention and feed-forward of a block read the same residual stream. */
   readonly parallel: boolean;
+  /** Whether the query and key of each head have a norm of their own. */
+  readonly normsEachHead: boolean;
   /** Factor of what each part of a block adds to the residual stream. */
   readonly residualScale: number;
   readonly layers: readonly LayerSettings[];

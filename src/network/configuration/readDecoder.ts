@@ -22,7 +22,7 @@ const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
 };
 
 /** What some models of known architectures have, and nothing here computes. */
-const UNKNOWN = ['qk_layernorm', 'use_bidirectional_attention', 'add_cross_attention'];
+const UNKNOWN = ['use_bidirectional_attention', 'add_cross_attention'];
 
 /** Far more than any model has; bounds what a configuration makes us build. */
 const MAX_LAYERS = 10_000;
@@ -44,9 +44,12 @@ export function readDecoder(configuration: JsonObject, subject: string): KnownDe
   const architecture = architectureOf(own, subject);
   const settings = new Settings(subject, withDefaults(own, architecture));
   for (const key of UNKNOWN) if (settings.flag(key)) settings.refuse(key, 'false, which alone is computed');
+  const { modules, norm, normOffset = 0 } = architecture;
+  const normsEachHead = settings.flag('qk_layernorm');
+  if (normsEachHead && !modules.norms.queryNorm?.includes('#'))
+    settings.refuse('qk_layernorm', 'false, which alone is computed');
   const layers = settings.count('num_hidden_layers');
   if (layers > MAX_LAYERS) settings.refuse('num_hidden_layers', `at most ${MAX_LAYERS}`);
-  const { modules, norm, normOffset = 0 } = architecture;
   const width = settings.count('hidden_size');
   const normsAfterSum = !settings.flag('do_layer_norm_before', true);
   const decoder: Decoder = {
@@ -62,6 +65,7 @@ export function readDecoder(configuration: JsonObject, subject: string): KnownDe
       offset: normOffset,
     },
     normsAfterSum,
+    normsEachHead,
     hasFinalNorm: !normsAfterSum && !settings.flag('_remove_final_layer_norm'),
     parallel: settings.flag('use_parallel_residual'),
     residualScale: settings.number('residual_multiplier', 1),

@@ -24,6 +24,8 @@ export type RowArgs =
       readonly x: number;
       readonly out: number;
       readonly weight: number;
+      /** Entries of the weights: some stretches of `size`. */
+      readonly weights: number;
       readonly bias: number;
       readonly epsilon: number;
     }
@@ -90,10 +92,15 @@ function perform(kernels: Kernels, args: RowArgs, row: number, rows: number): vo
   const x = ofRow(args.x);
   switch (args.operation) {
     case 'normalize': {
-      const { size, isRms, weight, bias, epsilon } = args;
+      const { size, weights, isRms, weight, bias, epsilon } = args;
       const out = ofRow(args.out);
-      if (isRms) kernels.rmsNorm(entries / size, size, x, out, weight, epsilon);
-      else kernels.layerNorm(entries / size, size, x, out, weight, bias, epsilon);
+      // The kernels have the same weights for every stretch.
+      const count = weights === size ? entries / size : 1;
+      for (let at = 0; at < entries; at += count * size) {
+        const [from, to, first] = [x + at * 4, out + at * 4, (at % weights) * 4];
+        if (isRms) kernels.rmsNorm(count, size, from, to, weight + first, epsilon);
+        else kernels.layerNorm(count, size, from, to, weight + first, bias && bias + first, epsilon);
+      }
       return;
     }
     case 'activate':
