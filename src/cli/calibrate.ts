@@ -77,7 +77,7 @@ async function calibrate(invocation: Invocation): Promise<void> {
 function* report({ out, bytes, text, tokens, groups, matrices, short, engine, seconds, notes }: CalibrationReport) {
   yield `${out}: ${formatBytes(bytes)}, the inputs of ${matrices} matrices in ${groups} groups\n`;
   const rest = text.dropped > 0 ? `; ${formatCount(text.dropped)} of its ${formatCount(text.tokens)} are dropped` : '';
-  yield `${text.name}: ${formatCount(tokens)} tokens in ${text.windows} windows of ${text.context}${rest}\n`;
+  yield `${text.name}: ${formatCount(tokens)} tokens in ${text.windows === 1 ? '1 window' : `${text.windows} windows`} of ${text.context}${rest}\n`;
   yield `${engine.device}, ${seconds.toFixed(1)} s\n`;
   if (short.length > 0) {
     const [first] = short;

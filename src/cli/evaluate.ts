@@ -138,5 +138,5 @@ const signed = (value: number) => (value > 0 ? `+${digits(value)}` : digits(valu
 
 function textLine({ name, tokens, windows, context, scored, dropped }: TextFacts): string {
   const rest = dropped > 0 ? `; ${formatCount(dropped)} are dropped` : '';
-  return `${name}: ${formatCount(tokens)} tokens, ${formatCount(scored)} of them scored in ${windows} windows of ${context}${rest}.`;
+  return `${name}: ${formatCount(tokens)} tokens, ${formatCount(scored)} of them scored in ${windows === 1 ? '1 window' : `${windows} windows`} of ${context}${rest}.`;
 }
