@@ -25,7 +25,7 @@ describe('rankscope calibrate', function () {
     const { code, stdout, stderr } = await cli(...words, '--tokens', '40');
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /the inputs of 15 matrices in 9 groups\n/);
-    assert.match(stdout, /ids\.json: 32 tokens in 1 windows of 32; 38 of its 69 are dropped\n/);
+    assert.match(stdout, /ids\.json: 32 tokens in 1 window of 32; 38 of its 69 are dropped\n/);
     assert.match(stdout, /Fewer tokens than inputs: 2 groups \(model\.layers\.0\.mlp\.down_proj: 32 of 48\)/);
     const again = await cli(...words, '--json', '--force');
     const report = JSON.parse(again.stdout) as CalibrationReport;
