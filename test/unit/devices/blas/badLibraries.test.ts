@@ -70,8 +70,10 @@ describe('a library that was named', function () {
       assert.match(await reasonFor(path), /could not be loaded: .*libgfortran-ed201abd\.so\.3\.0\.0/);
     });
 
-    it('is refused if it is slower than the kernels, with how much', async () => {
-      assert.match(await reasonFor(build('libslow.so'), 1, LIMITS), /is only 0\.\d times as fast as the WASM kernels/);
+    it('is refused if it is not as much faster than the kernels as it must be, with how much', async () => {
+      // A limit that no library meets, because how fast this one is depends on what else the machine does.
+      const limits = { ...LIMITS, mustWinBy: 1e6 };
+      assert.match(await reasonFor(build('libslow.so'), 1, limits), /is only \d+\.\d times as fast as the WASM/);
     });
 
     for (const [fault, macros, expected] of [
