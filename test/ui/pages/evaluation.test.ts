@@ -154,11 +154,14 @@ describe('evaluation page', function () {
   it('keeps the chosen text, axis and point over a reload', async () => {
     const { page, assertNoFaults, close } = await open([evaluationOf()]);
     const log = page.getByRole('checkbox', { name: 'Log perplexity' });
+    await rows(page).first().waitFor();
     assert.equal(await log.isChecked(), true, 'perplexities from 24 to 7 million need a logarithmic axis');
     await log.click();
     await rows(page).nth(1).getByRole('button').click();
+    const selected = page.locator('tr.selected', { hasText: 'rank 64' });
+    await selected.waitFor();
     await page.reload();
-    await page.locator('tr.selected', { hasText: 'rank 64' }).waitFor();
+    await selected.waitFor();
     assert.equal(await log.isChecked(), false);
     await assertNoFaults();
     await close();
