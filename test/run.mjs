@@ -25,13 +25,14 @@ const bin = (name, file) => [process.execPath, join('node_modules', name, file)]
 const LIMIT_MINUTES = 20;
 
 /**
- * What runs side by side, stage after stage. Whatever writes to dist/ comes first. Then the unit tests run beside all
- * others, which together take about as long.
+ * What runs side by side, stage after stage, and what the lane that ends first goes on with. Whatever writes to dist/
+ * comes first. Then the unit tests run beside those in a browser, which wait for pages and timers much of the time.
  */
 const STAGES = [
-  [['check'], ['build', 'package']],
-  [['unit'], ['pages', 'integration', 'ui', 'oldest', 'numeric']],
+  { lanes: [['check'], ['build', 'package']], rest: [] },
+  { lanes: [['unit'], ['pages', 'integration', 'ui', 'oldest']], rest: ['numeric'] },
 ];
+const ORDER = STAGES.flatMap(({ lanes, rest }) => [...lanes.flat(), ...rest]);
 
 /** Each check is one test. */
 const CHECKS = {
@@ -85,18 +86,22 @@ for (const signal of ['SIGINT', 'SIGTERM'])
   });
 const started = Date.now();
 const output = orderedOutput(
-  STAGES.flat(2).filter((name) => suites.includes(name)),
+  ORDER.filter((name) => suites.includes(name)),
   `${OUTPUT}/logs`,
 );
 const python = startPython();
 const hosts = suites.some((suite) => WITH_BROWSER.includes(suite)) ? setUpHosts() : undefined;
 const rows = [];
-for (const lanes of STAGES)
+for (const { lanes, rest } of STAGES) {
+  const left = [...rest];
   await Promise.all(
     lanes.map(async (lane) => {
-      for (const suite of lane) if (suites.includes(suite)) rows.push(await timed(suite));
+      const next = () => lane.shift() ?? left.shift();
+      for (let suite = next(); suite !== undefined; suite = next())
+        if (suites.includes(suite)) rows.push(await timed(suite));
     }),
   );
+}
 python?.stop();
 report();
 
@@ -233,8 +238,7 @@ function readArguments(given) {
 
 function report() {
   console.log('\n=== summary');
-  const order = STAGES.flat(2);
-  rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
+  rows.sort((a, b) => ORDER.indexOf(a.name) - ORDER.indexOf(b.name));
   for (const { name, passed, failed, skipped, seconds } of rows)
     console.log(
       `${name.padEnd(12)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed ${String(skipped.length).padStart(4)} skipped ${seconds.toFixed(1).padStart(7)} s`,

@@ -27,7 +27,7 @@ describe('evaluation page', function () {
     const path = '/models/smollm2/model.safetensors';
     const snapshot: EvaluationSnapshot = { path, evaluations, run: DONE, asked: ASKED, error: null, ...change };
     const note = (call: string) => async () => void asked.push(call);
-    return harness.open<EvaluationCalls, Partial<EvaluationSnapshot>>(
+    const opened = await harness.open<EvaluationCalls, Partial<EvaluationSnapshot>>(
       'evaluation',
       {
         ready: async () => snapshot,
@@ -43,6 +43,8 @@ describe('evaluation page', function () {
       },
       options,
     );
+    if (evaluations.length > 0) await rows(opened.page).first().waitFor();
+    return opened;
   };
   const rows = (page: Page) => page.getByRole('table', { name: 'Measured variants' }).locator('tbody tr');
 
@@ -154,7 +156,6 @@ describe('evaluation page', function () {
   it('keeps the chosen text, axis and point over a reload', async () => {
     const { page, assertNoFaults, close } = await open([evaluationOf()]);
     const log = page.getByRole('checkbox', { name: 'Log perplexity' });
-    await rows(page).first().waitFor();
     assert.equal(await log.isChecked(), true, 'perplexities from 24 to 7 million need a logarithmic axis');
     await log.click();
     await rows(page).nth(1).getByRole('button').click();
