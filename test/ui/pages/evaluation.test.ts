@@ -43,7 +43,7 @@ describe('evaluation page', function () {
       },
       options,
     );
-    if (evaluations.length > 0) await rows(opened.page).first().waitFor();
+    if (evaluations.some(({ variants }) => variants.length > 0)) await rows(opened.page).first().waitFor();
     return opened;
   };
   const rows = (page: Page) => page.getByRole('table', { name: 'Measured variants' }).locator('tbody tr');
