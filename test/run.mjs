@@ -1,10 +1,11 @@
 // The one test runner.
 //
 //
-// Suites: check (types, lint, format, unused code, layers), unit, numeric, pages (webview pages in a browser), package
-// (the .vsix), integration (mocha inside the extension host), ui (the installed .vsix, driven through a browser),
-// oldest (integration and the first UI test on the oldest VS Code that package.json promises). Two run side by side;
-// the output of each stays in one piece. The logs are in test-output/logs, pictures in test-output/screenshots.
+// Suites: check (types, lint, format, unused code, layers), unit, models (unit tests of networks and use cases),
+// numeric, pages (webview pages in a browser), package (the .vsix), integration (mocha inside the extension host), ui
+// (the installed .vsix, driven through a browser), oldest (integration and the first UI test on the oldest VS Code that
+// package.json promises). Two run side by side; the output of each stays in one piece. The logs are in
+// test-output/logs, pictures in test-output/screenshots.
 //
 // RANKSCOPE_PYTHON names a Python with the libraries of test/python/requirements.txt, as `npm run reference` prints it:
 // a test that needs Python and is skipped then fails the run. Without it, those tests are skipped and counted as such.
@@ -22,7 +23,7 @@ const TSX = ['--import', 'tsx'];
 const bin = (name, file) => [process.execPath, join('node_modules', name, file)];
 
 /** No suite takes half of this on a busy machine; one that hangs must not hang the whole run. */
-const LIMIT_MINUTES = 20;
+const LIMIT_MINUTES = 40;
 
 /**
  * What runs side by side, stage after stage, and what the lane that ends first goes on with. Whatever writes to dist/
@@ -30,9 +31,12 @@ const LIMIT_MINUTES = 20;
  */
 const STAGES = [
   { lanes: [['check'], ['build', 'package']], rest: [] },
-  { lanes: [['unit'], ['pages', 'integration', 'ui', 'oldest']], rest: ['numeric'] },
+  { lanes: [['unit'], ['pages', 'integration', 'ui', 'oldest']], rest: ['models', 'numeric'] },
 ];
 const ORDER = STAGES.flatMap(({ lanes, rest }) => [...lanes.flat(), ...rest]);
+
+/** Unit tests that run networks and whole checkpoints, which take about as long as all others together. */
+const MODELS = 'test/unit/{network,service}';
 
 /** Each check is one test. */
 const CHECKS = {
@@ -49,7 +53,8 @@ const SUITES = {
     const results = Object.entries(CHECKS).map(async ([name, command]) => single(name, await run('check', command)));
     return sum([...(await Promise.all(results)), await mocha('check', ['test/layers.test.ts'])]);
   },
-  unit: () => mocha('unit', ['test/unit/**/*.test.ts']),
+  unit: () => mocha('unit', ['test/unit/**/*.test.ts', '--ignore', `${MODELS}/**`]),
+  models: () => mocha('models', [`${MODELS}/**/*.test.ts`]),
   numeric: async () => {
     const problem = await hosts;
     if (problem !== undefined) return single('setup', problem);
@@ -69,7 +74,7 @@ const SUITES = {
 const IN_VSCODE = ['integration', 'ui', 'oldest'];
 /** What needs Chromium: a page, or the GPU emulation that comes with it. */
 const WITH_BROWSER = [...IN_VSCODE, 'pages', 'numeric'];
-const WITH_PYTHON = ['unit', 'numeric'];
+const WITH_PYTHON = ['unit', 'models', 'numeric'];
 /** TensorFlow's library is not available everywhere: RANKSCOPE_TENSORFLOW names the folder where it is installed. */
 const ENGINES = `reference,cpu,webgpu${process.env.RANKSCOPE_TENSORFLOW ? ',tensorflow' : ''}`;
 

@@ -15,7 +15,7 @@ mv "$1.partial" "\${1%.evaluate.py}.evaluation.json"
 `;
 
 describe('measuring with Python', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   const model = inWorkspace('model.safetensors');
   const searchPath = process.env.PATH;
   let folder: string;
@@ -70,7 +70,7 @@ describe('measuring with Python', function () {
     writeFileSync(`${code}.result`, JSON.stringify(resultOf('/elsewhere/with-python')));
     await vscode.commands.executeCommand('notifications.clearAll');
     const report = await command('measure', { text, ranks: [16], code, run: true });
-    await eventually('the result', () => existsSync(report!.out));
+    await eventually('the result', () => existsSync(report!.out), 100_000);
     assert.deepEqual(readFileSync(`${code}.words`, 'utf8').split('\n'), [code, '']);
     await eventually('its offer', () => {
       void vscode.commands.executeCommand('notification.acceptPrimaryAction');
