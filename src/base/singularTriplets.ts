@@ -7,3 +7,16 @@ export interface SingularTriplets {
   /** n x r, row-major, orthonormal columns. */
   readonly right: Float32Array;
 }
+
+/** The first `rank` of the triplets. */
+export function firstTriplets({ left, values, right }: SingularTriplets, rank: number): SingularTriplets {
+  const count = values.length;
+  const columns = (vectors: Float32Array) => {
+    if (rank === count) return vectors;
+    const rows = vectors.length / count;
+    const out = new Float32Array(rows * rank);
+    for (let row = 0; row < rows; row++) out.set(vectors.subarray(row * count, row * count + rank), row * rank);
+    return out;
+  };
+  return { left: columns(left), values: values.slice(0, rank), right: columns(right) };
+}

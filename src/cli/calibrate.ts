@@ -8,24 +8,22 @@ import {
   ENGINE_HELP,
   engineOf,
   type Invocation,
-  numberOf,
   textOf,
   UsageError,
 } from './command.ts';
 import { jsonPieces } from './output.ts';
 import { PYTHON, PYTHON_HELP, PYTHON_VALUE, writePython } from './python.ts';
+import { TEXT, TEXT_HELP, textRequestOf, WINDOWS_HELP, windowsInWords } from './textOptions.ts';
 
 export const calibrateCommand: Command = {
   name: 'calibrate',
   usage: 'PATH --text FILE --out NAME.activations.safetensors [--context N] [--tokens N] [--python [OUT.py]]',
   summary: "statistics of what each layer reads, over a text's tokens",
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
-  --text FILE         a text in UTF-8
-  --ids FILE          the ids of the tokens of a text, in place of --text: a JSON list, or numbers
+${TEXT_HELP}
   --out FILE          the file to write: one triangular matrix for the layers that read the same inputs
   --force             replace FILE if it exists
-  --context N         tokens of a window (default: those of the model's context, at most 2048)
-  --tokens N          the most tokens to use (default: all of the text)
+${WINDOWS_HELP}
   --json              print what was written as JSON (schema: media/schemas/calibration.schema.json)
 ${PYTHON_HELP}
 ${ENGINE_HELP}
@@ -39,12 +37,9 @@ Examples:
   options: {
     ...ENGINE,
     ...PYTHON,
-    text: { type: 'string' },
-    ids: { type: 'string' },
+    ...TEXT,
     out: { type: 'string' },
     force: { type: 'boolean' },
-    context: { type: 'string' },
-    tokens: { type: 'string' },
     json: { type: 'boolean' },
   },
   optionalValues: PYTHON_VALUE,
@@ -53,19 +48,9 @@ Examples:
 
 async function calibrate(invocation: Invocation): Promise<void> {
   const { path, values, terminal, service } = invocation;
-  const text = textOf(values, 'text');
-  const ids = textOf(values, 'ids');
+  const measure = textRequestOf(values);
   const out = textOf(values, 'out');
-  if ((text === undefined) === (ids === undefined)) throw new UsageError('exactly one of --text and --ids is needed');
-  const context = numberOf(values, 'context', { least: 2, most: 2 ** 31, whole: true });
-  const tokens = numberOf(values, 'tokens', { least: 2, most: 2 ** 31, whole: true });
   const engine = engineOf(values);
-  const measure = {
-    ...(text === undefined ? {} : { text }),
-    ...(ids === undefined ? {} : { ids }),
-    ...(context === undefined ? {} : { context }),
-    ...(tokens === undefined ? {} : { tokens }),
-  };
   if (values.python !== undefined) return writePython(invocation, 'calibrate', measure, out && resolve(out));
   if (out === undefined) throw new UsageError('--out FILE is needed');
   const request = { path, out, ...engine, ...measure, overwrite: values.force === true };
@@ -77,7 +62,7 @@ async function calibrate(invocation: Invocation): Promise<void> {
 function* report({ out, bytes, text, tokens, groups, matrices, short, engine, seconds, notes }: CalibrationReport) {
   yield `${out}: ${formatBytes(bytes)}, the inputs of ${matrices} matrices in ${groups} groups\n`;
   const rest = text.dropped > 0 ? `; ${formatCount(text.dropped)} of its ${formatCount(text.tokens)} are dropped` : '';
-  yield `${text.name}: ${formatCount(tokens)} tokens in ${text.windows === 1 ? '1 window' : `${text.windows} windows`} of ${text.context}${rest}\n`;
+  yield `${text.name}: ${formatCount(tokens)} tokens in ${windowsInWords(text)}${rest}\n`;
   yield `${engine.device}, ${seconds.toFixed(1)} s\n`;
   if (short.length > 0) {
     const [first] = short;

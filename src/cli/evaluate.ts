@@ -8,7 +8,6 @@ import {
   ENGINE_HELP,
   engineOf,
   type Invocation,
-  numberOf,
   textOf,
   textsOf,
   UsageError,
@@ -19,19 +18,18 @@ import { PYTHON, PYTHON_HELP, PYTHON_VALUE, writePython } from './python.ts';
 import { readPlan } from './readPlan.ts';
 import { RESULT, showResult } from './result.ts';
 import { digits, percent, table } from './table.ts';
+import { TEXT, TEXT_HELP, textRequestOf, WINDOWS_HELP, windowsInWords } from './textOptions.ts';
 
 export const evaluateCommand: Command = {
   name: 'evaluate',
   usage: 'PATH --text FILE [--plan PLAN]... [--rank 16,32] [--file FACTORIZED]... [--tokens N] [--python [OUT.py]]',
   summary: 'perplexity on a text: the model, and what ranks and plans do to it',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
-  --text FILE         a text in UTF-8
-  --ids FILE          the ids of the tokens of a text, in place of --text: a JSON list, or numbers
+${TEXT_HELP}
   --plan FILE         also evaluate a plan made by 'rankscope plan', as 'apply' would write it; may be repeated
   --rank R,...        also evaluate one rank for every matrix that a plan cuts by default, once for each of these
   --file PATH         also evaluate another checkpoint of the same network, such as one from 'apply'; may be repeated
-  --context N         tokens of a window (default: those of the model's context, at most 2048)
-  --tokens N          the most tokens to use (default: all of the text)
+${WINDOWS_HELP}
   --out FILE          write the result to FILE as JSON
   --force             replace FILE if it exists
   --json              print the result as JSON (schema: media/schemas/evaluation.schema.json)
@@ -51,13 +49,10 @@ Examples:
     ...ENGINE,
     ...RESULT,
     ...PYTHON,
-    text: { type: 'string' },
-    ids: { type: 'string' },
+    ...TEXT,
     plan: { type: 'string', multiple: true },
     rank: { type: 'string', multiple: true },
     file: { type: 'string', multiple: true },
-    context: { type: 'string' },
-    tokens: { type: 'string' },
   },
   optionalValues: PYTHON_VALUE,
   run: evaluate,
@@ -65,28 +60,17 @@ Examples:
 
 async function evaluate(invocation: Invocation): Promise<void> {
   const { path, values, terminal, service } = invocation;
-  const text = textOf(values, 'text');
-  const ids = textOf(values, 'ids');
-  if ((text === undefined) === (ids === undefined)) throw new UsageError('exactly one of --text and --ids is needed');
-  const context = numberOf(values, 'context', { least: 2, most: 2 ** 31, whole: true });
-  const tokens = numberOf(values, 'tokens', { least: 2, most: 2 ** 31, whole: true });
+  const text = textRequestOf(values);
   const ranks = ranksOf(values);
   const files = textsOf(values, 'file');
   const planFiles = textsOf(values, 'plan');
   const engine = engineOf(values);
   const out = textOf(values, 'out');
-  if (out !== undefined) for (const file of [text, ids, ...files, ...planFiles]) if (file) await refuseInput(out, file);
+  if (out !== undefined)
+    for (const file of [text.text, text.ids, ...files, ...planFiles]) if (file) await refuseInput(out, file);
   const plans = [];
   for (const file of planFiles) plans.push({ name: basename(file), plan: await readPlan(file) });
-  const measure = {
-    ...(text === undefined ? {} : { text }),
-    ...(ids === undefined ? {} : { ids }),
-    ...(context === undefined ? {} : { context }),
-    ...(tokens === undefined ? {} : { tokens }),
-    ranks,
-    plans,
-    files,
-  };
+  const measure = { ...text, ranks, plans, files };
   if (values.python !== undefined) return writePython(invocation, 'evaluate', measure, out && resolve(out));
   const request = { path, ...engine, ...measure };
   const { signal, progress } = terminal;
@@ -136,7 +120,8 @@ function cells({ size, predictedError, ...variant }: VariantEvaluation): string[
 
 const signed = (value: number) => (value > 0 ? `+${digits(value)}` : digits(value));
 
-function textLine({ name, tokens, windows, context, scored, dropped }: TextFacts): string {
+function textLine(text: TextFacts): string {
+  const { name, tokens, scored, dropped } = text;
   const rest = dropped > 0 ? `; ${formatCount(dropped)} are dropped` : '';
-  return `${name}: ${formatCount(tokens)} tokens, ${formatCount(scored)} of them scored in ${windows === 1 ? '1 window' : `${windows} windows`} of ${context}${rest}.`;
+  return `${name}: ${formatCount(tokens)} tokens, ${formatCount(scored)} of them scored in ${windowsInWords(text)}${rest}.`;
 }

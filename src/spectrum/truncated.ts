@@ -1,5 +1,5 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { SingularTriplets } from '../base/singularTriplets.ts';
+import { firstTriplets, type SingularTriplets } from '../base/singularTriplets.ts';
 import type { Backend, Matrix, RoutineOptions, RowSource } from '../devices/backend.ts';
 import { Bidiagonalization } from './bidiagonalization.ts';
 import { OVERSAMPLING, sketchSize, svdCost } from './costModel.ts';
@@ -155,18 +155,9 @@ function lastGain({ above, size, width }: Bidiagonalization, { left, values }: S
   return total;
 }
 
-async function assemble(
-  krylov: Bidiagonalization,
-  { left, values, right }: SingularTriplets,
-  rank: number,
-): Promise<SingularTriplets> {
-  const leading = (vectors: Float32Array) => {
-    const rows = vectors.length / values.length;
-    const out = new Float32Array(rows * rank);
-    for (let i = 0; i < rows; i++) out.set(vectors.subarray(i * values.length, i * values.length + rank), i * rank);
-    return out;
-  };
-  return { ...(await krylov.vectors(leading(left), leading(right), rank)), values: values.slice(0, rank) };
+async function assemble(krylov: Bidiagonalization, found: SingularTriplets, rank: number): Promise<SingularTriplets> {
+  const { left, values, right } = firstTriplets(found, rank);
+  return { ...(await krylov.vectors(left, right, rank)), values };
 }
 
 function squares(values: ArrayLike<number>): number {

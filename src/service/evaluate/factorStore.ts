@@ -1,3 +1,4 @@
+import { firstTriplets } from '../../base/singularTriplets.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { StoredLinear } from '../../network/blocks/weights.ts';
 import { linearOfFactors } from '../../network/variant.ts';
@@ -47,7 +48,7 @@ export class FactorStore {
     const whole = await entry.found;
     if (--entry.left === 0) delete entry.found;
     this.note(name, rank, whole);
-    return linearOfFactors(name, matrix.shape, writtenFactors(matrix, leading(whole, rank), factors));
+    return linearOfFactors(name, matrix.shape, writtenFactors(matrix, firstTriplets(whole, rank), factors));
   }
 
   /** The squared relative error of a matrix at a rank that was taken; undefined if it was not. */
@@ -62,17 +63,4 @@ export class FactorStore {
     const kept = values.subarray(0, rank).reduce((sum, value) => sum + value * value, 0);
     known.set(rank, frobeniusNorm > 0 ? Math.max(0, 1 - kept / frobeniusNorm ** 2) : 0);
   }
-}
-
-/** The first `rank` of the triplets. */
-function leading({ left, values, right }: TruncatedSvd, rank: number) {
-  const count = values.length;
-  const columns = (vectors: Float32Array) => {
-    if (rank === count) return vectors;
-    const rows = vectors.length / count;
-    const out = new Float32Array(rows * rank);
-    for (let row = 0; row < rows; row++) out.set(vectors.subarray(row * count, row * count + rank), row * rank);
-    return out;
-  };
-  return { left: columns(left), values: values.subarray(0, rank), right: columns(right) };
 }
