@@ -1,3 +1,5 @@
+import { bitsOfFloats } from '../base/smallFloats.ts';
+
 /** Types of written factors: those in which matrix products can be computed. */
 export type FactorType = 'F64' | 'F32' | 'F16' | 'BF16';
 
@@ -26,7 +28,7 @@ export function encode(values: ArrayLike<number>, dtype: FactorType): Uint8Array
     return bytes;
   }
   const codeOf = dtype === 'BF16' ? (bits: number) => bits >>> 16 : halfOf;
-  const bits = bitsOf(exact);
+  const bits = bitsOfFloats(exact);
   for (let i = 0; i < bits.length; i++) view.setUint16(2 * i, codeOf(bits[i]!), true);
   return bytes;
 }
@@ -34,8 +36,8 @@ export function encode(values: ArrayLike<number>, dtype: FactorType): Uint8Array
 /** `values` after `encode` and decoding, in f32; every NaN becomes the quiet one. */
 export function rounded(values: ArrayLike<number>, dtype: FactorType): Float32Array {
   const out = Float32Array.from(values);
-  if (dtype === 'BF16') roundToBfloat16(bitsOf(out));
-  if (dtype === 'F16') roundToHalf(out, bitsOf(out));
+  if (dtype === 'BF16') roundToBfloat16(bitsOfFloats(out));
+  if (dtype === 'F16') roundToHalf(out, bitsOfFloats(out));
   return out;
 }
 
@@ -46,7 +48,7 @@ const MAGNITUDE = 0x7fffffff;
 const INFINITE = 0x7f800000;
 const QUIET = 0x7fc00000;
 
-function roundToBfloat16(bits: Uint32Array): void {
+function roundToBfloat16(bits: Int32Array): void {
   for (let i = 0; i < bits.length; i++) {
     const word = bits[i]!;
     bits[i] = (word & MAGNITUDE) > INFINITE ? QUIET : (word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
@@ -58,7 +60,7 @@ const [SMALLEST_HALF, PAST_HALF] = [0x38800000, 0x477ff000];
 /** Adding and subtracting it in f64 rounds to multiples of 2^-24, the step of halves that are not normal. */
 const TO_STEPS = 1.5 * 2 ** 28;
 
-function roundToHalf(values: Float32Array, bits: Uint32Array): void {
+function roundToHalf(values: Float32Array, bits: Int32Array): void {
   for (let i = 0; i < bits.length; i++) {
     const word = bits[i]!;
     const magnitude = word & MAGNITUDE;
@@ -80,8 +82,4 @@ function halfOf(word: number): number {
   // Not normal: as many steps as the number with its leading one has, shifted by what the exponent lacks.
   const exponent = magnitude >>> 23;
   return exponent === 0 ? sign : sign | (((magnitude & 0x7fffff) | 0x800000) >>> (126 - exponent));
-}
-
-function bitsOf(values: Float32Array): Uint32Array {
-  return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }
