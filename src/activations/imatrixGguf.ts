@@ -1,5 +1,6 @@
 import { RankscopeError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
+import { MAX_EXPERTS } from '../bytes/limits.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { type Tensor, valuesOf } from '../checkpoint/tensor.ts';
 import type { Statistics, StatisticsEntry } from './statistics.ts';
@@ -68,9 +69,6 @@ async function countsOf(
   if (wrong !== undefined) throw malformed(path, `${tensor.name} holds ${wrong}`);
   return counts;
 }
-
-/** Far more experts than any layer has. */
-const MAX_EXPERTS = 10_000;
 
 function malformed(path: string, found: string): RankscopeError {
   return new RankscopeError('malformed', path, found, 'It is damaged: make it again with llama-imatrix');

@@ -1,3 +1,4 @@
+import { MAX_EXPERTS } from '../bytes/limits.ts';
 import {
   type GgufArchitecture,
   ggufArchitecture,
@@ -12,9 +13,6 @@ export interface Slice {
   readonly entry: StatisticsEntry;
   readonly slice: number;
 }
-
-/** Far more experts than any layer has. */
-const MAX_EXPERTS = 10_000;
 
 /**
  * Turns names of a GGUF file's matrices into those in Hugging Face's code; undefined for unknown ones. The order of

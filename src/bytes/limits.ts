@@ -24,6 +24,10 @@ export const DIRECTORY_SHARE_OF_FILE = 1 / 128;
  */
 export const MAX_TENSORS = 500_000;
 
+/** Experts of one layer, and layers of one network: far more than any model has. */
+export const MAX_EXPERTS = 10_000;
+export const MAX_LAYERS = 10_000;
+
 /** Dimensions of one tensor: NumPy's own bound. Real tensors have at most 8. */
 export const MAX_DIMENSIONS = 64;
 

@@ -1,4 +1,5 @@
 import { elementCount } from '../base/shape.ts';
+import { MAX_EXPERTS } from '../bytes/limits.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { descriptionOf, type Tensor } from '../checkpoint/tensor.ts';
 import { type Arrangement, type Rearrangement, rearranged } from '../formats/gguf/rearranged.ts';
@@ -130,9 +131,6 @@ function inForm(tensor: Tensor, architecture: GgufArchitecture, heads: Heads | u
 function keptAs(tensor: Tensor, name: string): Rearrangement {
   return { ...descriptionOf(tensor), name, origin: tensor, offset: 0 };
 }
-
-/** Far more experts than any layer has; bounds the number of tensors. */
-const MAX_EXPERTS = 10_000;
 
 /** A stack of experts as a tensor for each. */
 function sliced(tensor: Tensor, architecture: GgufArchitecture, parts: GgufName): Rearrangement[] | undefined {

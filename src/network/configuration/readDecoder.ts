@@ -1,5 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { isObject, type JsonObject } from '../../bytes/boundedJson.ts';
+import { MAX_LAYERS } from '../../bytes/limits.ts';
 import { ARCHITECTURES, type Architecture } from './architectures.ts';
 import { unbiasedLinears } from './biases.ts';
 import type { Activation, AttentionSettings, Decoder, FeedForwardSettings } from './decoder.ts';
@@ -23,9 +24,6 @@ const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
 
 /** What some models of known architectures have, and nothing here computes. */
 const UNKNOWN = ['use_bidirectional_attention', 'add_cross_attention'];
-
-/** Far more than any model has; bounds what a configuration makes us build. */
-const MAX_LAYERS = 10_000;
 
 export interface KnownDecoder {
   readonly decoder: Decoder;
