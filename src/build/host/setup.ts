@@ -36,14 +36,19 @@ function installServer(version: string, folder: string, node: string): void {
   npm(['install', '--ignore-scripts', `code-server@${version}`], folder);
   const vscode = join(folder, 'node_modules/code-server/lib/vscode');
   npm(['install', '--omit=dev', '--ignore-scripts'], vscode);
-  // Of the native parts only these are worth building: without spdlog the output channels stay empty.
+  // Of the native parts only these are worth building: without spdlog the output channels stay empty, without node-pty
+  // there are no terminals.
+  const parts = ['@vscode/spdlog', '@vscode/native-watchdog', 'native-watchdog', 'node-pty'];
   try {
-    npm(['rebuild', '--ignore-scripts=false', '@vscode/spdlog', '@vscode/native-watchdog', 'native-watchdog'], vscode, {
+    npm(['rebuild', '--ignore-scripts=false', ...parts], vscode, {
       PATH: `${join(node, 'bin')}${delimiter}${process.env.PATH ?? ''}`,
       npm_config_nodedir: node,
     });
   } catch {
-    console.warn('spdlog could not be built (a C++ compiler and Python are needed): output channels will stay empty.');
+    console.warn(
+      'Native parts could not be built (a C++ compiler and Python are needed): output channels will stay empty, and ' +
+        'terminals may not start.',
+    );
   }
 }
 
