@@ -5,40 +5,43 @@ import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './en
 import type { WrittenFactors } from './residual.ts';
 import type { TensorToWrite } from './safetensorsWriter.ts';
 
-/** A factor tensor to write, with its values as a function of the triplets. */
+/** What stands in place of a matrix: its leading triplets, or two factors that something else found. */
+export type FoundFactors = SingularTriplets | WrittenFactors;
+
+/** A factor tensor to write, with its values as a function of what was found. */
 interface Part {
   readonly suffix: string;
   readonly shape: readonly number[];
-  values(triplets: SingularTriplets): ArrayLike<number>;
+  values(found: FoundFactors): ArrayLike<number>;
 }
 
 /**
  * The tensors that replace `matrix`: two factors with sqrt(sigma) in each, so that neither exceeds the range of its
- * type sooner than the other, or three: U, S and V. `load` is called once, when the first one is written; `written`
- * receives the rounded factors.
+ * type sooner than the other, or three: U, S and V. Factors that are not triplets are written as they are, as two.
+ * `load` is called once, when the first one is written; `written` receives the rounded factors.
  */
 export function factorTensors(
   matrix: StoredMatrix,
   rank: number,
   factors: 2 | 3,
-  load: () => Promise<SingularTriplets>,
+  load: () => Promise<FoundFactors>,
   written: (factors: WrittenFactors) => Promise<void>,
 ): TensorToWrite[] {
   const dtype = factorType(matrix.tensor.dtype);
   const parts = (factors === 2 ? twoFactors : threeFactors)(matrix.shape, rank);
   const stem = matrix.name.replace(/\.weight$/, '');
-  let triplets: Promise<SingularTriplets> | undefined;
+  let loaded: Promise<FoundFactors> | undefined;
   return parts.map(({ suffix, shape, values }, k) => ({
     name: `${stem}.${suffix}`,
     dtype,
     shape,
     bytes: shape.reduce((product, size) => product * size, FACTOR_BYTES[dtype]),
     async *content() {
-      triplets ??= load().then((found) => checked(found, matrix, rank));
-      const found = await triplets;
+      loaded ??= load().then((found) => checked(found, matrix, rank));
+      const found = await loaded;
       yield encode(values(found), dtype);
       if (k < parts.length - 1) return;
-      triplets = undefined;
+      loaded = undefined;
       await written(roundedFactors(found, parts, rank, matrix.shape, dtype));
     },
   }));
@@ -57,14 +60,15 @@ function twoFactors([m, n]: readonly [number, number], rank: number): Part[] {
     {
       suffix: 'lowrank_a.weight',
       shape: [rank, n],
-      values: ({ right, values }) => transposedAndScaled(right, n, rank, root(values)),
+      values: (found) => ('a' in found ? found.a : transposedAndScaled(found.right, n, rank, root(found.values))),
     },
     {
       suffix: 'lowrank_b.weight',
       shape: [m, rank],
-      values: ({ left, values }) => {
-        const scale = root(values);
-        return left.map((value, at) => value * scale[at % rank]!);
+      values: (found) => {
+        if ('b' in found) return found.b;
+        const scale = root(found.values);
+        return found.left.map((value, at) => value * scale[at % rank]!);
       },
     },
   ];
@@ -72,24 +76,29 @@ function twoFactors([m, n]: readonly [number, number], rank: number): Part[] {
 
 function threeFactors([m, n]: readonly [number, number], rank: number): Part[] {
   return [
-    { suffix: 'svd_u', shape: [m, rank], values: ({ left }) => left },
-    { suffix: 'svd_s', shape: [rank], values: ({ values }) => values },
+    { suffix: 'svd_u', shape: [m, rank], values: (found) => tripletsOf(found).left },
+    { suffix: 'svd_s', shape: [rank], values: (found) => tripletsOf(found).values },
     {
       suffix: 'svd_v',
       shape: [rank, n],
-      values: ({ right }) => transposedAndScaled(right, n, rank, new Float64Array(rank).fill(1)),
+      values: (found) => transposedAndScaled(tripletsOf(found).right, n, rank, new Float64Array(rank).fill(1)),
     },
   ];
 }
 
+function tripletsOf(found: FoundFactors): SingularTriplets {
+  if ('left' in found) return found;
+  throw new RankscopeError('wrong-use', 'factors', 'two factors were found, and three are to be written', 'Write two');
+}
+
 function roundedFactors(
-  triplets: SingularTriplets,
+  found: FoundFactors,
   parts: readonly Part[],
   rank: number,
   [m]: readonly [number, number],
   dtype: FactorType,
 ): WrittenFactors {
-  const values = parts.map((part) => rounded(part.values(triplets), dtype));
+  const values = parts.map((part) => rounded(part.values(found), dtype));
   if (values.length === 2) return { rank, a: values[0]!, b: values[1]! };
   const [left, scale, right] = values as [Float32Array, Float32Array, Float32Array];
   const b = new Float32Array(m * rank).map((_, at) => left[at]! * scale[at % rank]!);
@@ -103,15 +112,31 @@ function transposedAndScaled(right: Float32Array, n: number, rank: number, scale
   return out;
 }
 
-function checked(triplets: SingularTriplets, { name, shape: [m, n] }: StoredMatrix, rank: number): SingularTriplets {
-  const { left, values, right } = triplets;
-  if (left.length !== m * rank || values.length !== rank || right.length !== n * rank)
-    throw new RankscopeError(
-      'engine',
-      name,
-      `factors have the wrong sizes: ${left.length}, ${values.length} and ${right.length} values`,
-    );
-  if (![left, values, right].every((part) => part.every(Number.isFinite)))
+function checked<Found extends FoundFactors>(found: Found, { name, shape: [m, n] }: StoredMatrix, rank: number): Found {
+  const parts: readonly [values: ArrayLike<number>, length: number][] =
+    'left' in found
+      ? [
+          [found.left, m * rank],
+          [found.values, rank],
+          [found.right, n * rank],
+        ]
+      : [
+          [found.b, m * rank],
+          [found.a, rank * n],
+        ];
+  if (parts.some(([{ length }, expected]) => length !== expected)) {
+    const sizes = parts
+      .map(([{ length }]) => length)
+      .join(', ')
+      .replace(/, (\d+)$/, ' and $1');
+    throw new RankscopeError('engine', name, `factors have the wrong sizes: ${sizes} values`);
+  }
+  if (!parts.every(([values]) => allFinite(values)))
     throw new RankscopeError('not-finite', name, 'its factors contain NaN or infinity', 'Exclude it from the plan');
-  return triplets;
+  return found;
+}
+
+function allFinite(values: ArrayLike<number>): boolean {
+  for (let at = 0; at < values.length; at++) if (!Number.isFinite(values[at])) return false;
+  return true;
 }

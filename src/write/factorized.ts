@@ -1,14 +1,13 @@
 import { throwIfCancelled } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
-import type { SingularTriplets } from '../base/singularTriplets.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { countParameters, ties as findTies, untied } from '../checkpoint/ties.ts';
 import type { Matrix } from '../model/matrix.ts';
 import type { FactorizedReport, Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
-import { carriedTensor } from './carried.ts';
+import { carriedTensor, changedTensor } from './carried.ts';
 import { chosenMatrices } from './chosenMatrices.ts';
-import { factorTensors } from './factorTensors.ts';
+import { type FoundFactors, factorTensors } from './factorTensors.ts';
 import { factorizedMetadata } from './metadata.ts';
 import { measureResidual, type WrittenFactors } from './residual.ts';
 import { type TensorToWrite, writeSafetensors } from './safetensorsWriter.ts';
@@ -19,9 +18,12 @@ export interface FactorizeRequest {
   readonly matrices: readonly Matrix[];
   readonly plan: Plan;
   /**
-   * The `rank` leading triplets of a matrix in [out, in] terms, however it is stored. Called for one matrix at a time.
+   * The `rank` leading triplets of a matrix, or two factors of this rank, in [out, in] terms, however it is stored.
+   * Called for one matrix at a time.
    */
-  readonly factorsOf: (matrix: StoredMatrix, rank: number, signal?: AbortSignal) => Promise<SingularTriplets>;
+  readonly factorsOf: (matrix: StoredMatrix, rank: number, signal?: AbortSignal) => Promise<FoundFactors>;
+  /** Other values of tensors that the plan does not cut, such as trained norms, by name. */
+  readonly changed?: ReadonlyMap<string, Float32Array>;
   /**
    * Relative Frobenius error of factors as written, for a device that multiplies faster than `measureResidual`, the
    * default.
@@ -51,6 +53,11 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
   const toWrite: TensorToWrite[] = [];
   for (const tensor of kept) {
     const planned = chosen.get(tensor.name);
+    const values = planned ? undefined : request.changed?.get(tensor.name);
+    if (values) {
+      toWrite.push(changedTensor(tensor, values));
+      continue;
+    }
     if (!planned) {
       toWrite.push(...(tensor.derived?.parts ?? [tensor]).map(carriedTensor));
       continue;

@@ -86,6 +86,34 @@ describe('writing a checkpoint as factors', function () {
       await result.close();
     });
 
+    it('writes two factors of another origin as they are, and trained norms as ordinary tensors', async () => {
+      const query = name(0, 'self_attn.q_proj');
+      const norm = name(0, 'input_layernorm');
+      const matrix = sample.matrices.find((found) => found.name === query)!;
+      const [m, n] = matrix.shape;
+      const b = Float32Array.from({ length: m * 3 }, (_, k) => (k % 7) / 8);
+      const a = Float32Array.from({ length: 3 * n }, (_, k) => (k % 5) / 4 - 0.5);
+      const trained = Float32Array.from({ length: n }, (_, k) => 1 + (k % 3) / 4);
+      const two = await sample.plan({ exclude: ['*'], overrides: { [query]: 3 } });
+      const request = { factorsOf: async () => ({ rank: 3, b, a }), changed: new Map([[norm, trained]]) };
+      const { out, matrices } = await write(sample, two, request);
+      const result = await openCheckpoint(out);
+      assert.deepEqual(await readAll(result, query.replace('weight', 'lowrank_a.weight')), a);
+      assert.deepEqual(await readAll(result, query.replace('weight', 'lowrank_b.weight')), b);
+      assert.deepEqual(await readAll(result, norm), trained);
+      assert.equal(result.tensors.find((tensor) => tensor.name === norm)?.dtype, 'BF16');
+      await result.close();
+      assert.ok(matrices[0]!.measuredError > 0.5, 'the error is that of these factors');
+      for (const [more, code, message] of [
+        [{ ...request, factorsOf: async () => ({ rank: 3, b, a: a.slice(1) }) }, 'engine', /wrong sizes/],
+        [{ ...request, factorsOf: async () => ({ rank: 3, b: b.map(() => Number.NaN), a }) }, 'not-finite', /q_proj/],
+        [{ ...request, changed: new Map([[norm, trained.slice(1)]]) }, 'engine', /input_layernorm/],
+      ] as const)
+        await assert.rejects(write(sample, two, more), fails(code, message));
+      const three = await sample.plan({ exclude: ['*'], overrides: { [query]: 3 }, factors: 3 });
+      await assert.rejects(write(sample, three, request), fails('wrong-use', /two factors were found/));
+    });
+
     it('records in the metadata what was done, and keeps existing entries', async () => {
       const { out } = await write(sample, plan);
       const { metadata, close } = await openCheckpoint(out);
