@@ -18,8 +18,8 @@ export type Path = (t: number) => Choice;
 /** The same share of parameters for every matrix: the highest rank whose factors are at most t times the matrix. */
 export function uniformPath(all: readonly Options[]): Path {
   return (t) =>
-    Int32Array.from(all, ({ dense, step, levels }) =>
-      t >= 1 ? levels + 1 : Math.max(1, Math.min(levels, Math.floor((t * dense) / step))),
+    Int32Array.from(all, ({ dense, step, levels, least }) =>
+      t >= 1 ? levels + 1 : Math.max(least, Math.min(levels, Math.floor((t * dense) / step))),
     );
 }
 
@@ -28,8 +28,8 @@ export function energyPath(all: readonly Options[]): Path {
   return (t) => Int32Array.from(all, (options) => levelForEnergy(options, t));
 }
 
-export function levelForEnergy({ tail, multiple, levels }: Options, share: number): number {
-  const level = Math.max(1, Math.ceil(rankForLostShare(tail, 1 - share) / multiple));
+export function levelForEnergy({ tail, multiple, levels, least }: Options, share: number): number {
+  const level = Math.max(least, Math.ceil(rankForLostShare(tail, 1 - share) / multiple));
   return Math.min(level, levels + 1);
 }
 

@@ -1,18 +1,20 @@
 import { breakEvenRank } from '../../base/shape.ts';
 import type { CheckpointSummary } from '../findings.ts';
-import { type Boundary, energyPath, levelForEnergy, pathBoundary, uniformPath } from '../spreads.ts';
-import { greedyBoundary } from './greedy.ts';
+import { energyPath, levelForEnergy, type Path, pathBoundary, uniformPath } from '../spreads.ts';
+import { greedyBeyond, greedyWithin } from './greedy.ts';
 import { keptShares } from './keptShares.ts';
 import { idleIncludes, leftOut } from './leftOut.ts';
 import type { Plan, PlannedMatrix, PlanRequest } from './plan.ts';
 import {
   type Choice,
-  lossAt,
+  lostShareAt,
+  meanLostShare,
   type Options,
   optionsOf,
   type PlanInput,
   parametersAt,
   rankAt,
+  smallestChoice,
   totalLoss,
   totalParameters,
 } from './planOptions.ts';
@@ -34,7 +36,7 @@ export function makePlan(checkpoint: CheckpointSummary, matrices: readonly PlanI
     const reason = reasonOf(input);
     if (reason !== undefined) left.set(input, reason);
     else if (byHand.has(input.name)) planned.push(setByHand(input, byHand.get(input.name) ?? null, request));
-    else planned.push(optionsOf(input, request.multiple, request.factors));
+    else planned.push(optionsOf(input, request));
   }
 
   const { choice, unmet } = select(planned, request);
@@ -65,46 +67,52 @@ interface Selection {
 }
 
 function select(all: readonly Options[], { budget, spread, multiple }: PlanRequest): Selection {
-  const whole = totalEnergy(all);
   const dense = all.reduce((parameters, options) => parameters + options.dense, 0);
   switch (budget.kind) {
     case 'rank':
-      return { choice: Int32Array.from(all, ({ levels }) => Math.min(levels + 1, rankLevel(budget.value, multiple))) };
+      return {
+        choice: Int32Array.from(all, ({ levels, least }) =>
+          Math.min(levels + 1, Math.max(least, rankLevel(budget.value, multiple))),
+        ),
+      };
     case 'energy':
       return { choice: Int32Array.from(all, (options) => levelForEnergy(options, budget.value)) };
     case 'keep': {
       const limit = budget.value * dense * (1 + 1e-12);
-      const found = boundaries(all, spread, (choice) => totalParameters(all, choice) <= limit)
-        .map(({ within }) => within)
-        .filter((choice) => choice !== null);
-      if (found.length > 0) return { choice: least(found, (choice) => totalLoss(all, choice)) };
-      const choice = Int32Array.from(all, () => 1);
-      return { choice, unmet: tooLarge(totalParameters(all, choice) / dense, budget.value) };
+      const found = paths(all, spread).map(
+        (path) => pathBoundary(path, (choice) => totalParameters(all, choice) <= limit).within,
+      );
+      if (isGreedy(spread)) found.push(greedyWithin(all, limit));
+      const within = found.filter((choice) => choice !== null);
+      if (within.length > 0) return { choice: least(within, (choice) => totalLoss(all, choice)) };
+      const choice = smallestChoice(all);
+      return { choice, unmet: tooLarge(totalParameters(all, choice) / dense, budget.value, hasFloor(all)) };
     }
     case 'error': {
-      const limit = budget.value ** 2 * whole * (1 + 1e-12);
-      const found = boundaries(all, spread, (choice) => totalLoss(all, choice) > limit)
-        .map(({ beyond }) => beyond)
-        .filter((choice) => choice !== null);
-      if (found.length > 0) return { choice: least(found, (choice) => totalParameters(all, choice)) };
+      const limit = budget.value ** 2 * (1 + 1e-12);
+      const exceeds = (choice: Choice) => meanLostShare(all, choice) > limit;
+      const found = paths(all, spread).map((path) => pathBoundary(path, exceeds).beyond);
+      if (isGreedy(spread)) found.push(greedyBeyond(all, exceeds));
+      const beyond = found.filter((choice) => choice !== null);
+      if (beyond.length > 0) return { choice: least(beyond, (choice) => totalParameters(all, choice)) };
       const choice = Int32Array.from(all, ({ levels }) => levels + 1);
-      return { choice, unmet: tooFar(Math.sqrt(totalLoss(all, choice) / whole), budget.value) };
+      return { choice, unmet: tooFar(Math.sqrt(meanLostShare(all, choice)), budget.value) };
     }
   }
 }
 
 /**
- * The choices at which the condition changes along the spread. The optimal spread stops between two of its steps, where
- * another spread may use the last few parameters better: it therefore considers all three and is never the worse
- * choice.
+ * Choices that grow along a spread. The optimal spread stops between two of its steps, where another spread may use the
+ * last few parameters better: it therefore considers these as well and is never the worse choice.
  */
-function boundaries(all: readonly Options[], spread: PlanRequest['spread'], holds: (choice: Choice) => boolean) {
-  const found: Boundary[] = [];
-  if (spread === 'optimal') found.push(greedyBoundary(all, holds));
-  if (spread !== 'energy') found.push(pathBoundary(uniformPath(all), holds));
-  if (spread !== 'uniform') found.push(pathBoundary(energyPath(all), holds));
+function paths(all: readonly Options[], spread: PlanRequest['spread']): Path[] {
+  const found: Path[] = [];
+  if (spread === 'uniform' || spread === 'optimal') found.push(uniformPath(all));
+  if (spread === 'energy' || spread === 'optimal') found.push(energyPath(all));
   return found;
 }
+
+const isGreedy = (spread: PlanRequest['spread']) => spread !== 'uniform' && spread !== 'energy';
 
 function least(choices: readonly Choice[], cost: (choice: Choice) => number): Choice {
   return choices.reduce((best, choice) => (cost(choice) < cost(best) ? choice : best));
@@ -114,10 +122,10 @@ function rankLevel(rank: number, multiple: number): number {
   return Math.max(1, Math.floor(rank / multiple));
 }
 
-function setByHand(input: PlanInput, rank: number | null, { multiple, factors }: PlanRequest): Options {
-  const options = optionsOf(input, multiple, factors);
+function setByHand(input: PlanInput, rank: number | null, request: PlanRequest): Options {
+  const options = optionsOf(input, request);
   if (rank === null) return { ...options, only: { rank, reason: 'kept dense by hand' } };
-  const limit = breakEvenRank(...input.shape, factors);
+  const limit = breakEvenRank(...input.shape, request.factors);
   if (rank <= limit) return { ...options, only: { rank } };
   return { ...options, only: { rank: null, reason: `rank ${rank}, set by hand, is above break-even (${limit})` } };
 }
@@ -140,7 +148,7 @@ function describe(options: Options, level: number, factors: 2 | 3): PlannedMatri
     ...kindsOf(input),
     parametersBefore: dense,
     parametersAfter: parametersAt(options, level),
-    error: options.tail[0]! > 0 ? Math.sqrt(lossAt(options, level) / options.tail[0]!) : 0,
+    error: Math.sqrt(lostShareAt(options, level)),
   };
 }
 
@@ -173,7 +181,6 @@ function sum(all: readonly Options[], choice: Choice, parametersOfModel: number)
     const dense = rankAt(options, choice[k]!) === null;
     bytesAfter += parametersAt(options, choice[k]!) * (dense ? bytesPerElement : factorBytesPerElement);
   }
-  const energy = totalEnergy(all);
   const parametersBefore = all.reduce((parameters, options) => parameters + options.dense, 0);
   const parametersAfter = totalParameters(all, choice);
   return {
@@ -181,20 +188,19 @@ function sum(all: readonly Options[], choice: Choice, parametersOfModel: number)
     parametersAfter,
     bytesBefore,
     bytesAfter,
-    error: energy > 0 ? Math.sqrt(totalLoss(all, choice) / energy) : 0,
+    error: Math.sqrt(meanLostShare(all, choice)),
     ...keptShares({ parametersBefore, parametersAfter }, parametersOfModel),
   };
 }
 
-function totalEnergy(all: readonly Options[]): number {
-  return all.reduce((energy, { tail }) => energy + tail[0]!, 0);
-}
-
 const percent = (share: number) => `${(100 * share).toPrecision(3)} %`;
 
-function tooLarge(smallest: number, wanted: number): string {
-  return `the smallest plan keeps ${percent(smallest)} of what may be cut, ${percent(wanted)} were asked for: choose a smaller multiple, or set or exclude fewer matrices`;
+function tooLarge(smallest: number, wanted: number, hasFloor: boolean): string {
+  const remedy = hasFloor ? 'a lower floor or a smaller multiple' : 'a smaller multiple';
+  return `the smallest plan keeps ${percent(smallest)} of what may be cut, ${percent(wanted)} were asked for: choose ${remedy}, or set or exclude fewer matrices`;
 }
+
+const hasFloor = (all: readonly Options[]) => all.some(({ least }) => least > 1);
 
 function tooFar(error: number, wanted: number): string {
   return `the ranks set by hand alone give an error of ${percent(error)}, ${percent(wanted)} was asked for: raise them`;

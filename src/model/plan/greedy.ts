@@ -1,18 +1,100 @@
 import type { Boundary } from '../spreads.ts';
-import { type Choice, lossAt, type Options, parametersAt } from './planOptions.ts';
+import { type Choice, lossAt, type Options, parametersAt, smallestChoice, totalParameters } from './planOptions.ts';
 
 /**
- * The choices with the least summed squared error (in the scale of `planOptions.ts`) for their size. Each matrix starts
- * at its lowest level; then the step of any matrix that saves the most error per parameter is taken, as long as
- * `within` holds (Fox 1966: exact for concave gains). Each rank gains less than the one before, so gains are concave
- * except for the last step: the dense matrix costs little more than its factors at break-even and loses nothing. Levels
- * above the straight line to the dense matrix are therefore skipped, and the rest of the way is one long step (the
- * multiple-choice knapsack, Sinha and Zoltners 1979). The result has the least error possible for its size; if the
- * condition changes within a step, it is such a choice plus a part of that step.
+ * The smallest choice along the way of `greedyWithin` for which the condition, which fails from there on, does not hold;
+ * null if it holds for all. If it changes within a step, the choice has a part of that step.
  */
-export function greedyBoundary(all: readonly Options[], within: (choice: Choice) => boolean): Boundary {
+export function greedyBeyond(all: readonly Options[], within: (choice: Choice) => boolean): Choice | null {
+  const { within: choice, beyond: after } = bisected(all, all.map(stepGains), within);
+  if (choice === null || after === null) return after;
+  for (let k = 0; k < all.length; k++) {
+    let kept = choice[k]!;
+    const goal = after[k]!;
+    if (goal <= kept) continue;
+    choice[k] = goal;
+    if (within(choice)) continue;
+    let crossed = goal;
+    while (crossed - kept > 1) {
+      choice[k] = (kept + crossed) >> 1;
+      if (within(choice)) kept = choice[k]!;
+      else crossed = choice[k]!;
+    }
+    choice[k] = crossed;
+    return choice;
+  }
+  return null;
+}
+
+/** Of a budget, less than this share is not worth a step that gains little. */
+const WORTH_SPENDING = 0.01;
+
+/**
+ * The choice with the least summed error (in the scale of `planOptions.ts`) within `limit` parameters. Each matrix starts
+ * at its lowest level; then the step of any matrix that saves the most error per parameter is taken (Fox 1966: exact for
+ * concave gains). Each rank gains less than the one before, so gains are concave except for the last step: the dense
+ * matrix costs little more than its factors at break-even and loses nothing. Levels above the straight line to the dense
+ * matrix are therefore skipped, and the rest of the way is one long step (the multiple-choice knapsack, Sinha and
+ * Zoltners 1979). The result has the least error possible for its size until a step does not fit. That step is left out,
+ * with all further ones of its matrix, and the others go on, since a step to a dense matrix may cost hundreds of short
+ * ones. Where that leaves much of the budget, as with few matrices, parts of long steps are taken. Null if the smallest
+ * choice is beyond the limit.
+ */
+export function greedyWithin(all: readonly Options[], limit: number): Choice | null {
   const gains = all.map(stepGains);
-  const smallest = Int32Array.from(all, () => 1);
+  const { within: choice } = bisected(all, gains, (each) => totalParameters(all, each) <= limit);
+  if (choice === null) return null;
+  let used = totalParameters(all, choice);
+  const gainAt = (k: number) => gains[k]![choice[k]! - all[k]!.least] ?? 0;
+  const byGain = (some: readonly number[]) => [...some].sort((a, b) => gainAt(a) - gainAt(b));
+  // The best is last. Gains of a matrix fall, so that one that has made a step moves toward the front.
+  const queue = byGain([...all.keys()].filter((k) => gainAt(k) > 0));
+  for (let k = queue.pop(); k !== undefined; k = queue.pop()) {
+    const options = all[k]!;
+    const index = choice[k]! - options.least;
+    const level = index === gains[k]!.length - 1 ? options.levels + 1 : choice[k]! + 1;
+    const cost = parametersAt(options, level) - parametersAt(options, choice[k]!);
+    if (used + cost > limit) continue;
+    used += cost;
+    choice[k] = level;
+    const next = gainAt(k);
+    if (next > 0)
+      queue.splice(
+        placeOf(queue, (other) => gainAt(other) < next),
+        0,
+        k,
+      );
+  }
+  if (limit - used > WORTH_SPENDING * limit) {
+    for (const k of byGain([...all.keys()]).reverse()) {
+      const { levels, step, only } = all[k]!;
+      const more = Math.min(levels - choice[k]!, Math.floor((limit - used) / step));
+      if (only || more <= 0) continue;
+      choice[k]! += more;
+      used += more * step;
+    }
+  }
+  return choice;
+}
+
+/** The number of leading items for which the condition holds. */
+function placeOf(items: readonly number[], holds: (item: number) => boolean): number {
+  let [low, high] = [0, items.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (holds(items[middle]!)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The choices before and after the gain at which the condition changes, each with all steps of at least some gain. */
+function bisected(
+  all: readonly Options[],
+  gains: readonly Float64Array[],
+  within: (choice: Choice) => boolean,
+): Boundary {
+  const smallest = smallestChoice(all);
   if (!within(smallest)) return { within: null, beyond: smallest };
   const choose = (gain: number) => Int32Array.from(all, (options, k) => levelAt(options, gains[k]!, gain));
 
@@ -27,44 +109,25 @@ export function greedyBoundary(all: readonly Options[], within: (choice: Choice)
   let after = choose(low);
   if (within(after)) return { within: after, beyond: null };
 
-  // Bisection for the gain at which the condition changes; then the steps of that gain, matrix by matrix.
   high *= 2;
   let best = smallest;
   for (;;) {
     const middle = Math.sqrt(low) * Math.sqrt(high);
-    if (middle <= low || middle >= high) break;
+    if (middle <= low || middle >= high) return { within: best, beyond: after };
     const choice = choose(middle);
     if (within(choice)) [best, high] = [choice, middle];
     else [after, low] = [choice, middle];
   }
-  for (let k = 0; k < all.length; k++) {
-    let kept = best[k]!;
-    const goal = after[k]!;
-    if (goal <= kept) continue;
-    best[k] = goal;
-    if (within(best)) continue;
-    let crossed = goal;
-    while (crossed - kept > 1) {
-      best[k] = (kept + crossed) >> 1;
-      if (within(best)) kept = best[k]!;
-      else crossed = best[k]!;
-    }
-    const beyond = best.slice();
-    best[k] = kept;
-    beyond[k] = crossed;
-    return { within: best, beyond };
-  }
-  return { within: best, beyond: null };
 }
 
 /** The error that each step saves per parameter, descending: one level at a time, then one step to the dense matrix. */
 function stepGains(options: Options): Float64Array {
-  const { levels, step, dense, only } = options;
-  if (only || levels === 0) return new Float64Array(0);
-  const gains = new Float64Array(levels);
+  const { levels, least, step, dense, only } = options;
+  if (only || least > levels) return new Float64Array(0);
+  const gains = new Float64Array(levels - least + 1);
   let count = 0;
   let last = Number.POSITIVE_INFINITY;
-  for (let level = 1; ; level++) {
+  for (let level = least; ; level++) {
     const toDense = lossAt(options, level) / (dense - parametersAt(options, level));
     const next = level < levels ? (lossAt(options, level) - lossAt(options, level + 1)) / step : 0;
     // Differences of rounded sums may rise by an ulp, but a bisected list must not.
@@ -75,7 +138,7 @@ function stepGains(options: Options): Float64Array {
 }
 
 /** The level after all steps that gain at least `gain`. */
-function levelAt({ levels }: Options, gains: Float64Array, gain: number): number {
+function levelAt({ levels, least }: Options, gains: Float64Array, gain: number): number {
   let low = 0;
   let high = gains.length;
   while (low < high) {
@@ -83,5 +146,5 @@ function levelAt({ levels }: Options, gains: Float64Array, gain: number): number
     if (gains[middle]! >= gain) low = middle + 1;
     else high = middle;
   }
-  return low > 0 && low === gains.length ? levels + 1 : 1 + low;
+  return low > 0 && low === gains.length ? levels + 1 : least + low;
 }

@@ -13,7 +13,16 @@ import {
 } from '../checkedJson.ts';
 import { DENSE_ROLES, type DenseRole } from '../names/roles.ts';
 import { keptShares } from './keptShares.ts';
-import type { Budget, Plan, PlannedMatrix, PlanRequest, PlanTotals, Spread } from './plan.ts';
+import { parseSensitivities } from './parseSensitivities.ts';
+import {
+  type Budget,
+  type Plan,
+  type PlannedMatrix,
+  type PlanRequest,
+  type PlanTotals,
+  SPREADS,
+  type Spread,
+} from './plan.ts';
 import { checkRequest } from './planRequest.ts';
 
 /** Largest plan file accepted, in bytes and in characters: 100,000 matrices take 20 MB. */
@@ -29,7 +38,7 @@ export function parsePlan(content: string, path: string): Plan {
   const plan = members(
     parseJson(content, path, 'Write the plan again'),
     ['format', 'checkpoint', 'request', 'matrices', 'totals'],
-    ['$schema', 'unmet', 'notes'],
+    ['$schema', 'unmet', 'notes', 'sensitivities'],
   );
   oneOf(plan.format, ['rankscope.plan/1']);
   const checkpoint = members(plan.checkpoint, ['path', 'parameters', 'bytes']);
@@ -44,21 +53,27 @@ export function parsePlan(content: string, path: string): Plan {
     request: request(plan.request),
     matrices: matrices(plan.matrices),
     totals: totals(plan.totals, parameters),
+    ...(plan.sensitivities && { sensitivities: parseSensitivities(plan.sensitivities) }),
     ...(plan.unmet && { unmet: text(plan.unmet) }),
     ...(plan.notes && { notes: list(plan.notes).map(text) }),
   };
 }
 
 function request(place: Found): PlanRequest {
-  const found = members(place, ['budget', 'spread', 'multiple', 'exclude', 'overrides', 'factors'], ['include']);
+  const found = members(
+    place,
+    ['budget', 'spread', 'multiple', 'exclude', 'overrides', 'factors'],
+    ['include', 'floor'],
+  );
   const budget = members(found.budget, ['kind', 'value']);
   const result: PlanRequest = {
     budget: {
       kind: oneOf<Budget['kind']>(budget.kind, ['keep', 'energy', 'error', 'rank']),
       value: amount(budget.value),
     },
-    spread: oneOf<Spread>(found.spread, ['optimal', 'uniform', 'energy']),
+    spread: oneOf<Spread>(found.spread, SPREADS),
     multiple: wholeNumber(found.multiple, 1),
+    ...(found.floor && { floor: amount(found.floor) }),
     exclude: list(found.exclude).map(text),
     ...(found.include && { include: list(found.include).map(text) }),
     overrides: Object.fromEntries(

@@ -1,7 +1,15 @@
 /** A rank plan as plain data: the content of the file that the side bar edits and `rankscope apply` reads. */
 import type { DenseRole } from '../names/roles.ts';
+import type { Sensitivities } from './sensitivities.ts';
 
-export type Spread = 'optimal' | 'uniform' | 'energy';
+/**
+ * How a budget is spread over matrices. From the weights alone: `optimal`, the least error; `uniform`, the same share of
+ * parameters; `energy`, the same share of energy. From what a text does in the network: `activations`, the least error
+ * of W X; `loss`, the least KL divergence from the dense network, as far as one measurement of each matrix tells.
+ */
+export type Spread = (typeof SPREADS)[number];
+
+export const SPREADS = ['optimal', 'uniform', 'energy', 'activations', 'loss'] as const;
 
 /** What a plan must meet; exactly one of the four. */
 export type Budget =
@@ -24,6 +32,11 @@ export interface PlanRequest {
   readonly spread: Spread;
   /** Ranks are multiples of this, at least one: rounded down for a size or a rank, up for an energy or an error. */
   readonly multiple: number;
+  /**
+   * No rank is chosen below this share of a matrix's break-even rank, in [0, 1]; 0.3 for `loss` if absent, else 0. Ranks
+   * set by hand may be lower.
+   */
+  readonly floor?: number;
   /** Globs of the names of tensors that stay dense and are not part of any total. */
   readonly exclude: readonly string[];
   /**
@@ -49,7 +62,10 @@ export interface PlannedMatrix {
   readonly kinds?: readonly DenseRole[];
   readonly parametersBefore: number;
   readonly parametersAfter: number;
-  /** Predicted relative Frobenius error ||W - W_r|| / ||W||. */
+  /**
+   * Predicted relative Frobenius error ||W - W_r|| / ||W||; of a plan with sensitivities, ||(W - W_r) X|| / ||W X|| for
+   * the best W_r of that rank on its inputs.
+   */
   readonly error: number;
 }
 
@@ -81,6 +97,8 @@ export interface Plan {
   readonly request: PlanRequest;
   readonly matrices: readonly PlannedMatrix[];
   readonly totals: PlanTotals;
+  /** What was measured for the spreads `activations` and `loss`; another budget is planned from it at no cost. */
+  readonly sensitivities?: Sensitivities;
   /** Why the totals miss the budget, in one sentence; absent if they meet it. */
   readonly unmet?: string;
   /** What users must know before they apply it, one sentence each: such as that a tied head is cut. */

@@ -1,5 +1,6 @@
-import { factorParameters } from '../../base/shape.ts';
+import { breakEvenRank, factorParameters } from '../../base/shape.ts';
 import type { DenseRole } from '../names/roles.ts';
+import type { PlanRequest } from './plan.ts';
 import { tailEnergies } from './rankCost.ts';
 
 /** A matrix to plan for. */
@@ -10,8 +11,12 @@ export interface PlanInput {
   readonly bytesPerElement: number;
   /** The same for the factors, if their type differs from the matrix's. */
   readonly factorBytesPerElement?: number;
-  /** All min(m, n), descending. */
+  /** Of W, or of W X, descending: all min(m, n), or as many as the highest rank that saves parameters. */
   readonly singularValues: ArrayLike<number>;
+  /** The sum of the squares of those that are not listed. */
+  readonly rest?: number;
+  /** What the loss of a unit of energy costs; by default, losing all of it costs the matrix's number of elements. */
+  readonly weight?: number;
   /** Why no layer can hold its factors; it then stays dense like an excluded matrix. */
   readonly fixed?: string | null;
   /** What it is, if that is dense by default: `['embedding', 'head']` for a tied embedding. */
@@ -21,8 +26,8 @@ export interface PlanInput {
 }
 
 /**
- * The possible sizes of a matrix: level k = 1 .. levels is rank k * multiple, and level `levels + 1` the dense matrix.
- * There is no level 0. Costs rise with the level and losses fall.
+ * The possible sizes of a matrix: level k = least .. levels is rank k * multiple, and level `levels + 1` the dense
+ * matrix. There is no level 0. Costs rise with the level and losses fall.
  */
 export interface Options {
   readonly input: PlanInput;
@@ -31,32 +36,48 @@ export interface Options {
   readonly step: number;
   /** Highest level that saves parameters; 0 if none does. */
   readonly levels: number;
+  /** Lowest level that may be chosen: 1, or the first at or above the floor; `levels + 1` where none is. */
+  readonly least: number;
   readonly dense: number;
-  /** `tailEnergies`, scaled so that the whole matrix counts for its number of elements; see `optionsOf`. */
+  /** `tailEnergies`, in the scale of what losses cost; see `optionsOf`. */
   readonly tail: Float64Array;
   /** The only choice, if it was set by hand. */
   readonly only?: { readonly rank: number | null; readonly reason?: string };
 }
 
 /**
- * Errors are relative to the matrix and weighted by its size, as if all matrices had the same mean square entry.
- * Absolute squared errors would sacrifice matrices of small norm, which a network needs: with 80 % of the parameters of
+ * Unless the cost of losses was measured (`weight`), errors are relative to the matrix and weighted by its size, as if all
+ * matrices had the same mean square entry. Absolute squared errors would sacrifice matrices of small norm, which a network needs: with 80 % of the parameters of
  * its layers, a real model of 260K parameters had a loss of 5.0 nats that way and 2.6 nats this way (1.7 uncompressed);
  * another model showed no difference.
  */
-export function optionsOf(input: PlanInput, multiple: number, factors: 2 | 3): Options {
+export function optionsOf(input: PlanInput, { multiple, factors, budget, spread, floor }: RankRules): Options {
   const [m, n] = input.shape;
   const step = factorParameters(m, n, multiple, factors);
+  const isSpread = budget.kind === 'keep' || budget.kind === 'error';
+  const share = floor ?? (isSpread ? DEFAULT_FLOORS[spread] : undefined) ?? 0;
+  // At equality, the factors cost as much as the matrix and save nothing.
+  const levels = Math.ceil((m * n) / step) - 1;
+  const tail = tailEnergies(input.singularValues, input.rest);
   return {
     input,
     multiple,
     step,
-    // At equality, the factors cost as much as the matrix and save nothing.
-    levels: Math.ceil((m * n) / step) - 1,
+    levels,
+    least: Math.min(levels + 1, Math.max(1, Math.ceil(Math.floor(share * breakEvenRank(m, n, factors)) / multiple))),
     dense: m * n,
-    tail: scaled(tailEnergies(input.singularValues), m * n),
+    tail: input.weight === undefined ? scaled(tail, m * n) : tail.map((energy) => energy * input.weight!),
   };
 }
+
+/** What decides which ranks a matrix may have. */
+type RankRules = Pick<PlanRequest, 'multiple' | 'factors' | 'budget' | 'spread' | 'floor'>;
+
+/**
+ * Floors where the request says nothing. A divergence that is measured at one rank says little of far lower ones (LEMS
+ * has the same floor).
+ */
+const DEFAULT_FLOORS: Readonly<Partial<Record<PlanRequest['spread'], number>>> = { loss: 0.3 };
 
 function scaled(tail: Float64Array, whole: number): Float64Array {
   const energy = tail[0]!;
@@ -84,10 +105,31 @@ export function lossAt(options: Options, level: number): number {
 /** A level for each matrix. */
 export type Choice = Int32Array;
 
+export function smallestChoice(all: readonly Options[]): Choice {
+  return Int32Array.from(all, ({ least }) => least);
+}
+
 export function totalParameters(all: readonly Options[], choice: Choice): number {
   return all.reduce((sum, options, k) => sum + parametersAt(options, choice[k]!), 0);
 }
 
 export function totalLoss(all: readonly Options[], choice: Choice): number {
   return all.reduce((sum, options, k) => sum + lossAt(options, choice[k]!), 0);
+}
+
+/** The share of a matrix's energy that is lost at a level. */
+export function lostShareAt(options: Options, level: number): number {
+  const whole = options.tail[0]!;
+  return whole > 0 ? lossAt(options, level) / whole : 0;
+}
+
+/** The mean of these shares, weighted by the matrices' sizes; those without energy do not count. */
+export function meanLostShare(all: readonly Options[], choice: Choice): number {
+  let [lost, whole] = [0, 0];
+  for (const [k, options] of all.entries()) {
+    if (!(options.tail[0]! > 0)) continue;
+    lost += lostShareAt(options, choice[k]!) * options.dense;
+    whole += options.dense;
+  }
+  return whole > 0 ? lost / whole : 0;
 }

@@ -11,8 +11,13 @@ export const PLAN_DEFAULTS: Omit<PlanRequest, 'budget'> = {
   factors: 2,
 };
 
+/** Whether ranks are spread by what a text does in the network; an equal rank everywhere needs no spread. */
+export function isMeasured({ budget, spread }: Pick<PlanRequest, 'budget' | 'spread'>): boolean {
+  return budget.kind !== 'rank' && (spread === 'activations' || spread === 'loss');
+}
+
 /** @throws RankscopeError 'wrong-use', naming the first setting out of range. */
-export function checkRequest({ budget, multiple, overrides }: PlanRequest): void {
+export function checkRequest({ budget, multiple, floor = 0, overrides }: PlanRequest): void {
   const { kind, value } = budget;
   const range = {
     keep: ['a share in (0, 1]', value > 0 && value <= 1],
@@ -24,6 +29,8 @@ export function checkRequest({ budget, multiple, overrides }: PlanRequest): void
   if (!good) throw new RankscopeError('wrong-use', kind, `${value}`, `Give ${expected}`);
   if (!Number.isSafeInteger(multiple) || multiple < 1)
     throw new RankscopeError('wrong-use', 'multiple', `${multiple}`, 'Give a whole number of at least 1');
+  if (!(floor >= 0 && floor <= 1))
+    throw new RankscopeError('wrong-use', 'floor', `${floor}`, 'Give a share of the break-even rank in [0, 1]');
   for (const [name, rank] of Object.entries(overrides))
     if (rank !== null && (!Number.isSafeInteger(rank) || rank < 1))
       throw new RankscopeError(

@@ -18,12 +18,14 @@ export function loraScale(alpha: number, rank: number, rankStabilized = false): 
 }
 
 /**
- * tail[r] = sum of the squared values from index r on, r = 0 .. p; summed from the small end, so that a tiny tail keeps
- * its digits. The energy and error of any rank are then one division, as a slider at 60 frames per second needs.
+ * tail[r] = sum of the squared values from index r on, r = 0 .. p, and of `rest`, the energy of values that are not
+ * listed; summed from the small end, so that a tiny tail keeps its digits. The energy and error of any rank are then one division, as a slider at 60 frames per second needs.
  */
-export function tailEnergies(singularValues: ArrayLike<number>): Float64Array {
-  const tail = new Float64Array(singularValues.length + 1);
-  let sum = 0;
+export function tailEnergies(singularValues: ArrayLike<number>, rest = 0): Float64Array {
+  // Behind what is not listed, nothing is lost.
+  const tail = new Float64Array(singularValues.length + (rest > 0 ? 2 : 1));
+  let sum = rest;
+  tail[singularValues.length] = rest;
   for (let i = singularValues.length - 1; i >= 0; i--) {
     const value = singularValues[i]!;
     sum += value * value;
