@@ -1,7 +1,10 @@
+import { RankscopeError } from '../base/errors.ts';
 import { formatBytes, formatCount } from '../base/quantities.ts';
 import { DENSE_ROLES } from '../model/names/roles.ts';
-import type { Budget, Plan } from '../model/plan/plan.ts';
-import { PLAN_DEFAULTS } from '../model/plan/planRequest.ts';
+import { type Budget, type Plan, type PlanRequest, SPREADS } from '../model/plan/plan.ts';
+import { isMeasured, PLAN_DEFAULTS } from '../model/plan/planRequest.ts';
+import type { Sensitivities } from '../model/plan/sensitivities.ts';
+import type { PlanSources } from '../protocol/service.ts';
 import {
   COMMON_HELP,
   type Command,
@@ -11,23 +14,36 @@ import {
   engineOf,
   type Invocation,
   numberOf,
+  textOf,
   textsOf,
   UsageError,
   type Values,
 } from './command.ts';
+import { refuseInput } from './output.ts';
+import { readPlan } from './readPlan.ts';
 import { RESULT, showResult } from './result.ts';
-import { percent, shortNames, table } from './table.ts';
+import { digits, percent, shortNames, table } from './table.ts';
+import { TEXT, TEXT_HELP, textRequestOf } from './textOptions.ts';
 
 export const planCommand: Command = {
   name: 'plan',
-  usage: 'PATH (--keep SHARE | --energy SHARE | --error ERROR | --rank R) [--include KIND] [--out plan.json]',
+  usage:
+    'PATH (--keep SHARE | --energy SHARE | --error ERROR | --rank R) [--spread loss --text FILE] [--out plan.json]',
   summary: 'a rank for every matrix, within a budget',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --keep SHARE        keep at most this share of the parameters that may be cut, in (0, 1]
   --energy SHARE      keep this share of every matrix's energy, in (0, 1]
   --error ERROR       relative error allowed: root mean square over all matrices by their size, in [0, 1)
   --rank R            the same rank everywhere
-  --spread HOW        optimal (default): least error; uniform: the same ratio; energy: the same energy
+  --spread HOW        optimal (default): least error; uniform: the same ratio; energy: the same energy; or by a text:
+                      activations: least error of W X; loss: least KL divergence, measured for each matrix
+  --activations FILE  statistics of activations from 'rankscope calibrate', for --spread activations or loss
+${TEXT_HELP}
+  --context N         tokens of a window (default: 512)
+  --tokens N          the most tokens to use (default: 16384)
+  --minutes N         what measuring may take; what it does not allow is filled in from neighbouring layers
+  --from PLAN         use what was measured for PLAN, whose other settings are the defaults: nothing is measured again
+  --floor SHARE       no rank below this share of a matrix's break-even rank (default: 0.3 for loss, else 0)
   --multiple N        ranks are multiples of N (default ${PLAN_DEFAULTS.multiple})
   --exclude GLOB      matrices that stay dense; may be repeated
   --include WHAT      also cut matrices that are dense by default: ${DENSE_ROLES.slice(0, 3).join(', ')}, ${DENSE_ROLES.slice(3).join(', ')},
@@ -40,15 +56,23 @@ ${ENGINE_HELP}
 ${COMMON_HELP}
 
 By default, embeddings, heads, routers, position tables, norms and stems stay dense. --keep counts what may be cut; the
-share of the whole model is printed beside it.
+share of the whole model is printed beside it. A plan from the weights alone ruins most language models long before it
+makes them small: --spread loss looks at what each matrix does to the predictions.
 
 Examples:
   rankscope plan model.safetensors --keep 0.6 --out plan.json
   rankscope plan llama/ --error 0.1 --multiple 8 --exclude '*.layers.0.*'
-  rankscope plan llama/ --keep 0.8 --include embedding,head`,
+  rankscope plan llama/ --keep 0.8 --include embedding,head
+  rankscope plan llama/ --keep 0.8 --spread loss --text wiki.txt --out plan.json
+  rankscope plan llama/ --keep 0.7 --from plan.json --out smaller.json`,
   options: {
     ...ENGINE,
     ...RESULT,
+    ...TEXT,
+    activations: { type: 'string' },
+    minutes: { type: 'string' },
+    from: { type: 'string' },
+    floor: { type: 'string' },
     keep: { type: 'string' },
     energy: { type: 'string' },
     error: { type: 'string' },
@@ -62,27 +86,73 @@ Examples:
   run: plan,
 };
 
-function plan(invocation: Invocation): Promise<void> {
+async function plan(invocation: Invocation): Promise<void> {
   const { path, values, terminal, service } = invocation;
-  const request = {
-    budget: budgetOf(values),
-    spread: choiceOf(values, 'spread', ['optimal', 'uniform', 'energy']) ?? PLAN_DEFAULTS.spread,
-    multiple: numberOf(values, 'multiple', { least: 1, most: 65536, whole: true }) ?? PLAN_DEFAULTS.multiple,
-    exclude: textsOf(values, 'exclude'),
-    include: textsOf(values, 'include').flatMap(kindsOf),
-    overrides: PLAN_DEFAULTS.overrides,
-    factors: FACTORS[choiceOf(values, 'factors', ['2', '3']) ?? PLAN_DEFAULTS.factors],
-  } as const;
+  const budget = budgetOf(values);
+  const fromFile = textOf(values, 'from');
+  const from = fromFile === undefined ? undefined : await readPlan(fromFile);
+  const sources = sourcesOf(values, from);
+  const request = requestOf(values, budget, from?.request ?? PLAN_DEFAULTS, sources);
+  if (fromFile !== undefined) {
+    const out = textOf(values, 'out');
+    if (out !== undefined) await refuseInput(out, fromFile);
+    if (!from!.sensitivities && !isGiven(sources))
+      throw new RankscopeError('wrong-use', fromFile, 'nothing was measured for this plan', 'Name a text: --text FILE');
+  }
   const engine = engineOf(values);
   const { signal, progress } = terminal;
   return showResult(invocation, {
     work: async () => {
-      const made = await service.plan({ path, request, ...engine }, { signal, progress });
+      const made = await service.plan({ path, request, sources, ...engine }, { signal, progress });
       for (const note of made.notes ?? []) terminal.warn(note);
       return made;
     },
     report,
   });
+}
+
+const isGiven = ({ activations, text }: PlanSources) => activations !== undefined || text !== undefined;
+
+function sourcesOf(values: Values, from: Plan | undefined): PlanSources {
+  const activations = textOf(values, 'activations');
+  const minutes = numberOf(values, 'minutes', { least: 0, most: 1e6 });
+  const text = textOf(values, 'text') ?? textOf(values, 'ids');
+  return {
+    ...(activations === undefined ? {} : { activations }),
+    ...(text === undefined ? {} : { text: textRequestOf(values) }),
+    ...(minutes === undefined ? {} : { minutes }),
+    ...(from === undefined ? {} : { from }),
+  };
+}
+
+function requestOf(
+  values: Values,
+  budget: Budget,
+  defaults: Omit<PlanRequest, 'budget'>,
+  sources: PlanSources,
+): PlanRequest {
+  const spread =
+    choiceOf(values, 'spread', SPREADS) ?? (isGiven(sources) && !sources.from ? 'activations' : defaults.spread);
+  const request = { budget, spread };
+  const unused = ['activations', 'text', 'ids', 'minutes'].find((name) => values[name] !== undefined);
+  if (unused !== undefined && !isMeasured(request))
+    throw new UsageError(
+      budget.kind === 'rank'
+        ? `--${unused} has no use with --rank: nothing is spread`
+        : `--${unused} goes with --spread activations or loss, not ${spread}`,
+    );
+  const multiple = numberOf(values, 'multiple', { least: 1, most: 65536, whole: true });
+  const floor = numberOf(values, 'floor', { least: 0, most: 1 }) ?? defaults.floor;
+  const factors = choiceOf(values, 'factors', ['2', '3']);
+  return {
+    ...request,
+    multiple: multiple ?? defaults.multiple,
+    ...(floor === undefined ? {} : { floor }),
+    exclude: values.exclude === undefined ? defaults.exclude : textsOf(values, 'exclude'),
+    include: values.include === undefined ? (defaults.include ?? []) : textsOf(values, 'include').flatMap(kindsOf),
+    overrides: defaults.overrides,
+    factors: factors === undefined ? defaults.factors : FACTORS[factors],
+  };
 }
 
 /** `embedding,head` as two kinds; anything else is one glob, whose braces may contain commas. */
@@ -112,10 +182,13 @@ function budgetOf(values: Values): Budget {
   return { kind, value };
 }
 
-function* report({ checkpoint, matrices, totals, unmet }: Plan, out: string | undefined): Generator<string> {
+function* report(
+  { checkpoint, matrices, totals, sensitivities, unmet }: Plan,
+  out: string | undefined,
+): Generator<string> {
   const names = shortNames(matrices.map(({ name }) => name));
   yield* table(
-    ['matrix', 'shape', 'rank', 'kept', 'error'],
+    ['matrix', 'shape', 'rank', 'kept', sensitivities ? 'error of W X' : 'error'],
     matrices.map(({ name, shape, rank, parametersBefore, parametersAfter, error }, index) => [
       names[index] ?? name,
       shape.join('x'),
@@ -135,6 +208,22 @@ function* report({ checkpoint, matrices, totals, unmet }: Plan, out: string | un
   yield `${formatBytes(totals.bytesBefore)} become ${formatBytes(Math.round(totals.bytesAfter))}; predicted error ${percent(totals.error)}\n`;
   const whole = checkpoint.parameters;
   yield `The whole model keeps ${percent(totals.keptShareOfModel)}: ${formatCount(whole)} parameters become ${formatCount(whole - parametersBefore + parametersAfter)}\n`;
+  if (sensitivities) yield* sensitivityLines(sensitivities);
   if (unmet !== undefined) yield `The budget cannot be met: ${unmet}\n`;
   if (out !== undefined) yield `Written to ${out}\n`;
+}
+
+function* sensitivityLines({ inputs, divergences, matrices }: Sensitivities): Generator<string> {
+  const tokens = inputs.tokens === null ? 'an unknown number of' : formatCount(inputs.tokens);
+  yield `Activations: ${inputs.text ?? 'a text without a name'}, ${tokens} tokens\n`;
+  if (!divergences) return;
+  const { text, measured, filledIn, seconds } = divergences;
+  const rest = filledIn > 0 ? `, ${filledIn} filled in` : '';
+  yield `KL divergence: ${text}, ${formatCount(divergences.tokens)} tokens; ${measured} matrices measured${rest}, ${seconds.toFixed(0)} s\n`;
+  const largest = matrices
+    .filter(({ divergence }) => divergence)
+    .sort((a, b) => b.divergence!.value - a.divergence!.value);
+  const [most] = largest;
+  if (most)
+    yield `The most sensitive: ${most.name}, KL ${digits(most.divergence!.value)} at rank ${most.divergence!.rank}\n`;
 }

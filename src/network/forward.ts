@@ -6,6 +6,7 @@ import { type Block, freeBlock, linearsOf, withReplaced } from './blocks/block.t
 import { freeLinear, uploadLinear } from './blocks/deviceLinear.ts';
 import { type MixedStream, passExperts, replacesExperts } from './blocks/passExperts.ts';
 import { readBlock } from './blocks/readBlock.ts';
+import type { DenseStreams } from './denseStreams.ts';
 import { embed } from './embed.ts';
 import { beforeHead, headModule } from './head.ts';
 import type { Network } from './network.ts';
@@ -32,6 +33,8 @@ export interface ForwardRequest {
   readonly take?: ((part: LogitPart) => Promise<void> | void) | undefined;
   /** Receives what the layers of the dense network read; only of a pass without variants. */
   readonly observer?: InputObserver | undefined;
+  /** Of the same windows; those that are missing are added. Blocks that no variant needs are not read. */
+  readonly dense?: DenseStreams | undefined;
   /** Lets others use the device; awaited at least every 100 ms. */
   readonly letOthers?: Pause | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -70,7 +73,7 @@ interface Pass extends Omit<ForwardRequest, 'windows' | 'variants' | 'progress'>
  *   embedding, 'too-large' if the device has too little memory for one block, before anything is read, 'cancelled'
  */
 export async function forward(request: ForwardRequest): Promise<void> {
-  const { network, backend, windows, variants = [], take, observer, letOthers, signal, progress } = request;
+  const { network, backend, windows, variants = [], take, observer, dense, letOthers, signal, progress } = request;
   const layers = network.decoder.layers.length;
   const batches = batchesOf(windows);
   const rows = batches.map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0));
@@ -85,8 +88,10 @@ export async function forward(request: ForwardRequest): Promise<void> {
   const pause = () => letOthers?.() ?? yielding();
   const run = { backend, pause, signal, observe: observer?.inputs };
   const pass: Pass = { ...request, run, batches, advance };
-  const streams = await start(pass, variants);
-  for (let layer = 0; layer < layers; layer++) {
+  const first = dense && !observer ? dense.startOf(firstReplaced(network, variants)) : 0;
+  const streams = await start(pass, variants, first);
+  advance(first * streams.length * batches.length);
+  for (let layer = first; layer < layers; layer++) {
     await passBlock(pass, layer, streams);
     await observer?.passed(layer);
   }
@@ -100,11 +105,43 @@ export async function forward(request: ForwardRequest): Promise<void> {
   await passHeads({ run: { ...run, observe: undefined }, network, batches, take, progress: passed }, ended);
 }
 
-/** Embeds the tokens: in the dense network, and in variants that have another embedding. */
-async function start({ network, run, batches, signal }: Pass, variants: readonly Variant[]): Promise<Stream[]> {
+/** The first block that a variant changes; 0 where one has other embeddings, or no variant changes a block. */
+function firstReplaced({ prefix, modules, decoder }: Network, variants: readonly Variant[]): number {
+  const embeddings = [modules.embedding, modules.positions, modules.projectIn];
+  if (
+    variants.some(
+      ({ network, replaced }) => network || embeddings.some((each) => replaced.has(`${prefix}${each}.weight`)),
+    )
+  )
+    return 0;
+  const layer = decoder.layers.findIndex((_, number) =>
+    variants.some((each) => changes(each, blockPath({ prefix, modules }, number))),
+  );
+  return layer < 0 ? (variants.length > 0 ? decoder.layers.length : 0) : layer;
+}
+
+const blockPath = ({ prefix, modules }: Pick<Network, 'prefix' | 'modules'>, layer: number) =>
+  `${prefix}${modules.layers}.${layer}.`;
+
+const changes = ({ replaced }: Variant, path: string) => [...replaced.keys()].some((name) => name.startsWith(path));
+
+/**
+ * Embeds the tokens: in the dense network, and in variants that have another embedding.
+ * @param first the block before which the streams of the dense network are known, or 0
+ */
+async function start(
+  { network, run, batches, dense, signal }: Pass,
+  variants: readonly Variant[],
+  first: number,
+): Promise<Stream[]> {
   const { embedding, positions, projectIn } = network.modules;
   const streams: Stream[] = [];
   for (const variant of [undefined, ...variants]) {
+    const known = variant ? undefined : dense?.before(first);
+    if (known) {
+      streams.push({ variant, batches: [...known] });
+      continue;
+    }
     const whole = variant ? variant.network : network;
     const own = async (module: string | undefined) => replacement(network, variant, module, signal);
     const [table, ...others] = [await own(embedding), await own(positions), await own(projectIn)];
@@ -123,6 +160,7 @@ async function start({ network, run, batches, signal }: Pass, variants: readonly
     };
     const rows: Rows[] = [];
     for (const { windows } of batches) rows.push(await embed(parts, windows));
+    if (!variant) dense?.keep(0, rows);
     streams.push({ variant, batches: rows });
   }
   return streams;
@@ -130,12 +168,24 @@ async function start({ network, run, batches, signal }: Pass, variants: readonly
 
 async function passBlock(pass: Pass, layer: number, [dense, ...others]: readonly Stream[]): Promise<void> {
   const { network, backend, signal } = pass;
+  const path = blockPath(network, layer);
+  const known = pass.observer ? undefined : pass.dense?.before(layer + 1);
+  if (known && !others.some(({ variant, batches }) => batches || changes(variant!, path))) {
+    dense!.batches = [...known];
+    pass.advance((others.length + 1) * pass.batches.length);
+    return;
+  }
   await withBlock(pass, network, layer, async (block) => {
     const entered: MixedStream[] = [];
     // A variant that differs from this block on starts with what the dense network, the last to pass, had before it.
     for (const stream of [...others, dense!]) {
       const { variant } = stream;
       if (variant?.network) continue;
+      if (known && !variant) {
+        dense!.batches = [...known];
+        pass.advance(pass.batches.length);
+        continue;
+      }
       const own = await replacedLinears(backend, linearsOf(block), variant, signal);
       try {
         if (!stream.batches && own.size === 0 && !replacesExperts(block, variant)) {
@@ -150,6 +200,7 @@ async function passBlock(pass: Pass, layer: number, [dense, ...others]: readonly
       }
     }
     await passExperts(pass.run, block, entered);
+    pass.dense?.keep(layer + 1, dense!.batches!);
   });
   for (const { variant, batches } of others) {
     const whole = variant?.network;

@@ -31,7 +31,8 @@ export interface Calls {
   compare: Call<{ paths: readonly string[] }, AdapterComparison, StepProgress>;
   /** Continues a prompt with the network, and with a variant of it. */
   generate: Call<GenerateRequest, Generation, StepProgress>;
-  plan: Call<{ path: string; request: PlanRequest } & DeviceRequest, Plan, StepProgress>;
+  /** With a measured spread, from `sources`. */
+  plan: Call<{ path: string; request: PlanRequest; sources?: PlanSources } & DeviceRequest, Plan, EvaluateProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
   /** Measures how well the network and its variants predict a text. */
   evaluate: Call<EvaluateRequest, Evaluation, EvaluateProgress>;
@@ -101,6 +102,18 @@ export interface AnalysisProgress extends StepProgress {
 export interface EvaluateProgress extends StepProgress {
   /** Estimated seconds left, once the rate is known. */
   readonly secondsLeft?: number;
+}
+
+/** Where the spreads `activations` and `loss` learn what a text does. */
+export interface PlanSources {
+  /** A file of statistics of activations; collected from the text if absent. */
+  readonly activations?: string;
+  /** By default, windows of 512 and 16,384 tokens. Divergences are measured on the first 1,024. */
+  readonly text?: TextRequest;
+  /** What measuring may take; divergences that it does not allow are filled in. No limit by default. */
+  readonly minutes?: number;
+  /** A plan of the same checkpoint, with what was measured for it. */
+  readonly from?: Plan;
 }
 
 export interface CalibrateRequest extends TextRequest, DeviceRequest {

@@ -1,4 +1,5 @@
 import { chooseDevice } from '../devices/choose.ts';
+import { isMeasured } from '../model/plan/planRequest.ts';
 import type { Service } from '../protocol/service.ts';
 import { abortable } from './abortable.ts';
 import { withActivations } from './activations/withActivations.ts';
@@ -16,6 +17,8 @@ import { evaluate } from './evaluate/evaluate.ts';
 import { generate } from './generate/generate.ts';
 import { smokeTest } from './generate/smokeTest.ts';
 import { apply } from './plan/apply.ts';
+import { KnownSensitivities } from './plan/onInputs/knownSensitivities.ts';
+import { planMeasured } from './plan/onInputs/planMeasured.ts';
 import { plan } from './plan/plan.ts';
 import { writeScript } from './script/writeScript.ts';
 
@@ -42,7 +45,8 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
   const devices = new Devices(log, (request) => chooseDevice({ ...request, blas: options.blas }));
   const { cacheFolder, cacheBytes = DEFAULT_CACHE_BYTES, warn = log } = options;
   const cache = memoryCache(cacheFolder === undefined ? noCache : diskCache(cacheFolder, cacheBytes, warn));
-  const parts = { devices, cache };
+  const known = new KnownSensitivities();
+  const parts = { devices, cache, known };
   const runs = new Runs();
 
   return {
@@ -88,7 +92,9 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         request.path,
         context.signal,
         checkpoints.use(request.path, context.signal, (opened) =>
-          plan(parts, opened, request.request, devices.settle(request), context),
+          isMeasured(request.request)
+            ? planMeasured(parts, opened, request.request, request.sources ?? {}, devices.settle(request), context)
+            : plan(parts, opened, request.request, devices.settle(request), context),
         ),
       ),
 
@@ -113,6 +119,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
     async clearCache() {
       // What was found out about libraries is learned anew as well.
       if (cacheFolder !== undefined) forgetBlas(cacheFolder);
+      known.clear();
       return cache.clear();
     },
 

@@ -15,7 +15,7 @@ import { CACHE_VERSION, type CacheEntry } from '../cache/cache.ts';
  */
 const SHRINKAGE = 0.01;
 
-function shrinkageOf({ kind, tokens, inputs }: InputFactor): number {
+export function shrinkageOf({ kind, tokens, inputs }: InputFactor): number {
   return kind === 'full' && tokens !== null && tokens < inputs ? SHRINKAGE : 0;
 }
 

@@ -7,7 +7,7 @@ import { ggufForm } from '../../network/ggufForm.ts';
 import type { Network } from '../../network/network.ts';
 import { chosenMatrices } from '../../write/chosenMatrices.ts';
 import { type Opened, viewOf } from '../checkpoints/opened.ts';
-import { planCandidates } from '../plan/plan.ts';
+import { planCandidates } from '../plan/planCandidates.ts';
 import { refuseOther } from '../plan/refuseOther.ts';
 import { rewrittenModel } from '../plan/rewrittenModel.ts';
 import type { Cut } from './factorStore.ts';

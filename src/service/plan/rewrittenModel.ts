@@ -60,6 +60,12 @@ function planIn(form: GgufForm, plan: Plan): Plan {
   };
 }
 
+/** The name that a matrix of the checkpoint has in the network. */
+export function nameInNetwork(checkpoint: Checkpoint, name: string): string {
+  const form = ggufForm(checkpoint);
+  return form ? matrixName(form, name) : name;
+}
+
 /** `name[3]` is a slice of a stack. */
 function matrixName(form: GgufForm, name: string): string {
   const [, stack = name, slice = '0'] = /^(.*)\[(\d+)\]$/.exec(name) ?? [];

@@ -11,7 +11,7 @@ import { factorType } from '../../write/encode.ts';
 import { calibrationScript, evaluationScript, type ScriptPlan } from '../../write/pythonScript.ts';
 import { writeTarget } from '../../write/target.ts';
 import { type Opened, viewOf } from '../checkpoints/opened.ts';
-import { planCandidates } from '../plan/plan.ts';
+import { planCandidates } from '../plan/planCandidates.ts';
 import { refuseOther } from '../plan/refuseOther.ts';
 import { rewrittenModel } from '../plan/rewrittenModel.ts';
 

@@ -1,0 +1,76 @@
+import { stat } from 'node:fs/promises';
+import type { DeviceRequest } from '../../../base/deviceInfo.ts';
+import type { TextRequest } from '../../../model/evaluation.ts';
+import type { Plan, PlanRequest } from '../../../model/plan/plan.ts';
+import type { Sensitivities } from '../../../model/plan/sensitivities.ts';
+import { openNetwork } from '../../../network/network.ts';
+import { readWindows } from '../../../network/readWindows.ts';
+import type { CallContext, EvaluateProgress, PlanSources } from '../../../protocol/service.ts';
+import { withActivations } from '../../activations/withActivations.ts';
+import type { SpectraParts } from '../../analysis/spectra.ts';
+import type { Opened } from '../../checkpoints/opened.ts';
+import { refuseTooManyTokens } from '../../evaluate/streamMemory.ts';
+import { refuseOther } from '../refuseOther.ts';
+import type { KnownSensitivities } from './knownSensitivities.ts';
+import { measureSensitivities } from './measureSensitivities.ts';
+import { knownFor, planFrom, subjectOf } from './planOnInputs.ts';
+
+/** Windows of a text unless its request says otherwise: enough tokens for the columns of most layers. */
+const [CONTEXT, TOKENS] = [512, 16384];
+
+/**
+ * Makes a plan from statistics of activations, from a text, or from what an earlier plan measured. What is measured is
+ * kept for the next plan of the same checkpoint and text.
+ * @throws RankscopeError as `planOnInputs` does; 'wrong-use' for statistics or a plan of another model, or a text that is
+ *   too short
+ */
+export async function planMeasured(
+  parts: SpectraParts & { readonly known: KnownSensitivities },
+  opened: Opened,
+  request: PlanRequest,
+  { activations: file, text, from, minutes }: PlanSources,
+  engine: DeviceRequest,
+  { signal, progress }: CallContext<EvaluateProgress>,
+): Promise<Plan> {
+  const { checkpoint } = opened;
+  if (from) refuseOther(from, opened);
+  const network = await openNetwork(checkpoint, { signal });
+  const asked = { opened, network, request, signal };
+  const subject = await subjectOf(asked);
+  const key = await keyOf([...checkpoint.files.map(({ path }) => path), file, text?.text, text?.ids], text);
+  const known =
+    knownFor({ known: from?.sensitivities, request }, subject) ??
+    knownFor({ known: parts.known.get(key, minutes), request }, subject);
+  if (known) return planFrom(asked, subject, known);
+  const measure = async (): Promise<Sensitivities> => {
+    if (text) progress?.({ done: 0, total: 0, message: 'Reading the text' });
+    const windows =
+      text && (await readWindows(checkpoint, network, withDefaults(text, network.decoder.context), signal));
+    if (windows) refuseTooManyTokens(network, windows, 1);
+    return withActivations(opened, file, signal, (statistics) =>
+      parts.devices.run(engine, checkpoint.path, { signal }, (backend, letOthers) => {
+        const { cache } = parts;
+        const input = { ...asked, backend, cache, text: windows, statistics, minutes, letOthers, progress };
+        return measureSensitivities(input, subject.placed);
+      }),
+    );
+  };
+  const measured = await measure();
+  parts.known.put(key, measured, minutes);
+  return planFrom(asked, subject, measured);
+}
+
+function withDefaults(text: TextRequest, modelContext: number): TextRequest {
+  const context = text.context ?? Math.min(CONTEXT, modelContext);
+  return { ...text, context, tokens: text.tokens ?? Math.max(TOKENS, context) };
+}
+
+/** The files as they are, and how the text is cut. */
+async function keyOf(files: readonly (string | undefined)[], text: TextRequest | undefined): Promise<string> {
+  const states = [];
+  for (const file of files) {
+    const found = file === undefined ? undefined : await stat(file).catch(() => undefined);
+    states.push([file, found?.size, found?.mtimeMs]);
+  }
+  return JSON.stringify([states, text?.context, text?.tokens]);
+}

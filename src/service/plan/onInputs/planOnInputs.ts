@@ -1,0 +1,84 @@
+import { RankscopeError } from '../../../base/errors.ts';
+import { makePlan } from '../../../model/plan/allocate.ts';
+import { leftOut } from '../../../model/plan/leftOut.ts';
+import { inputNotes, onInputs } from '../../../model/plan/onInputs.ts';
+import type { Plan } from '../../../model/plan/plan.ts';
+import { checkRequest } from '../../../model/plan/planRequest.ts';
+import type { Sensitivities } from '../../../model/plan/sensitivities.ts';
+import { refuseChanged, viewOf } from '../../checkpoints/opened.ts';
+import { type Candidate, planCandidates } from '../planCandidates.ts';
+import type { InputPlan } from './inputPlan.ts';
+import { measureSensitivities } from './measureSensitivities.ts';
+import { type PlacedMatrix, placedMatrices } from './placedMatrices.ts';
+
+/**
+ * Makes a plan from what the network does with a text, and measures it unless it is known. The plan keeps what was
+ * measured.
+ * @throws RankscopeError 'wrong-use' where something must be measured and no text is there; 'not-finite', 'too-large',
+ *   'cancelled', and what reading the weights and the statistics throws
+ */
+export async function planOnInputs(input: InputPlan): Promise<Plan> {
+  const subject = await subjectOf(input);
+  const sensitivities = knownFor(input, subject) ?? (await measureSensitivities(input, subject.placed));
+  return planFrom(input, subject, sensitivities);
+}
+
+/** What a plan is about. */
+export interface PlanSubject {
+  readonly candidates: readonly Candidate[];
+  /** Those that may be cut, in their places. */
+  readonly placed: readonly PlacedMatrix[];
+}
+
+type Asked = Pick<InputPlan, 'opened' | 'network' | 'request' | 'signal'>;
+
+/** @throws RankscopeError 'unsupported' where no text says anything about what may be cut */
+export async function subjectOf({ opened, network, request, signal }: Asked): Promise<PlanSubject> {
+  checkRequest(request);
+  const candidates = await planCandidates(opened, signal);
+  const reasonOf = leftOut(request);
+  const needed = candidates.filter(({ input }) => reasonOf(input) === undefined);
+  const placed = placedMatrices(opened, network, needed);
+  if (needed.length === 0 || placed.length > 0) return { candidates, placed };
+  throw new RankscopeError(
+    'unsupported',
+    opened.checkpoint.path,
+    `no layer of the network reads the inputs of any of the ${needed.length} matrices that may be cut`,
+    'Plan from the weights alone (spread optimal)',
+  );
+}
+
+/** What is known already, if it suffices. */
+export function knownFor(
+  { known, request }: Pick<InputPlan, 'known' | 'request'>,
+  { placed }: PlanSubject,
+): Sensitivities | undefined {
+  const byName = new Map(known?.matrices.map((each) => [each.name, each]));
+  const suffices = placed.every(({ matrix: { name } }) => {
+    const own = byName.get(name);
+    return own !== undefined && (request.spread !== 'loss' || own.divergence !== undefined || own.tokens === 0);
+  });
+  return suffices ? known : undefined;
+}
+
+export async function planFrom(
+  { opened, request }: Asked,
+  { candidates }: PlanSubject,
+  sensitivities: Sensitivities,
+): Promise<Plan> {
+  await refuseChanged(opened.checkpoint);
+  const inputs = onInputs(
+    candidates.map(({ input }) => input),
+    sensitivities,
+    request,
+  );
+  const { unmet, notes: own = [], ...rest } = makePlan(viewOf(opened), inputs, request);
+  const columns = new Map(candidates.map(({ input: { name, shape } }) => [name, shape[1]]));
+  const notes = [...inputNotes(sensitivities, columns), ...own];
+  return {
+    ...rest,
+    sensitivities,
+    ...(unmet === undefined ? {} : { unmet }),
+    ...(notes.length === 0 ? {} : { notes }),
+  };
+}

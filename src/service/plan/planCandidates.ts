@@ -1,0 +1,44 @@
+import { ADAPTER_FIXED } from '../../adapters/updateMatrix.ts';
+import { RankscopeError } from '../../base/errors.ts';
+import { isStored, type Matrix } from '../../model/matrix.ts';
+import type { PlanInput } from '../../model/plan/planOptions.ts';
+import { FACTOR_BYTES, factorType } from '../../write/encode.ts';
+import { distinctMatrices, type Opened } from '../checkpoints/opened.ts';
+import { denseKinds } from './denseKinds.ts';
+import { tiedHead } from './tiedHead.ts';
+
+/** A matrix that a plan may cut or not, and what a plan must know of it but for its spectrum. */
+export interface Candidate {
+  readonly matrix: Matrix;
+  readonly input: Omit<PlanInput, 'singularValues'>;
+}
+
+/** All matrices of a checkpoint, tied ones once. @throws RankscopeError 'wrong-use' for an adapter */
+export async function planCandidates(opened: Opened, signal: AbortSignal | undefined): Promise<Candidate[]> {
+  await opened.tiesByContent(signal);
+  const matrices = distinctMatrices(opened);
+  refuseAdapter(opened.checkpoint.path, matrices);
+  const dense = denseKinds({ matrices: opened.anatomy.matrices, ties: opened.ties(), tiedHead: tiedHead(opened) });
+  return matrices.map((matrix) => ({
+    matrix,
+    input: {
+      name: matrix.name,
+      shape: matrix.shape,
+      bytesPerElement: matrix.bytesPerElement,
+      factorBytesPerElement: FACTOR_BYTES[factorType(matrix.dtype)],
+      fixed: matrix.fixed,
+      ...dense.get(matrix),
+    },
+  }));
+}
+
+/** Where there is nothing to factorize, the reason helps more than a plan that changes nothing. */
+function refuseAdapter(path: string, matrices: readonly Matrix[]): void {
+  if (matrices.length === 0 || matrices.some(isStored)) return;
+  throw new RankscopeError(
+    'wrong-use',
+    path,
+    `it is an adapter: each of its ${matrices.length} matrices is ${ADAPTER_FIXED}`,
+    'Plan for the base model, or for the model that the adapter was merged into',
+  );
+}
