@@ -2,8 +2,8 @@ import type { Boundary } from '../spreads.ts';
 import { type Choice, lossAt, type Options, parametersAt, smallestChoice, totalParameters } from './planOptions.ts';
 
 /**
- * The smallest choice along the way of `greedyWithin` for which the condition, which fails from there on, does not hold;
- * null if it holds for all. If it changes within a step, the choice has a part of that step.
+ * The smallest choice along the way of `greedyWithin` for which the condition, which fails from there on, does not
+ * hold; null if it holds for all. If it changes within a step, the choice has a part of that step.
  */
 export function greedyBeyond(all: readonly Options[], within: (choice: Choice) => boolean): Choice | null {
   const { within: choice, beyond: after } = bisected(all, all.map(stepGains), within);
@@ -30,15 +30,15 @@ export function greedyBeyond(all: readonly Options[], within: (choice: Choice) =
 const WORTH_SPENDING = 0.01;
 
 /**
- * The choice with the least summed error (in the scale of `planOptions.ts`) within `limit` parameters. Each matrix starts
- * at its lowest level; then the step of any matrix that saves the most error per parameter is taken (Fox 1966: exact for
- * concave gains). Each rank gains less than the one before, so gains are concave except for the last step: the dense
- * matrix costs little more than its factors at break-even and loses nothing. Levels above the straight line to the dense
- * matrix are therefore skipped, and the rest of the way is one long step (the multiple-choice knapsack, Sinha and
- * Zoltners 1979). The result has the least error possible for its size until a step does not fit. That step is left out,
- * with all further ones of its matrix, and the others go on, since a step to a dense matrix may cost hundreds of short
- * ones. Where that leaves much of the budget, as with few matrices, parts of long steps are taken. Null if the smallest
- * choice is beyond the limit.
+ * The choice with the least summed error (in the scale of `planOptions.ts`) within `limit` parameters. Each matrix
+ * starts at its lowest level; then the step of any matrix that saves the most error per parameter is taken (Fox 1966:
+ * exact for concave gains). Each rank gains less than the one before, so gains are concave except for the last step:
+ * the dense matrix costs little more than its factors at break-even and loses nothing. Levels above the straight line
+ * to the dense matrix are therefore skipped, and the rest of the way is one long step (the multiple-choice knapsack,
+ * Sinha and Zoltners 1979). The result has the least error possible for its size until a step does not fit. That step
+ * is left out, with all further ones of its matrix, and the others go on, since a step to a dense matrix may cost
+ * hundreds of short ones. Where that leaves much of the budget, as with few matrices, parts of long steps are taken.
+ * Null if the smallest choice is beyond the limit.
  */
 export function greedyWithin(all: readonly Options[], limit: number): Choice | null {
   const gains = all.map(stepGains);

@@ -3,9 +3,9 @@ import type { DenseRole } from '../names/roles.ts';
 import type { Sensitivities } from './sensitivities.ts';
 
 /**
- * How a budget is spread over matrices. From the weights alone: `optimal`, the least error; `uniform`, the same share of
- * parameters; `energy`, the same share of energy. From what a text does in the network: `activations`, the least error
- * of W X; `loss`, the least KL divergence from the dense network, as far as one measurement of each matrix tells.
+ * How a budget is spread over matrices. From the weights alone: `optimal`, the least error; `uniform`, the same share
+ * of parameters; `energy`, the same share of energy. From what a text does in the network: `activations`, the least
+ * error of W X; `loss`, the least KL divergence from the dense network, as far as one measurement of each matrix tells.
  */
 export type Spread = (typeof SPREADS)[number];
 
@@ -33,8 +33,8 @@ export interface PlanRequest {
   /** Ranks are multiples of this, at least one: rounded down for a size or a rank, up for an energy or an error. */
   readonly multiple: number;
   /**
-   * No rank is chosen below this share of a matrix's break-even rank, in [0, 1]; 0.3 for `loss` if absent, else 0. Ranks
-   * set by hand may be lower.
+   * No rank is chosen below this share of a matrix's break-even rank, in [0, 1]; 0.3 for `loss` if absent, else 0.
+   * Ranks set by hand may be lower.
    */
   readonly floor?: number;
   /** Globs of the names of tensors that stay dense and are not part of any total. */

@@ -46,10 +46,10 @@ export interface Options {
 }
 
 /**
- * Unless the cost of losses was measured (`weight`), errors are relative to the matrix and weighted by its size, as if all
- * matrices had the same mean square entry. Absolute squared errors would sacrifice matrices of small norm, which a network needs: with 80 % of the parameters of
- * its layers, a real model of 260K parameters had a loss of 5.0 nats that way and 2.6 nats this way (1.7 uncompressed);
- * another model showed no difference.
+ * Unless the cost of losses was measured (`weight`), errors are relative to the matrix and weighted by its size, as if
+ * all matrices had the same mean square entry. Absolute squared errors would sacrifice matrices of small norm, which a
+ * network needs: with 80 % of the parameters of its layers, a real model of 260K parameters had a loss of 5.0 nats that
+ * way and 2.6 nats this way (1.7 uncompressed); another model showed no difference.
  */
 export function optionsOf(input: PlanInput, { multiple, factors, budget, spread, floor }: RankRules): Options {
   const [m, n] = input.shape;

@@ -19,7 +19,8 @@ export function loraScale(alpha: number, rank: number, rankStabilized = false): 
 
 /**
  * tail[r] = sum of the squared values from index r on, r = 0 .. p, and of `rest`, the energy of values that are not
- * listed; summed from the small end, so that a tiny tail keeps its digits. The energy and error of any rank are then one division, as a slider at 60 frames per second needs.
+ * listed; summed from the small end, so that a tiny tail keeps its digits. The energy and error of any rank are then
+ * one division, as a slider at 60 frames per second needs.
  */
 export function tailEnergies(singularValues: ArrayLike<number>, rest = 0): Float64Array {
   // Behind what is not listed, nothing is lost.

@@ -13,7 +13,7 @@ import { measureDivergences } from './measureDivergences.ts';
 import { divergencesOf, type MeasuredMatrix, measuredUnits } from './measuredUnits.ts';
 import type { PlacedMatrix } from './placedMatrices.ts';
 
-/** Tokens for each divergence: more changed the plans of the models that were tried little, and each token costs time. */
+/** Tokens for each divergence: every one of them passes the network once for each matrix. */
 const DIVERGENCE_TOKENS = 1024;
 
 /** Measures what `request.spread` needs of these matrices. */

@@ -21,8 +21,8 @@ const [CONTEXT, TOKENS] = [512, 16384];
 /**
  * Makes a plan from statistics of activations, from a text, or from what an earlier plan measured. What is measured is
  * kept for the next plan of the same checkpoint and text.
- * @throws RankscopeError as `planOnInputs` does; 'wrong-use' for statistics or a plan of another model, or a text that is
- *   too short
+ * @throws RankscopeError as `planOnInputs` does; 'wrong-use' for statistics or a plan of another model, or a text that
+ *   is too short
  */
 export async function planMeasured(
   parts: SpectraParts & { readonly known: KnownSensitivities },
