@@ -10,6 +10,7 @@ import { cacheFolder } from './cacheFolder.ts';
 import { calibrateCommand } from './calibrate.ts';
 import { type Command, parseCommand, type Terminal, textOf, UsageError } from './command.ts';
 import { compareCommand } from './compare.ts';
+import { compressCommand } from './compress.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { generateCommand } from './generate.ts';
 import { infoCommand } from './info.ts';
@@ -22,6 +23,7 @@ const COMMANDS: readonly Command[] = [
   analyzeCommand,
   planCommand,
   applyCommand,
+  compressCommand,
   evaluateCommand,
   calibrateCommand,
   generateCommand,

@@ -70,6 +70,8 @@ export interface CompressionProgress {
   readonly estimate?: CompressionEstimate;
   /** A block that is finished, by this run or an earlier one. */
   readonly block?: CompressedBlock;
+  /** Blocks that an earlier run had finished, once they are counted. */
+  readonly resumedBlocks?: number;
   /** A step of the refinement that is under way. */
   readonly step?: { readonly layer: number; readonly step: number; readonly loss: number };
 }

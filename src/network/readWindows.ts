@@ -32,6 +32,7 @@ interface Tokens {
 /**
  * Encodes a text with the tokenizer of the checkpoint, or reads the ids that another tokenizer made of it, and cuts it
  * into windows.
+ * @param contextFor the length of a window that is not asked for, from the tokens of the whole text
  * @throws RankscopeError 'wrong-use' for a text shorter than a window, or ids that the embedding lacks; 'malformed' for
  *   a file that is no text; 'not-found' without a tokenizer; 'cancelled'
  */
@@ -40,6 +41,7 @@ export async function readWindows(
   network: Network,
   request: TextRequest,
   signal?: AbortSignal,
+  contextFor?: (tokens: number) => number,
 ): Promise<TextWindows> {
   const tokens = await readTokens(checkpoint, request, signal);
   const { file, ids, start, tokenizer } = tokens;
@@ -47,7 +49,7 @@ export async function readWindows(
     subject: file,
     start,
     modelContext: network.decoder.context,
-    context: request.context,
+    context: request.context ?? contextFor?.(ids.length),
     tokens: request.tokens,
   });
   return {

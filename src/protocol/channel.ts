@@ -72,5 +72,7 @@ const NAMES: Record<keyof Calls, true> = {
   calibrate: true,
   generate: true,
   script: true,
+  compress: true,
+  estimateCompression: true,
   clearCache: true,
 };

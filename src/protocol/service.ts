@@ -1,6 +1,12 @@
 import type { DeviceInfo, DeviceRequest } from '../base/deviceInfo.ts';
 import type { CalibrationReport } from '../model/calibration.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
+import type {
+  CompressionEstimate,
+  CompressionProgress,
+  CompressionReport,
+  CompressRequest,
+} from '../model/compression.ts';
 import type { EvaluateRequest, Evaluation, TextRequest } from '../model/evaluation.ts';
 import type {
   ActivationFinding,
@@ -34,6 +40,10 @@ export interface Calls {
   /** With a measured spread, from `sources`. */
   plan: Call<{ path: string; request: PlanRequest; sources?: PlanSources } & DeviceRequest, Plan, EvaluateProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
+  /** Compresses the network with a text, to the share that is asked for. Goes on where an earlier call was stopped. */
+  compress: Call<CompressRequest, CompressionReport, CompressionProgress>;
+  /** What `compress` would take, without doing it; a text that the network must write first is not written. */
+  estimateCompression: Call<CompressRequest, CompressionEstimate>;
   /** Measures how well the network and its variants predict a text. */
   evaluate: Call<EvaluateRequest, Evaluation, EvaluateProgress>;
   /** Writes the statistics of the layers' inputs over the tokens of a text, for `activations` of the calls above. */

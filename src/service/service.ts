@@ -11,6 +11,8 @@ import { memoryCache } from './cache/memoryCache.ts';
 import { calibrate } from './calibrate/calibrate.ts';
 import { OpenCheckpoints, viewOf } from './checkpoints/opened.ts';
 import { compare } from './compare.ts';
+import { compress } from './compress/compress.ts';
+import { estimateCompression } from './compress/estimateCompression.ts';
 import { type BlasPolicy, forgetBlas } from './devices/blasPolicy.ts';
 import { Devices } from './devices/devices.ts';
 import { evaluate } from './evaluate/evaluate.ts';
@@ -110,6 +112,18 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         const trial = { opened, out: report.out, request };
         return { ...report, smokeTest: await smokeTest(devices, checkpoints, trial, context) };
       }),
+
+    // Awaited even after a cancellation: once it ends, what it has finished is whole on the disk.
+    compress: (request, context = {}) =>
+      checkpoints.use(request.path, context.signal, (opened) => compress(parts, checkpoints, opened, request, context)),
+    estimateCompression: (request, context = {}) =>
+      abortable(
+        request.path,
+        context.signal,
+        checkpoints.use(request.path, context.signal, (opened) =>
+          estimateCompression(devices, opened, request, context.signal),
+        ),
+      ),
 
     evaluate: (request, context = {}) =>
       abortable(request.path, context.signal, evaluate(devices, checkpoints, request, context)),

@@ -1,6 +1,7 @@
 import { freemem } from 'node:os';
 import { RankscopeError } from '../../base/errors.ts';
 import { formatBytes } from '../../base/quantities.ts';
+import type { TextFacts } from '../../model/evaluation.ts';
 import type { Network } from '../../network/network.ts';
 import type { TextWindows } from '../../network/readWindows.ts';
 
@@ -15,7 +16,7 @@ const COPIES = 2;
  */
 export function refuseTooManyTokens(
   { decoder, weights }: Network,
-  { windows, facts }: Pick<TextWindows, 'windows' | 'facts'>,
+  { windows, facts }: Pick<TextWindows, 'windows'> & { readonly facts: Pick<TextFacts, 'context'> },
   networks: number,
   free = process.availableMemory?.() ?? freemem(),
 ): void {

@@ -6,8 +6,8 @@ import { countParameters } from '../../checkpoint/ties.ts';
 import type { Backend } from '../../devices/backend.ts';
 import type { Agreement, Continuation, Generation } from '../../model/generation.ts';
 import { measureRepetition } from '../../model/repetition.ts';
+import { type Continued, continueGreedily, likeliestTokens } from '../../network/generation/continuePrompt.ts';
 import { endTokens } from '../../network/generation/endTokens.ts';
-import { type Continued, continueGreedily, likeliestTokens } from '../../network/generation/greedy.ts';
 import { ResidentNetwork } from '../../network/generation/residentNetwork.ts';
 import type { Network } from '../../network/network.ts';
 import { TextStream } from '../../network/tokenizer/decoding/textStream.ts';
@@ -47,7 +47,7 @@ export async function continueBeside(backend: Backend, task: ContinuationTask): 
   const continued = async (own: Variant | undefined, checkpoint: Opened, reference: readonly number[] | undefined) => {
     const name = own?.name ?? NAMES.dense;
     const options = { variant: own, signal, progress: (share: number) => steps.reading(name, share) };
-    const resident = await load(backend, network, checkpoint, prompt.ids.length + tokens, options);
+    const resident = await loadResident(backend, network, checkpoint, prompt.ids.length + tokens, options);
     try {
       const stream = prompt.tokenizer && new TextStream(prompt.tokenizer, prompt.ids);
       const onToken = steps.continuing(name, stream);
@@ -83,7 +83,8 @@ export async function continueBeside(backend: Backend, task: ContinuationTask): 
   };
 }
 
-async function load(
+/** @throws RankscopeError 'too-large' with the bytes of a network that does not fit; what reading the weights throws */
+export async function loadResident(
   backend: Backend,
   network: Network,
   { checkpoint, ties }: Opened,

@@ -38,6 +38,8 @@ export class EngineClient {
       calibrate: call('calibrate'),
       generate: call('generate'),
       script: call('script'),
+      compress: call('compress'),
+      estimateCompression: call('estimateCompression'),
       clearCache: call('clearCache'),
     };
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import type { Backend, Matrix } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
-import { continueGreedily, likeliestTokens } from '../../../src/network/generation/greedy.ts';
+import { continueGreedily, likeliestTokens } from '../../../src/network/generation/continuePrompt.ts';
 import { ResidentNetwork } from '../../../src/network/generation/residentNetwork.ts';
 import { type Network, openNetwork } from '../../../src/network/network.ts';
 import { type Case, valuesOf, withDecoder } from './decoders.ts';

@@ -1,6 +1,7 @@
+import type { Random } from '../../base/random.ts';
 import type { ResidentNetwork } from './residentNetwork.ts';
 
-export interface GreedyOptions {
+export interface ContinueOptions {
   /** The most tokens to add; at least 1. */
   readonly tokens: number;
   /** Tokens that end the text. They are kept, as by transformers. */
@@ -24,16 +25,38 @@ export interface Continued {
  * gives it), which costs one token's pass per step.
  * @param prompt at least one id; with `tokens`, no more than the model's context.
  */
-export async function continueGreedily(
+export function continueGreedily(
   resident: ResidentNetwork,
   prompt: readonly number[],
-  { tokens, ends, onToken }: GreedyOptions,
+  options: ContinueOptions,
+): Promise<Continued> {
+  return continueBy(largestAt, resident, prompt, options);
+}
+
+/**
+ * Continues a prompt with tokens drawn from the predictions of the network at temperature 1.
+ * @param random the only source of chance: the same numbers give the same text
+ */
+export function continueBySampling(
+  random: Random,
+  resident: ResidentNetwork,
+  prompt: readonly number[],
+  options: ContinueOptions,
+): Promise<Continued> {
+  return continueBy((logits) => drawn(logits, random.uniform()), resident, prompt, options);
+}
+
+async function continueBy(
+  choose: (logits: Float32Array) => number,
+  resident: ResidentNetwork,
+  prompt: readonly number[],
+  { tokens, ends, onToken }: ContinueOptions,
 ): Promise<Continued> {
   const ids: number[] = [];
   const began = performance.now();
   resident.begin(prompt.length + tokens);
   const take = (logits: Float32Array) => {
-    const id = largestAt(logits);
+    const id = choose(logits);
     ids.push(id);
     onToken?.(id);
   };
@@ -64,4 +87,20 @@ function largestAt(values: Float32Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
   return best;
+}
+
+/** The token at which the cumulative probability exceeds `uniform`, in [0, 1); sums in f64. */
+function drawn(logits: Float32Array, uniform: number): number {
+  const largest = logits[largestAt(logits)]!;
+  const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+  let left = uniform * total;
+  let last = 0;
+  for (let id = 0; id < logits.length; id++) {
+    const weight = Math.exp(logits[id]! - largest);
+    if (weight > 0) last = id;
+    if (left < weight) return id;
+    left -= weight;
+  }
+  // Rounding may leave a little behind the last token.
+  return last;
 }

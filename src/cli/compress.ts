@@ -1,0 +1,131 @@
+import { formatBytes } from '../base/quantities.ts';
+import type { CompressionEstimate, CompressionProgress, CompressRequest } from '../model/compression.ts';
+import {
+  COMMON_HELP,
+  type Command,
+  ENGINE,
+  ENGINE_HELP,
+  engineOf,
+  type Invocation,
+  numberOf,
+  textOf,
+  UsageError,
+  type Values,
+} from './command.ts';
+import { compressionReport } from './compressionReport.ts';
+import { jsonPieces } from './output.ts';
+
+export const compressCommand: Command = {
+  name: 'compress',
+  usage: 'PATH --keep SHARE [--text FILE] --out OUT.safetensors [--minutes N] [--no-refine]',
+  summary: 'the smaller checkpoint with the least loss, fitted to a text and measured on another',
+  help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
+  --keep SHARE        keep this share of the parameters of the matrices that may be cut, in (0, 1)
+  --text FILE         a text in UTF-8, of the kind that the model is used for; without one, the model writes one itself
+  --ids FILE          the ids of the tokens of a text, in place of --text: a JSON list, or numbers
+  --evaluate FILE     another text to measure on; by default, windows of the text that are used for nothing else
+  --out FILE          the safetensors file to write; the plan and the report are written beside it
+  --code FILE         write a Python module with the layers and a loader
+  --minutes N         what it may take: fewer measured losses and steps of refinement, or none (default: no limit)
+  --no-refine         leave out the refinement of the blocks
+  --steps N           steps of the refinement of each block (default 96)
+  --tokens N          tokens for calibration (default 16384)
+  --context N         tokens of a window (default 512, or less for a short text)
+  --seed N            for the text that the model writes itself (default 0)
+  --no-smoke-test     leave out the test in which the written file continues a prompt beside the model
+  --overwrite         replace files that exist, and discard the unfinished state of other options
+  --json              print the report as JSON (schema: media/schemas/compression.schema.json)
+${ENGINE_HELP}
+${COMMON_HELP}
+
+Ranks are spread by what cutting each matrix costs in loss. Block by block, matrices are then truncated on the inputs
+that they have in the compressed model, and the factors and norms of the block are trained to give the outputs of the
+dense one. Embedding and head stay dense. What was finished stays in OUT.rankscope-partial after an interruption: the
+same command goes on there.
+
+Examples:
+  rankscope compress llama/ --keep 0.8 --text wiki.txt --out smaller.safetensors
+  rankscope compress model.gguf --keep 0.7 --text wiki.txt --evaluate other.txt --minutes 30 --out smaller.safetensors`,
+  options: {
+    ...ENGINE,
+    keep: { type: 'string' },
+    text: { type: 'string' },
+    ids: { type: 'string' },
+    evaluate: { type: 'string' },
+    out: { type: 'string' },
+    code: { type: 'string' },
+    minutes: { type: 'string' },
+    'no-refine': { type: 'boolean' },
+    steps: { type: 'string' },
+    tokens: { type: 'string' },
+    context: { type: 'string' },
+    seed: { type: 'string' },
+    'no-smoke-test': { type: 'boolean' },
+    overwrite: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+  run: compress,
+};
+
+async function compress({ path, values, terminal, service }: Invocation): Promise<void> {
+  const request = { path, ...requestOf(values) };
+  let isResumed = false;
+  const progress = (step: CompressionProgress) => {
+    if (step.estimate) for (const line of estimateLines(step.estimate)) terminal.warn(line);
+    if (step.resumedBlocks && !isResumed) {
+      isResumed = true;
+      terminal.warn(`Going on behind block ${step.resumedBlocks}, where an earlier run was stopped`);
+    }
+    terminal.progress(step);
+  };
+  const report = await service.compress(request, { signal: terminal.signal, progress });
+  await terminal.write(values.json === true ? jsonPieces(report) : compressionReport(report));
+}
+
+/** @throws UsageError */
+function requestOf(values: Values): Omit<CompressRequest, 'path'> {
+  const keep = numberOf(values, 'keep', { least: 0, most: 1 });
+  const [out, text, ids] = ['out', 'text', 'ids'].map((name) => textOf(values, name));
+  if (keep === undefined) throw new UsageError('--keep is missing');
+  if (keep === 0 || keep === 1) throw new UsageError(`--keep takes a share between 0 and 1, not '${keep}'`);
+  if (out === undefined) throw new UsageError('--out is missing');
+  if (text !== undefined && ids !== undefined) throw new UsageError('only one of --text and --ids can be given');
+  const whole = (name: string, least: number) => numberOf(values, name, { least, most: 2 ** 31, whole: true });
+  const minutes = numberOf(values, 'minutes', { least: 0, most: 1e6 });
+  if (minutes === 0) throw new UsageError("--minutes takes a number above 0, not '0'");
+  const optional = {
+    text,
+    ids,
+    minutes,
+    evaluate: textOf(values, 'evaluate'),
+    code: textOf(values, 'code'),
+    steps: whole('steps', 1),
+    tokens: whole('tokens', 2),
+    context: whole('context', 2),
+    seed: whole('seed', 0),
+  };
+  const given = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
+  return {
+    keep,
+    out,
+    ...given,
+    ...engineOf(values),
+    refine: values['no-refine'] !== true,
+    overwrite: values.overwrite === true,
+    smokeTest: values['no-smoke-test'] !== true,
+  };
+}
+
+function* estimateLines(estimate: CompressionEstimate): Generator<string> {
+  const { secondsTotal, memoryBytes, diskBytes, schedule, notes } = estimate;
+  const steps = schedule.steps === 0 ? 'no refinement' : `${schedule.steps} steps of refinement for each block`;
+  yield `About ${duration(secondsTotal)} and ${formatBytes(memoryBytes)} of memory, with ${steps}; ${formatBytes(diskBytes)} on the disk until it is done`;
+  for (const note of notes) yield note;
+}
+
+/** `40 s`, `12 min`, `3.5 h` */
+function duration(seconds: number): string {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = seconds / 60;
+  return minutes < 90 ? `${Math.round(minutes)} min` : `${(minutes / 60).toFixed(1)} h`;
+}

@@ -1,0 +1,72 @@
+import { formatBytes, formatCount } from '../base/quantities.ts';
+import type { BeforeAndAfter, CompressedBlock, CompressionReport } from '../model/compression.ts';
+import { smokeTestSentence } from '../model/generationText.ts';
+import { generationReport } from './generationReport.ts';
+import { digits, percent, table } from './table.ts';
+
+/** A compression as a person reads it. */
+export function* compressionReport(report: CompressionReport): Generator<string> {
+  const { text, method, size, calibration, unseen, smokeTest } = report;
+  yield* blockLines(report.blocks);
+  yield '\n';
+  yield* table(
+    ['', 'tokens', 'before', 'after', 'difference', 'mean KL', 'same top'],
+    [calibration, ...(unseen ? [unseen] : [])].map(measuredCells),
+  );
+  const { totals } = size;
+  yield `\nPerplexity before and after, on ${calibration.text} and on ${unseen?.text ?? 'nothing else: the text is too short'}.\n`;
+  yield `${percent(totals.keptShare)} of the parameters that may be cut are kept (${formatCount(totals.parametersBefore)} became ${formatCount(totals.parametersAfter)}), ${percent(size.parametersAfter / size.parametersBefore)} of the whole model (${formatCount(size.parametersBefore)} became ${formatCount(size.parametersAfter)}).\n`;
+  yield `${formatBytes(size.bytesBefore)} became ${formatBytes(size.bytesAfter)}.\n`;
+  const source = text.name ?? `a text that the model wrote itself (seed ${method.seed})`;
+  yield `Calibration: ${formatCount(text.calibration.tokens)} tokens of ${source} in ${text.calibration.windows} windows of ${text.context}; ${text.heldOut.windows} windows were held out.\n`;
+  yield `${methodSentence(report)}\n`;
+  yield `${report.engine.device}, ${report.seconds.toFixed(0)} s${report.resumedBlocks > 0 ? `; ${report.resumedBlocks} blocks came from an earlier run` : ''}\n`;
+  for (const note of report.notes) yield `${note}\n`;
+  yield `Written to ${report.out}, with its plan ${report.planFile}${report.code === null ? '' : ` and ${report.code}`}\n`;
+  if (!smokeTest) return;
+  if (!('generation' in smokeTest)) {
+    yield `${smokeTestSentence(smokeTest)}\n`;
+    return;
+  }
+  yield '\nThe written file, read again, beside the model:\n\n';
+  yield* generationReport(smokeTest.generation);
+}
+
+function blockLines(blocks: readonly CompressedBlock[]): Generator<string> {
+  return table(
+    ['block', 'cut', 'dense', 'error truncated', 'refined', ''],
+    blocks.map(({ layer, cut, dense, before, after, refined, reason }) => [
+      String(layer + 1),
+      String(cut),
+      String(dense),
+      digits(before),
+      refined ? digits(after) : '-',
+      refined && before ? `${(100 * (after! / before - 1)).toFixed(1)} %` : reason === null ? '' : 'as truncated',
+    ]),
+  );
+}
+
+function measuredCells({ text, scored, dense, compressed }: BeforeAndAfter): string[] {
+  const { difference, differenceError, divergence, sameTop } = compressed;
+  return [
+    text,
+    formatCount(scored),
+    digits(dense.perplexity),
+    digits(compressed.perplexity),
+    `${difference > 0 ? '+' : ''}${digits(difference)} ± ${digits(differenceError)}`,
+    digits(divergence.mean),
+    percent(sameTop),
+  ];
+}
+
+function methodSentence({ method }: CompressionReport): string {
+  const { spread, measured, filledIn, measureTokens, ridge, refinement } = method;
+  const ranks =
+    spread === 'loss'
+      ? `Ranks by loss (measured for ${measured} matrices on ${formatCount(measureTokens)} tokens${filledIn > 0 ? `, filled in for ${filledIn}` : ''})`
+      : 'Ranks by the energy of what each matrix makes of its inputs';
+  const refined = refinement
+    ? `each block refined by ${refinement.steps} steps of Adam at ${refinement.rate}`
+    : 'without refinement';
+  return `${ranks}; truncated on the inputs of the compressed model, ridge ${ridge}; ${refined}.`;
+}

@@ -1,0 +1,192 @@
+import { basename } from 'node:path';
+import type { Backend } from '../../devices/backend.ts';
+import type { CompressionProgress, CompressionReport, CompressRequest } from '../../model/compression.ts';
+import { isStored } from '../../model/matrix.ts';
+import { networkWith, openNetwork } from '../../network/network.ts';
+import type { CallContext } from '../../protocol/service.ts';
+import { pythonModule } from '../../write/python.ts';
+import type { SpectraParts } from '../analysis/spectra.ts';
+import { type OpenCheckpoints, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
+import { smokeTest } from '../generate/smokeTest.ts';
+import { refuseOther } from '../plan/refuseOther.ts';
+import { rewrittenModel } from '../plan/rewrittenModel.ts';
+import { compressBlocks } from './compressBlocks.ts';
+import { CompressionSteps } from './compressionSteps.ts';
+import { cutsOf } from './cutsOf.ts';
+import { fallbackNotes, methodOf } from './describe.ts';
+import { estimated, tokensOf } from './estimated.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { beforeAndAfter } from './measure.ts';
+import { PartialFolder } from './partialFolder.ts';
+import { planForCompression } from './planForCompression.ts';
+import { prepared } from './prepared.ts';
+import { checkCompression, resultFiles } from './resultFiles.ts';
+import { truncateBlock } from './truncateBlock.ts';
+import { verifyWritten } from './verifyWritten.ts';
+import { writeCompressed, writeText } from './writeCompressed.ts';
+
+/** Of Adam, at the first step: higher rates made the first blocks of a language model worse. */
+const RATE = 3e-4;
+/** What pulls a matrix to the dense one, in units of the mean second moment of its inputs. */
+const RIDGE = 0.1;
+const SEED = 0;
+
+/**
+ * Compresses a network with a text to a share of its size: ranks by what they cost in loss, truncation on the inputs of
+ * the compressed network, refinement of each block. Writes the result, its plan and a report, and goes on where an
+ * earlier run of the same request was stopped.
+ * @throws RankscopeError 'wrong-use' for a request out of range, files that exist or a text that is too short,
+ *   'too-large' for blocks that do not fit, with the bytes, 'unsupported' for an architecture that is not known,
+ *   'write-failed' when the disk is full, 'cancelled'; what is finished stays beside the result
+ */
+export async function compress(
+  parts: SpectraParts,
+  checkpoints: OpenCheckpoints,
+  opened: Opened,
+  request: CompressRequest,
+  { signal, progress }: CallContext<CompressionProgress>,
+): Promise<CompressionReport> {
+  const started = performance.now();
+  const { devices } = parts;
+  const { checkpoint } = opened;
+  const { out, seed = SEED } = request;
+  checkCompression(request);
+  const files = await resultFiles(request, checkpoint);
+  const network = await openNetwork(checkpoint, { signal });
+  const folder = await PartialFolder.open(out, await fingerprintOf(checkpoint, request), request.overwrite === true);
+  const steps = new CompressionSteps(progress);
+  const engine = devices.settle(request);
+  const onDevice = <Result>(job: (backend: Backend, letOthers: () => Promise<void> | undefined) => Promise<Result>) =>
+    devices.run(engine, checkpoint.path, { signal }, job);
+
+  return devices.hold(engine, signal, async (info) => {
+    const text = await prepared({ opened, network, request: { ...request, seed }, folder, onDevice, steps, signal });
+    const known = await folder.plan();
+    const estimate = await onDevice((backend) =>
+      estimated({ backend, network, request, tokens: tokensOf(text), known: known?.schedule }),
+    );
+    steps.estimated(estimate, 'Estimated');
+    const { schedule } = estimate;
+
+    const plan =
+      known?.plan ??
+      (await planForCompression(parts, { opened, network, request, engine, text, schedule, steps, signal, onDevice }));
+    if (!known) await folder.savePlan(plan, schedule);
+    refuseOther(plan, opened);
+    const model = rewrittenModel(opened, plan, await opened.tiesByContent(signal));
+    const { cuts, dense } = cutsOf(model, network);
+
+    const layers = network.decoder.layers.length;
+    const compressed = await onDevice((backend, letOthers) =>
+      compressBlocks({
+        network,
+        backend,
+        windows: text,
+        cuts,
+        dense,
+        truncate: truncateBlock(model, backend, signal),
+        schedule,
+        rate: RATE,
+        folder,
+        signal,
+        pause: letOthers,
+        progress: (step) => steps.tell('blocks', { total: layers, ...step }),
+      }),
+    );
+    await refuseChanged(checkpoint);
+
+    const written = await writeCompressed(devices, {
+      model,
+      engine,
+      files,
+      compressed,
+      overwrite: request.overwrite === true || files.isOwn,
+      signal,
+      progress: steps.of('write'),
+    });
+    await verifyWritten(out, compressed.factors);
+    await folder.saveWritten(written.bytesAfter);
+    const allow = { overwrite: request.overwrite === true || files.isOwn, sources: files.sources };
+    await writeText(files.plan, `${JSON.stringify(plan)}\n`, allow);
+    if (files.code !== null)
+      await writeText(
+        files.code,
+        pythonModule({
+          plan: model.plan,
+          matrices: model.matrices.filter(isStored),
+          weights: basename(out),
+          remarks: model.remarks,
+          ...(checkpoint.format === 'gguf' ? { ggufFile: basename(checkpoint.files[0]!.path) } : {}),
+        }),
+        allow,
+      );
+
+    const [calibration, unseen] = await checkpoints.use(out, signal, (file) =>
+      onDevice(async (backend, letOthers) => {
+        const after = networkWith(network, file.checkpoint);
+        const used = { name: 'calibration windows', windows: text.calibration.slice(0, text.measured.windows.length) };
+        const sets = [used, text.measured];
+        const total = sets.reduce((sum, { windows }) => sum + windows.length, 0);
+        let before = 0;
+        const results = [];
+        for (const set of sets) {
+          const share = (own: number) =>
+            steps.tell('measure', {
+              done: before + own * set.windows.length,
+              total,
+              message: `Measuring on ${set.name}`,
+            });
+          results.push(await beforeAndAfter(backend, network, after, set, { letOthers, signal, progress: share }));
+          before += set.windows.length;
+        }
+        return results;
+      }),
+    );
+
+    const { path, format, parameters, bytes } = viewOf(opened);
+    const report = (test: CompressionReport['smokeTest']): CompressionReport => ({
+      format: 'rankscope.compression/1',
+      checkpoint: { path, format, parameters, bytes },
+      out,
+      planFile: files.plan,
+      code: files.code,
+      text: text.text,
+      method: methodOf(plan, { ridge: RIDGE, steps: schedule.steps, rate: RATE, seed }),
+      size: {
+        keep: request.keep,
+        totals: plan.totals,
+        parametersBefore: written.parametersBefore,
+        parametersAfter: written.parametersAfter,
+        bytesBefore: written.bytesBefore,
+        bytesAfter: written.bytesAfter,
+      },
+      calibration: calibration!,
+      unseen: unseen!,
+      blocks: compressed.blocks,
+      matrices: written.matrices,
+      smokeTest: test,
+      estimate,
+      resumedBlocks: compressed.resumed,
+      engine: info,
+      seconds: (performance.now() - started) / 1000,
+      notes: [
+        ...folder.notes,
+        ...text.notes,
+        ...estimate.notes,
+        ...(plan.unmet === undefined ? [] : [plan.unmet]),
+        ...(plan.notes ?? []),
+        ...model.remarks,
+        ...fallbackNotes(compressed.blocks),
+      ],
+    });
+    const trial = { opened, out, request };
+    const test =
+      request.smokeTest === false
+        ? null
+        : await smokeTest(devices, checkpoints, trial, { ...(signal && { signal }), progress: steps.of('smokeTest') });
+    const result = report(test);
+    await writeText(files.report, `${JSON.stringify(result)}\n`, allow);
+    await folder.remove();
+    return result;
+  });
+}

@@ -1,0 +1,186 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { Pause } from '../../base/eventLoop.ts';
+import type { Backend } from '../../devices/backend.ts';
+import type { CompressedBlock, CompressionProgress, CompressionSchedule } from '../../model/compression.ts';
+import { normTensors } from '../../network/blocks/normTensors.ts';
+import { type BlockChange, type BlockVisit, walkBlocks } from '../../network/blockwise.ts';
+import type { BlockNorm } from '../../network/configuration/architectures.ts';
+import type { Network } from '../../network/network.ts';
+import { allFinite } from '../../network/operations/allFinite.ts';
+import type { Norm } from '../../network/operations/norm.ts';
+import { refineBlock } from '../../network/refinement/refineBlock.ts';
+import type { Refinement } from '../../network/refinement/refinement.ts';
+import type { Factors } from '../../network/variant.ts';
+import { type FactorType, rounded } from '../../write/encode.ts';
+import type { FinishedBlock } from './blockFile.ts';
+import type { PartialFolder } from './partialFolder.ts';
+import type { SplitWindows } from './splitWindows.ts';
+
+/** A matrix that is cut, by the module that it belongs to. */
+export interface BlockCut {
+  readonly rank: number;
+  /** In which its factors are written. */
+  readonly type: FactorType;
+}
+
+export interface BlocksRequest {
+  readonly network: Network;
+  readonly backend: Backend;
+  readonly windows: Pick<SplitWindows, 'calibration' | 'heldOut'>;
+  /** By the names of modules. */
+  readonly cuts: ReadonlyMap<string, BlockCut>;
+  /** The numbers of matrices that stay dense, though they might have been cut, by the numbers of blocks. */
+  readonly dense: ReadonlyMap<number, number>;
+  /** What truncates the matrices of a block to their ranks. */
+  readonly truncate: (visit: BlockVisit, ranks: ReadonlyMap<string, number>) => Promise<BlockChange>;
+  readonly schedule: Pick<CompressionSchedule, 'steps'>;
+  readonly rate: number;
+  readonly folder: PartialFolder;
+  readonly signal: AbortSignal | undefined;
+  readonly pause: Pause | undefined;
+  readonly progress: (
+    value: Pick<CompressionProgress, 'done' | 'message' | 'block' | 'step' | 'resumedBlocks'>,
+  ) => void;
+}
+
+/** What all blocks became. */
+export interface CompressedBlocks {
+  readonly blocks: readonly CompressedBlock[];
+  /** By the names of modules. */
+  readonly factors: ReadonlyMap<string, Factors>;
+  /** Trained norms, by the names of their tensors. */
+  readonly changed: ReadonlyMap<string, Float32Array>;
+  readonly resumed: number;
+}
+
+/**
+ * Compresses the blocks one after the other on the inputs of those before: truncation, then refinement. Each finished
+ * block goes into the folder, and those that are there already are taken from it. Both streams pass with factors as
+ * they will be written, so that each block makes up for the roundings of those before.
+ * @throws RankscopeError as `walkBlocks` does
+ */
+export async function compressBlocks(request: BlocksRequest): Promise<CompressedBlocks> {
+  const { network, backend, windows, folder, signal, pause, progress } = request;
+  const blocks: CompressedBlock[] = [];
+  const factors = new Map<string, Factors>();
+  const changed = new Map<string, Float32Array>();
+  const resumed = await folder.finishedBlocks();
+  if (resumed > 0)
+    progress({ done: 0, message: `Passing ${resumed} blocks of an earlier run`, resumedBlocks: resumed });
+  await walkBlocks(
+    { network, backend, windows: windows.calibration, heldOut: windows.heldOut, signal, pause: pause ?? undefined },
+    async (visit): Promise<BlockChange> => {
+      const { layer, block } = visit;
+      const known = layer < resumed ? await folder.block(layer) : undefined;
+      if (!known) progress({ done: layer, message: `Block ${layer + 1}: truncating` });
+      const finished = known ?? (await compressed(request, visit));
+      if (!known) await folder.saveBlock(finished);
+      blocks.push(finished.report);
+      for (const [name, own] of finished.factors) factors.set(name, own);
+      const norms = normsOf(block.norms, finished);
+      for (const [name, values] of normTensors(network, layer, norms)) changed.set(name, values);
+      progress({
+        done: layer + 1,
+        message: `Block ${layer + 1}`,
+        block: finished.report,
+      });
+      return { linears: finished.factors, norms };
+    },
+  );
+  return { blocks, factors, changed, resumed };
+}
+
+/** The norms of a finished block in the form of `Block.norms`. */
+function normsOf(norms: BlockVisit['block']['norms'], { norms: trained }: FinishedBlock) {
+  return Object.fromEntries(
+    [...trained].map(([part, { weight, bias }]) => {
+      const own = norms[part as BlockNorm];
+      if (!own) throw new RankscopeError('engine', part, 'is not a norm of this block');
+      return [part, { ...own, weight, ...(bias && { bias }) }];
+    }),
+  ) as Partial<Record<BlockNorm, Norm>>;
+}
+
+async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<FinishedBlock> {
+  const { network, backend, schedule, cuts, rate, signal, pause } = request;
+  const { layer, block, calibration, heldOut } = visit;
+  const started = performance.now();
+  const path = `${network.prefix}${network.modules.layers}.${layer}.`;
+  const own = [...cuts].filter(([name]) => name.startsWith(path));
+  const dense = request.dense.get(layer) ?? 0;
+  const seconds = () => (performance.now() - started) / 1000;
+  const unrefined = { losses: [], before: null, after: null, refined: false };
+  const report = { layer, cut: own.length, dense };
+  if (own.length === 0)
+    return {
+      report: { ...report, ...unrefined, reason: 'no matrix of this block is cut', seconds: seconds() },
+      factors: new Map(),
+      norms: new Map(),
+    };
+  const { linears: truncated = new Map<string, Factors>() } = await request.truncate(
+    visit,
+    new Map(own.map(([name, { rank }]) => [name, rank])),
+  );
+  const asWritten = (factors: ReadonlyMap<string, Factors>) =>
+    new Map(
+      [...factors].map(([name, { b, a }]) => {
+        const { type } = cuts.get(name)!;
+        return [name, { b: rounded(b, type), a: rounded(a, type) }];
+      }),
+    );
+  const withoutRefinement = (reason: string | null): FinishedBlock => ({
+    report: { ...report, ...unrefined, reason, seconds: seconds() },
+    factors: asWritten(truncated),
+    norms: new Map(),
+  });
+  if (schedule.steps === 0) return withoutRefinement(null);
+  const lengths = (rows: BlockVisit['calibration']) => rows.passages.map((passage) => passage.lengths);
+  let refinement: Refinement;
+  try {
+    refinement = await refineBlock({
+      network,
+      backend,
+      layer,
+      block,
+      factors: truncated,
+      inputs: calibration.compressed,
+      targets: await calibration.targets(),
+      lengths: lengths(calibration),
+      heldOut: { inputs: heldOut.compressed, targets: await heldOut.targets(), lengths: lengths(heldOut) },
+      steps: schedule.steps,
+      rate,
+      signal,
+      pause,
+      progress: ({ step, steps, loss }) =>
+        request.progress({
+          done: layer + step / steps,
+          message: `Block ${layer + 1}: step ${step} of ${steps}`,
+          step: { layer, step, loss },
+        }),
+    });
+  } catch (error) {
+    // A block that cannot be refined is still truncated: too large for the device, or an operation without derivative.
+    if (!(error instanceof RankscopeError) || !['unsupported', 'too-large', 'not-finite'].includes(error.code))
+      throw error;
+    return withoutRefinement(error.message);
+  }
+  const { losses, before, after, kept, reason, norms } = refinement;
+  if (!allFactorsFinite(refinement)) return withoutRefinement('its factors became NaN or infinite');
+  return {
+    report: {
+      ...report,
+      losses: losses.map(({ loss }) => loss),
+      before,
+      after,
+      refined: kept,
+      reason: kept ? null : (reason ?? 'nothing was gained on the held-out windows'),
+      seconds: seconds(),
+    },
+    factors: asWritten(refinement.factors),
+    norms: new Map(kept ? Object.entries(norms) : []),
+  };
+}
+
+function allFactorsFinite({ factors }: Refinement): boolean {
+  return [...factors.values()].every(({ a, b }) => allFinite(a) && allFinite(b));
+}

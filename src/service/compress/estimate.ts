@@ -1,0 +1,169 @@
+import type { Backend } from '../../devices/backend.ts';
+import type { CompressionEstimate, CompressionSchedule, CompressRequest } from '../../model/compression.ts';
+import type { Network } from '../../network/network.ts';
+import { largestBlock } from '../../network/passMemory.ts';
+
+/** What the work depends on; all from shapes and windows. */
+export interface WorkSize {
+  readonly layers: number;
+  /** Parameters of the linear layers in all blocks, and of the head. */
+  readonly blockParameters: number;
+  readonly headParameters: number;
+  /** Matrices that a plan may cut, each [m, n], and how many groups of layers read the same inputs. */
+  readonly matrices: readonly (readonly [number, number])[];
+  readonly width: number;
+  readonly calibrationTokens: number;
+  readonly heldOutTokens: number;
+  /** Of the windows on which the network is measured before and after. */
+  readonly measuredTokens: number;
+  readonly tokensOfStep: number;
+  /** Tokens that the network must still write itself; 0 where there is a text. */
+  readonly sampledTokens: number;
+  /** Share of the parameters that the cut matrices keep. */
+  readonly keep: number;
+}
+
+/** Steps of the refinement of a block where the time is not limited; fewer than `FEWEST` are not worth their time. */
+export const STEPS = 96;
+const FEWEST = 24;
+/** Tokens on which the loss of one matrix at a time is measured. */
+const LOSS_TOKENS = 1024;
+/** How much of the rate of large products a pass, a decomposition and single tokens reach. */
+const EFFICIENCY = { pass: 0.7, decomposition: 0.25, token: 0.08 } as const;
+/** Passes of a block for its truncation: dense and compressed, and again for each group of layers behind the first. */
+const TRUNCATION_PASSES = 5;
+/** A step passes forward and, at twice the price, backward. */
+const STEP_PASSES = 3;
+/** Of the time that is left, what measuring losses may take if it cannot take all that it wants. */
+const LOSS_SHARE = 0.4;
+
+/** Floating-point operations that one second does, measured on a product. */
+export async function productRate(backend: Backend, side = 512): Promise<number> {
+  const [a, b, out] = [
+    await backend.allocate(side, side),
+    await backend.allocate(side, side),
+    await backend.allocate(side, side),
+  ];
+  try {
+    for (const matrix of [a, b]) await backend.upload(matrix, 0, side, (values) => void values.fill(0.5));
+    // The first one may start threads, or compile.
+    await backend.multiply(out, a, b);
+    const started = performance.now();
+    let count = 0;
+    do {
+      await backend.multiply(out, a, b);
+      if (++count % 4 === 0) await backend.download(out);
+    } while (performance.now() - started < 60);
+    await backend.download(out);
+    return (2 * side ** 3 * count * 1000) / Math.max(1, performance.now() - started);
+  } finally {
+    for (const matrix of [a, b, out]) backend.free(matrix);
+  }
+}
+
+/**
+ * What a compression will take on a device with this rate, in operations a second, and what a limit of time leaves of
+ * it. Fewer steps come before no refinement, and a part of the losses before none.
+ */
+export function estimateWork(
+  size: WorkSize,
+  rate: number,
+  { minutes, refine = true, steps = STEPS }: Pick<CompressRequest, 'minutes' | 'refine' | 'steps'>,
+): Omit<CompressionEstimate, 'memoryBytes' | 'diskBytes'> {
+  const pass = (tokens: number, parameters: number) => (2 * tokens * parameters) / (rate * EFFICIENCY.pass);
+  const { blockParameters, headParameters, calibrationTokens, heldOutTokens, matrices } = size;
+  const whole = blockParameters + headParameters;
+  const decompositions = matrices.reduce((sum, [m, n]) => sum + 12 * n ** 3 + 10 * m * n * Math.min(m, n), 0);
+  const decomposing = decompositions / (rate * EFFICIENCY.decomposition);
+  const inputs = matrices.reduce((sum, [, n]) => sum + n, 0) / Math.max(1, matrices.length);
+  const moments = (size.matrices.length * calibrationTokens * inputs ** 2) / (rate * EFFICIENCY.pass);
+  const text = (2 * size.sampledTokens * whole) / (rate * EFFICIENCY.token);
+  const statistics = pass(calibrationTokens, blockParameters) + moments + decomposing;
+  const truncation =
+    TRUNCATION_PASSES * pass(calibrationTokens, blockParameters) +
+    pass(2 * heldOutTokens, blockParameters) +
+    2 * moments +
+    decomposing;
+  const measure = pass(2 * size.measuredTokens, whole);
+  const write = (4 * whole) / 2e8;
+  // Each starts from the stored input of its block: on average, half of the blocks pass.
+  const losses = matrices.length * pass(LOSS_TOKENS, blockParameters / 2 + headParameters);
+  // A held-out pass every few steps comes to the same as one for each step of a batch.
+  const step = STEP_PASSES * pass(size.tokensOfStep, blockParameters) + pass(heldOutTokens, blockParameters) / 8;
+
+  const fixed = text + statistics + truncation + measure + write;
+  const wantedSteps = refine ? steps : 0;
+  const { schedule, notes } = fitted({
+    fixed,
+    losses,
+    step,
+    wantedSteps,
+    limit: minutes === undefined ? null : 60 * minutes,
+  });
+  const seconds = {
+    ...(text > 0 ? { text } : {}),
+    plan: statistics + Math.min(losses, schedule.measureSeconds ?? losses),
+    blocks: truncation + schedule.steps * step,
+    write,
+    measure,
+  };
+  return { seconds, secondsTotal: Object.values(seconds).reduce((sum, own) => sum + own, 0), schedule, notes };
+}
+
+interface Prices {
+  readonly fixed: number;
+  /** Of measuring all losses. */
+  readonly losses: number;
+  /** Of one step in all blocks. */
+  readonly step: number;
+  readonly wantedSteps: number;
+  /** Seconds for everything; null for no limit. */
+  readonly limit: number | null;
+}
+
+function fitted({ fixed, losses, step, wantedSteps, limit }: Prices): {
+  schedule: CompressionSchedule;
+  notes: string[];
+} {
+  if (limit === null) return { schedule: { steps: wantedSteps, measureSeconds: null }, notes: [] };
+  const left = limit - fixed;
+  if (left >= losses + wantedSteps * step) return { schedule: { steps: wantedSteps, measureSeconds: null }, notes: [] };
+  const minutes = (seconds: number) => `${Math.max(1, Math.round(seconds / 60))} min`;
+  if (left <= 0)
+    return {
+      schedule: { steps: 0, measureSeconds: 0 },
+      notes: [
+        `Even without measured losses and refinement it takes about ${minutes(fixed)}, more than the ${minutes(limit)} that were given.`,
+      ],
+    };
+  const forLosses = Math.min(losses, wantedSteps === 0 ? left : LOSS_SHARE * left);
+  const steps = Math.min(wantedSteps, Math.floor((left - forLosses) / step));
+  const isRefined = steps >= Math.min(FEWEST, wantedSteps) && wantedSteps > 0;
+  const measureSeconds = isRefined ? Math.min(losses, left - steps * step) : Math.min(losses, left);
+  const notes = [];
+  if (isRefined && steps < wantedSteps)
+    notes.push(`The time allows ${steps} of ${wantedSteps} steps of refinement for each block.`);
+  if (!isRefined && wantedSteps > 0) notes.push('The time does not allow to refine the blocks.');
+  if (measureSeconds < 0.99 * losses)
+    notes.push(
+      `The time allows to measure the loss of about ${Math.round((100 * measureSeconds) / losses)} % of the matrices; the others are filled in.`,
+    );
+  return {
+    schedule: { steps: isRefined ? steps : 0, measureSeconds: measureSeconds < 0.99 * losses ? measureSeconds : null },
+    notes,
+  };
+}
+
+/**
+ * Bytes at the peak: the block with the most weights, its factors with their gradients and Adam's two moments, the
+ * activations of a step with their gradients, and the residual streams of all windows, dense and compressed, before and
+ * behind the block.
+ */
+export function memoryOf(network: Network, size: WorkSize, steps: number): number {
+  const { weights, activations } = largestBlock(network, [], size.tokensOfStep);
+  const streams = 4 * 4 * (size.calibrationTokens + size.heldOutTokens) * size.width;
+  const largestInputs = Math.max(0, ...size.matrices.map(([, n]) => n));
+  const moments = 4 * 8 * largestInputs ** 2;
+  const trained = steps > 0 ? 4 * size.keep * weights + 6 * activations : activations;
+  return Math.round(weights + Math.max(trained, moments) + streams);
+}

@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { basename } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { RankscopeError } from '../../base/errors.ts';
+import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import type { CompressRequest } from '../../model/compression.ts';
+import type { Fingerprint } from './partialFolder.ts';
+
+/**
+ * What a compression is of: the checkpoint by its files' names, sizes and times, the text by its content, and the
+ * options that its result depends on.
+ */
+export async function fingerprintOf({ files }: Checkpoint, request: CompressRequest): Promise<Fingerprint> {
+  const { text, ids, keep, context, tokens, minutes, refine = true, steps, seed = 0, evaluate } = request;
+  const identity = files.map(({ path, size, mtimeMs }) => [basename(path), size, mtimeMs]);
+  const source = text ?? ids;
+  return {
+    checkpoint: createHash('sha256').update(JSON.stringify(identity)).digest('hex'),
+    text: source === undefined ? 'written by the model' : await digestOfFile(source),
+    'windows for measuring': evaluate === undefined ? 'of the text' : 'of another text',
+    keep,
+    context: context ?? null,
+    tokens: tokens ?? null,
+    minutes: minutes ?? null,
+    refine,
+    steps: steps ?? null,
+    seed,
+  };
+}
+
+async function digestOfFile(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    await pipeline(createReadStream(file), hash);
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const found = missing ? 'there is no such file' : (error as Error).message;
+    throw new RankscopeError(missing ? 'not-found' : 'unreadable', file, found, 'Name a text', { cause: error });
+  }
+  return hash.digest('hex');
+}
