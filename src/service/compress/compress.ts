@@ -47,7 +47,7 @@ export async function compress(
   { signal, progress }: CallContext<CompressionProgress>,
 ): Promise<CompressionReport> {
   const started = performance.now();
-  const { devices } = parts;
+  const { devices, cache } = parts;
   const { checkpoint } = opened;
   const { out, seed = SEED } = request;
   checkCompression(request);
@@ -70,7 +70,7 @@ export async function compress(
 
     const plan =
       known?.plan ??
-      (await planForCompression(parts, { opened, network, request, engine, text, schedule, steps, signal, onDevice }));
+      (await planForCompression({ opened, network, request, cache, text, schedule, steps, signal, onDevice }));
     if (!known) await folder.savePlan(plan, schedule);
     refuseOther(plan, opened);
     const model = rewrittenModel(opened, plan, await opened.tiesByContent(signal));

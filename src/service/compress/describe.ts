@@ -3,14 +3,14 @@ import type { Plan } from '../../model/plan/plan.ts';
 
 /** How a plan and its blocks came about. */
 export function methodOf(
-  _plan: Plan,
+  { request, sensitivities }: Plan,
   { ridge, steps, rate, seed }: { ridge: number; steps: number; rate: number; seed: number },
 ): CompressionMethod {
   return {
-    spread: 'activations',
-    measured: 0,
-    filledIn: 0,
-    measureTokens: 0,
+    spread: request.spread === 'loss' ? 'loss' : 'activations',
+    measured: sensitivities?.divergences?.measured ?? 0,
+    filledIn: sensitivities?.divergences?.filledIn ?? 0,
+    measureTokens: sensitivities?.divergences?.tokens ?? 0,
     ridge,
     refinement: steps > 0 ? { steps, rate } : null,
     seed,

@@ -1,12 +1,13 @@
-import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import type { CompressionSchedule, CompressRequest } from '../../model/compression.ts';
 import type { Plan } from '../../model/plan/plan.ts';
 import { PLAN_DEFAULTS } from '../../model/plan/planRequest.ts';
 import { ggufForm } from '../../network/ggufForm.ts';
 import type { Network } from '../../network/network.ts';
-import type { SpectraParts } from '../analysis/spectra.ts';
+import { scoredTokens } from '../../network/score.ts';
+import type { Cache } from '../cache/cache.ts';
 import type { Opened } from '../checkpoints/opened.ts';
-import { plan, planCandidates } from '../plan/plan.ts';
+import { planOnInputs } from '../plan/onInputs/planOnInputs.ts';
+import { planCandidates } from '../plan/planCandidates.ts';
 import type { CompressionSteps } from './compressionSteps.ts';
 import type { OnDevice } from './prepared.ts';
 import type { PreparedText } from './textForCompression.ts';
@@ -15,7 +16,7 @@ interface PlanParts {
   readonly opened: Opened;
   readonly network: Network;
   readonly request: CompressRequest;
-  readonly engine: DeviceRequest;
+  readonly cache: Cache;
   readonly text: PreparedText;
   readonly schedule: CompressionSchedule;
   readonly steps: CompressionSteps;
@@ -23,13 +24,46 @@ interface PlanParts {
   readonly onDevice: OnDevice;
 }
 
-/** A plan for the matrices of the blocks, of which each is compressed by itself. */
-export async function planForCompression(parts: SpectraParts, of: PlanParts): Promise<Plan> {
-  const { opened, network, request, engine, steps, signal } = of;
+/**
+ * A plan for the matrices of the blocks, by what cutting each costs in loss, or where there is no time to measure that,
+ * by the energy of what it makes of its inputs.
+ */
+export async function planForCompression(parts: PlanParts): Promise<Plan> {
+  const { opened, network, cache, text, schedule, steps, signal, onDevice } = parts;
   const exclude = await outsideBlocks(opened, network, signal);
-  const context = { ...(signal && { signal }), progress: steps.of('plan') };
-  const wanted = { ...PLAN_DEFAULTS, exclude, budget: { kind: 'keep', value: request.keep } } as const;
-  return plan(parts, opened, wanted, engine, context);
+  const { calibration: windows, text: facts } = text;
+  const { measureSeconds } = schedule;
+  return onDevice((backend, letOthers) =>
+    planOnInputs({
+      opened,
+      network,
+      backend,
+      cache,
+      request: {
+        ...PLAN_DEFAULTS,
+        spread: measureSeconds === 0 ? 'activations' : 'loss',
+        exclude,
+        budget: { kind: 'keep', value: parts.request.keep },
+      },
+      text: {
+        windows,
+        facts: {
+          name: facts.name ?? 'a text that the network wrote itself',
+          tokens: facts.tokens,
+          windows: windows.length,
+          context: facts.context,
+          scored: scoredTokens(windows),
+          dropped: facts.dropped,
+          startToken: facts.startToken,
+          tokenizer: facts.tokenizer,
+        },
+      },
+      minutes: measureSeconds === null ? undefined : measureSeconds / 60,
+      letOthers,
+      signal,
+      progress: steps.of('plan'),
+    }),
+  );
 }
 
 /**

@@ -24,7 +24,7 @@ export interface OwnTextForm {
 }
 
 /**
- * What a network without a text continues: the start token; without one, the token that ends texts, which stands between
+ * What a network without a text continues: the start token; without one, the token that ends texts, which also stands
  * them, or else frequent words; without a tokenizer, the first tokens of the vocabulary.
  */
 export async function ownTextForm(

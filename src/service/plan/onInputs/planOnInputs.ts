@@ -16,7 +16,6 @@ import { type PlacedMatrix, placedMatrices } from './placedMatrices.ts';
  * measured.
  * @throws RankscopeError 'wrong-use' where something must be measured and no text is there; 'not-finite', 'too-large',
  *   'cancelled', and what reading the weights and the statistics throws
- * @reserved for compressing, which holds a device and windows already
  */
 export async function planOnInputs(input: InputPlan): Promise<Plan> {
   const subject = await subjectOf(input);
