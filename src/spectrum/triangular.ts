@@ -3,15 +3,22 @@
 /** Pivots below this fraction of their diagonal entry are rejected: the squared condition number would show in f32. */
 const LEAST_PIVOT = 1 / 16;
 
-/** R with R^T R = `gram` in f64, or undefined if it is too ill-conditioned for a Gram matrix formed in f32. */
-export function cholesky(gram: Float32Array, size: number): Float64Array | undefined {
+/**
+ * R with R^T R = `gram` in f64, or undefined if a pivot is not above `leastPivot` times its diagonal entry; by default,
+ * if that is too ill-conditioned for a Gram matrix formed in f32.
+ */
+export function cholesky(
+  gram: Float32Array | Float64Array,
+  size: number,
+  leastPivot = LEAST_PIVOT,
+): Float64Array | undefined {
   const r = new Float64Array(size * size);
   for (let i = 0; i < size; i++) {
     for (let j = i; j < size; j++) {
       let sum = gram[i * size + j]!;
       for (let k = 0; k < i; k++) sum -= r[k * size + i]! * r[k * size + j]!;
       if (j > i) r[i * size + j] = sum / r[i * size + i]!;
-      else if (sum > LEAST_PIVOT * gram[i * size + i]!) r[i * size + i] = Math.sqrt(sum);
+      else if (sum > leastPivot * gram[i * size + i]!) r[i * size + i] = Math.sqrt(sum);
       else return undefined;
     }
   }
