@@ -74,7 +74,8 @@ async function multiplied(
   }
 }
 
-async function uploaded(
+/** A whole matrix in device memory, read in steps. */
+export async function uploaded(
   scope: Scope,
   name: string,
   rows: number,

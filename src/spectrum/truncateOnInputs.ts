@@ -39,7 +39,7 @@ export interface TruncateOnInputsOptions {
 
 /**
  * The best W' of a rank for matrices that read the same inputs: min ||W X - W' X'||_F^2 + t ||W - W'||_F^2, which is
- * W' = [W A H]_k H^T with A = X X'^T + t I and H H^T = (X' X'^T + t I)^+ (AA-SVD, objective 4; the ridge is ours, because
+ * W' = [W A H]_k H^T with A = X X'^T + t I and H H^T = (X' X'^T + t I)^+ (AA-SVD, objective 4; the ridge is ours, as
  * few tokens say little of most directions). [.]_k is the truncated SVD, on the device in f32. For X' = X and t = 0,
  * this is U_k U_k^T W with U_k the left singular vectors of W X. Memory on the device: four n x n matrices, or what the
  * largest SVD takes.

@@ -2,9 +2,9 @@ import type { Rows } from '../operations/rows.ts';
 import { type Run, withScope } from '../operations/run.ts';
 
 /**
- * Second moments of what layers read: X X'^T and X' X'^T (n x n, row-major) of the columns of X in the dense network and
- * X' in the compressed one, over the same tokens. The products of a batch are computed in f32 on the device, and summed
- * over batches in f64.
+ * Second moments of what layers read: X X'^T and X' X'^T (n x n, row-major) of the columns of X in the dense network
+ * and X' in the compressed one, over the same tokens. The products of a batch are computed in f32 on the device, and
+ * summed over batches in f64.
  */
 export class InputMoments {
   readonly cross: Float64Array;

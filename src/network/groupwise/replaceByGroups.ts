@@ -20,8 +20,8 @@ export interface GroupwiseRequest {
  * Replaces the layers of a block group by group, in the order in which they are computed: the inputs of each group come
  * from the dense block on the dense stream, and from the block with all earlier groups replaced on the compressed one.
  * Both streams pass the block once, and wait before each group in device memory, as far as that is enough; the rest
- * begins again for each group. In a mixture, an expert sees the tokens that the router of the dense network sends to it,
- * in both networks; the compressed stream then goes where its own router sends it, as it will when the result runs.
+ * begins again for each group. In a mixture, an expert sees the tokens that the router of the dense network sends to
+ * it, in both networks; the compressed stream then goes where its own router sends it, as it will when the result runs.
  */
 export async function replaceByGroups(visit: BlockVisit, request: GroupwiseRequest): Promise<BlockChange> {
   const { block, calibration } = visit;
