@@ -44,6 +44,8 @@ export interface BlockRows extends Streams {
   readonly passages: readonly Passage[];
   /** What the block gives for the dense stream. It is computed once, for the walk as well. */
   readonly targets: () => Promise<readonly Rows[]>;
+  /** Notes the targets where something else had to compute them. */
+  readonly haveTargets: (targets: readonly Rows[]) => void;
 }
 
 export interface BlockVisit {
@@ -60,8 +62,8 @@ export interface BlockChange {
   readonly linears?: ReadonlyMap<string, Factors> | undefined;
   /** In the form of `Block.norms`: with the decoder's offset added. */
   readonly norms?: Readonly<Partial<Record<BlockNorm, Norm>>> | undefined;
-  /** What the dense and the changed block give for the calibration streams, where the visit knows: saves a pass. */
-  readonly outputs?: Partial<Streams> | undefined;
+  /** What the changed block gives for the calibration stream, where the visit knows: saves a pass. */
+  readonly outputs?: readonly Rows[] | undefined;
 }
 
 /**
@@ -101,7 +103,14 @@ export async function walkBlocks(
       const rows = streams.map((stream, k): BlockRows => {
         const passages = lengths[k]!.map((own) => ({ run, network, settings, lengths: own, rotationsOf }));
         let passed: Promise<readonly Rows[]> | undefined;
-        return { ...stream, passages, targets: () => (passed ??= passRows(run, passages, block, stream.dense)) };
+        return {
+          ...stream,
+          passages,
+          targets: () => (passed ??= passRows(run, passages, block, stream.dense)),
+          haveTargets: (targets) => {
+            passed = Promise.resolve(targets);
+          },
+        };
       });
       const [calibration, heldOut] = rows as [BlockRows, BlockRows];
       const change = await visit({ layer, block, calibration, heldOut });
@@ -128,11 +137,11 @@ async function advanced(
   block: Block,
   rows: BlockRows,
   change: BlockChange,
-  known: Partial<Streams> | undefined,
+  known: readonly Rows[] | undefined,
 ): Promise<Streams> {
-  const dense = known?.dense ?? (await rows.targets());
+  const dense = await rows.targets();
   const isChanged = (change.linears?.size ?? 0) > 0 || Object.keys(change.norms ?? {}).length > 0;
   if (!isChanged && rows.compressed === rows.dense) return { dense, compressed: dense };
-  const compressed = known?.compressed ?? (await passRows(run, rows.passages, block, rows.compressed, change));
+  const compressed = known ?? (await passRows(run, rows.passages, block, rows.compressed, change));
   return { dense, compressed };
 }

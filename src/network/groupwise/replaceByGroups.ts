@@ -7,7 +7,7 @@ import type { Factors } from '../variant.ts';
 import { Exchange } from './exchange.ts';
 import { replaceInExpert } from './replaceInExpert.ts';
 import { SteppedPass } from './steppedPass.ts';
-import { type GroupInputs, type Pair, stepTogether } from './stepTogether.ts';
+import { type GroupInputs, type Pair, type Passed, stepTogether } from './stepTogether.ts';
 
 export interface GroupwiseRequest {
   /** Whether a layer is to be replaced, by its module's name. */
@@ -48,8 +48,12 @@ export async function replaceByGroups(visit: BlockVisit, request: GroupwiseReque
         new SteppedPass((observe) => pass({ ...passage, run: { ...run, observe } }, part, rows));
       return { dense: of(block, calibration.dense[batch]!), compressed: of(changed, calibration.compressed[batch]!) };
     });
+  const finished = ({ dense, compressed }: Passed<Rows>): BlockChange => {
+    calibration.haveTargets(dense);
+    return { linears, outputs: compressed };
+  };
   try {
-    if (!settings.feedForward.experts) return { linears, outputs: await stepTogether(run, pairs(applyBlock), stepped) };
+    if (!settings.feedForward.experts) return finished(await stepTogether(run, pairs(applyBlock), stepped));
     const entered = await stepTogether(run, pairs(enterMixture), stepped);
     for (const number of block.storedExperts.keys())
       await replaceInExpert({ number, block, passages, entered, isCut, exchange, replace });
@@ -58,7 +62,7 @@ export async function replaceByGroups(visit: BlockVisit, request: GroupwiseReque
       for (const [batch, each] of own.entries()) rows.push(await leaveMixture(passages[batch]!, block, each));
       return rows;
     };
-    return { linears, outputs: { dense: await left(entered.dense), compressed: await left(entered.compressed) } };
+    return finished({ dense: await left(entered.dense), compressed: await left(entered.compressed) });
   } finally {
     exchange.free();
   }

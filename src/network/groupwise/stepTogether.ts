@@ -13,6 +13,12 @@ export interface GroupInputs {
   readonly sample: { readonly dense: Rows; readonly compressed: Rows } | undefined;
 }
 
+/** What came of all batches. */
+export interface Passed<Result> {
+  readonly dense: readonly Result[];
+  readonly compressed: readonly Result[];
+}
+
 /** Two passes of the same tokens. */
 export interface Pair<Result> {
   readonly dense: SteppedPass<Result>;
@@ -35,7 +41,7 @@ export async function stepTogether<Result>(
   run: Run,
   pairs: readonly Pair<Result>[],
   { layers, isCut, replace }: SteppedGroups,
-): Promise<{ readonly dense: Result[]; readonly compressed: Result[] }> {
+): Promise<Passed<Result>> {
   const byName = new Map(layers.map((layer) => [layer.name, layer]));
   let left = layers.filter(({ name }) => isCut(name)).length;
   try {

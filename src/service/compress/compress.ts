@@ -10,6 +10,7 @@ import { type OpenCheckpoints, type Opened, refuseChanged, viewOf } from '../che
 import { smokeTest } from '../generate/smokeTest.ts';
 import { refuseOther } from '../plan/refuseOther.ts';
 import { rewrittenModel } from '../plan/rewrittenModel.ts';
+import { RIDGE, truncateBlock } from '../truncation/truncateBlock.ts';
 import { compressBlocks } from './compressBlocks.ts';
 import { CompressionSteps } from './compressionSteps.ts';
 import { cutsOf } from './cutsOf.ts';
@@ -21,14 +22,11 @@ import { PartialFolder } from './partialFolder.ts';
 import { planForCompression } from './planForCompression.ts';
 import { prepared } from './prepared.ts';
 import { checkCompression, resultFiles } from './resultFiles.ts';
-import { truncateBlock } from './truncateBlock.ts';
 import { verifyWritten } from './verifyWritten.ts';
 import { writeCompressed, writeText } from './writeCompressed.ts';
 
 /** Of Adam, at the first step: higher rates made the first blocks of a language model worse. */
 const RATE = 3e-4;
-/** What pulls a matrix to the dense one, in units of the mean second moment of its inputs. */
-const RIDGE = 0.1;
 const SEED = 0;
 
 /**
@@ -84,7 +82,7 @@ export async function compress(
         windows: text,
         cuts,
         dense,
-        truncate: truncateBlock(model, backend, signal),
+        truncate: truncateBlock,
         schedule,
         rate: RATE,
         folder,
