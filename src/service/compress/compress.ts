@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { DeviceInfo } from '../../base/deviceInfo.ts';
 import type { Backend } from '../../devices/backend.ts';
 import type { CompressionProgress, CompressionReport, CompressRequest } from '../../model/compression.ts';
 import { isStored } from '../../model/matrix.ts';
@@ -57,7 +58,7 @@ export async function compress(
   const onDevice = <Result>(job: (backend: Backend, letOthers: () => Promise<void> | undefined) => Promise<Result>) =>
     devices.run(engine, checkpoint.path, { signal }, job);
 
-  return devices.hold(engine, signal, async (info) => {
+  const work = async (info: DeviceInfo) => {
     const text = await prepared({ opened, network, request: { ...request, seed }, folder, onDevice, steps, signal });
     const known = await folder.plan();
     const estimate = await onDevice((backend) =>
@@ -68,8 +69,10 @@ export async function compress(
 
     const plan =
       known?.plan ??
-      (await planForCompression({ opened, network, request, cache, text, schedule, steps, signal, onDevice }));
-    if (!known) await folder.savePlan(plan, schedule);
+      (await folder.savePlan(
+        await planForCompression({ opened, network, request, cache, text, schedule, steps, signal, onDevice }),
+        schedule,
+      ));
     refuseOther(plan, opened);
     const model = rewrittenModel(opened, plan, await opened.tiesByContent(signal));
     const { cuts, dense } = cutsOf(model, network);
@@ -186,5 +189,11 @@ export async function compress(
     await writeText(files.report, `${JSON.stringify(result)}\n`, allow);
     await folder.remove();
     return result;
-  });
+  };
+  try {
+    return await devices.hold(engine, signal, work);
+  } catch (error) {
+    await folder.removeIfEmpty();
+    throw error;
+  }
 }

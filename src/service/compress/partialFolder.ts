@@ -71,8 +71,10 @@ export class PartialFolder {
     return { plan: parsePlan(JSON.stringify(found.plan), join(this.path, FILES.plan)), schedule: found.schedule };
   }
 
-  savePlan(plan: Plan, schedule: CompressionSchedule): Promise<void> {
-    return this.writeJson(FILES.plan, { plan, schedule });
+  /** Returns the plan as another run will read it. */
+  async savePlan(plan: Plan, schedule: CompressionSchedule): Promise<Plan> {
+    await this.writeJson(FILES.plan, { plan, schedule });
+    return parsePlan(JSON.stringify(plan), join(this.path, FILES.plan));
   }
 
   /** The ids of the text that the network wrote in an earlier run. */
@@ -104,6 +106,12 @@ export class PartialFolder {
 
   saveBlock(block: FinishedBlock): Promise<void> {
     return writeBlockFile(this.blockPath(block.report.layer), block);
+  }
+
+  /** Where nothing is finished, nothing is kept. */
+  async removeIfEmpty(): Promise<void> {
+    const files = await readdir(this.path).catch(() => ['']);
+    if (files.every((file) => file === FILES.state)) await this.remove();
   }
 
   /** The result is complete. */

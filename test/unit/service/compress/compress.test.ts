@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { Ajv } from 'ajv';
+import type { CompressionProgress, CompressionReport, CompressRequest } from '../../../../src/model/compression.ts';
+import { parsePlan } from '../../../../src/model/plan/parsePlan.ts';
+import { createService } from '../../../../src/service/service.ts';
+import { testFolder } from '../../formats/folder.ts';
+import { writeDecoder } from '../../network/decoders.ts';
+import { caseOf, idsOf, smallRequest } from './smallModel.ts';
+
+const SCHEMA = JSON.parse(readFileSync('media/schemas/compression.schema.json', 'utf8')) as object;
+const validate = new Ajv({ strict: true, allowUnionTypes: true }).compile(SCHEMA);
+
+describe('a compression with a text', function () {
+  this.timeout(60_000);
+  const folder = testFolder();
+  let service: ReturnType<typeof createService>;
+  before(() => {
+    service = createService({});
+  });
+  after(() => service.close());
+  const partial = () => folder.path('small.safetensors.rankscope-partial');
+
+  it('writes the factors, the plan and the report, whose sizes and windows are those that were asked for', async () => {
+    const request = smallRequest(folder);
+    const report = await service.compress(request);
+    assert.ok(validate(report), JSON.stringify(validate.errors));
+    const { text, size, method, blocks, matrices, calibration, unseen, smokeTest } = report;
+    assert.deepEqual(
+      [text.calibration, text.heldOut, text.unseen].map(({ windows }) => windows),
+      [32, 4, 16],
+    );
+    assert.ok(size.totals.keptShare <= 0.7 && size.totals.keptShare > 0.6, `${size.totals.keptShare}`);
+    assert.ok(size.parametersAfter / size.parametersBefore > size.totals.keptShare, 'the embedding stays dense');
+    assert.equal(method.spread, 'loss');
+    assert.ok(method.measured > 0 && method.filledIn === 0);
+    assert.equal(blocks.length, 2);
+    assert.equal(
+      blocks.reduce((sum, { cut }) => sum + cut, 0),
+      matrices.length,
+    );
+    for (const { dense, compressed, windows } of [calibration, unseen!]) {
+      assert.equal(windows, 16);
+      assert.ok(compressed.divergence.mean > 0 && dense.perplexity > 1);
+    }
+    assert.ok(smokeTest && 'generation' in smokeTest);
+    assert.deepEqual(JSON.parse(readFileSync(folder.path('small.compression.json'), 'utf8')), report);
+    const plan = parsePlan(readFileSync(report.planFile, 'utf8'), report.planFile);
+    assert.deepEqual(plan.totals, size.totals);
+    assert.ok(!existsSync(partial()), 'the state is removed');
+    const measured = await service.evaluate({
+      path: request.path,
+      files: [request.out],
+      ids: request.ids!,
+      context: 32,
+    });
+    assert.equal(measured.variants[0]!.size.parametersOfModel, size.parametersAfter);
+  });
+
+  it('moves the predictions less than a plan from the weights alone of the same size', async () => {
+    const request = smallRequest(folder);
+    const { unseen } = await service.compress(request);
+    const plan = await service.plan({
+      path: request.path,
+      request: {
+        budget: { kind: 'keep', value: request.keep },
+        spread: 'optimal',
+        multiple: 1,
+        exclude: [],
+        overrides: {},
+        factors: 2,
+      },
+    });
+    const last = folder.write('unseen.json', JSON.stringify(idsOf(2000).slice(-32 * 16)));
+    const { variants } = await service.evaluate({
+      path: request.path,
+      ids: last,
+      context: 32,
+      plans: [{ name: 'plain', plan }],
+    });
+    assert.ok(unseen!.compressed.divergence.mean < variants[0]!.divergence.mean);
+  });
+
+  it('lets the model write the text where none is given: the same with the same seed', async () => {
+    const { ids: _, ...request } = smallRequest(folder);
+    const digests: string[] = [];
+    for (const [seed, out] of [
+      [1, 'a'],
+      [1, 'b'],
+      [2, 'c'],
+    ] as const) {
+      const report = await service.compress({
+        ...request,
+        seed,
+        tokens: 256,
+        out: folder.path(`${out}.safetensors`),
+        smokeTest: false,
+      });
+      assert.ok(validate(report), JSON.stringify(validate.errors));
+      assert.equal(report.text.name, null);
+      assert.equal(report.text.sampled!.seed, seed);
+      assert.match(report.notes.join(' '), /the network wrote one itself/);
+      digests.push(report.text.digest);
+    }
+    assert.equal(digests[0], digests[1]);
+    assert.notEqual(digests[0], digests[2]);
+  });
+
+  it('goes on after a cancellation, and gives the file of an uninterrupted run', async () => {
+    const request = { ...smallRequest(folder), smokeTest: false };
+    const whole = await service.compress({ ...request, out: folder.path('whole.safetensors') });
+    assert.equal(whole.resumedBlocks, 0);
+    const controller = new AbortController();
+    const progress = ({ block }: CompressionProgress) => {
+      if (block) controller.abort();
+    };
+    await assert.rejects(service.compress(request, { signal: controller.signal, progress }), { code: 'cancelled' });
+    assert.deepEqual(readdirSync(partial()).sort(), ['block-1.safetensors', 'plan.json', 'state.json']);
+    assert.ok(!existsSync(request.out));
+    const seen: number[] = [];
+    const again = await service.compress(request, {
+      progress: ({ resumedBlocks }) => void (resumedBlocks && seen.push(resumedBlocks)),
+    });
+    assert.equal(again.resumedBlocks, 1);
+    assert.deepEqual(seen, [1]);
+    assert.ok(readFileSync(request.out).equals(readFileSync(folder.path('whole.safetensors'))));
+    assert.deepEqual(again.unseen, whole.unseen);
+    assert.deepEqual(
+      again.blocks.map(({ seconds: _, ...block }) => block),
+      whole.blocks.map(({ seconds: _, ...block }) => block),
+    );
+    assert.ok(!existsSync(partial()));
+  });
+
+  /** Stops a compression behind its first block. */
+  async function stopped(request: CompressRequest): Promise<void> {
+    const controller = new AbortController();
+    const progress = ({ block }: CompressionProgress) => void (block && controller.abort());
+    await assert.rejects(service.compress(request, { signal: controller.signal, progress }), { code: 'cancelled' });
+  }
+
+  it('refuses the state of other options, of another text or checkpoint, or discards it if that is allowed', async () => {
+    const request = { ...smallRequest(folder), smokeTest: false };
+    await stopped(request);
+    await assert.rejects(service.compress({ ...request, keep: 0.8 }), {
+      code: 'wrong-use',
+      message: /rankscope-partial: it holds an unfinished compression with keep 0\.7, not 0\.8/,
+    });
+    await assert.rejects(service.compress({ ...request, refine: false }), { message: /refine true, not false/ });
+    const other = folder.write('other.json', JSON.stringify(idsOf(2000, 7)));
+    await assert.rejects(service.compress({ ...request, ids: other }), { message: /with text [0-9a-f]{12}…, not/ });
+    const report = await service.compress({ ...request, keep: 0.8, overwrite: true });
+    assert.equal(report.resumedBlocks, 0);
+    assert.match(report.notes.join(' '), /with keep 0\.7, not 0\.8 was discarded/);
+  });
+
+  it('compresses a block again whose file is damaged, and all behind it', async () => {
+    const request = { ...smallRequest(folder), smokeTest: false };
+    await stopped(request);
+    const block = folder.path('small.safetensors.rankscope-partial/block-1.safetensors');
+    writeFileSync(block, readFileSync(block).subarray(0, 200));
+    const report: CompressionReport = await service.compress(request);
+    assert.equal(report.resumedBlocks, 0);
+    assert.equal(report.blocks.length, 2);
+  });
+
+  it('does not touch a folder in the place of its state that is not one', async () => {
+    const request = smallRequest(folder);
+    const kept = folder.write('small.safetensors.rankscope-partial/thesis.txt', 'mine');
+    for (const overwrite of [false, true])
+      await assert.rejects(service.compress({ ...request, overwrite }), {
+        code: 'wrong-use',
+        message: /not the state/,
+      });
+    assert.equal(readFileSync(kept, 'utf8'), 'mine');
+  });
+
+  it('warns of a text that repeats itself, of fewer tokens than columns, and of an evaluation text that it has read', async () => {
+    const line = idsOf(20);
+    const repeated = Array.from({ length: 2000 }, (_, k) => line[k % 20]!);
+    const request = { ...smallRequest(folder, 'llama', repeated), smokeTest: false };
+    const { notes } = await service.compress(request);
+    assert.match(notes.join(' '), /The calibration text repeats itself: 9\d %/);
+    assert.match(notes.join(' '), /The unseen windows repeat the calibration windows \(100 %/);
+    const few = { ...smallRequest(folder), tokens: 32, out: folder.path('few.safetensors'), smokeTest: false };
+    assert.match(
+      (await service.compress(few)).notes.join(' '),
+      /32 tokens, fewer than the columns of 2 of 14 matrices/,
+    );
+    const estimate = await service.estimateCompression({ ...few, out: folder.path('none.safetensors') });
+    assert.match(estimate.notes.join(' '), /fewer than the columns/);
+  });
+
+  it('refuses a text that is too short for its purposes, with the numbers', async () => {
+    const request = smallRequest(folder, 'llama', idsOf(40));
+    await assert.rejects(service.compress(request), {
+      code: 'wrong-use',
+      message: /1 window, and at least 3 are needed/,
+    });
+    const shorter = { ...request, ids: folder.write('few.json', '[1, 2, 3, 4, 5]') };
+    await assert.rejects(service.compress(shorter), { code: 'wrong-use', message: /5 tokens, fewer than the 32/ });
+  });
+
+  it('refuses options out of range, and files that exist or are read, before any work', async () => {
+    const request = smallRequest(folder);
+    for (const [more, message] of [
+      [{ keep: 0 }, /keep: 0/],
+      [{ keep: 1 }, /keep: 1/],
+      [{ keep: Number.NaN }, /keep/],
+      [{ minutes: 0 }, /minutes/],
+      [{ steps: 0 }, /steps/],
+      [{ out: request.path, overwrite: true }, /a file that is read/],
+      [{ out: request.ids!, overwrite: true }, /a file that is read/],
+      [{ code: request.out }, /one file/],
+    ] as const)
+      await assert.rejects(service.compress({ ...request, ...more }), { code: 'wrong-use', message });
+    folder.write('small.plan.json', 'mine');
+    await assert.rejects(service.compress(request), { code: 'wrong-use', message: /small\.plan\.json/ });
+    assert.ok(!existsSync(partial()));
+  });
+
+  it('refuses NaN in the weights by the name of the tensor, and an architecture that is not known', async () => {
+    const { config, ...known } = caseOf('llama');
+    const request = smallRequest(folder);
+    const path = writeDecoder(folder.path('other'), { ...known, config: { ...config, model_type: 'mamba' } });
+    await assert.rejects(service.compress({ ...request, path }), { code: 'unsupported', message: /mamba/ });
+    const broken = writeDecoder(folder.path('nan'), { ...known, config }, (name, shape) =>
+      Array.from({ length: shape.reduce((product, size) => product * size, 1) }, () =>
+        name === 'model.layers.1.mlp.up_proj.weight' ? Number.NaN : 0.1,
+      ),
+    );
+    await assert.rejects(service.compress({ ...request, path: broken }), {
+      code: 'not-finite',
+      message: /layers\.1\.mlp\.up_proj/,
+    });
+  });
+});
