@@ -11,7 +11,7 @@ import { type OpenCheckpoints, type Opened, refuseChanged, viewOf } from '../che
 import { smokeTest } from '../generate/smokeTest.ts';
 import { refuseOther } from '../plan/refuseOther.ts';
 import { rewrittenModel } from '../plan/rewrittenModel.ts';
-import { RIDGE, truncateBlock } from '../truncation/truncateBlock.ts';
+import { RIDGE } from '../truncation/truncateBlock.ts';
 import { compressBlocks } from './compressBlocks.ts';
 import { CompressionSteps } from './compressionSteps.ts';
 import { cutsOf } from './cutsOf.ts';
@@ -85,7 +85,6 @@ export async function compress(
         windows: text,
         cuts,
         dense,
-        truncate: truncateBlock,
         schedule,
         rate: RATE,
         folder,

@@ -12,6 +12,7 @@ import { refineBlock } from '../../network/refinement/refineBlock.ts';
 import type { Refinement } from '../../network/refinement/refinement.ts';
 import type { Factors } from '../../network/variant.ts';
 import { type FactorType, rounded } from '../../write/encode.ts';
+import { truncateBlock } from '../truncation/truncateBlock.ts';
 import type { FinishedBlock } from './blockFile.ts';
 import type { PartialFolder } from './partialFolder.ts';
 import type { SplitWindows } from './splitWindows.ts';
@@ -31,8 +32,6 @@ export interface BlocksRequest {
   readonly cuts: ReadonlyMap<string, BlockCut>;
   /** The numbers of matrices that stay dense, though they might have been cut, by the numbers of blocks. */
   readonly dense: ReadonlyMap<number, number>;
-  /** What truncates the matrices of a block to their ranks. */
-  readonly truncate: (visit: BlockVisit, ranks: ReadonlyMap<string, number>) => Promise<BlockChange>;
   readonly schedule: Pick<CompressionSchedule, 'steps'>;
   readonly rate: number;
   readonly folder: PartialFolder;
@@ -117,10 +116,8 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Fi
       factors: new Map(),
       norms: new Map(),
     };
-  const { linears: truncated = new Map<string, Factors>() } = await request.truncate(
-    visit,
-    new Map(own.map(([name, { rank }]) => [name, rank])),
-  );
+  const change = await truncateBlock(visit, new Map(own.map(([name, { rank }]) => [name, rank])));
+  const truncated = change.linears ?? new Map<string, Factors>();
   const asWritten = (factors: ReadonlyMap<string, Factors>) =>
     new Map(
       [...factors].map(([name, { b, a }]) => {
