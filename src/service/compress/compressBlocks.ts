@@ -72,7 +72,7 @@ export async function compressBlocks(request: BlocksRequest): Promise<Compressed
       const { layer, block } = visit;
       const known = layer < resumed ? await folder.block(layer) : undefined;
       if (!known) progress({ done: layer, message: `Block ${layer + 1}: truncating` });
-      const finished = known ?? (await compressed(request, visit));
+      const { finished, outputs } = known ? { finished: known } : await compressed(request, visit);
       if (!known) await folder.saveBlock(finished);
       blocks.push(finished.report);
       for (const [name, own] of finished.factors) factors.set(name, own);
@@ -83,7 +83,7 @@ export async function compressBlocks(request: BlocksRequest): Promise<Compressed
         message: `Block ${layer + 1}`,
         block: finished.report,
       });
-      return { linears: finished.factors, norms };
+      return { linears: finished.factors, norms, outputs };
     },
   );
   return { blocks, factors, changed, resumed };
@@ -100,7 +100,13 @@ function normsOf(norms: BlockVisit['block']['norms'], { norms: trained }: Finish
   ) as Partial<Record<BlockNorm, Norm>>;
 }
 
-async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<FinishedBlock> {
+/** A block that is compressed, with what it gives, where that is known. */
+interface Compressed {
+  readonly finished: FinishedBlock;
+  readonly outputs?: BlockChange['outputs'];
+}
+
+async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Compressed> {
   const { network, backend, schedule, cuts, rate, signal, pause } = request;
   const { layer, block, calibration, heldOut } = visit;
   const started = performance.now();
@@ -110,27 +116,19 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Fi
   const seconds = () => (performance.now() - started) / 1000;
   const unrefined = { losses: [], before: null, after: null, refined: false };
   const report = { layer, cut: own.length, dense };
-  if (own.length === 0)
-    return {
-      report: { ...report, ...unrefined, reason: 'no matrix of this block is cut', seconds: seconds() },
-      factors: new Map(),
-      norms: new Map(),
-    };
-  const change = await truncateBlock(visit, new Map(own.map(([name, { rank }]) => [name, rank])));
-  const truncated = change.linears ?? new Map<string, Factors>();
-  const asWritten = (factors: ReadonlyMap<string, Factors>) =>
-    new Map(
-      [...factors].map(([name, { b, a }]) => {
-        const { type } = cuts.get(name)!;
-        return [name, { b: rounded(b, type), a: rounded(a, type) }];
-      }),
-    );
-  const withoutRefinement = (reason: string | null): FinishedBlock => ({
+  const rest = (reason: string | null, factors: ReadonlyMap<string, Factors>): FinishedBlock => ({
     report: { ...report, ...unrefined, reason, seconds: seconds() },
-    factors: asWritten(truncated),
+    factors,
     norms: new Map(),
   });
-  if (schedule.steps === 0) return withoutRefinement(null);
+  if (own.length === 0) return { finished: rest('no matrix of this block is cut', new Map()) };
+  const written = (name: string, { b, a }: Factors): Factors => {
+    const { type } = cuts.get(name)!;
+    return { b: rounded(b, type), a: rounded(a, type) };
+  };
+  const ranks = new Map(own.map(([name, { rank }]) => [name, rank]));
+  const { linears: truncated = new Map<string, Factors>(), outputs } = await truncateBlock(visit, ranks, { written });
+  if (schedule.steps === 0) return { finished: rest(null, truncated), outputs };
   const lengths = (rows: BlockVisit['calibration']) => rows.passages.map((passage) => passage.lengths);
   let refinement: Refinement;
   try {
@@ -159,11 +157,12 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Fi
     // A block that cannot be refined is still truncated: too large for the device, or an operation without derivative.
     if (!(error instanceof RankscopeError) || !['unsupported', 'too-large', 'not-finite'].includes(error.code))
       throw error;
-    return withoutRefinement(error.message);
+    return { finished: rest(error.message, truncated), outputs };
   }
   const { losses, before, after, kept, reason, norms } = refinement;
-  if (!allFactorsFinite(refinement)) return withoutRefinement('its factors became NaN or infinite');
-  return {
+  if (!allFactorsFinite(refinement))
+    return { finished: rest('its factors became NaN or infinite', truncated), outputs };
+  const finished = {
     report: {
       ...report,
       losses: losses.map(({ loss }) => loss),
@@ -173,9 +172,10 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Fi
       reason: kept ? null : (reason ?? 'nothing was gained on the held-out windows'),
       seconds: seconds(),
     },
-    factors: asWritten(refinement.factors),
+    factors: new Map([...refinement.factors].map(([name, factors]) => [name, written(name, factors)])),
     norms: new Map(kept ? Object.entries(norms) : []),
   };
+  return { finished };
 }
 
 function allFactorsFinite({ factors }: Refinement): boolean {
