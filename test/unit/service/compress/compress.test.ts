@@ -198,7 +198,10 @@ describe('a compression with a text', function () {
       message: /1 window, and at least 3 are needed/,
     });
     const shorter = { ...request, ids: folder.write('few.json', '[1, 2, 3, 4, 5]') };
-    await assert.rejects(service.compress(shorter), { code: 'wrong-use', message: /4 tokens, fewer than the 31 of a window/ });
+    await assert.rejects(service.compress(shorter), {
+      code: 'wrong-use',
+      message: /4 tokens, fewer than the 31 of a window/,
+    });
   });
 
   it('refuses options out of range, and files that exist or are read, before any work', async () => {
