@@ -31,6 +31,30 @@ export interface NetworkOperations {
   attend(out: Matrix, input: AttentionInput, options: AttentionOptions): Promise<void>;
 
   /**
+   * gradient <- that of x, where it was that of the norm of x.
+   * @returns the gradient of the weights
+   */
+  normalizeBack(gradient: Matrix, x: Matrix, norm: NormWeights): Promise<NormGradient>;
+
+  /** gradient <- that of x, where it was that of f(x), or of f(x) * factor: then the factor's is written as well. */
+  activateBack(gradient: Matrix, x: Matrix, f: Activation, gate?: Gate): Promise<void>;
+
+  /** The converse of `pick`: writes x to these stretches of `out`, whose other entries stay. */
+  place(out: Matrix, x: Matrix, columns: Columns): Promise<void>;
+
+  /**
+   * Writes the gradients of queries, keys and values where `gradient` is that of the attention. Rows in no span are left
+   * as they are; no two spans share rows.
+   */
+  attendBack(out: AttentionInput, gradient: Matrix, input: AttentionInput, options: AttentionOptions): Promise<void>;
+
+  /**
+   * One step of Adam on x, of whose gradient the two moments are updated.
+   * @returns the sum of squares of the gradient: NaN or infinite if an entry is
+   */
+  adam(x: Matrix, gradient: Matrix, moments: Moments, step: AdamStep): Promise<number>;
+
+  /**
    * What perplexities and divergences are made of, for each row of some columns of logits: `SUMMARY.size` numbers
    * (`rowSummaries.ts`).
    * @param targets a column for each row, or -1
@@ -48,6 +72,29 @@ export interface NormWeights {
   readonly epsilon: number;
   /** Entries that are normalized together. Default: all that `weight` has. */
   readonly size?: number;
+}
+
+/** Sums over all stretches that have these weights. */
+export interface NormGradient {
+  readonly weight: Float64Array;
+  readonly bias?: Float64Array | undefined;
+}
+
+export interface Gate {
+  readonly factor: Matrix;
+  /** Where the gradient of the factor goes. */
+  readonly gradient: Matrix;
+}
+
+export interface Moments {
+  readonly first: Matrix;
+  readonly second: Matrix;
+}
+
+export interface AdamStep {
+  readonly rate: number;
+  /** Counted from 1. */
+  readonly step: number;
 }
 
 export type Activation = 'silu' | 'gelu' | 'geluTanh' | 'quickGelu' | 'relu' | 'squaredRelu';

@@ -1,5 +1,6 @@
 import type { Blas } from './blas/blas.ts';
 import type { AttendArgs } from './routines/attend.ts';
+import type { AttendBackArgs } from './routines/attendBack.ts';
 import type { Bidiagonal, BidiagonalTripletsArgs } from './routines/bidiagonal.ts';
 import type { DecodeArgs } from './routines/decode.ts';
 import type { OrthonormalizeArgs } from './routines/orthonormalize.ts';
@@ -17,6 +18,7 @@ export type Work =
   | { readonly routine: 'decode'; readonly args: DecodeArgs }
   | { readonly routine: 'rows'; readonly args: RowArgs }
   | { readonly routine: 'attend'; readonly args: AttendArgs }
+  | { readonly routine: 'attendBack'; readonly args: AttendBackArgs }
   | { readonly routine: 'orthonormalize'; readonly args: OrthonormalizeArgs }
   | { readonly routine: 'singularValues'; readonly args: SingularValuesArgs }
   | { readonly routine: 'svd'; readonly args: SvdArgs }

@@ -36,6 +36,31 @@ export interface Kernels {
   rmsNorm(count: number, size: number, x: number, out: number, weight: number, epsilon: number): void;
   layerNorm(count: number, size: number, x: number, out: number, weight: number, bias: number, epsilon: number): void;
   activate(kind: number, count: number, x: number, factor: number): void;
+  activateBack(kind: number, count: number, x: number, gradient: number, factor: number, ofFactor: number): void;
+  normBack(
+    count: number,
+    size: number,
+    isLayer: number,
+    x: number,
+    gradient: number,
+    weight: number,
+    epsilon: number,
+    ofWeight: number,
+    ofBias: number,
+  ): void;
+  adam(
+    count: number,
+    x: number,
+    gradient: number,
+    first: number,
+    second: number,
+    keptOfFirst: number,
+    keptOfSecond: number,
+    size: number,
+    root: number,
+    epsilon: number,
+    squares: number,
+  ): void;
   rescale(count: number, x: number, scale: number, cap: number): void;
   addScaled(count: number, x: number, y: number, scale: number): void;
   rotateRows(
@@ -56,6 +81,26 @@ export interface Kernels {
     size: number,
     from: number,
     step: number,
+  ): void;
+  place(
+    rows: number,
+    cols: number,
+    outCols: number,
+    x: number,
+    out: number,
+    size: number,
+    from: number,
+    step: number,
+  ): void;
+  scoresBack(
+    count: number,
+    keys: number,
+    weights: number,
+    gradients: number,
+    states: number,
+    scale: number,
+    capped: number,
+    cap: number,
   ): void;
   startQueries(count: number, states: number): void;
   weighScores(

@@ -1,13 +1,15 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Matrix, RoutineOptions } from '../backend.ts';
-import type { NetworkOperations } from '../networkOperations.ts';
+import type { AttentionInput, AttentionOptions, Columns, NetworkOperations } from '../networkOperations.ts';
+import { corrections } from '../plain/adam.ts';
 import { SUMMARY } from '../rowSummaries.ts';
 import type { Work } from './job.ts';
 import type { Kernels } from './kernels.ts';
 import type { Heap } from './memory.ts';
 import { attendRoom } from './routines/attend.ts';
+import { attendBackRoom } from './routines/attendBack.ts';
 import { block } from './routines/product.ts';
-import { ACTIVATIONS, onRowsHere, type RowArgs } from './routines/rows.ts';
+import { ACTIVATIONS, onRowsHere, type RowArgs, taskRows } from './routines/rows.ts';
 
 /** What the operations need of the backend. */
 export interface Host {
@@ -31,10 +33,10 @@ export function cpuNetworkOperations(host: Host): NetworkOperations {
     else await host.run({ routine: 'rows', args }, args.operation);
   };
   /** Copies small arrays to shared memory and hands `use` their addresses; 0 for those that are absent. */
-  const withVectors = (
+  const withVectors = <Result>(
     vectors: readonly (Float32Array | Int32Array | undefined)[],
-    use: (addresses: readonly number[]) => Promise<void>,
-  ): Promise<void> => {
+    use: (addresses: readonly number[]) => Promise<Result>,
+  ): Promise<Result> => {
     const bytes = vectors.reduce((sum, vector) => sum + (vector?.length ?? 0) * 4, 0);
     return host.withRoom(bytes, 'vectors', (room) => {
       let next = room;
@@ -49,6 +51,7 @@ export function cpuNetworkOperations(host: Host): NetworkOperations {
     });
   };
   const entries = (x: Matrix) => ({ x: host.at(x), rows: x.rows, cols: x.cols });
+  const place = (matrix: Matrix) => block(host.at(matrix), matrix.cols);
   const same = (x: Matrix, y: Matrix) => {
     if (x.rows !== y.rows || x.cols !== y.cols) throw misfit(`${y.rows} x ${y.cols} for ${x.rows} x ${x.cols}`);
     return host.at(y);
@@ -66,6 +69,41 @@ export function cpuNetworkOperations(host: Host): NetworkOperations {
     activate: (x, f, factor) =>
       onRows({ operation: 'activate', ...entries(x), kind: ACTIVATIONS[f], factor: factor ? same(x, factor) : 0 }),
 
+    normalizeBack: (gradient, x, { kind, weight, bias, epsilon, size = weight.length }) =>
+      withVectors([weight], async ([weightAt]) => {
+        const weights = weight.length;
+        if (x.cols % weights !== 0 || weights % size !== 0) throw misfit(`a norm of ${weights} for rows of ${x.cols}`);
+        const hasBias = bias !== undefined;
+        const count = hasBias ? 2 * weights : weights;
+        const tasks = taskRows(x.rows, x.cols).length;
+        return host.withRoom(tasks * count * 4, 'sums', async (sums) => {
+          const places = { gradient: same(x, gradient), weight: weightAt!, weights, sums, hasBias };
+          const isLayer = kind === 'layer';
+          await onRows({ operation: 'normalizeBack', ...entries(x), ...places, epsilon, size, isLayer });
+          const total = new Float64Array(count);
+          for (let task = 0; task < tasks; task++) {
+            const part = host.heap.floats(sums + task * count * 4, count);
+            for (let i = 0; i < count; i++) total[i]! += part[i]!;
+          }
+          return { weight: total.subarray(0, weights), bias: hasBias ? total.subarray(weights) : undefined };
+        });
+      }),
+
+    activateBack: (gradient, x, f, gate) => {
+      const places = { gradient: same(x, gradient), factor: 0, ofFactor: 0 };
+      if (gate) Object.assign(places, { factor: same(x, gate.factor), ofFactor: same(x, gate.gradient) });
+      return onRows({ operation: 'activateBack', ...entries(x), kind: ACTIVATIONS[f], ...places });
+    },
+
+    adam: (x, gradient, { first, second }, step) => {
+      const tasks = taskRows(x.rows, x.cols).length;
+      return host.withRoom(tasks * 8, 'sums', async (sums) => {
+        const places = { gradient: same(x, gradient), first: same(x, first), second: same(x, second), sums };
+        await onRows({ operation: 'adam', ...entries(x), ...places, ...corrections(step) });
+        return new Float64Array(host.heap.memory.buffer, sums, tasks).reduce((sum, part) => sum + part, 0);
+      });
+    },
+
     rescale: (x, scale, cap) => onRows({ operation: 'rescale', ...entries(x), scale, cap: cap ?? 0 }),
 
     add: (x, y, scale) => onRows({ operation: 'add', ...entries(x), y: same(x, y), scale }),
@@ -76,11 +114,14 @@ export function cpuNetworkOperations(host: Host): NetworkOperations {
         await onRows({ operation: 'addToRows', ...entries(x), vector: at! });
       }),
 
-    async pick(out, x, { size, from, step }) {
-      const last = from + (out.cols / size - 1) * step + size;
-      if (out.rows !== x.rows || out.cols % size !== 0 || last > x.cols)
-        throw misfit(`stretches up to column ${last} of ${x.cols} for ${out.rows} x ${out.cols}`);
-      await onRows({ operation: 'pick', ...entries(x), out: host.at(out), outCols: out.cols, size, from, step });
+    async pick(out, x, columns) {
+      checkColumns(out, x, columns);
+      await onRows({ operation: 'pick', ...entries(x), out: host.at(out), outCols: out.cols, ...columns });
+    },
+
+    async place(out, x, columns) {
+      checkColumns(x, out, columns);
+      await onRows({ operation: 'place', ...entries(x), out: host.at(out), outCols: out.cols, ...columns });
     },
 
     rotate: (x, { row, rows, headSize, half, cosines, sines }) =>
@@ -107,16 +148,7 @@ export function cpuNetworkOperations(host: Host): NetworkOperations {
 
     attend(out, { query, key, value }, { spans, signal, window, softCap, ...options }) {
       const { heads, keyHeads, headSize } = options;
-      const fits = (matrix: Matrix, number: number, end: number) =>
-        matrix.cols === number * headSize && end <= matrix.rows;
-      for (const { row, rows, keyRow, keys } of spans)
-        if (
-          ![query, out].every((matrix) => fits(matrix, heads, row + rows)) ||
-          ![key, value].every((matrix) => fits(matrix, keyHeads, keyRow + keys)) ||
-          rows > keys
-        )
-          throw misfit(`${heads} and ${keyHeads} heads of ${headSize}, rows ${row} to ${row + rows} for ${keys} keys`);
-      const place = (matrix: Matrix) => block(host.at(matrix), matrix.cols);
+      checkHeads([query, out], [key, value], { ...options, spans });
       const places = { query: place(query), key: place(key), value: place(value), out: place(out) };
       return host.withRoom(attendRoom(heads, keyHeads, headSize, host.threads), 'attention', async (room) => {
         const bounds = { window: window ?? ALL, cap: softCap ?? 0 };
@@ -125,7 +157,47 @@ export function cpuNetworkOperations(host: Host): NetworkOperations {
         });
       });
     },
+
+    attendBack(out, gradient, input, { spans, signal, window, softCap, ...options }) {
+      checkHeads([input.query, out.query, gradient], [input.key, input.value, out.key, out.value], {
+        ...options,
+        spans,
+      });
+      const all = ({ query, key, value }: AttentionInput) => ({
+        query: place(query),
+        key: place(key),
+        value: place(value),
+      });
+      const args = { ...all(input), gradient: place(gradient), out: all(out), ...options, spans };
+      const bounds = { window: window ?? ALL, cap: softCap ?? 0 };
+      return host.withRoom(attendBackRoom({ ...args, ...bounds }, host.threads), 'attention', async (room) => {
+        await host.run({ routine: 'attendBack', args: { ...args, ...bounds, room } }, 'attention', { signal });
+      });
+    },
   };
+}
+
+/** @throws RankscopeError 'wrong-use' unless the stretches of x fill rows of `picked` and are in x */
+function checkColumns(picked: Matrix, x: Matrix, { size, from, step }: Columns): void {
+  const last = from + (picked.cols / size - 1) * step + size;
+  if (picked.rows !== x.rows || picked.cols % size !== 0 || last > x.cols)
+    throw misfit(`stretches up to column ${last} of ${x.cols} for ${picked.rows} x ${picked.cols}`);
+}
+
+/** @throws RankscopeError 'wrong-use' unless these matrices have all heads and rows that the spans name */
+function checkHeads(
+  ofQueries: readonly Matrix[],
+  ofKeys: readonly Matrix[],
+  { heads, keyHeads, headSize, spans }: Pick<AttentionOptions, 'heads' | 'keyHeads' | 'headSize' | 'spans'>,
+): void {
+  const fits = (matrix: Matrix, number: number, end: number) => matrix.cols === number * headSize && end <= matrix.rows;
+  for (const { row, rows, keyRow, keys } of spans)
+    if (
+      !ofQueries.every((matrix) => fits(matrix, heads, row + rows)) ||
+      !ofKeys.every((matrix) => fits(matrix, keyHeads, keyRow + keys)) ||
+      rows > keys
+    )
+      throw misfit(`${heads} and ${keyHeads} heads of ${headSize}, rows ${row} to ${row + rows} for ${keys} keys`);
 }
 
 const misfit = (found: string) => new RankscopeError('wrong-use', 'cpu', `was asked for an operation on ${found}`);

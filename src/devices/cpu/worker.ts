@@ -5,6 +5,7 @@ import { openSgemm } from './blas/sgemm.ts';
 import type { Job, Reply, Start } from './job.ts';
 import { instantiate } from './kernels.ts';
 import { attend } from './routines/attend.ts';
+import { attendBack } from './routines/attendBack.ts';
 import { bidiagonalTriplets, bidiagonalValues } from './routines/bidiagonal.ts';
 import { decode } from './routines/decode.ts';
 import { orthonormalize } from './routines/orthonormalize.ts';
@@ -39,6 +40,8 @@ function perform(team: Team, job: Job): unknown {
       return onRows(team, job.args);
     case 'attend':
       return attend(team, job.args);
+    case 'attendBack':
+      return attendBack(team, job.args);
     case 'orthonormalize':
       return orthonormalize(team, job.args);
     case 'singularValues':

@@ -10,12 +10,46 @@ const FUNCTIONS: Readonly<Record<Activation, (x: number) => number>> = {
   squaredRelu: (x) => (x < 0 ? 0 : x * x),
 };
 
+const SLOPES: Readonly<Record<Activation, (x: number) => number>> = {
+  silu: (x) => logisticSlope(x, 1),
+  gelu: (x) => 0.5 * erfc(-x * Math.SQRT1_2) + (x * Math.exp((-x * x) / 2)) / Math.sqrt(2 * Math.PI),
+  geluTanh: (x) => {
+    const t = Math.tanh(ROOT_2_OVER_PI * (x + 0.044715 * x * x * x));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * ROOT_2_OVER_PI * (1 + 3 * 0.044715 * x * x);
+  },
+  quickGelu: (x) => logisticSlope(x, 1.702),
+  relu: (x) => (x > 0 ? 1 : 0),
+  squaredRelu: (x) => 2 * Math.max(x, 0),
+};
+
+/** The derivative of x / (1 + e^(-k x)). */
+function logisticSlope(x: number, k: number): number {
+  const share = 1 / (1 + Math.exp(-k * x));
+  return share * (1 + k * x * (1 - share));
+}
+
 const ROOT_2_OVER_PI = Math.sqrt(2 / Math.PI);
 
 /** x <- f(x), or f(x) * factor: a gate is one (Shazeer, arXiv 2002.05202). */
 export function activate(x: Values, activation: Activation, factor?: Values): void {
   const f = FUNCTIONS[activation];
   for (let i = 0; i < x.length; i++) x[i] = f(x[i]!) * (factor ? factor[i]! : 1);
+}
+
+/** gradient <- that of x, and that of the factor into `ofFactor`, from that of f(x) * factor. */
+export function activateBack(
+  gradient: Values,
+  x: Values,
+  activation: Activation,
+  factor?: Values,
+  ofFactor?: Values,
+): void {
+  const [f, slope] = [FUNCTIONS[activation], SLOPES[activation]];
+  for (let i = 0; i < x.length; i++) {
+    const own = gradient[i]!;
+    if (ofFactor) ofFactor[i] = own * f(x[i]!);
+    gradient[i] = own * slope(x[i]!) * (factor ? factor[i]! : 1);
+  }
 }
 
 /** x <- scale x; a cap keeps the result within (-cap, cap) (Gemma 2). */

@@ -1,21 +1,10 @@
-import { throwIfCancelled } from '../../base/errors.ts';
 import type { Backend, Matrix } from '../backend.ts';
 import type { AttentionInput, AttentionOptions } from '../networkOperations.ts';
 import { rescale } from './activate.ts';
+import { attentionTiles, forEachHead, headsOf } from './attentionTiles.ts';
 import { causalSoftmax, type ScoreTile } from './causalSoftmax.ts';
 
 type Products = Pick<Backend, 'allocate' | 'free' | 'upload' | 'download' | 'multiply'>;
-
-/** Queries at a time: keys behind the last one are left out, and the scores of a long window take less memory. */
-const TILE = 256;
-
-/** Some heads of some rows: `number` of them from `head` on, `count` rows from `row` on. */
-interface Part {
-  readonly row: number;
-  readonly count: number;
-  readonly head: number;
-  readonly number: number;
-}
 
 /** Attention with both products on the device and the softmax on the host, for some heads and queries at a time. */
 export async function attendByProducts(
@@ -24,77 +13,152 @@ export async function attendByProducts(
   input: AttentionInput,
   options: AttentionOptions,
 ): Promise<void> {
-  const { heads, keyHeads, headSize, spans, window, signal } = options;
+  const { heads, keyHeads, headSize } = options;
   const query = await device.download(input.query);
   const key = await device.download(input.key);
   const value = await device.download(input.value);
   const result = await device.download(out);
-  const group = heads / keyHeads;
-  for (const span of spans)
-    for (let keyHead = 0; keyHead < keyHeads; keyHead++)
-      for (let from = 0; from < span.rows; from += TILE) {
-        throwIfCancelled(signal, 'attention');
-        const queries = Math.min(TILE, span.rows - from);
-        const position = span.keys - span.rows + from;
-        const first = window === null ? 0 : Math.max(0, position - window + 1);
-        const keys = position + queries - first;
-        const own = { row: span.row + from, count: queries, head: keyHead * group, number: group };
-        const seen = { row: span.keyRow + first, count: keys, head: keyHead, number: 1 };
-        const tile = { queries, keys, ahead: position - first, window: window ?? Number.POSITIVE_INFINITY };
-        const weighted = await weightedValues(device, options, tile, [
-          headsOf(query, heads, headSize, own),
-          headsOf(key, keyHeads, headSize, seen),
-          headsOf(value, keyHeads, headSize, seen),
-        ]);
-        forEachHead(own, heads, headSize, (at, place) => result.set(weighted.subarray(place, place + headSize), at));
-      }
+  for (const { queries, keys, scores } of attentionTiles(options)) {
+    const weighted = await weightedValues(device, options, scores, [
+      headsOf(query, heads, headSize, queries),
+      headsOf(key, keyHeads, headSize, keys),
+      headsOf(value, keyHeads, headSize, keys),
+    ]);
+    forEachHead(queries, heads, headSize, (at, place) => result.set(weighted.subarray(place, place + headSize), at));
+  }
   await device.upload(out, 0, out.rows, (into) => into.set(result));
 }
 
-/** softmax(scale q k^T) v of one tile. */
-async function weightedValues(
+/** The gradients of queries, keys and values in the same way, with five products. */
+export async function attendBackByProducts(
   device: Products,
-  { headSize, scale, softCap }: AttentionOptions,
+  out: AttentionInput,
+  gradient: Matrix,
+  input: AttentionInput,
+  options: AttentionOptions,
+): Promise<void> {
+  const { heads, keyHeads, headSize, spans } = options;
+  const query = await device.download(input.query);
+  const key = await device.download(input.key);
+  const value = await device.download(input.value);
+  const own = await device.download(gradient);
+  const [ofQuery, ofKey, ofValue] = [
+    await device.download(out.query),
+    await device.download(out.key),
+    await device.download(out.value),
+  ];
+  const keyWidth = keyHeads * headSize;
+  for (const { keyRow, keys } of spans)
+    for (const each of [ofKey, ofValue]) each.fill(0, keyRow * keyWidth, (keyRow + keys) * keyWidth);
+  for (const { queries, keys, scores } of attentionTiles(options)) {
+    const parts = await tileGradients(device, options, scores, [
+      headsOf(query, heads, headSize, queries),
+      headsOf(key, keyHeads, headSize, keys),
+      headsOf(value, keyHeads, headSize, keys),
+      headsOf(own, heads, headSize, queries),
+    ]);
+    const [q, k, v] = parts as [Float32Array, Float32Array, Float32Array];
+    forEachHead(queries, heads, headSize, (at, place) => ofQuery.set(q.subarray(place, place + headSize), at));
+    forEachHead(keys, keyHeads, headSize, (at, place) => {
+      for (let i = 0; i < headSize; i++) {
+        ofKey[at + i]! += k[place + i]!;
+        ofValue[at + i]! += v[place + i]!;
+      }
+    });
+  }
+  await device.upload(out.query, 0, out.query.rows, (into) => into.set(ofQuery));
+  await device.upload(out.key, 0, out.key.rows, (into) => into.set(ofKey));
+  await device.upload(out.value, 0, out.value.rows, (into) => into.set(ofValue));
+}
+
+/** softmax(scale q k^T) v of one tile. */
+function weightedValues(
+  device: Products,
+  options: AttentionOptions,
   tile: ScoreTile,
   parts: readonly Float32Array[],
 ): Promise<Float32Array> {
+  return withMatrices(device, options.headSize, parts, async ([q, k, v], take) => {
+    const s = await take(q!.rows, tile.keys);
+    const scores = await scoresOf(device, options, s, q!, k!);
+    causalSoftmax(scores, tile);
+    await device.upload(s, 0, s.rows, (into) => into.set(scores));
+    await device.multiply(q!, s, v!);
+    return device.download(q!);
+  });
+}
+
+/** The gradients of the queries, keys and values of one tile. @param parts q, k, v and the gradient of the outputs */
+function tileGradients(
+  device: Products,
+  options: AttentionOptions,
+  tile: ScoreTile,
+  parts: readonly Float32Array[],
+): Promise<Float32Array[]> {
+  const { scale, softCap, headSize } = options;
+  return withMatrices(device, headSize, parts, async ([q, k, v, g], take) => {
+    const s = await take(q!.rows, tile.keys);
+    const weights = await scoresOf(device, options, s, q!, k!);
+    const slopes = softCap === null ? undefined : weights.map((score) => 1 - (score / softCap) ** 2);
+    causalSoftmax(weights, tile);
+    await device.multiply(s, g!, v!, { transposeB: true });
+    const ofScores = await device.download(s);
+    for (let at = 0; at < weights.length; at += tile.keys) {
+      let mean = 0;
+      for (let i = at; i < at + tile.keys; i++) mean += weights[i]! * ofScores[i]!;
+      for (let i = at; i < at + tile.keys; i++)
+        ofScores[i] = scale * weights[i]! * (ofScores[i]! - mean) * (slopes ? slopes[i]! : 1);
+    }
+    const [ofQuery, ofKey, ofValue] = [
+      await take(q!.rows, headSize),
+      await take(tile.keys, headSize),
+      await take(tile.keys, headSize),
+    ];
+    await device.upload(s, 0, s.rows, (into) => into.set(weights));
+    await device.multiply(ofValue, s, g!, { transposeA: true });
+    await device.upload(s, 0, s.rows, (into) => into.set(ofScores));
+    await device.multiply(ofQuery, s, k!);
+    await device.multiply(ofKey, s, q!, { transposeA: true });
+    return [await device.download(ofQuery), await device.download(ofKey), await device.download(ofValue)];
+  });
+}
+
+/** The scores of a tile behind the cap, computed in s. */
+async function scoresOf(
+  device: Products,
+  { scale, softCap }: AttentionOptions,
+  s: Matrix,
+  q: Matrix,
+  k: Matrix,
+): Promise<Float32Array> {
+  await device.multiply(s, q, k, { transposeB: true, alpha: scale });
+  const scores = await device.download(s);
+  if (softCap !== null) rescale(scores, 1, softCap);
+  return scores;
+}
+
+/** Calls `use` with the values in matrices of `headSize` columns, and with what takes more; all are freed. */
+async function withMatrices<Result>(
+  device: Products,
+  headSize: number,
+  parts: readonly Float32Array[],
+  use: (matrices: readonly Matrix[], take: (rows: number, cols: number) => Promise<Matrix>) => Promise<Result>,
+): Promise<Result> {
   const held: Matrix[] = [];
-  const put = async (values: Float32Array) => {
-    const matrix = await device.allocate(values.length / headSize, headSize);
+  const take = async (rows: number, cols: number) => {
+    const matrix = await device.allocate(rows, cols);
     held.push(matrix);
-    await device.upload(matrix, 0, matrix.rows, (into) => into.set(values));
     return matrix;
   };
   try {
-    const [q, k, v] = [await put(parts[0]!), await put(parts[1]!), await put(parts[2]!)];
-    const s = await device.allocate(q.rows, tile.keys);
-    held.push(s);
-    await device.multiply(s, q, k, { transposeB: true, alpha: scale });
-    const scores = await device.download(s);
-    if (softCap !== null) rescale(scores, 1, softCap);
-    causalSoftmax(scores, tile);
-    await device.upload(s, 0, s.rows, (into) => into.set(scores));
-    await device.multiply(q, s, v);
-    return await device.download(q);
+    const matrices: Matrix[] = [];
+    for (const values of parts) {
+      const matrix = await take(values.length / headSize, headSize);
+      await device.upload(matrix, 0, matrix.rows, (into) => into.set(values));
+      matrices.push(matrix);
+    }
+    return await use(matrices, take);
   } finally {
     for (const matrix of held) device.free(matrix);
   }
-}
-
-/** The heads below each other, (number * count) x headSize. */
-function headsOf(values: Float32Array, heads: number, headSize: number, part: Part): Float32Array {
-  const out = new Float32Array(part.number * part.count * headSize);
-  forEachHead(part, heads, headSize, (at, place) => out.set(values.subarray(at, at + headSize), place));
-  return out;
-}
-
-/** Calls `visit` with the place of each head in rows of `heads` heads, and in the heads below each other. */
-function forEachHead(
-  { row, count, head, number }: Part,
-  heads: number,
-  headSize: number,
-  visit: (at: number, place: number) => void,
-): void {
-  for (let h = 0; h < number; h++)
-    for (let r = 0; r < count; r++) visit(((row + r) * heads + head + h) * headSize, (h * count + r) * headSize);
 }

@@ -20,6 +20,12 @@ export function pick(out: Values, outCols: number, x: Values, cols: number, { si
     }
 }
 
+/** Writes rows of x to these stretches of the rows of `out`. */
+export function place(out: Values, outCols: number, x: Values, cols: number, { size, from, step }: Columns): void {
+  for (let at = 0, to = 0; at < x.length; at += cols, to += outCols)
+    for (let k = 0; k * size < cols; k++) out.set(x.subarray(at + k * size, at + (k + 1) * size), to + from + k * step);
+}
+
 /** Rotary position embedding (Su et al., arXiv 2104.09864). */
 export function rotate(x: Values, cols: number, rotation: Rotation): void {
   const { row, rows, headSize, half, cosines, sines } = rotation;

@@ -1,5 +1,7 @@
-export { activate, rescale } from './activate';
+export { activate, activateBack, rescale } from './activate';
+export { adam } from './adam';
 export * from './attend';
+export { scoresBack } from './attendBack';
 export { bidiagonalPair } from './bidiagonalVectors';
 export * from './chase';
 export { applyChaseBlocks, formChaseBlocks } from './chaseBack';

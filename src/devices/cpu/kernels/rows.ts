@@ -1,5 +1,5 @@
 // Rows of activations: norms, sums, rotary positions. All are row-major f32 without padding.
-import { fma } from './vectors';
+import { fma, sum } from './vectors';
 
 /** Each of `count` stretches of `size` entries by itself: y = w x / sqrt(mean(x^2) + epsilon). */
 export function rmsNorm(count: i32, size: i32, x: usize, out: usize, weight: usize, epsilon: f64): void {
@@ -21,6 +21,92 @@ export function layerNorm(count: i32, size: i32, x: usize, out: usize, weight: u
     const mean = total / size;
     const scale = <f32>(1 / sqrt<f64>(squaresOf(size, from, mean) / size + epsilon));
     scaleInto(size, from, to, <f32>mean, scale, weight, bias);
+  }
+}
+
+/**
+ * gradient <- that of x for `count` stretches, where it was that of their norm, whose kind is the layer norm or not.
+ * Adds to the gradient of the weights, and with `ofBias` to that of the biases.
+ */
+export function normBack(
+  count: i32,
+  size: i32,
+  isLayer: i32,
+  x: usize,
+  gradient: usize,
+  weight: usize,
+  epsilon: f64,
+  ofWeight: usize,
+  ofBias: usize,
+): void {
+  for (let k = 0; k < count; k++) {
+    const from = x + ((<usize>k * size) << 2);
+    const own = gradient + ((<usize>k * size) << 2);
+    let mean: f64 = 0;
+    if (isLayer) {
+      for (let i = 0; i < size; i++) mean += load<f32>(from + ((<usize>i) << 2));
+      mean /= size;
+    }
+    const scale = <f32>(1 / sqrt<f64>(squaresOf(size, from, mean) / size + epsilon));
+    stretchBack(size, isLayer, from, own, weight, <f32>mean, scale, ofWeight, ofBias);
+  }
+}
+
+/** With z = (x - mean) scale and g the gradient times the weights: scale (g - mean(g) - z mean(g z)). */
+function stretchBack(
+  size: i32,
+  isLayer: i32,
+  x: usize,
+  gradient: usize,
+  weight: usize,
+  mean: f32,
+  scale: f32,
+  ofWeight: usize,
+  ofBias: usize,
+): void {
+  const m = f32x4.splat(mean);
+  const s = f32x4.splat(scale);
+  let totals = f32x4.splat(0);
+  let products = totals;
+  let i = 0;
+  for (; i + 4 <= size; i += 4) {
+    const at = (<usize>i) << 2;
+    const own = v128.load(gradient + at);
+    const z = f32x4.mul(f32x4.sub(v128.load(x + at), m), s);
+    const g = f32x4.mul(own, v128.load(weight + at));
+    v128.store(ofWeight + at, fma(own, z, v128.load(ofWeight + at)));
+    if (ofBias) v128.store(ofBias + at, f32x4.add(own, v128.load(ofBias + at)));
+    totals = f32x4.add(totals, g);
+    products = fma(g, z, products);
+  }
+  let total = sum(totals);
+  let product = sum(products);
+  for (; i < size; i++) {
+    const at = (<usize>i) << 2;
+    const own = load<f32>(gradient + at);
+    const z = (load<f32>(x + at) - mean) * scale;
+    const g = own * load<f32>(weight + at);
+    store<f32>(ofWeight + at, load<f32>(ofWeight + at) + own * z);
+    if (ofBias) store<f32>(ofBias + at, load<f32>(ofBias + at) + own);
+    total += g;
+    product += g * z;
+  }
+  const shift = isLayer ? total / <f32>size : 0;
+  const slope = product / <f32>size;
+  const shifts = f32x4.splat(shift);
+  const slopes = f32x4.splat(slope);
+  i = 0;
+  for (; i + 4 <= size; i += 4) {
+    const at = (<usize>i) << 2;
+    const z = f32x4.mul(f32x4.sub(v128.load(x + at), m), s);
+    const g = f32x4.sub(f32x4.mul(v128.load(gradient + at), v128.load(weight + at)), shifts);
+    v128.store(gradient + at, f32x4.mul(s, f32x4.sub(g, f32x4.mul(z, slopes))));
+  }
+  for (; i < size; i++) {
+    const at = (<usize>i) << 2;
+    const z = (load<f32>(x + at) - mean) * scale;
+    const g = load<f32>(gradient + at) * load<f32>(weight + at) - shift;
+    store<f32>(gradient + at, scale * (g - z * slope));
   }
 }
 
@@ -126,6 +212,17 @@ export function pick(rows: i32, cols: i32, outCols: i32, x: usize, out: usize, s
     for (let to = 0; to < outCols; to += size) {
       memory.copy(out + ((<usize>row * outCols + to) << 2), at, (<usize>size) << 2);
       at += (<usize>step) << 2;
+    }
+  }
+}
+
+/** Writes each row of x to the stretches of `size` entries at from, from + step, ... of the same row of `out`. */
+export function place(rows: i32, cols: i32, outCols: i32, x: usize, out: usize, size: i32, from: i32, step: i32): void {
+  for (let row = 0; row < rows; row++) {
+    let to = out + ((<usize>row * outCols + from) << 2);
+    for (let at = 0; at < cols; at += size) {
+      memory.copy(to, x + ((<usize>row * cols + at) << 2), (<usize>size) << 2);
+      to += (<usize>step) << 2;
     }
   }
 }
