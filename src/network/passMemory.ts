@@ -47,15 +47,23 @@ export function refuseIfTooLarge(network: Network, backend: Backend, variants: r
 
 const total = ({ weights, activations }: BlockMemory): number => weights + activations;
 
-function blockMemory(network: Network, variants: readonly Variant[], layer: number, rows: number): BlockMemory {
-  const { modules, weights, prefix, decoder } = network;
+/** Where the weights of a block are, by their modules. */
+export interface BlockParts {
+  readonly parts: ReadonlyMap<BlockLinear, StoredLinear>;
+  /** Gate, up and down of each. */
+  readonly experts: readonly (readonly StoredLinear[])[];
+  /** All of them by their names. */
+  readonly named: ReadonlyMap<string, StoredLinear>;
+}
+
+export function blockParts({ modules, weights, prefix, decoder }: Network, layer: number): BlockParts {
   const settings = decoder.layers[layer]!;
   const path = `${prefix}${modules.layers}.${layer}.`;
   const { experts } = settings.feedForward;
-  const found = new Map<string, StoredLinear>();
+  const named = new Map<string, StoredLinear>();
   const find = (module: string) => {
     const stored = weights.find(path + module);
-    if (stored) found.set(path + module, stored);
+    if (stored) named.set(path + module, stored);
     return stored;
   };
   const parts = new Map<BlockLinear, StoredLinear>();
@@ -65,27 +73,34 @@ function blockMemory(network: Network, variants: readonly Variant[], layer: numb
     const stored = find(module);
     if (stored) parts.set(part, stored);
   }
-  const resident = [...parts.values()];
-  const sizes = Array.from({ length: (modules.expert && experts?.count) ?? 0 }, (_, number) =>
+  const own = Array.from({ length: (modules.expert && experts?.count) ?? 0 }, (_, number) =>
     Object.values(modules.expert!).flatMap((module) => find(module.replace('#', String(number))) ?? []),
   );
-  const largest = Math.max(0, ...sizes.map(parametersOf));
+  return { parts, experts: own, named };
+}
+
+/** The most entries between the projections of a feed-forward part. */
+export function innerOf({ parts, experts }: BlockParts): number {
+  const downs = [parts.get('down'), parts.get('sharedDown'), ...experts.flat()];
+  return Math.max(0, ...downs.map((each) => each?.inputs ?? 0));
+}
+
+function blockMemory(network: Network, variants: readonly Variant[], layer: number, rows: number): BlockMemory {
+  const block = blockParts(network, layer);
+  const { parts, experts, named } = block;
+  const largest = Math.max(0, ...experts.map(parametersOf));
   // Factors are at most as large as what they replace.
   const replaced = variants.map(({ replaced: own }) =>
-    parametersOf([...found].flatMap(([name, stored]) => (own.has(`${name}.weight`) ? [stored] : []))),
-  );
-  const inner = Math.max(
-    0,
-    ...[parts.get('down'), parts.get('sharedDown'), ...sizes.flat()].map((each) => each?.inputs ?? 0),
+    parametersOf([...named].flatMap(([name, stored]) => (own.has(`${name}.weight`) ? [stored] : []))),
   );
   return {
     layer,
-    weights: 4 * (parametersOf(resident) + largest + Math.max(0, ...replaced)),
-    activations: 4 * rows * activationsOf(network, layer, parts, inner),
+    weights: 4 * (parametersOf([...parts.values()]) + largest + Math.max(0, ...replaced)),
+    activations: 4 * rows * activationsOf(network, layer, parts, innerOf(block)),
   };
 }
 
-const parametersOf = (parts: readonly StoredLinear[]): number =>
+export const parametersOf = (parts: readonly StoredLinear[]): number =>
   parts.reduce((sum, { factors }) => sum + factors.reduce((own, { source }) => own + source.rows * source.cols, 0), 0);
 
 /** The most numbers of a row that are held at the same time while `applyBlock` works. */

@@ -119,6 +119,7 @@ def logits_of(kind, config, seed):
                     rows=rows, logits=[[float(f"{x:.7g}") for x in logits[row].tolist()] for row in rows])
 
 
-seed, wanted = int(sys.argv[1]), sys.argv[2:] or list(KINDS)
-print("[" + ",\n".join(json.dumps(dict(seed=seed, **logits_of(kind, KINDS[kind], seed)), separators=(",", ":"))
-                       for kind in wanted) + "]")
+if __name__ == "__main__":
+    seed, wanted = int(sys.argv[1]), sys.argv[2:] or list(KINDS)
+    print("[" + ",\n".join(json.dumps(dict(seed=seed, **logits_of(kind, KINDS[kind], seed)), separators=(",", ":"))
+                           for kind in wanted) + "]")

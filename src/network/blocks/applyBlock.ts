@@ -1,10 +1,12 @@
 import type { AttentionInput, Matrix } from '../../devices/backend.ts';
 import type { LayerSettings } from '../configuration/decoder.ts';
 import type { Network } from '../network.ts';
-import { beginMixing, type Mixing, mixExpert } from '../operations/experts.ts';
+import { attention } from '../operations/attention.ts';
+import { beginMixing, endMixing, type Mixing, mixExpert, type SharedExpert } from '../operations/experts.ts';
 import { type FeedForward, feedForward } from '../operations/feedForward.ts';
 import { linear } from '../operations/linear.ts';
-import { type Norm, normalized } from '../operations/norm.ts';
+import { type Norm, normalize, normalized } from '../operations/norm.ts';
+import { addTo, copied } from '../operations/residual.ts';
 import { type Rotations, rotate } from '../operations/rope.ts';
 import type { Rows } from '../operations/rows.ts';
 import { type Run, type Scope, withScope } from '../operations/run.ts';
@@ -27,21 +29,33 @@ export interface Passage {
 
 /** The residual stream behind a block; its experts, if it has any, are in device memory with it. */
 export async function applyBlock(passage: Passage, block: Block, rows: Rows): Promise<Rows> {
-  if (passage.settings.feedForward.experts) {
-    const entered = await enterMixture(passage, block, rows);
-    for (const [k, expert] of block.experts.entries()) await passExpert(passage, entered, k, expert);
-    return leaveMixture(passage, block, entered);
-  }
   return withScope(passage.run, async (scope) => {
     const x = await scope.upload(rows);
-    const input = await addAttention(scope, passage, block, x);
-    const { gate, up, gateUp, down } = block.linears;
-    const part = { gate, up, gateUp, down: down! };
-    const fed = await feedForward(scope, input, part, passage.settings.feedForward.activation);
-    scope.free(input);
-    await addFed(scope, passage, block, x, fed);
+    await passStream(scope, passage, block, x);
     return scope.download(x);
   });
+}
+
+/** The same for a residual stream in device memory, in place. */
+export async function passStream(scope: Scope, passage: Passage, block: Block, x: Matrix): Promise<void> {
+  const input = await addAttention(scope, passage, block, x);
+  const fed = await feed(scope, passage, block, input);
+  scope.free(input);
+  await addFed(scope, passage, block, x, fed);
+}
+
+async function feed(scope: Scope, { settings }: Passage, block: Block, input: Matrix): Promise<Matrix> {
+  const { experts, activation } = settings.feedForward;
+  const { gate, up, gateUp, down } = block.linears;
+  if (!experts) return feedForward(scope, input, { gate, up, gateUp, down: down! }, activation);
+  const mixing = await beginMixing(scope, input, block.linears.router!, sharedExpert(block), experts, activation);
+  for (const [number, expert] of block.experts.entries()) await mixExpert(scope, mixing, number, expert, activation);
+  return endMixing(scope, mixing);
+}
+
+function sharedExpert({ linears, sharedWeight }: Block): SharedExpert | undefined {
+  const { sharedGate, sharedUp, sharedDown } = linears;
+  return sharedDown && { part: { gate: sharedGate, up: sharedUp, down: sharedDown }, weight: sharedWeight };
 }
 
 /** Rows between the attention of a block and the sum of its experts. */
@@ -54,13 +68,10 @@ export interface Entered {
 /** Passes a block up to its experts. */
 export function enterMixture(passage: Passage, block: Block, rows: Rows): Promise<Entered> {
   const { experts, activation } = passage.settings.feedForward;
-  const { router, sharedGate, sharedUp, sharedDown } = block.linears;
-  const part = sharedDown && { gate: sharedGate, up: sharedUp, down: sharedDown };
-  const shared = part && { part, weight: block.sharedWeight };
   return withScope(passage.run, async (scope) => {
     const x = await scope.upload(rows);
     const input = await addAttention(scope, passage, block, x);
-    const mixing = await beginMixing(scope, input, router!, shared, experts!, activation);
+    const mixing = await beginMixing(scope, input, block.linears.router!, sharedExpert(block), experts!, activation);
     return { stream: await scope.download(x), mixing };
   });
 }
@@ -74,7 +85,7 @@ export function passExpert(passage: Passage, entered: Entered, number: number, e
 export function leaveMixture(passage: Passage, block: Block, { stream, mixing }: Entered): Promise<Rows> {
   return withScope(passage.run, async (scope) => {
     const x = await scope.upload(stream);
-    await addFed(scope, passage, block, x, await scope.upload(mixing.sum));
+    await addFed(scope, passage, block, x, await endMixing(scope, mixing));
     return scope.download(x);
   });
 }
@@ -83,12 +94,7 @@ export function leaveMixture(passage: Passage, block: Block, { stream, mixing }:
 async function addAttention(scope: Scope, passage: Passage, block: Block, x: Matrix): Promise<Matrix> {
   const { parallel, normsAfterSum } = passage.network.decoder;
   const { attentionNorm, attentionOutputNorm, feedForwardNorm } = block.norms;
-  const read = async (norm: Norm | undefined) => {
-    if (norm && !normsAfterSum) return normalized(scope, x, norm);
-    const copy = await scope.take(x.rows, x.cols);
-    await scope.backend.network.pick(copy, x, { size: x.cols, from: 0, step: x.cols });
-    return copy;
-  };
+  const read = (norm: Norm | undefined) => (norm && !normsAfterSum ? normalized(scope, x, norm) : copied(scope, x));
   const beside = parallel ? await read(feedForwardNorm ?? attentionNorm) : undefined;
   const attended = await attend(scope, passage, block, await read(attentionNorm));
   await addPart(scope, passage, x, attended, attentionOutputNorm, attentionNorm);
@@ -101,7 +107,7 @@ function addFed(scope: Scope, passage: Passage, { norms }: Block, x: Matrix, fed
 
 /** Adds y, which is freed, to the residual stream x. */
 async function addPart(
-  { backend: { network }, free }: Scope,
+  scope: Scope,
   passage: Passage,
   x: Matrix,
   y: Matrix,
@@ -109,10 +115,10 @@ async function addPart(
   sumNorm: Norm | undefined,
 ): Promise<void> {
   const { residualScale, normsAfterSum } = passage.network.decoder;
-  if (outputNorm) await network.normalize(y, y, outputNorm);
-  await network.add(x, y, residualScale);
-  free(y);
-  if (sumNorm && normsAfterSum) await network.normalize(x, x, sumNorm);
+  if (outputNorm) await normalize(scope, y, outputNorm);
+  await addTo(scope, x, y, residualScale);
+  scope.free(y);
+  if (sumNorm && normsAfterSum) await normalize(scope, x, sumNorm);
 }
 
 /** The attention of x, which is freed. */
@@ -131,7 +137,7 @@ async function inWindows(
   { settings, lengths, rotationsOf }: Passage,
   input: AttentionInput,
 ): Promise<Matrix> {
-  const { heads, headSize } = settings.attention;
+  const { headSize } = settings.attention;
   let row = 0;
   const spans = lengths.map((rows) => {
     const span = { row, rows, keyRow: row, keys: rows };
@@ -143,17 +149,15 @@ async function inWindows(
     if (rotated) for (const part of [input.query, input.key]) await rotate(scope, part, row, rows, headSize, rotated);
   }
   await scope.pause();
-  const out = await scope.take(input.query.rows, heads * headSize);
-  await scope.backend.network.attend(out, input, { ...settings.attention, spans, signal: scope.signal });
-  return out;
+  return attention(scope, input, { ...settings.attention, spans });
 }
 
 /** Queries, keys and values of all heads, normalized where the block has norms for them. */
 async function projections(scope: Scope, { network, settings }: Passage, block: Block, x: Matrix) {
   const [query, key, value] = await queriesKeysValues(scope, network, settings, block, x);
   const { queryNorm, keyNorm } = block.norms;
-  if (queryNorm) await scope.backend.network.normalize(query, query, queryNorm);
-  if (keyNorm) await scope.backend.network.normalize(key, key, keyNorm);
+  if (queryNorm) await normalize(scope, query, queryNorm);
+  if (keyNorm) await normalize(scope, key, keyNorm);
   return { query, key, value };
 }
 

@@ -2,6 +2,7 @@ import type { Matrix } from '../../devices/backend.ts';
 import type { Activation, ExpertSettings } from '../configuration/decoder.ts';
 import { type FeedForward, feedForward } from './feedForward.ts';
 import { type Linear, linear } from './linear.ts';
+import { MixingGradients, type Token } from './mixingGradients.ts';
 import { emptyRows, type Rows } from './rows.ts';
 import { type Run, type Scope, withScope } from './run.ts';
 
@@ -15,11 +16,7 @@ export interface Mixing {
   readonly chosen: readonly (readonly Token[])[];
   /** The sum so far. */
   readonly sum: Rows;
-}
-
-export interface Token {
-  readonly row: number;
-  readonly weight: number;
+  readonly gradients: MixingGradients | undefined;
 }
 
 /** An expert that every token passes through, weighted by the logistic function of `weight x`. */
@@ -38,24 +35,27 @@ export async function beginMixing(
   f: Activation,
 ): Promise<Mixing> {
   const [scores] = await linear(scope, x, [router]);
-  const chosen = choices(await scope.download(scores!), settings);
+  const values = await scope.download(scores!);
+  const chosen = choices(values, settings);
+  const { tape } = scope;
+  const gradients = tape && new MixingGradients(x.rows, x.cols, settings);
+  tape?.record([], (back) => gradients!.routed(back, x, scores!, values, chosen));
   const sum = emptyRows(x.rows, x.cols);
   if (shared) {
     const weights = await sharedWeights(scope, x, shared.weight);
-    const part = await scope.download(await feedForward(scope, x, shared.part, f));
-    add(
-      sum,
-      part,
-      Array.from(weights, (weight, row) => ({ row, weight })),
-    );
+    const tokens = Array.from(weights, (weight, row) => ({ row, weight }));
+    const out = await feedForward(scope, x, shared.part, f);
+    const part = await scope.download(out);
+    tape?.record([], (back) => gradients!.shared(back, out, part, tokens, shared.weight));
+    add(sum, part, tokens);
   }
-  return { input: await scope.download(x), chosen, sum };
+  return { input: await scope.download(x), chosen, sum, gradients };
 }
 
 /** Adds what an expert makes of the rows that chose it. */
 export async function mixExpert(
   run: Run,
-  { input, chosen, sum }: Mixing,
+  { input, chosen, sum, gradients }: Mixing,
   expert: number,
   part: FeedForward,
   f: Activation,
@@ -66,10 +66,22 @@ export async function mixExpert(
   const own = emptyRows(tokens.length, cols);
   for (const [k, { row }] of tokens.entries()) own.values.set(values.subarray(row * cols, (row + 1) * cols), k * cols);
   await run.pause();
-  const y = await withScope(run, async (scope) =>
-    scope.download(await feedForward(scope, await scope.upload(own), part, f)),
-  );
+  const y = await withScope(run, async (scope) => {
+    const rows = await scope.upload(own);
+    run.tape?.record([], (back) => gradients!.gathered(back, rows, tokens));
+    const out = await feedForward(scope, rows, part, f);
+    const passed = await scope.download(out);
+    run.tape?.record([], (back) => gradients!.weighted(back, out, passed, tokens, expert));
+    return passed;
+  });
   add(sum, y, tokens);
+}
+
+/** The sum of all experts, in device memory. */
+export async function endMixing(scope: Scope, { sum, gradients }: Mixing): Promise<Matrix> {
+  const matrix = await scope.upload(sum);
+  scope.tape?.record([], (back) => gradients!.summed(back, matrix));
+  return matrix;
 }
 
 /** For each expert the tokens that pass through it. */

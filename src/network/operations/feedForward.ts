@@ -1,7 +1,9 @@
 import type { Matrix } from '../../devices/backend.ts';
 import type { Activation } from '../configuration/decoder.ts';
+import { activate } from './activation.ts';
 import { type Linear, linear } from './linear.ts';
 import type { Scope } from './run.ts';
+import { splitHalves } from './splitFused.ts';
 
 /** The projections of a feed-forward part. Without a gate, the activation is that of the up projection. */
 export interface FeedForward {
@@ -21,9 +23,8 @@ export async function feedForward(scope: Scope, x: Matrix, part: FeedForward, f:
 }
 
 async function innerRows(scope: Scope, x: Matrix, part: FeedForward, f: Activation): Promise<Matrix> {
-  const { network } = scope.backend;
   const [left, right] = await projected(scope, x, part);
-  await network.activate(left, f, right);
+  await activate(scope, left, f, right);
   if (right) scope.free(right);
   return left;
 }
@@ -36,14 +37,7 @@ async function projected(
   const layers = [gate, up, gateUp].filter((layer) => layer !== undefined);
   const [first, second] = await linear(scope, x, layers);
   if (!gateUp) return [first!, second];
-  const whole = first!;
-  const size = whole.cols / 2;
-  const halves: Matrix[] = [];
-  for (const from of [0, size]) {
-    const half = await scope.take(x.rows, size);
-    await scope.backend.network.pick(half, whole, { size, from, step: size });
-    halves.push(half);
-  }
-  scope.free(whole);
-  return [halves[0]!, halves[1]];
+  const halves = await splitHalves(scope, first!);
+  scope.free(first!);
+  return halves;
 }

@@ -42,7 +42,7 @@ export function rotationTable(rope: Rope | null): (length: number) => Rotations 
  * @param from Position of the first of these rows.
  */
 export async function rotate(
-  { backend }: Run,
+  { backend, tape }: Run,
   x: Matrix,
   first: number,
   length: number,
@@ -53,4 +53,10 @@ export async function rotate(
   const ofRows = (table: Float32Array) => table.subarray(from * half, (from + length) * half);
   const rotation = { row: first, rows: length, headSize, half, cosines: ofRows(cosines), sines: ofRows(sines) };
   await backend.network.rotate(x, rotation);
+  tape?.record([], async (back) => {
+    const gradient = back.gradientOf(x);
+    // The transpose of a turn is the opposite one; factors of cosines and sines stay.
+    const opposite = { ...rotation, sines: rotation.sines.map((sine) => -sine) };
+    if (gradient) await backend.network.rotate(gradient, opposite);
+  });
 }

@@ -1,6 +1,7 @@
 import type { Pause } from '../../base/eventLoop.ts';
 import type { Backend, Matrix } from '../../devices/backend.ts';
 import type { Rows } from './rows.ts';
+import type { Tape } from './tape.ts';
 
 /** What operations run on. */
 export interface Run {
@@ -10,6 +11,8 @@ export interface Run {
   readonly signal?: AbortSignal | undefined;
   /** Receives the inputs of layers that read the same, before these compute; awaited. */
   readonly observe?: ((inputs: Rows, layers: readonly { readonly name: string }[]) => Promise<void>) | undefined;
+  /** Records the operations, so that gradients can pass back through them. */
+  readonly tape?: Tape | undefined;
 }
 
 /** A run whose device matrices end with it. Whoever no longer needs one frees it earlier. */
@@ -23,10 +26,10 @@ export interface Scope extends Run {
 
 /** Runs `use` with a scope of its own and frees what is left in it. */
 export async function withScope<Result>(run: Run, use: (scope: Scope) => Promise<Result>): Promise<Result> {
-  const { backend } = run;
+  const { backend, tape } = run;
   const held = new Set<Matrix>();
   const free = (...matrices: readonly Matrix[]) => {
-    for (const matrix of matrices) if (held.delete(matrix)) backend.free(matrix);
+    for (const matrix of matrices) if (held.delete(matrix) && !tape?.adopts(matrix)) backend.free(matrix);
   };
   const take = async (rows: number, cols: number) => {
     const matrix = await backend.allocate(rows, cols);

@@ -1,14 +1,104 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Refinement, RefinementRequest } from './refinement.ts';
+import { yieldOrCancel } from '../../base/eventLoop.ts';
+import type { Passage } from '../blocks/applyBlock.ts';
+import { rotationTable } from '../operations/rope.ts';
+import { type LossBatch, lossOf, meanSquare, withGradients } from './blockLoss.ts';
+import type { Refinement, RefinementRequest, RefinementRows, RefinementStep } from './refinement.ts';
+import { refuseIfTooLargeToRefine } from './refinementMemory.ts';
+import { TrainedBlock, type TrainedValues } from './trainedBlock.ts';
+
+const DEFAULT_STEPS = 96;
+const DEFAULT_RATE = 3e-4;
+/** How often the held-out loss is measured: often enough to find a good step, and for about a tenth of the time. */
+const MEASUREMENTS = 12;
 
 /**
  * Trains the factors and norms of one block together, so that the block gives the dense one's outputs on the inputs
  * of the compressed network: Adam (Kingma and Ba, arXiv 1412.6980) with a cosine schedule (Loshchilov and Hutter, arXiv
  * 1608.03983), a batch a step. The step with the smallest held-out loss is kept; where none is below that of the given
- * factors, or a gradient is NaN or infinite, these are returned, with the reason. Memory on the device: the block, its
- * factors four times (values, gradients, two moments), and the activations and gradients of one batch.
- * @throws RankscopeError 'too-large' if the device lacks that memory, 'wrong-use' for rows that do not fit, 'cancelled'
+ * factors, or a gradient is NaN or infinite, these are returned, with the reason. Memory on the device: the block with
+ * its experts, its factors four times (values, gradients, two moments), and the activations and gradients of one batch.
+ * @throws RankscopeError 'too-large' if the device lacks that memory, 'wrong-use' for rows or factors that do not fit,
+ *   'cancelled'
  */
-export async function refineBlock({ network, layer }: RefinementRequest): Promise<Refinement> {
-  throw new RankscopeError('unsupported', network.weights.subject, `block ${layer + 1} cannot be refined yet`);
+export async function refineBlock(request: RefinementRequest): Promise<Refinement> {
+  const { network, backend, layer, block, factors, heldOut, signal, progress } = request;
+  const { steps = DEFAULT_STEPS, rate = DEFAULT_RATE } = request;
+  const subject = `${network.weights.subject}, block ${layer + 1}`;
+  for (const rows of [request, heldOut]) checkRows(subject, rows, network.decoder.width);
+  refuseIfTooLargeToRefine(request);
+  const yielding = yieldOrCancel(signal, subject);
+  const run = { backend, pause: () => request.pause?.() ?? yielding(), signal };
+  const settings = network.decoder.layers[layer]!;
+  const rotationsOf = rotationTable(settings.attention.rope);
+  const passageOf = (lengths: readonly number[]): Passage => ({ run, network, settings, lengths, rotationsOf });
+  const [training, measuring] = [batchesOf(request, passageOf), batchesOf(heldOut, passageOf)];
+
+  const own = await TrainedBlock.open(backend, block, factors, signal);
+  try {
+    const measure = async () => {
+      let sum = 0;
+      for (const batch of measuring.batches) sum += await lossOf(batch.passage, own.block, batch, measuring.scale);
+      return sum / measuring.batches.length;
+    };
+    const losses: RefinementStep[] = [];
+    const before = await measure();
+    const unchanged = (reason: string): Refinement => {
+      return { factors, norms: block.norms, losses, before, after: before, kept: false, reason };
+    };
+    if (!Number.isFinite(before)) return unchanged('the loss is not finite before any step');
+    let best: { readonly loss: number; readonly values: TrainedValues } | undefined;
+    for (let step = 1; step <= steps; step++) {
+      const batch = training.batches[(step - 1) % training.batches.length]!;
+      const now = (rate / 2) * (1 + Math.cos((Math.PI * (step - 1)) / steps));
+      let [loss, wrong]: [number, string | undefined] = [Number.NaN, undefined];
+      await withGradients(batch.passage, own.block, own.trained, batch, training.scale, async (found, tape) => {
+        loss = found;
+        wrong = await own.step(tape, now, step);
+      });
+      const isMeasured = step === steps || step % Math.ceil(steps / MEASUREMENTS) === 0;
+      const after = wrong === undefined && isMeasured ? await measure() : undefined;
+      const taken = { step, steps, loss, heldOut: after };
+      losses.push(taken);
+      progress?.(taken);
+      if (wrong !== undefined) return unchanged(`the gradient of ${wrong} is not finite at step ${step}`);
+      if (after !== undefined && after < (best?.loss ?? before)) best = { loss: after, values: await own.values() };
+    }
+    if (!best) return unchanged('no step lowered the loss on the held-out windows');
+    return { ...best.values, losses, before, after: best.loss, kept: true };
+  } finally {
+    own.free();
+  }
+}
+
+interface Batches {
+  readonly batches: readonly (LossBatch & { readonly passage: Passage })[];
+  /** What errors are relative to. */
+  readonly scale: number;
+}
+
+function batchesOf(
+  { lengths, inputs, targets }: RefinementRows,
+  passageOf: (lengths: readonly number[]) => Passage,
+): Batches {
+  const batches = inputs.map((input, k) => ({ input, target: targets[k]!, passage: passageOf(lengths[k]!) }));
+  const scale = targets.reduce((sum, target) => sum + meanSquare(target), 0) / targets.length;
+  return { batches, scale };
+}
+
+function checkRows(subject: string, { lengths, inputs, targets }: RefinementRows, width: number): void {
+  const refuse = (found: string) => new RankscopeError('wrong-use', subject, found);
+  if (inputs.length === 0) throw refuse('there is no batch to refine it on');
+  if (targets.length !== inputs.length || lengths.length !== inputs.length)
+    throw refuse(
+      `${inputs.length} batches of inputs have ${targets.length} of targets and ${lengths.length} of lengths`,
+    );
+  for (const [k, input] of inputs.entries()) {
+    const target = targets[k]!;
+    const rows = lengths[k]!.reduce((sum, length) => sum + length, 0);
+    if (input.rows !== rows || target.rows !== rows || input.cols !== width || target.cols !== width)
+      throw refuse(
+        `batch ${k + 1} has ${input.rows} x ${input.cols} inputs and ${target.rows} x ${target.cols} targets, not ${rows} x ${width}`,
+      );
+  }
 }

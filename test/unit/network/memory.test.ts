@@ -1,40 +1,16 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import type { Backend, Matrix } from '../../../src/devices/backend.ts';
+import type { Backend } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
 import { openNetwork } from '../../../src/network/network.ts';
 import { largestBlock } from '../../../src/network/passMemory.ts';
+import { counted } from './countedBackend.ts';
 import { type Case, withDecoder } from './decoders.ts';
 import { logitsOf, relativeDifference } from './logits.ts';
 
 const CASES = JSON.parse(readFileSync('test/fixtures/decoders/logits.json', 'utf8')) as Case[];
 const MIXTRAL = CASES.find(({ kind }) => kind === 'mixtral')!;
 const LLAMA = CASES.find(({ kind }) => kind === 'llama')!;
-
-/** The backend, with the most bytes of its matrices at any time. */
-function counted(backend: Backend): { backend: Backend; peak: () => number } {
-  let [now, most] = [0, 0];
-  const bytesOf = ({ rows, cols }: Matrix) => 4 * rows * cols;
-  const own: Partial<Backend> = {
-    async allocate(rows, cols) {
-      const matrix = await backend.allocate(rows, cols);
-      now += bytesOf(matrix);
-      most = Math.max(most, now);
-      return matrix;
-    },
-    free(matrix) {
-      now -= bytesOf(matrix);
-      backend.free(matrix);
-    },
-  };
-  const counting = new Proxy(backend, {
-    get(target, name: keyof Backend) {
-      const value = own[name] ?? target[name];
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
-  return { backend: counting, peak: () => most };
-}
 
 /** The case with as many layers and experts as asked for. */
 function grown(one: Case, layers: number, experts: number): Case {

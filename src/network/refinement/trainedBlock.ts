@@ -1,0 +1,173 @@
+import { RankscopeError } from '../../base/errors.ts';
+import type { Backend, Matrix, Moments } from '../../devices/backend.ts';
+import { adam } from '../../devices/plain/adam.ts';
+import { type Block, linearsOf, withReplaced } from '../blocks/block.ts';
+import { freeLinear } from '../blocks/deviceLinear.ts';
+import { expertOf, modulesOf, uploadModule } from '../blocks/expert.ts';
+import { uploadFactors } from '../blocks/passRows.ts';
+import type { BlockNorm } from '../configuration/architectures.ts';
+import type { Linear } from '../operations/linear.ts';
+import type { Norm } from '../operations/norm.ts';
+import type { Tape } from '../operations/tape.ts';
+import type { Factors } from '../variant.ts';
+import { balanced } from './balance.ts';
+
+/** What a refinement changes, copied to the host. */
+export interface TrainedValues {
+  readonly factors: ReadonlyMap<string, Factors>;
+  readonly norms: Readonly<Partial<Record<BlockNorm, Norm>>>;
+}
+
+type Side = 'weight' | 'bias';
+
+/** The weights of a norm with the moments of their gradients, on the host. */
+interface TrainedVector {
+  readonly norm: Norm;
+  readonly side: Side;
+  readonly values: Float32Array;
+  readonly first: Float64Array;
+  readonly second: Float64Array;
+}
+
+/** A block in device memory with factors in place of some layers, which are trained with copies of its norms. */
+export class TrainedBlock {
+  private constructor(
+    private readonly backend: Backend,
+    readonly block: Block,
+    /** The matrices of factors. */
+    readonly trained: ReadonlySet<Matrix>,
+    private readonly factors: ReadonlyMap<string, Linear>,
+    private readonly moments: ReadonlyMap<Matrix, Moments>,
+    private readonly vectors: readonly TrainedVector[],
+    private readonly owned: readonly Linear[],
+    private readonly held: readonly Matrix[],
+  ) {}
+
+  /**
+   * Uploads the factors, and the experts that are not in device memory. The caller frees it.
+   * @throws RankscopeError 'wrong-use' for factors that fit no layer of the block, 'too-large', 'cancelled'
+   */
+  static async open(
+    backend: Backend,
+    block: Block,
+    factors: ReadonlyMap<string, Factors>,
+    signal: AbortSignal | undefined,
+  ): Promise<TrainedBlock> {
+    const owned: Linear[] = [];
+    const held: Matrix[] = [];
+    const replaced = new Map<string, Linear>();
+    const moments = new Map<Matrix, Moments>();
+    const zeros = async ({ rows, cols }: Matrix): Promise<Matrix> => {
+      const matrix = await backend.allocate(rows, cols);
+      held.push(matrix);
+      await backend.upload(matrix, 0, rows, (out) => void out.fill(0));
+      return matrix;
+    };
+    const replace = async (
+      layer: Pick<Linear, 'name' | 'outputs' | 'inputs' | 'bias'>,
+    ): Promise<Linear | undefined> => {
+      const own = factors.get(layer.name);
+      if (!own) return undefined;
+      checkShape(layer, own);
+      const linear = await uploadFactors(backend, layer, balanced(own, layer.inputs), signal);
+      owned.push(linear);
+      replaced.set(layer.name, linear);
+      return linear;
+    };
+    try {
+      for (const layer of linearsOf(block)) await replace(layer);
+      const experts = [...block.experts];
+      if (experts.length === 0)
+        for (const stored of block.storedExperts) {
+          const layers = new Map<string, Linear>();
+          for (const module of modulesOf(stored)) {
+            const { name, bias } = module;
+            const own = await replace({ name, ...module.stored, bias });
+            const linear = own ?? (await uploadModule(backend, module, signal));
+            if (!own) owned.push(linear);
+            layers.set(name, linear);
+          }
+          experts.push(expertOf(stored, ({ name }) => layers.get(name)!));
+        }
+      const unknown = [...factors.keys()].find((name) => !replaced.has(name));
+      if (unknown !== undefined) throw new RankscopeError('wrong-use', unknown, 'is no layer of this block');
+      const matrices = [...replaced.values()].flatMap(({ steps }) => steps.map(({ matrix }) => matrix));
+      for (const matrix of matrices) moments.set(matrix, { first: await zeros(matrix), second: await zeros(matrix) });
+      const norms = copiesOf(block.norms);
+      const changed = withReplaced({ ...block, norms, experts }, (layer) => replaced.get(layer.name) ?? layer);
+      return new TrainedBlock(backend, changed, new Set(matrices), replaced, moments, vectorsOf(norms), owned, held);
+    } catch (error) {
+      release(backend, owned, held);
+      throw error;
+    }
+  }
+
+  /**
+   * A step of Adam on everything, with the gradients of a tape.
+   * @returns the name of a module or norm whose gradient is not finite; the values are worth nothing then
+   */
+  async step(tape: Tape, rate: number, step: number): Promise<string | undefined> {
+    for (const [name, { steps }] of this.factors)
+      for (const { matrix } of steps) {
+        const gradient = tape.take(matrix);
+        // An expert that no token has chosen.
+        if (!gradient) continue;
+        try {
+          const squares = await this.backend.network.adam(matrix, gradient, this.moments.get(matrix)!, { rate, step });
+          if (!Number.isFinite(squares)) return name;
+        } finally {
+          this.backend.free(gradient);
+        }
+      }
+    for (const { norm, side, values, first, second } of this.vectors) {
+      const gradient = tape.norms.get(norm)?.[side];
+      if (gradient && !Number.isFinite(adam(values, gradient, first, second, { rate, step }))) return this.nameOf(norm);
+    }
+    return undefined;
+  }
+
+  /** The values as they are now. */
+  async values(): Promise<TrainedValues> {
+    const factors = new Map<string, Factors>();
+    for (const [name, { steps, inputs }] of this.factors) {
+      const [a, b] = [await this.backend.download(steps[0]!.matrix), await this.backend.download(steps[1]!.matrix)];
+      factors.set(name, balanced({ b, a }, inputs));
+    }
+    return { factors, norms: copiesOf(this.block.norms) };
+  }
+
+  free(): void {
+    release(this.backend, this.owned, this.held);
+  }
+
+  private nameOf(norm: Norm): string {
+    return Object.entries(this.block.norms).find(([, own]) => own === norm)?.[0] ?? 'a norm';
+  }
+}
+
+function release(backend: Backend, owned: readonly Linear[], held: readonly Matrix[]): void {
+  for (const linear of owned) freeLinear(backend, linear);
+  for (const matrix of held) backend.free(matrix);
+}
+
+function checkShape({ name, outputs, inputs }: Pick<Linear, 'name' | 'outputs' | 'inputs'>, { b, a }: Factors): void {
+  const rank = a.length / inputs;
+  if (Number.isInteger(rank) && rank > 0 && b.length === outputs * rank) return;
+  const found = `factors of ${b.length} and ${a.length} entries do not fit a ${outputs} x ${inputs} matrix`;
+  throw new RankscopeError('wrong-use', name, found);
+}
+
+function copiesOf(norms: Block['norms']): Block['norms'] {
+  const copy = (norm: Norm): Norm => ({ ...norm, weight: norm.weight.slice(), bias: norm.bias?.slice() });
+  return Object.fromEntries(Object.entries(norms).map(([part, norm]) => [part, copy(norm)]));
+}
+
+function vectorsOf(norms: Block['norms']): TrainedVector[] {
+  return Object.values(norms).flatMap((norm) =>
+    (['weight', 'bias'] as const).flatMap((side) => {
+      const values = norm[side];
+      const moment = () => new Float64Array(values!.length);
+      return values ? [{ norm, side, values, first: moment(), second: moment() }] : [];
+    }),
+  );
+}
