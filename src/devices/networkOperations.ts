@@ -43,8 +43,8 @@ export interface NetworkOperations {
   place(out: Matrix, x: Matrix, columns: Columns): Promise<void>;
 
   /**
-   * Writes the gradients of queries, keys and values where `gradient` is that of the attention. Rows in no span are left
-   * as they are; no two spans share rows.
+   * Writes the gradients of queries, keys and values where `gradient` is that of the attention. Rows in no span are
+   * left as they are; no two spans share rows.
    */
   attendBack(out: AttentionInput, gradient: Matrix, input: AttentionInput, options: AttentionOptions): Promise<void>;
 

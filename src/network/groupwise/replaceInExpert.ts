@@ -2,9 +2,9 @@ import { type Entered, type Passage, passExpert } from '../blocks/applyBlock.ts'
 import type { Block, StoredModule } from '../blocks/block.ts';
 import { freeLinear } from '../blocks/deviceLinear.ts';
 import { expertOf, modulesOf, uploadModule } from '../blocks/expert.ts';
-import type { Token } from '../operations/experts.ts';
 import { type FeedForward, feedForward } from '../operations/feedForward.ts';
 import type { Linear } from '../operations/linear.ts';
+import type { Token } from '../operations/mixingGradients.ts';
 import { emptyRows, type Rows } from '../operations/rows.ts';
 import { withScope } from '../operations/run.ts';
 import type { Exchange } from './exchange.ts';

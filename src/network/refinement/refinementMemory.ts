@@ -31,12 +31,16 @@ export function refinementMemory(
       else ofTokens += rank;
     } else if (isExpert) weights += parametersOf([stored]);
   }
-  const { experts: mixture } = network.decoder.layers[layer]!.feedForward;
+  const { feedForward, attention } = network.decoder.layers[layer]!;
+  const { experts: mixture } = feedForward;
+  const { heads, headSize } = attention;
   const inner = innerOf(block);
   const { width } = network.decoder;
   const expert = mixture ? mixture.used * (2 * width + 5 * inner + 3 * ofExpert) : 0;
   const activations = activationsOf(network, layer, parts, inner) + ofTokens + expert;
-  return { layer, weights: 4 * (weights + 4 * factors), activations: 4 * rows * activations };
+  // Of each norm the weights and biases, their gradients and moments.
+  const norms = 6 * 2 * 4 * Math.max(width, heads * headSize);
+  return { layer, weights: 4 * (weights + 4 * factors + norms), activations: 4 * rows * activations };
 }
 
 /** @throws RankscopeError 'too-large' with the bytes that are missing */

@@ -1,6 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Backend, Matrix, Moments } from '../../devices/backend.ts';
-import { adam } from '../../devices/plain/adam.ts';
 import { type Block, linearsOf, withReplaced } from '../blocks/block.ts';
 import { freeLinear } from '../blocks/deviceLinear.ts';
 import { expertOf, modulesOf, uploadModule } from '../blocks/expert.ts';
@@ -20,13 +19,12 @@ export interface TrainedValues {
 
 type Side = 'weight' | 'bias';
 
-/** The weights of a norm with the moments of their gradients, on the host. */
+/** The weights of a norm, which stay on the host as well, in device memory. */
 interface TrainedVector {
   readonly norm: Norm;
   readonly side: Side;
   readonly values: Float32Array;
-  readonly first: Float64Array;
-  readonly second: Float64Array;
+  readonly matrix: Matrix;
 }
 
 /** A block in device memory with factors in place of some layers, which are trained with copies of its norms. */
@@ -57,12 +55,13 @@ export class TrainedBlock {
     const held: Matrix[] = [];
     const replaced = new Map<string, Linear>();
     const moments = new Map<Matrix, Moments>();
-    const zeros = async ({ rows, cols }: Matrix): Promise<Matrix> => {
+    const hold = async (rows: number, cols: number, fill: (out: Float32Array) => void): Promise<Matrix> => {
       const matrix = await backend.allocate(rows, cols);
       held.push(matrix);
-      await backend.upload(matrix, 0, rows, (out) => void out.fill(0));
+      await backend.upload(matrix, 0, rows, fill);
       return matrix;
     };
+    const zeros = ({ rows, cols }: Matrix) => hold(rows, cols, (out) => out.fill(0));
     const replace = async (
       layer: Pick<Linear, 'name' | 'outputs' | 'inputs' | 'bias'>,
     ): Promise<Linear | undefined> => {
@@ -92,10 +91,19 @@ export class TrainedBlock {
       const unknown = [...factors.keys()].find((name) => !replaced.has(name));
       if (unknown !== undefined) throw new RankscopeError('wrong-use', unknown, 'is no layer of this block');
       const matrices = [...replaced.values()].flatMap(({ steps }) => steps.map(({ matrix }) => matrix));
-      for (const matrix of matrices) moments.set(matrix, { first: await zeros(matrix), second: await zeros(matrix) });
       const norms = copiesOf(block.norms);
+      const vectors: TrainedVector[] = [];
+      for (const norm of Object.values(norms))
+        for (const side of ['weight', 'bias'] as const) {
+          const values = norm[side];
+          if (!values) continue;
+          const matrix = await hold(1, values.length, (out) => out.set(values));
+          vectors.push({ norm, side, values, matrix });
+        }
+      for (const matrix of [...matrices, ...vectors.map((vector) => vector.matrix)])
+        moments.set(matrix, { first: await zeros(matrix), second: await zeros(matrix) });
       const changed = withReplaced({ ...block, norms, experts }, (layer) => replaced.get(layer.name) ?? layer);
-      return new TrainedBlock(backend, changed, new Set(matrices), replaced, moments, vectorsOf(norms), owned, held);
+      return new TrainedBlock(backend, changed, new Set(matrices), replaced, moments, vectors, owned, held);
     } catch (error) {
       release(backend, owned, held);
       throw error;
@@ -107,21 +115,28 @@ export class TrainedBlock {
    * @returns the name of a module or norm whose gradient is not finite; the values are worth nothing then
    */
   async step(tape: Tape, rate: number, step: number): Promise<string | undefined> {
+    /** Whether the gradient, which is freed, was finite. */
+    const move = async (matrix: Matrix, gradient: Matrix): Promise<boolean> => {
+      try {
+        const moments = this.moments.get(matrix)!;
+        return Number.isFinite(await this.backend.network.adam(matrix, gradient, moments, { rate, step }));
+      } finally {
+        this.backend.free(gradient);
+      }
+    };
     for (const [name, { steps }] of this.factors)
       for (const { matrix } of steps) {
         const gradient = tape.take(matrix);
-        // An expert that no token has chosen.
-        if (!gradient) continue;
-        try {
-          const squares = await this.backend.network.adam(matrix, gradient, this.moments.get(matrix)!, { rate, step });
-          if (!Number.isFinite(squares)) return name;
-        } finally {
-          this.backend.free(gradient);
-        }
+        // An expert that no token has chosen has none.
+        if (gradient && !(await move(matrix, gradient))) return name;
       }
-    for (const { norm, side, values, first, second } of this.vectors) {
-      const gradient = tape.norms.get(norm)?.[side];
-      if (gradient && !Number.isFinite(adam(values, gradient, first, second, { rate, step }))) return this.nameOf(norm);
+    for (const { norm, side, values, matrix } of this.vectors) {
+      const own = tape.norms.get(norm)?.[side];
+      if (!own) continue;
+      const gradient = await this.backend.allocate(1, own.length);
+      await this.backend.upload(gradient, 0, 1, (out) => out.set(own));
+      if (!(await move(matrix, gradient))) return this.nameOf(norm);
+      values.set(await this.backend.download(matrix));
     }
     return undefined;
   }
@@ -160,14 +175,4 @@ function checkShape({ name, outputs, inputs }: Pick<Linear, 'name' | 'outputs' |
 function copiesOf(norms: Block['norms']): Block['norms'] {
   const copy = (norm: Norm): Norm => ({ ...norm, weight: norm.weight.slice(), bias: norm.bias?.slice() });
   return Object.fromEntries(Object.entries(norms).map(([part, norm]) => [part, copy(norm)]));
-}
-
-function vectorsOf(norms: Block['norms']): TrainedVector[] {
-  return Object.values(norms).flatMap((norm) =>
-    (['weight', 'bias'] as const).flatMap((side) => {
-      const values = norm[side];
-      const moment = () => new Float64Array(values!.length);
-      return values ? [{ norm, side, values, first: moment(), second: moment() }] : [];
-    }),
-  );
 }
