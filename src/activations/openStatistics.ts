@@ -29,6 +29,22 @@ export async function openStatistics(path: string, signal?: AbortSignal): Promis
   }
 }
 
+/**
+ * Whether a file holds statistics rather than a text: no text contains the byte 0, and all three kinds begin with
+ * numbers that do.
+ * @throws RankscopeError 'not-found', 'unreadable', 'cancelled'
+ */
+export async function isStatistics(path: string, signal?: AbortSignal): Promise<boolean> {
+  const source = await openFileSource(path);
+  try {
+    const head = await source.read(0, Math.min(16, source.size), signal);
+    const isWideText = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
+    return head.includes(0) && !isWideText;
+  } finally {
+    await source.close();
+  }
+}
+
 async function openWith(
   read: (checkpoint: Checkpoint, signal: AbortSignal | undefined) => Promise<Statistics>,
   path: string,

@@ -1,7 +1,8 @@
 import { formatBytes, formatCount } from '../base/quantities.ts';
+import type { CalibrationUse } from '../model/calibrationUse.ts';
 import { smokeTestSentence } from '../model/generationText.ts';
 import type { Plan } from '../model/plan/plan.ts';
-import type { ApplyReport } from '../protocol/service.ts';
+import type { ApplyCalibration, ApplyReport } from '../protocol/service.ts';
 import {
   COMMON_HELP,
   type Command,
@@ -12,19 +13,26 @@ import {
   type Invocation,
   textOf,
   UsageError,
+  type Values,
 } from './command.ts';
 import { generationReport } from './generationReport.ts';
 import { jsonPieces, refuseInput } from './output.ts';
 import { readPlan } from './readPlan.ts';
 import { percent, shortNames, table } from './table.ts';
+import { textRequestOf, windowsInWords } from './textOptions.ts';
 
 export const applyCommand: Command = {
   name: 'apply',
-  usage: 'PATH --plan plan.json --out OUT.safetensors [--factors 2|3] [--code OUT.py]',
+  usage: 'PATH --plan plan.json --out OUT.safetensors [--calibration FILE] [--factors 2|3] [--code OUT.py]',
   summary: 'write the smaller checkpoint, and the code for it',
   help: `  PATH                the checkpoint that the plan was made for
   --plan FILE         a plan made by 'rankscope plan'
   --out FILE          the safetensors file to write
+  --calibration FILE  truncate the matrices on what they read: a text, which passes block by block through the compressed
+                      network, or statistics of 'rankscope calibrate' or an imatrix of llama.cpp, without a pass
+  --ids FILE          the ids of the tokens of a text, in place of --calibration: a JSON list, or numbers
+  --context N         tokens of a window of the text (default: 512)
+  --tokens N          the most tokens to use (default: 16384)
   --code FILE         write a Python module with the layers and a loader
   --factors 2|3       W = B A, or W = U S V (default: as the plan says)
   --no-smoke-test     leave out the test in which the written file continues a prompt beside the model
@@ -36,14 +44,21 @@ ${COMMON_HELP}
 A matrix NAME.weight (m x n) of rank r becomes NAME.lowrank_a.weight (r x n) and NAME.lowrank_b.weight (m x r), so that
 y = B (A x); with three factors NAME.svd_u (m x r), NAME.svd_s (r) and NAME.svd_v (r x n).
 
-Example:
-  rankscope apply model.safetensors --plan plan.json --out smaller.safetensors --code smaller.py`,
+A text that the model is used for, and more tokens than the widest matrix has columns, lose the least.
+
+Examples:
+  rankscope apply model.safetensors --plan plan.json --out smaller.safetensors --code smaller.py
+  rankscope apply llama/ --plan plan.json --calibration wiki.txt --out smaller.safetensors`,
   options: {
     ...ENGINE,
     plan: { type: 'string' },
     out: { type: 'string' },
     code: { type: 'string' },
     factors: { type: 'string' },
+    calibration: { type: 'string' },
+    ids: { type: 'string' },
+    context: { type: 'string' },
+    tokens: { type: 'string' },
     'no-smoke-test': { type: 'boolean' },
     force: { type: 'boolean' },
     json: { type: 'boolean' },
@@ -59,6 +74,7 @@ async function apply({ path, values, terminal, service }: Invocation): Promise<v
   if (planFile === undefined) throw new UsageError('--plan is missing');
   if (out === undefined) throw new UsageError('--out is missing');
   const engine = engineOf(values);
+  const calibration = calibrationOf(values);
   for (const file of [out, code]) if (file !== undefined) await refuseInput(file, planFile);
   const plan = await readPlan(planFile);
   const report = await service.apply(
@@ -67,6 +83,7 @@ async function apply({ path, values, terminal, service }: Invocation): Promise<v
       ...engine,
       plan: factors === undefined ? plan : withFactors(plan, factors === '3' ? 3 : 2),
       out,
+      ...(calibration === undefined ? {} : { calibration }),
       ...(code === undefined ? {} : { code }),
       overwrite: values.force === true,
       smokeTest: values['no-smoke-test'] !== true,
@@ -76,24 +93,37 @@ async function apply({ path, values, terminal, service }: Invocation): Promise<v
   await terminal.write(values.json === true ? jsonPieces(report) : lines(report));
 }
 
+/** @throws UsageError */
+function calibrationOf(values: Values): ApplyCalibration | undefined {
+  const { calibration, ids, context, tokens } = values;
+  if ([calibration, ids, context, tokens].every((value) => value === undefined)) return undefined;
+  if ((calibration === undefined) === (ids === undefined))
+    throw new UsageError('exactly one of --calibration and --ids is needed');
+  const { text, ...rest } = textRequestOf({ ...values, text: calibration });
+  return text === undefined ? rest : { ...rest, file: text };
+}
+
 function withFactors(plan: Plan, factors: 2 | 3): Plan {
   return { ...plan, request: { ...plan.request, factors } };
 }
 
 function* lines(report: ApplyReport): Generator<string> {
   const names = shortNames(report.matrices.map(({ name }) => name));
+  const { calibration } = report;
   yield* table(
-    ['matrix', 'rank', 'predicted error', 'measured error'],
-    report.matrices.map(({ name, rank, predictedError, measuredError }, index) => [
+    ['matrix', 'rank', 'predicted error', 'measured error', ...(calibration ? ['error of W X'] : [])],
+    report.matrices.map(({ name, rank, predictedError, measuredError, inputError }, index) => [
       names[index] ?? name,
       String(rank),
       percent(predictedError),
       percent(measuredError),
+      ...(calibration ? [inputError === null || inputError === undefined ? '-' : percent(inputError)] : []),
     ]),
   );
   yield `\n${formatCount(report.parametersBefore)} parameters became ${formatCount(report.parametersAfter)}, `;
   yield `${formatBytes(report.bytesBefore)} became ${formatBytes(report.bytesAfter)}\n`;
   yield `Written to ${report.out}${report.code === null ? '' : ` and ${report.code}`}\n`;
+  if (calibration) yield* calibrationLines(calibration);
   for (const remark of report.remarks ?? []) yield `${remark}\n`;
   const { smokeTest } = report;
   if (!smokeTest) return;
@@ -103,4 +133,13 @@ function* lines(report: ApplyReport): Generator<string> {
   }
   yield '\nThe written file, read again, beside the model:\n\n';
   yield* generationReport(smokeTest.generation);
+}
+
+function* calibrationLines({ kind, name, tokens, text, ridge, notes }: CalibrationUse): Generator<string> {
+  const counted = tokens === null ? 'tokens that it does not count' : `${formatCount(tokens)} tokens`;
+  if (text) yield `Truncated on the inputs of the compressed network: ${name}, ${counted} in ${windowsInWords(text)}`;
+  else
+    yield `Truncated on ${kind === 'diagonal' ? 'sums of squares of inputs' : 'statistics of inputs'}: ${name}, ${counted}`;
+  yield ridge > 0 ? `, ridge ${ridge}\n` : '\n';
+  for (const note of notes) yield `${note}\n`;
 }

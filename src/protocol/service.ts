@@ -1,5 +1,6 @@
 import type { DeviceInfo, DeviceRequest } from '../base/deviceInfo.ts';
 import type { CalibrationReport } from '../model/calibration.ts';
+import type { CalibrationUse } from '../model/calibrationUse.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
 import type {
   CompressionEstimate,
@@ -179,6 +180,8 @@ export interface Spectrum {
 export interface ApplyRequest extends DeviceRequest {
   readonly path: string;
   readonly plan: Plan;
+  /** What the matrices are truncated on; their weights alone by default. */
+  readonly calibration?: ApplyCalibration;
   readonly out: string;
   /** The Python file to write; no code is written by default. */
   readonly code?: string;
@@ -188,7 +191,17 @@ export interface ApplyRequest extends DeviceRequest {
   readonly smokeTest?: boolean;
 }
 
+/**
+ * The ids of a text, or a `file`: a text that passes block by block, or statistics of the inputs of all layers, our own
+ * or an imatrix of llama.cpp. By default, windows of 512 and 16,384 tokens.
+ */
+export interface ApplyCalibration extends Omit<TextRequest, 'text'> {
+  readonly file?: string;
+}
+
 export interface ApplyReport extends FactorizedReport {
+  /** What the matrices were truncated on; absent if on nothing but their weights. */
+  readonly calibration?: CalibrationUse;
   readonly code: string | null;
   /** Null if it was not asked for. */
   readonly smokeTest: SmokeTest | null;

@@ -113,12 +113,14 @@ export interface FactorizedReport {
   readonly bytesBefore: number;
   readonly bytesAfter: number;
   /**
-   * Per matrix: the relative Frobenius error that the plan predicted, and the one measured on the factors as written.
+   * Per matrix: the relative Frobenius error that the plan predicted, and the one measured on the factors as written;
+   * with a calibration, the relative error of what it makes of its inputs, null where these are not known.
    */
   readonly matrices: readonly {
     readonly name: string;
     readonly rank: number;
     readonly predictedError: number;
     readonly measuredError: number;
+    readonly inputError?: number | null;
   }[];
 }

@@ -3,12 +3,15 @@ import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { refuseExisting } from '../../files/wholeFile.ts';
 import { isStored } from '../../model/matrix.ts';
+import type { FactorizedReport } from '../../model/plan/plan.ts';
 import type { ApplyReport, ApplyRequest, CallContext, StepProgress } from '../../protocol/service.ts';
 import { writeFactorized } from '../../write/factorized.ts';
 import { pythonModule } from '../../write/python.ts';
 import { writeTarget } from '../../write/target.ts';
 import type { SpectraParts } from '../analysis/spectra.ts';
 import type { Opened } from '../checkpoints/opened.ts';
+import type { CalibratedFactors } from '../truncation/calibratedFactors.ts';
+import { withCalibratedFactors } from '../truncation/withCalibratedFactors.ts';
 import { deviceResidual } from './deviceResidual.ts';
 import { networkTriplets } from './networkTriplets.ts';
 import { refuseOther } from './refuseOther.ts';
@@ -21,16 +24,20 @@ export async function apply(
   { devices }: SpectraParts,
   opened: Opened,
   request: ApplyRequest,
-  { signal, progress }: CallContext<StepProgress>,
+  context: CallContext<StepProgress>,
 ): Promise<Omit<ApplyReport, 'smokeTest'>> {
+  const { signal, progress } = context;
   const { out, code, overwrite = false } = request;
   const engine = devices.settle(request);
   refuseOther(request.plan, opened);
   const codeTarget = code === undefined ? undefined : await checkedCode(code, request, opened);
   const tied = await opened.tiesByContent(signal);
-  const { checkpoint, matrices, plan, ties, remarks } = rewrittenModel(opened, request.plan, tied);
-  return devices.hold(engine, signal, async () => {
-    const report = await writeFactorized({
+  if (!overwrite) await refuseExisting(out);
+  const model = rewrittenModel(opened, request.plan, tied);
+  const { checkpoint, matrices, plan, ties, remarks } = model;
+  const planned = { devices, engine, opened, model, out, context };
+  const write = (calibrated: CalibratedFactors | undefined) =>
+    writeFactorized({
       checkpoint,
       matrices,
       plan,
@@ -38,13 +45,19 @@ export async function apply(
       out,
       overwrite,
       signal,
-      factorsOf: (matrix, rank) =>
+      factorsOf: async (matrix, rank) =>
+        (await calibrated?.factorsOf(matrix, rank)) ??
         devices.run(engine, matrix.name, { signal }, (backend) => networkTriplets(backend, matrix, rank, signal)),
       residualOf: (matrix, factors) =>
         devices.run(engine, matrix.name, { signal }, (backend) =>
           deviceResidual(backend, matrix.source(), matrix, factors, signal),
         ),
       progress: (done, total, message) => progress?.({ done, total, message }),
+    });
+  return devices.hold(engine, signal, async () => {
+    const report = await withCalibratedFactors(planned, request.calibration, async (calibrated) => {
+      const written = await write(calibrated);
+      return calibrated ? withInputErrors(written, calibrated) : written;
     });
     if (codeTarget) {
       const text = pythonModule({
@@ -58,6 +71,12 @@ export async function apply(
     }
     return { ...report, code: code ?? null, ...(remarks.length > 0 ? { remarks } : {}) };
   });
+}
+
+/** The report with what the factors were found on, and what the matrices lose on their inputs. */
+function withInputErrors(report: FactorizedReport, { inputErrors, use }: CalibratedFactors) {
+  const matrices = report.matrices.map((matrix) => ({ ...matrix, inputError: inputErrors.get(matrix.name) ?? null }));
+  return { ...report, matrices, calibration: use() };
 }
 
 /** transformers derives a configuration from a GGUF file. */

@@ -43,6 +43,12 @@ export function rewrittenModel(
   });
 }
 
+/** The name of a matrix of the checkpoint as it was opened, as the rewritten model has it. */
+export function rewrittenName({ checkpoint }: Pick<Opened, 'checkpoint'>, name: string): string {
+  const form = ggufForm(checkpoint);
+  return form ? matrixName(form, name) : name;
+}
+
 /** Adds what users must know of the tied matrices that the plan cuts, whoever made it. */
 function withCautions(model: RewrittenModel, head?: ReturnType<typeof tiedHead>): RewrittenModel {
   const cut = new Set(model.plan.matrices.filter(({ rank }) => rank !== null).map(({ name }) => name));

@@ -10,13 +10,11 @@ import { withActivations } from '../../activations/withActivations.ts';
 import type { SpectraParts } from '../../analysis/spectra.ts';
 import type { Opened } from '../../checkpoints/opened.ts';
 import { refuseTooManyTokens } from '../../evaluate/streamMemory.ts';
+import { withCalibrationDefaults } from '../../truncation/calibrationText.ts';
 import { refuseOther } from '../refuseOther.ts';
 import type { KnownSensitivities } from './knownSensitivities.ts';
 import { measureSensitivities } from './measureSensitivities.ts';
 import { knownFor, planFrom, subjectOf } from './planOnInputs.ts';
-
-/** Windows of a text unless its request says otherwise: enough tokens for the columns of most layers. */
-const [CONTEXT, TOKENS] = [512, 16384];
 
 /**
  * Makes a plan from statistics of activations, from a text, or from what an earlier plan measured. What is measured is
@@ -45,7 +43,7 @@ export async function planMeasured(
   const measure = async (): Promise<Sensitivities> => {
     if (text) progress?.({ done: 0, total: 0, message: 'Reading the text' });
     const windows =
-      text && (await readWindows(checkpoint, network, withDefaults(text, network.decoder.context), signal));
+      text && (await readWindows(checkpoint, network, withCalibrationDefaults(text, network.decoder.context), signal));
     if (windows) refuseTooManyTokens(network, windows, 1);
     return withActivations(opened, file, signal, (statistics) =>
       parts.devices.run(engine, checkpoint.path, { signal }, (backend, letOthers) => {
@@ -58,11 +56,6 @@ export async function planMeasured(
   const measured = await measure();
   parts.known.put(key, measured, minutes);
   return planFrom(asked, subject, measured);
-}
-
-function withDefaults(text: TextRequest, modelContext: number): TextRequest {
-  const context = text.context ?? Math.min(CONTEXT, modelContext);
-  return { ...text, context, tokens: text.tokens ?? Math.max(TOKENS, context) };
 }
 
 /** The files as they are, and how the text is cut. */

@@ -1,0 +1,44 @@
+import type { DeviceRequest } from '../../base/deviceInfo.ts';
+import type { CalibrationUse } from '../../model/calibrationUse.ts';
+import type { StoredMatrix } from '../../model/storedMatrix.ts';
+import type { CallContext, StepProgress } from '../../protocol/service.ts';
+import type { FoundFactors } from '../../write/factorTensors.ts';
+import type { Opened } from '../checkpoints/opened.ts';
+import type { Devices } from '../devices/devices.ts';
+import type { RewrittenModel } from '../plan/rewrittenModel.ts';
+
+/** What a plan is applied to. */
+export interface PlannedModel {
+  readonly devices: Devices;
+  readonly engine: DeviceRequest;
+  readonly opened: Opened;
+  readonly model: RewrittenModel;
+  /** The file to write. */
+  readonly out: string;
+  readonly context: CallContext<StepProgress>;
+}
+
+/** Factors that were found on what the matrices read. */
+export interface CalibratedFactors {
+  /** Undefined for a matrix of whose inputs nothing is known. */
+  readonly factorsOf: (matrix: StoredMatrix, rank: number) => Promise<FoundFactors | undefined>;
+  /** Relative errors of what the matrices make of their inputs, once the factors are taken. */
+  readonly inputErrors: ReadonlyMap<string, number>;
+  readonly use: () => CalibrationUse;
+}
+
+/** Warns of statistics that say too little. */
+export function calibrationNotes({ short, byWeights }: Pick<CalibrationUse, 'short' | 'byWeights'>): string[] {
+  const notes: string[] = [];
+  const [first] = short;
+  if (first)
+    notes.push(
+      `Fewer tokens than columns: ${short.length} matrices (${first.name}: ${first.tokens} of ${first.inputs}). ` +
+        'What the text does not show follows the weights; take a longer text.',
+    );
+  if (byWeights.length > 0)
+    notes.push(
+      `Truncated by their weights alone: ${byWeights.slice(0, 3).join(', ')}${byWeights.length > 3 ? ` and ${byWeights.length - 3} more` : ''}.`,
+    );
+  return notes;
+}
