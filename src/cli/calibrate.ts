@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { formatBytes, formatCount } from '../base/quantities.ts';
 import type { CalibrationReport } from '../model/calibration.ts';
 import {
@@ -51,7 +50,7 @@ async function calibrate(invocation: Invocation): Promise<void> {
   const measure = textRequestOf(values);
   const out = textOf(values, 'out');
   const engine = engineOf(values);
-  if (values.python !== undefined) return writePython(invocation, 'calibrate', measure, out && resolve(out));
+  if (values.python !== undefined) return writePython(invocation, { kind: 'calibrate', measure });
   if (out === undefined) throw new UsageError('--out FILE is needed');
   const request = { path, out, ...engine, ...measure, overwrite: values.force === true };
   const { signal, progress } = terminal;

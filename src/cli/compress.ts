@@ -14,10 +14,11 @@ import {
 } from './command.ts';
 import { compressionReport } from './compressionReport.ts';
 import { jsonPieces } from './output.ts';
+import { PYTHON, PYTHON_HELP, PYTHON_VALUE, writePython } from './python.ts';
 
 export const compressCommand: Command = {
   name: 'compress',
-  usage: 'PATH --keep SHARE [--text FILE] --out OUT.safetensors [--minutes N] [--no-refine]',
+  usage: 'PATH --keep SHARE [--text FILE] --out OUT.safetensors [--minutes N] [--no-refine] [--python [OUT.py]]',
   summary: 'the smaller checkpoint with the least loss, fitted to a text and measured on another',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --keep SHARE        keep this share of the parameters of the matrices that may be cut, in (0, 1)
@@ -35,6 +36,7 @@ export const compressCommand: Command = {
   --no-smoke-test     leave out the test in which the written file continues a prompt beside the model
   --overwrite         replace files that exist, and discard the unfinished state of other options
   --json              print the report as JSON (schema: media/schemas/compression.schema.json)
+${PYTHON_HELP}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 
@@ -48,6 +50,7 @@ Examples:
   rankscope compress model.gguf --keep 0.7 --text wiki.txt --evaluate other.txt --minutes 30 --out smaller.safetensors`,
   options: {
     ...ENGINE,
+    ...PYTHON,
     keep: { type: 'string' },
     text: { type: 'string' },
     ids: { type: 'string' },
@@ -64,10 +67,13 @@ Examples:
     overwrite: { type: 'boolean' },
     json: { type: 'boolean' },
   },
+  optionalValues: PYTHON_VALUE,
   run: compress,
 };
 
-async function compress({ path, values, terminal, service }: Invocation): Promise<void> {
+async function compress(invocation: Invocation): Promise<void> {
+  const { path, values, terminal, service } = invocation;
+  if (values.python !== undefined) return writeScript(invocation);
   const request = { path, ...requestOf(values) };
   let isResumed = false;
   const progress = (step: CompressionProgress) => {
@@ -82,13 +88,33 @@ async function compress({ path, values, terminal, service }: Invocation): Promis
   await terminal.write(values.json === true ? jsonPieces(report) : compressionReport(report));
 }
 
+/** The script has no limit of time, writes no loader, and makes no smoke test. */
+async function writeScript(invocation: Invocation): Promise<void> {
+  const options = optionsOf(invocation.values);
+  const picked = <Key extends keyof typeof options>(...keys: Key[]) =>
+    Object.fromEntries(keys.flatMap((key) => (key in options ? [[key, options[key]]] : []))) as Pick<
+      typeof options,
+      Key
+    >;
+  await writePython(invocation, {
+    kind: 'compress',
+    measure: picked('text', 'ids', 'tokens', 'context'),
+    compress: picked('keep', 'evaluate', 'steps', 'refine', 'seed'),
+  });
+}
+
 /** @throws UsageError */
 function requestOf(values: Values): Omit<CompressRequest, 'path'> {
+  const out = textOf(values, 'out');
+  if (out === undefined) throw new UsageError('--out is missing');
+  return { ...optionsOf(values), out };
+}
+
+function optionsOf(values: Values): Omit<CompressRequest, 'path' | 'out'> {
   const keep = numberOf(values, 'keep', { least: 0, most: 1 });
-  const [out, text, ids] = ['out', 'text', 'ids'].map((name) => textOf(values, name));
+  const [text, ids] = ['text', 'ids'].map((name) => textOf(values, name));
   if (keep === undefined) throw new UsageError('--keep is missing');
   if (keep === 0 || keep === 1) throw new UsageError(`--keep takes a share between 0 and 1, not '${keep}'`);
-  if (out === undefined) throw new UsageError('--out is missing');
   if (text !== undefined && ids !== undefined) throw new UsageError('only one of --text and --ids can be given');
   const whole = (name: string, least: number) => numberOf(values, name, { least, most: 2 ** 31, whole: true });
   const minutes = numberOf(values, 'minutes', { least: 0, most: 1e6 });
@@ -107,7 +133,6 @@ function requestOf(values: Values): Omit<CompressRequest, 'path'> {
   const given = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
   return {
     keep,
-    out,
     ...given,
     ...engineOf(values),
     refine: values['no-refine'] !== true,

@@ -1,4 +1,4 @@
-import { basename, resolve } from 'node:path';
+import { basename } from 'node:path';
 import { formatCount } from '../base/quantities.ts';
 import type { Evaluation, TextFacts, VariantEvaluation } from '../model/evaluation.ts';
 import {
@@ -71,7 +71,7 @@ async function evaluate(invocation: Invocation): Promise<void> {
   const plans = [];
   for (const file of planFiles) plans.push({ name: basename(file), plan: await readPlan(file) });
   const measure = { ...text, ranks, plans, files };
-  if (values.python !== undefined) return writePython(invocation, 'evaluate', measure, out && resolve(out));
+  if (values.python !== undefined) return writePython(invocation, { kind: 'evaluate', measure });
   const request = { path, ...engine, ...measure };
   const { signal, progress } = terminal;
   await showResult(invocation, { work: () => service.evaluate(request, { signal, progress }), report });

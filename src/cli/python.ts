@@ -1,6 +1,6 @@
-import { basename, parse } from 'node:path';
+import { basename, parse, resolve } from 'node:path';
 import type { ScriptRequest } from '../protocol/service.ts';
-import type { Invocation, OptionTable } from './command.ts';
+import { type Invocation, type OptionTable, textOf } from './command.ts';
 import { jsonPieces } from './output.ts';
 
 /** For commands that can also write a script for transformers which does their work. */
@@ -12,13 +12,12 @@ export const PYTHON_HELP = `  --python [OUT.py]   write a script for transformer
 /** Writes the script; `--out` is what the script will write. */
 export async function writePython(
   { path, values, terminal, service }: Invocation,
-  kind: ScriptRequest['kind'],
-  measure: ScriptRequest['measure'],
-  out: string | undefined,
+  script: Pick<ScriptRequest, 'kind' | 'measure' | 'compress'>,
 ): Promise<void> {
-  const code = values.python === '' ? defaultName(path, kind) : String(values.python);
-  const overwrite = values.force === true;
-  const request = { path, kind, measure, code, overwrite, ...(out === undefined ? {} : { out }) };
+  const code = values.python === '' ? defaultName(path, script.kind) : String(values.python);
+  const overwrite = values.force === true || values.overwrite === true;
+  const out = textOf(values, 'out');
+  const request = { path, ...script, code, overwrite, ...(out === undefined ? {} : { out: resolve(out) }) };
   const written = await service.script(request, { signal: terminal.signal });
   const lines = [
     `Written to ${written.code}. Run it with a Python that has torch, transformers and safetensors:\n`,

@@ -154,6 +154,8 @@ export interface CompressionMethod {
 /** What `rankscope compress --json` prints, and what is written beside the result. */
 export interface CompressionReport {
   readonly format: 'rankscope.compression/1';
+  /** Who computed it: a script of `--python`; absent for the engine. */
+  readonly source?: 'transformers';
   readonly checkpoint: CheckpointSummary;
   readonly out: string;
   readonly planFile: string;

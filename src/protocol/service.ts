@@ -211,9 +211,11 @@ export interface ApplyReport extends FactorizedReport {
 
 export interface ScriptRequest {
   readonly path: string;
-  readonly kind: 'evaluate' | 'calibrate';
-  /** For `calibrate`, only the text counts. */
+  readonly kind: 'evaluate' | 'calibrate' | 'compress';
+  /** For `calibrate` and `compress`, only the text counts. Without one, a model is compressed with what it writes. */
   readonly measure: Omit<EvaluateRequest, 'path' | 'engine' | 'threads'>;
+  /** For `compress`. */
+  readonly compress?: Pick<CompressRequest, 'keep' | 'evaluate' | 'refine' | 'steps' | 'seed'>;
   /** The Python file to write. */
   readonly code: string;
   /** What the script writes: a path relative to it, by default beside it. */

@@ -27,6 +27,11 @@ const ELSEWHERE = /^[\w.]+\.json: /;
 
 const FORMAT = 'rankscope.factorized/1';
 
+/** What the file itself says, which its factorized form says as well. */
+export function ownMetadata({ metadata }: Pick<Checkpoint, 'metadata'>): (readonly [string, string])[] {
+  return [...metadata].filter(([key]) => !ELSEWHERE.test(key));
+}
+
 /**
  * The original metadata and a description of the factorization: the source's name, the request of the plan, the rank of
  * each matrix, how those were stored that are not (out, in) in their tensor, the names left out because they are tied,
@@ -50,7 +55,7 @@ export function factorizedMetadata(
   return new Map([
     // Loaders of the Hugging Face libraries refuse a file without it.
     ['format', 'pt'],
-    ...[...checkpoint.metadata].filter(([key]) => !ELSEWHERE.test(key)),
+    ...ownMetadata(checkpoint),
     [KEYS.format, FORMAT],
     [KEYS.source, basename(checkpoint.path)],
     [KEYS.factors, String(plan.request.factors)],

@@ -46,12 +46,31 @@ export interface EvaluationScript extends ScriptSettings {
   readonly isFactorized: boolean;
 }
 
+/** What compressing needs beside the text. */
+export interface CompressionScript extends ScriptSettings {
+  readonly checkpoint: EvaluationScript['checkpoint'];
+  readonly keep: number;
+  readonly evaluate: string | null;
+  /** Of the refinement of each block; 0 for none. */
+  readonly steps: number;
+  readonly seed: number;
+  /** The request of the plan, but for its budget. */
+  readonly request: Readonly<Record<string, unknown>>;
+  /** Names of the matrices that may be cut, by the types in which they are stored. */
+  readonly cut: Readonly<Record<string, readonly string[]>>;
+  readonly ties: readonly (readonly string[])[];
+  /** What the checkpoint says of itself, which the result says as well. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
 const BOTH = ['model', 'windows', 'command'];
-const CALIBRATION = ['calibrate', 'inputs', 'names', 'plain', ...BOTH];
-const DENSE = ['evaluate', 'no_variants', 'plain', ...BOTH];
+const CALIBRATION = ['calibrate', 'inputs', 'weight', 'names', 'plain', ...BOTH];
+const DENSE = ['evaluate', 'measure', 'no_variants', 'plain', ...BOTH];
 const WITH_FACTORS = [
   'evaluate',
+  'measure',
   'variants',
+  'triplets',
   ...BOTH,
   'two_factors',
   'linear',
@@ -59,6 +78,31 @@ const WITH_FACTORS = [
   'conv',
   'embedding',
   ...LOADER,
+];
+// Classes precede what is typed or made with them.
+const COMPRESSION = [
+  'compress',
+  'two_factors',
+  'linear',
+  'conv1d',
+  'blocks',
+  'cut_layers',
+  'plan_by_loss',
+  'truncation',
+  'refinement',
+  'compression_text',
+  'candidates',
+  'plan_file',
+  'factorized',
+  'measure',
+  'triplets',
+  'weight',
+  'names',
+  'plain',
+  ...BOTH,
+  'own_code',
+  'classes',
+  'product',
 ];
 const TORCH_TYPES: Readonly<Record<FactorType, string>> = {
   F64: 'float64',
@@ -89,6 +133,18 @@ export function calibrationScript(settings: ScriptSettings): string {
     {},
     {},
     CALIBRATION,
+  );
+}
+
+/** A script that does with transformers what `rankscope compress` does, and writes the same files. */
+export function compressionScript(script: CompressionScript): string {
+  const { checkpoint, keep, evaluate, steps, seed, request, cut, ties, metadata } = script;
+  return scriptOf(
+    'Compresses a model with the smallest loss on a text.',
+    script,
+    { KEEP: keep, EVALUATE: evaluate, STEPS: steps, SEED: seed },
+    { CHECKPOINT: checkpoint, REQUEST: request, CUT: cut, TIES: ties, METADATA: metadata },
+    COMPRESSION,
   );
 }
 

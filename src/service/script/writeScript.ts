@@ -8,7 +8,14 @@ import type { Plan } from '../../model/plan/plan.ts';
 import { PLAN_DEFAULTS } from '../../model/plan/planRequest.ts';
 import type { CallContext, ScriptReport, ScriptRequest } from '../../protocol/service.ts';
 import { factorType } from '../../write/encode.ts';
-import { calibrationScript, evaluationScript, type ScriptPlan } from '../../write/pythonScript.ts';
+import { ownMetadata } from '../../write/metadata.ts';
+import {
+  calibrationScript,
+  compressionScript,
+  evaluationScript,
+  type ScriptPlan,
+  type ScriptSettings,
+} from '../../write/pythonScript.ts';
 import { writeTarget } from '../../write/target.ts';
 import { type Opened, viewOf } from '../checkpoints/opened.ts';
 import { planCandidates } from '../plan/planCandidates.ts';
@@ -20,8 +27,9 @@ const USUAL = /^(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?:safetensors|bin)$/;
 const FACTORS = /\.(?:lowrank_a\.weight|svd_u)$/;
 
 /**
- * Writes a script for transformers that measures what `evaluate` measures, or collects what `calibrate` collects.
- * Nothing is computed, and nothing of the checkpoint is read but its directory.
+ * Writes a script for transformers that measures what `evaluate` measures, collects what `calibrate` collects, or
+ * compresses as `compress` does. Nothing is computed, and nothing of the checkpoint is read but its directory, and for
+ * the last one what could be tied.
  * @throws RankscopeError 'unsupported' for a format that transformers does not load, 'malformed' without config.json,
  * 'wrong-use' for a plan of another checkpoint or an existing file
  */
@@ -33,15 +41,10 @@ export async function writeScript(
   const { code, overwrite = false, measure } = request;
   const { checkpoint } = opened;
   const model = modelFor(checkpoint);
-  if (measure.text === undefined && measure.ids === undefined)
+  if (request.kind !== 'compress' && measure.text === undefined && measure.ids === undefined)
     throw new RankscopeError('wrong-use', 'the text', 'missing', 'Name a text file, or a file of token ids');
-  if (request.kind === 'calibrate' && isFactorized(checkpoint.tensors))
-    throw new RankscopeError(
-      'wrong-use',
-      checkpoint.path,
-      'it holds factors',
-      'Collect the statistics of the model that it was made from',
-    );
+  if (request.kind !== 'evaluate' && isFactorized(checkpoint.tensors))
+    throw new RankscopeError('wrong-use', checkpoint.path, 'it holds factors', 'Name the model that it was made from');
   if (!overwrite) await refuseExisting(code);
   const path = (file: string | undefined) => (file === undefined ? null : resolve(file));
   const out = request.out ?? resultOf(code, request.kind);
@@ -53,13 +56,10 @@ export async function writeScript(
     tokens: measure.tokens ?? null,
     out,
   };
-  const text =
-    request.kind === 'calibrate'
-      ? calibrationScript(settings)
-      : evaluationScript({ ...settings, ...(await variantsOf(opened, request, signal)) });
+  const text = await scriptOf(opened, request, settings, signal);
   const sources = [
     ...checkpoint.files.map((file) => file.path),
-    ...[measure.text, measure.ids, ...(measure.files ?? [])].filter((file) => file !== undefined),
+    ...[measure.text, measure.ids, request.compress?.evaluate, ...(measure.files ?? [])].filter((file) => file !== undefined),
   ];
   await writeTarget({ out: code, overwrite, sources, bytes: Buffer.byteLength(text) }, (append) => append(text));
   return { code, out: resolve(dirname(resolve(code)), out) };
@@ -67,8 +67,26 @@ export async function writeScript(
 
 /** `model.evaluate.py` writes `model.evaluation.json`. */
 function resultOf(code: string, kind: ScriptRequest['kind']): string {
-  const stem = parse(code).name.replace(/[._-](?:evaluate|calibrate)$/, '');
-  return `${stem}${kind === 'evaluate' ? '.evaluation.json' : '.activations.safetensors'}`;
+  const stem = parse(code).name.replace(/[._-](?:evaluate|calibrate|compress)$/, '');
+  return `${stem}.${RESULTS[kind]}`;
+}
+
+const RESULTS: Readonly<Record<ScriptRequest['kind'], string>> = {
+  evaluate: 'evaluation.json',
+  calibrate: 'activations.safetensors',
+  compress: 'compressed.safetensors',
+};
+
+async function scriptOf(
+  opened: Opened,
+  request: ScriptRequest,
+  settings: ScriptSettings,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  if (request.kind === 'calibrate') return calibrationScript(settings);
+  if (request.kind === 'evaluate')
+    return evaluationScript({ ...settings, ...(await variantsOf(opened, request, signal)) });
+  return compressionScript({ ...settings, ...(await compressionOf(opened, request, signal)) });
 }
 
 /** Where transformers finds the model: its folder, or a file that it would not find there by itself. */
@@ -114,6 +132,32 @@ async function variantsOf(opened: Opened, { measure }: ScriptRequest, signal: Ab
     isFactorized: isFactorized(opened.checkpoint.tensors),
   };
 }
+
+/** The choice of matrices and their names for transformers, and what the result is told of the checkpoint. */
+async function compressionOf(opened: Opened, { compress }: ScriptRequest, signal: AbortSignal | undefined) {
+  const { keep = 0.8, evaluate, refine = true, steps = REFINEMENT_STEPS, seed = 0 } = compress ?? {};
+  if (!(keep > 0 && keep < 1))
+    throw new RankscopeError('wrong-use', 'keep', `${keep}`, 'Give a share between 0 and 1');
+  const everything = await ofLayers(opened, signal);
+  const { checkpoint, matrices, plan, ties } = rewrittenModel(opened, everything, await opened.tiesByContent(signal));
+  const types = new Map(matrices.map(({ name, dtype }) => [name, dtype]));
+  const cut: Record<string, string[]> = {};
+  for (const { name } of plan.matrices) (cut[types.get(name)!] ??= []).push(name);
+  const { path, format, parameters, bytes } = viewOf(opened);
+  return {
+    checkpoint: { path, format, parameters, bytes },
+    keep,
+    evaluate: evaluate === undefined ? null : resolve(evaluate),
+    steps: refine ? steps : 0,
+    seed,
+    request: { ...PLAN_DEFAULTS, spread: 'loss' },
+    cut,
+    ties,
+    metadata: Object.fromEntries(ownMetadata(checkpoint)),
+  };
+}
+
+const REFINEMENT_STEPS = 96;
 
 const NO_CUTS = { cut: [], plans: [], ties: [], factorType: null } as const;
 

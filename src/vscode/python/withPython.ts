@@ -26,7 +26,7 @@ export interface PythonTarget extends MeasureTarget {
  */
 export async function withPython(
   workbench: Workbench,
-  kind: ScriptRequest['kind'],
+  kind: Exclude<ScriptRequest['kind'], 'compress'>,
   path: string,
   target: PythonTarget = {},
 ): Promise<ScriptReport | undefined> {
@@ -57,7 +57,7 @@ async function askCollection(
   return { text, ...collectionLimits() };
 }
 
-async function askScript(path: string, kind: ScriptRequest['kind']): Promise<string | undefined> {
+async function askScript(path: string, kind: Exclude<ScriptRequest['kind'], 'compress'>): Promise<string | undefined> {
   const uri = await vscode.window.showSaveDialog({
     title: 'Write a Script for transformers',
     defaultUri: vscode.Uri.file(suggestedScript(path, kind)),

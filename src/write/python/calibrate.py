@@ -31,7 +31,7 @@ def main() -> None:
     with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(args.out))) as data:
         budget = budget_of(device) if args.memory is None else int(args.memory * 1e9)
         groups = collect(Inputs(model.to(device), budget), windows, args.batch, data)
-        matrices = names_of(groups, model, stored_tensors(model, args.model))
+        matrices = names_of([group.weights for group in groups], model, stored_tensors(model, args.model))
         header = header_of(groups, matrices, args, text)
 
         def fill(file: Any) -> None:

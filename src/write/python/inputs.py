@@ -1,22 +1,12 @@
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-
-class Weight(NamedTuple):
-    """A matrix that multiplies inputs: a parameter, or a slice of one that stacks the experts of a layer."""
-
-    name: str
-    index: int | None
-    # Whether it is stored as (in, out).
-    transposed: bool
-
-    def title(self) -> str:
-        return self.name if self.index is None else f"{self.name}[{self.index}]"
+from .weight import Weight
 
 
 class Group:

@@ -3,11 +3,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .inputs import Group, Weight
+from .weight import Weight
 
 
-def names_of(groups: list[Group], model: nn.Module, state: dict[str, Tensor]) -> list[dict[str, list[int]]]:
-    """The matrices of each group with their shapes [out, in], by their names in the checkpoint `state`.
+def names_of(
+    groups: list[list[Weight]], model: nn.Module, state: dict[str, Tensor]
+) -> list[dict[str, list[int]]]:
+    """The matrices of each group of weights with their shapes [out, in], by their names in the checkpoint `state`.
 
     On loading, transformers may rename matrices and merge several into one: what is not in the checkpoint under its
     name in the model is found there by its rows.
@@ -20,7 +22,7 @@ def names_of(groups: list[Group], model: nn.Module, state: dict[str, Tensor]) ->
             index.setdefault(mark(tensor[:1].to(dtype))[0], []).append(name)
     used: set[str] = set()
     return [
-        {name: shape for weight in group.weights for name, shape in stored(weight, parameters, state, index, used).items()}
+        {name: shape for weight in group for name, shape in stored(weight, parameters, state, index, used).items()}
         for group in groups
     ]
 

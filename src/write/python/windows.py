@@ -1,6 +1,7 @@
 import argparse
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,8 +11,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from .model import source
 
 
-def windows_of(args: argparse.Namespace, config: Any) -> tuple[Tensor, dict[str, Any]]:
-    """The windows of the text (windows x tokens), and what became of it.
+def windows_of(
+    args: argparse.Namespace, config: Any, usual: Callable[[int], int] | None = None
+) -> tuple[Tensor, dict[str, Any]]:
+    """The windows of the text (windows x tokens), and what became of it. `usual`: their length for so many tokens.
 
     The whole text is tokenized without special tokens and cut into windows without overlap; the remainder is dropped. A
     start token stands in front of each window only where the tokenizer adds one by itself.
@@ -28,7 +31,7 @@ def windows_of(args: argparse.Namespace, config: Any) -> tuple[Tensor, dict[str,
         tokenizer = tokenizer_of(args)
         ids, start = encode(tokenizer, text), start_of(tokenizer)
     longest = context_of(config)
-    context = args.context or min(longest, 2048, args.tokens or longest)
+    context = args.context or min(longest, usual(len(ids)) if usual else min(2048, args.tokens or longest))
     if not max(2, len(start) + 1) <= context <= longest:
         raise SystemExit(f"a window of {context} tokens: the model takes 2 to {longest}")
     taken = context - len(start)

@@ -1,0 +1,66 @@
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import Call
+from .truncation import balanced
+from .two_factors import LowRank
+
+
+def refine(
+    block: nn.Module, norms: list[str], calls: list[Call], targets: list[Tensor], held_calls: list[Call],
+    held_targets: list[Tensor], steps: int, rate: float
+) -> dict[str, Any]:
+    """Trains the factors and these norms of a block together, so that it gives the targets, and says what became of it.
+
+    Adam with a cosine schedule, a batch a step. The best step on windows that are not trained on is kept; where none is
+    better than before, the block stays as it was. Losses are relative to the mean square of the targets.
+    """
+    low_rank = [module for module in block.modules() if isinstance(module, LowRank)]
+    factors = [part for module in low_rank for part in (module.lowrank_b.weight, module.lowrank_a.weight)]
+    trained = [*factors, *(block.get_parameter(path) for path in norms)]
+    scale, held_scale = mean_square(targets), mean_square(held_targets)
+    before = held_out_loss(block, held_calls, held_targets, held_scale)
+    start = kept = [each.detach().clone() for each in trained]
+    best, losses, reason = before, [], None
+    for each in trained:
+        each.requires_grad_(True)
+    optimizer = torch.optim.Adam(trained, lr=rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
+    for step in range(steps):
+        at = step % len(calls)
+        optimizer.zero_grad()
+        with torch.enable_grad():
+            loss = (calls[at].run(block) - targets[at]).square().mean() / scale
+            loss.backward()
+        if not all(each.grad is None or torch.isfinite(each.grad).all() for each in trained):
+            best, kept, reason = before, start, f"a gradient was not finite at step {step + 1}"
+            break
+        losses.append(loss.item())
+        optimizer.step()
+        schedule.step()
+        if (step + 1) % 8 == 0 or step + 1 == steps:
+            found = held_out_loss(block, held_calls, held_targets, held_scale)
+            if found < best:
+                best, kept = found, [each.detach().clone() for each in trained]
+    refined = best < before
+    for each, value in zip(trained, kept):
+        each.requires_grad_(False)
+        each.data.copy_(value)
+    for module in low_rank if refined else []:
+        b, a = balanced(module.lowrank_b.weight.data, module.lowrank_a.weight.data)
+        module.lowrank_b.weight.data, module.lowrank_a.weight.data = b, a
+    if not refined and reason is None:
+        reason = "no step was better on the held-out windows"
+    return {"losses": losses, "before": before, "after": best, "refined": refined, "reason": reason}
+
+
+@torch.no_grad()
+def held_out_loss(block: nn.Module, calls: list[Call], targets: list[Tensor], scale: float) -> float:
+    errors = [(call.run(block) - target).square().mean().item() for call, target in zip(calls, targets)]
+    return sum(errors) / len(errors) / scale
+
+
+def mean_square(targets: list[Tensor]) -> float:
+    return sum(each.square().mean().item() for each in targets) / len(targets) or 1.0
