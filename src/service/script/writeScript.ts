@@ -59,7 +59,9 @@ export async function writeScript(
   const text = await scriptOf(opened, request, settings, signal);
   const sources = [
     ...checkpoint.files.map((file) => file.path),
-    ...[measure.text, measure.ids, request.compress?.evaluate, ...(measure.files ?? [])].filter((file) => file !== undefined),
+    ...[measure.text, measure.ids, request.compress?.evaluate, ...(measure.files ?? [])].filter(
+      (file) => file !== undefined,
+    ),
   ];
   await writeTarget({ out: code, overwrite, sources, bytes: Buffer.byteLength(text) }, (append) => append(text));
   return { code, out: resolve(dirname(resolve(code)), out) };
@@ -136,13 +138,13 @@ async function variantsOf(opened: Opened, { measure }: ScriptRequest, signal: Ab
 /** The choice of matrices and their names for transformers, and what the result is told of the checkpoint. */
 async function compressionOf(opened: Opened, { compress }: ScriptRequest, signal: AbortSignal | undefined) {
   const { keep = 0.8, evaluate, refine = true, steps = REFINEMENT_STEPS, seed = 0 } = compress ?? {};
-  if (!(keep > 0 && keep < 1))
-    throw new RankscopeError('wrong-use', 'keep', `${keep}`, 'Give a share between 0 and 1');
+  if (!(keep > 0 && keep < 1)) throw new RankscopeError('wrong-use', 'keep', `${keep}`, 'Give a share between 0 and 1');
   const everything = await ofLayers(opened, signal);
   const { checkpoint, matrices, plan, ties } = rewrittenModel(opened, everything, await opened.tiesByContent(signal));
-  const types = new Map(matrices.map(({ name, dtype }) => [name, dtype]));
-  const cut: Record<string, string[]> = {};
-  for (const { name } of plan.matrices) (cut[types.get(name)!] ??= []).push(name);
+  const typeOf = new Map(matrices.map(({ name, dtype }) => [name, dtype]));
+  const names = plan.matrices.map(({ name }) => name);
+  const types = [...new Set(names.map((name) => typeOf.get(name)!))];
+  const cut = types.map((type) => [type, names.filter((name) => typeOf.get(name) === type)] as const);
   const { path, format, parameters, bytes } = viewOf(opened);
   return {
     checkpoint: { path, format, parameters, bytes },
@@ -151,7 +153,7 @@ async function compressionOf(opened: Opened, { compress }: ScriptRequest, signal
     steps: refine ? steps : 0,
     seed,
     request: { ...PLAN_DEFAULTS, spread: 'loss' },
-    cut,
+    cut: Object.fromEntries(cut),
     ties,
     metadata: Object.fromEntries(ownMetadata(checkpoint)),
   };
