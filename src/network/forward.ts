@@ -3,6 +3,7 @@ import type { Backend } from '../devices/backend.ts';
 import { type Batch, batchesOf } from './batches.ts';
 import { applyBlock, enterMixture } from './blocks/applyBlock.ts';
 import { type Block, freeBlock, linearsOf, withReplaced } from './blocks/block.ts';
+import { BlocksAhead } from './blocks/blocksAhead.ts';
 import { freeLinear, uploadLinear } from './blocks/deviceLinear.ts';
 import { type MixedStream, passExperts, replacesExperts } from './blocks/passExperts.ts';
 import { readBlock } from './blocks/readBlock.ts';
@@ -67,8 +68,8 @@ interface Pass extends Omit<ForwardRequest, 'windows' | 'variants' | 'progress'>
 
 /**
  * Passes the windows through the dense network and its variants. Each block is read once, and everything passes through
- * it before the next one. Memory: one block with one of its experts, the factors of one variant in it, and the residual
- * streams; the head passes in stripes.
+ * it before the next one. Memory: one block with one of its experts, the next block if both are small, the factors of
+ * one variant, and the residual streams; the head passes in stripes.
  * @throws RankscopeError 'not-finite' for weights or logits that are NaN or infinite, 'wrong-use' for ids without an
  *   embedding, 'too-large' if the device has too little memory for one block, before anything is read, 'cancelled'
  */
@@ -77,7 +78,7 @@ export async function forward(request: ForwardRequest): Promise<void> {
   const layers = network.decoder.layers.length;
   const batches = batchesOf(windows);
   const rows = batches.map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0));
-  refuseIfTooLarge(network, backend, variants, Math.max(0, ...rows));
+  const room = refuseIfTooLarge(network, backend, variants, Math.max(0, ...rows));
   const steps = (layers + 1) * (variants.length + 1) * batches.length;
   let done = 0;
   const advance = (count: number) => {
@@ -91,9 +92,14 @@ export async function forward(request: ForwardRequest): Promise<void> {
   const first = dense && !observer ? dense.startOf(firstReplaced(network, variants)) : 0;
   const streams = await start(pass, variants, first);
   advance(first * streams.length * batches.length);
-  for (let layer = first; layer < layers; layer++) {
-    await passBlock(pass, layer, streams);
-    await observer?.passed(layer);
+  const blocks = new BlocksAhead(network, backend, room, signal);
+  try {
+    for (let layer = first; layer < layers; layer++) {
+      await passBlock(pass, layer, streams, blocks);
+      await observer?.passed(layer);
+    }
+  } finally {
+    await blocks.close();
   }
   if (observer) await observeHead(pass, streams[0]!);
   await observer?.passed(null);
@@ -166,7 +172,12 @@ async function start(
   return streams;
 }
 
-async function passBlock(pass: Pass, layer: number, [dense, ...others]: readonly Stream[]): Promise<void> {
+async function passBlock(
+  pass: Pass,
+  layer: number,
+  [dense, ...others]: readonly Stream[],
+  blocks: BlocksAhead,
+): Promise<void> {
   const { network, backend, signal } = pass;
   const path = blockPath(network, layer);
   const known = pass.observer ? undefined : pass.dense?.before(layer + 1);
@@ -175,7 +186,8 @@ async function passBlock(pass: Pass, layer: number, [dense, ...others]: readonly
     pass.advance((others.length + 1) * pass.batches.length);
     return;
   }
-  await withBlock(pass, network, layer, async (block) => {
+  const block = await blocks.read(layer);
+  try {
     const entered: MixedStream[] = [];
     // A variant that differs from this block on starts with what the dense network, the last to pass, had before it.
     for (const stream of [...others, dense!]) {
@@ -201,7 +213,9 @@ async function passBlock(pass: Pass, layer: number, [dense, ...others]: readonly
     }
     await passExperts(pass.run, block, entered);
     pass.dense?.keep(layer + 1, dense!.batches!);
-  });
+  } finally {
+    freeBlock(backend, block);
+  }
   for (const { variant, batches } of others) {
     const whole = variant?.network;
     if (!whole) continue;

@@ -27,10 +27,18 @@ export function largestBlock(network: Network, variants: readonly Variant[], row
   return blocks.reduce((most, block) => (total(block) > total(most) ? block : most));
 }
 
-/** @throws RankscopeError 'too-large' with the bytes that are missing, if one block does not fit on the device */
-export function refuseIfTooLarge(network: Network, backend: Backend, variants: readonly Variant[], rows: number): void {
+/**
+ * The bytes that the device has beside the largest block.
+ * @throws RankscopeError 'too-large' with the bytes that are missing, if it does not fit on the device
+ */
+export function refuseIfTooLarge(
+  network: Network,
+  backend: Backend,
+  variants: readonly Variant[],
+  rows: number,
+): number {
   const block = largestBlock(network, variants, rows);
-  if (total(block) <= backend.capacity) return;
+  if (total(block) <= backend.capacity) return backend.capacity - total(block);
   const [needed, weights, activations, capacity] = [
     total(block),
     block.weights,

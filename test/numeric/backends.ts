@@ -39,7 +39,7 @@ async function onBlas(): Promise<Backend> {
   const { editorPolicy } = await import('../../src/service/devices/blasPolicy.ts');
   const policy = editorPolicy({ interpreter: process.env.RANKSCOPE_PYTHON, openFolders: [] });
   const backend = await chooseDevice({ engine: 'cpu', blas: policy }, (wanted, threads) =>
-    findBlas(wanted, threads, { ...LIMITS, mustWinBy: 0 }),
+    findBlas(wanted, threads, { ...LIMITS, mustWinBy: 0, namedMustWinBy: 0 }),
   );
   if (!/times as fast/.test(backend.info.reason)) throw new Error(`no BLAS: ${backend.info.reason}`);
   return Object.assign(backend, { info: { ...backend.info, name: 'blas' } });

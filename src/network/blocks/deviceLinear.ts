@@ -1,6 +1,5 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { Backend, Matrix, RowSource } from '../../devices/backend.ts';
-import { allFinite } from '../operations/allFinite.ts';
+import type { Backend, EntrySums, Matrix, RowSource } from '../../devices/backend.ts';
 import type { Linear, Step } from '../operations/linear.ts';
 import type { StoredLinear } from './weights.ts';
 
@@ -31,29 +30,37 @@ export function freeLinear(backend: Backend, { steps }: Linear): void {
 }
 
 async function uploadRows(backend: Backend, source: RowSource, signal: AbortSignal | undefined): Promise<Matrix> {
-  const { name, rows, cols, stored } = source;
+  const { name, rows, cols } = source;
   const matrix = await backend.allocate(rows, cols);
   try {
     const step = Math.max(1, Math.floor(STEP / cols));
     for (let row = 0; row < rows; row += step) {
       throwIfCancelled(signal, name);
       const count = Math.min(step, rows - row);
-      if (stored) {
-        const read = async (out: Uint8Array) => stored.read(row, out, signal);
-        const { largest } = await backend.uploadStored(matrix, row, count, stored.encoding, read);
-        if (Number.isNaN(largest)) throw notFinite(name);
-        continue;
-      }
-      await backend.upload(matrix, row, count, async (out) => {
-        await source.read(row, out, signal);
-        if (!allFinite(out)) throw notFinite(name);
-      });
+      const { largest } = await uploadPart(backend, source, matrix, row, count, signal);
+      if (Number.isNaN(largest)) throw notFinite(name);
     }
     return matrix;
   } catch (error) {
     backend.free(matrix);
     throw error;
   }
+}
+
+/** Rows that only `read` can compute are handed over as f32, so that the device looks for NaN in them as well. */
+function uploadPart(
+  backend: Backend,
+  source: RowSource,
+  matrix: Matrix,
+  row: number,
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<EntrySums> {
+  const { stored } = source;
+  if (stored) return backend.uploadStored(matrix, row, count, stored.encoding, (out) => stored.read(row, out, signal));
+  return backend.uploadStored(matrix, row, count, 'F32', (out) =>
+    source.read(row, new Float32Array(out.buffer, out.byteOffset, count * matrix.cols), signal),
+  );
 }
 
 function notFinite(name: string): RankscopeError {

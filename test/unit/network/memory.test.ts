@@ -51,7 +51,8 @@ describe('memory of a forward pass', () => {
     const window = Array.from({ length: 20 }, (_, i) => i % 32);
     const [small, deep, wide] = [grown(MIXTRAL, 2, 4), grown(MIXTRAL, 9, 4), grown(MIXTRAL, 2, 24)];
     const { foreseen } = await peakOf(small, [window]);
-    const bound = foreseen.weights + foreseen.activations;
+    // Of small blocks, the next one is read ahead.
+    const bound = 2 * foreseen.weights + foreseen.activations;
     // Experts of all layers differ in how many tokens choose them.
     const { peak: ofDeep } = await peakOf(deep, [window]);
     assert.ok(ofDeep <= bound, `${ofDeep} bytes, not ${bound}`);
@@ -68,7 +69,10 @@ describe('memory of a forward pass', () => {
     for (const one of CASES) {
       const { peak, foreseen } = await peakOf(one, [one.ids, one.ids]);
       const { weights, activations } = foreseen;
-      assert.ok(peak <= weights + activations, `${one.kind}: ${peak} bytes, foreseen ${weights} and ${activations}`);
+      assert.ok(
+        peak <= 2 * weights + activations,
+        `${one.kind}: ${peak} bytes, foreseen ${weights} and ${activations}`,
+      );
       assert.ok(peak >= weights, `${one.kind}: ${peak} bytes, foreseen ${weights}`);
     }
   });

@@ -24,18 +24,23 @@ export interface FindLimits {
   readonly python: number;
   /** How many times as fast as the kernels a library must be. */
   readonly mustWinBy: number;
+  /** The same of one that the user named. */
+  readonly namedMustWinBy: number;
 }
 
-/** A library that is only a little faster than the kernels is not worth its risk. */
-export const LIMITS: FindLimits = { probe: PROBE_MS, python: PYTHON_MS, mustWinBy: 1.2 };
+/**
+ * A library that is only a little faster than the kernels is not worth its risk. One that the user named is used unless
+ * it is slower, with a margin for a trial that another program disturbed.
+ */
+export const LIMITS: FindLimits = { probe: PROBE_MS, python: PYTHON_MS, mustWinBy: 1.2, namedMustWinBy: 0.8 };
 /** Libraries that are tried at most. */
 const MOST = 8;
 /** By so much the library's own threads must beat ours, which also share out the work between products. */
 const LIBRARY_WINS_BY = 1.25;
 
 /**
- * The first BLAS that proves correct and clearly faster than the kernels with this number of threads, in the order: the
- * one that the user named, Accelerate, those of the interpreter, those of the system.
+ * The first BLAS that proves correct and, unless the user named it, clearly faster than the kernels with this number of
+ * threads, in the order: the one that the user named, Accelerate, those of the interpreter, those of the system.
  */
 export async function findBlas(policy: BlasPolicy, threads: number, limits = LIMITS): Promise<FoundBlas> {
   const { named, openFolders } = policy;
@@ -56,7 +61,8 @@ export async function findBlas(policy: BlasPolicy, threads: number, limits = LIM
     const open = isNamed && named?.anywhere ? [] : openFolders;
     const unfit = whyUnfit(library.path, open);
     if (unfit === undefined && ++tries > MOST) break;
-    const verdict = unfit ?? (await tried(path, threads, memory, limits));
+    const own = isNamed ? { ...limits, mustWinBy: limits.namedMustWinBy } : limits;
+    const verdict = unfit ?? (await tried(path, threads, memory, own));
     if ('reason' in verdict) refused.push(`${library.path} ${verdict.reason}`);
     else return { blas: { ...verdict, path, source: library.source }, refused };
   }
@@ -99,7 +105,7 @@ type Verdict = Refusal | (Pick<Blas, 'symbol' | 'name' | 'threading'> & { readon
 /** The verdict of a probe, which is remembered for as long as file, machine and checks are the same. */
 async function tried(path: string, threads: number, memory: Memory, limits: FindLimits): Promise<Verdict> {
   const machine = [cpus()[0]?.model ?? '', process.arch, threads];
-  const key = JSON.stringify(['blas', path, stampOf(path), ...machine, stampOf(probeScript())]);
+  const key = JSON.stringify(['blas', path, stampOf(path), ...machine, stampOf(probeScript()), limits.mustWinBy]);
   const known = memory.get(key, isVerdict, (verdict) => ('reason' in verdict ? 24 : Number.POSITIVE_INFINITY));
   if (known !== undefined) return known;
   const verdict = await judge(path, threads, limits);

@@ -83,14 +83,18 @@ function exponentials(from: i32, to: i32, row: usize, largest: f32): f64 {
   let total = f32x4.splat(0);
   let other = total;
   let i = from;
-  for (; i + 8 <= to; i += 8) {
+  for (; i + 16 <= to; i += 16) {
     const at = row + ((<usize>i) << 2);
     const first = exponential(f32x4.sub(v128.load(at), most));
     const second = exponential(f32x4.sub(v128.load(at, 16), most));
+    const third = exponential(f32x4.sub(v128.load(at, 32), most));
+    const fourth = exponential(f32x4.sub(v128.load(at, 48), most));
     v128.store(at, first);
     v128.store(at, second, 16);
-    total = f32x4.add(total, first);
-    other = f32x4.add(other, second);
+    v128.store(at, third, 32);
+    v128.store(at, fourth, 48);
+    total = f32x4.add(total, f32x4.add(first, third));
+    other = f32x4.add(other, f32x4.add(second, fourth));
   }
   let rest = <f64>sum(f32x4.add(total, other));
   for (; i < to; i++) {

@@ -18,7 +18,7 @@ import { testFolder } from '../../formats/folder.ts';
 import { compileBlas, needCompiler } from './compiledBlas.ts';
 
 /** The plain library is slower than the kernels; whether it is correct is what is asked here. */
-const ANY_SPEED = { ...LIMITS, mustWinBy: 0 };
+const ANY_SPEED = { ...LIMITS, mustWinBy: 0, namedMustWinBy: 0 };
 const named = (path: string, more: Partial<BlasPolicy> = {}): BlasPolicy => ({
   named: { path, by: 'the test' },
   openFolders: [],
@@ -72,7 +72,7 @@ describe('a library that was named', function () {
 
     it('is refused if it is not as much faster than the kernels as it must be, with how much', async () => {
       // A limit that no library meets, because how fast this one is depends on what else the machine does.
-      const limits = { ...LIMITS, mustWinBy: 1e6 };
+      const limits = { ...LIMITS, mustWinBy: 1e6, namedMustWinBy: 1e6 };
       assert.match(await reasonFor(build('libslow.so'), 1, limits), /is only \d+\.\d times as fast as the WASM/);
     });
 

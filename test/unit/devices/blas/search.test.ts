@@ -7,7 +7,7 @@ import { withEnvironment } from '../../../../src/devices/cpu/blas/threads.ts';
 import { testFolder } from '../../formats/folder.ts';
 import { compileBlas, needCompiler } from './compiledBlas.ts';
 
-const LIMITS_HERE = { ...LIMITS, python: 1500, mustWinBy: 0 };
+const LIMITS_HERE = { ...LIMITS, python: 1500, mustWinBy: 0, namedMustWinBy: 0 };
 
 describe('the search for a BLAS', function () {
   this.timeout(60_000);
