@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import * as vscode from 'vscode';
 import { RankscopeError } from '../../base/errors.ts';
-import type { ApplyReport } from '../../protocol/service.ts';
+import type { ApplyCalibration, ApplyReport } from '../../protocol/service.ts';
 import { codePathOf, suggestedTarget } from '../../window/plan/planFiles.ts';
 import { resultText } from '../../window/plan/resultText.ts';
 import { openInspector } from '../commands/analyze.ts';
@@ -10,10 +10,11 @@ import { cancellable } from '../pages/progress.ts';
 import { mayReplace, requireTrust } from '../pages/save.ts';
 import { engineRequest, isSmokeTestWanted } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
+import { pickCalibration } from './pickCalibration.ts';
 
 /**
- * Writes the factorized checkpoint of the current plan, with its Python code beside it, and opens the result. Asks for
- * the target unless it is given, and before existing files are replaced.
+ * Writes the factorized checkpoint of the current plan, with its Python code beside it, and opens the result. Asks on
+ * what it is truncated and for the target unless that is given, and before existing files are replaced.
  */
 export async function applyPlan(workbench: Workbench, target?: vscode.Uri): Promise<ApplyReport | undefined> {
   requireTrust();
@@ -26,13 +27,20 @@ export async function applyPlan(workbench: Workbench, target?: vscode.Uri): Prom
       'Right-click a checkpoint file and choose Analyze Weight Ranks',
     );
   }
+  const asked = target ? {} : await pickCalibration(workbench, source);
+  if (!asked) return undefined;
   const out = target ?? (await askTarget(source));
   if (!out) return undefined;
   const code = codePathOf(out.fsPath);
   refuseSource(source, out.fsPath);
   const existing = [out.fsPath, code].filter((file) => existsSync(file));
   if (existing.length > 0 && !(await mayReplace(existing))) return undefined;
-  const report = await write(workbench, source, { out: out.fsPath, code, overwrite: existing.length > 0 });
+  const report = await write(workbench, source, {
+    out: out.fsPath,
+    code,
+    overwrite: existing.length > 0,
+    ...asked,
+  });
   workbench.store.get(report.out).setSmokeTest(report.smokeTest);
   await openInspector(vscode.Uri.file(report.out));
   void tellOfResult(report);
@@ -42,7 +50,7 @@ export async function applyPlan(workbench: Workbench, target?: vscode.Uri): Prom
 function write(
   { desk, engine }: Workbench,
   source: string,
-  files: { out: string; code: string; overwrite: boolean },
+  files: { out: string; code: string; overwrite: boolean; calibration?: ApplyCalibration },
 ): Thenable<ApplyReport> {
   return cancellable(`Writing ${basename(files.out)}`, async (context) => {
     const plan = await desk.compute(context.signal);
