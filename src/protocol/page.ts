@@ -2,6 +2,12 @@ import type { DeviceInfo } from '../base/deviceInfo.ts';
 import type { ErrorData } from '../base/errors.ts';
 import type { StatisticsSummary } from '../model/activations.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
+import type {
+  CompressedBlock,
+  CompressionEstimate,
+  CompressionReport,
+  CompressionStage,
+} from '../model/compression.ts';
 import type { Evaluation } from '../model/evaluation.ts';
 import type { MatrixFinding, Skipped } from '../model/findings.ts';
 import type { SmokeTest } from '../model/generation.ts';
@@ -172,6 +178,39 @@ export interface EvaluationCalls {
   again: { params: void; result: void };
   cancel: { params: void; result: void };
   /** Asks for a file with an evaluation, and adds it. */
+  open: { params: void; result: void };
+  save: { params: SaveRequest; result: boolean };
+}
+
+/** Everything that the page of a compression shows. */
+export interface CompressionSnapshot {
+  /** The checkpoint that is compressed. */
+  readonly path: string;
+  /** The file that is written; empty before the first run. */
+  readonly out: string;
+  /** What the current or the last run does: `80 % kept, fitted to text.txt`. */
+  readonly asked: string;
+  readonly run: RunState;
+  readonly stage: CompressionStage;
+  readonly estimate: CompressionEstimate | null;
+  /** Finished blocks, and how many there are; 0 before that is known. */
+  readonly blocks: readonly CompressedBlock[];
+  readonly layers: number;
+  /** Of the block that is under way: the loss at each step so far. */
+  readonly current: { readonly layer: number; readonly losses: readonly number[] } | null;
+  readonly report: CompressionReport | null;
+  readonly error: ErrorData | null;
+}
+
+/** The calls of the compression page to the extension host. */
+export interface CompressionCalls {
+  ready: { params: void; result: CompressionSnapshot };
+  /** Asks for a text, a size and a target, and compresses. */
+  compress: { params: void; result: void };
+  /** Goes on where the last run was stopped, or tries it once more. */
+  again: { params: void; result: void };
+  cancel: { params: void; result: void };
+  /** Opens the written file. */
   open: { params: void; result: void };
   save: { params: SaveRequest; result: boolean };
 }

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { CompressionStore } from '../window/compression/compressions.ts';
 import { EvaluationStore } from '../window/evaluation/evaluationStore.ts';
 import { PlanDesk } from '../window/plan/planDesk.ts';
 import { Archive } from '../window/sessions/archive.ts';
@@ -8,6 +9,7 @@ import { type CheckpointTree, registerCheckpointTree } from './checkpointTree.ts
 import { registerCode } from './code/providers.ts';
 import { registerAllCommands } from './commands/commands.ts';
 import { registerComparison } from './comparison/comparisonPanel.ts';
+import { registerCompression } from './compression/compressionPanel.ts';
 import { createEngine } from './engine/engine.ts';
 import { registerEvaluationEditor } from './evaluation/evaluationEditor.ts';
 import { registerEvaluation } from './evaluation/evaluationPanel.ts';
@@ -34,14 +36,16 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   keepFindings(store, archive, canWrite);
   const desk = new PlanDesk({ service, store, memory: context.workspaceState, canWrite });
   const evaluations = new EvaluationStore({ service, device: engineRequest, memory: context.workspaceState });
+  const compressions = new CompressionStore({ service, device: engineRequest, memory: context.workspaceState });
   const workbench: Workbench = {
-    ...{ context, log, engine, store, archive, desk, evaluations },
+    ...{ context, log, engine, store, archive, desk, evaluations, compressions },
     sideBySide: new SideBySide(),
   };
   context.subscriptions.push(log);
   registerInspector(workbench);
   registerComparison(workbench);
   registerEvaluation(workbench);
+  registerCompression(workbench);
   registerEvaluationEditor(workbench);
   const tree = registerCheckpointTree(workbench);
   registerPlanView(workbench);

@@ -1,4 +1,5 @@
 import type * as vscode from 'vscode';
+import type { CompressionStore } from '../window/compression/compressions.ts';
 import type { EngineClient } from '../window/engine/engineClient.ts';
 import type { EvaluationStore } from '../window/evaluation/evaluationStore.ts';
 import type { PlanDesk } from '../window/plan/planDesk.ts';
@@ -16,4 +17,5 @@ export interface Workbench {
   readonly archive: Archive;
   readonly desk: PlanDesk;
   readonly evaluations: EvaluationStore;
+  readonly compressions: CompressionStore;
 }

@@ -30,9 +30,16 @@ export async function analyze(
   }
 }
 
-/** The path of the checkpoint that is given or active, or that the user chooses; undefined if they cancel. */
-export async function askCheckpoint(target: CheckpointArgument, title: string): Promise<string | undefined> {
-  const uri = uriOf(target) ?? activeFile() ?? (await ask(title));
+/**
+ * The path of the checkpoint that is given or active, or else `usual`, or that the user chooses; undefined if they
+ * cancel.
+ */
+export async function askCheckpoint(
+  target: CheckpointArgument,
+  title: string,
+  usual?: string | null,
+): Promise<string | undefined> {
+  const uri = uriOf(target) ?? activeFile() ?? uriOf(usual ?? undefined) ?? (await ask(title));
   return uri && checkpointPath(uri);
 }
 

@@ -3,6 +3,7 @@ import { formatBytes } from '../../base/quantities.ts';
 import { type CollectTarget, collectActivations } from '../activations/collectActivations.ts';
 import { useActivations } from '../activations/useActivations.ts';
 import { compareAdapters } from '../comparison/compareAdapters.ts';
+import { type CompressTarget, compress } from '../compression/compress.ts';
 import { installTensorFlow } from '../engine/installTensorFlow.ts';
 import { openEvaluations } from '../evaluation/evaluationPanel.ts';
 import { type MeasureTarget, measure, measurePlan } from '../evaluation/measure.ts';
@@ -38,6 +39,10 @@ export function registerAllCommands(workbench: Workbench): void {
     },
     applyPlan: (target?: vscode.Uri) => applyPlan(workbench, target instanceof vscode.Uri ? target : undefined),
     savePlan: (target?: vscode.Uri) => savePlan(workbench, target instanceof vscode.Uri ? target : undefined),
+    compress: async (target: CheckpointArgument, what?: CompressTarget) => {
+      const path = await askCheckpoint(target, 'Compress', desk.snapshot().current);
+      return path === undefined ? undefined : compress(workbench, path, Array.isArray(what) ? {} : what);
+    },
     measure: async (target: CheckpointArgument, what?: MeasureTarget) => {
       const path = await askCheckpoint(target, 'Measure Perplexity');
       // A menu passes the selection of the Explorer as its second argument.

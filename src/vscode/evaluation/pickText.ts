@@ -21,8 +21,18 @@ const USES: Readonly<Record<TextUse, { title: string; other: TextUse; caution: s
 /** Texts that the workspace remembers for each use. */
 const REMEMBERED = 5;
 
-/** Asks for a text; those of earlier times come first. undefined if the user cancels. */
-export async function pickText({ context }: Pick<Workbench, 'context'>, use: TextUse): Promise<string | undefined> {
+/** What `pickText` returns where no text is wanted. */
+export const WITHOUT_TEXT = '';
+
+/**
+ * Asks for a text; those of earlier times come first. undefined if the user cancels.
+ * @param canBeWithout Whether the model may write the text itself; the answer is then `WITHOUT_TEXT`.
+ */
+export async function pickText(
+  { context }: Pick<Workbench, 'context'>,
+  use: TextUse,
+  canBeWithout = false,
+): Promise<string | undefined> {
   const known = remembered(context, use);
   const { title, other, caution } = USES[use];
   const elsewhere = remembered(context, other);
@@ -33,9 +43,11 @@ export async function pickText({ context }: Pick<Workbench, 'context'>, use: Tex
     file,
   }));
   const another = { label: '$(folder-opened) Another text…', file: undefined };
-  const picked = known.length === 0 ? another : await vscode.window.showQuickPick([...items, another], { title });
+  const without = { label: '$(edit) No text: the model writes one itself', file: WITHOUT_TEXT };
+  const choices = [...items, another, ...(canBeWithout ? [without] : [])];
+  const picked = choices.length === 1 ? another : await vscode.window.showQuickPick(choices, { title });
   const file = picked && (picked.file ?? (await askFile(title, known[0])));
-  if (file !== undefined) await rememberText(context, use, file);
+  if (file) await rememberText(context, use, file);
   return file;
 }
 

@@ -30,7 +30,7 @@ const EDITOR = `
 /** The built pages on a server of their own, and a browser to open them in. */
 export interface PageHarness {
   open<Calls extends { [Name in keyof Calls]: { params: unknown; result: unknown } }, Update>(
-    page: 'inspector' | 'plan' | 'comparison' | 'evaluation',
+    page: 'inspector' | 'plan' | 'comparison' | 'evaluation' | 'compression',
     handlers: PageHandlers<Calls>,
     options?: OpenOptions,
   ): Promise<OpenedPage<Update>>;
@@ -75,6 +75,7 @@ async function start(): Promise<PageHarness & { close(): Promise<void> }> {
       plan: 'webview/plan/plan.ts',
       comparison: 'webview/comparison/comparison.ts',
       evaluation: 'webview/evaluation/evaluation.ts',
+      compression: 'webview/compression/compression.ts',
     },
     loader: { '.css': 'css' },
   });

@@ -1,6 +1,6 @@
 import type { Continuation, Generation, SmokeTest } from '../../src/model/generation.ts';
 import { generationSentences, smokeTestSentence } from '../../src/model/generationText.ts';
-import { element, fill } from '../ui/dom.ts';
+import { element, fill } from './dom.ts';
 
 /** How the written checkpoint continued a prompt beside the model it was made of. */
 export function createSmokeTest(root: HTMLElement): { show(test: SmokeTest | null): void } {
