@@ -30,6 +30,7 @@ export const compressCommand: Command = {
   --minutes N         what it may take: fewer measured losses and steps of refinement, or none (default: no limit)
   --no-refine         leave out the refinement of the blocks
   --steps N           steps of the refinement of each block (default 96)
+  --rate X            of Adam, at the first step (default 0.0003; small models take more)
   --tokens N          tokens for calibration (default 16384)
   --context N         tokens of a window (default 512, or less for a short text)
   --seed N            for the text that the model writes itself (default 0)
@@ -60,6 +61,7 @@ Examples:
     minutes: { type: 'string' },
     'no-refine': { type: 'boolean' },
     steps: { type: 'string' },
+    rate: { type: 'string' },
     tokens: { type: 'string' },
     context: { type: 'string' },
     seed: { type: 'string' },
@@ -126,6 +128,7 @@ function optionsOf(values: Values): Omit<CompressRequest, 'path' | 'out'> {
     evaluate: textOf(values, 'evaluate'),
     code: textOf(values, 'code'),
     steps: whole('steps', 1),
+    rate: numberOf(values, 'rate', { least: 0, most: 1 }),
     tokens: whole('tokens', 2),
     context: whole('context', 2),
     seed: whole('seed', 0),

@@ -11,14 +11,14 @@ export function* compressionReport(report: CompressionReport): Generator<string>
   yield '\n';
   yield* table(
     ['', 'tokens', 'before', 'after', 'difference', 'mean KL', 'same top'],
-    [calibration, ...(unseen ? [unseen] : [])].map(measuredCells),
+    [measuredCells('calibration', calibration), ...(unseen ? [measuredCells('unseen', unseen)] : [])],
   );
   const { totals } = size;
   yield `\nPerplexity before and after, on ${calibration.text} and on ${unseen?.text ?? 'nothing else: the text is too short'}.\n`;
   yield `${percent(totals.keptShare)} of the parameters that may be cut are kept (${formatCount(totals.parametersBefore)} became ${formatCount(totals.parametersAfter)}), ${percent(size.parametersAfter / size.parametersBefore)} of the whole model (${formatCount(size.parametersBefore)} became ${formatCount(size.parametersAfter)}).\n`;
   yield `${formatBytes(size.bytesBefore)} became ${formatBytes(size.bytesAfter)}.\n`;
   const source = text.name ?? `a text that the model wrote itself (seed ${method.seed})`;
-  yield `Calibration: ${formatCount(text.calibration.tokens)} tokens of ${source} in ${text.calibration.windows} windows of ${text.context}; ${text.heldOut.windows} windows were held out.\n`;
+  yield `Calibration: ${formatCount(text.calibration.tokens)} tokens of ${source} in ${text.calibration.windows} windows of ${text.context}; ${text.heldOut.windows === 1 ? '1 window was' : `${text.heldOut.windows} windows were`} held out.\n`;
   yield `${methodSentence(report)}\n`;
   yield `${report.engine.device}, ${report.seconds.toFixed(0)} s${report.resumedBlocks > 0 ? `; ${report.resumedBlocks} blocks came from an earlier run` : ''}\n`;
   for (const note of report.notes) yield `${note}\n`;
@@ -46,10 +46,10 @@ function blockLines(blocks: readonly CompressedBlock[]): Generator<string> {
   );
 }
 
-function measuredCells({ text, scored, dense, compressed }: BeforeAndAfter): string[] {
+function measuredCells(name: string, { scored, dense, compressed }: BeforeAndAfter): string[] {
   const { difference, differenceError, divergence, sameTop } = compressed;
   return [
-    text,
+    name,
     formatCount(scored),
     digits(dense.perplexity),
     digits(compressed.perplexity),

@@ -48,7 +48,7 @@ export async function compress(
   const started = performance.now();
   const { devices, cache } = parts;
   const { checkpoint } = opened;
-  const { out, seed = SEED } = request;
+  const { out, seed = SEED, rate = RATE } = request;
   checkCompression(request);
   const files = await resultFiles(request, checkpoint);
   const network = await openNetwork(checkpoint, { signal });
@@ -86,7 +86,7 @@ export async function compress(
         cuts,
         dense,
         schedule,
-        rate: RATE,
+        rate,
         folder,
         signal,
         pause: letOthers,
@@ -151,7 +151,7 @@ export async function compress(
       planFile: files.plan,
       code: files.code,
       text: text.text,
-      method: methodOf(plan, { ridge: RIDGE, steps: schedule.steps, rate: RATE, seed }),
+      method: methodOf(plan, { ridge: RIDGE, steps: schedule.steps, rate, seed }),
       size: {
         keep: request.keep,
         totals: plan.totals,

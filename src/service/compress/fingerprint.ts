@@ -12,7 +12,7 @@ import type { Fingerprint } from './partialFolder.ts';
  * options that its result depends on.
  */
 export async function fingerprintOf({ files }: Checkpoint, request: CompressRequest): Promise<Fingerprint> {
-  const { text, ids, keep, context, tokens, minutes, refine = true, steps, seed = 0, evaluate } = request;
+  const { text, ids, keep, context, tokens, minutes, refine = true, steps, rate, seed = 0, evaluate } = request;
   const identity = files.map(({ path, size, mtimeMs }) => [basename(path), size, mtimeMs]);
   const source = text ?? ids;
   return {
@@ -25,6 +25,7 @@ export async function fingerprintOf({ files }: Checkpoint, request: CompressRequ
     minutes: minutes ?? null,
     refine,
     steps: steps ?? null,
+    rate: rate ?? null,
     seed,
   };
 }

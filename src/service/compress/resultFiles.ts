@@ -18,7 +18,7 @@ export interface ResultFiles {
 }
 
 /** @throws RankscopeError 'wrong-use' for a request out of range, naming the first such option */
-export function checkCompression({ keep, minutes, steps, seed, tokens }: CompressRequest): void {
+export function checkCompression({ keep, minutes, steps, rate, seed, tokens }: CompressRequest): void {
   const refuse = (option: string, value: number, expected: string): never => {
     throw new RankscopeError('wrong-use', option, `${value}`, `Give ${expected}`);
   };
@@ -26,6 +26,7 @@ export function checkCompression({ keep, minutes, steps, seed, tokens }: Compres
   if (minutes !== undefined && !(minutes > 0)) refuse('minutes', minutes, 'a number above 0');
   if (steps !== undefined && !(Number.isSafeInteger(steps) && steps >= 1 && steps <= 100_000))
     refuse('steps', steps, 'a whole number from 1 to 100,000');
+  if (rate !== undefined && !(rate > 0 && rate <= 1)) refuse('rate', rate, 'a number above 0, up to 1');
   if (seed !== undefined && !Number.isSafeInteger(seed)) refuse('seed', seed, 'a whole number');
   if (tokens !== undefined && !(Number.isSafeInteger(tokens) && tokens >= 2))
     refuse('tokens', tokens, 'a whole number of at least 2');
