@@ -26,6 +26,13 @@ export function significant(value: number): string {
   return rounded.includes('.') ? rounded.replace(/\.?0+$/, '') : rounded;
 }
 
+/** An estimated time: `40 s`, `12 min`, `3.5 h`. */
+export function formatEstimate(seconds: number): string {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = seconds / 60;
+  return minutes < 90 ? `${Math.round(minutes)} min` : `${(minutes / 60).toFixed(1)} h`;
+}
+
 /** `value` in the first of `units` (thousands, millions ...) in which three digits stay below 1,000. */
 function scaled(value: number, units: readonly string[]): string {
   let unit = 0;

@@ -1,4 +1,4 @@
-import { formatBytes } from '../base/quantities.ts';
+import { formatBytes, formatEstimate } from '../base/quantities.ts';
 import type { CompressionEstimate, CompressionProgress, CompressRequest } from '../model/compression.ts';
 import {
   COMMON_HELP,
@@ -147,13 +147,6 @@ function optionsOf(values: Values): Omit<CompressRequest, 'path' | 'out'> {
 function* estimateLines(estimate: CompressionEstimate): Generator<string> {
   const { secondsTotal, memoryBytes, diskBytes, schedule, notes } = estimate;
   const steps = schedule.steps === 0 ? 'no refinement' : `${schedule.steps} steps of refinement for each block`;
-  yield `About ${duration(secondsTotal)} and ${formatBytes(memoryBytes)} of memory, with ${steps}; ${formatBytes(diskBytes)} on the disk until it is done`;
+  yield `About ${formatEstimate(secondsTotal)} and ${formatBytes(memoryBytes)} of memory, with ${steps}; ${formatBytes(diskBytes)} on the disk until it is done`;
   for (const note of notes) yield note;
-}
-
-/** `40 s`, `12 min`, `3.5 h` */
-function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  const minutes = seconds / 60;
-  return minutes < 90 ? `${Math.round(minutes)} min` : `${(minutes / 60).toFixed(1)} h`;
 }

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
-import { formatBytes } from '../../base/quantities.ts';
-import type { CompressionEstimate, CompressionReport } from '../../model/compression.ts';
-import type { CompressionTask } from '../../window/compression/compressions.ts';
+import { formatEstimate } from '../../base/quantities.ts';
+import type { Compression, CompressionTask } from '../../window/compression/compressions.ts';
+import { estimateText } from '../../window/compression/estimateText.ts';
 import { codePathOf, suggestedTarget } from '../../window/plan/planFiles.ts';
 import { pickText, rememberText, WITHOUT_TEXT } from '../evaluation/pickText.ts';
 import { cancellable } from '../pages/progress.ts';
@@ -29,7 +29,7 @@ export async function compress(
   workbench: Workbench,
   path: string,
   target: CompressTarget = {},
-): Promise<CompressionReport | undefined> {
+): ReturnType<Compression['start']> {
   requireTrust();
   const compression = workbench.compressions.get(path);
   if (compression.isRunning) {
@@ -98,30 +98,10 @@ async function confirmed(
   );
   const [begin, unrefined] = ['Compress', 'Without Refinement'];
   const picked = await vscode.window.showInformationMessage(
-    `Compress ${basename(path)} to ${Number((100 * task.keep).toPrecision(4))} %? It takes about ${duration(estimate.secondsTotal)}.`,
-    { modal: true, detail: details(estimate) },
+    `Compress ${basename(path)} to ${Number((100 * task.keep).toPrecision(4))} %? It takes about ${formatEstimate(estimate.secondsTotal)}.`,
+    { modal: true, detail: estimateText(estimate) },
     begin,
     ...(estimate.schedule.steps > 0 ? [unrefined] : []),
   );
   return picked === begin ? task : picked === unrefined ? { ...task, refine: false } : undefined;
-}
-
-function details({ seconds, memoryBytes, diskBytes, schedule, notes }: CompressionEstimate): string {
-  const { blocks = 0 } = seconds;
-  const refined =
-    schedule.steps > 0
-      ? `, of which the blocks take ${duration(blocks)} with ${schedule.steps} steps of refinement each`
-      : '';
-  return [
-    `About ${formatBytes(memoryBytes)} of memory${refined}, and ${formatBytes(diskBytes)} on the disk until it is done.`,
-    'It can be stopped at any time: what is finished is kept, and the same choices go on there.',
-    ...notes,
-  ].join('\n\n');
-}
-
-/** `40 s`, `12 min`, `3.5 h` */
-function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  const minutes = seconds / 60;
-  return minutes < 90 ? `${Math.round(minutes)} min` : `${(minutes / 60).toFixed(1)} h`;
 }
