@@ -49,7 +49,8 @@ export function divergencesOf(
     const from = own === undefined ? 'neighbours' : members.length > 1 ? 'role' : 'matrix';
     for (const { matrix, basis } of members) {
       const { rank, tail } = basis ?? { rank: 1, tail: 0 };
-      divergences.set(matrix.name, { value: whole > 0 ? (value * tail) / whole : 0, rank, tail, from });
+      const share = members.length === 1 ? 1 : whole > 0 ? tail / whole : 0;
+      divergences.set(matrix.name, { value: value * share, rank, tail, from });
     }
   }
   return divergences;
