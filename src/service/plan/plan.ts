@@ -10,6 +10,7 @@ import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { exactResults, type SpectraParts } from '../analysis/spectra.ts';
 import { type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
 import { planCandidates } from './planCandidates.ts';
+import { weightsAlone } from './weightsAlone.ts';
 
 /**
  * Makes a plan from exact spectra; those that are not known yet are computed. A matrix without a spectrum stays dense,
@@ -42,5 +43,7 @@ export async function plan(
       fixed: unusable.get(matrix) ?? matrix.fixed,
     }),
   );
-  return makePlan(viewOf(opened), inputs, request);
+  const made = makePlan(viewOf(opened), inputs, request);
+  const note = await weightsAlone(opened, made.totals, signal);
+  return note === undefined ? made : { ...made, notes: [note, ...(made.notes ?? [])] };
 }
