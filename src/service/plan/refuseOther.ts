@@ -10,7 +10,10 @@ const TOLD = 3;
  * number of parameters.
  * @throws RankscopeError 'wrong-use' with the differences
  */
-export function refuseOther({ checkpoint: planned, matrices }: Plan, { checkpoint, anatomy }: Pick<Opened, 'checkpoint' | 'anatomy'>): void {
+export function refuseOther(
+  { checkpoint: planned, matrices }: Plan,
+  { checkpoint, anatomy }: Pick<Opened, 'checkpoint' | 'anatomy'>,
+): void {
   const shapes = new Map(anatomy.matrices.map(({ name, shape }) => [name, shape]));
   const differences = [
     ...(planned.bytes === checkpoint.bytes
