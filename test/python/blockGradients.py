@@ -1,6 +1,7 @@
 """Gradients of the loss of one block by torch's autograd in float64, for every kind of decoder of decoders.py, as JSON.
 
-Usage: blockGradients.py SEED. In the last block of each model, most linear layers are products of two factors, which
+Usage: blockGradients.py SEED, or blockGradients.py SEED KIND STEPS RATE for the losses of one kind in the course of
+its refinement: before each step of Adam with a cosine schedule, and behind the last. In the last block of each model, most linear layers are products of two factors, which
 are balanced first: column k of b and row k of a have equal norms. The block reads rows that follow from the seed, in
 windows of the lengths given, and the loss is its mean squared error beside other such rows, over their mean square.
 """
@@ -35,7 +36,8 @@ def factors_of(seed, name, outputs, inputs):
     return [(b * scale).requires_grad_(), (a / scale[:, None]).requires_grad_()]
 
 
-def gradients_of(kind, config, seed):
+def problem_of(config, seed):
+    """The block, its path, its factors by module, a function that computes the loss, and what the model was made of."""
     with tempfile.TemporaryDirectory() as folder:
         d.t.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
         file = Path(folder, "model.safetensors")
@@ -67,17 +69,23 @@ def gradients_of(kind, config, seed):
         b, a = cut[name]
         return (b @ a).T if "Conv1D" in type(modules.get(name)).__name__ else b @ a
 
-    replaced = {name[len(path) + 1:] + ".weight": weight_of(name) for name in cut if name in modules}
     stacked = [name for name, _ in block.named_parameters() if name.endswith("experts.gate_up_proj")]
-    if stacked:
+
+    def weights():
+        """What replaces the parameters of the block."""
+        replaced = {name[len(path) + 1:] + ".weight": weight_of(name) for name in cut if name in modules}
+        if not stacked:
+            return replaced
         mixtral = any("block_sparse_moe" in name for name in names)
         start = path + (".block_sparse_moe.experts." if mixtral else ".mlp.experts.")
         gate, up, down = ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj")
         experts = range(len({name[len(start):].split(".")[0] for name in names if name.startswith(start)}))
         both = [torch.cat([weight_of(f"{start}{e}.{gate}"), weight_of(f"{start}{e}.{up}")]) for e in experts]
+        downs = [weight_of(f"{start}{e}.{down}") for e in experts]
         replaced[stacked[0]] = torch.stack(both)
-        replaced[stacked[0].replace("gate_up_proj", "down_proj")] = torch.stack(
-            [weight_of(f"{start}{e}.{down}") for e in experts])
+        replaced[stacked[0].replace("gate_up_proj", "down_proj")] = torch.stack(downs)
+        return replaced
+
     norms = {name: p for name, p in block.named_parameters() if "norm" in name or name.startswith("ln_")}
     for name, p in block.named_parameters():
         p.requires_grad_(name in norms)
@@ -96,30 +104,57 @@ def gradients_of(kind, config, seed):
         raise Stop
 
     hook = block.register_forward_pre_hook(grab, with_kwargs=True)
-    at, error = 0, 0
+    calls = []
     for length in LENGTHS:
         try:
             with torch.no_grad():
                 model(torch.arange(length)[None] % config.vocab_size)
         except Stop:
-            pass
-        hook.remove()
-        y = torch.func.functional_call(block, replaced, (x[None, at:at + length], *grabbed["args"]), grabbed["kwargs"])
-        hook = block.register_forward_pre_hook(grab, with_kwargs=True)
-        y = (y[0] if isinstance(y, tuple) else y)[0]
-        error = error + ((y - target[at:at + length]) ** 2).sum()
-        at += length
+            calls.append((grabbed["args"], grabbed["kwargs"]))
     hook.remove()
-    loss = error / (target ** 2).sum()
+
+    def loss_of():
+        at, error, own = 0, 0, weights()
+        for length, (args, kwargs) in zip(LENGTHS, calls):
+            y = torch.func.functional_call(block, own, (x[None, at:at + length], *args), kwargs)
+            y = (y[0] if isinstance(y, tuple) else y)[0]
+            error = error + ((y - target[at:at + length]) ** 2).sum()
+            at += length
+        return error / (target ** 2).sum()
+
+    return path, cut, norms, loss_of, dict(config=saved, tensors=shapes, layer=count - 1)
+
+
+def gradients_of(kind, config, seed):
+    path, cut, norms, loss_of, made = problem_of(config, seed)
+    loss = loss_of()
     loss.backward()
     flat = lambda t: [float(f"{v:.9g}") for v in t.reshape(-1).tolist()]
-    return dict(kind=kind, seed=seed, config=saved, tensors=shapes, layer=count - 1, lengths=LENGTHS, rank=RANK,
-                loss=loss.item(),
+    return dict(kind=kind, seed=seed, **made, loss=loss.item(),
                 factors={name: dict(b=flat(b.grad), a=flat(a.grad)) for name, (b, a) in cut.items()
                          if b.grad is not None},
                 norms={path + "." + name: flat(p.grad) for name, p in norms.items() if p.grad is not None})
 
 
+def refined(kind, config, seed, steps, rate):
+    _, cut, norms, loss_of, made = problem_of(config, seed)
+    optimizer = torch.optim.Adam([f for fs in cut.values() for f in fs] + list(norms.values()), lr=rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    losses = []
+    for _ in range(steps):
+        loss = loss_of()
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return dict(kind=kind, seed=seed, **made, losses=[*losses, loss_of().item()])
+
+
 torch.manual_seed(0)
 seed = int(sys.argv[1])
-print("[" + ",\n".join(json.dumps(gradients_of(kind, config, seed)) for kind, config in d.KINDS.items()) + "]")
+if len(sys.argv) > 2:
+    kind, steps, rate = sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    print(json.dumps(refined(kind, d.KINDS[kind], seed, steps, rate)))
+else:
+    print("[" + ",\n".join(json.dumps(gradients_of(kind, config, seed)) for kind, config in d.KINDS.items()) + "]")

@@ -13,6 +13,7 @@ import type { Rows } from '../../../../src/network/operations/rows.ts';
 import { blockParts } from '../../../../src/network/passMemory.ts';
 import { balanced } from '../../../../src/network/refinement/balance.ts';
 import { meanSquare, withGradients } from '../../../../src/network/refinement/blockLoss.ts';
+import { refineBlock } from '../../../../src/network/refinement/refineBlock.ts';
 import { TrainedBlock } from '../../../../src/network/refinement/trainedBlock.ts';
 import type { Factors } from '../../../../src/network/variant.ts';
 import { python } from '../../formats/python.ts';
@@ -180,5 +181,28 @@ describe('gradients of the loss of a block', () => {
         }
         assert.equal(compared, Object.keys(known.norms).length, `norms of ${known.kind}`);
       });
+  });
+
+  it('lead to the losses of torch in the course of a refinement', async function () {
+    this.timeout(120_000);
+    const script = readFileSync('test/python/blockGradients.py', 'utf8');
+    const [steps, rate] = [6, 0.01];
+    const args = ['2', 'gemma2', String(steps), String(rate)];
+    const known = python(this, ['torch', 'transformers', 'safetensors'], script, ...args) as Case & {
+      readonly losses: readonly number[];
+    };
+    await withDecoder(known, async (checkpoint) => {
+      const network = await openNetwork(checkpoint);
+      const { layer, factors, input, target } = await problemOf(known, network, cpu);
+      const rows = { lengths: [LENGTHS], inputs: [input], targets: [target] };
+      const block = await readBlock(network, cpu, layer, undefined);
+      const request = { network, backend: cpu, layer, block, factors, ...rows, heldOut: rows, steps, rate };
+      const found = await refineBlock(request);
+      freeBlock(cpu, block);
+      assert.ok(found.kept);
+      const losses = [...found.losses.map(({ loss }) => loss), found.losses.at(-1)!.heldOut!];
+      for (const [step, loss] of known.losses.entries())
+        assert.ok(Math.abs(losses[step]! / loss - 1) < 1e-4, `step ${step}: ${losses[step]}, not ${loss}`);
+    });
   });
 });

@@ -15,6 +15,7 @@ import { refineBlock } from '../../../../src/network/refinement/refineBlock.ts';
 import type { Refinement, RefinementRequest, RefinementStep } from '../../../../src/network/refinement/refinement.ts';
 import { refinementMemory } from '../../../../src/network/refinement/refinementMemory.ts';
 import type { Factors } from '../../../../src/network/variant.ts';
+import { processorTime } from '../../processorTime.ts';
 import { counted } from '../countedBackend.ts';
 import { type Case, withDecoder } from '../decoders.ts';
 
@@ -58,6 +59,7 @@ function refined<Result>(
   change: Change,
   use: (found: Refinement, request: RefinementRequest, loss: (found: Refinement) => Promise<number>) => Promise<Result>,
   cut: CutOf = random,
+  lengths: readonly number[] = LENGTHS,
 ): Promise<Result> {
   return withDecoder(one, async (checkpoint) => {
     const network = await openNetwork(checkpoint);
@@ -69,16 +71,16 @@ function refined<Result>(
         if (!/\.gate$/.test(name))
           factors.set(name, await cut(backend, stored, Math.ceil(Math.min(stored.outputs, stored.inputs) / 2)));
       const { normal } = seededRandom(9);
-      const rows = LENGTHS.reduce((sum, length) => sum + length, 0);
+      const rows = lengths.reduce((sum, length) => sum + length, 0);
       const cols = network.decoder.width;
       const batch = (): Rows => ({ rows, cols, values: Float32Array.from({ length: rows * cols }, normal) });
       const run = { backend, pause: () => undefined };
       const rotationsOf = rotationTable(settings.attention.rope);
-      const passage = { run, network, settings, lengths: LENGTHS, rotationsOf };
+      const passage = { run, network, settings, lengths, rotationsOf };
       const rowsOf = async (count: number) => {
         const inputs = Array.from({ length: count }, batch);
         const targets = await passRows(run, Array(count).fill(passage), block, inputs);
-        return { lengths: inputs.map(() => LENGTHS), inputs, targets };
+        return { lengths: inputs.map(() => lengths), inputs, targets };
       };
       const [training, heldOut] = [await rowsOf(4), await rowsOf(2)];
       const request = change({
@@ -266,25 +268,43 @@ describe('refinement of a block', () => {
     );
   });
 
-  it('stops soon after it is cancelled, and frees its memory', async () => {
+  it('stops within 200 ms of processor time after a cancellation, and frees its memory', async () => {
+    const wide = { hidden_size: 256, intermediate_size: 512, head_dim: 64 };
+    const sides = new Map([
+      [32, 256],
+      [48, 512],
+      [16, 128],
+    ]);
+    const tensors = Object.entries(LLAMA.tensors).map(([name, shape]) => [
+      name,
+      shape.map((side) => sides.get(side) ?? side),
+    ]);
+    const one = {
+      ...LLAMA,
+      config: { ...LLAMA.config, ...wide },
+      tensors: Object.fromEntries(tensors) as Case['tensors'],
+    };
     const controller = new AbortController();
-    let aborted = 0;
+    let time: (() => number) | undefined;
     const { backend: own, now } = counted(backend);
     const change: Change = (request) => ({
       ...request,
       steps: 100_000,
       signal: controller.signal,
       progress: ({ step }) => {
-        if (step !== 3) return;
-        aborted = step;
-        controller.abort();
+        // In the middle of the next step.
+        if (step === 1) setTimeout(abort, 10);
       },
     });
+    const abort = () => {
+      time = processorTime();
+      controller.abort();
+    };
     await assert.rejects(
-      refined(LLAMA, own, change, async () => undefined),
+      refined(one, own, change, async () => undefined, random, [256, 256]),
       { code: 'cancelled' },
     );
-    assert.equal(aborted, 3);
+    assert.ok(time!() < 200, `${time!()} ms`);
     assert.equal(now(), 0);
   });
 });
