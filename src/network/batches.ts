@@ -9,6 +9,11 @@ export interface Batch {
 /** Rows that pass together if they are several windows: enough for products to be fast, few enough for memory. */
 const ROWS = 2048;
 
+/** Rows of the largest batch of some windows. */
+export function mostRows(windows: readonly ArrayLike<number>[]): number {
+  return Math.max(0, ...batchesOf(windows).map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0)));
+}
+
 /** Groups windows in their order. */
 export function batchesOf(windows: readonly ArrayLike<number>[]): Batch[] {
   const batches: Batch[] = [];

@@ -1,6 +1,6 @@
 import { type Pause, yieldOrCancel } from '../base/eventLoop.ts';
 import type { Backend } from '../devices/backend.ts';
-import { batchesOf } from './batches.ts';
+import { batchesOf, mostRows } from './batches.ts';
 import type { Passage } from './blocks/applyBlock.ts';
 import { type Block, freeBlock } from './blocks/block.ts';
 import { passRows } from './blocks/passRows.ts';
@@ -85,8 +85,7 @@ export async function walkBlocks(
   const run: Run = { backend, pause, signal };
   const sets = [request.windows, request.heldOut ?? []].map(batchesOf);
   const lengths = sets.map((batches) => batches.map((batch) => batch.lengths));
-  const most = Math.max(0, ...lengths.flat().map((own) => own.reduce((sum, length) => sum + length, 0)));
-  refuseIfTooLarge(network, backend, [], most);
+  refuseIfTooLarge(network, backend, [], Math.max(mostRows(request.windows), mostRows(request.heldOut ?? [])));
   let streams: Streams[] = from ? [from.calibration, from.heldOut] : [];
   if (!from)
     for (const batches of sets) {

@@ -1,7 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { formatBytes } from '../../base/quantities.ts';
 import type { Backend } from '../../devices/backend.ts';
-import { batchesOf } from '../batches.ts';
 import { inputGroups } from '../inputGroups.ts';
 import type { Network } from '../network.ts';
 import { largestBlock } from '../passMemory.ts';
@@ -12,16 +11,16 @@ const SQUARES = 4;
 /**
  * Refuses blocks whose truncation does not fit on the device: its weights, the activations of one batch, and the second
  * moments of its widest group.
+ * @param rows the most that pass at a time
  * @throws RankscopeError 'too-large' with the bytes, before anything is read
  */
 export function refuseIfMomentsTooLarge(
   network: Network,
   backend: Backend,
   isCut: (module: string) => boolean,
-  windows: readonly ArrayLike<number>[],
+  rows: number,
 ): void {
-  const rows = batchesOf(windows).map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0));
-  const { weights, activations } = largestBlock(network, [], Math.max(0, ...rows));
+  const { weights, activations } = largestBlock(network, [], rows);
   const widths = inputGroups(network).flatMap(({ layer, inputs, matrices }) =>
     layer !== null && Object.keys(matrices).some((name) => isCut(name.replace(/\.weight$/, ''))) ? [inputs] : [],
   );
@@ -34,6 +33,6 @@ export function refuseIfMomentsTooLarge(
     'too-large',
     network.weights.subject,
     `truncating a block needs ${all}, ${ofWeights} for its weights and ${ofMoments} for the second moments of ${widest} inputs; the ${backend.info.name} engine has ${capacity}`,
-    'Use an engine with more memory, or statistics in place of a text',
+    'Use an engine with more memory',
   );
 }

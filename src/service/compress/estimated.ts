@@ -1,8 +1,8 @@
 import type { Backend } from '../../devices/backend.ts';
 import type { CompressionEstimate, CompressionSchedule, CompressRequest } from '../../model/compression.ts';
+import { refuseIfMomentsTooLarge } from '../../network/groupwise/memory.ts';
 import { inputGroups } from '../../network/inputGroups.ts';
 import type { Network } from '../../network/network.ts';
-import { refuseIfTooLarge } from '../../network/passMemory.ts';
 import { estimateWork, memoryOf, productRate, type WorkSize } from './estimate.ts';
 import type { PreparedText } from './textForCompression.ts';
 
@@ -37,7 +37,7 @@ interface EstimateParts {
 export async function estimated(parts: EstimateParts): Promise<CompressionEstimate> {
   const { backend, network, request, tokens, known } = parts;
   const size = workSize(parts);
-  refuseIfTooLarge(network, backend, [], Math.max(size.tokensOfStep, tokens.context));
+  refuseIfMomentsTooLarge(network, backend, () => true, Math.max(size.tokensOfStep, tokens.context));
   const work = estimateWork(size, await productRate(backend), request);
   const schedule = known ?? work.schedule;
   return {

@@ -1,6 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { CalibrationUse } from '../../model/calibrationUse.ts';
 import type { TextRequest } from '../../model/evaluation.ts';
+import { mostRows } from '../../network/batches.ts';
 import { walkBlocks } from '../../network/blockwise.ts';
 import { refuseIfMomentsTooLarge } from '../../network/groupwise/memory.ts';
 import { inputGroups } from '../../network/inputGroups.ts';
@@ -62,7 +63,7 @@ export async function withFactorsOnText<Result>(
       short.length = 0;
       byWeights.splice(0, byWeights.length, ...[...chosen.keys()].filter((name) => !inside.has(name)));
       progress?.({ done: 0, total: layers, message: `Block 1 of ${layers}` });
-      refuseIfMomentsTooLarge(network, backend, (name) => ranks.has(name), windows);
+      refuseIfMomentsTooLarge(network, backend, (name) => ranks.has(name), mostRows(windows));
       await walkBlocks(
         {
           network,

@@ -3,16 +3,18 @@ import { readFileSync } from 'node:fs';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { Backend } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
-import { batchesOf } from '../../../src/network/batches.ts';
+import { batchesOf, mostRows } from '../../../src/network/batches.ts';
 import { linearsOf } from '../../../src/network/blocks/block.ts';
 import { modulesOf } from '../../../src/network/blocks/expert.ts';
 import { type BlockVisit, type Streams, walkBlocks } from '../../../src/network/blockwise.ts';
 import { forward, type InputObserver } from '../../../src/network/forward.ts';
+import { refuseIfMomentsTooLarge } from '../../../src/network/groupwise/memory.ts';
 import { replaceByGroups } from '../../../src/network/groupwise/replaceByGroups.ts';
 import type { GroupInputs } from '../../../src/network/groupwise/stepTogether.ts';
 import { type Network, openNetwork } from '../../../src/network/network.ts';
 import type { Rows } from '../../../src/network/operations/rows.ts';
 import { passHeads } from '../../../src/network/passHeads.ts';
+import { largestBlock } from '../../../src/network/passMemory.ts';
 import { type Factors, linearOfFactors } from '../../../src/network/variant.ts';
 import { type Case, valuesOf, withDecoder } from './decoders.ts';
 import { logitsOf, relativeDifference } from './logits.ts';
@@ -299,6 +301,20 @@ describe('a walk through the blocks of a network', () => {
         assert.deepEqual(again, held);
         assert.equal(live(), 0);
         assert.ok(most() < 4e6, `${most()} bytes`);
+      }));
+
+    it('is refused with the bytes of its second moments where they do not fit, before anything is read', () =>
+      withDecoder(LLAMA, async (checkpoint) => {
+        const network = await openNetwork(checkpoint);
+        const windows = windowsOf(LLAMA);
+        const check = (capacity: number, isCut: (name: string) => boolean) =>
+          refuseIfMomentsTooLarge(network, watched(backend, capacity).device, isCut, mostRows(windows));
+        check(backend.capacity, () => true);
+        // Four squares of the 48 inputs of the down projection.
+        assert.throws(() => check(20_000, () => true), { code: 'too-large', message: /36\.9 KB .* 48 inputs/ });
+        const { weights, activations } = largestBlock(network, [], 60);
+        check(weights + activations, () => false);
+        assert.throws(() => check(weights + activations, (name) => name.endsWith('q_proj')), { code: 'too-large' });
       }));
 
     it('leaves nothing on the device when it is cancelled or fails between groups', () =>
