@@ -1,5 +1,5 @@
+import type { BalancedFactors } from '../base/balancedFactors.ts';
 import type { Backend, Matrix } from '../devices/backend.ts';
-import type { BalancedFactors } from './balanced.ts';
 import { Scope } from './scope.ts';
 
 /**

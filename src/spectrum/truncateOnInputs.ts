@@ -1,7 +1,7 @@
+import { type BalancedFactors, balanced } from '../base/balancedFactors.ts';
 import { RankscopeError } from '../base/errors.ts';
 import type { Pause } from '../base/eventLoop.ts';
 import type { Backend, Matrix, RowSource } from '../devices/backend.ts';
-import { type BalancedFactors, balanced } from './balanced.ts';
 import { inverseRoot } from './inverseRoot.ts';
 import { Scope } from './scope.ts';
 import { truncatedSvd } from './truncated.ts';

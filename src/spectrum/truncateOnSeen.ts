@@ -1,5 +1,5 @@
+import { type BalancedFactors, balanced } from '../base/balancedFactors.ts';
 import type { Backend, RoutineOptions, RowSource } from '../devices/backend.ts';
-import { type BalancedFactors, balanced } from './balanced.ts';
 import { subProgress } from './load.ts';
 import { Scope } from './scope.ts';
 import { type SeenBy, uploaded, withSeenRows } from './seenRows.ts';

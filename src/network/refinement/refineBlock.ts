@@ -62,7 +62,8 @@ export async function refineBlock(request: RefinementRequest): Promise<Refinemen
       losses.push(taken);
       progress?.(taken);
       if (wrong !== undefined) return unchanged(`the gradient of ${wrong} is not finite at step ${step}`);
-      if (after !== undefined && after < (best?.loss ?? before)) best = { loss: after, values: await own.values() };
+      if (after !== undefined && after < (best?.loss ?? before))
+        best = { loss: after, values: await own.values(run.pause) };
     }
     if (!best) return unchanged('no step lowered the loss on the held-out windows');
     return { ...best.values, losses, before, after: best.loss, kept: true };

@@ -1,4 +1,6 @@
+import { balanced } from '../../base/balancedFactors.ts';
 import { RankscopeError } from '../../base/errors.ts';
+import type { Pause } from '../../base/eventLoop.ts';
 import type { Backend, Matrix, Moments } from '../../devices/backend.ts';
 import { type Block, linearsOf, withReplaced } from '../blocks/block.ts';
 import { freeLinear } from '../blocks/deviceLinear.ts';
@@ -9,7 +11,6 @@ import type { Linear } from '../operations/linear.ts';
 import type { Norm } from '../operations/norm.ts';
 import type { Tape } from '../operations/tape.ts';
 import type { Factors } from '../variant.ts';
-import { balanced } from './balance.ts';
 
 /** What a refinement changes, copied to the host. */
 export interface TrainedValues {
@@ -68,7 +69,7 @@ export class TrainedBlock {
       const own = factors.get(layer.name);
       if (!own) return undefined;
       checkShape(layer, own);
-      const linear = await uploadFactors(backend, layer, balanced(own, layer.inputs), signal);
+      const linear = await uploadFactors(backend, layer, balancedCopy(own, layer.inputs), signal);
       owned.push(linear);
       replaced.set(layer.name, linear);
       return linear;
@@ -142,11 +143,12 @@ export class TrainedBlock {
   }
 
   /** The values as they are now. */
-  async values(): Promise<TrainedValues> {
+  async values(pause: Pause): Promise<TrainedValues> {
     const factors = new Map<string, Factors>();
     for (const [name, { steps, inputs }] of this.factors) {
+      await pause();
       const [a, b] = [await this.backend.download(steps[0]!.matrix), await this.backend.download(steps[1]!.matrix)];
-      factors.set(name, balanced({ b, a }, inputs));
+      factors.set(name, balanced(b, a, a.length / inputs));
     }
     return { factors, norms: copiesOf(this.block.norms) };
   }
@@ -163,6 +165,10 @@ export class TrainedBlock {
 function release(backend: Backend, owned: readonly Linear[], held: readonly Matrix[]): void {
   for (const linear of owned) freeLinear(backend, linear);
   for (const matrix of held) backend.free(matrix);
+}
+
+function balancedCopy({ b, a }: Factors, inputs: number): Factors {
+  return balanced(b.slice(), a.slice(), a.length / inputs);
 }
 
 function checkShape({ name, outputs, inputs }: Pick<Linear, 'name' | 'outputs' | 'inputs'>, { b, a }: Factors): void {

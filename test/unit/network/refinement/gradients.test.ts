@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { balanced } from '../../../../src/base/balancedFactors.ts';
 import { seededRandom } from '../../../../src/base/random.ts';
 import type { Backend } from '../../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../../src/devices/cpu/backend.ts';
@@ -11,7 +12,6 @@ import type { Norm } from '../../../../src/network/operations/norm.ts';
 import { rotationTable } from '../../../../src/network/operations/rope.ts';
 import type { Rows } from '../../../../src/network/operations/rows.ts';
 import { blockParts } from '../../../../src/network/passMemory.ts';
-import { balanced } from '../../../../src/network/refinement/balance.ts';
 import { meanSquare, withGradients } from '../../../../src/network/refinement/blockLoss.ts';
 import { refineBlock } from '../../../../src/network/refinement/refineBlock.ts';
 import { TrainedBlock } from '../../../../src/network/refinement/trainedBlock.ts';
@@ -45,10 +45,7 @@ async function problemOf(one: Pick<Case, 'seed'>, network: Network, backend: Bac
   const factors = new Map<string, Factors>();
   for (const [name, { outputs, inputs }] of blockParts(network, layer).named)
     if (!DENSE.test(name))
-      factors.set(
-        name,
-        balanced({ b: random(`${name}.b`, outputs, RANK), a: random(`${name}.a`, RANK, inputs) }, inputs),
-      );
+      factors.set(name, balanced(random(`${name}.b`, outputs, RANK), random(`${name}.a`, RANK, inputs), RANK));
   const block = await readBlock(network, backend, layer, undefined);
   freeBlock(backend, block);
   return { network, layer, input: rowsOf('input'), target: rowsOf('target'), factors, norms: { ...block.norms } };
