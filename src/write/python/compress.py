@@ -79,7 +79,7 @@ def main() -> None:
     parameters = write_factorized(args.out, state, result, plan["request"], args.model)
     write_json(plan_file, plan)
     notes += [f"Block {each['layer'] + 1} was not refined: {each['reason']}." for each in result.reports if each["reason"]]
-    short = [layer for layer in everything if layer.tokens < layer.shape[1]]
+    short = [layer for layer in everything if 0 < layer.tokens < layer.shape[1]]
     if short:
         notes.append(f"{len(short)} of {len(everything)} matrices saw fewer tokens than they have columns; take a longer text.")
     for note in [*notes, *filter(None, [plan.get("unmet")])]:

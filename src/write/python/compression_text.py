@@ -9,7 +9,7 @@ from .command import say
 from .windows import context_of, start_of, tokenizer_of, windows_of
 
 # Tokens for calibration and of a window by default, and the most of a text that is only measured.
-TOKENS, CONTEXT, MEASURED_TOKENS = 16384, 512, 8192
+USUAL_TOKENS, USUAL_CONTEXT, MEASURED_TOKENS = 16384, 512, 8192
 # Of the windows for calibration: how many as many more are held out, and unseen; of a text that has too few.
 HELD_OUT, UNSEEN, LEAST_HELD_OUT, LEAST_UNSEEN = 1 / 8, 1 / 2, 0.1, 0.25
 
@@ -26,11 +26,11 @@ class Text(NamedTuple):
 
 
 def text_of(args: argparse.Namespace, model: nn.Module) -> Text:
-    tokens = args.tokens or TOKENS
+    tokens = args.tokens or USUAL_TOKENS
 
     def usual(count: int) -> int:
         """Shorter windows for a short text, so that each purpose gets some."""
-        context = min(CONTEXT, tokens)
+        context = min(USUAL_CONTEXT, tokens)
         while context > 32 and count < 8 * context:
             context = max(32, context // 2)
         return context
@@ -93,7 +93,7 @@ def split_windows(windows: Tensor, wanted: int, name: str, with_unseen: bool) ->
 @torch.no_grad()
 def sampled_windows(args: argparse.Namespace, model: nn.Module, tokens: int) -> tuple[Tensor, dict[str, Any]]:
     """Windows that the model writes itself, behind its start token or single tokens that its vocabulary has."""
-    context = min(args.context or CONTEXT, context_of(model.config))
+    context = min(args.context or USUAL_CONTEXT, context_of(model.config))
     count = max(3, -(-int(tokens * (1 + HELD_OUT + UNSEEN)) // context))
     try:
         start = start_of(tokenizer_of(args))

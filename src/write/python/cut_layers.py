@@ -36,6 +36,8 @@ class Group:
 
     def add(self, x: Tensor) -> None:
         x = exact(x)
+        if not torch.isfinite(x).all():
+            raise SystemExit(f"{self.layers[0]}: an input is not finite; nothing was written")
         self.tokens += len(x)
         self.moments = x.T @ x if self.moments is None else self.moments.addmm_(x.T, x)
 
@@ -87,10 +89,10 @@ def groups_of(block: nn.Module, paths: Iterable[str], calls: list[Call]) -> tupl
 
 
 def stages_of(groups: list[Group]) -> list[list[Group]]:
-    """Groups that do not depend on each other, such as those of all experts: their names differ in numbers alone."""
+    """Groups that do not depend on each other, as those of all experts."""
     stages: list[tuple[set[str], list[Group]]] = []
     for group in groups:
-        kinds = {re.sub(r"\d+", "*", path) for path in group.layers}
+        kinds = {kind_of(path) for path in group.layers}
         stage = next((each for each in stages if each[0] & kinds), None)
         if stage is None:
             stages.append((kinds, [group]))
@@ -98,6 +100,11 @@ def stages_of(groups: list[Group]) -> list[list[Group]]:
             stage[0].update(kinds)
             stage[1].append(group)
     return [members for _, members in stages]
+
+
+def kind_of(path: str) -> str:
+    """The same for all experts of a block."""
+    return re.sub(r"(?<=\.)\d+(?=\.)", "*", path)
 
 
 @torch.no_grad()

@@ -81,7 +81,7 @@ def write_factorized(
         end = at + tensor.numel() * tensor.dtype.itemsize
         header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [at, end]}
         at = end
-    encoded = json.dumps(header).encode()
+    encoded = json.dumps(header, separators=(",", ":")).encode()
     encoded += b" " * (-len(encoded) % 8)
 
     def fill(file: Any) -> None:

@@ -24,6 +24,8 @@ def load_model(args: argparse.Namespace, load: Callable[[nn.Module, str], nn.Mod
     """The model, on the CPU; `load` gives it the weights of a file whose name transformers does not look for."""
     where = source(args)
     config = AutoConfig.from_pretrained(**where)
+    if type(config) not in AutoModelForCausalLM._model_mapping and not args.trust_remote_code:
+        raise SystemExit(f"{args.model}: {config.model_type} is no language model that predicts the next token")
     stored = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None) or torch.float32
     dtype = torch.float32 if args.dtype == "float32" else stored
     option = {"dtype" if hasattr(config, "dtype") else "torch_dtype": dtype}  # The latter before 4.56.

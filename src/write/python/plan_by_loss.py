@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .blocks import Blocks
 from .command import Progress
-from .cut_layers import Group, block_in_f32, groups_of, is_transposed, matrix_of
+from .cut_layers import Group, block_in_f32, groups_of, is_transposed, kind_of, matrix_of
 from .triplets import leading
 
 
@@ -29,6 +29,8 @@ class Layer:
     # KL(dense || cut) of the predictions with this layer alone cut to `measured_rank`.
     measured_rank: int = 0
     divergence: float = 0.0
+    # Experts of a block are cut together for it; each then counts by the energy that it loses.
+    measured_with: int = 1
     rank: int | None = None
 
     @property
@@ -52,7 +54,7 @@ def measure_layers(blocks: Blocks, layers: list[list[Layer]], batches: list[Tens
 
     A loss is measured at a tenth of the break-even rank (LEMS), starting from the stored input of the block.
     """
-    dense = torch.log_softmax(blocks.logits(ids).float(), -1)
+    dense = log_probabilities_of(blocks.logits(ids))
     progress = Progress(sum(map(len, layers)))
     found: list[list[Group]] = []
     stream: list[Tensor | None] = [None] * len(batches)
@@ -62,13 +64,20 @@ def measure_layers(blocks: Blocks, layers: list[list[Layer]], batches: list[Tens
             check_walk(dense, blocks.logits_from(at, ids, hidden), blocks.model)
         calls = [blocks.call(at, *each) for each in zip(batches, stream)]
         groups, stream = groups_of(block_in_f32(block), [layer.path for layer in own], calls)
+        kinds: dict[str, list[tuple[Layer, Tensor]]] = {}
         for layer in own:
             group = next((each for each in groups if layer.path in each.layers), None)
             if group is not None:
-                module = block.get_submodule(layer.path)
-                u = curve_of(layer, matrix_of(module), group)
-                layer.divergence = divergence_of(blocks, at, module, u, ids, hidden, dense)
-            progress.step(1, "losses of a cut measured")
+                u = curve_of(layer, matrix_of(block.get_submodule(layer.path)), group)
+                kinds.setdefault(kind_of(layer.path), []).append((layer, u))
+        for together in kinds.values():
+            cuts = [(block.get_submodule(layer.path), u) for layer, u in together]
+            divergence = divergence_of(blocks, at, cuts, ids, hidden, dense)
+            tails = [layer.tails[layer.measured_rank] for layer, _ in together]
+            for (layer, _), tail in zip(together, tails):
+                layer.divergence = divergence * tail / sum(tails) if tail > 0 else 0.0
+                layer.measured_with = len(together)
+        progress.step(len(own), "losses of a cut measured")
         for group in groups:
             group.moments = None
         found.append(groups)
@@ -77,7 +86,7 @@ def measure_layers(blocks: Blocks, layers: list[list[Layer]], batches: list[Tens
 
 def check_walk(dense: Tensor, again: Tensor, model: nn.Module) -> None:
     """Some models hand more from block to block than one hidden state."""
-    again = torch.log_softmax(again.float(), -1)
+    again = log_probabilities_of(again)
     if not (again - dense).norm() <= 0.1 * (dense - dense.mean(-1, keepdim=True)).norm():
         raise SystemExit(f"{type(model).__name__} cannot be run from the hidden state before a block; nothing was written")
 
@@ -95,17 +104,25 @@ def curve_of(layer: Layer, weight: Tensor, group: Group) -> Tensor:
 
 
 def divergence_of(
-    blocks: Blocks, at: int, module: nn.Module, u: Tensor, ids: Tensor, hidden: Tensor | None, dense: Tensor
+    blocks: Blocks, at: int, cuts: list[tuple[nn.Module, Tensor]], ids: Tensor, hidden: Tensor | None, dense: Tensor
 ) -> float:
-    kept, weight = module.weight.data, matrix_of(module)
-    u = u.to(weight)
-    cut = u @ (u.T @ weight)
-    module.weight.data = (cut.T if is_transposed(module) else cut).to(kept.dtype)
+    """KL(dense || cut) with U U^T W in the place of W in these layers."""
+    kept = [module.weight.data for module, _ in cuts]
     try:
-        own = torch.log_softmax(blocks.logits_from(at, ids, hidden).float(), -1)
+        for module, u in cuts:
+            weight = matrix_of(module)
+            cut = u.to(weight) @ (u.T.to(weight) @ weight)
+            module.weight.data = (cut.T if is_transposed(module) else cut).to(module.weight.dtype)
+        own = log_probabilities_of(blocks.logits_from(at, ids, hidden))
     finally:
-        module.weight.data = kept
+        for (module, _), weight in zip(cuts, kept):
+            module.weight.data = weight
     return max(0.0, (dense.exp() * (dense - own)).sum(-1).mean().item())
+
+
+def log_probabilities_of(logits: Tensor) -> Tensor:
+    """Of all predictions that can be scored, in f32."""
+    return torch.log_softmax(logits[:, :-1].float(), -1)
 
 
 def spread_by_loss(layers: list[Layer], keep: float, floor: float) -> None:

@@ -27,7 +27,7 @@ def plan_of(
                 "name": each.name,
                 "shape": list(each.shape),
                 "rank": each.rank,
-                **({"reason": "no token of the text reached it"} if each.tails is None else {}),
+                **({"reason": "its inputs were not seen: no token reached it, or other code reads its weight"} if each.tails is None else {}),
                 "parametersBefore": math.prod(each.shape),
                 "parametersAfter": each.parameters(),
                 "error": each.error(),
@@ -72,6 +72,6 @@ def sensitivity(layer: Layer) -> dict[str, Any]:
             "value": layer.divergence,
             "rank": layer.measured_rank,
             "tail": tails[layer.measured_rank],
-            "from": "matrix",
+            "from": "role" if layer.measured_with > 1 else "matrix",
         },
     }
