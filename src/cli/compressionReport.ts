@@ -20,7 +20,7 @@ export function* compressionReport(report: CompressionReport): Generator<string>
   const source = text.name ?? `a text that the model wrote itself (seed ${method.seed})`;
   yield `Calibration: ${formatCount(text.calibration.tokens)} tokens of ${source} in ${text.calibration.windows} windows of ${text.context}; ${text.heldOut.windows === 1 ? '1 window was' : `${text.heldOut.windows} windows were`} held out.\n`;
   yield `${methodSentence(report)}\n`;
-  yield `${report.engine.device}, ${report.seconds.toFixed(0)} s${report.resumedBlocks > 0 ? `; ${report.resumedBlocks} blocks came from an earlier run` : ''}\n`;
+  yield `${report.engine.device}, ${report.seconds.toFixed(0)} s${report.resumedBlocks > 0 ? `; ${report.resumedBlocks === 1 ? '1 block' : `${report.resumedBlocks} blocks`} came from an earlier run` : ''}\n`;
   for (const note of report.notes) yield `${note}\n`;
   yield `Written to ${report.out}, with its plan ${report.planFile}${report.code === null ? '' : ` and ${report.code}`}\n`;
   if (!smokeTest) return;

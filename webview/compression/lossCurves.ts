@@ -18,7 +18,7 @@ export function createLossCurves(): {
     element('h2', { text: 'Refinement of each block' }),
     element('p', {
       class: 'faint',
-      text: 'The loss at each step: the squared error of the block’s outputs, relative to those of the dense block. Dashed: its error on held-out windows before.',
+      text: 'The loss at each step: the squared error of the block’s outputs, relative to those of the dense block. Dashed: its error on held-out windows before. Orange: not kept.',
     }),
     list,
   );

@@ -105,7 +105,8 @@ export class Compression {
     // Steps are kept even where they are not told at once.
     this.state = { ...this.state, current };
     const now = performance.now();
-    if (!block && !estimate && now - this.told < REPORT_MS) return;
+    const isNew = block !== undefined || estimate !== undefined || stage !== this.state.stage;
+    if (!isNew && now - this.told < REPORT_MS) return;
     this.told = now;
     this.tell({
       stage,
@@ -139,8 +140,9 @@ export class CompressionStore {
 const keyOf = (path: string): string => `compression:${path}`;
 
 /** `80 % kept, fitted to text.txt`. */
-function askedText({ keep, text }: CompressionTask): string {
-  return `${percent(keep)} kept, fitted to ${text === undefined ? 'a text that the model writes itself' : basename(text)}`;
+function askedText({ keep, text, ids }: CompressionTask): string {
+  const file = text ?? ids;
+  return `${percent(keep)} kept, fitted to ${file === undefined ? 'a text that the model writes itself' : basename(file)}`;
 }
 
 function reportedText({ size, text }: CompressionReport): string {
