@@ -15,14 +15,14 @@ const LEAST_RIDGE = 1e-3;
 const LEAST_EIGENVALUE = 1e-9;
 
 export interface InverseRootOptions {
-  /** What was added to the diagonal of B, in units of its mean. */
+  /** t is this many times the mean of the diagonal of B. */
   readonly ridge: number;
   readonly signal?: AbortSignal | undefined;
   readonly pause: Pause;
 }
 
 /**
- * H (n x r) in device memory with H H^T = B^+, for a symmetric positive semidefinite B (n x n, row-major).
+ * H (n x r) in device memory with H H^T = (B + t I)^+, for a symmetric positive semidefinite B (n x n, row-major).
  *
  * With a ridge, it is the inverse of a Cholesky factor, by recursion on blocks: the diagonal blocks and all sums are in
  * f64, the products are those of the device in f32, 4/3 n^3 operations in all. Their rounding changes an entry of B by
@@ -33,7 +33,7 @@ export interface InverseRootOptions {
  * Without one, B may be singular: H = Q_r L_r^-1/2 of the eigenvectors whose values are above 1e-9 of the largest, all
  * in f64 on the host. That is O(n^3) on one thread, which does not yield: some seconds at n = 1000.
  *
- * @throws RankscopeError 'wrong-use' for B = 0, 'too-large', 'cancelled', 'engine'
+ * @throws RankscopeError 'wrong-use' for B + t I = 0, 'too-large', 'cancelled', 'engine'
  */
 export async function inverseRoot(
   scope: Scope,
@@ -41,20 +41,24 @@ export async function inverseRoot(
   n: number,
   options: InverseRootOptions,
 ): Promise<Matrix> {
-  const root = options.ridge >= LEAST_RIDGE ? await triangularRoot(scope, b, n, options) : undefined;
-  return root ? scope.upload(n, n, (out) => out.set(root)) : eigenRoot(scope, b, n);
+  const t = options.ridge * meanDiagonal(b, n);
+  const root = options.ridge >= LEAST_RIDGE ? await triangularRoot(scope, b, n, t, options) : undefined;
+  return root ? scope.upload(n, n, (out) => out.set(root)) : eigenRoot(scope, b, n, t);
 }
 
-/** Upper triangular; undefined if a pivot vanishes. */
+/** Upper triangular; undefined if a pivot vanishes. t I is added where the diagonal is factorized. */
 async function triangularRoot(
   scope: Scope,
   b: Float64Array,
   n: number,
+  t: number,
   options: InverseRootOptions,
 ): Promise<Float32Array | undefined> {
   await options.pause();
   if (n <= LEAF) {
-    const r = cholesky(b, n, LEAST_PIVOT);
+    const shifted = b.slice();
+    for (let i = 0; i < n; i++) shifted[i * n + i]! += t;
+    const r = cholesky(shifted, n, LEAST_PIVOT);
     const inverse = new Float32Array(n * n);
     if (r) triangularInverse(r, n, inverse);
     return r && inverse;
@@ -62,7 +66,7 @@ async function triangularRoot(
   const { backend } = scope;
   const { signal } = options;
   const [p, q] = split(n);
-  const first = await triangularRoot(scope, part(b, n, 0, 0, p, p), p, options);
+  const first = await triangularRoot(scope, part(b, n, 0, 0, p, p), p, t, options);
   if (!first) return undefined;
   const h1 = await scope.upload(p, p, (out) => out.set(first));
   const b21 = await scope.upload(q, p, (out) => out.set(part(b, n, p, 0, q, p)));
@@ -74,7 +78,7 @@ async function triangularRoot(
   const taken = await backend.download(square);
   for (let i = 0; i < rest.length; i++) rest[i]! -= taken[i]!;
   for (const matrix of [b21, square]) scope.free(matrix);
-  const second = await triangularRoot(scope, rest, q, options);
+  const second = await triangularRoot(scope, rest, q, t, options);
   if (!second) return undefined;
   const h2 = await scope.upload(q, q, (out) => out.set(second));
   const turned = await scope.allocate(p, q);
@@ -92,6 +96,13 @@ async function triangularRoot(
   return whole;
 }
 
+/** The mean of the diagonal; NaN or infinite if an entry of it is. */
+export function meanDiagonal(b: Float64Array, n: number): number {
+  let trace = 0;
+  for (let i = 0; i < n; i++) trace += b[i * n + i]!;
+  return trace / n;
+}
+
 /** Halves of whole leaves. */
 function split(n: number): [number, number] {
   const first = LEAF * Math.ceil(n / (2 * LEAF));
@@ -107,8 +118,9 @@ function part(b: Float64Array, n: number, row: number, col: number, rows: number
   return out;
 }
 
-async function eigenRoot(scope: Scope, b: Float64Array, n: number): Promise<Matrix> {
-  const { values, rows } = symmetricEigen(b.slice(), n, [...Array(n).keys()]);
+async function eigenRoot(scope: Scope, b: Float64Array, n: number, t: number): Promise<Matrix> {
+  const { values: unshifted, rows } = symmetricEigen(b.slice(), n, [...Array(n).keys()]);
+  const values = unshifted.map((value) => value + t);
   const largest = values.reduce((most, value) => Math.max(most, value), 0);
   const kept = [...values.keys()].filter((k) => values[k]! > LEAST_EIGENVALUE * largest);
   if (kept.length === 0) throw new RankscopeError('wrong-use', 'inputs', 'are all zero', 'Take a longer text');

@@ -2,7 +2,7 @@ import { type BalancedFactors, balanced } from '../base/balancedFactors.ts';
 import { RankscopeError } from '../base/errors.ts';
 import type { Pause } from '../base/eventLoop.ts';
 import type { Backend, Matrix, RowSource } from '../devices/backend.ts';
-import { inverseRoot } from './inverseRoot.ts';
+import { inverseRoot, meanDiagonal } from './inverseRoot.ts';
 import { Scope } from './scope.ts';
 import { truncatedSvd } from './truncated.ts';
 
@@ -54,10 +54,11 @@ export async function truncateOnInputs(
 ): Promise<BalancedFactors[]> {
   for (const weight of weights) refuse(weight, outputsOf(weight), n);
   const shift = ridge * meanDiagonal(own, n);
-  if (!Number.isFinite(shift) || !cross.every(Number.isFinite) || !own.every(Number.isFinite))
+  // What is NaN or infinite in X or X' is so on the diagonals as well.
+  if (!Number.isFinite(shift) || !Number.isFinite(meanDiagonal(cross, n)))
     throw new RankscopeError('not-finite', weights[0]!.name, 'its inputs are NaN, infinite, or too large for f32');
   return Scope.run(backend, async (scope) => {
-    const h = await inverseRoot(scope, shifted(own, n, shift), n, { ridge, signal, pause });
+    const h = await inverseRoot(scope, own, n, { ridge, signal, pause });
     const a = await scope.upload(n, n, (out) => {
       out.set(cross);
       for (let i = 0; i < n; i++) out[i * n + i] = cross[i * n + i]! + shift;
@@ -117,19 +118,6 @@ async function truncated(
 }
 
 const outputsOf = ({ matrix, transposed }: WeightToTruncate) => (transposed ? matrix.cols : matrix.rows);
-
-function meanDiagonal(b: Float64Array, n: number): number {
-  let trace = 0;
-  for (let i = 0; i < n; i++) trace += b[i * n + i]!;
-  return trace / n;
-}
-
-/** B + t I. */
-function shifted(b: Float64Array, n: number, t: number): Float64Array {
-  const out = b.slice();
-  for (let i = 0; i < n; i++) out[i * n + i]! += t;
-  return out;
-}
 
 function refuse({ name, rank }: WeightToTruncate, m: number, n: number): void {
   if (Number.isInteger(rank) && rank >= 1 && rank <= Math.min(m, n)) return;

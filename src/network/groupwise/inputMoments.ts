@@ -1,6 +1,9 @@
 import type { Rows } from '../operations/rows.ts';
 import { type Run, withScope } from '../operations/run.ts';
 
+/** Entries at a time, so that cancelling is quick. */
+const STEP = 2 ** 22;
+
 /**
  * Second moments of what layers read: X X'^T and X' X'^T (n x n, row-major) of the columns of X in the dense network
  * and X' in the compressed one, over the same tokens. The products of a batch are computed in f32 on the device, and
@@ -30,7 +33,11 @@ export class InputMoments {
         await run.pause();
         await run.backend.multiply(product, left, y, { transposeA: true, signal: run.signal });
         const values = await run.backend.download(product);
-        for (let i = 0; i < values.length; i++) sum[i]! += values[i]!;
+        for (let from = 0; from < values.length; from += STEP) {
+          await run.pause();
+          const end = Math.min(from + STEP, values.length);
+          for (let i = from; i < end; i++) sum[i]! += values[i]!;
+        }
       }
     });
   }
