@@ -7,6 +7,7 @@ import { PLAN_DEFAULTS } from '../../../../src/model/plan/planRequest.ts';
 import type { ApplyCalibration, ApplyReport, ApplyRequest } from '../../../../src/protocol/service.ts';
 import { createService } from '../../../../src/service/service.ts';
 import { imatrixDatFile } from '../../activations/statisticsBytes.ts';
+import { checkpointPath } from '../../formats/checkpointFiles.ts';
 import { testFolder } from '../../formats/folder.ts';
 import { python } from '../../formats/python.ts';
 import { readAll, withCheckpoint } from '../../formats/readAll.ts';
@@ -132,6 +133,19 @@ describe('a plan applied with a calibration', function () {
       assert.equal(calibration!.kind, 'text');
       assert.ok((await divergence(path, out)) > 0);
     });
+
+  it('gives the same factors for a GGUF file as for the checkpoint that it was made from', async function () {
+    const [hub, gguf] = ['hf/model.safetensors', 'gguf/stories260K.F32.gguf'].map((name) =>
+      checkpointPath(this, `stories260K-${name}`),
+    ) as [string, string];
+    const products: number[][] = [];
+    for (const path of [hub, gguf]) {
+      const { out, calibration } = await onIds(path, idsOf(640));
+      assert.equal(calibration!.byWeights.length, 0);
+      for (const module of [QUERY, DOWN]) products.push(await productIn(out, module));
+    }
+    for (const k of [0, 1]) assert.ok(difference(products[2 + k]!, products[k]!) < 1e-3);
+  });
 
   it('writes three factors with the same product', async () => {
     const path = writeDecoder(folder.path('model'), LLAMA);
