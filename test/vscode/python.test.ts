@@ -63,6 +63,13 @@ describe('measuring with Python', function () {
     assert.match(readFileSync(code, 'utf8'), /rankscope\.activations\/1/);
   });
 
+  it('writes a script that compresses as well', async () => {
+    const code = join(folder, 'sample.compress.py');
+    const report = await command('compress', { text, keep: 0.7, code });
+    assert.equal(report?.out, join(folder, 'sample.compressed.safetensors'));
+    assert.match(readFileSync(code, 'utf8'), /^KEEP = 0\.7$/m);
+  });
+
   it('runs a script in a terminal on request, and offers to show the result once it is written', async function () {
     if (process.platform === 'win32') this.skip();
     const { evaluations } = await rankscope();

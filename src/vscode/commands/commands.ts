@@ -64,6 +64,10 @@ export function registerAllCommands(workbench: Workbench): void {
       const path = await askCheckpoint(target, 'Collect Activations with Python');
       return path && withPython(workbench, 'calibrate', path, Array.isArray(what) ? {} : what);
     },
+    compressWithPython: async (target: CheckpointArgument, what?: PythonTarget) => {
+      const path = await askCheckpoint(target, 'Compress with Python');
+      return path && withPython(workbench, 'compress', path, Array.isArray(what) ? {} : what);
+    },
     measurePlan: (what?: Pick<MeasureTarget, 'text'>) => measurePlan(workbench, what),
     openEvaluation: async (target?: vscode.Uri) => {
       const path = await addFromFile(workbench, target instanceof vscode.Uri ? target : undefined);

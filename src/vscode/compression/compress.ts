@@ -60,7 +60,8 @@ export async function compress(
   return report;
 }
 
-async function askKeep({ context }: Workbench, path: string): Promise<number | undefined> {
+/** The share to keep, which is remembered; undefined if the user cancels. */
+export async function askKeep({ context }: Pick<Workbench, 'context'>, path: string): Promise<number | undefined> {
   const key = 'compression:keep';
   const text = await vscode.window.showInputBox({
     title: `Compress ${basename(path)} to …`,

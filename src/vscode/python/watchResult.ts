@@ -27,13 +27,15 @@ export function watchResult({ context }: Workbench, kind: ScriptRequest['kind'],
 }
 
 async function offer(kind: ScriptRequest['kind'], path: string, file: string): Promise<void> {
-  const [action, show] =
-    kind === 'evaluate'
-      ? (['Show', () => vscode.commands.executeCommand('rankscope.openEvaluation', vscode.Uri.file(file))] as const)
-      : ([
-          'Use',
-          () => vscode.commands.executeCommand('rankscope.useActivations', vscode.Uri.file(path), file),
-        ] as const);
+  const [action, command, words] = offers(path, file)[kind];
   const picked = await vscode.window.showInformationMessage(`${basename(file)} is there.`, action);
-  if (picked !== undefined) await show();
+  if (picked !== undefined) await vscode.commands.executeCommand(command, ...words);
 }
+
+/** What a button says, and the command behind it. */
+const offers = (path: string, file: string) =>
+  ({
+    evaluate: ['Show', 'rankscope.openEvaluation', [vscode.Uri.file(file)]],
+    calibrate: ['Use', 'rankscope.useActivations', [vscode.Uri.file(path), file]],
+    compress: ['Analyze', 'rankscope.analyze', [vscode.Uri.file(file)]],
+  }) as const;

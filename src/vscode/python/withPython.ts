@@ -3,8 +3,9 @@ import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { ScriptReport, ScriptRequest } from '../../protocol/service.ts';
 import { suggestedScript } from '../../window/plan/planFiles.ts';
+import { askKeep } from '../compression/compress.ts';
 import { askMeasure, type MeasureTarget } from '../evaluation/measure.ts';
-import { pickText, rememberText } from '../evaluation/pickText.ts';
+import { pickText, rememberText, WITHOUT_TEXT } from '../evaluation/pickText.ts';
 import { mayReplace, requireTrust } from '../pages/save.ts';
 import { collectionLimits } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
@@ -13,6 +14,8 @@ import { watchResult } from './watchResult.ts';
 
 /** What the commands are told; they ask for what is left out. */
 export interface PythonTarget extends MeasureTarget {
+  /** The share to keep of what a compression may cut. */
+  readonly keep?: number;
   /** The script to write. */
   readonly code?: string;
   /** Whether it is run at once; without it, the user is asked. */
@@ -20,26 +23,25 @@ export interface PythonTarget extends MeasureTarget {
 }
 
 /**
- * "Measure Perplexity with Python" and "Collect Activations with Python": writes a script for transformers where the
- * user says and shows it. It runs in a terminal if the user asks for that; its result is offered once it is there,
+ * "Measure Perplexity", "Collect Activations" and "Compress with Python": writes a script for transformers where the user
+ * says and shows it. It runs in a terminal if the user asks for that; its result is offered once it is there,
  * whoever ran the script. Returns what was written; undefined if the user cancels.
  */
 export async function withPython(
   workbench: Workbench,
-  kind: Exclude<ScriptRequest['kind'], 'compress'>,
+  kind: ScriptRequest['kind'],
   path: string,
   target: PythonTarget = {},
 ): Promise<ScriptReport | undefined> {
   requireTrust();
-  const measure =
-    kind === 'evaluate' ? await askMeasure(workbench, path, target) : await askCollection(workbench, target);
-  if (!measure) return undefined;
+  const asked = await ask(workbench, kind, path, target);
+  if (!asked) return undefined;
   const code = target.code ?? (await askScript(path, kind));
   if (code === undefined) return undefined;
   const overwrite = existsSync(code);
   // The dialog has asked already.
   if (overwrite && target.code !== undefined && !(await mayReplace([code]))) return undefined;
-  const report = await workbench.engine.service.script({ path, kind, measure, code, overwrite });
+  const report = await workbench.engine.service.script({ path, kind, ...asked, code, overwrite });
   await vscode.window.showTextDocument(vscode.Uri.file(report.code), { preview: false });
   watchResult(workbench, kind, path, report.out);
   if (target.run) await run(report);
@@ -47,17 +49,27 @@ export async function withPython(
   return report;
 }
 
-async function askCollection(
-  { context }: Workbench,
+/** What the script shall do, as the user says; undefined if they cancel. */
+async function ask(
+  workbench: Workbench,
+  kind: ScriptRequest['kind'],
+  path: string,
   target: PythonTarget,
-): Promise<ScriptRequest['measure'] | undefined> {
-  const text = target.text ?? (await pickText({ context }, 'calibration'));
+): Promise<Pick<ScriptRequest, 'measure' | 'compress'> | undefined> {
+  if (kind === 'evaluate') {
+    const measure = await askMeasure(workbench, path, target);
+    return measure && { measure };
+  }
+  const keep = kind === 'compress' ? (target.keep ?? (await askKeep(workbench, path))) : undefined;
+  if (kind === 'compress' && keep === undefined) return undefined;
+  const text = target.text ?? (await pickText(workbench, 'calibration', kind === 'compress'));
   if (text === undefined) return undefined;
-  if (target.text !== undefined) await rememberText(context, 'calibration', text);
-  return { text, ...collectionLimits() };
+  if (target.text) await rememberText(workbench.context, 'calibration', text);
+  if (keep === undefined) return { measure: { text, ...collectionLimits() } };
+  return { measure: text === WITHOUT_TEXT ? {} : { text }, compress: { keep } };
 }
 
-async function askScript(path: string, kind: Exclude<ScriptRequest['kind'], 'compress'>): Promise<string | undefined> {
+async function askScript(path: string, kind: ScriptRequest['kind']): Promise<string | undefined> {
   const uri = await vscode.window.showSaveDialog({
     title: 'Write a Script for transformers',
     defaultUri: vscode.Uri.file(suggestedScript(path, kind)),

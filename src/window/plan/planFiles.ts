@@ -39,7 +39,7 @@ export async function readPlan(file: string): Promise<Plan> {
 }
 
 /** The default name of a script for transformers. */
-export function suggestedScript(source: string, kind: 'evaluate' | 'calibrate'): string {
+export function suggestedScript(source: string, kind: 'evaluate' | 'calibrate' | 'compress'): string {
   const { dir, name } = parse(source.replace(/\.safetensors\.index\.json$/i, ENDING));
   return join(dir, `${name}.${kind}.py`);
 }

@@ -99,12 +99,13 @@ def sampled_windows(args: argparse.Namespace, model: nn.Module, tokens: int) -> 
         start = start_of(tokenizer_of(args))
     except (Exception, SystemExit):
         start = []
-    usual = model.config.get_text_config().bos_token_id
-    first = start[0] if start else usual if isinstance(usual, int) else None
+    config = model.config.get_text_config()
+    usual = getattr(config, "bos_token_id", None)
+    first = start[0] if start else usual if isinstance(usual, int) and usual < config.vocab_size else None
     windows = []
     say(f"the model writes {count} windows of {context} tokens")
     for _ in range(0, count, 8):
-        ids = torch.full((8, 1), first) if first is not None else torch.randint(model.config.vocab_size, (8, 1))
+        ids = torch.full((8, 1), first) if first is not None else torch.randint(config.vocab_size, (8, 1))
         mask = torch.ones_like(ids).to(model.device)
         windows.append(model.generate(
             ids.to(model.device), attention_mask=mask, do_sample=True, top_k=0, top_p=1.0, temperature=1.0, use_cache=True,
