@@ -101,7 +101,7 @@ async function writeScript(invocation: Invocation): Promise<void> {
   await writePython(invocation, {
     kind: 'compress',
     measure: picked('text', 'ids', 'tokens', 'context'),
-    compress: picked('keep', 'evaluate', 'steps', 'refine', 'seed'),
+    compress: picked('keep', 'evaluate', 'steps', 'rate', 'refine', 'seed'),
   });
 }
 

@@ -215,7 +215,7 @@ export interface ScriptRequest {
   /** For `calibrate` and `compress`, only the text counts. Without one, a model is compressed with what it writes. */
   readonly measure: Omit<EvaluateRequest, 'path' | 'engine' | 'threads'>;
   /** For `compress`. */
-  readonly compress?: Pick<CompressRequest, 'keep' | 'evaluate' | 'refine' | 'steps' | 'seed'>;
+  readonly compress?: Pick<CompressRequest, 'keep' | 'evaluate' | 'refine' | 'steps' | 'rate' | 'seed'>;
   /** The Python file to write. */
   readonly code: string;
   /** What the script writes: a path relative to it, by default beside it. */

@@ -137,7 +137,7 @@ async function variantsOf(opened: Opened, { measure }: ScriptRequest, signal: Ab
 
 /** The choice of matrices and their names for transformers, and what the result is told of the checkpoint. */
 async function compressionOf(opened: Opened, { compress }: ScriptRequest, signal: AbortSignal | undefined) {
-  const { keep = 0.8, evaluate, refine = true, steps = REFINEMENT_STEPS, seed = 0 } = compress ?? {};
+  const { keep = 0.8, evaluate, refine = true, steps = REFINEMENT_STEPS, rate = REFINEMENT_RATE, seed = 0 } = compress ?? {};
   if (!(keep > 0 && keep < 1)) throw new RankscopeError('wrong-use', 'keep', `${keep}`, 'Give a share between 0 and 1');
   const everything = await ofLayers(opened, signal);
   const { checkpoint, matrices, plan, ties } = rewrittenModel(opened, everything, await opened.tiesByContent(signal));
@@ -151,6 +151,7 @@ async function compressionOf(opened: Opened, { compress }: ScriptRequest, signal
     keep,
     evaluate: evaluate === undefined ? null : resolve(evaluate),
     steps: refine ? steps : 0,
+    rate,
     seed,
     request: { ...PLAN_DEFAULTS, spread: 'loss' },
     cut: Object.fromEntries(cut),
@@ -159,7 +160,7 @@ async function compressionOf(opened: Opened, { compress }: ScriptRequest, signal
   };
 }
 
-const REFINEMENT_STEPS = 96;
+const [REFINEMENT_STEPS, REFINEMENT_RATE] = [96, 3e-4];
 
 const NO_CUTS = { cut: [], plans: [], ties: [], factorType: null } as const;
 

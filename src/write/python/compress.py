@@ -20,12 +20,12 @@ from .plain import load_weights
 from .plan_by_loss import Layer, measure_layers, spread_by_loss
 from .plan_file import plan_of
 from .refinement import refine
-from .settings import CHECKPOINT, EVALUATE, KEEP, SEED, STEPS
+from .settings import CHECKPOINT, EVALUATE, KEEP, RATE, SEED, STEPS
 from .truncation import truncate
 
-RATE, RIDGE, FLOOR = 3e-4, 0.1, 0.3
-# Windows of a step of the refinement, and tokens on which the loss of a cut is measured.
-BATCH, LOSS_TOKENS = 4, 1024
+RIDGE, FLOOR = 0.1, 0.3
+# Of a step of the refinement, and on which the loss of a cut is measured.
+BATCH_TOKENS, LOSS_TOKENS = 2048, 1024
 
 
 class Compressed(NamedTuple):
@@ -47,6 +47,7 @@ def main() -> None:
         keep=dict(type=float, default=KEEP, help="share of the parameters to keep of the matrices that may be cut"),
         evaluate=dict(default=EVALUATE, help="a second text, to measure on (by default a part of the text)"),
         steps=dict(type=int, default=STEPS, help="of the refinement of each block; 0 for none"),
+        rate=dict(type=float, default=RATE, help="of Adam, at the first step"),
         seed=dict(type=int, default=SEED, help="for sampling, where there is no text"),
     )
     begin = time.monotonic()
@@ -62,13 +63,14 @@ def main() -> None:
 
     loss_windows = text.calibration[: max(1, LOSS_TOKENS // text.facts["context"])].to(device)
     estimate = estimate_of(blocks, layers, loss_windows, text, args.steps)
-    batches = [ids.to(device) for ids in text.calibration.split(BATCH)]
+    together = max(1, BATCH_TOKENS // text.facts["context"])
+    batches = [ids.to(device) for ids in text.calibration.split(together)]
     groups = measure_layers(blocks, layers, batches, loss_windows)
     everything = [layer for own in layers for layer in own]
     spread_by_loss(everything, args.keep, FLOOR)
     plan = plan_of(args, everything, text, loss_windows.numel(), state, time.monotonic() - begin)
-    held = [ids.to(device) for ids in text.held_out.split(BATCH)]
-    result = compress(blocks, layers, groups, batches, held, state, args.steps)
+    held = [ids.to(device) for ids in text.held_out.split(together)]
+    result = compress(blocks, layers, groups, batches, held, state, args)
 
     # The blocks take the places of those that they were made from, wherever a copy of the model refers to them.
     memo = {id(own): own for own in [*model.parameters(), *model.buffers()]}
@@ -103,7 +105,7 @@ def main() -> None:
             "filledIn": 0,
             "measureTokens": loss_windows.numel(),
             "ridge": RIDGE,
-            "refinement": {"steps": args.steps, "rate": RATE} if args.steps else None,
+            "refinement": {"steps": args.steps, "rate": args.rate} if args.steps else None,
             "seed": args.seed,
         },
         "size": {
@@ -140,8 +142,8 @@ def results_of(args: argparse.Namespace) -> list[str]:
     """The files of the plan and the report, beside the compressed model."""
     if not 0 < args.keep < 1:
         raise SystemExit(f"--keep {args.keep}: give a share between 0 and 1")
-    if args.steps < 0:
-        raise SystemExit(f"--steps {args.steps}: give a number from 0 on")
+    if args.steps < 0 or not args.rate > 0:
+        raise SystemExit(f"--steps {args.steps} --rate {args.rate}: give a number from 0 on, and a rate above 0")
     stem = args.out.removesuffix(".safetensors")
     files = [f"{stem}.plan.json", f"{stem}.compression.json"]
     existing = [file for file in files if os.path.exists(file)]
@@ -153,7 +155,7 @@ def results_of(args: argparse.Namespace) -> list[str]:
 @torch.no_grad()
 def compress(
     blocks: "Blocks", layers: "list[list[Layer]]", groups: "list[list[Group]]", batches: list[Tensor], held: list[Tensor],
-    state: dict[str, Tensor], steps: int
+    state: dict[str, Tensor], args: argparse.Namespace
 ) -> Compressed:
     """Cuts block after block, each on what the compressed blocks before it give, and trains it to be the dense one."""
     result = Compressed([], [], {}, {}, {}, set())
@@ -175,9 +177,10 @@ def compress(
         ranks = {layer.path: layer.rank for layer in cut}
         truncate(block, dense, stages_of(groups[at]), ranks, calls[:count], dense_calls[:count], tokens, RIDGE)
         report = {"losses": [], "before": None, "after": None, "refined": False, "reason": None}
-        if cut and steps:
+        if cut and args.steps:
             targets = dense_stream[:count], dense_stream[count:]
-            report = refine(block, list(norms), calls[:count], targets[0], calls[count:], targets[1], steps, RATE)
+            both = calls[:count], targets[0], calls[count:], targets[1]
+            report = refine(block, list(norms), *both, args.steps, args.rate)
         # From here on, the block is what the file will hold.
         for layer in cut:
             module, dtype = block.get_submodule(layer.path), factor_dtype(layer.name)
@@ -226,7 +229,7 @@ def estimate_of(
     calibration, held_out = len(text.calibration), len(text.held_out)
     seconds = {
         "plan": window * (calibration + sum(map(len, layers)) * len(ids) / 2),
-        "blocks": window * (8 * calibration + steps * (3.5 * min(BATCH, calibration) + held_out / 8)),
+        "blocks": window * (8 * calibration + steps * (3.5 * min(max(1, BATCH_TOKENS // ids.shape[1]), calibration) + held_out / 8)),
         "measure": window * 4 * len(text.measured),
     }
     model = blocks.model

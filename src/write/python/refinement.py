@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ def refine(
     trained = [*factors, *(block.get_parameter(path) for path in norms)]
     scale, held_scale = mean_square(targets), mean_square(held_targets)
     before = held_out_loss(block, held_calls, held_targets, held_scale)
+    if not math.isfinite(before):
+        reason = "its error is not finite before any step"
+        return {"losses": [], "before": None, "after": None, "refined": False, "reason": reason}
     start = kept = [each.detach().clone() for each in trained]
     best, losses, reason = before, [], None
     for each in trained:
@@ -40,7 +44,7 @@ def refine(
         losses.append(loss.item())
         optimizer.step()
         schedule.step()
-        if (step + 1) % 8 == 0 or step + 1 == steps:
+        if (step + 1) % -(-steps // 12) == 0 or step + 1 == steps:
             found = held_out_loss(block, held_calls, held_targets, held_scale)
             if found < best:
                 best, kept = found, [each.detach().clone() for each in trained]
