@@ -137,7 +137,14 @@ async function variantsOf(opened: Opened, { measure }: ScriptRequest, signal: Ab
 
 /** The choice of matrices and their names for transformers, and what the result is told of the checkpoint. */
 async function compressionOf(opened: Opened, { compress }: ScriptRequest, signal: AbortSignal | undefined) {
-  const { keep = 0.8, evaluate, refine = true, steps = REFINEMENT_STEPS, rate = REFINEMENT_RATE, seed = 0 } = compress ?? {};
+  const {
+    keep = 0.8,
+    evaluate,
+    refine = true,
+    steps = REFINEMENT_STEPS,
+    rate = REFINEMENT_RATE,
+    seed = 0,
+  } = compress ?? {};
   if (!(keep > 0 && keep < 1)) throw new RankscopeError('wrong-use', 'keep', `${keep}`, 'Give a share between 0 and 1');
   const everything = await ofLayers(opened, signal);
   const { checkpoint, matrices, plan, ties } = rewrittenModel(opened, everything, await opened.tiesByContent(signal));

@@ -23,8 +23,8 @@ export interface PythonTarget extends MeasureTarget {
 }
 
 /**
- * "Measure Perplexity", "Collect Activations" and "Compress with Python": writes a script for transformers where the user
- * says and shows it. It runs in a terminal if the user asks for that; its result is offered once it is there,
+ * "Measure Perplexity", "Collect Activations" and "Compress with Python": writes a script for transformers where the
+ * user says and shows it. It runs in a terminal if the user asks for that; its result is offered once it is there,
  * whoever ran the script. Returns what was written; undefined if the user cancels.
  */
 export async function withPython(
