@@ -13,6 +13,7 @@ import type { MatrixFinding, Skipped } from '../model/findings.ts';
 import type { SmokeTest } from '../model/generation.ts';
 import type { DenseRole } from '../model/names/roles.ts';
 import type { Plan, PlannedMatrix, PlanRequest } from '../model/plan/plan.ts';
+import type { Sensitivities } from '../model/plan/sensitivities.ts';
 import type { CheckpointView, Spectrum } from './service.ts';
 
 /** Everything the inspector page shows: the page asks for it once, and can be discarded and rebuilt at any time. */
@@ -98,13 +99,28 @@ export interface PlanSnapshot {
   readonly plan: PlanOverview | null;
   readonly error: ErrorData | null;
   readonly busy: string | null;
+  readonly measure: PlanMeasure;
   readonly canUndo: boolean;
   /** False in an untrusted workspace, where the plan can be viewed and nothing is written. */
   readonly canWrite: boolean;
 }
 
+/** Where the spreads by activations and by loss learn what a text does. */
+export interface PlanMeasure {
+  /** The file of the text that was chosen for the checkpoint. */
+  readonly text: string | null;
+  /** The file of statistics that its inspector uses. */
+  readonly statistics: string | null;
+  /** What measuring may take; null for no limit. */
+  readonly minutes: number | null;
+  /** Whether the request needs a measurement that nobody has started, because it takes minutes. */
+  readonly waits: boolean;
+}
+
 /** A plan without its matrices, which the page asks for as it lists them. */
-export interface PlanOverview extends Omit<Plan, 'matrices'> {
+export interface PlanOverview extends Omit<Plan, 'matrices' | 'sensitivities'> {
+  /** What was measured, without the matrices. */
+  readonly sensitivities?: Omit<Sensitivities, 'matrices'>;
   /** The number of matrices, and of those that are factorized. */
   readonly matrices: number;
   readonly factorized: number;
@@ -128,6 +144,13 @@ export interface PlanCalls {
   selectCheckpoint: { params: { path: string }; result: void };
   change: { params: PlanRequest; result: void };
   undo: { params: void; result: void };
+  /** Asks for the text of the spreads by activations and by loss. */
+  chooseText: { params: void; result: void };
+  limitMinutes: { params: { minutes: number | null }; result: void };
+  /** Starts the measurement that the request waits for. */
+  start: { params: void; result: void };
+  /** Ends the plan that is being made. */
+  cancel: { params: void; result: void };
   apply: { params: void; result: void };
   savePlan: { params: void; result: void };
   /** Measures how much worse the model gets with this plan. */

@@ -1,9 +1,12 @@
 import { formatWhole } from '../../src/base/quantities.ts';
 import { DENSE_ROLES } from '../../src/model/names/roles.ts';
 import type { PlanRequest } from '../../src/model/plan/plan.ts';
-import type { PlanOverview } from '../../src/protocol/page.ts';
+import { isMeasured } from '../../src/model/plan/planRequest.ts';
+import type { PlanMeasure, PlanOverview } from '../../src/protocol/page.ts';
 import { checkbox, linesField, numberField, select, slider } from '../ui/controls.ts';
 import { element, setText } from '../ui/dom.ts';
+import { field } from './field.ts';
+import { createMeasureFields, type MeasureHooks } from './measureFields.ts';
 import {
   BUDGETS,
   type BudgetKind,
@@ -21,7 +24,8 @@ import {
 export function createPlanForm(
   root: HTMLElement,
   change: (edit: (request: PlanRequest) => PlanRequest) => void,
-): { show(request: PlanRequest, plan: PlanOverview | null): void } {
+  hooks: Omit<MeasureHooks, 'change'>,
+): { show(request: PlanRequest, plan: PlanOverview | null, measure: PlanMeasure): void } {
   let request: PlanRequest | null = null;
   /** The last value of each kind of budget, restored when the user returns to it. */
   const last = new Map<string, number>();
@@ -48,6 +52,7 @@ export function createPlanForm(
     change((old) => ({ ...old, spread: SPREADS.find((one) => one.id === id)!.id })),
   );
   const spreadHelp = element('p', { class: 'faint help' });
+  const measureFields = createMeasureFields({ ...hooks, change });
   const multiple = numberField('Ranks are multiples of', 1, 1024, (chosen) => {
     if (chosen !== null) change((old) => ({ ...old, multiple: chosen }));
   });
@@ -79,12 +84,13 @@ export function createPlanForm(
     budgetHelp,
     spreadRow,
     spreadHelp,
+    measureFields.element,
     element('div', { class: 'pair' }, field('Multiple of', multiple.element), field('Factors', factors.element)),
     field('Keep dense', exclude.element),
     kindsRow,
   );
   return {
-    show(next, plan) {
+    show(next, plan, measure) {
       request = next;
       last.set(next.budget.kind, next.budget.value);
       const current = kindNow();
@@ -101,6 +107,8 @@ export function createPlanForm(
       spread.set(next.spread);
       spreadRow.hidden = spreadHelp.hidden = !spreads(next.budget);
       setText(spreadHelp, SPREADS.find(({ id }) => id === next.spread)?.explanation ?? '');
+      measureFields.element.hidden = !isMeasured(next);
+      measureFields.show(next, measure);
       multiple.set(next.multiple);
       factors.set(String(next.factors));
       exclude.set(next.exclude);
@@ -114,14 +122,4 @@ export function createPlanForm(
       }
     },
   };
-}
-
-/** A control with a visible name; for screen readers, each control has its own accessible name. */
-function field(name: string, control: HTMLElement): HTMLElement {
-  return element(
-    'div',
-    { class: 'field' },
-    element('span', { class: 'field-name', text: name, attributes: { 'aria-hidden': 'true' } }),
-    control,
-  );
 }

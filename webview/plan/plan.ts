@@ -2,6 +2,7 @@ import '../ui/base.css';
 import './plan.css';
 import { errorData } from '../../src/base/errors.ts';
 import type { PlanRequest } from '../../src/model/plan/plan.ts';
+import { isMeasured } from '../../src/model/plan/planRequest.ts';
 import type { PlanCalls, PlanOverview, PlanSnapshot } from '../../src/protocol/page.ts';
 import { button, progressRing, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
@@ -26,6 +27,7 @@ const measure = button({
   onClick: () => tell(link.call('measure')),
 });
 const savePlan = button({ label: 'Save plan…', onClick: () => tell(link.call('savePlan')) });
+const cancel = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
 const busyText = element('span', { attributes: { role: 'status' } });
 const roots = {
   empty: element('p', {
@@ -34,13 +36,10 @@ const roots = {
   }),
   form: element('section', { class: 'form', attributes: { 'aria-label': 'Budget' } }),
   notice: element('div'),
-  busy: element('div', { class: 'busy' }, progressRing('Planning'), busyText),
+  busy: element('div', { class: 'busy' }, progressRing('Planning'), busyText, cancel.element),
   totals: element('section', { class: 'totals', attributes: { 'aria-label': 'Totals' } }),
   caution: element('p', {
     class: 'notice',
-    text:
-      'This error is that of the weights alone and can be misleading: even a small error may change the output of the model. ' +
-      '“Measure…” shows how much worse the model gets on a text.',
   }),
   notes: element('ul', { class: 'notice notes', attributes: { 'aria-label': 'Notes' } }),
   untrusted: element('p', {
@@ -49,7 +48,11 @@ const roots = {
   }),
   matrices: element('section', { attributes: { 'aria-label': 'Matrices of the plan' } }),
 };
-const form = createPlanForm(roots.form, change);
+const form = createPlanForm(roots.form, change, {
+  chooseText: () => tell(link.call('chooseText')),
+  limitMinutes: (minutes) => tell(link.call('limitMinutes', { minutes })),
+  start: () => tell(link.call('start')),
+});
 const matrices = createPlanMatrices(roots.matrices, {
   ask: (filter, count, take) => tell(link.call('matrices', { filter, count }).then(take)),
   override: (name, rank) => change((request) => withOverride(request, name, rank)),
@@ -93,13 +96,14 @@ function take(next: PlanSnapshot): void {
 
 function draw(): void {
   if (!snapshot) return;
-  const { checkpoints, current, request, plan, error, busy, canUndo, canWrite } = snapshot;
+  const { checkpoints, current, request, plan, error, busy, measure: measured, canUndo, canWrite } = snapshot;
   roots.empty.hidden = checkpoints.length > 0;
   content.hidden = checkpoints.length === 0;
   checkpoint.setOptions(checkpoints.map(({ path, name }) => ({ id: path, label: name })));
   checkpoint.set(current ?? '');
   checkpoint.element.title = current ?? '';
-  form.show(request, lastPlan);
+  form.show(request, lastPlan, measured);
+  cancel.set({ hidden: !isMeasured(request) });
   undo.set({ disabled: !canUndo });
   apply.set({ disabled: !canWrite || !plan });
   measure.set({ disabled: !plan });
@@ -112,12 +116,20 @@ function draw(): void {
   for (const part of [roots.totals, roots.notes, roots.caution, roots.matrices]) part.hidden = shown === null;
   content.classList.toggle('stale', plan === null);
   if (!shown) return;
+  setText(roots.caution, shown.sensitivities ? INPUTS_CAUTION : WEIGHTS_CAUTION);
   showTotals(roots.totals, shown);
   const notes = [...(shown.unmet === undefined ? [] : [unmetText(shown.unmet)]), ...(shown.notes ?? [])];
   fill(roots.notes, ...notes.map((text) => element('li', { text })));
   roots.notes.hidden = notes.length === 0;
   matrices.show(shown, request);
 }
+
+const WEIGHTS_CAUTION =
+  'This error is that of the weights alone and can be misleading: even a small error may change the output of the model. ' +
+  '“Measure…” shows how much worse the model gets on a text.';
+const INPUTS_CAUTION =
+  'These ranks are for matrices that are truncated on the text: choose it in “Apply…”. “Measure…” shows how much worse ' +
+  'the model gets where the weights alone are truncated.';
 
 function unmetText(unmet: string): string {
   return `The budget cannot be met: ${unmet}.`;

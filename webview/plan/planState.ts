@@ -46,6 +46,16 @@ export const SPREADS: readonly { readonly id: Spread; readonly label: string; re
   { id: 'optimal', label: 'Optimal', explanation: 'Spends parameters where they reduce the error most.' },
   { id: 'uniform', label: 'Uniform', explanation: 'Keeps the same share of parameters in every matrix.' },
   { id: 'energy', label: 'By energy', explanation: 'Keeps the same share of energy in every matrix.' },
+  {
+    id: 'activations',
+    label: 'By activations',
+    explanation: 'Spends parameters where they reduce the error of what a text gives to each layer.',
+  },
+  {
+    id: 'loss',
+    label: 'By loss',
+    explanation: 'Measures for each matrix how far a cut moves the predictions on a text, and spends parameters there.',
+  },
 ];
 
 export function budgetKind(id: Budget['kind']): BudgetKind {

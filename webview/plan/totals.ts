@@ -34,14 +34,25 @@ export function showTotals(root: HTMLElement, plan: PlanOverview): void {
         row('Parameters', formatCount(parametersBefore), formatCount(parametersAfter)),
         row('Whole model', formatCount(whole), formatCount(whole - parametersBefore + parametersAfter)),
         row('Bytes', formatBytes(bytesBefore), formatBytes(bytesAfter)),
-        row('Weight error', '', formatPercent(error)),
+        row(plan.sensitivities ? 'Error of W X' : 'Weight error', '', formatPercent(error)),
       ),
     ),
     element('p', {
       class: 'faint',
       text: `${formatWhole(plan.factorized)} of ${formatWhole(plan.matrices)} matrices are factorized; the others stay dense.`,
     }),
+    plan.sensitivities ? element('p', { class: 'faint measured', text: measuredText(plan.sensitivities) }) : null,
   );
+}
+
+/** `Activations: wiki.txt, 16.4K tokens. KL on 1,024 tokens: 210 matrices.` */
+function measuredText({ inputs, divergences }: NonNullable<PlanOverview['sensitivities']>): string {
+  const tokens = inputs.tokens === null ? '' : `, ${formatCount(inputs.tokens)} tokens`;
+  const seen = `Activations: ${inputs.text ?? 'a text without a name'}${tokens}.`;
+  if (!divergences) return seen;
+  const { measured, filledIn } = divergences;
+  const rest = filledIn > 0 ? `, filled in for ${formatWhole(filledIn)} others` : '';
+  return `${seen} KL on ${formatWhole(divergences.tokens)} tokens of ${divergences.text}: measured for ${formatWhole(measured)} matrices${rest}.`;
 }
 
 function headCell(text: string): HTMLElement {

@@ -1,6 +1,7 @@
 import { breakEvenRank, factorParameters } from '../../base/shape.ts';
 import type { DenseRole } from '../names/roles.ts';
 import type { PlanRequest } from './plan.ts';
+import { defaultFloor } from './planRequest.ts';
 import { tailEnergies } from './rankCost.ts';
 
 /** A matrix to plan for. */
@@ -54,8 +55,7 @@ export interface Options {
 export function optionsOf(input: PlanInput, { multiple, factors, budget, spread, floor }: RankRules): Options {
   const [m, n] = input.shape;
   const step = factorParameters(m, n, multiple, factors);
-  const isSpread = budget.kind === 'keep' || budget.kind === 'error';
-  const share = floor ?? (isSpread ? DEFAULT_FLOORS[spread] : undefined) ?? 0;
+  const share = floor ?? defaultFloor({ budget, spread });
   // At equality, the factors cost as much as the matrix and save nothing.
   const levels = Math.ceil((m * n) / step) - 1;
   const tail = tailEnergies(input.singularValues, input.rest);
@@ -72,12 +72,6 @@ export function optionsOf(input: PlanInput, { multiple, factors, budget, spread,
 
 /** What decides which ranks a matrix may have. */
 type RankRules = Pick<PlanRequest, 'multiple' | 'factors' | 'budget' | 'spread' | 'floor'>;
-
-/**
- * Floors where the request says nothing. A divergence that is measured at one rank says little of far lower ones (LEMS
- * has the same floor).
- */
-const DEFAULT_FLOORS: Readonly<Partial<Record<PlanRequest['spread'], number>>> = { loss: 0.3 };
 
 function scaled(tail: Float64Array, whole: number): Float64Array {
   const energy = tail[0]!;

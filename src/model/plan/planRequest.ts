@@ -11,6 +11,14 @@ export const PLAN_DEFAULTS: Omit<PlanRequest, 'budget'> = {
   factors: 2,
 };
 
+/**
+ * The floor where the request says nothing. A divergence that is measured at one rank says little of far lower ones
+ * (LEMS has the same floor).
+ */
+export function defaultFloor({ budget, spread }: Pick<PlanRequest, 'budget' | 'spread'>): number {
+  return spread === 'loss' && (budget.kind === 'keep' || budget.kind === 'error') ? 0.3 : 0;
+}
+
 /** Whether ranks are spread by what a text does in the network; an equal rank everywhere needs no spread. */
 export function isMeasured({ budget, spread }: Pick<PlanRequest, 'budget' | 'spread'>): boolean {
   return budget.kind !== 'rank' && (spread === 'activations' || spread === 'loss');

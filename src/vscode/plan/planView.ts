@@ -5,10 +5,17 @@ import { overviewOf, planRows } from '../../window/plan/planOverview.ts';
 import { showError } from '../commands/register.ts';
 import { reveal } from '../commands/reveal.ts';
 import { measurePlan } from '../evaluation/measure.ts';
+import { pickText } from '../evaluation/pickText.ts';
 import { loadPage, webviewPort } from '../pages/page.ts';
+import { collectionLimits } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
 import { applyPlan } from './applyPlan.ts';
 import { savePlan } from './savePlan.ts';
+
+async function chooseText(workbench: Workbench): Promise<void> {
+  const text = await pickText(workbench, 'calibration');
+  if (text !== undefined) workbench.desk.chooseText({ text, ...collectionLimits() });
+}
 
 /** The rank plan in the side bar. */
 export function registerPlanView(workbench: Workbench): void {
@@ -24,7 +31,8 @@ function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
   const compute = () => {
     // A hidden page needs no plan, and a running analysis triggers one when it ends. Errors are in the snapshot.
     if (!view.visible || desk.path === null || store.get(desk.path).run.status === 'running') return;
-    void desk.compute().catch(() => undefined);
+    // A measurement takes minutes, and is started by the user.
+    if (desk.isQuick) void desk.compute().catch(() => undefined);
   };
   const act = async (action: () => Promise<unknown>) => {
     await action().catch((error: unknown) => showError(workbench.log, error));
@@ -41,6 +49,10 @@ function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
     selectCheckpoint: async ({ path }) => desk.selectCheckpoint(path),
     change: async (request) => desk.change(request),
     undo: async () => desk.undo(),
+    chooseText: () => act(() => chooseText(workbench)),
+    limitMinutes: async ({ minutes }) => desk.limitMinutes(minutes),
+    start: async () => void desk.compute().catch(() => undefined),
+    cancel: async () => desk.cancel(),
     apply: () => act(() => applyPlan(workbench)),
     measure: () => act(() => measurePlan(workbench)),
     savePlan: () => act(() => savePlan(workbench)),
@@ -53,7 +65,9 @@ function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
     if (update.request || update.checkpoints) compute();
   });
   const offRuns = store.updates.on((session) => {
-    if (session.path === desk.path && session.run.status === 'done') compute();
+    if (session.path !== desk.path || session.run.status !== 'done') return;
+    page.update({ measure: desk.snapshot().measure });
+    compute();
   });
   const trusted = vscode.workspace.onDidGrantWorkspaceTrust(() => page.update({ canWrite: true }));
   const visible = view.onDidChangeVisibility(compute);

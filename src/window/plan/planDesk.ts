@@ -1,8 +1,10 @@
 import { errorData, RankscopeError } from '../../base/errors.ts';
+import { formatEstimate, formatWhole } from '../../base/quantities.ts';
+import type { TextRequest } from '../../model/evaluation.ts';
 import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
-import { PLAN_DEFAULTS } from '../../model/plan/planRequest.ts';
+import { isMeasured, PLAN_DEFAULTS } from '../../model/plan/planRequest.ts';
 import type { PlanSnapshot } from '../../protocol/page.ts';
-import type { Service } from '../../protocol/service.ts';
+import type { EvaluateProgress, PlanSources, Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
 import type { Memory } from '../sessions/memory.ts';
 import type { SessionStore } from '../sessions/sessionStore.ts';
@@ -19,6 +21,18 @@ interface Draft {
 const UNDO_LIMIT = 100;
 /** How long a request must rest before it is planned: a dragged slider changes it many times a second. */
 const SETTLE_MS = 80;
+
+interface Computing {
+  readonly abort: AbortController;
+  readonly request: PlanRequest;
+  readonly plan: Promise<Plan>;
+}
+
+/** What is remembered of a checkpoint's text. */
+interface ChosenText {
+  readonly text?: TextRequest;
+  readonly minutes?: number;
+}
 
 export interface PlanDeskHost {
   readonly service: Pick<Service, 'plan'>;
@@ -44,7 +58,9 @@ export class PlanDesk {
   private plan: Plan | null = null;
   private error: PlanSnapshot['error'] = null;
   private busy: string | null = null;
-  private computing: { readonly abort: AbortController; readonly plan: Promise<Plan> } | undefined;
+  private computing: Computing | undefined;
+  /** What was measured since this window opened, by `measureKey`: another budget takes no time. */
+  private readonly measured = new Set<string>();
 
   constructor(private readonly host: PlanDeskHost) {
     host.store.changes.on(() => this.changes.fire({ checkpoints: this.checkpoints() }));
@@ -59,9 +75,33 @@ export class PlanDesk {
       plan: this.plan,
       error: this.error,
       busy: this.busy,
+      measure: this.measureState(),
       canUndo: this.draft().history.length > 0,
       canWrite: this.host.canWrite(),
     };
+  }
+
+  /** Whether the plan of the request takes no longer than edits may: a measurement must be started by the user. */
+  get isQuick(): boolean {
+    return !isMeasured(this.request()) || this.measured.has(this.measureKey());
+  }
+
+  /** The text for the spreads by activations and by loss. */
+  chooseText(text: TextRequest): void {
+    this.setText({ ...this.chosenText(), text });
+  }
+
+  limitMinutes(minutes: number | null): void {
+    const { text } = this.chosenText() ?? {};
+    this.setText({ ...(text ? { text } : {}), ...(minutes === null ? {} : { minutes }) });
+  }
+
+  /** Ends the plan that is being made; what it measured is lost. */
+  cancel(): void {
+    const { computing } = this;
+    this.computing = undefined;
+    computing?.abort.abort();
+    this.report({ busy: null, error: null });
   }
 
   /** The current checkpoint. */
@@ -126,7 +166,7 @@ export class PlanDesk {
     if (this.plan) return Promise.resolve(this.plan);
     if (!this.computing) {
       const abort = new AbortController();
-      this.computing = { abort, plan: this.ask(path, abort.signal) };
+      this.computing = { abort, request: this.request(), plan: this.ask(path, abort.signal) };
     }
     const { abort, plan } = this.computing;
     signal?.addEventListener('abort', () => abort.abort(), { once: true });
@@ -138,14 +178,22 @@ export class PlanDesk {
     this.report({ busy: 'Planning', error: null });
     try {
       await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-      const plan = await this.host.service.plan(
-        { path, request: this.request() },
-        { signal, progress: ({ message }) => current() && this.report({ busy: message }) },
-      );
-      if (current()) this.report({ plan, busy: null });
-      return plan;
+      for (;;) {
+        const request = this.request();
+        const key = this.measureKey();
+        const plan = await this.host.service.plan(
+          { path, request, ...(isMeasured(request) ? { sources: this.sources() } : {}) },
+          { signal, progress: (step) => current() && this.report({ busy: busyText(step) }) },
+        );
+        if (isMeasured(request)) this.measured.add(key);
+        // The request may have changed during a measurement, which serves other budgets as well.
+        if (current() && request !== this.request()) continue;
+        if (current()) this.report({ plan, busy: null });
+        return plan;
+      }
     } catch (error) {
-      if (current()) this.report({ busy: null, error: signal.aborted ? null : errorData(error, path) });
+      const reported = signal.aborted ? null : errorData(error, path);
+      if (current()) this.report({ busy: null, error: reported });
       throw error;
     } finally {
       if (current()) this.computing = undefined;
@@ -157,11 +205,73 @@ export class PlanDesk {
     this.drafts.set(this.current, draft);
     void this.host.memory.update(draftKey(this.current), draft.request);
     this.host.store.get(this.current).setRanks(ranksOf(draft.request));
-    this.computing?.abort.abort();
-    this.computing = undefined;
+    if (this.computing && !servesBoth(this.computing.request, draft.request)) {
+      this.computing.abort.abort();
+      this.computing = undefined;
+      this.busy = null;
+    }
     // Pages keep showing the old plan until the new one is there, but it can no longer be applied.
     this.plan = null;
-    this.changes.fire({ request: draft.request, canUndo: draft.history.length > 0, error: null });
+    this.error = null;
+    this.changes.fire({
+      request: draft.request,
+      canUndo: draft.history.length > 0,
+      error: null,
+      busy: this.busy,
+      measure: this.measureState(),
+    });
+  }
+
+  private measureState(): PlanSnapshot['measure'] {
+    const { text, minutes } = this.chosenText() ?? {};
+    return {
+      text: text?.text ?? null,
+      statistics: this.statistics(),
+      minutes: minutes ?? null,
+      waits: !this.isQuick && this.busy === null,
+    };
+  }
+
+  /** @throws RankscopeError 'wrong-use' where there is nothing to measure on */
+  private sources(): PlanSources {
+    const { text, minutes } = this.chosenText() ?? {};
+    const activations = this.statistics();
+    const isLoss = this.request().spread === 'loss';
+    if (!text && (isLoss || activations === null))
+      throw new RankscopeError('wrong-use', 'rank plan', 'no text is chosen', 'Choose a text below the spread');
+    return {
+      // Statistics spare the pass that would collect them.
+      ...(activations === null ? {} : { activations }),
+      ...(text ? { text } : {}),
+      ...(minutes === undefined ? {} : { minutes }),
+    };
+  }
+
+  private measureKey(): string {
+    const { spread, include, exclude } = this.request();
+    return JSON.stringify([this.current, spread, include, exclude, this.chosenText(), this.statistics()]);
+  }
+
+  private statistics(): string | null {
+    return this.current === null ? null : this.host.store.get(this.current).statisticsPath;
+  }
+
+  private chosenText(): ChosenText | undefined {
+    return this.current === null ? undefined : this.host.memory.get<ChosenText>(textKey(this.current));
+  }
+
+  private setText(chosen: ChosenText): void {
+    if (this.current === null) return;
+    void this.host.memory.update(textKey(this.current), chosen);
+    if (isMeasured(this.request())) {
+      this.computing?.abort.abort();
+      this.computing = undefined;
+      this.plan = null;
+      this.busy = null;
+      this.error = null;
+    }
+    const { busy, error } = this;
+    this.changes.fire({ plan: this.plan, busy, error, measure: this.measureState() });
   }
 
   private draft(): Draft {
@@ -184,15 +294,28 @@ export class PlanDesk {
     return this.host.store.known().map(({ path }) => ({ path, name: path.split(/[\\/]/).slice(-2).join('/') }));
   }
 
-  private report(update: { plan?: Plan; busy?: string | null; error?: PlanSnapshot['error'] }): void {
+  private report(update: Pick<Partial<PlanState>, 'busy' | 'error'> & { plan?: Plan }): void {
     if (update.plan) this.plan = update.plan;
     if (update.busy !== undefined) this.busy = update.busy;
     if (update.error !== undefined) this.error = update.error;
-    this.changes.fire(update);
+    this.changes.fire({ ...update, measure: this.measureState() });
   }
 }
 
 const draftKey = (path: string): string => `plan:${path}`;
+const textKey = (path: string): string => `plan:text:${path}`;
+
+/** Whether a measurement for one request is what the other needs as well. */
+function servesBoth(one: PlanRequest, other: PlanRequest): boolean {
+  const needs = ({ spread, include, exclude }: PlanRequest) => JSON.stringify([spread, include, exclude]);
+  return isMeasured(one) && isMeasured(other) && needs(one) === needs(other);
+}
+
+/** `KL of block 3, 12 of 210, about 4 min left` */
+function busyText({ message, done, total, secondsLeft }: EvaluateProgress): string {
+  const count = total > 0 && secondsLeft !== undefined ? `, ${formatWhole(done)} of ${formatWhole(total)}` : '';
+  return message + count + (secondsLeft === undefined ? '' : `, ${formatEstimate(secondsLeft)} left`);
+}
 
 /** The ranks set by hand, for the inspector; matrices kept dense have none. */
 function ranksOf({ overrides }: PlanRequest): Record<string, number> {

@@ -7,9 +7,11 @@ import type { PlanOverview, PlanRows } from '../../protocol/page.ts';
  * What the page shows of a plan at once. It asks for the matrices that it lists: those of a huge model are tens of
  * megabytes, and change with every edit.
  */
-export function overviewOf({ matrices, ...rest }: Plan): PlanOverview {
+export function overviewOf({ matrices, sensitivities, ...rest }: Plan): PlanOverview {
+  const { matrices: _, ...measured } = sensitivities ?? {};
   return {
     ...rest,
+    ...(sensitivities ? { sensitivities: measured as PlanOverview['sensitivities'] & object } : {}),
     matrices: matrices.length,
     factorized: matrices.filter(({ rank }) => rank !== null).length,
     highestRank: matrices.reduce((most, { shape: [m, n] }) => Math.max(most, breakEvenRank(m, n)), 1),

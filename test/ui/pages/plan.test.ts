@@ -88,6 +88,45 @@ describe('plan page', function () {
     assert.ok(await page.getByRole('list', { name: 'Notes' }).isHidden());
   });
 
+  it('asks for a text, a time and a start where ranks are spread by loss, and says what was measured', async () => {
+    const request = { ...REQUEST, spread: 'loss' } as const;
+    const measure = { text: null, statistics: null, minutes: null, waits: true };
+    const page = await open(null, { request, measure });
+    const start = page.getByRole('button', { name: /^Pass the text/ });
+    await page.getByRole('button', { name: 'Choose a text…' }).click();
+    await waitFor(() => view.asked.others.includes('chooseText'));
+    assert.equal(await start.getAttribute('aria-disabled'), 'true');
+    view.host.update({ measure: { ...measure, text: '/texts/wiki.txt' } });
+    await page.getByRole('button', { name: 'wiki.txt' }).waitFor();
+    await page.getByRole('spinbutton', { name: /^Minutes/ }).fill('20');
+    await page.getByRole('spinbutton', { name: /^Minutes/ }).press('Tab');
+    await waitFor(() => view.asked.others.includes('minutes 20'));
+    await page.getByRole('spinbutton', { name: /^Lowest rank/ }).fill('40');
+    await page.getByRole('spinbutton', { name: /^Lowest rank/ }).press('Tab');
+    await waitFor(() => view.asked.requests.at(-1)?.floor === 0.4);
+    await page.screenshot({ path: 'test-output/screenshots/plan-page-loss.png', fullPage: true });
+    await start.click();
+    await waitFor(() => view.asked.others.includes('start'));
+    const running = { ...measure, text: '/texts/wiki.txt', waits: false };
+    view.host.update({ measure: running, busy: 'KL of block 3, 12 of 210, about 4 min left' });
+    await page.getByText('KL of block 3, 12 of 210').waitFor();
+    assert.ok(await start.isHidden());
+    await page.screenshot({ path: 'test-output/screenshots/plan-page-measuring.png', fullPage: true });
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await waitFor(() => view.asked.others.includes('cancel'));
+    const sensitivities: Plan['sensitivities'] = {
+      inputs: { kind: 'full', text: 'wiki.txt', tokens: 16_384 },
+      divergences: { text: 'wiki.txt', tokens: 1024, measured: 30, filledIn: 5, seconds: 9 },
+      matrices: [],
+    };
+    view.host.update({ plan: { ...plan, sensitivities }, busy: null, measure: running });
+    await page
+      .getByText(/wiki\.txt, 16\.4K tokens\. KL on 1,024 tokens of wiki\.txt: measured for 30 .* 5 others/)
+      .waitFor();
+    await page.getByRole('row', { name: /Error of W X/ }).waitFor();
+    await page.screenshot({ path: 'test-output/screenshots/plan-page-measured.png', fullPage: true });
+  });
+
   it('keeps what is being typed when the plan comes meanwhile', async () => {
     const page = await open(plan);
     const field = page.getByRole('spinbutton', { name: 'Budget value' });

@@ -20,6 +20,7 @@ const SNAPSHOT: PlanSnapshot = {
   plan: null,
   error: null,
   busy: null,
+  measure: { text: null, statistics: null, minutes: null, waits: false },
   canUndo: false,
   canWrite: true,
 };

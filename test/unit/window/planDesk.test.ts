@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { RankscopeError } from '../../../src/base/errors.ts';
+import type { PlanRequest } from '../../../src/model/plan/plan.ts';
 import { PLAN_DEFAULTS } from '../../../src/model/plan/planRequest.ts';
+import type { Service } from '../../../src/protocol/service.ts';
 import { FIRST_REQUEST, PlanDesk } from '../../../src/window/plan/planDesk.ts';
 import { inProcess, memory, SAMPLE } from './inProcess.ts';
 
@@ -35,6 +38,56 @@ describe('the plan desk', () => {
     await assert.rejects(first, { code: 'cancelled' });
     assert.deepEqual((await second).request.budget, { kind: 'keep', value: 0.4 });
     assert.equal(desk.snapshot().error, null);
+  });
+
+  it('measures for a spread by loss when it is started, and goes on measuring when the budget changes', async () => {
+    const request = { ...FIRST_REQUEST, spread: 'loss' } as const;
+    const known: PlanRequest[] = [];
+    let finish = () => {};
+    const plan: Service['plan'] = async (asked) => {
+      known.push(asked.request);
+      if (known.length === 1) await new Promise<void>((resolve) => (finish = resolve));
+      return { ...(await parts.service.plan({ path: SAMPLE, request: FIRST_REQUEST })), request: asked.request };
+    };
+    desk = new PlanDesk({ service: { plan }, store: parts.store, memory: memory(), canWrite: () => true });
+    desk.selectCheckpoint(SAMPLE);
+    desk.change(request);
+    assert.deepEqual(desk.snapshot().measure, { text: null, statistics: null, minutes: null, waits: true });
+    await assert.rejects(desk.compute(), /no text is chosen/);
+    assert.match(desk.snapshot().error!.found, /no text is chosen/);
+    desk.chooseText({ text: '/wiki.txt' });
+    desk.limitMinutes(3);
+    assert.deepEqual(desk.snapshot().measure, { text: '/wiki.txt', statistics: null, minutes: 3, waits: true });
+    assert.equal(desk.isQuick, false);
+    const computed = desk.compute();
+    assert.equal(desk.snapshot().measure.waits, false);
+    while (known.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const smaller = { ...request, budget: { kind: 'keep', value: 0.3 } } as const;
+    desk.change(smaller);
+    assert.equal(desk.compute(), computed);
+    finish();
+    assert.deepEqual((await computed).request, smaller);
+    assert.deepEqual(known, [request, smaller]);
+    assert.equal(desk.isQuick, true);
+    desk.change({ ...smaller, spread: 'activations' });
+    assert.equal(desk.snapshot().measure.waits, true);
+  });
+
+  it('ends a measurement that is cancelled, and waits for the next start', async () => {
+    const plan: Service['plan'] = (_asked, { signal } = {}) =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(new RankscopeError('cancelled', SAMPLE, 'cancelled')));
+      });
+    desk = new PlanDesk({ service: { plan }, store: parts.store, memory: memory(), canWrite: () => true });
+    desk.selectCheckpoint(SAMPLE);
+    desk.change({ ...FIRST_REQUEST, spread: 'loss' });
+    desk.chooseText({ text: '/wiki.txt' });
+    const computed = desk.compute();
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    desk.cancel();
+    await assert.rejects(computed, { code: 'cancelled' });
+    const { busy, error, measure } = desk.snapshot();
+    assert.deepEqual([busy, error, measure.waits], [null, null, true]);
   });
 
   it('takes a rank set by hand as an override, shows it in the inspector, and undoes it', async () => {
