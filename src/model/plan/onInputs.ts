@@ -1,5 +1,5 @@
 import { leftOut } from './leftOut.ts';
-import type { PlanRequest } from './plan.ts';
+import type { Plan, PlanRequest } from './plan.ts';
 import type { PlanInput } from './planOptions.ts';
 import type { Sensitivities, Sensitivity } from './sensitivities.ts';
 
@@ -65,4 +65,10 @@ export function inputNotes(
         ]
       : []),
   ];
+}
+
+/** What users must know where the weights alone are truncated to the ranks of a plan; undefined if nothing. */
+export function truncationNote(subject: string, { sensitivities }: Plan): string | undefined {
+  if (!sensitivities) return undefined;
+  return `${subject} has ranks for matrices that are truncated on what they read. Truncating the weights alone loses far more: apply it with --calibration.`;
 }

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { countParameters } from '../../checkpoint/ties.ts';
 import type { Backend } from '../../devices/backend.ts';
 import type { EvaluateRequest, Evaluation, VariantEvaluation } from '../../model/evaluation.ts';
+import { truncationNote } from '../../model/plan/onInputs.ts';
 import { forward } from '../../network/forward.ts';
 import { networkWith, openNetwork } from '../../network/network.ts';
 import { readWindows } from '../../network/readWindows.ts';
@@ -88,7 +89,11 @@ async function evaluateOpened(
     variants: all.map((variant, k) => ({ ...variant, ...scores.variants[k]! })),
     engine: info,
     seconds: (performance.now() - started) / 1000,
-    notes: [...notes, ...cut.flatMap((variant, k) => notesOf(variant, unused[k]!))],
+    notes: [
+      ...notes,
+      ...(request.plans ?? []).flatMap((each) => planNotes(each, facts.name)),
+      ...cut.flatMap((variant, k) => notesOf(variant, unused[k]!)),
+    ],
   };
 }
 
@@ -152,6 +157,16 @@ function onlyRank(text = '{}'): number | null {
   } catch {
     return null;
   }
+}
+
+/** Of a plan that a text made: how it should be applied, and that another text should be its judge. */
+function planNotes({ name, plan }: NonNullable<EvaluateRequest['plans']>[number], text: string): string[] {
+  const note = truncationNote(name, plan);
+  const isSame = [plan.sensitivities?.inputs.text, plan.sensitivities?.divergences?.text].includes(text);
+  return [
+    ...(note === undefined ? [] : [note]),
+    ...(isSame ? [`The ranks of ${name} come from ${text} as well: measure on another text.`] : []),
+  ];
 }
 
 function notesOf({ name, cuts }: CutVariant, unused: readonly string[]): string[] {

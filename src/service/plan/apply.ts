@@ -3,6 +3,7 @@ import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { refuseExisting } from '../../files/wholeFile.ts';
 import { isStored } from '../../model/matrix.ts';
+import { truncationNote } from '../../model/plan/onInputs.ts';
 import type { FactorizedReport } from '../../model/plan/plan.ts';
 import type { ApplyReport, ApplyRequest, CallContext, StepProgress } from '../../protocol/service.ts';
 import { writeFactorized } from '../../write/factorized.ts';
@@ -69,7 +70,9 @@ export async function apply(
       });
       await writeTarget({ ...codeTarget, bytes: Buffer.byteLength(text) }, (append) => append(text));
     }
-    return { ...report, code: code ?? null, ...(remarks.length > 0 ? { remarks } : {}) };
+    const note = request.calibration ? undefined : truncationNote('The plan', request.plan);
+    const told = note === undefined ? remarks : [note, ...remarks];
+    return { ...report, code: code ?? null, ...(told.length > 0 ? { remarks: told } : {}) };
   });
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Plan } from '../../../src/model/plan/plan.ts';
 import type { ApplyReport } from '../../../src/protocol/service.ts';
 import { testFolder } from '../formats/folder.ts';
+import { type Case, writeDecoder } from '../network/decoders.ts';
 import { noise, writeMatrices } from '../service/matrices.ts';
 import { run } from './run.ts';
 
@@ -85,5 +86,49 @@ describe('rankscope plan, by default and with --include', function () {
     assert.equal(applied.code, 0, applied.stderr);
     assert.match((JSON.parse(applied.stdout) as ApplyReport).remarks?.join() ?? '', TIED);
     assert.match(readFileSync(code, 'utf8'), /Cutting the (embedding|head) .* also cuts the (head|embedding)/);
+  });
+});
+
+describe('rankscope plan --spread loss', function () {
+  this.timeout(60_000);
+  const folder = testFolder();
+  const cli = (...words: string[]) => run(folder.path('cache'), 'plan', ...words);
+  const CASES = JSON.parse(readFileSync('test/fixtures/decoders/logits.json', 'utf8')) as Case[];
+  const model = () => writeDecoder(folder.path('model'), CASES.find(({ kind }) => kind === 'llama')!);
+  const ids = () => folder.write('wiki.json', JSON.stringify(Array.from({ length: 400 }, (_, i) => (i * i + 3) % 40)));
+
+  it('measures on a text, writes what it measured, and plans another budget from it', async () => {
+    const file = folder.path('plan.json');
+    const words = ['--spread', 'loss', '--ids', ids(), '--context', '20', '--threads', '1'];
+    const first = await cli(model(), '--keep', '0.8', ...words, '--out', file);
+    assert.equal(first.code, 0, first.stderr);
+    assert.match(first.stdout, /Activations: wiki\.json, 400 tokens/);
+    assert.match(first.stdout, /KL divergence: wiki\.json, 400 tokens; 14 matrices measured, \d+ s/);
+    assert.match(first.stdout, /The whole model keeps/);
+    assert.doesNotMatch(first.stderr, /weights alone/);
+    const second = await cli(model(), '--keep', '0.6', '--from', file, '--json');
+    assert.equal(second.code, 0, second.stderr);
+    const made = JSON.parse(second.stdout) as Plan;
+    assert.equal(made.request.spread, 'loss');
+    assert.deepEqual(made.sensitivities, (JSON.parse(readFileSync(file, 'utf8')) as Plan).sensitivities);
+    assert.ok(made.totals.keptShare <= 0.6);
+  });
+
+  it('says of a plan from the weights alone what such plans have done, and what to use', async () => {
+    const { stderr } = await cli(model(), '--keep', '0.8');
+    assert.match(stderr, /weights alone.*ruin.*--spread activations or --spread loss/);
+  });
+
+  it('refuses options that do not go together', async () => {
+    for (const [words, pattern] of [
+      [['--keep', '0.8', '--spread', 'uniform', '--ids', ids()], /--ids goes with --spread activations or loss/],
+      [['--rank', '4', '--ids', ids()], /--ids has no use with --rank/],
+      [['--keep', '0.8', '--spread', 'loss'], /no text on which the loss/],
+      [['--keep', '0.8', '--spread', 'loss', '--floor', '2'], /--floor/],
+    ] as const) {
+      const { code, stderr } = await cli(model(), ...words);
+      assert.notEqual(code, 0);
+      assert.match(stderr, pattern);
+    }
   });
 });

@@ -225,6 +225,23 @@ describe('a plan from what a text does', function () {
     }
   });
 
+  it('is evaluated and applied, with a warning where the weights alone are truncated or the text is the same', async () => {
+    const path = writeDecoder(folder.path('model'), LLAMA);
+    const plan = await planOf(path, { text: text() });
+    const plans = [{ name: 'plan.json', plan }];
+    const { variants, notes } = await service.evaluate({ path, plans, ...text(), threads: 2 });
+    assert.equal(variants[0]!.size.cut!.parametersAfter, plan.totals.parametersAfter);
+    assert.match(notes.join(), /plan\.json has ranks for matrices that are truncated on what they read/);
+    assert.match(notes.join(), /come from ids600\.json as well: measure on another text/);
+    const apply = { path, plan, out: folder.path('small.safetensors'), smokeTest: false, threads: 2 };
+    const plain = await service.apply(apply);
+    assert.match(plain.remarks!.join(), /--calibration/);
+    const calibration = text();
+    const better = await service.apply({ ...apply, overwrite: true, calibration });
+    assert.equal(better.remarks, undefined);
+    assert.equal(better.parametersAfter, plain.parametersAfter);
+  });
+
   it('warns of fewer tokens than columns', async () => {
     const path = writeDecoder(folder.path('model'), LLAMA);
     const { notes } = await planOf(path, { text: text(IDS.slice(0, 40)) });
