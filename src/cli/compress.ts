@@ -30,7 +30,7 @@ export const compressCommand: Command = {
   --minutes N         what it may take: fewer measured losses and steps of refinement, or none (default: no limit)
   --no-refine         leave out the refinement of the blocks
   --steps N           steps of the refinement of each block (default 96)
-  --rate X            of Adam, at the first step (default 0.0003; small models take more)
+  --rate X            of Adam, at its height (default 0.0003; small models take more)
   --tokens N          tokens for calibration (default 16384)
   --context N         tokens of a window (default 512, or less for a short text)
   --seed N            for the text that the model writes itself (default 0)

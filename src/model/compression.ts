@@ -19,7 +19,7 @@ export interface CompressRequest extends TextRequest, DeviceRequest {
   readonly refine?: boolean;
   /** Steps of the refinement of each block. */
   readonly steps?: number;
-  /** Of Adam, at the first step; 3e-4 by default, which higher rates made worse on a language model of 135M. */
+  /** Of Adam, at its height; 3e-4 by default, which higher rates made worse on a language model of 135M. */
   readonly rate?: number;
   /** For sampling. */
   readonly seed?: number;

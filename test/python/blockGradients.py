@@ -1,13 +1,14 @@
 """Gradients of the loss of one block by torch's autograd in float64, for every kind of decoder of decoders.py, as JSON.
 
 Usage: blockGradients.py SEED, or blockGradients.py SEED KIND STEPS RATE for the losses of one kind in the course of
-its refinement: before each step of Adam with a cosine schedule, and behind the last. In the last block of each model, most linear layers are products of two factors, which
+its refinement: before each step of Adam with a cosine schedule behind a rise, and behind the last. In the last block of each model, most linear layers are products of two factors, which
 are balanced first: column k of b and row k of a have equal norms. The block reads rows that follow from the seed, in
 windows of the lengths given, and the loss is its mean squared error beside other such rows, over their mean square.
 """
 
 import importlib.util
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -139,7 +140,9 @@ def gradients_of(kind, config, seed):
 def refined(kind, config, seed, steps, rate):
     _, cut, norms, loss_of, made = problem_of(config, seed)
     optimizer = torch.optim.Adam([f for fs in cut.values() for f in fs] + list(norms.values()), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    rise = lambda step: min(1, (step + 1) / math.ceil(steps / 8))
+    fall = lambda step: math.cos(math.pi * step / steps) / 2 + 0.5
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rise(step) * fall(step))
     losses = []
     for _ in range(steps):
         loss = loss_of()

@@ -15,7 +15,7 @@ const MEASUREMENTS = 12;
 /**
  * Trains the factors and norms of one block together, so that the block gives the dense one's outputs on the inputs
  * of the compressed network: Adam (Kingma and Ba, arXiv 1412.6980) with a cosine schedule (Loshchilov and Hutter, arXiv
- * 1608.03983), a batch a step. The step with the smallest held-out loss is kept; where none is below that of the given
+ * 1608.03983) behind a short rise, a batch a step. The step with the smallest held-out loss is kept; where none is below that of the given
  * factors, or a gradient is NaN or infinite, these are returned, with the reason. Memory on the device: the block with
  * its experts, its factors four times (values, gradients, two moments), and the activations and gradients of one batch.
  * @throws RankscopeError 'too-large' if the device lacks that memory, 'wrong-use' for rows or factors that do not fit,
@@ -50,7 +50,7 @@ export async function refineBlock(request: RefinementRequest): Promise<Refinemen
     let best: { readonly loss: number; readonly values: TrainedValues } | undefined;
     for (let step = 1; step <= steps; step++) {
       const batch = training.batches[(step - 1) % training.batches.length]!;
-      const now = (rate / 2) * (1 + Math.cos((Math.PI * (step - 1)) / steps));
+      const now = rate * shareOfRate(step - 1, steps);
       let [loss, wrong]: [number, string | undefined] = [Number.NaN, undefined];
       await withGradients(batch.passage, own.block, own.trained, batch, training.scale, async (found, tape) => {
         loss = found;
@@ -70,6 +70,15 @@ export async function refineBlock(request: RefinementRequest): Promise<Refinemen
   } finally {
     own.free();
   }
+}
+
+/**
+ * Rises over the first eighth of the steps, then falls along half a cosine. Adam's first steps move every entry by the
+ * whole rate, however small its gradient is: without the rise they undo more than the next ones gain.
+ */
+function shareOfRate(taken: number, steps: number): number {
+  const rise = Math.min(1, (taken + 1) / Math.ceil(steps / 8));
+  return (rise * (1 + Math.cos((Math.PI * taken) / steps))) / 2;
 }
 
 interface Batches {

@@ -29,7 +29,7 @@ export interface RefinementRequest extends RefinementRows {
   readonly heldOut: RefinementRows;
   /** Default 96. */
   readonly steps?: number | undefined;
-  /** Of Adam, at the first step; it falls along half a cosine. Default 3e-4. */
+  /** Of Adam: it rises over the first eighth of the steps and falls along half a cosine. Default 3e-4. */
   readonly rate?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Lets others use the device; awaited at least every 100 ms. */

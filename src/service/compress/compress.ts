@@ -26,7 +26,7 @@ import { checkCompression, resultFiles } from './resultFiles.ts';
 import { verifyWritten } from './verifyWritten.ts';
 import { writeCompressed, writeText } from './writeCompressed.ts';
 
-/** Of Adam, at the first step: higher rates made the first blocks of a language model worse. */
+/** Of Adam, at its height: higher rates made the first blocks of a language model worse. */
 const RATE = 3e-4;
 const SEED = 0;
 

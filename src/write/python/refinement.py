@@ -15,7 +15,7 @@ def refine(
 ) -> dict[str, Any]:
     """Trains the factors and these norms of a block together, so that it gives the targets, and says what became of it.
 
-    Adam with a cosine schedule, a batch a step. The best step on windows that are not trained on is kept; where none is
+    Adam with a cosine schedule behind a short rise, a batch a step. The best step on windows that are not trained on is kept; where none is
     better than before, the block stays as it was. Losses are relative to the mean square of the targets.
     """
     low_rank = [module for module in block.modules() if isinstance(module, LowRank)]
@@ -31,7 +31,7 @@ def refine(
     for each in trained:
         each.requires_grad_(True)
     optimizer = torch.optim.Adam(trained, lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda taken: share_of_rate(taken, steps))
     for step in range(steps):
         at = step % len(calls)
         optimizer.zero_grad()
@@ -58,6 +58,15 @@ def refine(
     if not refined and reason is None:
         reason = "no step was better on the held-out windows"
     return {"losses": losses, "before": before, "after": best, "refined": refined, "reason": reason}
+
+
+def share_of_rate(taken: int, steps: int) -> float:
+    """Rises over the first eighth of the steps, then falls along half a cosine.
+
+    Adam's first steps move every entry by the whole rate, however small its gradient is.
+    """
+    rise = min(1.0, (taken + 1) / max(1, math.ceil(steps / 8)))
+    return rise * (1 + math.cos(math.pi * taken / max(1, steps))) / 2
 
 
 @torch.no_grad()

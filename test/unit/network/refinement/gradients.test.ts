@@ -183,7 +183,7 @@ describe('gradients of the loss of a block', () => {
   it('lead to the losses of torch in the course of a refinement', async function () {
     this.timeout(120_000);
     const script = readFileSync('test/python/blockGradients.py', 'utf8');
-    const [steps, rate] = [6, 0.01];
+    const [steps, rate] = [12, 0.01];
     const args = ['2', 'gemma2', String(steps), String(rate)];
     const known = python(this, ['torch', 'transformers', 'safetensors'], script, ...args) as Case & {
       readonly losses: readonly number[];
