@@ -224,7 +224,7 @@ def estimate_of(
     """What it will take, from the time of one pass: half a pass for each loss, and three for each that is trained."""
     blocks.logits(ids[:1])
     begin = time.monotonic()
-    blocks.logits(ids)
+    blocks.logits(ids).flatten()[0].item()  # A GPU only begins before.
     window = (time.monotonic() - begin) / len(ids)
     calibration, held_out = len(text.calibration), len(text.held_out)
     seconds = {

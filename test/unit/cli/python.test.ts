@@ -10,7 +10,7 @@ import { run } from './run.ts';
 const SAMPLE = resolve('test/fixtures/sample/model.safetensors');
 const TEXT = resolve('test/fixtures/texts/stories.txt');
 
-describe('rankscope evaluate --python and calibrate --python', function () {
+describe('rankscope evaluate, calibrate and compress with --python', function () {
   this.timeout(60_000);
   const folder = mkdtempSync(join(tmpdir(), 'rankscope-cli-python-'));
   after(() => rmSync(folder, { recursive: true, force: true }));
@@ -35,6 +35,20 @@ describe('rankscope evaluate --python and calibrate --python', function () {
     const { stdout, stderr } = await run(folder, ...words);
     assert.deepEqual(JSON.parse(stdout), { code, out }, stderr);
     assert.ok(readFileSync(code, 'utf8').includes(`OUT = ${JSON.stringify(out)}`));
+  });
+
+  it('need no --out for the script of a compression, and pass its options on', async () => {
+    const code = join(folder, 'small.compress.py');
+    const words = ['compress', SAMPLE, '--keep', '0.7', '--python', code];
+    const { stdout, stderr } = await run(folder, ...words, '--no-refine', '--seed', '5', '--tokens', '2048');
+    assert.ok(stdout.includes(join(folder, 'small.compressed.safetensors')), stderr);
+    const script = readFileSync(code, 'utf8');
+    for (const line of ['KEEP = 0.7', 'TEXT = None', 'STEPS = 0', 'SEED = 5', 'TOKENS = 2048', 'RATE = 0.0003'])
+      assert.ok(script.includes(`\n${line}\n`), line);
+    assert.match((await run(folder, 'compress', SAMPLE, '--python', code)).stderr, /--keep is missing/);
+    assert.equal((await run(folder, ...words)).code, 2);
+    assert.equal((await run(folder, ...words, '--overwrite', '--text', TEXT, '--steps', '7')).code, 0);
+    assert.match(readFileSync(code, 'utf8'), /^STEPS = 7$/m);
   });
 
   it('take no other word for the name of the script', () => {
