@@ -73,7 +73,7 @@ function request(place: Found): PlanRequest {
     },
     spread: oneOf<Spread>(found.spread, SPREADS),
     multiple: wholeNumber(found.multiple, 1),
-    ...(found.floor && { floor: amount(found.floor) }),
+    ...(found.floor && { floor: share(found.floor) }),
     exclude: list(found.exclude).map(text),
     ...(found.include && { include: list(found.include).map(text) }),
     overrides: Object.fromEntries(
@@ -87,6 +87,11 @@ function request(place: Found): PlanRequest {
     fail(found.budget, error instanceof RankscopeError ? `${error.subject} in its range: ${error.remedy}` : 'a budget');
   }
   return result;
+}
+
+function share(place: Found): number {
+  const value = amount(place);
+  return value <= 1 ? value : fail(place, 'a share from 0 to 1');
 }
 
 function matrices(place: Found): PlannedMatrix[] {

@@ -95,6 +95,53 @@ describe('a plan file', () => {
     );
   });
 
+  const measured: Plan = {
+    ...made({ spread: 'loss', floor: 0.25 }),
+    sensitivities: {
+      inputs: { kind: 'full', text: 'wiki.txt', tokens: 4096 },
+      divergences: { text: 'wiki.txt', tokens: 1024, measured: 1, filledIn: 1, seconds: 2.5 },
+      matrices: [
+        {
+          name: 'a',
+          tokens: 4096,
+          singularValues: [3, 2],
+          rest: 0.5,
+          divergence: { value: 0.1, rank: 1, tail: 4.5, from: 'matrix' },
+        },
+        { name: 'c', tokens: null, singularValues: [], rest: 0 },
+      ],
+    },
+  };
+  /** The measured plan as JSON with one member of its sensitivities replaced. */
+  const measuredWith = (path: readonly (string | number)[], value: unknown) => {
+    const plan = JSON.parse(JSON.stringify(measured)) as Record<string | number, unknown>;
+    let holder = plan;
+    for (const step of path.slice(0, -1)) holder = holder[step] as typeof plan;
+    holder[path.at(-1)!] = value;
+    return JSON.stringify(plan);
+  };
+
+  it('keeps what was measured, matches the schema and reads back the same', () => {
+    const text = JSON.stringify(measured);
+    assert.ok(valid(JSON.parse(text)), JSON.stringify(valid.errors));
+    assert.deepEqual(parsePlan(text, 'plan.json'), measured);
+  });
+
+  for (const [path, value, message] of [
+    [['request', 'floor'], 1.5, /floor is 1.5.*share/],
+    [['sensitivities', 'inputs', 'kind'], 'half', /kind is "half"/],
+    [['sensitivities', 'divergences', 'tokens'], 0, /tokens is 0/],
+    [['sensitivities', 'matrices', 1, 'name'], 'a', /no other matrix/],
+    [['sensitivities', 'matrices', 0, 'singularValues'], [1, null], /singularValues\[1\] is null/],
+    [['sensitivities', 'matrices', 0, 'singularValues'], [1, 2], /descending/],
+    [['sensitivities', 'matrices', 0, 'rest'], -1, /rest is -1/],
+    [['sensitivities', 'matrices', 0, 'divergence', 'value'], 'NaN', /value is "NaN"/],
+    [['sensitivities', 'matrices', 0, 'divergence', 'from'], 'guess', /from is "guess"/],
+  ] as const)
+    it(`with ${path.join('.')} = ${JSON.stringify(value)} is refused as well`, () => {
+      assert.throws(() => parsePlan(measuredWith(path, value), 'plan.json'), message);
+    });
+
   const wrong: [readonly (string | number)[], unknown, RegExp][] = [
     [['format'], 'rankscope.plan/2', /format is "rankscope.plan\/2".*rankscope.plan\/1/],
     [['extra'], 1, /extra is 1.*no such member/],

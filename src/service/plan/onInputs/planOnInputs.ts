@@ -23,6 +23,9 @@ export async function planOnInputs(input: InputPlan): Promise<Plan> {
   return planFrom(input, subject, sensitivities);
 }
 
+/** Singular values in a plan file, of eight digits each: more would exceed the size that is read again. */
+const MOST_VALUES = 4_000_000;
+
 /** What a plan is about. */
 export interface PlanSubject {
   readonly candidates: readonly Candidate[];
@@ -74,10 +77,16 @@ export async function planFrom(
   );
   const { unmet, notes: own = [], ...rest } = makePlan(viewOf(opened), inputs, request);
   const columns = new Map(candidates.map(({ input: { name, shape } }) => [name, shape[1]]));
-  const notes = [...inputNotes(sensitivities, columns), ...own];
+  const values = sensitivities.matrices.reduce((sum, { singularValues }) => sum + singularValues.length, 0);
+  const isKept = values <= MOST_VALUES;
+  const notes = [
+    ...inputNotes(sensitivities, columns),
+    ...(isKept ? [] : [`What was measured is too large to be kept with the plan: ${values} singular values.`]),
+    ...own,
+  ];
   return {
     ...rest,
-    sensitivities,
+    ...(isKept ? { sensitivities } : {}),
     ...(unmet === undefined ? {} : { unmet }),
     ...(notes.length === 0 ? {} : { notes }),
   };

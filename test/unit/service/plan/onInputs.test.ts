@@ -27,7 +27,10 @@ function eigen(matrix: readonly (readonly number[])[]): { values: number[]; vect
   const n = matrix.length;
   const a = matrix.map((row) => [...row]);
   const v = a.map((_, i) => a.map((_row, j) => Number(i === j)));
-  for (let sweep = 0; sweep < 30; sweep++)
+  const off = () =>
+    a.reduce((sum, row, i) => row.reduce((own, value, j) => own + (i === j ? 0 : value * value), sum), 0);
+  const enough = 1e-24 * a.reduce((sum, row) => row.reduce((own, value) => own + value * value, sum), 0);
+  for (let sweep = 0; sweep < 30 && off() > enough; sweep++)
     for (let p = 0; p < n; p++)
       for (let q = p + 1; q < n; q++) {
         if (Math.abs(a[p]![q]!) < 1e-300) continue;
