@@ -7,7 +7,7 @@ import { networkWith, openNetwork } from '../../network/network.ts';
 import type { CallContext } from '../../protocol/service.ts';
 import { pythonModule } from '../../write/python.ts';
 import type { SpectraParts } from '../analysis/spectra.ts';
-import { type OpenCheckpoints, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
+import { type OpenCheckpoints, type Opened, refuseChanged } from '../checkpoints/opened.ts';
 import { smokeTest } from '../generate/smokeTest.ts';
 import { refuseOther } from '../plan/refuseOther.ts';
 import { rewrittenModel } from '../plan/rewrittenModel.ts';
@@ -15,10 +15,10 @@ import { RIDGE } from '../truncation/truncateBlock.ts';
 import { compressBlocks } from './compressBlocks.ts';
 import { CompressionSteps } from './compressionSteps.ts';
 import { cutsOf } from './cutsOf.ts';
-import { fallbackNotes, methodOf } from './describe.ts';
+import { methodOf, reportOf } from './describe.ts';
 import { estimated, tokensOf } from './estimated.ts';
 import { fingerprintOf } from './fingerprint.ts';
-import { beforeAndAfter } from './measure.ts';
+import { measureResult } from './measure.ts';
 import { PartialFolder } from './partialFolder.ts';
 import { planForCompression } from './planForCompression.ts';
 import { prepared } from './prepared.ts';
@@ -121,73 +121,30 @@ export async function compress(
         allow,
       );
 
-    const [calibration, unseen] = await checkpoints.use(out, signal, (file) =>
-      onDevice(async (backend, letOthers) => {
-        const after = networkWith(network, file.checkpoint);
-        const used = { name: 'calibration windows', windows: text.calibration.slice(0, text.measured.windows.length) };
-        const sets = [used, text.measured];
-        const total = sets.reduce((sum, { windows }) => sum + windows.length, 0);
-        let before = 0;
-        const results = [];
-        for (const set of sets) {
-          const share = (own: number) =>
-            steps.tell('measure', {
-              done: before + own * set.windows.length,
-              total,
-              message: `Measuring on ${set.name}`,
-            });
-          results.push(await beforeAndAfter(backend, network, after, set, { letOthers, signal, progress: share }));
-          before += set.windows.length;
-        }
-        return results;
-      }),
+    const measured = await checkpoints.use(out, signal, (file) =>
+      onDevice((backend, letOthers) =>
+        measureResult(backend, network, networkWith(network, file.checkpoint), text, {
+          letOthers,
+          signal,
+          progress: steps.of('measure'),
+        }),
+      ),
     );
-
-    const { path, format, parameters, bytes } = viewOf(opened);
-    const report = (test: CompressionReport['smokeTest']): CompressionReport => ({
-      format: 'rankscope.compression/1',
-      checkpoint: { path, format, parameters, bytes },
-      out,
-      planFile: files.plan,
-      code: files.code,
-      text: text.text,
+    const trial = { opened, out, request };
+    const context = { ...(signal && { signal }), progress: steps.of('smokeTest') };
+    const tried = request.smokeTest === false ? null : await smokeTest(devices, checkpoints, trial, context);
+    const report = reportOf({
+      ...{ opened, request, files, text, plan, written, compressed, estimate },
       method: methodOf(plan, { ridge: RIDGE, steps: schedule.steps, rate, seed }),
-      size: {
-        keep: request.keep,
-        totals: plan.totals,
-        parametersBefore: written.parametersBefore,
-        parametersAfter: written.parametersAfter,
-        bytesBefore: written.bytesBefore,
-        bytesAfter: written.bytesAfter,
-      },
-      calibration: calibration!,
-      unseen: unseen!,
-      blocks: compressed.blocks,
-      matrices: written.matrices,
-      smokeTest: test,
-      estimate,
-      resumedBlocks: compressed.resumed,
+      ...measured,
+      smokeTest: tried,
       engine: info,
       seconds: (performance.now() - started) / 1000,
-      notes: [
-        ...folder.notes,
-        ...text.notes,
-        ...estimate.notes,
-        ...(plan.unmet === undefined ? [] : [plan.unmet]),
-        ...(plan.notes ?? []),
-        ...model.remarks,
-        ...fallbackNotes(compressed.blocks),
-      ],
+      notes: [...folder.notes, ...model.remarks],
     });
-    const trial = { opened, out, request };
-    const test =
-      request.smokeTest === false
-        ? null
-        : await smokeTest(devices, checkpoints, trial, { ...(signal && { signal }), progress: steps.of('smokeTest') });
-    const result = report(test);
-    await writeText(files.report, `${JSON.stringify(result)}\n`, allow);
+    await writeText(files.report, `${JSON.stringify(report)}\n`, allow);
     await folder.remove();
-    return result;
+    return report;
   };
   try {
     return await devices.hold(engine, signal, work);

@@ -20,6 +20,8 @@ import type { SplitWindows } from './splitWindows.ts';
 /** A matrix that is cut, by the module that it belongs to. */
 export interface BlockCut {
   readonly rank: number;
+  /** [m, n] = [out, in]. */
+  readonly shape: readonly [number, number];
   /** In which its factors are written. */
   readonly type: FactorType;
 }
@@ -63,7 +65,7 @@ export async function compressBlocks(request: BlocksRequest): Promise<Compressed
   const blocks: CompressedBlock[] = [];
   const factors = new Map<string, Factors>();
   const changed = new Map<string, Float32Array>();
-  const resumed = await folder.finishedBlocks();
+  const resumed = await folder.finishedBlocks((block) => fits(request, block));
   if (resumed > 0)
     progress({ done: 0, message: `Passing ${resumed} blocks of an earlier run`, resumedBlocks: resumed });
   await walkBlocks(
@@ -89,6 +91,28 @@ export async function compressBlocks(request: BlocksRequest): Promise<Compressed
   return { blocks, factors, changed, resumed };
 }
 
+const pathOf = ({ prefix, modules }: Network, layer: number) => `${prefix}${modules.layers}.${layer}.`;
+
+/** Whether a block that was kept is what the plan asks for. */
+function fits({ network, cuts }: BlocksRequest, { report, factors }: FinishedBlock): boolean {
+  const own = [...cuts].filter(([name]) => name.startsWith(pathOf(network, report.layer)));
+  return (
+    own.length === factors.size &&
+    own.every(
+      ([
+        name,
+        {
+          rank,
+          shape: [m, n],
+        },
+      ]) => {
+        const found = factors.get(name);
+        return found?.b.length === m * rank && found.a.length === rank * n;
+      },
+    )
+  );
+}
+
 /** The norms of a finished block in the form of `Block.norms`. */
 function normsOf(norms: BlockVisit['block']['norms'], { norms: trained }: FinishedBlock) {
   return Object.fromEntries(
@@ -110,7 +134,7 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Co
   const { network, backend, schedule, cuts, rate, signal, pause } = request;
   const { layer, block, calibration, heldOut } = visit;
   const started = performance.now();
-  const path = `${network.prefix}${network.modules.layers}.${layer}.`;
+  const path = pathOf(network, layer);
   const own = [...cuts].filter(([name]) => name.startsWith(path));
   const dense = request.dense.get(layer) ?? 0;
   const seconds = () => (performance.now() - started) / 1000;

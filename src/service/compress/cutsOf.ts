@@ -11,7 +11,7 @@ import type { BlockCut } from './compressBlocks.ts';
 export function cutsOf(model: RewrittenModel, { prefix, modules }: Pick<Network, 'prefix' | 'modules'>) {
   const cuts = new Map<string, BlockCut>();
   for (const [name, { matrix, rank }] of chosenMatrices(model))
-    cuts.set(moduleOf(name), { rank, type: factorType(matrix.tensor.dtype) });
+    cuts.set(moduleOf(name), { rank, shape: matrix.shape, type: factorType(matrix.tensor.dtype) });
   const layers = `${prefix}${modules.layers}.`;
   const dense = new Map<number, number>();
   for (const { name, rank, kinds = [] } of model.plan.matrices) {

@@ -1,7 +1,9 @@
 import type { Backend } from '../../devices/backend.ts';
 import type { CompressionEstimate, CompressionSchedule, CompressRequest } from '../../model/compression.ts';
+import { inputGroups } from '../../network/inputGroups.ts';
 import type { Network } from '../../network/network.ts';
 import { largestBlock } from '../../network/passMemory.ts';
+import { refinementMemory } from '../../network/refinement/refinementMemory.ts';
 
 /** What the work depends on; all from shapes and windows. */
 export interface WorkSize {
@@ -155,15 +157,24 @@ function fitted({ fixed, losses, step, wantedSteps, limit }: Prices): {
 }
 
 /**
- * Bytes at the peak: the block with the most weights, its factors with their gradients and Adam's two moments, the
- * activations of a step with their gradients, and the residual streams of all windows, dense and compressed, before and
- * behind the block.
+ * Bytes at the peak: the block that takes most while it is refined, or else passes, the second moments of its widest
+ * inputs, and the residual streams of all windows, dense and compressed, before and behind a block.
  */
 export function memoryOf(network: Network, size: WorkSize, steps: number): number {
-  const { weights, activations } = largestBlock(network, [], size.tokensOfStep);
+  const rows = size.tokensOfStep;
   const streams = 4 * 4 * (size.calibrationTokens + size.heldOutTokens) * size.width;
-  const largestInputs = Math.max(0, ...size.matrices.map(([, n]) => n));
-  const moments = 4 * 8 * largestInputs ** 2;
-  const trained = steps > 0 ? 4 * size.keep * weights + 6 * activations : activations;
-  return Math.round(weights + Math.max(trained, moments) + streams);
+  const moments = 4 * 8 * Math.max(0, ...size.matrices.map(([, n]) => n)) ** 2;
+  const passing = largestBlock(network, [], rows);
+  const ranks = new Map(
+    inputGroups(network).flatMap(({ matrices }) =>
+      Object.entries(matrices).map(([name, [m, n]]) => {
+        const rank = Math.max(1, Math.floor((size.keep * m * n) / (m + n)));
+        return [name.replace(/\.weight$/, ''), rank] as const;
+      }),
+    ),
+  );
+  const refining = network.decoder.layers.map((_, layer) => refinementMemory(network, layer, ranks, rows));
+  const blocks = steps > 0 ? [passing, ...refining] : [passing];
+  const largest = Math.max(...blocks.map(({ weights, activations }) => weights + activations));
+  return Math.round(Math.max(largest, passing.weights + moments) + streams);
 }

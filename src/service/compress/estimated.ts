@@ -25,7 +25,7 @@ interface EstimateParts {
   readonly network: Network;
   readonly request: CompressRequest;
   readonly tokens: TokensOfWork;
-  /** What an earlier run decided, which holds. */
+  /** What an earlier run decided, which holds; its plan is made. */
   readonly known: CompressionSchedule | undefined;
 }
 
@@ -40,8 +40,11 @@ export async function estimated(parts: EstimateParts): Promise<CompressionEstima
   refuseIfMomentsTooLarge(network, backend, () => true, Math.max(size.tokensOfStep, tokens.context));
   const work = estimateWork(size, await productRate(backend), request);
   const schedule = known ?? work.schedule;
+  const seconds = known ? { ...work.seconds, plan: 0 } : work.seconds;
   return {
     ...work,
+    seconds,
+    secondsTotal: Object.values(seconds).reduce((sum, own) => sum + own, 0),
     schedule,
     memoryBytes: memoryOf(network, size, schedule.steps),
     diskBytes: Math.round(4 * request.keep * size.blockParameters),

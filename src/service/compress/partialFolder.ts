@@ -64,15 +64,22 @@ export class PartialFolder {
     return folder;
   }
 
-  /** The plan of an earlier run, with its schedule. */
+  /** The plan of an earlier run, with its schedule; undefined if it is missing or damaged. */
   async plan(): Promise<{ readonly plan: Plan; readonly schedule: CompressionSchedule } | undefined> {
-    const found = (await this.readJson(FILES.plan)) as { plan: unknown; schedule: CompressionSchedule } | undefined;
+    const found = (await this.readJson(FILES.plan)) as { plan?: unknown; schedule?: CompressionSchedule } | undefined;
     if (!found?.schedule) return undefined;
-    return { plan: parsePlan(JSON.stringify(found.plan), join(this.path, FILES.plan)), schedule: found.schedule };
+    try {
+      const plan = parsePlan(JSON.stringify(found.plan), join(this.path, FILES.plan));
+      return { plan, schedule: found.schedule };
+    } catch {
+      return undefined;
+    }
   }
 
-  /** Returns the plan as another run will read it. */
+  /** Begins the blocks anew, and returns the plan as another run will read it. */
   async savePlan(plan: Plan, schedule: CompressionSchedule): Promise<Plan> {
+    for (const file of await readdir(this.path))
+      if (isBlock(file)) await attempt(this.path, () => rm(join(this.path, file)));
     await this.writeJson(FILES.plan, { plan, schedule });
     return parsePlan(JSON.stringify(plan), join(this.path, FILES.plan));
   }
@@ -93,10 +100,11 @@ export class PartialFolder {
   }
 
   /** How many blocks, from the first on, are finished and whole. */
-  async finishedBlocks(): Promise<number> {
-    let count = 0;
-    while (await this.block(count)) count++;
-    return count;
+  async finishedBlocks(isWhole: (block: FinishedBlock) => boolean): Promise<number> {
+    for (let count = 0; ; count++) {
+      const block = await this.block(count);
+      if (!block || block.report.layer !== count || !isWhole(block)) return count;
+    }
   }
 
   /** Undefined for a block that is not finished, or whose file is damaged. */
@@ -128,16 +136,17 @@ export class PartialFolder {
   }
 
   private readJson(file: string): Promise<unknown> {
-    return readFile(join(this.path, file), 'utf8').then(
-      (text) => JSON.parse(text) as unknown,
-      () => undefined,
-    );
+    return readFile(join(this.path, file), 'utf8')
+      .then((text) => JSON.parse(text) as unknown)
+      .catch(() => undefined);
   }
 }
 
 function partialPath(out: string): string {
   return `${out}.rankscope-partial`;
 }
+
+const isBlock = (file: string) => /^block-\d+\.safetensors$/.test(file);
 
 /** Whether `out` is the result of a run that was stopped behind writing it. */
 export async function isOwnResult(out: string): Promise<boolean> {

@@ -114,7 +114,8 @@ export class Compression {
       run: { status: 'running', done, total, message, secondsLeft: secondsLeft ?? null },
       ...(stage === 'blocks' ? { layers: total } : {}),
       ...(estimate ? { estimate } : {}),
-      ...(block ? { blocks: [...this.state.blocks, block] } : {}),
+      // A device that failed is started again, and passes the finished blocks anew.
+      ...(block ? { blocks: [...this.state.blocks.filter(({ layer }) => layer !== block.layer), block] } : {}),
     });
   }
 

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
+import { createReferenceBackend } from '../../../../src/devices/reference/backend.ts';
 import type { CompressionProgress, CompressionReport, CompressRequest } from '../../../../src/model/compression.ts';
 import { parsePlan } from '../../../../src/model/plan/parsePlan.ts';
+import { noCache } from '../../../../src/service/cache/cache.ts';
+import { memoryCache } from '../../../../src/service/cache/memoryCache.ts';
+import { OpenCheckpoints } from '../../../../src/service/checkpoints/opened.ts';
+import { compress } from '../../../../src/service/compress/compress.ts';
+import { Devices } from '../../../../src/service/devices/devices.ts';
 import { createService } from '../../../../src/service/service.ts';
 import { testFolder } from '../../formats/folder.ts';
 import { writeDecoder } from '../../network/decoders.ts';
@@ -164,6 +170,39 @@ describe('a compression with a text', function () {
     assert.equal(report.blocks.length, 2);
   });
 
+  it('plans and compresses again where the plan that was kept is damaged or of another model', async () => {
+    const request = { ...smallRequest(folder), smokeTest: false };
+    const plan = folder.path('small.safetensors.rankscope-partial/plan.json');
+    await stopped(request);
+    writeFileSync(plan, readFileSync(plan).subarray(0, 300));
+    assert.equal((await service.compress(request)).resumedBlocks, 0);
+    const other = { ...request, out: folder.path('other.safetensors') };
+    await stopped(other);
+    const kept = folder.path('other.safetensors.rankscope-partial/plan.json');
+    writeFileSync(kept, readFileSync(kept, 'utf8').replace(/"bytes":\d+/, '"bytes":7'));
+    await assert.rejects(service.compress(other), { code: 'wrong-use', message: /the plan is for .* with 7/ });
+  });
+
+  it('refuses a model whose blocks do not fit on the device, with the number of bytes', async () => {
+    const devices = new Devices(
+      () => undefined,
+      async () => createReferenceBackend({ memoryLimit: 100_000 }),
+    );
+    const checkpoints = new OpenCheckpoints();
+    const request = { ...smallRequest(folder), engine: 'reference' };
+    try {
+      await checkpoints.use(request.path, undefined, (opened) =>
+        assert.rejects(compress({ devices, cache: memoryCache(noCache) }, checkpoints, opened, request, {}), {
+          code: 'too-large',
+          message: /needs [\d.]+ KB, .* the reference engine has 50 KB/,
+        }),
+      );
+      assert.ok(!existsSync(partial()));
+    } finally {
+      await Promise.all([devices.close(), checkpoints.close()]);
+    }
+  });
+
   it('does not touch a folder in the place of its state that is not one', async () => {
     const request = smallRequest(folder);
     const kept = folder.write('small.safetensors.rankscope-partial/thesis.txt', 'mine');
@@ -186,6 +225,11 @@ describe('a compression with a text', function () {
     assert.match(
       (await service.compress(few)).notes.join(' '),
       /32 tokens, fewer than the columns of 2 of 14 matrices/,
+    );
+    const tiny = { ...few, context: 8, tokens: 8, keep: 0.9, out: folder.path('tiny.safetensors'), overwrite: true };
+    assert.match(
+      (await service.compress(tiny)).notes.join(' '),
+      /too short for the ranks of \d+ matrices: it has 8 tokens/,
     );
     const estimate = await service.estimateCompression({ ...few, out: folder.path('none.safetensors') });
     assert.match(estimate.notes.join(' '), /fewer than the columns/);
@@ -214,6 +258,7 @@ describe('a compression with a text', function () {
       [{ steps: 0 }, /steps/],
       [{ out: request.path, overwrite: true }, /a file that is read/],
       [{ out: request.ids!, overwrite: true }, /a file that is read/],
+      [{ rate: 0 }, /rate/],
       [{ code: request.out }, /one file/],
     ] as const)
       await assert.rejects(service.compress({ ...request, ...more }), { code: 'wrong-use', message });
