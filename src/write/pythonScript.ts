@@ -65,7 +65,7 @@ export interface CompressionScript extends ScriptSettings {
 }
 
 const BOTH = ['model', 'windows', 'command'];
-const CALIBRATION = ['calibrate', 'inputs', 'weight', 'names', 'plain', ...BOTH];
+const CALIBRATION = ['calibrate', 'weight', 'inputs', 'names', 'plain', ...BOTH];
 const DENSE = ['evaluate', 'measure', 'no_variants', 'plain', ...BOTH];
 const WITH_FACTORS = [
   'evaluate',

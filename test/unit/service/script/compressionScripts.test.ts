@@ -11,8 +11,8 @@ import { createService } from '../../../../src/service/service.ts';
 const PYTHON = process.env.RANKSCOPE_PYTHON;
 const CONTEXT = 32;
 const KEEP = 0.6;
-/** Those that the own network knows as well. */
-const KNOWN = ['llama', 'gpt2', 'opt', 'phi3', 'gemma2'];
+/** Of those that the own network knows as well: tied, with transposed weights, with names that end in numbers. */
+const KNOWN = ['llama', 'gpt2', 'opt'];
 /** Refined by both. */
 const REFINED = 'llama';
 const STEPS = 16;
@@ -162,10 +162,10 @@ describe('scripts for transformers that compress', function () {
       assert.ok(refined && after! < before!, `block ${at + 1}: ${before} -> ${after}`);
       assert.equal(losses.length, STEPS);
       const block = ours.blocks[at]!;
-      assertNear(before!, block.before!, 1e-2, `block ${at + 1} before`);
-      assertNear(after!, block.after!, 1e-2, `block ${at + 1} after`);
+      assertNear(before!, block.before!, 1e-3, `block ${at + 1} before`);
+      assertNear(after!, block.after!, 1e-3, `block ${at + 1} after`);
     }
-    assertNear(theirs.unseen!.compressed.perplexity, ours.unseen!.compressed.perplexity, 1e-2, 'perplexity');
+    assertNear(theirs.unseen!.compressed.perplexity, ours.unseen!.compressed.perplexity, 1e-3, 'perplexity');
     assertNear(done('refined').perplexity, theirs.unseen!.compressed.perplexity, 1e-4, 'perplexity in transformers');
   });
 
