@@ -95,4 +95,24 @@ describe('writing scripts for transformers', () => {
     assert.ok(code.includes(`MODEL = ${JSON.stringify(join(factors, 'model.safetensors'))}`));
     assert.match(code, /def load_lowrank/);
   });
+
+  it('names the matrices of the blocks for a compression by their types, with what a plan asks by default', async () => {
+    const { code, report } = await write('g.compress.py', { kind: 'compress', measure: {}, compress: { keep: 0.7 } });
+    assert.equal(report.out, join(folder, 'g.compressed.safetensors'));
+    const [, cut] = /^CUT = (\{[^}]*\})$/m.exec(code)!;
+    const [type, ...others] = Object.entries(
+      JSON.parse(cut!.replaceAll(/,(\s*[\]}])/g, '$1')) as Record<string, string[]>,
+    );
+    assert.deepEqual(others, []);
+    const names = type![1];
+    assert.ok(names.length >= 8 && names.every((name) => /\.\d+\./.test(name)), names.join());
+    assert.match(code, /^REQUEST = \{"spread": "loss", /m);
+    assert.match(code, /^STEPS = 96$/m);
+    assert.doesNotMatch(code, /^from \./m);
+    for (const keep of [0, 1, Number.NaN])
+      await assert.rejects(
+        write('h.py', { kind: 'compress', measure: {}, compress: { keep } }),
+        /Give a share between 0 and 1/,
+      );
+  });
 });
