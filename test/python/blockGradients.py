@@ -3,7 +3,7 @@
 Usage: blockGradients.py SEED, or blockGradients.py SEED KIND STEPS RATE for the losses of one kind in the course of
 its refinement: before each step of Adam with a cosine schedule behind a rise, and behind the last. In the last block of each model, most linear layers are products of two factors, which
 are balanced first: column k of b and row k of a have equal norms. The block reads rows that follow from the seed, in
-windows of the lengths given, and the loss is its mean squared error beside other such rows, over their mean square.
+windows of the lengths given, and the loss is the mean over rows of their squared error relative to other such rows.
 """
 
 import importlib.util
@@ -119,9 +119,10 @@ def problem_of(config, seed):
         for length, (args, kwargs) in zip(LENGTHS, calls):
             y = torch.func.functional_call(block, own, (x[None, at:at + length], *args), kwargs)
             y = (y[0] if isinstance(y, tuple) else y)[0]
-            error = error + ((y - target[at:at + length]) ** 2).sum()
+            wanted = target[at:at + length]
+            error = error + (((y - wanted) ** 2).sum(-1) / (wanted ** 2).sum(-1)).sum()
             at += length
-        return error / (target ** 2).sum()
+        return error / rows
 
     return path, cut, norms, loss_of, dict(config=saved, tensors=shapes, layer=count - 1)
 

@@ -11,19 +11,16 @@ export interface LossBatch {
   readonly target: Rows;
 }
 
-/** The mean of the squares of all entries. */
-export function meanSquare({ values }: Rows): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]! ** 2;
-  return sum / Math.max(1, values.length);
-}
-
-/** The mean squared error of the block's outputs over `scale`. */
-export function lossOf(passage: Passage, block: Block, { input, target }: LossBatch, scale: number): Promise<number> {
+/**
+ * The mean over all tokens of the squared error of the block's outputs, relative to the square of what each should be.
+ * A few tokens have activations a thousand times as large as the others (Sun et al., arXiv 2402.17762), and what
+ * follows normalizes each token for itself: a sum of plain squares would see these few alone.
+ */
+export function lossOf(passage: Passage, block: Block, { input, target }: LossBatch): Promise<number> {
   return withScope(passage.run, async (scope) => {
     const x = await scope.upload(input);
     await passStream(scope, passage, block, x);
-    return squaredError((await scope.download(x)).values, target.values) / scale;
+    return relativeError((await scope.download(x)).values, target);
   });
 }
 
@@ -36,7 +33,6 @@ export async function withGradients(
   block: Block,
   trained: ReadonlySet<Matrix>,
   { input, target }: LossBatch,
-  scale: number,
   use: (loss: number, tape: Tape) => Promise<void>,
 ): Promise<void> {
   const { backend, pause, signal } = passage.run;
@@ -46,9 +42,7 @@ export async function withGradients(
       const x = await scope.upload(input);
       await passStream(scope, passage, block, x);
       const { values } = await scope.download(x);
-      const error = squaredError(values, target.values) / scale;
-      const factor = 2 / (scale * Math.max(1, values.length));
-      for (let i = 0; i < values.length; i++) values[i] = factor * (values[i]! - target.values[i]!);
+      const error = relativeError(values, target, values);
       const gradient = await backend.allocate(input.rows, input.cols);
       await tape.add(x, gradient);
       await backend.upload(gradient, 0, gradient.rows, (out) => out.set(values));
@@ -61,9 +55,20 @@ export async function withGradients(
   }
 }
 
-/** The mean of squared differences. */
-function squaredError(values: Float32Array, target: Float32Array): number {
+/** The mean over rows of ||value - target||^2 / ||target||^2. Its gradient goes to `gradient`, perhaps `values`. */
+function relativeError(values: Float32Array, { rows, cols, values: targets }: Rows, gradient?: Float32Array): number {
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += (values[i]! - target[i]!) ** 2;
-  return sum / Math.max(1, values.length);
+  for (let row = 0; row < rows; row++) {
+    const [from, to] = [row * cols, (row + 1) * cols];
+    let [error, size] = [0, 0];
+    for (let i = from; i < to; i++) {
+      error += (values[i]! - targets[i]!) ** 2;
+      size += targets[i]! ** 2;
+    }
+    // A token that should be zero counts as it is.
+    const weight = 1 / ((size || 1) * rows);
+    sum += weight * error;
+    if (gradient) for (let i = from; i < to; i++) gradient[i] = 2 * weight * (values[i]! - targets[i]!);
+  }
+  return sum;
 }

@@ -2,7 +2,7 @@ import { RankscopeError } from '../../base/errors.ts';
 import { yieldOrCancel } from '../../base/eventLoop.ts';
 import type { Passage } from '../blocks/applyBlock.ts';
 import { rotationTable } from '../operations/rope.ts';
-import { type LossBatch, lossOf, meanSquare, withGradients } from './blockLoss.ts';
+import { type LossBatch, lossOf, withGradients } from './blockLoss.ts';
 import type { Refinement, RefinementRequest, RefinementRows, RefinementStep } from './refinement.ts';
 import { refuseIfTooLargeToRefine } from './refinementMemory.ts';
 import { TrainedBlock, type TrainedValues } from './trainedBlock.ts';
@@ -39,8 +39,8 @@ export async function refineBlock(request: RefinementRequest): Promise<Refinemen
   try {
     const measure = async () => {
       let sum = 0;
-      for (const batch of measuring.batches) sum += await lossOf(batch.passage, own.block, batch, measuring.scale);
-      return sum / measuring.batches.length;
+      for (const batch of measuring) sum += await lossOf(batch.passage, own.block, batch);
+      return sum / measuring.length;
     };
     const losses: RefinementStep[] = [];
     const before = await measure();
@@ -50,10 +50,10 @@ export async function refineBlock(request: RefinementRequest): Promise<Refinemen
     if (!Number.isFinite(before)) return unchanged('the loss is not finite before any step');
     let best: { readonly loss: number; readonly values: TrainedValues } | undefined;
     for (let step = 1; step <= steps; step++) {
-      const batch = training.batches[(step - 1) % training.batches.length]!;
+      const batch = training[(step - 1) % training.length]!;
       const now = rate * shareOfRate(step - 1, steps);
       let [loss, wrong]: [number, string | undefined] = [Number.NaN, undefined];
-      await withGradients(batch.passage, own.block, own.trained, batch, training.scale, async (found, tape) => {
+      await withGradients(batch.passage, own.block, own.trained, batch, async (found, tape) => {
         loss = found;
         wrong = await own.step(tape, now, step);
       });
@@ -82,19 +82,11 @@ function shareOfRate(taken: number, steps: number): number {
   return (rise * (1 + Math.cos((Math.PI * taken) / steps))) / 2;
 }
 
-interface Batches {
-  readonly batches: readonly (LossBatch & { readonly passage: Passage })[];
-  /** What errors are relative to. */
-  readonly scale: number;
-}
-
 function batchesOf(
   { lengths, inputs, targets }: RefinementRows,
   passageOf: (lengths: readonly number[]) => Passage,
-): Batches {
-  const batches = inputs.map((input, k) => ({ input, target: targets[k]!, passage: passageOf(lengths[k]!) }));
-  const scale = targets.reduce((sum, target) => sum + meanSquare(target), 0) / targets.length;
-  return { batches, scale };
+): (LossBatch & { readonly passage: Passage })[] {
+  return inputs.map((input, k) => ({ input, target: targets[k]!, passage: passageOf(lengths[k]!) }));
 }
 
 function checkRows(subject: string, { lengths, inputs, targets }: RefinementRows, width: number): void {

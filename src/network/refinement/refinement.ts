@@ -37,7 +37,7 @@ export interface RefinementRequest extends RefinementRows {
   readonly progress?: ((step: RefinementStep) => void) | undefined;
 }
 
-/** Losses are mean squared errors of the block's outputs over the mean square of the targets. */
+/** Losses are means over tokens of ||y - target||^2 / ||target||^2, y what the block gives (`blockLoss.ts`). */
 export interface RefinementStep {
   /** Steps taken so far. */
   readonly step: number;

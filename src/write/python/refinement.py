@@ -16,13 +16,12 @@ def refine(
     """Trains the factors and these norms of a block together, so that it gives the targets, and says what became of it.
 
     Adam with a cosine schedule behind a short rise, a batch a step. The best step on windows that are not trained on is kept; where none is
-    better than before, the block stays as it was. Losses are relative to the mean square of the targets.
+    better than before, the block stays as it was.
     """
     low_rank = [module for module in block.modules() if isinstance(module, LowRank)]
     factors = [part for module in low_rank for part in (module.lowrank_b.weight, module.lowrank_a.weight)]
     trained = [*factors, *(block.get_parameter(path) for path in norms)]
-    scale, held_scale = mean_square(targets), mean_square(held_targets)
-    before = held_out_loss(block, held_calls, held_targets, held_scale)
+    before = held_out_loss(block, held_calls, held_targets)
     if not math.isfinite(before):
         reason = "its error is not finite before any step"
         return {"losses": [], "before": None, "after": None, "refined": False, "reason": reason}
@@ -36,7 +35,7 @@ def refine(
         at = step % len(calls)
         optimizer.zero_grad()
         with torch.enable_grad():
-            loss = (calls[at].run(block) - targets[at]).square().mean() / scale
+            loss = relative_error(calls[at].run(block), targets[at])
             loss.backward()
         if not all(each.grad is None or torch.isfinite(each.grad).all() for each in trained):
             best, kept, reason = before, start, f"a gradient was not finite at step {step + 1}"
@@ -45,7 +44,7 @@ def refine(
         optimizer.step()
         schedule.step()
         if (step + 1) % -(-steps // 12) == 0 or step + 1 == steps:
-            found = held_out_loss(block, held_calls, held_targets, held_scale)
+            found = held_out_loss(block, held_calls, held_targets)
             if found < best:
                 best, kept = found, [each.detach().clone() for each in trained]
     refined = best < before
@@ -70,10 +69,15 @@ def share_of_rate(taken: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def held_out_loss(block: nn.Module, calls: list[Call], targets: list[Tensor], scale: float) -> float:
-    errors = [(call.run(block) - target).square().mean().item() for call, target in zip(calls, targets)]
-    return sum(errors) / len(errors) / scale
+def held_out_loss(block: nn.Module, calls: list[Call], targets: list[Tensor]) -> float:
+    errors = [relative_error(call.run(block), target).item() for call, target in zip(calls, targets)]
+    return sum(errors) / len(errors)
 
 
-def mean_square(targets: list[Tensor]) -> float:
-    return sum(each.square().mean().item() for each in targets) / len(targets) or 1.0
+def relative_error(found: Tensor, target: Tensor) -> Tensor:
+    """The squared error of each token relative to the square of what it should be, as a mean over tokens.
+
+    A few tokens have activations a thousand times as large as the others, and would be all that a sum of plain squares sees.
+    """
+    size = target.square().sum(-1)
+    return ((found - target).square().sum(-1) / torch.where(size == 0, 1, size)).mean()

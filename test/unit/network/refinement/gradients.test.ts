@@ -12,7 +12,7 @@ import type { Norm } from '../../../../src/network/operations/norm.ts';
 import { rotationTable } from '../../../../src/network/operations/rope.ts';
 import type { Rows } from '../../../../src/network/operations/rows.ts';
 import { blockParts } from '../../../../src/network/passMemory.ts';
-import { meanSquare, withGradients } from '../../../../src/network/refinement/blockLoss.ts';
+import { withGradients } from '../../../../src/network/refinement/blockLoss.ts';
 import { refineBlock } from '../../../../src/network/refinement/refineBlock.ts';
 import { TrainedBlock } from '../../../../src/network/refinement/trainedBlock.ts';
 import type { Factors } from '../../../../src/network/variant.ts';
@@ -68,7 +68,7 @@ async function gradientsOf(problem: Problem, backend: Backend): Promise<Found> {
   try {
     let found: Found | undefined;
     const passage = { run, network, settings, lengths: LENGTHS, rotationsOf };
-    await withGradients(passage, own.block, own.trained, { input, target }, meanSquare(target), async (loss, tape) => {
+    await withGradients(passage, own.block, own.trained, { input, target }, async (loss, tape) => {
       const ofFactors = new Map<string, Factors>();
       for (const { name, steps } of linearsOf(own.block)) {
         const [a, b] = steps.map(({ matrix }) => own.trained.has(matrix) && tape.gradientOf(matrix));
