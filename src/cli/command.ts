@@ -81,8 +81,12 @@ export function parseCommand(command: Command, words: readonly string[]): Pick<I
     return { values, paths: positionals };
   } catch (error) {
     if (error instanceof UsageError) throw error;
+    const { message } = error as Error;
+    const dashed = /^Option '(?:-\w, )?(--[\w-]+).*' argument is ambiguous/.exec(message)?.[1];
+    if (dashed !== undefined)
+      throw new UsageError(`${dashed} has no value; one that begins with a dash is written ${dashed}=-...`);
     // The messages of parseArgs are long; the first sentence names the mistake.
-    const [sentence = ''] = (error as Error).message.split(/\. |\n/);
+    const [sentence = ''] = message.split(/\. |\n/);
     throw new UsageError(sentence);
   }
 }

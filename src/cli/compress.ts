@@ -92,7 +92,8 @@ async function compress(invocation: Invocation): Promise<void> {
 
 /** The script has no limit of time, writes no loader, and makes no smoke test. */
 async function writeScript(invocation: Invocation): Promise<void> {
-  if (invocation.values.rate !== undefined) throw new UsageError('--rate cannot be given with --python');
+  for (const name of ['rate', 'minutes', 'code'])
+    if (invocation.values[name] !== undefined) throw new UsageError(`--${name} cannot be given with --python`);
   const options = optionsOf(invocation.values);
   const picked = <Key extends keyof typeof options>(...keys: Key[]) =>
     Object.fromEntries(keys.flatMap((key) => (key in options ? [[key, options[key]]] : []))) as Pick<

@@ -3,6 +3,7 @@ import type { BeforeAndAfter, CompressedBlock, CompressionReport } from '../mode
 import { smokeTestSentence } from '../model/generationText.ts';
 import { generationReport } from './generationReport.ts';
 import { digits, percent, table } from './table.ts';
+import { windowsInWords } from './textOptions.ts';
 
 /** A compression as a person reads it. */
 export function* compressionReport(report: CompressionReport): Generator<string> {
@@ -18,7 +19,7 @@ export function* compressionReport(report: CompressionReport): Generator<string>
   yield `${percent(totals.keptShare)} of the parameters that may be cut are kept (${formatCount(totals.parametersBefore)} became ${formatCount(totals.parametersAfter)}), ${percent(size.parametersAfter / size.parametersBefore)} of the whole model (${formatCount(size.parametersBefore)} became ${formatCount(size.parametersAfter)}).\n`;
   yield `${formatBytes(size.bytesBefore)} became ${formatBytes(size.bytesAfter)}.\n`;
   const source = text.name ?? `a text that the model wrote itself (seed ${method.seed})`;
-  yield `Calibration: ${formatCount(text.calibration.tokens)} tokens of ${source} in ${text.calibration.windows} windows of ${text.context}; ${text.heldOut.windows === 1 ? '1 window was' : `${text.heldOut.windows} windows were`} held out.\n`;
+  yield `Calibration: ${formatCount(text.calibration.tokens)} tokens of ${source} in ${windowsInWords({ windows: text.calibration.windows, context: text.context })}; ${text.heldOut.windows === 1 ? '1 window was' : `${text.heldOut.windows} windows were`} held out.\n`;
   yield `${methodSentence(report)}\n`;
   yield `${report.engine.device}, ${report.seconds.toFixed(0)} s${report.resumedBlocks > 0 ? `; ${report.resumedBlocks === 1 ? '1 block' : `${report.resumedBlocks} blocks`} came from an earlier run` : ''}\n`;
   for (const note of report.notes) yield `${note}\n`;

@@ -93,12 +93,12 @@ async function plan(invocation: Invocation): Promise<void> {
   const from = fromFile === undefined ? undefined : await readPlan(fromFile);
   const sources = sourcesOf(values, from);
   const request = requestOf(values, budget, from?.request ?? PLAN_DEFAULTS, sources);
-  if (fromFile !== undefined) {
-    const out = textOf(values, 'out');
-    if (out !== undefined) await refuseInput(out, fromFile);
-    if (!from!.sensitivities && !isGiven(sources))
-      throw new RankscopeError('wrong-use', fromFile, 'nothing was measured for this plan', 'Name a text: --text FILE');
-  }
+  const out = textOf(values, 'out');
+  if (out !== undefined)
+    for (const file of [fromFile, sources.text?.text, sources.text?.ids, sources.activations])
+      if (file !== undefined) await refuseInput(out, file);
+  if (fromFile !== undefined && !from!.sensitivities && !isGiven(sources))
+    throw new RankscopeError('wrong-use', fromFile, 'nothing was measured for this plan', 'Name a text: --text FILE');
   const engine = engineOf(values);
   const { signal, progress } = terminal;
   return showResult(invocation, {

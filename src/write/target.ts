@@ -24,7 +24,11 @@ export async function writeTarget(options: TargetOptions, fill: (append: Append)
   await writeWhole(options.out, options, fill);
 }
 
-async function checkTarget({ out, sources, overwrite, bytes }: TargetOptions): Promise<void> {
+/**
+ * Checks before any work is done that a target may be written.
+ * @throws RankscopeError as `writeTarget` does
+ */
+export async function checkTarget({ out, sources, overwrite, bytes }: TargetOptions): Promise<void> {
   const target = await resolveTarget(out);
   for (const source of sources) {
     // A source that was deleted meanwhile still has its name.

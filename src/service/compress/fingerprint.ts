@@ -35,8 +35,9 @@ async function digestOfFile(file: string): Promise<string> {
   try {
     await pipeline(createReadStream(file), hash);
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    const found = missing ? 'there is no such file' : (error as Error).message;
+    const { code, message } = error as NodeJS.ErrnoException;
+    const missing = code === 'ENOENT';
+    const found = missing ? 'there is no such file' : code === 'EISDIR' ? 'this is a folder' : message;
     throw new RankscopeError(missing ? 'not-found' : 'unreadable', file, found, 'Name a text', { cause: error });
   }
   return hash.digest('hex');

@@ -1,3 +1,4 @@
+import { RankscopeError } from '../../base/errors.ts';
 import type { Backend } from '../../devices/backend.ts';
 import type { CompressRequest } from '../../model/compression.ts';
 import type { Network } from '../../network/network.ts';
@@ -41,7 +42,7 @@ export async function prepared(parts: PreparedRequest): Promise<PreparedText> {
 async function ownText({ opened, network, request, folder, onDevice, steps, signal }: PreparedRequest) {
   const form = await ownTextForm(opened, network, signal);
   const { seed, minutes } = request;
-  const { all: tokens } = tokensWanted(request, network.decoder.context);
+  const { all: tokens, fewest } = tokensWanted(request, network.decoder.context);
   const known = await folder.sampled();
   if (known) return sampledTextOf(form, known, seed);
   const seconds = minutes === undefined ? SAMPLING_SECONDS : SAMPLING_SHARE * 60 * minutes;
@@ -55,6 +56,14 @@ async function ownText({ opened, network, request, folder, onDevice, steps, sign
       progress: (done) => steps.tell('text', { done, total: tokens, message }),
     }),
   );
+  // Kept, it would fail the same command for ever.
+  if (ids.length < fewest)
+    throw new RankscopeError(
+      'wrong-use',
+      'minutes',
+      `in ${seconds.toFixed(0)} s the model wrote ${ids.length} tokens of the text, and at least ${fewest} are needed`,
+      'Allow more minutes, choose shorter windows (context), or give a text',
+    );
   await folder.saveSampled(ids);
   return sampledTextOf(form, ids, seed);
 }

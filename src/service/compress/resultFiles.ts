@@ -1,7 +1,8 @@
-import { resolve } from 'node:path';
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import { isSameFile, refuseExisting } from '../../files/wholeFile.ts';
+import { attempt, isSameFile, refuseExisting } from '../../files/wholeFile.ts';
 import type { CompressRequest } from '../../model/compression.ts';
 import { isOwnResult } from './partialFolder.ts';
 
@@ -33,8 +34,8 @@ export function checkCompression({ keep, minutes, steps, rate, seed, tokens }: C
 }
 
 /**
- * Names the files of the result, and checks before any work is done that they may be written.
- * @throws RankscopeError 'wrong-use' for a file that exists, or that is read
+ * Names the files of the result, checks before any work is done that they may be written, and makes their folders.
+ * @throws RankscopeError 'wrong-use' for a file that exists, or that is read, or a folder of its name; 'write-failed'
  */
 export async function resultFiles(request: CompressRequest, { files }: Checkpoint): Promise<ResultFiles> {
   const { out, code = null, overwrite = false, text, ids, evaluate } = request;
@@ -53,7 +54,16 @@ export async function resultFiles(request: CompressRequest, { files }: Checkpoin
           'this is a file that is read',
           'Choose another name for the result',
         );
+  for (const target of targets)
+    if (
+      await stat(target).then(
+        (found) => found.isDirectory(),
+        () => false,
+      )
+    )
+      throw new RankscopeError('wrong-use', target, 'a folder has this name', 'Name a file inside it');
   const isOwn = await isOwnResult(out);
   if (!overwrite && !isOwn) for (const target of targets) await refuseExisting(target);
+  for (const target of targets) await attempt(target, () => mkdir(dirname(target), { recursive: true }));
   return { out, plan, report, code, isOwn, sources };
 }

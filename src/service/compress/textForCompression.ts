@@ -49,6 +49,8 @@ export function tokensWanted(request: CompressRequest, longest: number) {
     calibration: windows * context,
     heldOut: heldOut * context,
     measured: evaluate === undefined ? unseen * context : MEASURED_TOKENS,
+    /** Without which no window is left for one of the purposes. */
+    fewest: (evaluate === undefined ? 3 : 2) * (request.context ?? Math.min(SHORTEST, context)),
     all: (windows + heldOut + (evaluate === undefined ? unseen : 0)) * context,
   };
 }

@@ -1,14 +1,13 @@
 import { basename, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
-import { refuseExisting } from '../../files/wholeFile.ts';
 import { isStored } from '../../model/matrix.ts';
 import { truncationNote } from '../../model/plan/onInputs.ts';
 import type { FactorizedReport } from '../../model/plan/plan.ts';
 import type { ApplyReport, ApplyRequest, CallContext, StepProgress } from '../../protocol/service.ts';
 import { writeFactorized } from '../../write/factorized.ts';
 import { pythonModule } from '../../write/python.ts';
-import { writeTarget } from '../../write/target.ts';
+import { checkTarget, writeTarget } from '../../write/target.ts';
 import type { SpectraParts } from '../analysis/spectra.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import type { CalibratedFactors } from '../truncation/calibratedFactors.ts';
@@ -33,7 +32,7 @@ export async function apply(
   refuseOther(request.plan, opened);
   const codeTarget = code === undefined ? undefined : await checkedCode(code, request, opened);
   const tied = await opened.tiesByContent(signal);
-  if (!overwrite) await refuseExisting(out);
+  await checkTarget({ out, overwrite, sources: filesRead(request, opened), bytes: 0 });
   const model = rewrittenModel(opened, request.plan, tied);
   const { checkpoint, matrices, plan, ties, remarks } = model;
   const planned = { devices, engine, opened, model, out, context };
@@ -88,10 +87,17 @@ function ggufFileOf({ format, files }: Checkpoint): { ggufFile?: string } {
 }
 
 /** Checks the name before the weights are written, so that a wrong one costs nothing. */
-async function checkedCode(code: string, { out, overwrite = false }: ApplyRequest, { checkpoint }: Opened) {
-  if (resolve(code) === resolve(out)) {
+async function checkedCode(code: string, request: ApplyRequest, opened: Opened) {
+  if (resolve(code) === resolve(request.out)) {
     throw new RankscopeError('wrong-use', code, 'the weights and the code would be one file', 'Choose two names');
   }
-  if (!overwrite) await refuseExisting(code);
-  return { out: code, overwrite, sources: checkpoint.files.map((file) => file.path) };
+  const target = { out: code, overwrite: request.overwrite === true, sources: filesRead(request, opened) };
+  await checkTarget({ ...target, bytes: 0 });
+  return target;
+}
+
+/** The files that no result may replace: the checkpoint, and the text or the statistics of a calibration. */
+function filesRead({ calibration }: ApplyRequest, { checkpoint }: Opened): string[] {
+  const given = [calibration?.file, calibration?.ids].filter((file) => file !== undefined);
+  return [...checkpoint.files.map(({ path }) => path), ...given];
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import type { ApplyReport } from '../../../src/protocol/service.ts';
 import { testFolder } from '../formats/folder.ts';
 import { writeDecoder } from '../network/decoders.ts';
@@ -39,5 +40,24 @@ describe('rankscope apply --calibration', function () {
       const { code, stderr } = await apply(...wrong);
       assert.deepEqual([code, pattern.test(stderr)], [2, true], stderr);
     }
+  });
+
+  it('never replaces the text or the statistics that apply and plan read', async () => {
+    const path = writeDecoder(folder.path('model'), caseOf('llama'));
+    const [plan, out] = [folder.path('plan.json'), folder.path('new.safetensors')];
+    const ids = folder.write('ids.json', JSON.stringify(idsOf(200)));
+    assert.equal((await cli('plan', path, '--rank', '8', '--out', plan, '--force')).code, 0);
+    const apply = ['apply', path, '--plan', plan, '--force'];
+    for (const words of [
+      [...apply, '--ids', ids, '--out', ids],
+      [...apply, '--ids', ids, '--out', out, '--code', ids],
+      [...apply, '--calibration', ids, '--out', ids],
+      ['plan', path, '--keep', '0.5', '--ids', ids, '--out', ids, '--force'],
+      ['plan', path, '--keep', '0.5', '--activations', ids, '--out', ids, '--force'],
+    ]) {
+      const { code, stderr } = await cli(...words);
+      assert.deepEqual([code, /ids\.json: this is the (source itself|input file)/.test(stderr)], [2, true], stderr);
+    }
+    assert.deepEqual(JSON.parse(readFileSync(ids, 'utf8')), idsOf(200));
   });
 });

@@ -55,6 +55,8 @@ describe('rankscope compress', function () {
       [[...without('--keep'), '--keep', '1'], /between 0 and 1/],
       [[...words(8), '--text', 'a.txt'], /only one of --text and --ids/],
       [[...words(8), '--minutes', '0'], /--minutes/],
+      [[...words(8), '--minutes', '-1'], /--minutes has no value; one that begins with a dash is written --minutes=-/],
+      [[...words(8), '--minutes', '1', '--python'], /--minutes cannot be given with --python/],
       [[...without('--context'), '--context', '65'], /context of 64/],
     ] as const) {
       const { code, stderr } = await cli(...given);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import { createReferenceBackend } from '../../../../src/devices/reference/backend.ts';
 import type { CompressionProgress, CompressionReport, CompressRequest } from '../../../../src/model/compression.ts';
@@ -110,6 +110,31 @@ describe('a compression with a text', function () {
     }
     assert.equal(digests[0], digests[1]);
     assert.notEqual(digests[0], digests[2]);
+  });
+
+  it('refuses a time in which the model cannot write its text, and keeps no part of it', async () => {
+    const { ids: _, ...request } = smallRequest(folder);
+    await assert.rejects(service.compress({ ...request, minutes: 1e-9 }), {
+      code: 'wrong-use',
+      message:
+        /^minutes: in 0 s the model wrote \d+ tokens of the text, and at least 96 are needed\. Allow more minutes/,
+    });
+    assert.ok(!existsSync(partial()));
+  });
+
+  it('refuses a folder in the place of a result before any work, and makes the folder of the code', async () => {
+    const request = { ...smallRequest(folder), smokeTest: false, overwrite: true };
+    const taken = folder.path('taken');
+    mkdirSync(taken);
+    for (const wrong of [{ out: taken }, { code: taken }])
+      await assert.rejects(service.compress({ ...request, ...wrong }), {
+        code: 'wrong-use',
+        message: /taken: a folder has this name/,
+      });
+    assert.ok(!existsSync(partial()));
+    const code = folder.path('new/of/code.py');
+    await service.compress({ ...request, code, refine: false });
+    assert.match(readFileSync(code, 'utf8'), /def load_lowrank/);
   });
 
   it('goes on after a cancellation, and gives the file of an uninterrupted run', async () => {
