@@ -36,15 +36,20 @@ export function* compressionReport(report: CompressionReport): Generator<string>
 function blockLines(blocks: readonly CompressedBlock[]): Generator<string> {
   return table(
     ['block', 'cut', 'dense', 'error truncated', 'refined', ''],
-    blocks.map(({ layer, cut, dense, before, after, refined, reason }) => [
-      String(layer + 1),
-      String(cut),
-      String(dense),
-      digits(before),
-      refined ? digits(after) : '-',
-      refined && before ? `${(100 * (after! / before - 1)).toFixed(1)} %` : reason === null ? '' : 'as truncated',
+    blocks.map((block) => [
+      String(block.layer + 1),
+      String(block.cut),
+      String(block.dense),
+      digits(block.before),
+      block.refined ? digits(block.after) : '-',
+      gainOf(block),
     ]),
   );
+}
+
+function gainOf({ cut, before, after, refined, reason }: CompressedBlock): string {
+  if (refined && before) return `${(100 * (after! / before - 1)).toFixed(1)} %`;
+  return cut === 0 ? 'stays dense' : reason === null ? '' : 'as truncated';
 }
 
 function measuredCells(name: string, { scored, dense, compressed }: BeforeAndAfter): string[] {

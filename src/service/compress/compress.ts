@@ -22,7 +22,7 @@ import { measureResult } from './measure.ts';
 import { PartialFolder } from './partialFolder.ts';
 import { planForCompression } from './planForCompression.ts';
 import { prepared } from './prepared.ts';
-import { checkCompression, resultFiles } from './resultFiles.ts';
+import { checkCompression, makeFolders, resultFiles } from './resultFiles.ts';
 import { verifyWritten } from './verifyWritten.ts';
 import { writeCompressed, writeText } from './writeCompressed.ts';
 
@@ -52,6 +52,7 @@ export async function compress(
   checkCompression(request);
   const files = await resultFiles(request, checkpoint);
   const network = await openNetwork(checkpoint, { signal });
+  await makeFolders(files);
   const folder = await PartialFolder.open(out, await fingerprintOf(checkpoint, request), request.overwrite === true);
   const steps = new CompressionSteps(progress);
   const engine = devices.settle(request);

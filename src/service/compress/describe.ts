@@ -69,7 +69,7 @@ export function reportOf(of: Compression): CompressionReport {
     notes: [
       ...text.notes,
       ...estimate.notes,
-      ...(plan.unmet === undefined ? [] : [plan.unmet]),
+      ...sizeUnmet(plan, request.keep),
       ...(plan.notes ?? []),
       ...of.notes,
       ...rankNotes(plan, text.text.calibration.tokens),
@@ -77,6 +77,15 @@ export function reportOf(of: Compression): CompressionReport {
       ...sizeNotes(written),
     ],
   };
+}
+
+/** The plan's own words for this name options that a compression does not have. */
+function sizeUnmet({ unmet, totals }: Plan, keep: number): string[] {
+  if (unmet === undefined) return [];
+  const percent = (share: number) => `${Number((100 * share).toFixed(1))} %`;
+  return [
+    `The size cannot be met: ${percent(totals.keptShare)} of what may be cut is the least that the floor of the ranks allows, ${percent(keep)} were asked for.`,
+  ];
 }
 
 /** Inputs of fewer tokens than a rank leave a part of the rank to the weights alone. */

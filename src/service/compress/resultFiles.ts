@@ -34,8 +34,8 @@ export function checkCompression({ keep, minutes, steps, rate, seed, tokens }: C
 }
 
 /**
- * Names the files of the result, checks before any work is done that they may be written, and makes their folders.
- * @throws RankscopeError 'wrong-use' for a file that exists, or that is read, or a folder of its name; 'write-failed'
+ * Names the files of the result, and checks before any work is done that they may be written.
+ * @throws RankscopeError 'wrong-use' for a file that exists, or that is read, or a folder of its name
  */
 export async function resultFiles(request: CompressRequest, { files }: Checkpoint): Promise<ResultFiles> {
   const { out, code = null, overwrite = false, text, ids, evaluate } = request;
@@ -64,6 +64,11 @@ export async function resultFiles(request: CompressRequest, { files }: Checkpoin
       throw new RankscopeError('wrong-use', target, 'a folder has this name', 'Name a file inside it');
   const isOwn = await isOwnResult(out);
   if (!overwrite && !isOwn) for (const target of targets) await refuseExisting(target);
-  for (const target of targets) await attempt(target, () => mkdir(dirname(target), { recursive: true }));
   return { out, plan, report, code, isOwn, sources };
+}
+
+/** @throws RankscopeError 'write-failed' */
+export async function makeFolders({ out, code }: ResultFiles): Promise<void> {
+  for (const target of [out, code])
+    if (target !== null) await attempt(target, () => mkdir(dirname(target), { recursive: true }));
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { isSameFile } from '../../files/wholeFile.ts';
 import type { CompressionText, CompressRequest, WindowShare } from '../../model/compression.ts';
 import type { Network } from '../../network/network.ts';
 import { readWindows } from '../../network/readWindows.ts';
@@ -118,7 +119,10 @@ export async function prepareText(
       ...source.notes,
       ...(other?.notes ?? []),
       ...(sampled ? ['No text was given: the network wrote one itself, so no figure tells of texts by people.'] : []),
-      ...textWarnings(split, measured, other && basename(request.evaluate!)),
+      ...textWarnings(split, measured, {
+        other: other && basename(request.evaluate!),
+        isSame: text !== undefined && request.evaluate !== undefined && (await isSameFile(text, request.evaluate)),
+      }),
     ],
   };
 }
@@ -146,7 +150,7 @@ function sampledWindows({ ids, startToken, tokenizer }: SampledText, network: Ne
 function textWarnings(
   { calibration, heldOut }: SplitWindows,
   measured: readonly Int32Array[],
-  other: string | undefined,
+  { other, isSame }: { readonly other: string | undefined; readonly isSame: boolean },
 ): string[] {
   const notes: string[] = [];
   const percent = (share: number) => `${Math.round(100 * share)} %`;
@@ -156,7 +160,7 @@ function textWarnings(
       `The calibration text repeats itself: ${percent(repeated)} of its runs of 16 tokens came before. It says little about other texts.`,
     );
   const shared = sharedRuns(measured, [...calibration, ...heldOut]);
-  if (shared >= REPEATED)
+  if (shared >= REPEATED || isSame)
     notes.push(
       other === undefined
         ? `The unseen windows repeat the calibration windows (${percent(shared)} of their runs of 16 tokens): they are not unseen.`

@@ -22,8 +22,9 @@ import { planCandidates } from '../plan/planCandidates.ts';
 import { refuseOther } from '../plan/refuseOther.ts';
 import { rewrittenModel } from '../plan/rewrittenModel.ts';
 
-/** Weights under these names are found by transformers in a folder. */
-const USUAL = /^(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?:safetensors|bin)$/;
+/** Weights under these names are found by transformers in a folder, parts only through an index. */
+const WHOLE = /^(?:model|pytorch_model)\.(?:safetensors|bin)$/;
+const INDEX = /^(?:model|pytorch_model)\.(?:safetensors|bin)\.index\.json$/;
 const FACTORS = /\.(?:lowrank_a\.weight|svd_u)$/;
 
 /**
@@ -110,13 +111,15 @@ function modelFor({ path, format, files, configuration, tensors }: Checkpoint): 
       'has no config.json beside it that is a JSON object, which transformers needs',
       'Put that of the model into its folder',
     );
-  if (files.every((each) => USUAL.test(basename(each.path))) && !isFactorized(tensors)) return dirname(file);
+  const names = files.map((each) => basename(each.path));
+  const isFound = names.length === 1 ? WHOLE.test(names[0]!) : names.some((name) => INDEX.test(name));
+  if (isFound && !isFactorized(tensors)) return dirname(file);
   if (files.length === 1 && format === 'safetensors') return file;
   throw new RankscopeError(
     'unsupported',
     path,
-    'transformers finds weights only as model.safetensors or pytorch_model.bin, or as numbered parts of these',
-    'Name one of these files, or their folder',
+    'transformers finds weights only as model.safetensors or pytorch_model.bin, or as parts of these with an index',
+    'Name one of these files, an index, or their folder',
   );
 }
 

@@ -133,6 +133,8 @@ describe('a compression with a text', function () {
       });
     assert.ok(!existsSync(partial()));
     const code = folder.path('new/of/code.py');
+    await service.estimateCompression({ ...request, code });
+    assert.ok(!existsSync(folder.path('new')), 'an estimate writes nothing');
     await service.compress({ ...request, code, refine: false });
     assert.match(readFileSync(code, 'utf8'), /def load_lowrank/);
   });
@@ -258,6 +260,18 @@ describe('a compression with a text', function () {
     );
     const estimate = await service.estimateCompression({ ...few, out: folder.path('none.safetensors') });
     assert.match(estimate.notes.join(' '), /fewer than the columns/);
+    const text = 'test/fixtures/texts/stories.txt';
+    const sizes = { tokens: 64, context: 32, keep: 0.5, out: folder.path('none.safetensors') };
+    const same = await service.estimateCompression({ path: 'test/fixtures/sample', text, evaluate: text, ...sizes });
+    assert.match(same.notes.join(' '), /The evaluation text stories\.txt is the calibration text/);
+  });
+
+  it('says in its own words that no plan is as small as was asked for', async () => {
+    const request = { ...smallRequest(folder), keep: 0.01, refine: false, smokeTest: false };
+    const { notes, size } = await service.compress(request);
+    const share = Number((100 * size.totals.keptShare).toFixed(1));
+    assert.ok(notes.join(' ').includes(`The size cannot be met: ${share} % of what may be cut`), notes.join(' '));
+    assert.doesNotMatch(notes.join(' '), /lower floor/);
   });
 
   it('refuses a text that is too short for its purposes, with the numbers', async () => {

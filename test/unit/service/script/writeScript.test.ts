@@ -68,6 +68,26 @@ describe('writing scripts for transformers', () => {
     assert.ok(usual.includes(`MODEL = ${JSON.stringify(SAMPLE)}`));
   });
 
+  it('names the folder of shards that have an index, and refuses them without one', async () => {
+    const parts = [1, 2].map((part) => [`layers.${part}.q.weight`, `model-0000${part}-of-00002.safetensors`] as const);
+    const shards = (name: string) => {
+      const own = join(folder, name);
+      mkdirSync(own);
+      cpSync(join(SAMPLE, 'config.json'), join(own, 'config.json'));
+      for (const [tensor, file] of parts)
+        writeFileSync(join(own, file), f32File({ [tensor]: { shape: [2, 2], values: [1, 2, 3, 4] } }));
+      return own;
+    };
+    await assert.rejects(write('bare.py', { path: shards('bare') }), /as parts of these with an index/);
+    const own = shards('indexed');
+    const index = join(own, 'model.safetensors.index.json');
+    writeFileSync(index, JSON.stringify({ weight_map: Object.fromEntries(parts) }));
+    for (const [name, path] of Object.entries({ folder: own, index })) {
+      const { code } = await write(`${name}.py`, { path });
+      assert.ok(code.includes(`\nMODEL = ${JSON.stringify(own)}\n`));
+    }
+  });
+
   it('refuses what transformers cannot load, what would be replaced, and what is missing, with a remedy', async () => {
     const bare = join(folder, 'bare.safetensors');
     writeFileSync(bare, f32File({ 'layers.0.q.weight': { shape: [2, 2], values: [1, 2, 3, 4] } }));
