@@ -5,7 +5,7 @@ import type { Frame } from 'playwright-core';
 import { elementCount } from '../../src/base/shape.ts';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
 import expected from '../fixtures/texts/stories.json' with { type: 'json' };
-import { chooseInContextMenu, choosePath, eventually, openSideBar, webviewPage } from './workbench.ts';
+import { choose, chooseInContextMenu, choosePath, eventually, openSideBar, webviewPage } from './workbench.ts';
 
 describe('the rank plan, in the installed extension', function () {
   this.timeout(120_000);
@@ -67,7 +67,13 @@ describe('the rank plan, in the installed extension', function () {
     const target = join(vscode.folder, 'smaller.safetensors');
     const [, before = '', after = ''] =
       /Whole model\s+([\d.,]+ ?[KM]?)\s+([\d.,]+ ?[KM]?)/.exec(await plan.getByRole('table').innerText()) ?? [];
-    await choosePath(vscode.page, plan.getByRole('button', { name: 'Apply…' }), target);
+    const apply = plan.getByRole('button', { name: 'Apply…' });
+    await choose(vscode.page, apply, 'The weights alone');
+    await vscode.page
+      .locator('.quick-input-widget:visible')
+      .getByRole('button', { name: /^(OK|Save)$/ })
+      .waitFor();
+    await choosePath(vscode.page, apply, target);
     const result = await webviewPage(vscode.page, 'inspector', 'smaller.safetensors');
     const trial = result.getByRole('region', { name: 'Smoke test' });
     await trial.getByRole('region', { name: 'Continuation by smaller.safetensors' }).waitFor();

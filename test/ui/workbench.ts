@@ -41,6 +41,15 @@ export async function runCommand(page: Page, command: string): Promise<void> {
   });
 }
 
+/** Clicks a button that asks for a choice, and chooses. */
+export async function choose(page: Page, button: Locator, choice: string): Promise<void> {
+  const option = page.locator('.quick-input-list').getByRole('option', { name: choice });
+  await eventually(async () => {
+    if (!(await option.isVisible())) await button.click({ timeout: 3000 });
+    await option.click({ timeout: 5000 });
+  });
+}
+
 /** Clicks a button that asks for a file's path, and answers in the dialog that VS Code shows in a browser. */
 export async function choosePath(page: Page, button: Locator, file: string): Promise<void> {
   const input = quickInput(page);

@@ -23,7 +23,9 @@ describe('native libraries in the engine process', function () {
   /** The reason of the engine's choice, with a library and a Python in the project that leave marks when they run. */
   async function reasonWith(...words: string[]): Promise<string> {
     mkdirSync(folder.path('project'), { recursive: true });
-    const library = compileBlas(folder.path('project'), 'libopenblas.so', { MARK: `"${folder.path('loaded')}"` });
+    // It is wrong, so that the search goes on to the Python.
+    const macros = { MARK: `"${folder.path('loaded')}"`, WRONG: 'm==16' };
+    const library = compileBlas(folder.path('project'), 'libopenblas.so', macros);
     const python = folder.write('project/bin/python3', `#!/bin/sh\necho > '${folder.path('asked')}'\n`);
     chmodSync(python, 0o755);
     child = fork(ENGINE, ['--cache', folder.path('cache'), ...words], {
