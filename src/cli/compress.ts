@@ -92,7 +92,7 @@ async function compress(invocation: Invocation): Promise<void> {
 
 /** The script has no limit of time, writes no loader, and makes no smoke test. */
 async function writeScript(invocation: Invocation): Promise<void> {
-  for (const name of ['rate', 'minutes', 'code'])
+  for (const name of ['minutes', 'code'])
     if (invocation.values[name] !== undefined) throw new UsageError(`--${name} cannot be given with --python`);
   const options = optionsOf(invocation.values);
   const picked = <Key extends keyof typeof options>(...keys: Key[]) =>

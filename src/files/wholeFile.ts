@@ -120,6 +120,8 @@ const REMEDIES: Readonly<Record<string, readonly [found: string, remedy: string]
   EROFS: ['the disk is read-only', 'Choose a folder you may write to'],
   ENOENT: ['there is no such folder', 'Make the folder or choose another one'],
   ENOTDIR: ['a part of the path is a file', 'Choose a folder'],
+  // Of a folder that is made.
+  EEXIST: ['a part of the path is a file', 'Choose a folder'],
   ENAMETOOLONG: ['the name is too long', 'Choose a shorter name'],
 };
 

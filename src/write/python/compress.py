@@ -47,7 +47,7 @@ def main() -> None:
         keep=dict(type=float, default=KEEP, help="share of the parameters to keep of the matrices that may be cut"),
         evaluate=dict(default=EVALUATE, help="a second text, to measure on (by default a part of the text)"),
         steps=dict(type=int, default=STEPS, help="of the refinement of each block; 0 for none"),
-        rate=dict(type=float, default=RATE, help="of Adam, at the first step"),
+        rate=dict(type=float, default=RATE, help="of Adam, at its height"),
         seed=dict(type=int, default=SEED, help="for sampling, where there is no text"),
     )
     begin = time.monotonic()

@@ -39,11 +39,11 @@ describe('rankscope evaluate, calibrate and compress with --python', function ()
 
   it('need no --out for the script of a compression, and pass its options on', async () => {
     const code = join(folder, 'small.compress.py');
-    const words = ['compress', SAMPLE, '--keep', '0.7', '--python', code];
+    const words = ['compress', SAMPLE, '--keep', '0.7', '--rate', '0.002', '--python', code];
     const { stdout, stderr } = await run(folder, ...words, '--no-refine', '--seed', '5', '--tokens', '2048');
     assert.ok(stdout.includes(join(folder, 'small.compressed.safetensors')), stderr);
     const script = readFileSync(code, 'utf8');
-    for (const line of ['KEEP = 0.7', 'TEXT = None', 'STEPS = 0', 'SEED = 5', 'TOKENS = 2048', 'RATE = 0.0003'])
+    for (const line of ['KEEP = 0.7', 'TEXT = None', 'STEPS = 0', 'SEED = 5', 'TOKENS = 2048', 'RATE = 0.002'])
       assert.ok(script.includes(`\n${line}\n`), line);
     assert.match((await run(folder, 'compress', SAMPLE, '--python', code)).stderr, /--keep is missing/);
     assert.equal((await run(folder, ...words)).code, 2);

@@ -132,6 +132,11 @@ describe('a compression with a text', function () {
         message: /taken: a folder has this name/,
       });
     assert.ok(!existsSync(partial()));
+    const inFile = `${request.ids}/small.safetensors`;
+    await assert.rejects(service.compress({ ...request, out: inFile }), {
+      code: 'write-failed',
+      message: /small\.safetensors: a part of the path is a file/,
+    });
     const code = folder.path('new/of/code.py');
     await service.estimateCompression({ ...request, code });
     assert.ok(!existsSync(folder.path('new')), 'an estimate writes nothing');
