@@ -11,5 +11,6 @@ export const run = (): Promise<void> =>
     await import('./panel.test.ts');
     await import('./comparison.test.ts');
     await import('./evaluation.test.ts');
+    await import('./compression.test.ts');
     await import('./python.test.ts');
   });
