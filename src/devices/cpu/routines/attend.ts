@@ -27,10 +27,10 @@ const LEAST_QUERIES = 24;
 /** Keys at a time, so that a block of scores stays in the L2 cache. */
 const KEYS = 512;
 /** Of a query: its largest score and the sum of its weights. */
-const STATE_BYTES = 16;
+export const STATE_BYTES = 16;
 
 /** Queries and heads of a task. */
-function tileOf(group: number): { heads: number; queries: number } {
+export function tileOf(group: number): { heads: number; queries: number } {
   const heads = Math.min(group, HEADS);
   return { heads, queries: Math.max(LEAST_QUERIES, Math.floor(ROWS / heads)) };
 }
@@ -86,7 +86,8 @@ function attendTasks(team: Team, args: AttendArgs, room: ThreadRoom): Task[] {
   return tasks;
 }
 
-interface Part {
+/** The queries of some heads that share keys: what a thread works on at a time. */
+export interface Part {
   readonly span: Span;
   /** The first query, counted from that of the span. */
   readonly first: number;

@@ -1,7 +1,7 @@
 import type { Span } from '../../networkOperations.ts';
 import { SYNC } from '../memory.ts';
 import { Arena, type Task, type Team } from '../team.ts';
-import type { AttendArgs } from './attend.ts';
+import { type AttendArgs, type Part, STATE_BYTES, tileOf } from './attend.ts';
 import { type Block, block, multiplyHere, within } from './product.ts';
 
 export interface AttendBackArgs extends Omit<AttendArgs, 'out'> {
@@ -9,13 +9,6 @@ export interface AttendBackArgs extends Omit<AttendArgs, 'out'> {
   readonly gradient: Block;
   readonly out: Readonly<Record<'query' | 'key' | 'value', Block>>;
 }
-
-/** Rows of scores at a time: those of some queries of some heads that share keys. */
-const ROWS = 192;
-const HEADS = 8;
-const LEAST_QUERIES = 24;
-/** Of a query: its largest score and the sum of its weights, as in kernels/attend.ts. */
-const STATE_BYTES = 16;
 
 interface ThreadRoom {
   readonly queries: number;
@@ -26,11 +19,6 @@ interface ThreadRoom {
   /** 0 where scores are not capped. */
   readonly capped: number;
   readonly states: number;
-}
-
-function tileOf(group: number): { heads: number; queries: number } {
-  const heads = Math.min(group, HEADS);
-  return { heads, queries: Math.max(LEAST_QUERIES, Math.floor(ROWS / heads)) };
 }
 
 type Shape = Pick<AttendBackArgs, 'heads' | 'keyHeads' | 'headSize' | 'cap' | 'window' | 'spans'>;
@@ -90,16 +78,6 @@ function keyHeadBack(team: Team, args: AttendBackArgs, room: ThreadRoom, span: S
       const number = Math.min(tile.heads, group - head);
       tileBack(team, args, room, { span, first, queries, head: keyHead * group + head, number, keyHead });
     }
-}
-
-interface Part {
-  readonly span: Span;
-  /** The first query, counted from that of the span. */
-  readonly first: number;
-  readonly queries: number;
-  readonly head: number;
-  readonly number: number;
-  readonly keyHead: number;
 }
 
 /**
