@@ -55,7 +55,7 @@ export function text(place: Found): string {
   return typeof place.value === 'string' ? place.value : fail(place, 'a string');
 }
 
-export function oneOf<Value extends string | number>(place: Found, values: readonly Value[]): Value {
+export function oneOf<Value extends string | number | boolean>(place: Found, values: readonly Value[]): Value {
   return values.includes(place.value as Value) ? (place.value as Value) : fail(place, `one of ${values.join(', ')}`);
 }
 

@@ -20,6 +20,7 @@ import {
   type PlannedMatrix,
   type PlanRequest,
   type PlanTotals,
+  type Share,
   SPREADS,
   type Spread,
 } from './plan.ts';
@@ -63,7 +64,7 @@ function request(place: Found): PlanRequest {
   const found = members(
     place,
     ['budget', 'spread', 'multiple', 'exclude', 'overrides', 'factors'],
-    ['include', 'floor'],
+    ['include', 'floor', 'share'],
   );
   const budget = members(found.budget, ['kind', 'value']);
   const result: PlanRequest = {
@@ -80,6 +81,7 @@ function request(place: Found): PlanRequest {
       dictionary(found.overrides).map(([name, rank]) => [name, rank.value === null ? null : wholeNumber(rank, 1)]),
     ),
     factors: oneOf<2 | 3>(found.factors, [2, 3]),
+    ...(found.share && { share: shareOf(found.share) }),
   };
   try {
     checkRequest(result);
@@ -89,6 +91,11 @@ function request(place: Found): PlanRequest {
   return result;
 }
 
+function shareOf(place: Found): Share {
+  const { inputs, layers } = members(place, ['inputs', 'layers']);
+  return { inputs: oneOf<boolean>(inputs, [true, false]), layers: wholeNumber(layers, 1) };
+}
+
 function share(place: Found): number {
   const value = amount(place);
   return value <= 1 ? value : fail(place, 'a share from 0 to 1');
@@ -96,11 +103,12 @@ function share(place: Found): number {
 
 function matrices(place: Found): PlannedMatrix[] {
   const names = new Set<string>();
+  const groups = new Map<string, string>();
   return list(place).map((item) => {
     const found = members(
       item,
       ['name', 'shape', 'rank', 'parametersBefore', 'parametersAfter', 'error'],
-      ['reason', 'kinds'],
+      ['reason', 'kinds', 'shared'],
     );
     const name = text(found.name);
     if (names.has(name)) fail(found.name, 'a name that no other matrix has');
@@ -108,10 +116,20 @@ function matrices(place: Found): PlannedMatrix[] {
     const sizes = list(found.shape).map((size) => wholeNumber(size, 1));
     const [m, n] = sizes;
     if (m === undefined || n === undefined || sizes.length !== 2) return fail(found.shape, 'two sizes, [out, in]');
+    // A shared factor may have more rows than one of its matrices.
+    const rank = found.rank.value === null ? null : wholeNumber(found.rank, 1, found.shared ? n : Math.min(m, n));
+    const shared = found.shared && text(found.shared);
+    if (shared !== undefined) {
+      const factor = `${rank} x ${n}`;
+      if (rank === null || (groups.get(shared) ?? factor) !== factor)
+        fail(found.shared!, 'a group whose matrices have one rank and one number of inputs');
+      groups.set(shared, factor);
+    }
     return {
       name,
       shape: [m, n] as const,
-      rank: found.rank.value === null ? null : wholeNumber(found.rank, 1, Math.min(m, n)),
+      rank,
+      ...(shared !== undefined && { shared }),
       ...(found.reason && { reason: text(found.reason) }),
       ...(found.kinds && { kinds: list(found.kinds).map((kind) => oneOf<DenseRole>(kind, DENSE_ROLES)) }),
       parametersBefore: wholeNumber(found.parametersBefore, 0),

@@ -50,6 +50,16 @@ export interface PlanRequest {
   readonly overrides: Readonly<Record<string, number | null>>;
   /** 2: W = B A. 3: W = U S V. */
   readonly factors: 2 | 3;
+  /** Which matrices may share their factor A, where that loses less than factors of their own; none if absent. */
+  readonly share?: Share;
+}
+
+/** Takes two factors, a budget of `keep` or `error`, and the spread `optimal`. */
+export interface Share {
+  /** Whether matrices of a layer may share that read the same inputs: query, key and value; gate and up. */
+  readonly inputs: boolean;
+  /** Neighbouring layers that may share, at most; 1 for none. */
+  readonly layers: number;
 }
 
 export interface PlannedMatrix {
@@ -58,6 +68,11 @@ export interface PlannedMatrix {
   /** null: stays dense, for the reason that follows. */
   readonly rank: number | null;
   readonly reason?: string;
+  /**
+   * The group with which it shares its factor A, which has this rank in all its matrices and is counted in
+   * `parametersAfter` of the first. Each has the error of the whole group.
+   */
+  readonly shared?: string;
   /** What it is, if that is dense by default and could be included; two kinds for a tied embedding and head. */
   readonly kinds?: readonly DenseRole[];
   readonly parametersBefore: number;

@@ -25,7 +25,8 @@ export function isMeasured({ budget, spread }: Pick<PlanRequest, 'budget' | 'spr
 }
 
 /** @throws RankscopeError 'wrong-use', naming the first setting out of range. */
-export function checkRequest({ budget, multiple, floor = 0, overrides }: PlanRequest): void {
+export function checkRequest(request: PlanRequest): void {
+  const { budget, multiple, floor = 0, overrides } = request;
   const { kind, value } = budget;
   const range = {
     keep: ['a share in (0, 1]', value > 0 && value <= 1],
@@ -47,4 +48,25 @@ export function checkRequest({ budget, multiple, floor = 0, overrides }: PlanReq
         `rank ${rank}`,
         'Give a whole number of at least 1, or null for dense',
       );
+  checkShare(request);
+}
+
+/** Whether a request looks for shared factors at all. */
+function isShared({ share }: Pick<PlanRequest, 'share'>): boolean {
+  return share !== undefined && (share.inputs || share.layers > 1);
+}
+
+/** Shared factors come from the weights alone, and a rank for each of many groups from a budget over all of them. */
+function checkShare(request: PlanRequest): void {
+  if (!isShared(request)) return;
+  const { budget, spread, factors, share } = request;
+  const refuse = (found: string, remedy: string) => {
+    throw new RankscopeError('wrong-use', 'shared factors', found, remedy);
+  };
+  if (!Number.isSafeInteger(share?.layers) || share!.layers < 1)
+    refuse(`${share?.layers} layers`, 'Give a whole number of at least 1');
+  if (factors === 3) refuse('three factors', 'Write two: one of them is shared');
+  if (budget.kind !== 'keep' && budget.kind !== 'error')
+    refuse(`a budget of ${budget.kind}`, 'Give a share to keep, or an error');
+  if (spread !== 'optimal') refuse(`the spread ${spread}`, 'Take the spread optimal');
 }

@@ -77,6 +77,22 @@ describe('a plan file', () => {
     assert.deepEqual(parsePlan(text, 'plan.json'), JSON.parse(text));
   });
 
+  it('keeps which matrices share a factor, and refuses a group that cannot', () => {
+    const plan = made({ share: { inputs: true, layers: 2 } });
+    const shared = (ranks: readonly number[]) =>
+      JSON.stringify({
+        ...plan,
+        matrices: plan.matrices.map((matrix, k) =>
+          k < ranks.length ? { ...matrix, rank: ranks[k], shared: 'group' } : matrix,
+        ),
+      });
+    // The first of them has 12 rows; the shared factor may have as many as it has columns.
+    const text = shared([14, 14]);
+    assert.ok(valid(JSON.parse(text)), JSON.stringify(valid.errors));
+    assert.deepEqual(parsePlan(text, 'plan.json'), JSON.parse(text));
+    assert.throws(() => parsePlan(shared([3, 4]), 'plan.json'), /shared.*one rank/);
+  });
+
   it('of an older version is read: nothing is included, and the shares follow from the totals', () => {
     const old = JSON.parse(JSON.stringify(made({ exclude: [] }))) as Plan;
     const { keptShare, keptShareOfModel, ...totals } = old.totals;
