@@ -1,7 +1,7 @@
 import { formatBytes, formatCount } from '../base/quantities.ts';
 import type { StatisticsSummary } from '../model/activations.ts';
-import { distributionOf } from '../model/distribution.ts';
 import type { Analysis, MatrixFinding } from '../model/findings.ts';
+import { analysisTable } from './analysisTable.ts';
 import {
   COMMON_HELP,
   type Command,
@@ -14,9 +14,11 @@ import {
   textsOf,
   UsageError,
 } from './command.ts';
-import { expertSummary, type Line, linesOf } from './expertLines.ts';
+import { expertSummary } from './expertLines.ts';
+import { ANALYZED } from './judgement/analyzed.ts';
+import { JUDGEMENT, judgementHelp } from './judgement/judgement.ts';
 import { RESULT, showResult } from './result.ts';
-import { digits, shortNames, table } from './table.ts';
+import { digits, table } from './table.ts';
 
 export const analyzeCommand: Command = {
   name: 'analyze',
@@ -34,6 +36,7 @@ export const analyzeCommand: Command = {
   --out FILE          write the JSON object to FILE as well
   --force             replace FILE if it exists
   --no-cache          do not use the cache of results
+${judgementHelp(ANALYZED.metrics)}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 
@@ -45,6 +48,7 @@ Examples:
   options: {
     ...ENGINE,
     ...RESULT,
+    ...JUDGEMENT,
     values: { type: 'boolean' },
     mode: { type: 'string' },
     tensor: { type: 'string', multiple: true },
@@ -74,31 +78,17 @@ function analyze(invocation: Invocation): Promise<void> {
   return showResult(invocation, {
     work: () => service.analyze(request, { signal, progress }),
     report: (analysis) => report(analysis, values.experts === true),
+    judged: ANALYZED,
+    inputs: [activations],
   });
 }
-
-/** Energy ranks of W X. */
-const SEEN_LEVELS = ['0.9', '0.95', '0.99'] as const;
-const SEEN_HEADINGS = ['WX 90%', 'WX 95%', 'WX 99%'];
-const HEADINGS = ['matrix', 'shape', 'eff.rank', 'stable', '90%', '95%', '99%', 'noise', 'num.', 'even', 'alpha'];
 
 function* report(analysis: Analysis, everyExpert: boolean): Generator<string> {
   const { checkpoint, engine, matrices, ties, skipped, warnings, activations } = analysis;
   yield `${checkpoint.path}: ${checkpoint.format}, ${formatCount(checkpoint.parameters)} parameters, ${formatBytes(checkpoint.bytes)}\n`;
   yield `Engine: ${engine.device}. ${engine.reason}\n\n`;
-  const lines = everyExpert
-    ? matrices.map((finding) => ({ name: finding.name, findings: [finding] }))
-    : linesOf(matrices);
-  const names = shortNames(lines.map(({ name }) => name));
-  const seen = activations ? SEEN_HEADINGS : [];
-  yield* table(
-    [...HEADINGS, ...seen],
-    lines.map((line, index) => [
-      names[index] ?? line.name,
-      ...numbers(line),
-      ...(activations ? seenNumbers(line) : []),
-    ]),
-  );
+  const { lines, headings, rows } = analysisTable(analysis, everyExpert);
+  yield* table(headings, rows);
   yield* expertSummary(lines);
   if (matrices.some(({ provenance }) => provenance === 'preview'))
     yield '\n~ previewed: an estimate, with its band in the JSON\n';
@@ -157,29 +147,3 @@ function spanOf(values: readonly number[]): string {
 
 /** Reasons too common to be listed for each tensor. */
 const PLAIN: ReadonlySet<string> = new Set(['a vector', 'a single number', 'empty']);
-
-function seenNumbers({ findings }: Line): string[] {
-  return SEEN_LEVELS.map((level) =>
-    digits(distributionOf(findings, ({ activations }) => activations?.energyRanks[level] ?? null)?.median ?? null),
-  );
-}
-
-function numbers({ findings }: Line): string[] {
-  const [first] = findings;
-  const shape = first?.shape.join('x') ?? '';
-  const mark = findings.some(({ provenance }) => provenance === 'preview') ? '~' : '';
-  const median = (value: (finding: MatrixFinding) => number | null) => distributionOf(findings, value)?.median ?? null;
-  const alpha = median((finding) => finding.alpha);
-  return [
-    findings.length > 1 ? `${findings.length}x ${shape}` : shape,
-    mark + digits(median(({ effectiveRank }) => effectiveRank)),
-    digits(median(({ stableRank }) => stableRank)),
-    mark + digits(median(({ energyRanks }) => energyRanks['0.9'])),
-    mark + digits(median(({ energyRanks }) => energyRanks['0.95'])),
-    mark + digits(median(({ energyRanks }) => energyRanks['0.99'])),
-    digits(median(({ noiseRank }) => noiseRank)),
-    digits(median(({ numericalRank }) => numericalRank)),
-    digits(median(({ breakEvenRank }) => breakEvenRank)),
-    alpha === null ? '-' : alpha.toFixed(2),
-  ];
-}

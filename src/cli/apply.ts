@@ -16,9 +16,11 @@ import {
   type Values,
 } from './command.ts';
 import { generationReport } from './generationReport.ts';
+import { JUDGEMENT, judgementHelp, readJudgement } from './judgement/judgement.ts';
+import { WRITTEN, writtenTable } from './judgement/written.ts';
 import { jsonPieces, refuseInput } from './output.ts';
 import { readPlan } from './readPlan.ts';
-import { percent, shortNames, table } from './table.ts';
+import { table } from './table.ts';
 import { textRequestOf, windowsInWords } from './textOptions.ts';
 
 export const applyCommand: Command = {
@@ -38,6 +40,7 @@ export const applyCommand: Command = {
   --no-smoke-test     leave out the test in which the written file continues a prompt beside the model
   --force             replace files that exist
   --json              print a report with the measured error of every matrix
+${judgementHelp(WRITTEN.metrics)}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 
@@ -51,6 +54,7 @@ Examples:
   rankscope apply llama/ --plan plan.json --calibration wiki.txt --out smaller.safetensors`,
   options: {
     ...ENGINE,
+    ...JUDGEMENT,
     plan: { type: 'string' },
     out: { type: 'string' },
     code: { type: 'string' },
@@ -66,7 +70,8 @@ Examples:
   run: apply,
 };
 
-async function apply({ path, values, terminal, service }: Invocation): Promise<void> {
+async function apply(invocation: Invocation): Promise<void> {
+  const { path, values, terminal, service } = invocation;
   const planFile = textOf(values, 'plan');
   const out = textOf(values, 'out');
   const code = textOf(values, 'code');
@@ -77,6 +82,7 @@ async function apply({ path, values, terminal, service }: Invocation): Promise<v
   const calibration = calibrationOf(values);
   for (const file of [out, code]) if (file !== undefined) await refuseInput(file, planFile);
   const plan = await readPlan(planFile);
+  const judgement = await readJudgement(invocation, WRITTEN, [planFile, calibration?.file, calibration?.ids]);
   const report = await service.apply(
     {
       path,
@@ -91,6 +97,7 @@ async function apply({ path, values, terminal, service }: Invocation): Promise<v
     { signal: terminal.signal, progress: terminal.progress },
   );
   await terminal.write(values.json === true ? jsonPieces(report) : lines(report));
+  await judgement(report);
 }
 
 /** @throws UsageError */
@@ -108,18 +115,9 @@ function withFactors(plan: Plan, factors: 2 | 3): Plan {
 }
 
 function* lines(report: ApplyReport): Generator<string> {
-  const names = shortNames(report.matrices.map(({ name }) => name));
   const { calibration } = report;
-  yield* table(
-    ['matrix', 'rank', 'predicted error', 'measured error', ...(calibration ? ['error of W X'] : [])],
-    report.matrices.map(({ name, rank, predictedError, measuredError, inputError }, index) => [
-      names[index] ?? name,
-      String(rank),
-      percent(predictedError),
-      percent(measuredError),
-      ...(calibration ? [inputError === null || inputError === undefined ? '-' : percent(inputError)] : []),
-    ]),
-  );
+  const { headings, rows } = writtenTable(report);
+  yield* table(headings, rows);
   yield `\n${formatCount(report.parametersBefore)} parameters became ${formatCount(report.parametersAfter)}, `;
   yield `${formatBytes(report.bytesBefore)} became ${formatBytes(report.bytesAfter)}\n`;
   yield `Written to ${report.out}${report.code === null ? '' : ` and ${report.code}`}\n`;

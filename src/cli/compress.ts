@@ -13,6 +13,8 @@ import {
   type Values,
 } from './command.ts';
 import { compressionReport } from './compressionReport.ts';
+import { COMPRESSED } from './judgement/compressed.ts';
+import { JUDGEMENT, judgementHelp, readJudgement } from './judgement/judgement.ts';
 import { jsonPieces } from './output.ts';
 import { PYTHON, PYTHON_HELP, PYTHON_VALUE, writePython } from './python.ts';
 
@@ -37,6 +39,7 @@ export const compressCommand: Command = {
   --no-smoke-test     leave out the test in which the written file continues a prompt beside the model
   --overwrite         replace files that exist, and discard the unfinished state of other options
   --json              print the report as JSON (schema: media/schemas/compression.schema.json)
+${judgementHelp(COMPRESSED.metrics)}
 ${PYTHON_HELP}
 ${ENGINE_HELP}
 ${COMMON_HELP}
@@ -52,6 +55,7 @@ Examples:
   options: {
     ...ENGINE,
     ...PYTHON,
+    ...JUDGEMENT,
     keep: { type: 'string' },
     text: { type: 'string' },
     ids: { type: 'string' },
@@ -77,6 +81,7 @@ async function compress(invocation: Invocation): Promise<void> {
   const { path, values, terminal, service } = invocation;
   if (values.python !== undefined) return writeScript(invocation);
   const request = { path, ...requestOf(values) };
+  const judgement = await readJudgement(invocation, COMPRESSED, [request.text, request.ids, request.evaluate]);
   let isResumed = false;
   const progress = (step: CompressionProgress) => {
     if (step.estimate) for (const line of estimateLines(step.estimate)) terminal.warn(line);
@@ -88,11 +93,12 @@ async function compress(invocation: Invocation): Promise<void> {
   };
   const report = await service.compress(request, { signal: terminal.signal, progress });
   await terminal.write(values.json === true ? jsonPieces(report) : compressionReport(report));
+  await judgement(report);
 }
 
 /** The script has no limit of time, writes no loader, and makes no smoke test. */
 async function writeScript(invocation: Invocation): Promise<void> {
-  for (const name of ['minutes', 'code'])
+  for (const name of ['minutes', 'code', 'fail-if', 'report'])
     if (invocation.values[name] !== undefined) throw new UsageError(`--${name} cannot be given with --python`);
   const options = optionsOf(invocation.values);
   const picked = <Key extends keyof typeof options>(...keys: Key[]) =>

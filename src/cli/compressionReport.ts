@@ -1,19 +1,18 @@
 import { formatBytes, formatCount } from '../base/quantities.ts';
-import type { BeforeAndAfter, CompressedBlock, CompressionReport } from '../model/compression.ts';
+import type { CompressionReport } from '../model/compression.ts';
 import { smokeTestSentence } from '../model/generationText.ts';
+import { blockTable, measuredTable } from './compressionTables.ts';
 import { generationReport } from './generationReport.ts';
-import { digits, percent, table } from './table.ts';
+import { percent, table } from './table.ts';
 import { windowsInWords } from './textOptions.ts';
 
 /** A compression as a person reads it. */
 export function* compressionReport(report: CompressionReport): Generator<string> {
   const { text, method, size, calibration, unseen, smokeTest } = report;
-  yield* blockLines(report.blocks);
+  const [blocks, measured] = [blockTable(report), measuredTable(report)];
+  yield* table(blocks.headings, blocks.rows);
   yield '\n';
-  yield* table(
-    ['', 'tokens', 'before', 'after', 'difference', 'mean KL', 'same top'],
-    [measuredCells('calibration', calibration), ...(unseen ? [measuredCells('unseen', unseen)] : [])],
-  );
+  yield* table(measured.headings, measured.rows);
   const { totals } = size;
   yield `\nPerplexity before and after, on ${calibration.text} and on ${unseen?.text ?? 'nothing else: the text is too short'}.\n`;
   yield `${percent(totals.keptShare)} of the parameters that may be cut are kept (${formatCount(totals.parametersBefore)} became ${formatCount(totals.parametersAfter)}), ${percent(size.parametersAfter / size.parametersBefore)} of the whole model (${formatCount(size.parametersBefore)} became ${formatCount(size.parametersAfter)}).\n`;
@@ -31,38 +30,6 @@ export function* compressionReport(report: CompressionReport): Generator<string>
   }
   yield '\nThe written file, read again, beside the model:\n\n';
   yield* generationReport(smokeTest.generation);
-}
-
-function blockLines(blocks: readonly CompressedBlock[]): Generator<string> {
-  return table(
-    ['block', 'cut', 'dense', 'error truncated', 'refined', ''],
-    blocks.map((block) => [
-      String(block.layer + 1),
-      String(block.cut),
-      String(block.dense),
-      digits(block.before),
-      block.refined ? digits(block.after) : '-',
-      gainOf(block),
-    ]),
-  );
-}
-
-function gainOf({ cut, before, after, refined, reason }: CompressedBlock): string {
-  if (refined && before) return `${(100 * (after! / before - 1)).toFixed(1)} %`;
-  return cut === 0 ? 'stays dense' : reason === null ? '' : 'as truncated';
-}
-
-function measuredCells(name: string, { scored, dense, compressed }: BeforeAndAfter): string[] {
-  const { difference, differenceError, divergence, sameTop } = compressed;
-  return [
-    name,
-    formatCount(scored),
-    digits(dense.perplexity),
-    digits(compressed.perplexity),
-    `${difference > 0 ? '+' : ''}${digits(difference)} ± ${digits(differenceError)}`,
-    digits(divergence.mean),
-    percent(sameTop),
-  ];
 }
 
 function methodSentence({ method }: CompressionReport): string {

@@ -1,6 +1,5 @@
 import { basename } from 'node:path';
-import { formatCount } from '../base/quantities.ts';
-import type { Evaluation, TextFacts, VariantEvaluation } from '../model/evaluation.ts';
+import type { Evaluation } from '../model/evaluation.ts';
 import {
   COMMON_HELP,
   type Command,
@@ -13,12 +12,14 @@ import {
   UsageError,
   type Values,
 } from './command.ts';
+import { EVALUATION, evaluationTable, textLine } from './judgement/evaluation.ts';
+import { JUDGEMENT, judgementHelp } from './judgement/judgement.ts';
 import { refuseInput } from './output.ts';
 import { PYTHON, PYTHON_HELP, PYTHON_VALUE, writePython } from './python.ts';
 import { readPlan } from './readPlan.ts';
 import { RESULT, showResult } from './result.ts';
-import { digits, percent, table } from './table.ts';
-import { TEXT, TEXT_HELP, textRequestOf, WINDOWS_HELP, windowsInWords } from './textOptions.ts';
+import { table } from './table.ts';
+import { TEXT, TEXT_HELP, textRequestOf, WINDOWS_HELP } from './textOptions.ts';
 
 export const evaluateCommand: Command = {
   name: 'evaluate',
@@ -33,6 +34,7 @@ ${WINDOWS_HELP}
   --out FILE          write the result to FILE as JSON
   --force             replace FILE if it exists
   --json              print the result as JSON (schema: media/schemas/evaluation.schema.json)
+${judgementHelp(EVALUATION.metrics)}
 ${PYTHON_HELP}
 ${ENGINE_HELP}
 ${COMMON_HELP}
@@ -48,6 +50,7 @@ Examples:
   options: {
     ...ENGINE,
     ...RESULT,
+    ...JUDGEMENT,
     ...PYTHON,
     ...TEXT,
     plan: { type: 'string', multiple: true },
@@ -74,7 +77,12 @@ async function evaluate(invocation: Invocation): Promise<void> {
   if (values.python !== undefined) return writePython(invocation, { kind: 'evaluate', measure });
   const request = { path, ...engine, ...measure };
   const { signal, progress } = terminal;
-  await showResult(invocation, { work: () => service.evaluate(request, { signal, progress }), report });
+  await showResult(invocation, {
+    work: () => service.evaluate(request, { signal, progress }),
+    report,
+    judged: EVALUATION,
+    inputs: [text.text, text.ids, ...files, ...planFiles],
+  });
 }
 
 /** `16,32`, in the order in which they are given, each once. */
@@ -90,38 +98,11 @@ function ranksOf(values: Values): number[] {
 }
 
 function* report(evaluation: Evaluation, out: string | undefined): Generator<string> {
-  const { text, dense, variants, engine, seconds, notes } = evaluation;
-  yield* table(
-    ['', 'kept', 'of model', 'weights error', 'perplexity', 'difference', 'mean KL', '99 %', 'same top'],
-    [
-      ['dense', '', '', '', digits(dense.perplexity), '', '', '', ''],
-      ...variants.map((variant) => [variant.name, ...cells(variant)]),
-    ],
-  );
+  const { text, engine, seconds, notes } = evaluation;
+  const { headings, rows } = evaluationTable(evaluation);
+  yield* table(headings, rows);
   yield `\n${textLine(text)}\n`;
   yield `${engine.device}, ${seconds.toFixed(1)} s\n`;
   for (const note of notes) yield `${note}\n`;
   if (out !== undefined) yield `Written to ${out}\n`;
-}
-
-function cells({ size, predictedError, ...variant }: VariantEvaluation): string[] {
-  const { perplexity, difference, differenceError, divergence, sameTop } = variant;
-  return [
-    size.cut ? percent(size.cut.keptShare) : '-',
-    percent(size.keptShareOfModel),
-    predictedError === null ? '-' : percent(predictedError),
-    digits(perplexity),
-    `${signed(difference)} ± ${digits(differenceError)}`,
-    digits(divergence.mean),
-    digits(divergence.q99),
-    percent(sameTop),
-  ];
-}
-
-const signed = (value: number) => (value > 0 ? `+${digits(value)}` : digits(value));
-
-function textLine(text: TextFacts): string {
-  const { name, tokens, scored, dropped } = text;
-  const rest = dropped > 0 ? `; ${formatCount(dropped)} are dropped` : '';
-  return `${name}: ${formatCount(tokens)} tokens, ${formatCount(scored)} of them scored in ${windowsInWords(text)}${rest}.`;
 }

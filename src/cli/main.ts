@@ -15,6 +15,7 @@ import { evaluateCommand } from './evaluate.ts';
 import { generateCommand } from './generate.ts';
 import { infoCommand } from './info.ts';
 import { interruption } from './interrupt.ts';
+import { ConditionsHold } from './judgement/judgement.ts';
 import { writeAll } from './output.ts';
 import { planCommand } from './plan.ts';
 import { progressBar } from './progressBar.ts';
@@ -33,7 +34,7 @@ const COMMANDS: readonly Command[] = [
 ];
 
 /** Exit codes, as shells and scripts expect them. */
-const [DONE, FAILED, WRONG_USE, INTERRUPTED] = [0, 1, 2, 130];
+const [DONE, FAILED, WRONG_USE, CONDITION_HOLDS, INTERRUPTED] = [0, 1, 2, 3, 130];
 
 // The reader of the output may close it (`| head`): the pending write reports that, and it must not crash the process.
 process.stdout.on('error', () => undefined);
@@ -96,6 +97,10 @@ async function runCommand(command: Command, words: readonly string[]): Promise<n
   } catch (error) {
     bar.clear();
     if (error instanceof UsageError) return wrongUse(error.message, `${command.name} `);
+    if (error instanceof ConditionsHold) {
+      for (const reason of error.reasons) line(reason);
+      return CONDITION_HOLDS;
+    }
     if (!(error instanceof RankscopeError)) throw error;
     if (error.code === 'cancelled') {
       line('interrupted');
@@ -133,6 +138,7 @@ ${list}
   rankscope COMMAND --help    show the options of a command
   rankscope --version         show this version
 
-Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong use, 130 interrupted.
+Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong use, 3 a condition of
+--fail-if holds, 130 interrupted.
 `;
 }

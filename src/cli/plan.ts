@@ -19,10 +19,12 @@ import {
   UsageError,
   type Values,
 } from './command.ts';
+import { JUDGEMENT, judgementHelp } from './judgement/judgement.ts';
+import { PLANNED, planTable } from './judgement/planned.ts';
 import { refuseInput } from './output.ts';
 import { readPlan } from './readPlan.ts';
 import { RESULT, showResult } from './result.ts';
-import { digits, percent, shortNames, table } from './table.ts';
+import { digits, percent, table } from './table.ts';
 import { TEXT, TEXT_HELP, textRequestOf } from './textOptions.ts';
 
 export const planCommand: Command = {
@@ -52,6 +54,7 @@ ${TEXT_HELP}
   --out FILE          write the plan to FILE, for 'rankscope apply'
   --force             replace FILE if it exists
   --json              print the plan (schema: media/schemas/plan.schema.json)
+${judgementHelp(PLANNED.metrics)}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 
@@ -68,6 +71,7 @@ Examples:
   options: {
     ...ENGINE,
     ...RESULT,
+    ...JUDGEMENT,
     ...TEXT,
     activations: { type: 'string' },
     minutes: { type: 'string' },
@@ -108,6 +112,8 @@ async function plan(invocation: Invocation): Promise<void> {
       return made;
     },
     report,
+    judged: PLANNED,
+    inputs: [fromFile, sources.text?.text, sources.text?.ids, sources.activations],
   });
 }
 
@@ -182,21 +188,10 @@ function budgetOf(values: Values): Budget {
   return { kind, value };
 }
 
-function* report(
-  { checkpoint, matrices, totals, sensitivities, unmet }: Plan,
-  out: string | undefined,
-): Generator<string> {
-  const names = shortNames(matrices.map(({ name }) => name));
-  yield* table(
-    ['matrix', 'shape', 'rank', 'kept', sensitivities ? 'error of W X' : 'error'],
-    matrices.map(({ name, shape, rank, parametersBefore, parametersAfter, error }, index) => [
-      names[index] ?? name,
-      shape.join('x'),
-      rank === null ? 'dense' : String(rank),
-      percent(parametersAfter / parametersBefore),
-      rank === null ? '' : percent(error),
-    ]),
-  );
+function* report(plan: Plan, out: string | undefined): Generator<string> {
+  const { checkpoint, matrices, totals, sensitivities, unmet } = plan;
+  const { headings, rows } = planTable(plan);
+  yield* table(headings, rows);
   yield '\n';
   const dense = new Map<string, number>();
   for (const { rank, reason = '' } of matrices) if (rank === null) dense.set(reason, (dense.get(reason) ?? 0) + 1);

@@ -83,8 +83,13 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
     signal,
     progress: (done, name) => request.progress?.(done, toWrite.length, name),
   });
+  const lost = [...chosen.values()].reduce(
+    (sum, { matrix }) => sum + elementCount(matrix.shape) * measured.get(matrix.name)! ** 2,
+    0,
+  );
   return {
     out,
+    measuredError: Math.sqrt(lost / Math.max(1, plan.totals.parametersBefore)),
     parametersBefore: countParameters(checkpoint.tensors, groups),
     parametersAfter: toWrite.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     bytesBefore: checkpoint.bytes,

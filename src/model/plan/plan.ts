@@ -127,6 +127,8 @@ export interface FactorizedReport {
   readonly parametersAfter: number;
   readonly bytesBefore: number;
   readonly bytesAfter: number;
+  /** Relative Frobenius error of all that the plan may cut, measured, as `PlanTotals.error` counts it. */
+  readonly measuredError: number;
   /**
    * Per matrix: the relative Frobenius error that the plan predicted, and the one measured on the factors as written;
    * with a calibration, the relative error of what it makes of its inputs, null where these are not known.

@@ -8,6 +8,7 @@ const textOf = (smokeTest: SmokeTest | null) =>
     parametersBefore: 1000,
     parametersAfter: 625,
     bytesBefore: 4000,
+    measuredError: 0,
     bytesAfter: 2500,
     matrices: [],
     code: null,
