@@ -1,5 +1,10 @@
 import { formatBytes, formatEstimate } from '../base/quantities.ts';
-import type { CompressionEstimate, CompressionProgress, CompressRequest } from '../model/compression.ts';
+import {
+  type CompressionEstimate,
+  type CompressionProgress,
+  type CompressRequest,
+  REFINEMENT,
+} from '../model/compression.ts';
 import {
   COMMON_HELP,
   type Command,
@@ -31,8 +36,8 @@ export const compressCommand: Command = {
   --code FILE         write a Python module with the layers and a loader
   --minutes N         what it may take: fewer measured losses and steps of refinement, or none (default: no limit)
   --no-refine         leave out the refinement of the blocks
-  --steps N           steps of the refinement of each block (default 96)
-  --rate X            of Adam, at its height (default 0.0003; small models take more)
+  --steps N           steps of the refinement of each block (default ${REFINEMENT.steps})
+  --rate X            of Adam, at its height (default ${REFINEMENT.rate}; a block that gains nothing takes less)
   --tokens N          tokens for calibration (default 16384)
   --context N         tokens of a window (default 512, or less for a short text)
   --seed N            for the text that the model writes itself (default 0)

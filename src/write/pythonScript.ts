@@ -54,6 +54,8 @@ export interface CompressionScript extends ScriptSettings {
   /** Of the refinement of each block; 0 for none. */
   readonly steps: number;
   readonly rate: number;
+  /** Of the rate, for a block that gains nothing at it. */
+  readonly secondRate: number;
   readonly seed: number;
   /** The request of the plan, but for its budget. */
   readonly request: Readonly<Record<string, unknown>>;
@@ -139,11 +141,11 @@ export function calibrationScript(settings: ScriptSettings): string {
 
 /** A script that does with transformers what `rankscope compress` does, and writes the same files. */
 export function compressionScript(script: CompressionScript): string {
-  const { checkpoint, keep, evaluate, steps, rate, seed, request, cut, ties, metadata } = script;
+  const { checkpoint, keep, evaluate, steps, rate, secondRate, seed, request, cut, ties, metadata } = script;
   return scriptOf(
     'Compresses a model with the smallest loss on a text.',
     script,
-    { KEEP: keep, EVALUATE: evaluate, STEPS: steps, RATE: rate, SEED: seed },
+    { KEEP: keep, EVALUATE: evaluate, STEPS: steps, RATE: rate, SECOND_RATE: secondRate, SEED: seed },
     { CHECKPOINT: checkpoint, REQUEST: request, CUT: cut, TIES: ties, METADATA: metadata },
     COMPRESSION,
   );

@@ -7,8 +7,6 @@ import type { Refinement, RefinementRequest, RefinementRows, RefinementStep } fr
 import { refuseIfTooLargeToRefine } from './refinementMemory.ts';
 import { TrainedBlock, type TrainedValues } from './trainedBlock.ts';
 
-const DEFAULT_STEPS = 96;
-const DEFAULT_RATE = 3e-4;
 /** How often the held-out loss is measured: often enough to find a good step, and for about a tenth of the time. */
 const MEASUREMENTS = 12;
 
@@ -23,8 +21,7 @@ const MEASUREMENTS = 12;
  *   'cancelled'
  */
 export async function refineBlock(request: RefinementRequest): Promise<Refinement> {
-  const { network, backend, layer, block, factors, heldOut, signal, progress } = request;
-  const { steps = DEFAULT_STEPS, rate = DEFAULT_RATE } = request;
+  const { network, backend, layer, block, factors, heldOut, steps, rate, signal, progress } = request;
   const subject = `${network.weights.subject}, block ${layer + 1}`;
   for (const rows of [request, heldOut]) checkRows(subject, rows, network.decoder.width);
   refuseIfTooLargeToRefine(request);

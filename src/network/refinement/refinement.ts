@@ -27,10 +27,9 @@ export interface RefinementRequest extends RefinementRows {
   readonly factors: ReadonlyMap<string, Factors>;
   /** Windows that are not trained on: they say which step was best, and whether anything was gained. */
   readonly heldOut: RefinementRows;
-  /** Default 96. */
-  readonly steps?: number | undefined;
-  /** Of Adam: it rises over the first eighth of the steps and falls along half a cosine. Default 3e-4. */
-  readonly rate?: number | undefined;
+  readonly steps: number;
+  /** Of Adam: it rises over the first eighth of the steps and falls along half a cosine. */
+  readonly rate: number;
   readonly signal?: AbortSignal | undefined;
   /** Lets others use the device; awaited at least every 100 ms. */
   readonly pause?: Pause | undefined;

@@ -1,7 +1,12 @@
 import { basename } from 'node:path';
 import type { DeviceInfo } from '../../base/deviceInfo.ts';
 import type { Backend } from '../../devices/backend.ts';
-import type { CompressionProgress, CompressionReport, CompressRequest } from '../../model/compression.ts';
+import {
+  type CompressionProgress,
+  type CompressionReport,
+  type CompressRequest,
+  REFINEMENT,
+} from '../../model/compression.ts';
 import { isStored } from '../../model/matrix.ts';
 import { networkWith, openNetwork } from '../../network/network.ts';
 import type { CallContext } from '../../protocol/service.ts';
@@ -26,8 +31,6 @@ import { checkCompression, makeFolders, resultFiles } from './resultFiles.ts';
 import { verifyWritten } from './verifyWritten.ts';
 import { writeCompressed, writeText } from './writeCompressed.ts';
 
-/** Of Adam, at its height: higher rates made the first blocks of a language model worse. */
-const RATE = 3e-4;
 const SEED = 0;
 
 /**
@@ -48,7 +51,7 @@ export async function compress(
   const started = performance.now();
   const { devices, cache } = parts;
   const { checkpoint } = opened;
-  const { out, seed = SEED, rate = RATE } = request;
+  const { out, seed = SEED, rate = REFINEMENT.rate } = request;
   checkCompression(request);
   const files = await resultFiles(request, checkpoint);
   const network = await openNetwork(checkpoint, { signal });

@@ -1,7 +1,12 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Pause } from '../../base/eventLoop.ts';
 import type { Backend } from '../../devices/backend.ts';
-import type { CompressedBlock, CompressionProgress, CompressionSchedule } from '../../model/compression.ts';
+import {
+  type CompressedBlock,
+  type CompressionProgress,
+  type CompressionSchedule,
+  REFINEMENT,
+} from '../../model/compression.ts';
 import { normTensors } from '../../network/blocks/normTensors.ts';
 import { type BlockChange, type BlockVisit, walkBlocks } from '../../network/blockwise.ts';
 import type { BlockNorm } from '../../network/configuration/architectures.ts';
@@ -154,9 +159,8 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Co
   const { linears: truncated = new Map<string, Factors>(), outputs } = await truncateBlock(visit, ranks, { written });
   if (schedule.steps === 0) return { finished: rest(null, truncated), outputs };
   const lengths = (rows: BlockVisit['calibration']) => rows.passages.map((passage) => passage.lengths);
-  let refinement: Refinement;
-  try {
-    refinement = await refineBlock({
+  const refinedAt = async (height: number): Promise<Refinement> =>
+    await refineBlock({
       network,
       backend,
       layer,
@@ -167,7 +171,7 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Co
       lengths: lengths(calibration),
       heldOut: { inputs: heldOut.compressed, targets: await heldOut.targets(), lengths: lengths(heldOut) },
       steps: schedule.steps,
-      rate,
+      rate: height,
       signal,
       pause,
       progress: ({ step, steps, loss }) =>
@@ -177,6 +181,12 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Co
           step: { layer, step, loss },
         }),
     });
+  let refinement: Refinement;
+  try {
+    refinement = await refinedAt(rate);
+    // A rate that suits most blocks is too much for some: early ones, whose relative error is small.
+    if (!refinement.kept && Number.isFinite(refinement.before))
+      refinement = await refinedAt(rate * REFINEMENT.secondRate);
   } catch (error) {
     // A block that cannot be refined is still truncated: too large for the device, or an operation without derivative.
     if (!(error instanceof RankscopeError) || !['unsupported', 'too-large', 'not-finite'].includes(error.code))

@@ -1,5 +1,10 @@
 import type { Backend } from '../../devices/backend.ts';
-import type { CompressionEstimate, CompressionSchedule, CompressRequest } from '../../model/compression.ts';
+import {
+  type CompressionEstimate,
+  type CompressionSchedule,
+  type CompressRequest,
+  REFINEMENT,
+} from '../../model/compression.ts';
 import { inputGroups } from '../../network/inputGroups.ts';
 import type { Network } from '../../network/network.ts';
 import { largestBlock } from '../../network/passMemory.ts';
@@ -25,8 +30,7 @@ export interface WorkSize {
   readonly keep: number;
 }
 
-/** Steps of the refinement of a block where the time is not limited; fewer than `FEWEST` are not worth their time. */
-export const STEPS = 96;
+/** Fewer steps of the refinement of a block are not worth their time. */
 const FEWEST = 24;
 /** Tokens on which the loss of one matrix at a time is measured. */
 const LOSS_TOKENS = 1024;
@@ -70,7 +74,7 @@ export async function productRate(backend: Backend, side = 512): Promise<number>
 export function estimateWork(
   size: WorkSize,
   rate: number,
-  { minutes, refine = true, steps = STEPS }: Pick<CompressRequest, 'minutes' | 'refine' | 'steps'>,
+  { minutes, refine = true, steps = REFINEMENT.steps }: Pick<CompressRequest, 'minutes' | 'refine' | 'steps'>,
 ): Omit<CompressionEstimate, 'memoryBytes' | 'diskBytes'> {
   const pass = (tokens: number, parameters: number) => (2 * tokens * parameters) / (rate * EFFICIENCY.pass);
   const { blockParameters, headParameters, calibrationTokens, heldOutTokens, matrices } = size;

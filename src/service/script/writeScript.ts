@@ -2,6 +2,7 @@ import { basename, dirname, parse, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { refuseExisting } from '../../files/wholeFile.ts';
+import { REFINEMENT } from '../../model/compression.ts';
 import { makePlan } from '../../model/plan/allocate.ts';
 import { leftOut } from '../../model/plan/leftOut.ts';
 import type { Plan } from '../../model/plan/plan.ts';
@@ -144,8 +145,8 @@ async function compressionOf(opened: Opened, { compress }: ScriptRequest, signal
     keep = 0.8,
     evaluate,
     refine = true,
-    steps = REFINEMENT_STEPS,
-    rate = REFINEMENT_RATE,
+    steps = REFINEMENT.steps,
+    rate = REFINEMENT.rate,
     seed = 0,
   } = compress ?? {};
   if (!(keep > 0 && keep < 1)) throw new RankscopeError('wrong-use', 'keep', `${keep}`, 'Give a share between 0 and 1');
@@ -162,6 +163,7 @@ async function compressionOf(opened: Opened, { compress }: ScriptRequest, signal
     evaluate: evaluate === undefined ? null : resolve(evaluate),
     steps: refine ? steps : 0,
     rate,
+    secondRate: REFINEMENT.secondRate,
     seed,
     request: { ...PLAN_DEFAULTS, spread: 'loss' },
     cut: Object.fromEntries(cut),
@@ -169,8 +171,6 @@ async function compressionOf(opened: Opened, { compress }: ScriptRequest, signal
     metadata: Object.fromEntries(ownMetadata(checkpoint)),
   };
 }
-
-const [REFINEMENT_STEPS, REFINEMENT_RATE] = [96, 3e-4];
 
 const NO_CUTS = { cut: [], plans: [], ties: [], factorType: null } as const;
 

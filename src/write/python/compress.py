@@ -20,7 +20,7 @@ from .plain import load_weights
 from .plan_by_loss import Layer, measure_layers, spread_by_loss
 from .plan_file import plan_of
 from .refinement import refine
-from .settings import CHECKPOINT, EVALUATE, KEEP, RATE, SEED, STEPS
+from .settings import CHECKPOINT, EVALUATE, KEEP, RATE, SECOND_RATE, SEED, STEPS
 from .truncation import truncate
 
 RIDGE, FLOOR = 0.1, 0.3
@@ -181,6 +181,9 @@ def compress(
             targets = dense_stream[:count], dense_stream[count:]
             both = calls[:count], targets[0], calls[count:], targets[1]
             report = refine(block, list(norms), *both, args.steps, args.rate)
+            # A rate that suits most blocks is too much for some: early ones, whose relative error is small.
+            if not report["refined"] and report["before"] is not None:
+                report = refine(block, list(norms), *both, args.steps, args.rate * SECOND_RATE)
         # From here on, the block is what the file will hold.
         for layer in cut:
             module, dtype = block.get_submodule(layer.path), factor_dtype(layer.name)

@@ -144,6 +144,20 @@ describe('a compression with a text', function () {
     assert.match(readFileSync(code, 'utf8'), /def load_lowrank/);
   });
 
+  it('refines a block that gained nothing once more at a lower rate, and leaves it truncated where that fails too', async () => {
+    const steps: number[] = [];
+    const request = { ...smallRequest(folder), smokeTest: false, overwrite: true };
+    const progress = ({ step }: CompressionProgress) => {
+      if (step?.layer === 0) steps.push(step.step);
+    };
+    const [first] = (await service.compress({ ...request, rate: 0.05 }, { progress })).blocks;
+    assert.deepEqual(steps, [1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert.ok(first!.refined && first!.after! < first!.before!, `${first!.reason}`);
+    const [failed] = (await service.compress({ ...request, rate: 0.2 })).blocks;
+    assert.equal(failed!.reason, 'no step lowered the loss on the held-out windows');
+    assert.deepEqual([failed!.refined, failed!.after], [false, failed!.before]);
+  });
+
   it('goes on after a cancellation, and gives the file of an uninterrupted run', async () => {
     const request = { ...smallRequest(folder), smokeTest: false };
     const whole = await service.compress({ ...request, out: folder.path('whole.safetensors') });
