@@ -22,6 +22,7 @@ import { COMPRESSED } from './judgement/compressed.ts';
 import { JUDGEMENT, judgementHelp, readJudgement } from './judgement/judgement.ts';
 import { jsonPieces } from './output.ts';
 import { PYTHON, PYTHON_HELP, PYTHON_VALUE, writePython } from './python.ts';
+import { readPlan } from './readPlan.ts';
 
 export const compressCommand: Command = {
   name: 'compress',
@@ -32,6 +33,7 @@ export const compressCommand: Command = {
   --text FILE         a text in UTF-8, of the kind that the model is used for; without one, the model writes one itself
   --ids FILE          the ids of the tokens of a text, in place of --text: a JSON list, or numbers
   --evaluate FILE     another text to measure on; by default, windows of the text that are used for nothing else
+  --from PLAN         use the losses that were measured for PLAN, a plan by loss; such a plan lies beside each result
   --out FILE          the safetensors file to write; the plan and the report are written beside it
   --code FILE         write a Python module with the layers and a loader
   --minutes N         what it may take: fewer measured losses and steps of refinement, or none (default: no limit)
@@ -56,6 +58,7 @@ same command goes on there.
 
 Examples:
   rankscope compress llama/ --keep 0.8 --text wiki.txt --out smaller.safetensors
+  rankscope compress llama/ --keep 0.7 --text wiki.txt --from smaller.plan.json --out smallest.safetensors
   rankscope compress model.gguf --keep 0.7 --text wiki.txt --evaluate other.txt --minutes 30 --out smaller.safetensors`,
   options: {
     ...ENGINE,
@@ -65,6 +68,7 @@ Examples:
     text: { type: 'string' },
     ids: { type: 'string' },
     evaluate: { type: 'string' },
+    from: { type: 'string' },
     out: { type: 'string' },
     code: { type: 'string' },
     minutes: { type: 'string' },
@@ -85,8 +89,10 @@ Examples:
 async function compress(invocation: Invocation): Promise<void> {
   const { path, values, terminal, service } = invocation;
   if (values.python !== undefined) return writeScript(invocation);
-  const request = { path, ...requestOf(values) };
-  const judgement = await readJudgement(invocation, COMPRESSED, [request.text, request.ids, request.evaluate]);
+  const from = textOf(values, 'from');
+  const request = { path, ...requestOf(values), ...(from !== undefined && { from: await readPlan(from) }) };
+  const read = [request.text, request.ids, request.evaluate, from];
+  const judgement = await readJudgement(invocation, COMPRESSED, read);
   let isResumed = false;
   const progress = (step: CompressionProgress) => {
     if (step.estimate) for (const line of estimateLines(step.estimate)) terminal.warn(line);
@@ -103,7 +109,7 @@ async function compress(invocation: Invocation): Promise<void> {
 
 /** The script has no limit of time, writes no loader, and makes no smoke test. */
 async function writeScript(invocation: Invocation): Promise<void> {
-  for (const name of ['minutes', 'code', 'fail-if', 'report'])
+  for (const name of ['minutes', 'code', 'from', 'fail-if', 'report'])
     if (invocation.values[name] !== undefined) throw new UsageError(`--${name} cannot be given with --python`);
   const options = optionsOf(invocation.values);
   const picked = <Key extends keyof typeof options>(...keys: Key[]) =>

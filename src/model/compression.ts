@@ -4,7 +4,7 @@ import type { DeviceInfo, DeviceRequest } from '../base/deviceInfo.ts';
 import type { Comparison, Score, TextRequest } from './evaluation.ts';
 import type { CheckpointSummary } from './findings.ts';
 import type { SmokeTest } from './generation.ts';
-import type { FactorizedReport, PlanTotals } from './plan/plan.ts';
+import type { FactorizedReport, Plan, PlanTotals } from './plan/plan.ts';
 
 /** Without a text and ids, the network continues itself from a few starts. */
 export interface CompressRequest extends TextRequest, DeviceRequest {
@@ -13,6 +13,8 @@ export interface CompressRequest extends TextRequest, DeviceRequest {
   readonly keep: number;
   /** A second text, for measuring before and after; by default, windows of `text` that are used for nothing else. */
   readonly evaluate?: string;
+  /** A plan by loss of this checkpoint: what was measured for it is used, and nothing is measured again. */
+  readonly from?: Plan;
   /** Minutes that all of it may take: decides on the refinement and the measured losses. No limit by default. */
   readonly minutes?: number;
   /** Whether the factors and norms of each block are trained; true by default, where the time allows it. */
@@ -37,7 +39,7 @@ export interface CompressRequest extends TextRequest, DeviceRequest {
  * How a block is refined where nothing else is asked for, found on a language model of 135M. A block that gains nothing
  * is tried once more at a lower rate, which is `secondRate` times the first.
  */
-export const REFINEMENT = { steps: 64, rate: 1e-3, secondRate: 0.3 } as const;
+export const REFINEMENT = { steps: 64, rate: 8e-4, secondRate: 0.3 } as const;
 
 /** The steps of a compression, in their order. */
 export const COMPRESSION_STAGES = ['text', 'plan', 'blocks', 'write', 'measure', 'smokeTest'] as const;

@@ -53,6 +53,7 @@ export async function compress(
   const { checkpoint } = opened;
   const { out, seed = SEED, rate = REFINEMENT.rate } = request;
   checkCompression(request);
+  if (request.from) refuseOther(request.from, opened);
   const files = await resultFiles(request, checkpoint);
   const network = await openNetwork(checkpoint, { signal });
   await makeFolders(files);

@@ -74,7 +74,12 @@ export async function productRate(backend: Backend, side = 512): Promise<number>
 export function estimateWork(
   size: WorkSize,
   rate: number,
-  { minutes, refine = true, steps = REFINEMENT.steps }: Pick<CompressRequest, 'minutes' | 'refine' | 'steps'>,
+  {
+    minutes,
+    refine = true,
+    steps = REFINEMENT.steps,
+    from,
+  }: Pick<CompressRequest, 'minutes' | 'refine' | 'steps' | 'from'>,
 ): Omit<CompressionEstimate, 'memoryBytes' | 'diskBytes'> {
   const pass = (tokens: number, parameters: number) => (2 * tokens * parameters) / (rate * EFFICIENCY.pass);
   const { blockParameters, headParameters, calibrationTokens, heldOutTokens, matrices } = size;
@@ -84,7 +89,7 @@ export function estimateWork(
   const inputs = matrices.reduce((sum, [, n]) => sum + n, 0) / Math.max(1, matrices.length);
   const moments = (size.matrices.length * calibrationTokens * inputs ** 2) / (rate * EFFICIENCY.pass);
   const text = (2 * size.sampledTokens * whole) / (rate * EFFICIENCY.token);
-  const statistics = pass(calibrationTokens, blockParameters) + moments + decomposing;
+  const statistics = from ? 0 : pass(calibrationTokens, blockParameters) + moments + decomposing;
   const truncation =
     TRUNCATION_PASSES * pass(calibrationTokens, blockParameters) +
     pass(2 * heldOutTokens, blockParameters) +
@@ -93,7 +98,7 @@ export function estimateWork(
   const measure = pass(2 * size.measuredTokens, whole);
   const write = (4 * whole) / 2e8;
   // Each starts from the stored input of its block: on average, half of the blocks pass.
-  const losses = matrices.length * pass(LOSS_TOKENS, blockParameters / 2 + headParameters);
+  const losses = from ? 0 : matrices.length * pass(LOSS_TOKENS, blockParameters / 2 + headParameters);
   // A held-out pass every few steps comes to the same as one for each step of a batch.
   const step = STEP_PASSES * pass(size.tokensOfStep, blockParameters) + pass(heldOutTokens, blockParameters) / 8;
 

@@ -12,7 +12,7 @@ import type { Fingerprint } from './partialFolder.ts';
  * options that its result depends on.
  */
 export async function fingerprintOf({ files }: Checkpoint, request: CompressRequest): Promise<Fingerprint> {
-  const { text, ids, keep, context, tokens, minutes, refine = true, steps, rate, seed = 0, evaluate } = request;
+  const { text, ids, keep, context, tokens, from, minutes, refine = true, steps, rate, seed = 0, evaluate } = request;
   const identity = files.map(({ path, size, mtimeMs }) => [basename(path), size, mtimeMs]);
   const source = text ?? ids;
   return {
@@ -22,6 +22,10 @@ export async function fingerprintOf({ files }: Checkpoint, request: CompressRequ
     keep,
     context: context ?? null,
     tokens: tokens ?? null,
+    'measured losses':
+      from === undefined
+        ? 'of this run'
+        : createHash('sha256').update(JSON.stringify(from.sensitivities)).digest('hex'),
     minutes: minutes ?? null,
     refine,
     steps: steps ?? null,

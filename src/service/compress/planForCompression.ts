@@ -33,6 +33,7 @@ export async function planForCompression(parts: PlanParts): Promise<Plan> {
   const exclude = await outsideBlocks(opened, network, signal);
   const { calibration: windows, text: facts } = text;
   const { measureSeconds } = schedule;
+  const { keep, from } = parts.request;
   return onDevice((backend, letOthers) =>
     planOnInputs({
       opened,
@@ -41,10 +42,11 @@ export async function planForCompression(parts: PlanParts): Promise<Plan> {
       cache,
       request: {
         ...PLAN_DEFAULTS,
-        spread: measureSeconds === 0 ? 'activations' : 'loss',
+        spread: measureSeconds === 0 && !from ? 'activations' : 'loss',
         exclude,
-        budget: { kind: 'keep', value: parts.request.keep },
+        budget: { kind: 'keep', value: keep },
       },
+      known: from?.sensitivities,
       text: {
         windows,
         facts: {

@@ -19,7 +19,7 @@ export interface ResultFiles {
 }
 
 /** @throws RankscopeError 'wrong-use' for a request out of range, naming the first such option */
-export function checkCompression({ keep, minutes, steps, rate, seed, tokens }: CompressRequest): void {
+export function checkCompression({ keep, minutes, steps, rate, seed, tokens, from }: CompressRequest): void {
   const refuse = (option: string, value: number, expected: string): never => {
     throw new RankscopeError('wrong-use', option, `${value}`, `Give ${expected}`);
   };
@@ -31,6 +31,13 @@ export function checkCompression({ keep, minutes, steps, rate, seed, tokens }: C
   if (seed !== undefined && !Number.isSafeInteger(seed)) refuse('seed', seed, 'a whole number');
   if (tokens !== undefined && !(Number.isSafeInteger(tokens) && tokens >= 2))
     refuse('tokens', tokens, 'a whole number of at least 2');
+  if (from && !from.sensitivities?.matrices.some(({ divergence }) => divergence !== undefined))
+    throw new RankscopeError(
+      'wrong-use',
+      'from',
+      'no losses were measured for this plan',
+      'Name a plan with the spread by loss, or leave it out',
+    );
 }
 
 /**

@@ -191,6 +191,23 @@ describe('a compression with a text', function () {
     await assert.rejects(service.compress(request, { signal: controller.signal, progress }), { code: 'cancelled' });
   }
 
+  it('uses the losses that were measured for another size, and measures none', async () => {
+    const request = { ...smallRequest(folder), smokeTest: false, overwrite: true };
+    const first = await service.compress(request);
+    const from = parsePlan(readFileSync(first.planFile, 'utf8'), first.planFile);
+    const messages = new Set<string>();
+    const out = folder.path('smaller.safetensors');
+    const progress = ({ stage, message }: CompressionProgress) => void (stage === 'plan' && messages.add(message));
+    const { size, planFile } = await service.compress({ ...request, keep: 0.6, from, out }, { progress });
+    assert.ok(size.totals.keptShare <= 0.6 && size.totals.keptShare > 0.5, `${size.totals.keptShare}`);
+    assert.deepEqual([...messages], []);
+    assert.deepEqual(parsePlan(readFileSync(planFile, 'utf8'), planFile).sensitivities, from.sensitivities);
+    const { sensitivities: _, ...unmeasured } = from;
+    await assert.rejects(service.compress({ ...request, from: unmeasured }), /no losses were measured for this plan/);
+    const other = { ...from, checkpoint: { ...from.checkpoint, bytes: 1 } };
+    await assert.rejects(service.compress({ ...request, from: other }), { code: 'wrong-use' });
+  });
+
   it('refuses the state of other options, of another text or checkpoint, or discards it if that is allowed', async () => {
     const request = { ...smallRequest(folder), smokeTest: false };
     await stopped(request);
