@@ -56,8 +56,13 @@ describe('the rank plan, in the installed extension', function () {
     await evaluation.getByRole('button', { name: 'Measure ranks or plans on a text' }).click();
     const { keyboard } = vscode.page;
     for (const title of [/^Measure the Perplexity of/, 'Ranks to Measure', 'Choose a Text to Measure On']) {
-      await vscode.page.locator('.quick-input-title', { hasText: title }).waitFor();
-      await keyboard.press('Enter');
+      const question = vscode.page.locator('.quick-input-title', { hasText: title });
+      await question.waitFor();
+      // A question that has just appeared may not take the key yet.
+      await eventually(async () => {
+        if (await question.isVisible()) await keyboard.press('Enter');
+        await question.waitFor({ state: 'hidden', timeout: 3000 });
+      });
     }
     await eventually(async () => assert.equal(await row.count(), 5), 60_000);
     await vscode.screenshot('evaluation');

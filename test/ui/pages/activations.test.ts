@@ -165,7 +165,7 @@ describe('the inspector with the activations of a text', function () {
   it('offers measures of W X only with statistics, and asks the host for them', async () => {
     const { page, host, asked, assertNoFaults, close } = await open();
     const groups = page.getByRole('combobox', measures).locator('optgroup');
-    assert.equal(await groups.count(), 3);
+    await waitFor(async () => (await groups.count()) === 3);
     await page.getByRole('button', { name: 'Use or collect statistics of the activations on a text' }).click();
     await waitFor(() => asked.runs.length === 1);
     assert.deepEqual(asked.runs, ['activations']);

@@ -57,7 +57,7 @@ describe('evaluation page', function () {
     const evaluation = evaluationOf();
     const { page, assertNoFaults, close } = await open([evaluation]);
     await page.getByRole('heading', { name: 'How much worse does the model get?' }).waitFor();
-    assert.equal(await rows(page).count(), 5);
+    await waitFor(async () => (await rows(page).count()) === 5);
     const cells = await rows(page).nth(3).locator('th, td').allInnerTexts();
     const { difference, differenceError } = evaluation.variants[1]!;
     assert.deepEqual(cells.slice(0, 3), ['rank 256', '81.56', '+233 %']);
