@@ -1,8 +1,9 @@
 import { RankscopeError } from '../base/errors.ts';
+import { groupBy } from '../base/groupBy.ts';
 import { formatBytes, formatCount } from '../base/quantities.ts';
 import { DENSE_ROLES } from '../model/names/roles.ts';
 import { type Budget, type Plan, type PlanRequest, SPREADS } from '../model/plan/plan.ts';
-import { isMeasured, PLAN_DEFAULTS } from '../model/plan/planRequest.ts';
+import { isMeasured, PLAN_DEFAULTS, SHARED_LAYERS } from '../model/plan/planRequest.ts';
 import type { Sensitivities } from '../model/plan/sensitivities.ts';
 import type { PlanSources } from '../protocol/service.ts';
 import {
@@ -51,6 +52,9 @@ ${TEXT_HELP}
   --include WHAT      also cut matrices that are dense by default: ${DENSE_ROLES.slice(0, 3).join(', ')}, ${DENSE_ROLES.slice(3).join(', ')},
                       or a glob of their names; may be repeated, kinds also with commas
   --factors 2|3       W = B A (default), or W = U S V
+  --share WHAT        matrices may share their factor A where that loses less: inputs (q, k and v; gate and up), layers
+                      (neighbouring ones of a module), or both; with --keep or --error
+  --share-layers N    layers that may share, at most (default: ${SHARED_LAYERS})
   --out FILE          write the plan to FILE, for 'rankscope apply'
   --force             replace FILE if it exists
   --json              print the plan (schema: media/schemas/plan.schema.json)
@@ -86,6 +90,8 @@ Examples:
     exclude: { type: 'string', multiple: true },
     include: { type: 'string', multiple: true },
     factors: { type: 'string' },
+    share: { type: 'string' },
+    'share-layers': { type: 'string' },
   },
   run: plan,
 };
@@ -158,7 +164,17 @@ function requestOf(
     include: values.include === undefined ? (defaults.include ?? []) : textsOf(values, 'include').flatMap(kindsOf),
     overrides: defaults.overrides,
     factors: factors === undefined ? defaults.factors : FACTORS[factors],
+    ...shareOf(values),
   };
+}
+
+function shareOf(values: Values): Pick<PlanRequest, 'share'> {
+  const what = choiceOf(values, 'share', ['inputs', 'layers', 'both']);
+  const layers = numberOf(values, 'share-layers', { least: 2, most: 1024, whole: true });
+  if (layers !== undefined && (what === undefined || what === 'inputs'))
+    throw new UsageError('--share-layers goes with --share layers or both');
+  if (what === undefined) return {};
+  return { share: { inputs: what !== 'layers', layers: what === 'inputs' ? 1 : (layers ?? SHARED_LAYERS) } };
 }
 
 /** `embedding,head` as two kinds; anything else is one glob, whose braces may contain commas. */
@@ -203,6 +219,12 @@ function* report(plan: Plan, out: string | undefined): Generator<string> {
   yield `${formatBytes(totals.bytesBefore)} become ${formatBytes(Math.round(totals.bytesAfter))}; predicted error ${percent(totals.error)}\n`;
   const whole = checkpoint.parameters;
   yield `The whole model keeps ${percent(totals.keptShareOfModel)}: ${formatCount(whole)} parameters become ${formatCount(whole - parametersBefore + parametersAfter)}\n`;
+  const groups = groupBy(
+    matrices.filter(({ shared }) => shared !== undefined),
+    ({ shared }) => shared!,
+  );
+  for (const [name, { length, 0: first }] of groups)
+    yield `Share a factor of rank ${first!.rank}: ${name} (${length} matrices)\n`;
   if (sensitivities) yield* sensitivityLines(sensitivities);
   if (unmet !== undefined) yield `The budget cannot be met: ${unmet}\n`;
   if (out !== undefined) yield `Written to ${out}\n`;

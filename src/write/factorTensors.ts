@@ -2,6 +2,7 @@ import { RankscopeError } from '../base/errors.ts';
 import type { SingularTriplets } from '../base/singularTriplets.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
+import { stemOf } from './metadata.ts';
 import type { WrittenFactors } from './residual.ts';
 import type { TensorToWrite } from './safetensorsWriter.ts';
 
@@ -29,10 +30,9 @@ export function factorTensors(
 ): TensorToWrite[] {
   const dtype = factorType(matrix.tensor.dtype);
   const parts = (factors === 2 ? twoFactors : threeFactors)(matrix.shape, rank);
-  const stem = matrix.name.replace(/\.weight$/, '');
   let loaded: Promise<FoundFactors> | undefined;
   return parts.map(({ suffix, shape, values }, k) => ({
-    name: `${stem}.${suffix}`,
+    name: `${stemOf(matrix.name)}.${suffix}`,
     dtype,
     shape,
     bytes: shape.reduce((product, size) => product * size, FACTOR_BYTES[dtype]),

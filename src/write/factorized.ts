@@ -1,16 +1,18 @@
-import { throwIfCancelled } from '../base/errors.ts';
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { countParameters, ties as findTies, untied } from '../checkpoint/ties.ts';
 import type { Matrix } from '../model/matrix.ts';
 import type { FactorizedReport, Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
+import type { SharedFactors } from '../spectrum/sharedFactors.ts';
 import { carriedTensor, changedTensor } from './carried.ts';
 import { chosenMatrices } from './chosenMatrices.ts';
 import { type FoundFactors, factorTensors } from './factorTensors.ts';
-import { factorizedMetadata } from './metadata.ts';
+import { factorizedMetadata, type SharedGroup } from './metadata.ts';
 import { measureResidual, type WrittenFactors } from './residual.ts';
 import { type TensorToWrite, writeSafetensors } from './safetensorsWriter.ts';
+import { sharedTensors } from './sharedTensors.ts';
 
 export interface FactorizeRequest {
   readonly checkpoint: Checkpoint;
@@ -22,6 +24,8 @@ export interface FactorizeRequest {
    * Called for one matrix at a time.
    */
   readonly factorsOf: (matrix: StoredMatrix, rank: number, signal?: AbortSignal) => Promise<FoundFactors>;
+  /** The factors of matrices that share one of them; only for a plan with such groups. */
+  readonly sharedFactorsOf?: (group: SharedGroup, rank: number, signal?: AbortSignal) => Promise<SharedFactors>;
   /** Other values of tensors that the plan does not cut, such as trained norms, by name. */
   readonly changed?: ReadonlyMap<string, Float32Array>;
   /**
@@ -40,7 +44,8 @@ export interface FactorizeRequest {
 
 /**
  * Writes the checkpoint with the planned matrices as factors, all other tensors byte for byte (decoded to F32 if
- * safetensors lacks their type), and tied tensors once. Memory: the factors of one matrix and a few pieces.
+ * safetensors lacks their type), and tied tensors once. Memory: the factors of one matrix, or of the matrices of a few
+ * groups that share, and a few pieces.
  * @throws RankscopeError 'wrong-use' for a plan that does not fit the checkpoint, and what `writeSafetensors` throws.
  */
 export async function writeFactorized(request: FactorizeRequest): Promise<FactorizedReport> {
@@ -49,6 +54,15 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
   const kept = untied(checkpoint.tensors, groups);
   const chosen = chosenMatrices({ ...request, ties: groups });
   const measured = new Map<string, number>();
+  const measure = async (matrix: StoredMatrix, factors: WrittenFactors) => {
+    measured.set(matrix.name, await (request.residualOf ?? measureResidual)(matrix, factors, signal));
+  };
+  const shared = new Map<string, ReturnType<typeof sharedTensors>>();
+  const tensorsOf = (group: SharedGroup, rank: number) => {
+    if (!request.sharedFactorsOf) throw notOnInputs(out);
+    const load = () => request.sharedFactorsOf!(group, rank, signal);
+    return sharedTensors(group, rank, { load, written: measure });
+  };
 
   const toWrite: TensorToWrite[] = [];
   for (const tensor of kept) {
@@ -62,15 +76,17 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
       toWrite.push(...(tensor.derived?.parts ?? [tensor]).map(carriedTensor));
       continue;
     }
-    const { matrix, rank } = planned;
+    const { matrix, rank, group } = planned;
+    if (group) {
+      if (!shared.has(group.name)) shared.set(group.name, tensorsOf(group, rank));
+      toWrite.push(...shared.get(group.name)!.get(matrix.name)!);
+      continue;
+    }
     const load = async () => {
       throwIfCancelled(signal, out);
       return factorsOf(matrix, rank, signal);
     };
-    const written = async (factors: WrittenFactors) => {
-      const measure = request.residualOf ?? measureResidual;
-      measured.set(matrix.name, await measure(matrix, factors, signal));
-    };
+    const written = (factors: WrittenFactors) => measure(matrix, factors);
     toWrite.push(...factorTensors(matrix, rank, plan.request.factors, load, written));
   }
 
@@ -101,4 +117,13 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
       measuredError: measured.get(matrix.name)!,
     })),
   };
+}
+
+function notOnInputs(out: string): RankscopeError {
+  return new RankscopeError(
+    'wrong-use',
+    out,
+    'the plan has factors that matrices share, which are found from the weights alone',
+    'Apply it without a calibration, or make a plan without shared factors',
+  );
 }

@@ -8,6 +8,14 @@ export interface Chosen {
   readonly matrix: StoredMatrix;
   readonly rank: number;
   readonly predictedError: number;
+  /** Those with which it shares its factor A, itself included, in the order in which they are written. */
+  readonly group?: SharedGroup;
+}
+
+/** Matrices that share their factor A, which is written under the name of the first. */
+export interface SharedGroup {
+  readonly name: string;
+  readonly matrices: readonly StoredMatrix[];
 }
 
 /** Keys of the metadata that describe the factorization; the generated Python reads `stored` and `ties`. */
@@ -35,7 +43,8 @@ export function ownMetadata({ metadata }: Pick<Checkpoint, 'metadata'>): (readon
 /**
  * The original metadata and a description of the factorization: the source's name, the request of the plan, the rank of
  * each matrix, how those were stored that are not (out, in) in their tensor, the names left out because they are tied,
- * with the tensors they are tied to, and the types of matrices whose factors have another type.
+ * factors that matrices share included, with the tensors they are tied to, and the types of matrices whose factors have
+ * another type.
  */
 export function factorizedMetadata(
   checkpoint: Checkpoint,
@@ -43,7 +52,13 @@ export function factorizedMetadata(
   chosen: readonly Chosen[],
   groups: readonly (readonly string[])[],
 ): Map<string, string> {
-  const ties = groups.flatMap(([first, ...others]) => others.map((name) => [name, first!] as const));
+  const ties = [
+    ...groups.flatMap(([first, ...others]) => others.map((name) => [name, first!] as const)),
+    ...chosen.flatMap(({ matrix, group }) => {
+      const [first] = group?.matrices ?? [];
+      return first && first !== matrix ? [[sharedFactorName(matrix), sharedFactorName(first)] as const] : [];
+    }),
+  ];
   const changed = chosen
     .map(({ matrix }) => matrix)
     .filter(({ tensor }) => !['F64', 'F32', 'F16', 'BF16'].includes(tensor.dtype))
@@ -65,4 +80,14 @@ export function factorizedMetadata(
     ...(ties.length > 0 ? [[KEYS.ties, JSON.stringify(Object.fromEntries(ties))] as const] : []),
     ...(changed.length > 0 ? [[KEYS.types, JSON.stringify(Object.fromEntries(changed))] as const] : []),
   ]);
+}
+
+/** The name of the factor A of a matrix, of two. */
+export function sharedFactorName({ name }: StoredMatrix): string {
+  return `${stemOf(name)}.lowrank_a.weight`;
+}
+
+/** What the names of the factors of a matrix begin with. */
+export function stemOf(name: string): string {
+  return name.replace(/\.weight$/, '');
 }

@@ -15,7 +15,8 @@ import warnings
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save_file, save_model
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
@@ -549,6 +550,44 @@ def matrices_stored_as_their_transpose():
         assert low[0].nf == 8 and low[0].weight.shape == (6, 8)
         same(dense(x), low(x))
         same(dense(x), torch.jit.trace(low, x)(x))
+
+
+def factors_that_matrices_share() -> None:
+    def make() -> nn.Module:
+        return nn.ModuleDict({"q": nn.Linear(8, 6), "k": nn.Linear(8, 4), "v": nn.Linear(8, 4, bias=False)})
+
+    torch.manual_seed(0)
+    state, a = make().state_dict(), torch.randn(3, 8)
+    written = {name: value for name, value in state.items() if name.endswith("bias")}
+    factors = {name: torch.randn(len(state[f"{name}.weight"]), 3) for name in "qkv"}
+    written |= {f"{name}.lowrank_b.weight": b for name, b in factors.items()} | {"q.lowrank_a.weight": a}
+    ties = {f"{name}.lowrank_a.weight": "q.lowrank_a.weight" for name in "kv"}
+    save_file(written, FILE, {"format": "pt", "rankscope.ties": json.dumps(ties), "rankscope.stored": "{}"})
+    model = load(make())
+    assert kinds(model) == ["LowRankLinear"] * 3, kinds(model)
+    assert model["q"].lowrank_a.weight is model["k"].lowrank_a.weight is model["v"].lowrank_a.weight
+    assert sum(parameter.numel() for parameter in model.parameters()) == sum(v.numel() for v in written.values())
+    x = torch.randn(5, 8)
+    for name, b in factors.items():
+        same(model[name](x), F.linear(x, b @ a, state.get(f"{name}.bias")))
+    # Training moves the shared factor once, by what all of its layers ask for.
+    sum(layer(x).square().sum() for layer in model.values()).backward()
+    expected = sum((2 * layer(x) @ layer.lowrank_b.weight).T @ x for layer in model.values())
+    same(model["k"].lowrank_a.weight.grad, expected)
+    # Saved as it is, with the factor under each of its names, and by safetensors, which names what is shared.
+    saved = {name: value.detach() for name, value in model.state_dict().items()}
+    save_file(saved, FILE)
+    again = load(make())
+    same(again["v"](x), model["v"](x))
+    model._state_dict_hooks.clear()
+    save_model(model, str(FILE))
+    assert len(safe_open(FILE, "pt").keys()) == len(written)
+    again = load(make())
+    same(again["v"](x), model["v"](x))
+    assert again["q"].lowrank_a.weight is again["v"].lowrank_a.weight
+    # Without the factor, the file is incomplete.
+    save_file({name: value for name, value in written.items() if "lowrank_a" not in name}, FILE)
+    raises(make(), KeyError)
 
 
 def a_low_rank_model_saved_to_a_file():

@@ -1,5 +1,6 @@
 import { breakEvenRank } from '../../base/shape.ts';
 import type { CheckpointSummary } from '../findings.ts';
+import { type Selection, type SharedSelection, type SharedSpectra, selectShared } from '../sharing/selectShared.ts';
 import { energyPath, levelForEnergy, type Path, pathBoundary, uniformPath } from '../spreads.ts';
 import { greedyBeyond, greedyWithin } from './greedy.ts';
 import { keptShares } from './keptShares.ts';
@@ -24,9 +25,15 @@ import { checkRequest } from './planRequest.ts';
  * Chooses the ranks of matrices within a budget. A `keep` budget is never exceeded and an `error` or `energy` budget is
  * always met if that is possible; otherwise the result is the nearest plan, and `unmet` says why. `matrices` must
  * contain tied matrices only once.
+ * @param families which of them may share a factor, and what they then lose; none if absent.
  * @throws RankscopeError 'wrong-use' for a request out of range.
  */
-export function makePlan(checkpoint: CheckpointSummary, matrices: readonly PlanInput[], request: PlanRequest): Plan {
+export function makePlan(
+  checkpoint: CheckpointSummary,
+  matrices: readonly PlanInput[],
+  request: PlanRequest,
+  families: readonly SharedSpectra[] = [],
+): Plan {
   checkRequest(request);
   const reasonOf = leftOut(request);
   const byHand = new Map(Object.entries(request.overrides));
@@ -39,9 +46,17 @@ export function makePlan(checkpoint: CheckpointSummary, matrices: readonly PlanI
     else planned.push(optionsOf(input, request));
   }
 
-  const { choice, unmet } = select(planned, request);
+  const { units, members, choice, unmet } =
+    families.length > 0
+      ? selectShared(planned, families, request, select)
+      : { units: planned, members: NO_MEMBERS, ...select(planned, request) };
   const results = new Map(
-    planned.map((options, k) => [options.input, describe(options, choice[k]!, request.factors)] as const),
+    units.flatMap((options, k) => {
+      const group = members.get(options);
+      const level = choice[k]!;
+      if (group) return describeGroup(options, group, level, request.factors);
+      return [[options.input, describe(options, level, request.factors)] as const];
+    }),
   );
   const notes = [
     ...idleIncludes(request.include ?? [], matrices).map(
@@ -55,16 +70,13 @@ export function makePlan(checkpoint: CheckpointSummary, matrices: readonly PlanI
     checkpoint: { path: checkpoint.path, parameters: checkpoint.parameters, bytes: checkpoint.bytes },
     request,
     matrices: matrices.map((input) => results.get(input) ?? untouched(input, left.get(input)!)),
-    totals: sum(planned, choice, checkpoint.parameters),
+    totals: sum(units, choice, checkpoint.parameters),
     ...(unmet === undefined ? {} : { unmet }),
     ...(notes.length === 0 ? {} : { notes }),
   };
 }
 
-interface Selection {
-  readonly choice: Choice;
-  readonly unmet?: string;
-}
+const NO_MEMBERS: SharedSelection['members'] = new Map();
 
 function select(all: readonly Options[], { budget, spread, multiple }: PlanRequest): Selection {
   const dense = all.reduce((parameters, options) => parameters + options.dense, 0);
@@ -150,6 +162,23 @@ function describe(options: Options, level: number, factors: 2 | 3): PlannedMatri
     parametersAfter: parametersAt(options, level),
     error: Math.sqrt(lostShareAt(options, level)),
   };
+}
+
+/** The matrices of a group: with one factor A, which the first of them counts, or each dense. */
+function describeGroup(
+  options: Options,
+  group: readonly Options[],
+  level: number,
+  factors: 2 | 3,
+): (readonly [PlanInput, PlannedMatrix])[] {
+  const { name, rank, error } = describe(options, level, factors);
+  return group.map((own, k) => {
+    const dense = describe(own, own.levels + 1, factors);
+    if (rank === null) return [own.input, dense];
+    const [m, n] = own.input.shape;
+    const { reason: _none, ...matrix } = dense;
+    return [own.input, { ...matrix, rank, shared: name, parametersAfter: rank * (k === 0 ? m + n : m), error }];
+  });
 }
 
 function untouched(input: PlanInput, reason: string): PlannedMatrix {

@@ -11,6 +11,9 @@ export const PLAN_DEFAULTS: Omit<PlanRequest, 'budget'> = {
   factors: 2,
 };
 
+/** Neighbouring layers that may share a factor, where nothing else is said. */
+export const SHARED_LAYERS = 2;
+
 /**
  * The floor where the request says nothing. A divergence that is measured at one rank says little of far lower ones
  * (LEMS has the same floor).
@@ -52,7 +55,7 @@ export function checkRequest(request: PlanRequest): void {
 }
 
 /** Whether a request looks for shared factors at all. */
-function isShared({ share }: Pick<PlanRequest, 'share'>): boolean {
+export function isShared({ share }: Pick<PlanRequest, 'share'>): boolean {
   return share !== undefined && (share.inputs || share.layers > 1);
 }
 

@@ -69,7 +69,9 @@ export class Weights {
     const dense = this.matrices.get(`${own}.weight`);
     if (dense) return { outputs: dense.shape[0], inputs: dense.shape[1], factors: [factorOf(dense)] };
     for (const [first, second] of FACTORS) {
-      const [a, b] = [this.matrices.get(`${own}.${first}`), this.matrices.get(`${own}.${second}`)];
+      // Matrices may share the factor that is applied first.
+      const shared = this.ties.get(`${own}.${first}`) ?? `${own}.${first}`;
+      const [a, b] = [this.matrices.get(shared), this.matrices.get(`${own}.${second}`)];
       if (!a || !b) continue;
       const scales = first === 'svd_v' ? this.tensors.get(`${own}.svd_s`) : undefined;
       const factors = [factorOf(a, scales), factorOf(b)];

@@ -68,9 +68,11 @@ function ofPlan(opened: Opened, tied: readonly (readonly string[])[], original: 
   const { plan, ties } = model;
   const chosen = chosenMatrices(model);
   const cuts = new Map<string, Cut>();
-  for (const [name, { matrix, rank }] of chosen) {
+  for (const [name, { matrix, rank, group: sharing }] of chosen) {
     const group = ties.find((names) => names.includes(matrix.tensorName)) ?? [];
-    for (const each of new Set([name, ...group])) cuts.set(each, { matrix, rank, factors: plan.request.factors });
+    for (const each of new Set([name, ...group])) {
+      cuts.set(each, { matrix, rank, factors: plan.request.factors, ...(sharing && { group: sharing }) });
+    }
   }
   const { parametersBefore, parametersAfter, keptShare, keptShareOfModel, error } = original.totals;
   const ranks = new Set([...chosen.values()].map(({ rank }) => rank));

@@ -11,9 +11,8 @@ import type { Variant } from '../../network/variant.ts';
 import type { CallContext, EvaluateProgress } from '../../protocol/service.ts';
 import { type OpenCheckpoints, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
-import { networkTriplets } from '../plan/networkTriplets.ts';
 import { type CutVariant, cutVariants } from './cutVariants.ts';
-import { FactorStore } from './factorStore.ts';
+import { decompositions, FactorStore } from './factorStore.ts';
 import { passProgress } from './passProgress.ts';
 import { refuseTooManyTokens } from './streamMemory.ts';
 
@@ -100,7 +99,7 @@ async function evaluateOpened(
 /** The variants on their way through a device, and what is known of them behind it. */
 function withFactors(backend: Backend, cut: readonly CutVariant[], signal: AbortSignal | undefined) {
   const store = new FactorStore(
-    (matrix, rank) => networkTriplets(backend, matrix, rank, signal),
+    decompositions(backend, signal),
     cut.flatMap(({ cuts }) => [...cuts.values()]),
   );
   const taken = cut.map(() => new Set<string>());

@@ -1,9 +1,16 @@
 import { firstTriplets } from '../../base/singularTriplets.ts';
+import type { Backend } from '../../devices/backend.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { StoredLinear } from '../../network/blocks/weights.ts';
 import { linearOfFactors } from '../../network/variant.ts';
+import { type SharedFactors, sharedFactors } from '../../spectrum/sharedFactors.ts';
 import type { TruncatedSvd } from '../../spectrum/truncated.ts';
 import { writtenFactors } from '../../write/factorTensors.ts';
+import type { SharedGroup } from '../../write/metadata.ts';
+import type { WrittenFactors } from '../../write/residual.ts';
+import { writtenShared } from '../../write/sharedTensors.ts';
+import { networkTriplets } from '../plan/networkTriplets.ts';
+import { sharingOf } from '../sharing/sharingOf.ts';
 
 /** A matrix that a variant holds as factors. */
 export interface Cut {
@@ -11,6 +18,14 @@ export interface Cut {
   readonly rank: number;
   /** 2: W = B A. 3: W = U S V. */
   readonly factors: 2 | 3;
+  /** The matrices that share its factor A; the same object in all their cuts. */
+  readonly group?: SharedGroup;
+}
+
+/** How factors are found. */
+interface Decompositions {
+  readonly decompose: (matrix: StoredMatrix, rank: number) => Promise<TruncatedSvd>;
+  readonly share: (group: SharedGroup, rank: number) => Promise<SharedFactors>;
 }
 
 interface Entry {
@@ -23,32 +38,46 @@ interface Entry {
 
 /**
  * Factors for all variants from one decomposition of each matrix, which is made when the first variant asks for it and
- * forgotten when the last one did: a forward pass thus holds those of one block.
+ * forgotten when the last one did: a forward pass thus holds those of one block, or of the layers that share a factor.
  */
 export class FactorStore {
   private readonly entries = new Map<string, Entry>();
   private readonly lost = new Map<string, Map<number, number>>();
+  private readonly groups = new Map<SharedGroup, { left: number; found?: Promise<WrittenFactors[]> }>();
 
   constructor(
-    private readonly decompose: (matrix: StoredMatrix, rank: number) => Promise<TruncatedSvd>,
+    private readonly how: Decompositions,
     /** Every request that will come. */
     cuts: Iterable<Cut>,
   ) {
-    for (const { matrix, rank } of cuts) {
+    for (const { matrix, rank, group } of cuts) {
+      if (group) {
+        this.groups.set(group, { left: (this.groups.get(group)?.left ?? 0) + 1 });
+        continue;
+      }
       const { most = 0, left = 0 } = this.entries.get(matrix.name) ?? {};
       this.entries.set(matrix.name, { most: Math.max(most, rank), left: left + 1 });
     }
   }
 
   /** As `apply` would write them. */
-  async take({ matrix, rank, factors }: Cut): Promise<StoredLinear> {
+  async take({ matrix, rank, factors, group }: Cut): Promise<StoredLinear> {
     const { name } = matrix;
+    if (group) return linearOfFactors(name, matrix.shape, await this.takeShared(group, matrix, rank));
     const entry = this.entries.get(name)!;
-    entry.found ??= this.decompose(matrix, entry.most);
+    entry.found ??= this.how.decompose(matrix, entry.most);
     const whole = await entry.found;
     if (--entry.left === 0) delete entry.found;
     this.note(name, rank, whole);
     return linearOfFactors(name, matrix.shape, writtenFactors(matrix, firstTriplets(whole, rank), factors));
+  }
+
+  private async takeShared(group: SharedGroup, matrix: StoredMatrix, rank: number): Promise<WrittenFactors> {
+    const entry = this.groups.get(group)!;
+    entry.found ??= this.how.share(group, rank).then((found) => writtenShared(group, rank, found));
+    const all = await entry.found;
+    if (--entry.left === 0) delete entry.found;
+    return all[group.matrices.indexOf(matrix)]!;
   }
 
   /** The squared relative error of a matrix at a rank that was taken; undefined if it was not. */
@@ -63,4 +92,12 @@ export class FactorStore {
     const kept = values.subarray(0, rank).reduce((sum, value) => sum + value * value, 0);
     known.set(rank, frobeniusNorm > 0 ? Math.max(0, 1 - kept / frobeniusNorm ** 2) : 0);
   }
+}
+
+/** As a device finds them. */
+export function decompositions(backend: Backend, signal: AbortSignal | undefined): Decompositions {
+  return {
+    decompose: (matrix, rank) => networkTriplets(backend, matrix, rank, signal),
+    share: (group, rank) => sharedFactors(backend, sharingOf(group), rank, { signal }),
+  };
 }

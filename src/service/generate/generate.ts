@@ -8,8 +8,7 @@ import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { type OpenCheckpoints, type Opened, refuseChanged } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
 import { cutVariants } from '../evaluate/cutVariants.ts';
-import { FactorStore } from '../evaluate/factorStore.ts';
-import { networkTriplets } from '../plan/networkTriplets.ts';
+import { decompositions, FactorStore } from '../evaluate/factorStore.ts';
 import { continueBeside } from './continueBeside.ts';
 import { readPrompt } from './prompt.ts';
 
@@ -82,7 +81,7 @@ async function planVariant(
   const [cut] = await cutVariants(opened, network, { plans: plan ? [plan] : [] }, signal);
   if (!cut) return undefined;
   return (backend) => {
-    const store = new FactorStore((matrix, rank) => networkTriplets(backend, matrix, rank, signal), cut.cuts.values());
+    const store = new FactorStore(decompositions(backend, signal), cut.cuts.values());
     return {
       name: cut.name,
       replaced: new Map([...cut.cuts].map(([tensor, part]) => [tensor, () => store.take(part)])),

@@ -5,11 +5,13 @@ import { isStored } from '../../model/matrix.ts';
 import { truncationNote } from '../../model/plan/onInputs.ts';
 import type { FactorizedReport } from '../../model/plan/plan.ts';
 import type { ApplyReport, ApplyRequest, CallContext, StepProgress } from '../../protocol/service.ts';
+import { sharedFactors } from '../../spectrum/sharedFactors.ts';
 import { writeFactorized } from '../../write/factorized.ts';
 import { pythonModule } from '../../write/python.ts';
 import { checkTarget, writeTarget } from '../../write/target.ts';
 import type { SpectraParts } from '../analysis/spectra.ts';
 import type { Opened } from '../checkpoints/opened.ts';
+import { sharingOf } from '../sharing/sharingOf.ts';
 import type { CalibratedFactors } from '../truncation/calibratedFactors.ts';
 import { withCalibratedFactors } from '../truncation/withCalibratedFactors.ts';
 import { deviceResidual } from './deviceResidual.ts';
@@ -48,6 +50,14 @@ export async function apply(
       factorsOf: async (matrix, rank) =>
         (await calibrated?.factorsOf(matrix, rank)) ??
         devices.run(engine, matrix.name, { signal }, (backend) => networkTriplets(backend, matrix, rank, signal)),
+      ...(calibrated
+        ? {}
+        : {
+            sharedFactorsOf: (group, rank) =>
+              devices.run(engine, group.name, { signal }, (backend) =>
+                sharedFactors(backend, sharingOf(group), rank, { signal }),
+              ),
+          }),
       residualOf: (matrix, factors) =>
         devices.run(engine, matrix.name, { signal }, (backend) =>
           deviceResidual(backend, matrix.source(), matrix, factors, signal),

@@ -180,7 +180,16 @@ async function cutsOf(
   signal: AbortSignal | undefined,
 ) {
   const everything = await ofLayers(opened, signal);
-  for (const { plan } of plans) refuseOther(plan, opened);
+  for (const { name, plan } of plans) {
+    refuseOther(plan, opened);
+    if (plan.matrices.some(({ shared }) => shared !== undefined))
+      throw new RankscopeError(
+        'unsupported',
+        name,
+        'the script has no factors that matrices share',
+        'Apply the plan, and name its file with --file',
+      );
+  }
   const { matrices, plan, ties } = rewrittenModel(opened, everything, opened.ties());
   const cut = ranks.length > 0 ? plan.matrices.map(({ name }) => name) : [];
   const planned = plans.map(({ name, plan: own }) => scriptPlan(name, rewrittenModel(opened, own, opened.ties()).plan));

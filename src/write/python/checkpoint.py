@@ -35,6 +35,10 @@ def _multiplied(
     """As `_read`, of what the file holds."""
     ties, stored = (json.loads(metadata.get(f"rankscope.{key}", "{}")) for key in ("ties", "stored"))
     described = any(key.startswith("rankscope.") for key in metadata)
+    if not described:  # Where safetensors wrote the file, it names what several names share.
+        ties = {name: same for name, same in metadata.items() if same in state and name not in state}
+    # Factors that matrices share.
+    state.update({name: state[same] for name, same in ties.items() if same in state})
     mark = "." + LowRank.FACTORS[0]
     factors: dict[str, tuple[Tensor, ...]] = {}
     products: dict[str, Tensor] = {}

@@ -52,7 +52,8 @@ def _load(
     wanted = _tensors(part)
     values = _values(part, wanted, state, dtype, path)
     layers, dense = _assign(model, wanted, values, products)
-    made = {key: _parameters(factors[key[0]], key) for key in set(layers.values())}
+    shared: dict[Any, nn.Parameter] = {}
+    made = {key: _parameters(factors[key[0]], key, shared) for key in set(layers.values())}
 
     # Everything has been checked, and nothing changed so far.
     _copy(model, {name: tensor for name, tensor in wanted.items() if id(tensor) not in layers}, values)
@@ -63,6 +64,8 @@ def _load(
             del module._parameters["weight"]
             module.__class__ = cls
             module.hold(*made[key])
+    if len(shared) < sum(len(parameters) for parameters in made.values()):
+        model._register_state_dict_hook(_apart)
     model.lowrank_dense = dense
     if dense:
         some = "; ".join(f"{name}: {reason}" for name, reason in list(dense.items())[:3])
@@ -134,12 +137,29 @@ def _corners(matrix: Tensor, dtype: torch.dtype) -> tuple[Any, ...]:
     return matrix.shape, dtype, matrix[0, 0].to(dtype).item(), matrix[-1, -1].to(dtype).item()
 
 
-def _parameters(factors: tuple[Tensor, ...], key: _Key) -> tuple[nn.Parameter, ...]:
-    _, turned, dtype, device, requires_grad = key
-    turn = LowRank.transposed(*factors) if turned else factors
-    return tuple(
-        nn.Parameter(factor.contiguous().to(device, dtype, copy=True), requires_grad=requires_grad) for factor in turn
-    )
+def _parameters(factors: tuple[Tensor, ...], key: _Key, shared: dict[Any, nn.Parameter]) -> tuple[nn.Parameter, ...]:
+    """The parameters of a layer; a factor that matrices share in the file becomes one parameter."""
+    _, turned, *kind = key
+    dtype, device, requires_grad = kind
+    parameters = []
+    for factor in LowRank.transposed(*factors) if turned else factors:
+        same = (factor.data_ptr(), factor.shape, factor.stride(), *kind)
+        if same not in shared:
+            value = factor.contiguous().to(device, dtype, copy=True)
+            shared[same] = nn.Parameter(value, requires_grad=requires_grad)
+        parameters.append(shared[same])
+    return tuple(parameters)
+
+
+def _apart(model: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Has a saved model hold a shared factor under each of its names, since `save_pretrained` refuses shared memory."""
+    seen: set[int] = set()
+    for name, value in state.items():
+        if ".lowrank_" not in name or isinstance(value, nn.Parameter):
+            continue
+        if value.data_ptr() in seen:
+            state[name] = value.clone()
+        seen.add(value.data_ptr())
 
 
 @torch.no_grad()

@@ -33,6 +33,7 @@ const CASES: Readonly<Record<string, string>> = {
   code_that_writes_to_the_weight: 'refuses writing to a weight that is a product, where the change would be lost',
   code_that_reads_the_weight: 'serves code that reads the weight of a layer',
   matrices_stored_as_their_transpose: 'makes Conv1D low-rank, whichever way round its matrix was planned',
+  factors_that_matrices_share: 'makes a factor that matrices share one parameter, and loads what is saved of it',
   a_low_rank_model_saved_to_a_file:
     'loads a file that a low-rank model was saved to, and asks the model for its layouts',
 };

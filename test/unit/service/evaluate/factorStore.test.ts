@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { StoredMatrix } from '../../../../src/model/storedMatrix.ts';
 import { type Cut, FactorStore } from '../../../../src/service/evaluate/factorStore.ts';
+import type { TruncatedSvd } from '../../../../src/spectrum/truncated.ts';
 
 /** diag(5, 4, 3, 2, 1), of which the triplets are unit vectors. */
 function triplets(rank: number) {
@@ -30,11 +31,14 @@ async function productOf(store: FactorStore, wanted: Cut): Promise<number[]> {
   });
 }
 
+const storeOf = (decompose: (matrix: StoredMatrix, rank: number) => Promise<TruncatedSvd>, cuts: readonly Cut[]) =>
+  new FactorStore({ decompose, share: () => assert.fail('nothing is shared') }, cuts);
+
 describe('factors for several variants', () => {
   it('come from one decomposition of each matrix, at the largest rank that is needed', async () => {
     const made: [string, number][] = [];
     const cuts = [cut('q', 1), cut('q', 3), cut('q', 2, 3), cut('k', 2)];
-    const store = new FactorStore(async ({ name }, rank) => {
+    const store = storeOf(async ({ name }, rank) => {
       made.push([name, rank]);
       return triplets(rank);
     }, cuts);
@@ -52,7 +56,7 @@ describe('factors for several variants', () => {
   it('are forgotten when the last variant has them', async () => {
     let made = 0;
     const cuts = ['a', 'b', 'c'].flatMap((name) => [cut(name, 1), cut(name, 2)]);
-    const store = new FactorStore(async (_, rank) => {
+    const store = storeOf(async (_, rank) => {
       made++;
       return triplets(rank);
     }, cuts);
@@ -64,7 +68,7 @@ describe('factors for several variants', () => {
   });
 
   it('tell the share of the squares that a rank loses', async () => {
-    const store = new FactorStore(async (_, rank) => triplets(rank), [cut('q', 1), cut('q', 3)]);
+    const store = storeOf(async (_, rank) => triplets(rank), [cut('q', 1), cut('q', 3)]);
     await store.take(cut('q', 1));
     assert.ok(Math.abs(store.lostShare(cut('q', 1))! - 30 / 55) < 1e-12);
     assert.equal(store.lostShare(cut('q', 3)), undefined);

@@ -1,0 +1,119 @@
+import type { PlanRequest } from '../plan/plan.ts';
+import {
+  type Choice,
+  meanLostShare,
+  type Options,
+  optionsOf,
+  type PlanInput,
+  totalLoss,
+  totalParameters,
+} from '../plan/planOptions.ts';
+import { bestLevel } from './bestLevel.ts';
+import { chooseGroups } from './chooseGroups.ts';
+import type { SharingFamily } from './possibleGroups.ts';
+
+/** What the matrices of a family lose where they share: the spectra of its groups, by their names. */
+export interface SharedSpectra extends SharingFamily {
+  /**
+   * Singular values of the stack of a group's matrices, each scaled to the same mean square entry; no spectrum for a
+   * group that cannot share after all.
+   */
+  readonly spectra: ReadonlyMap<string, ArrayLike<number>>;
+}
+
+export interface Selection {
+  readonly choice: Choice;
+  readonly unmet?: string;
+}
+
+/** What a plan gives ranks to, matrices and groups, with its choice. */
+export interface SharedSelection extends Selection {
+  readonly units: readonly Options[];
+  /** The matrices of each group. */
+  readonly members: ReadonlyMap<Options, readonly Options[]>;
+}
+
+/** Halvings of the interval of prices, on a logarithmic scale. */
+const HALVINGS = 40;
+
+/**
+ * The best of independent factors and of two groupings, those at the prices for a parameter just above and below the
+ * one that meets the budget: shared factors are never the worse choice.
+ */
+export function selectShared(
+  planned: readonly Options[],
+  families: readonly SharedSpectra[],
+  request: PlanRequest,
+  select: (units: readonly Options[], request: PlanRequest) => Selection,
+): SharedSelection {
+  const single = new Map(planned.filter(({ only }) => !only).map((options) => [options.input.name, options]));
+  const shared = new Map<string, Options>();
+  const members = new Map<Options, readonly Options[]>();
+  for (const { groups, spectra } of families)
+    for (const { name, members: names } of groups) {
+      const own = names.map((each) => single.get(each));
+      const singularValues = spectra.get(name);
+      if (!singularValues || !own.every((each) => each !== undefined)) continue;
+      const options = optionsOf(stackOf(name, own, singularValues), request);
+      shared.set(name, options);
+      members.set(options, own);
+    }
+  const unitsAt = (price: number): Options[] => {
+    const groups = families.flatMap((family) => chooseGroups(family, single, shared, price));
+    const chosen = groups.map(({ name }) => shared.get(name)!);
+    const inGroups = new Set(chosen.flatMap((options) => members.get(options)!));
+    return [...planned.filter((options) => !inGroups.has(options)), ...chosen];
+  };
+  const candidates = [planned, ...unitsNear(planned, unitsAt, request)].map((units) => ({
+    units,
+    members,
+    ...select(units, request),
+  }));
+  return candidates.reduce((best, each) => (isBetter(each, best, request) ? each : best));
+}
+
+/** The units just within and just beyond the budget, where each takes the level that costs least at the price. */
+function unitsNear(
+  planned: readonly Options[],
+  unitsAt: (price: number) => Options[],
+  { budget: { kind, value } }: PlanRequest,
+): readonly (readonly Options[])[] {
+  const dense = planned.reduce((sum, options) => sum + options.dense, 0);
+  const isSmall = (units: readonly Options[], price: number) => {
+    const choice = Int32Array.from(units, (options) => bestLevel(options, price).level);
+    return kind === 'error'
+      ? meanLostShare(units, choice) > value ** 2
+      : totalParameters(units, choice) <= value * dense;
+  };
+  // A parameter saves at most all energy of its matrix, which is scaled to the number of elements.
+  let [low, high] = [1e-9, Math.max(1, ...planned.map(({ tail }) => tail[0]!))];
+  let [below, above] = [unitsAt(low), unitsAt(high)];
+  for (let k = 0; k < HALVINGS; k++) {
+    const price = Math.sqrt(low * high);
+    const units = unitsAt(price);
+    if (isSmall(units, price)) [high, above] = [price, units];
+    else [low, below] = [price, units];
+  }
+  return [below, above];
+}
+
+function isBetter(one: Selection & { units: readonly Options[] }, other: typeof one, { budget }: PlanRequest): boolean {
+  if ((one.unmet === undefined) !== (other.unmet === undefined)) return one.unmet === undefined;
+  const [cost, against] = [one, other].map(({ units, choice }) =>
+    budget.kind === 'error' ? totalParameters(units, choice) : totalLoss(units, choice),
+  );
+  return cost! < against!;
+}
+
+/** The matrices of a group, one below the other. */
+function stackOf(name: string, members: readonly Options[], singularValues: ArrayLike<number>): PlanInput {
+  const inputs = members.map(({ input }) => input);
+  const { bytesPerElement, factorBytesPerElement, shape } = inputs[0]!;
+  return {
+    name,
+    shape: [inputs.reduce((sum, { shape: [m] }) => sum + m, 0), shape[1]],
+    bytesPerElement,
+    ...(factorBytesPerElement === undefined ? {} : { factorBytesPerElement }),
+    singularValues,
+  };
+}
