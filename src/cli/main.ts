@@ -8,6 +8,7 @@ import { applyCommand } from './apply.ts';
 import { benchCommand } from './bench.ts';
 import { cacheFolder } from './cacheFolder.ts';
 import { calibrateCommand } from './calibrate.ts';
+import { codeCommand } from './code.ts';
 import { type Command, parseCommand, type Terminal, textOf, UsageError } from './command.ts';
 import { compareCommand } from './compare.ts';
 import { compressCommand } from './compress.ts';
@@ -28,6 +29,7 @@ const COMMANDS: readonly Command[] = [
   evaluateCommand,
   calibrateCommand,
   generateCommand,
+  codeCommand,
   compareCommand,
   infoCommand,
   benchCommand,

@@ -74,5 +74,6 @@ const NAMES: Record<keyof Calls, true> = {
   script: true,
   compress: true,
   estimateCompression: true,
+  layerCode: true,
   clearCache: true,
 };

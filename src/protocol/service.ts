@@ -51,6 +51,8 @@ export interface Calls {
   calibrate: Call<CalibrateRequest, CalibrationReport, EvaluateProgress>;
   /** Writes a script that measures the same with transformers; nothing is computed. */
   script: Call<ScriptRequest, ScriptReport>;
+  /** A Python module of low-rank layers; nothing is written. */
+  layerCode: Call<LayerCodeRequest, { readonly text: string }>;
   clearCache: Call<Record<string, never>, { bytes: number }>;
 }
 
@@ -207,6 +209,14 @@ export interface ApplyReport extends FactorizedReport {
   readonly smokeTest: SmokeTest | null;
   /** Notes about the written file for the user, one sentence each. */
   readonly remarks?: readonly string[];
+}
+
+/** Layers for a person's own code. */
+export interface LayerCodeRequest {
+  /** 2: W = B A. 3: W = U S V. That of the plan by default, else 2. */
+  readonly factors?: 2 | 3;
+  /** Its ranks become the constant RANKS. */
+  readonly plan?: Plan;
 }
 
 export interface ScriptRequest {

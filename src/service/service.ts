@@ -1,6 +1,7 @@
 import { chooseDevice } from '../devices/choose.ts';
 import { isMeasured } from '../model/plan/planRequest.ts';
 import type { Service } from '../protocol/service.ts';
+import { layersModule } from '../write/layersModule.ts';
 import { abortable } from './abortable.ts';
 import { withActivations } from './activations/withActivations.ts';
 import { AnalysisRun } from './analysis/analyze.ts';
@@ -129,6 +130,8 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
       abortable(request.path, context.signal, evaluate(devices, checkpoints, request, context)),
     script: (request, context = {}) =>
       checkpoints.use(request.path, context.signal, (opened) => writeScript(opened, request, context)),
+
+    layerCode: async (request) => ({ text: layersModule(request) }),
 
     async clearCache() {
       // What was found out about libraries is learned anew as well.

@@ -16,11 +16,10 @@ export interface PythonRequest {
 }
 
 /**
- * Python modules with the layers that hold factors, and whether a matrix may belong to such a layer. Those of the
- * first need no module of their own: any 2-D matrix may be that of a linear layer.
+ * Python modules with the layers that hold factors, and whether a matrix may belong to such a layer. Any
+ * 2-D matrix may be that of a linear layer.
  */
 const LAYERS: readonly (readonly [module: string, holds: (matrix: StoredMatrix) => boolean])[] = [
-  ['linear', () => true],
   ['conv1d', ({ transposed }) => transposed],
   [
     'embedding',
@@ -30,8 +29,17 @@ const LAYERS: readonly (readonly [module: string, holds: (matrix: StoredMatrix) 
   ['conv', ({ tensor }) => tensor.shape.length > 2],
 ];
 
+/** Python modules of the layers that every file with layers needs, by the number of factors, base classes first. */
+export const CORE = {
+  2: ['layer', 'two_factors', 'linear'],
+  3: ['layer', 'three_factors', 'svd_linear'],
+} as const;
+
+/** Python modules that all layers need. */
+export const SUPPORT = ['kinds', 'own_code', 'classes', 'truncated', 'triplets', 'product'] as const;
+
 /** Python modules that every plan needs after its layers, from the most to the least interesting one. */
-export const LOADER = ['loader', 'checkpoint', 'values', 'own_code', 'classes', 'product'] as const;
+export const LOADER = ['rows', 'experts', 'merged', 'loader', 'checkpoint', 'values', ...SUPPORT] as const;
 
 /**
  * A Python module that depends only on torch and safetensors: the layers that hold factors, as far as they are needed,
@@ -40,9 +48,8 @@ export const LOADER = ['loader', 'checkpoint', 'values', 'own_code', 'classes', 
 export function pythonModule({ plan, matrices, weights, remarks = [], ggufFile }: PythonRequest): string {
   const byName = new Map(matrices.map((matrix) => [matrix.name, matrix]));
   const planned = plan.matrices.flatMap(({ name, rank }) => (rank === null ? [] : [byName.get(name)!])).filter(Boolean);
-  const layers = LAYERS.filter(([module, holds]) => module === 'linear' || planned.some(holds)).map(([name]) => name);
-  const factors = plan.request.factors === 2 ? 'two_factors' : 'three_factors';
-  const { imports, body } = joinPython([factors, ...layers, ...LOADER]);
+  const layers = LAYERS.filter(([, holds]) => planned.some(holds)).map(([name]) => name);
+  const { imports, body } = joinPython([...CORE[plan.request.factors], ...layers, ...LOADER]);
   const { parametersBefore, parametersAfter, error } = plan.totals;
   const summary = [
     `${planned.length} of ${plan.matrices.length} matrices hold factors: ${formatWhole(parametersAfter)} of the ${formatWhole(parametersBefore)} parameters that the`,

@@ -73,8 +73,8 @@ const WITH_FACTORS = [
   'evaluate',
   'measure',
   'variants',
-  'triplets',
   ...BOTH,
+  'layer',
   'two_factors',
   'linear',
   'conv1d',
@@ -85,6 +85,7 @@ const WITH_FACTORS = [
 // Classes precede what is typed or made with them.
 const COMPRESSION = [
   'compress',
+  'layer',
   'two_factors',
   'linear',
   'conv1d',
@@ -98,6 +99,7 @@ const COMPRESSION = [
   'plan_file',
   'factorized',
   'measure',
+  'truncated',
   'triplets',
   'weight',
   'names',

@@ -40,6 +40,7 @@ export class EngineClient {
       script: call('script'),
       compress: call('compress'),
       estimateCompression: call('estimateCompression'),
+      layerCode: call('layerCode'),
       clearCache: call('clearCache'),
     };
   }

@@ -8,6 +8,11 @@ from .two_factors import LowRank
 class LowRankConv(LowRank):
     """A convolution to `rank` channels, then one of kernel size 1, in place of nn.Conv1d, nn.Conv2d or nn.Conv3d."""
 
+    @classmethod
+    def from_conv(cls, layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, rank: int) -> "LowRankConv":
+        """As `from_layer`: of a k x k kernel, `rank` filters of k x k, and 1 x 1 of them for each output."""
+        return cls.from_layer(layer, rank)
+
     def forward(self, x: Tensor) -> Tensor:
         convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(self.kernel_size)]
         padding = self.padding

@@ -10,6 +10,11 @@ from .two_factors import LowRank
 class LowRankConv1D(LowRank):
     """y = B (A x) + bias, in place of transformers' Conv1D: a linear layer that stores W as (in, out)."""
 
+    @classmethod
+    def from_conv1d(cls, layer: nn.Module, rank: int) -> "LowRankConv1D":
+        """As `from_layer`."""
+        return cls.from_layer(layer, rank)
+
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(F.linear(x, self.down), self.up, self.bias)
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from .blocks import Call, Reached
-from .classes import _class_of
 from .conv1d import LowRankConv1D
 from .linear import LowRankLinear
+from .truncated import _become
 from .two_factors import LowRank
 
 
@@ -60,9 +60,7 @@ def is_transposed(layer: nn.Module) -> bool:
 def become_low_rank(layer: nn.Module, b: Tensor, a: Tensor) -> None:
     """Puts B (out x rank) and A (rank x in) in the place of the layer's weight."""
     kind = next(each for each in LOW_RANK if each.replaces(layer))
-    del layer._parameters["weight"]
-    layer.__class__ = _class_of(kind, type(layer))
-    layer.hold(nn.Parameter(a.contiguous()), nn.Parameter(b.contiguous()))
+    _become(layer, kind, [nn.Parameter(a.contiguous()), nn.Parameter(b.contiguous())])
 
 
 def groups_of(block: nn.Module, paths: Iterable[str], calls: list[Call]) -> tuple[list[Group], list[Tensor]]:

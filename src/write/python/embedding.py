@@ -8,6 +8,11 @@ from .two_factors import LowRank
 class LowRankEmbedding(LowRank):
     """Looks up rows of B and multiplies them by A, in place of nn.Embedding."""
 
+    @classmethod
+    def from_embedding(cls, layer: nn.Embedding, rank: int) -> "LowRankEmbedding":
+        """As `from_layer`. A row of zeros, as at `padding_idx`, stays one."""
+        return cls.from_layer(layer, rank)
+
     def forward(self, ids: Tensor) -> Tensor:
         return F.linear(F.embedding(ids, self.up, self.padding_idx), self.down.T)
 

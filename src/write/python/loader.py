@@ -7,7 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import _read
-from .classes import _class_of
+from .experts import LowRankExperts
+from .kinds import _kind
+from .merged import _Merged, _MergedIndex
+from .rows import _fused_rows, _turned_rows
+from .truncated import _become
 from .two_factors import LowRank
 from .values import _described, _tensors, _values
 
@@ -54,16 +58,33 @@ def _load(
     layers, dense = _assign(model, wanted, values, products)
     shared: dict[Any, nn.Parameter] = {}
     made = {key: _parameters(factors[key[0]], key, shared) for key in set(layers.values())}
+    merged = _find_merged(model, wanted, values, {name: products[name] for name in dense})
+    fused: dict[int, list[list[nn.Module]]] = {}
+    for name, key, each in merged:
+        own = _made_with(wanted[name])
+        held = {rows: _parameters(factors[rows], (rows, False, *own), shared) for rows in each.names()}
+        made |= {(rows, False, *own): parameters for rows, parameters in held.items()}
+        fused[key] = each.layers(held, wanted[name])
+        for rows in held:
+            dense.pop(rows, None)
+    stacks = {key: _stack(fused[key], each.turned) for name, key, each in merged if wanted[name].dim() == 3}
 
     # Everything has been checked, and nothing changed so far.
-    _copy(model, {name: tensor for name, tensor in wanted.items() if id(tensor) not in layers}, values)
+    replaced = layers.keys() | fused.keys()
+    _copy(model, {name: tensor for name, tensor in wanted.items() if id(tensor) not in replaced}, values)
     for module in list(model.modules()):
         key = layers.get(id(module._parameters.get("weight")))
         if key is not None:
-            cls = _class_of(_kind(module), type(module))
-            del module._parameters["weight"]
-            module.__class__ = cls
-            module.hold(*made[key])
+            _become(module, _kind(module), made[key])
+        for name, parameter in list(module._parameters.items()):
+            if id(parameter) in stacks:
+                del module._parameters[name]
+                module._modules[name] = stacks[id(parameter)]
+                # Others of transformers' implementations take the whole stack, which would be multiplied out.
+                if hasattr(getattr(module, "config", None), "_experts_implementation"):
+                    module.config._experts_implementation = "eager"
+            elif id(parameter) in fused:
+                _become(module, _turned_rows(_kind(module), module), fused[id(parameter)][0])
     if len(shared) < sum(len(parameters) for parameters in made.values()):
         model._register_state_dict_hook(_apart)
     model.lowrank_dense = dense
@@ -75,11 +96,6 @@ def _load(
             stacklevel=3,
         )
     return model
-
-
-def _kind(layer: nn.Module) -> type[LowRank] | None:
-    """The class that can take the place of the layer's own, if there is one."""
-    return next((kind for kind in LowRank.__subclasses__() if kind.replaces(layer)), None)
 
 
 def _assign(
@@ -126,15 +142,47 @@ def _assign(
             reasons[stored] = f"it becomes {layer}, which has code of its own, hooks or no low-rank form"
             continue
         used.add(stored)
-        device = torch.device("cpu") if tensor.is_meta else tensor.device
-        layers[id(tensor)] = (stored, turned, tensor.dtype, device, tensor.requires_grad)
+        layers[id(tensor)] = (stored, turned, *_made_with(tensor))
     merged = "on loading, it is merged with others, split or rearranged"
     return layers, {name: reasons.get(name, merged) for name in products if name not in used}
+
+
+def _find_merged(
+    model: nn.Module, wanted: dict[str, Tensor], values: dict[str, Tensor], products: dict[str, Tensor]
+) -> list[tuple[str, int, _Merged]]:
+    """Finds the parameters that are put together from several products: the name, the id and the parts of each."""
+    holders: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for attribute, parameter in module._parameters.items():
+            holders.setdefault(id(parameter), []).append((module, attribute))
+    found: dict[int, tuple[str, int, _Merged]] = {}
+    for name, tensor in wanted.items():
+        value, owners = values[name], holders.get(id(tensor), [])
+        if not products or value.dim() not in (2, 3) or len(owners) != 1 or id(tensor) in found:
+            continue
+        module, attribute = owners[0]
+        kind = _kind(module) if attribute == "weight" else None
+        if (value.dim() == 2) != (kind is not None) or isinstance(module, nn.Embedding):
+            continue
+        merged = _MergedIndex(products, value.dtype).find(kind.matrix(value) if kind else value)
+        if merged is not None and not (kind and merged.turned):
+            found[id(tensor)] = name, id(tensor), merged
+    return list(found.values())
+
+
+def _stack(slices: list[list[nn.Module]], turned: bool) -> LowRankExperts:
+    """The layers of each expert; where its rows have several, they are fused."""
+    return LowRankExperts([parts[0] if len(parts) == 1 else _fused_rows(parts) for parts in slices], turned)
 
 
 def _corners(matrix: Tensor, dtype: torch.dtype) -> tuple[Any, ...]:
     """A cheap key that equal matrices share."""
     return matrix.shape, dtype, matrix[0, 0].to(dtype).item(), matrix[-1, -1].to(dtype).item()
+
+
+def _made_with(tensor: Tensor) -> tuple[torch.dtype, torch.device, bool]:
+    """What the factors of a parameter are made with; what is on "meta" moves to the CPU."""
+    return tensor.dtype, torch.device("cpu") if tensor.is_meta else tensor.device, tensor.requires_grad
 
 
 def _parameters(factors: tuple[Tensor, ...], key: _Key, shared: dict[Any, nn.Parameter]) -> tuple[nn.Parameter, ...]:

@@ -22,3 +22,8 @@ class _Product(Tensor):
             result = func(*args, **options)
         alias = name == "detach" or getattr(func, "__self__", None) is Tensor.data
         return result.as_subclass(cls) if alias else result
+
+
+def _dense(weight: Tensor) -> Tensor:
+    """A product that code may read; what torch.compile and torch.export trace is an ordinary tensor."""
+    return weight if torch.compiler.is_compiling() else weight.as_subclass(_Product)

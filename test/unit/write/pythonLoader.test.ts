@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { LOADER } from '../../../src/write/python.ts';
+import { CORE, LOADER } from '../../../src/write/python.ts';
 import { joinPython } from '../../../src/write/pythonParts.ts';
 import { scratchFolder } from './written.ts';
 
@@ -48,8 +48,7 @@ describe('load_lowrank', function () {
       for (const test of this.currentTest?.parent?.tests ?? []) test.title += ' (RANKSCOPE_PYTHON names no Python)';
       return this.skip();
     }
-    const layers = ['linear', 'conv1d', 'embedding', 'conv'];
-    const { imports, body } = joinPython(['two_factors', ...layers, ...LOADER]);
+    const { imports, body } = joinPython([...CORE[2], 'conv1d', 'embedding', 'conv', ...LOADER]);
     const code = join(folder, 'generated.py');
     writeFileSync(code, `${imports}\n\n\n${body}\n`);
     assert.deepEqual(

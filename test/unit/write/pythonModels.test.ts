@@ -125,6 +125,14 @@ describe('the code generated for models of transformers', function () {
     assert.ok(compared.gpt_neox!.low_rank.LowRankEmbedding! >= 1);
     assert.ok(compared.whisper!.low_rank.LowRankConv! >= 2);
     assert.ok(compared.vit!.low_rank.LowRankConv! >= 1);
-    assert.ok(compared.vit!.low_rank.LowRankLinear! >= 12);
+    assert.ok(compared.vit!.low_rank.SVDLinear! >= 12);
+  });
+
+  it('holds the factors of experts that transformers merges into one tensor', () => {
+    for (const name of ['mixtral', 'qwen3_moe'])
+      assert.deepEqual(
+        Object.keys(compared[name]!.dense).filter((matrix) => matrix.includes('experts')),
+        [],
+      );
   });
 });

@@ -1,0 +1,38 @@
+import type { Plan } from '../model/plan/plan.ts';
+import { CORE, SUPPORT } from './python.ts';
+import { pythonLiteral } from './pythonLiteral.ts';
+import { joinPython } from './pythonParts.ts';
+
+/** What a module of layers for a person's own code holds. */
+interface LayersRequest {
+  /** 2: W = B A. 3: W = U S V. That of the plan by default, else 2. */
+  readonly factors?: 2 | 3;
+  /** Its ranks become the constant RANKS. */
+  readonly plan?: Plan;
+}
+
+/**
+ * A Python module that depends only on torch: every kind of low-rank layer with a constructor from the ordinary layer,
+ * and `factorize`, which puts them into a model by a table of ranks.
+ */
+export function layersModule({ plan, factors = plan?.request.factors ?? 2 }: LayersRequest): string {
+  const kinds = ['conv', 'conv1d', 'embedding', 'rows', 'experts', 'factorize'];
+  const { imports, body } = joinPython([...CORE[factors], ...kinds, ...SUPPORT]);
+  const linear = factors === 2 ? 'LowRankLinear' : 'SVDLinear';
+  const ranks = plan?.matrices.flatMap(({ name, rank }) => (rank === null ? [] : [[name, rank] as const]));
+  const usage = ranks ? 'factorize(model, RANKS)' : 'factorize(model, {"layers.0.fc": 64})';
+  return `"""Low-rank layers for PyTorch. Written by Rankscope.
+
+    layer = ${linear}.from_linear(layer, rank=64)
+    ${usage}
+
+The layers work with torch.compile, torch.export, half precision and training. Of a matrix of rank r, they keep the
+leading r singular values: the best approximation of the weights, which loses the least on the activations only by luck.
+"""
+
+${imports}
+
+
+${ranks ? `# The ranks of the plan, by the names of the checkpoint.\nRANKS = ${pythonLiteral(Object.fromEntries(ranks))}\n\n\n` : ''}${body}
+`;
+}
