@@ -50,11 +50,11 @@ describe('accessibility (axe) of', function () {
       });
       await page.getByRole('slider', { name: 'Rank' }).fill('10000');
       await page.screenshot({ path: `test-output/screenshots/inspector-${theme}.png` });
-      assert.deepEqual(await seriousViolations(page), []);
+      assert.deepEqual(await seriousViolations(page, theme), []);
       await page.getByRole('region', { name: 'All matrices' }).getByRole('checkbox', { name: 'Table' }).click();
       await page.locator('.detail').getByRole('checkbox', { name: 'Table' }).click();
       await page.locator('.map-pane tbody tr').first().waitFor();
-      assert.deepEqual(await seriousViolations(page), []);
+      assert.deepEqual(await seriousViolations(page, theme), []);
       await assertNoFaults();
       await close();
     });
@@ -69,7 +69,7 @@ describe('accessibility (axe) of', function () {
       );
       await page.locator('.matrices li').first().waitFor();
       await page.screenshot({ path: `test-output/screenshots/plan-${theme}.png` });
-      assert.deepEqual(await seriousViolations(page), []);
+      assert.deepEqual(await seriousViolations(page, theme), []);
       await assertNoFaults();
       await close();
     });

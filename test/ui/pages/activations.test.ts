@@ -181,7 +181,7 @@ describe('the inspector with the activations of a text', function () {
       await page.getByRole('combobox', measures).selectOption('energyRank0.95.activations');
       await page.locator('.rank-panel').waitFor();
       await page.screenshot({ path: `test-output/screenshots/activations-${theme}.png` });
-      assert.deepEqual(await seriousViolations(page), []);
+      assert.deepEqual(await seriousViolations(page, theme), []);
       await assertNoFaults();
       await close();
     });

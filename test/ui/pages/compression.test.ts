@@ -147,7 +147,7 @@ describe('compression page', function () {
       for (const snapshot of theme === 'dark' ? [underWay(), finished()] : [finished()]) {
         const { page, close } = await open(snapshot, { theme });
         await page.getByRole('region', { name: 'Refinement of the blocks' }).waitFor();
-        assert.deepEqual(await seriousViolations(page), []);
+        assert.deepEqual(await seriousViolations(page, theme), []);
         await close();
       }
     });

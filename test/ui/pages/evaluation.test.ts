@@ -249,7 +249,7 @@ describe('evaluation page', function () {
         assert.equal(overflow, 0, `${width} pixels: the page is ${overflow} pixels too wide`);
         await page.screenshot({ path: `test-output/screenshots/evaluation-${theme}-${width}.png`, fullPage: true });
       }
-      assert.deepEqual(await seriousViolations(page), []);
+      assert.deepEqual(await seriousViolations(page, theme), []);
       await assertNoFaults();
       await close();
     });

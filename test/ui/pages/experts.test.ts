@@ -55,7 +55,7 @@ describe('a mixture of experts', function () {
         assert.deepEqual(asked.selected, [group]);
         await page.mouse.move(5, 5);
         await page.screenshot({ path: `${PICTURES}/experts-${theme}-${width}.png`, fullPage: true });
-        assert.deepEqual(await seriousViolations(page), []);
+        assert.deepEqual(await seriousViolations(page, theme), []);
 
         await page.getByTitle('Show model.layers.4.mlp.experts.').first().click();
         await page.locator('.rank-panel').waitFor();

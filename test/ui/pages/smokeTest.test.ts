@@ -71,7 +71,7 @@ describe('the inspector of a file that was written', function () {
       inspector = await openInspector(harness, { ...snapshot, smokeTest: tried }, { theme, width: 520, height: 900 });
       const { page } = inspector;
       await page.getByRole('region', { name: 'Smoke test' }).locator('.continuation').nth(1).waitFor();
-      assert.deepEqual(await seriousViolations(page), []);
+      assert.deepEqual(await seriousViolations(page, theme), []);
       await page.screenshot({ path: `${PICTURES}/smoke-test-${theme}.png` });
       const box = await page.locator('.map canvas').first().boundingBox();
       assert.ok(box && box.y < 900, `the map begins at ${box?.y}`);
