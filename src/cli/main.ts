@@ -20,6 +20,7 @@ import { ConditionsHold } from './judgement/judgement.ts';
 import { writeAll } from './output.ts';
 import { planCommand } from './plan.ts';
 import { progressBar } from './progressBar.ts';
+import { sharingCommand } from './sharing.ts';
 
 const COMMANDS: readonly Command[] = [
   analyzeCommand,
@@ -31,6 +32,7 @@ const COMMANDS: readonly Command[] = [
   generateCommand,
   codeCommand,
   compareCommand,
+  sharingCommand,
   infoCommand,
   benchCommand,
 ];

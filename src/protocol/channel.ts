@@ -66,6 +66,7 @@ const NAMES: Record<keyof Calls, true> = {
   prioritize: true,
   spectrum: true,
   compare: true,
+  sharing: true,
   plan: true,
   apply: true,
   evaluate: true,

@@ -19,6 +19,7 @@ import type {
 } from '../model/findings.ts';
 import type { GenerateRequest, Generation, SmokeTest } from '../model/generation.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
+import type { SharingReport, SharingRequest } from '../model/sharing/sharing.ts';
 
 /**
  * The use cases of Rankscope, declared once: the service implements them, the engine process serves them, and the
@@ -40,6 +41,8 @@ export interface Calls {
   generate: Call<GenerateRequest, Generation, StepProgress>;
   /** With a measured spread, from `sources`. */
   plan: Call<{ path: string; request: PlanRequest; sources?: PlanSources } & DeviceRequest, Plan, EvaluateProgress>;
+  /** What tensors and layers have in common, and what sharing factors saves. */
+  sharing: Call<SharingRequest & DeviceRequest, SharingReport, EvaluateProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
   /** Compresses the network with a text, to the share that is asked for. Goes on where an earlier call was stopped. */
   compress: Call<CompressRequest, CompressionReport, CompressionProgress>;

@@ -24,6 +24,7 @@ import { KnownSensitivities } from './plan/onInputs/knownSensitivities.ts';
 import { planMeasured } from './plan/onInputs/planMeasured.ts';
 import { plan } from './plan/plan.ts';
 import { writeScript } from './script/writeScript.ts';
+import { sharing } from './sharing/sharing.ts';
 
 export interface ServiceOptions {
   /** If left out, nothing is cached on disk. */
@@ -98,6 +99,15 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
           isMeasured(request.request)
             ? planMeasured(parts, opened, request.request, request.sources ?? {}, devices.settle(request), context)
             : plan(parts, opened, request.request, devices.settle(request), context),
+        ),
+      ),
+
+    sharing: (request, context = {}) =>
+      abortable(
+        request.path,
+        context.signal,
+        checkpoints.use(request.path, context.signal, (opened) =>
+          sharing(parts, checkpoints, opened, request, context),
         ),
       ),
 

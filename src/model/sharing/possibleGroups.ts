@@ -17,6 +17,8 @@ export interface PossibleGroup {
   /** For people: `Layers 3-4, self_attn.q_proj`. */
   readonly name: string;
   readonly members: readonly string[];
+  readonly layers: readonly number[];
+  readonly modules: readonly string[];
   /** Positions in the family, both included. */
   readonly from: number;
   readonly to: number;
@@ -74,6 +76,8 @@ function familyFrom(matrices: readonly Sharer[], { layers: most }: Share): Shari
     groups.push({
       name: `${layersText(layers[from]!, layers[to]!)}${stack === undefined ? '' : ` of ${stack}`}, ${names}`,
       members: members.map(({ name }) => name),
+      layers: layers.slice(from, to + 1),
+      modules: part === null ? modules : [modules[part]!],
       from,
       to,
       part,

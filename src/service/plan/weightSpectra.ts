@@ -17,6 +17,8 @@ export interface WeightSpectra {
   readonly inputs: readonly PlanInput[];
   /** Which matrices may share a factor; none unless the request asks for it. */
   readonly families: readonly SharedSpectra[];
+  /** Matrices without a spectrum, each with the reason. */
+  readonly unusable: readonly { readonly name: string; readonly reason: string }[];
 }
 
 /**
@@ -61,5 +63,6 @@ export async function weightSpectra(
       fixed: unusable.get(matrix) ?? matrix.fixed,
     })),
     families: shared,
+    unusable: [...unusable].map(([{ name }, reason]) => ({ name, reason })),
   };
 }

@@ -32,6 +32,7 @@ export class EngineClient {
       prioritize: call('prioritize'),
       spectrum: call('spectrum'),
       compare: call('compare'),
+      sharing: call('sharing'),
       plan: call('plan'),
       apply: call('apply'),
       evaluate: call('evaluate'),

@@ -4,6 +4,7 @@ import type { Backend } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
 import { exactSpectrum } from '../../../src/spectrum/exact.ts';
+import { principalAngles } from '../../../src/spectrum/principalAngles.ts';
 import { sharedFactors } from '../../../src/spectrum/sharedFactors.ts';
 import { stackedRows } from '../../../src/spectrum/stackedRows.ts';
 import { transposeOf } from '../../../src/spectrum/transpose.ts';
@@ -91,5 +92,31 @@ describe('a factor that several matrices share', () => {
       sharedFactors(backend, { name: 'x', sources, transposed: false }, 2),
       /matrix 1: contains NaN/,
     );
+  });
+});
+
+describe('principal angles', () => {
+  it('are those between known planes, and none between a space and itself', async () => {
+    const backend = createReferenceBackend();
+    const [c, s] = [Math.cos(0.3), Math.sin(0.3)];
+    // Planes in four dimensions, as n x 2: the second turns both directions, by 0.3 and by a right angle.
+    const first = Float32Array.of(1, 0, 0, 1, 0, 0, 0, 0);
+    const second = Float32Array.of(c, 0, 0, 0, s, 0, 0, 1);
+    const pairs = await principalAngles(backend, 'x', [first, second, first], 2);
+    assert.deepEqual(
+      pairs.map((pair) => [pair.first, pair.second]),
+      [
+        [0, 1],
+        [0, 2],
+        [1, 2],
+      ],
+    );
+    for (const [k, right] of [
+      [c, 0],
+      [1, 1],
+      [c, 0],
+    ].entries())
+      for (const [i, cosine] of right.entries())
+        assert.ok(Math.abs(pairs[k]!.cosines[i]! - cosine) < 1e-6, `${pairs[k]!.cosines.join()}`);
   });
 });
