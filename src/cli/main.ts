@@ -12,6 +12,7 @@ import { codeCommand } from './code.ts';
 import { type Command, parseCommand, type Terminal, textOf, UsageError } from './command.ts';
 import { compareCommand } from './compare.ts';
 import { compressCommand } from './compress.ts';
+import { diffCommand } from './diff.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { generateCommand } from './generate.ts';
 import { infoCommand } from './info.ts';
@@ -33,6 +34,7 @@ const COMMANDS: readonly Command[] = [
   codeCommand,
   compareCommand,
   sharingCommand,
+  diffCommand,
   infoCommand,
   benchCommand,
 ];

@@ -67,6 +67,7 @@ const NAMES: Record<keyof Calls, true> = {
   spectrum: true,
   compare: true,
   sharing: true,
+  diff: true,
   plan: true,
   apply: true,
   evaluate: true,

@@ -8,6 +8,7 @@ import type {
   CompressionReport,
   CompressRequest,
 } from '../model/compression.ts';
+import type { DiffRequest, ModelDiff } from '../model/diff/diff.ts';
 import type { EvaluateRequest, Evaluation, TextRequest } from '../model/evaluation.ts';
 import type {
   ActivationFinding,
@@ -37,6 +38,8 @@ export interface Calls {
   spectrum: Call<{ path: string; name: string; activations?: string }, Spectrum, StepProgress>;
   /** Several adapters of one base, layer by layer. */
   compare: Call<{ paths: readonly string[] }, AdapterComparison, StepProgress>;
+  /** Two models, tensor by tensor. */
+  diff: Call<DiffRequest, ModelDiff, StepProgress>;
   /** Continues a prompt with the network, and with a variant of it. */
   generate: Call<GenerateRequest, Generation, StepProgress>;
   /** With a measured spread, from `sources`. */

@@ -16,6 +16,7 @@ import { compress } from './compress/compress.ts';
 import { estimateCompression } from './compress/estimateCompression.ts';
 import { type BlasPolicy, forgetBlas } from './devices/blasPolicy.ts';
 import { Devices } from './devices/devices.ts';
+import { diff } from './diff/diff.ts';
 import { evaluate } from './evaluate/evaluate.ts';
 import { generate } from './generate/generate.ts';
 import { smokeTest } from './generate/smokeTest.ts';
@@ -87,6 +88,9 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
       ),
 
     compare: ({ paths }, context = {}) => abortable('adapters', context.signal, compare(checkpoints, paths, context)),
+
+    diff: (request, context = {}) =>
+      abortable(request.base, context.signal, diff(devices, checkpoints, request, context)),
 
     generate: async (request, context = {}) =>
       abortable(request.path, context.signal, generate(devices, checkpoints, request, context)),

@@ -33,6 +33,7 @@ export class EngineClient {
       spectrum: call('spectrum'),
       compare: call('compare'),
       sharing: call('sharing'),
+      diff: call('diff'),
       plan: call('plan'),
       apply: call('apply'),
       evaluate: call('evaluate'),

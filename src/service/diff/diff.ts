@@ -1,0 +1,265 @@
+import { concernsOneMatrix, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
+import type { Tensor } from '../../checkpoint/tensor.ts';
+import { countParameters } from '../../checkpoint/ties.ts';
+import type { RowSource } from '../../devices/backend.ts';
+import type {
+  DiffedCheckpoint,
+  DiffedMatrix,
+  DiffedVector,
+  DiffRequest,
+  ModelDiff,
+  ReshapedTensor,
+} from '../../model/diff/diff.ts';
+import { type Match, matchTensors } from '../../model/diff/matchTensors.ts';
+import { isMetaProjection } from '../../model/diff/metaNames.ts';
+import type { Skipped } from '../../model/findings.ts';
+import { nameMatcher } from '../../model/globs.ts';
+import { headBlocks } from '../../model/heads.ts';
+import { familyOfMetadata } from '../../model/names/familyNames.ts';
+import { placeOf } from '../../model/place.ts';
+import type { CallContext, StepProgress } from '../../protocol/service.ts';
+import { type OpenCheckpoints, type Opened, refuseChanged } from '../checkpoints/opened.ts';
+import type { Devices } from '../devices/devices.ts';
+import { checkedSubspace, compareHeads, compareSpectra, ratio, turnRank } from './compareMatrix.ts';
+import { diffRemarks } from './diffRemarks.ts';
+import { compareEntries, type EntryComparison } from './entrySums.ts';
+import { metaRow } from './metaRows.ts';
+import { orientedRows, type Selection } from './rows.ts';
+import { type Item, type Side, sideOf } from './sides.ts';
+
+/**
+ * Compares two models tensor by tensor. Memory: two matrices and what their spectra need.
+ * @throws RankscopeError 'wrong-use' if one is no model, or if they share no matrix
+ */
+export function diff(
+  devices: Devices,
+  checkpoints: OpenCheckpoints,
+  request: DiffRequest,
+  context: CallContext<StepProgress>,
+): Promise<ModelDiff> {
+  const { base, other } = request;
+  return checkpoints.useAll([base, other], context.signal, async ([one, two]) => {
+    const run = new DiffRun(devices, sideOf(one!), sideOf(two!), request, context);
+    const result = await run.run();
+    for (const { checkpoint } of [one!, two!]) await refuseChanged(checkpoint);
+    return result;
+  });
+}
+
+class DiffRun {
+  private readonly matrices: DiffedMatrix[] = [];
+  private readonly vectors: DiffedVector[] = [];
+  private readonly reshaped: ReshapedTensor[] = [];
+  private readonly skipped: Skipped[];
+  private readonly sums = { base: 0, difference: 0 };
+  private readonly subspace: number;
+
+  constructor(
+    private readonly devices: Devices,
+    private readonly base: Side,
+    private readonly other: Side,
+    private readonly request: DiffRequest,
+    private readonly context: CallContext<StepProgress>,
+  ) {
+    this.subspace = checkedSubspace(request.subspace);
+    this.skipped = [...base.skipped, ...other.skipped];
+  }
+
+  async run(): Promise<ModelDiff> {
+    const { base, other, request } = this;
+    const { signal, progress } = this.context;
+    const found = matchTensors(base.items, other.items);
+    const isMatrix = ({ base: { matrix } }: Match<Item>) => matrix !== null;
+    if (!found.matches.some(isMatrix)) throw this.nothingShared();
+    const chosen = request.tensors ? nameMatcher(request.tensors) : () => true;
+    const matches = found.matches.filter(({ base: { name, tensor } }) => chosen(name) || chosen(tensor.name));
+    if (matches.length === 0) {
+      const globs = request.tensors!.join(', ');
+      throw new RankscopeError('wrong-use', request.base, `no tensor of both models matches ${globs}`);
+    }
+    const engine = this.devices.settle(request);
+    const info = await this.devices.hold(engine, signal, async (device) => {
+      for (const [done, match] of matches.entries()) {
+        throwIfCancelled(signal, match.base.name);
+        progress?.({ done, total: matches.length, message: match.base.name });
+        await this.compare(match);
+      }
+      return device;
+    });
+    const compared = [...this.matrices, ...this.vectors];
+    const count = (state: DiffedVector['state']) => compared.filter((each) => each.state === state).length;
+    const result = {
+      format: 'rankscope.diff/1',
+      base: describe(base),
+      other: describe(other),
+      engine: info,
+      totals: {
+        identical: count('identical'),
+        equal: count('equal'),
+        changed: count('changed'),
+        change: ratio(this.sums.difference, this.sums.base),
+      },
+      heads: base.heads ?? other.heads,
+      matrices: this.matrices,
+      vectors: this.vectors,
+      missing: found.missing.filter(({ name }) => !base.repeated.has(name) && chosen(name)).map(unmatched),
+      added: found.added.filter(({ name }) => !other.repeated.has(name) && chosen(name)).map(unmatched),
+      reshaped: this.reshaped,
+      skipped: this.skipped,
+    } as const;
+    return { ...result, remarks: [...diffRemarks(result), ...base.remarks, ...other.remarks] };
+  }
+
+  private async compare(match: Match<Item>): Promise<void> {
+    const { base, other } = match;
+    try {
+      if (base.matrix && other.matrix) await this.compareMatrices(match);
+      else await this.compareVectors(match);
+    } catch (error) {
+      if (!concernsOneMatrix(error)) throw error;
+      const reason = error.subject === base.name ? error.found : `${error.subject}: ${error.found}`;
+      this.skipped.push({ name: base.name, reason });
+    }
+  }
+
+  private async compareMatrices(match: Match<Item>): Promise<void> {
+    const { base, other, baseRows, otherRows } = match;
+    const [one, two] = [base.matrix!, other.matrix!];
+    const { signal } = this.context;
+    const sources = [
+      orientedRows(one, this.selection(base, baseRows)),
+      orientedRows(two, this.selection(other, otherRows)),
+    ] as const;
+    const grown = sources[0].rows !== sources[1].rows;
+    if (sources[0].cols !== sources[1].cols || (grown && one.role !== 'embedding' && one.role !== 'head')) {
+      this.reshaped.push(reshapedOf(match));
+      return;
+    }
+    // Of a vocabulary that grew, the tokens of both are compared.
+    const rows = Math.min(sources[0].rows, sources[1].rows);
+    const [a, b] = sources.map((source): RowSource => ({ ...source, rows })) as [RowSource, RowSource];
+    const sums = await compareEntries(a, b, this.labels(), signal);
+    this.count(sums);
+    const engine = this.devices.settle(this.request);
+    const rank = turnRank(this.subspace, rows, a.cols);
+    const spectra =
+      sums.difference > 0
+        ? await this.devices.run(engine, one.name, { signal }, (backend) => compareSpectra(backend, a, b, rank, signal))
+        : undefined;
+    const role = roleOf(match);
+    const blocks = headBlocks(role, [rows, a.cols], this.base.heads ?? this.other.heads);
+    const heads = blocks && (await compareHeads(this.devices, engine, a, b, blocks, signal));
+    const part = roleItem(match);
+    this.matrices.push({
+      ...this.common(match, sums),
+      ...placeOf(part.matrix!),
+      role,
+      ...(part.matrix!.expert === null ? {} : { expert: part.matrix!.expert }),
+      ...(baseRows ? { rows: baseRows } : {}),
+      ...(otherRows ? { otherRows } : {}),
+      cosine: sums.base > 0 && sums.other > 0 ? sums.product / Math.sqrt(sums.base * sums.other) : null,
+      difference: spectra?.difference ?? null,
+      valueChange: spectra?.valueChange ?? null,
+      turn: spectra?.turn ?? null,
+      ...(heads ? { heads } : {}),
+      ...(grown ? { remark: `Only the first ${rows} rows, which both have, are compared.` } : {}),
+    });
+  }
+
+  private async compareVectors(match: Match<Item>): Promise<void> {
+    const { base, other } = match;
+    const size = elementCount(base.shape);
+    if (size !== elementCount(other.shape) || base.matrix || other.matrix) {
+      this.reshaped.push(reshapedOf(match));
+      return;
+    }
+    const sums = await compareEntries(
+      vectorRows(base.tensor),
+      vectorRows(other.tensor),
+      this.labels(),
+      this.context.signal,
+    );
+    this.count(sums);
+    this.vectors.push(this.common(match, sums));
+  }
+
+  private common({ base, other, by }: Match<Item>, sums: EntryComparison): DiffedVector {
+    const { dtype } = base.tensor;
+    const sameType = dtype === other.tensor.dtype;
+    return {
+      name: base.name,
+      ...(base.name === other.name ? {} : { otherName: other.name }),
+      matchedBy: by,
+      shape: base.shape,
+      ...(base.shape.join() === other.shape.join() ? {} : { otherShape: other.shape }),
+      dtype,
+      ...(sameType ? {} : { otherDtype: other.tensor.dtype }),
+      state: sums.difference > 0 ? 'changed' : sums.identical && sameType ? 'identical' : 'equal',
+      differenceNorm: Math.sqrt(sums.difference),
+      change: ratio(sums.difference, sums.base),
+      largestDifference: sums.largest,
+    };
+  }
+
+  /** Rows of q and k in Meta's order are brought into that of transformers, if only one of the models has it. */
+  private selection({ name, matrix }: Item, rows: readonly [number, number] | undefined): Selection {
+    if (this.base.isMeta === this.other.isMeta || !isMetaProjection(name)) return { rows };
+    const heads = this.base.heads ?? this.other.heads;
+    const number = matrix!.role === 'query' ? heads?.queries : heads?.keys;
+    return { rows, rowAt: number === undefined ? undefined : metaRow(matrix!.shape[0] / number) };
+  }
+
+  private labels(): readonly [string, string] {
+    return [this.request.base, this.request.other];
+  }
+
+  private count({ base, difference }: EntryComparison): void {
+    this.sums.base += base;
+    this.sums.difference += difference;
+  }
+
+  private nothingShared(): RankscopeError {
+    const text = (side: Side) => {
+      const { family, layers } = describe(side);
+      const { length } = side.items.filter(({ matrix }) => matrix);
+      return `${family ?? 'an unknown architecture'} with ${layers} layers and ${length} matrices`;
+    };
+    const found = `none of its matrices is in ${this.request.other}: ${text(this.base)} against ${text(this.other)}`;
+    return new RankscopeError('wrong-use', this.request.base, found, 'Compare two states of one model');
+  }
+}
+
+function vectorRows(tensor: Tensor): RowSource {
+  const cols = elementCount(tensor.shape);
+  return { name: tensor.name, rows: cols === 0 ? 0 : 1, cols, read: (_, out, signal) => tensor.read(0, out, signal) };
+}
+
+/** The item that says what is compared: of a fused matrix and a part of it, the part. */
+function roleItem({ base, other, baseRows }: Match<Item>): Item {
+  return baseRows ? other : base;
+}
+
+function roleOf(match: Match<Item>) {
+  return roleItem(match).matrix!.role;
+}
+
+const unmatched = ({ name, shape }: Item) => ({ name, shape });
+
+function reshapedOf({ base, other }: Match<Item>): ReshapedTensor {
+  return { name: base.name, shape: base.shape, otherName: other.name, otherShape: other.shape };
+}
+
+function describe({ opened }: { readonly opened: Opened }): DiffedCheckpoint {
+  const { checkpoint, anatomy } = opened;
+  const { path, format, bytes, tensors, metadata } = checkpoint;
+  return {
+    path,
+    format,
+    parameters: countParameters(tensors, opened.ties()),
+    bytes,
+    family: familyOfMetadata(metadata) ?? anatomy.family,
+    layers: anatomy.layers,
+    tensors: tensors.length,
+  };
+}
