@@ -40,8 +40,15 @@ export interface Command {
   /** Options that may stand without a value, and the words that are one if they follow: the value is '' otherwise. */
   readonly optionalValues?: Readonly<Record<string, RegExp>>;
   /** Whether the command takes the path of a checkpoint, or several; one by default. */
-  readonly takesPath?: boolean | 'several';
+  readonly takesPath?: boolean | 'several' | 'optional';
   run(invocation: Invocation): Promise<void>;
+}
+
+/** Commands that share their first word: `rankscope lora count`. Their names have both words. */
+export interface CommandGroup {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: readonly Command[];
 }
 
 /** The command line does not follow the help: exit code 2. */
@@ -74,7 +81,7 @@ export function parseCommand(command: Command, words: readonly string[]): Pick<I
     if (values.help === true) return { values, paths: [] };
     const { takesPath = true } = command;
     const most = takesPath === 'several' ? Number.POSITIVE_INFINITY : takesPath ? 1 : 0;
-    if ((most > 0 && positionals.length === 0) || positionals.includes(''))
+    if ((most > 0 && takesPath !== 'optional' && positionals.length === 0) || positionals.includes(''))
       throw new UsageError('the path of a checkpoint is missing');
     const extra = positionals[most];
     if (extra !== undefined) throw new UsageError(`unexpected argument '${extra}'`);

@@ -9,7 +9,7 @@ import { benchCommand } from './bench.ts';
 import { cacheFolder } from './cacheFolder.ts';
 import { calibrateCommand } from './calibrate.ts';
 import { codeCommand } from './code.ts';
-import { type Command, parseCommand, type Terminal, textOf, UsageError } from './command.ts';
+import { type Command, type CommandGroup, parseCommand, type Terminal, textOf, UsageError } from './command.ts';
 import { compareCommand } from './compare.ts';
 import { compressCommand } from './compress.ts';
 import { diffCommand } from './diff.ts';
@@ -18,12 +18,13 @@ import { generateCommand } from './generate.ts';
 import { infoCommand } from './info.ts';
 import { interruption } from './interrupt.ts';
 import { ConditionsHold } from './judgement/judgement.ts';
+import { loraCommands } from './lora/lora.ts';
 import { writeAll } from './output.ts';
 import { planCommand } from './plan.ts';
 import { progressBar } from './progressBar.ts';
 import { sharingCommand } from './sharing.ts';
 
-const COMMANDS: readonly Command[] = [
+const COMMANDS: readonly (Command | CommandGroup)[] = [
   analyzeCommand,
   planCommand,
   applyCommand,
@@ -35,6 +36,7 @@ const COMMANDS: readonly Command[] = [
   compareCommand,
   sharingCommand,
   diffCommand,
+  loraCommands,
   infoCommand,
   benchCommand,
 ];
@@ -59,13 +61,32 @@ async function main(words: readonly string[]): Promise<number> {
   if (first === '--version' || first === '-V') return print(`${manifest.version}\n`);
   if (first === '--help' || first === '-h' || first === 'help') {
     const command = COMMANDS.find(({ name }) => name === rest[0]);
+    if (command && isGroup(command)) return print(helpOfGroup(command, rest[1]));
     return print(command ? helpOf(command) : overview());
   }
   const command = COMMANDS.find(({ name }) => name === first);
+  if (command && isGroup(command)) return runOneOf(command, rest);
   if (command) return runCommand(command, rest);
   const names = COMMANDS.map(({ name }) => name).join(', ');
   const found = first === undefined ? 'a command is missing' : `unknown command '${first}'`;
   return wrongUse(`${found}: use one of ${names}`, '');
+}
+
+function isGroup(command: Command | CommandGroup): command is CommandGroup {
+  return 'commands' in command;
+}
+
+async function runOneOf(group: CommandGroup, [word, ...rest]: readonly string[]): Promise<number> {
+  if (word === '--help' || word === '-h') return print(helpOfGroup(group));
+  const command = memberOf(group, word);
+  if (command) return runCommand(command, rest);
+  const names = group.commands.map(({ name }) => name.slice(group.name.length + 1)).join(', ');
+  const found = word === undefined ? `${group.name} needs a second word` : `unknown command '${group.name} ${word}'`;
+  return wrongUse(`${found}: use one of ${names}`, `${group.name} `);
+}
+
+function memberOf({ name, commands }: CommandGroup, word: string | undefined): Command | undefined {
+  return commands.find((each) => each.name === `${name} ${word}`);
 }
 
 async function runCommand(command: Command, words: readonly string[]): Promise<number> {
@@ -129,6 +150,14 @@ async function print(text: string): Promise<number> {
 function wrongUse(what: string, command: string): number {
   process.stderr.write(`rankscope: ${what}. See: rankscope ${command}--help\n`);
   return WRONG_USE;
+}
+
+function helpOfGroup(group: CommandGroup, word?: string): string {
+  const command = memberOf(group, word);
+  if (command) return helpOf(command);
+  const width = Math.max(...group.commands.map(({ name }) => name.length)) + 2;
+  const list = group.commands.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}\n`).join('');
+  return `rankscope ${group.name}: ${group.summary}.\n\n${list}\nrankscope ${group.name} COMMAND --help shows the options of one.\n`;
 }
 
 function helpOf({ name, usage, summary, help }: Command): string {

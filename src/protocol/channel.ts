@@ -68,6 +68,7 @@ const NAMES: Record<keyof Calls, true> = {
   compare: true,
   sharing: true,
   diff: true,
+  loraCount: true,
   plan: true,
   apply: true,
   evaluate: true,

@@ -19,6 +19,7 @@ import type {
   Skipped,
 } from '../model/findings.ts';
 import type { GenerateRequest, Generation, SmokeTest } from '../model/generation.ts';
+import type { LoraCount, LoraCountRequest } from '../model/lora/count.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 import type { SharingReport, SharingRequest } from '../model/sharing/sharing.ts';
 
@@ -40,6 +41,8 @@ export interface Calls {
   compare: Call<{ paths: readonly string[] }, AdapterComparison, StepProgress>;
   /** Two models, tensor by tensor. */
   diff: Call<DiffRequest, ModelDiff, StepProgress>;
+  /** What LoRA costs on a network, from its directory alone. */
+  loraCount: Call<LoraCountRequest, LoraCount>;
   /** Continues a prompt with the network, and with a variant of it. */
   generate: Call<GenerateRequest, Generation, StepProgress>;
   /** With a measured spread, from `sources`. */

@@ -20,6 +20,7 @@ import { diff } from './diff/diff.ts';
 import { evaluate } from './evaluate/evaluate.ts';
 import { generate } from './generate/generate.ts';
 import { smokeTest } from './generate/smokeTest.ts';
+import { countLoraOf } from './lora/count.ts';
 import { apply } from './plan/apply.ts';
 import { KnownSensitivities } from './plan/onInputs/knownSensitivities.ts';
 import { planMeasured } from './plan/onInputs/planMeasured.ts';
@@ -91,6 +92,8 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
 
     diff: (request, context = {}) =>
       abortable(request.base, context.signal, diff(devices, checkpoints, request, context)),
+    loraCount: (request, context = {}) =>
+      abortable(request.path ?? 'model', context.signal, countLoraOf(checkpoints, request, context.signal)),
 
     generate: async (request, context = {}) =>
       abortable(request.path, context.signal, generate(devices, checkpoints, request, context)),

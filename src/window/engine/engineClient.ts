@@ -34,6 +34,7 @@ export class EngineClient {
       compare: call('compare'),
       sharing: call('sharing'),
       diff: call('diff'),
+      loraCount: call('loraCount'),
       plan: call('plan'),
       apply: call('apply'),
       evaluate: call('evaluate'),
