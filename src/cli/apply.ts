@@ -1,5 +1,6 @@
 import { formatBytes, formatCount } from '../base/quantities.ts';
 import type { CalibrationUse } from '../model/calibrationUse.ts';
+import { FACTOR_STYLES } from '../model/factorStyle.ts';
 import { smokeTestSentence } from '../model/generationText.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { ApplyCalibration, ApplyReport } from '../protocol/service.ts';
@@ -37,6 +38,9 @@ export const applyCommand: Command = {
   --tokens N          the most tokens to use (default: 16384)
   --code FILE         write a Python module with the layers and a loader
   --factors 2|3       W = B A, or W = U S V (default: as the plan says)
+  --style NAME        how the file calls the factors of NAME: rankscope (default), or as others do: sequential (NAME.0 and
+                      NAME.1 of nn.Sequential), uv (q_v_proj and q_u_proj of SVD-LLM), ab (NAME.BLinear and NAME.ALinear
+                      of ASVD); --code writes a loader for it
   --no-smoke-test     leave out the test in which the written file continues a prompt beside the model
   --force             replace files that exist
   --json              print a report with the measured error of every matrix
@@ -54,6 +58,7 @@ Examples:
   rankscope apply llama/ --plan plan.json --calibration wiki.txt --out smaller.safetensors`,
   options: {
     ...ENGINE,
+    style: { type: 'string' },
     ...JUDGEMENT,
     plan: { type: 'string' },
     out: { type: 'string' },
@@ -76,6 +81,7 @@ async function apply(invocation: Invocation): Promise<void> {
   const out = textOf(values, 'out');
   const code = textOf(values, 'code');
   const factors = choiceOf(values, 'factors', ['2', '3']);
+  const style = choiceOf(values, 'style', FACTOR_STYLES);
   if (planFile === undefined) throw new UsageError('--plan is missing');
   if (out === undefined) throw new UsageError('--out is missing');
   const engine = engineOf(values);
@@ -90,6 +96,7 @@ async function apply(invocation: Invocation): Promise<void> {
       plan: factors === undefined ? plan : withFactors(plan, factors === '3' ? 3 : 2),
       out,
       ...(calibration === undefined ? {} : { calibration }),
+      ...(style === undefined ? {} : { style }),
       ...(code === undefined ? {} : { code }),
       overwrite: values.force === true,
       smokeTest: values['no-smoke-test'] !== true,

@@ -10,6 +10,7 @@ import type {
 } from '../model/compression.ts';
 import type { DiffRequest, ModelDiff } from '../model/diff/diff.ts';
 import type { EvaluateRequest, Evaluation, TextRequest } from '../model/evaluation.ts';
+import type { FactorStyle } from '../model/factorStyle.ts';
 import type {
   ActivationFinding,
   Analysis,
@@ -194,6 +195,8 @@ export interface ApplyRequest extends DeviceRequest {
   /** What the matrices are truncated on; their weights alone by default. */
   readonly calibration?: ApplyCalibration;
   readonly out: string;
+  /** How the factors are called; our own names by default. */
+  readonly style?: FactorStyle;
   /** The Python file to write; no code is written by default. */
   readonly code?: string;
   /** Replaces existing files, which are an error otherwise. */

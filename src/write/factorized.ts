@@ -2,6 +2,7 @@ import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { countParameters, ties as findTies, untied } from '../checkpoint/ties.ts';
+import type { FactorStyle } from '../model/factorStyle.ts';
 import type { Matrix } from '../model/matrix.ts';
 import type { FactorizedReport, Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
@@ -13,6 +14,7 @@ import { factorizedMetadata, type SharedGroup } from './metadata.ts';
 import { measureResidual, type WrittenFactors } from './residual.ts';
 import { type TensorToWrite, writeSafetensors } from './safetensorsWriter.ts';
 import { sharedTensors } from './sharedTensors.ts';
+import { refuseStyle, styledTensors } from './styledTensors.ts';
 
 export interface FactorizeRequest {
   readonly checkpoint: Checkpoint;
@@ -33,6 +35,8 @@ export interface FactorizeRequest {
    * default.
    */
   readonly residualOf?: (matrix: StoredMatrix, factors: WrittenFactors, signal?: AbortSignal) => Promise<number>;
+  /** How the factors are called; our own names by default. */
+  readonly style?: FactorStyle;
   /** Groups of tied tensors; by default those that share storage. */
   readonly ties?: readonly (readonly string[])[];
   readonly out: string;
@@ -53,6 +57,8 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
   const groups = request.ties ?? findTies(checkpoint.tensors);
   const kept = untied(checkpoint.tensors, groups);
   const chosen = chosenMatrices({ ...request, ties: groups });
+  const { style = 'rankscope' } = request;
+  refuseStyle(style, plan, [...chosen.values()], groups);
   const measured = new Map<string, number>();
   const measure = async (matrix: StoredMatrix, factors: WrittenFactors) => {
     measured.set(matrix.name, await (request.residualOf ?? measureResidual)(matrix, factors, signal));
@@ -92,8 +98,8 @@ export async function writeFactorized(request: FactorizeRequest): Promise<Factor
 
   const bytesAfter = await writeSafetensors({
     out,
-    tensors: toWrite,
-    metadata: factorizedMetadata(checkpoint, plan, [...chosen.values()], groups),
+    tensors: styledTensors(toWrite, [...chosen.values()], style),
+    metadata: factorizedMetadata(checkpoint, plan, [...chosen.values()], groups, style),
     sources: checkpoint.files.map(({ path }) => path),
     overwrite: request.overwrite,
     signal,

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import type { FactorStyle } from '../model/factorStyle.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 
@@ -28,6 +29,7 @@ const KEYS = {
   stored: 'rankscope.stored',
   ties: 'rankscope.ties',
   types: 'rankscope.types',
+  style: 'rankscope.style',
 } as const;
 
 /** Metadata that the reader took from files beside the checkpoint. */
@@ -51,6 +53,7 @@ export function factorizedMetadata(
   plan: Plan,
   chosen: readonly Chosen[],
   groups: readonly (readonly string[])[],
+  style: FactorStyle = 'rankscope',
 ): Map<string, string> {
   const ties = [
     ...groups.flatMap(([first, ...others]) => others.map((name) => [name, first!] as const)),
@@ -74,6 +77,7 @@ export function factorizedMetadata(
     [KEYS.format, FORMAT],
     [KEYS.source, basename(checkpoint.path)],
     [KEYS.factors, String(plan.request.factors)],
+    ...(style === 'rankscope' ? [] : [[KEYS.style, style] as const]),
     [KEYS.request, JSON.stringify(plan.request)],
     [KEYS.ranks, JSON.stringify(Object.fromEntries(chosen.map(({ matrix, rank }) => [matrix.name, rank])))],
     ...(stored.length > 0 ? [[KEYS.stored, JSON.stringify(Object.fromEntries(stored))] as const] : []),

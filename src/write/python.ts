@@ -1,4 +1,5 @@
 import { formatWhole } from '../base/quantities.ts';
+import type { FactorStyle } from '../model/factorStyle.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { joinPython } from './pythonParts.ts';
@@ -11,6 +12,8 @@ export interface PythonRequest {
   readonly weights: string;
   /** Remarks on the checkpoint for users of the code, one sentence each. */
   readonly remarks?: readonly string[];
+  /** How the file calls the factors; our own names by default. */
+  readonly style?: FactorStyle;
   /** File name of the original GGUF checkpoint, from which transformers reads the configuration. */
   readonly ggufFile?: string;
 }
@@ -45,11 +48,20 @@ export const LOADER = ['rows', 'experts', 'merged', 'loader', 'checkpoint', 'val
  * A Python module that depends only on torch and safetensors: the layers that hold factors, as far as they are needed,
  * and `load_lowrank`, which puts them into a model and loads the factorized checkpoint.
  */
-export function pythonModule({ plan, matrices, weights, remarks = [], ggufFile }: PythonRequest): string {
+export function pythonModule({
+  plan,
+  matrices,
+  weights,
+  remarks = [],
+  style = 'rankscope',
+  ggufFile,
+}: PythonRequest): string {
   const byName = new Map(matrices.map((matrix) => [matrix.name, matrix]));
   const planned = plan.matrices.flatMap(({ name, rank }) => (rank === null ? [] : [byName.get(name)!])).filter(Boolean);
   const layers = LAYERS.filter(([, holds]) => planned.some(holds)).map(([name]) => name);
-  const { imports, body } = joinPython([...CORE[plan.request.factors], ...layers, ...LOADER]);
+  const { imports, body } = joinPython(
+    style === 'rankscope' ? [...CORE[plan.request.factors], ...layers, ...LOADER] : [style, 'style_loader', 'own_code'],
+  );
   const { parametersBefore, parametersAfter, error } = plan.totals;
   const summary = [
     `${planned.length} of ${plan.matrices.length} matrices hold factors: ${formatWhole(parametersAfter)} of the ${formatWhole(parametersBefore)} parameters that the`,

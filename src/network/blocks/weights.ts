@@ -3,6 +3,7 @@ import { elementCount } from '../../base/shape.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { type Tensor, valuesIn, valuesOf } from '../../checkpoint/tensor.ts';
 import type { RowSource } from '../../devices/backend.ts';
+import { FACTOR_STYLES, factorNames } from '../../model/factorStyle.ts';
 import { dimensionsOf } from '../../model/layout/dimensions.ts';
 import { isStored } from '../../model/matrix.ts';
 import { anatomy } from '../../model/names/anatomy.ts';
@@ -41,7 +42,7 @@ export class Weights {
 
   /** What stands before `module` in the names of the file, such as `model.`; undefined if the file lacks the module. */
   prefixOf(module: string): string | undefined {
-    const endings = ENDINGS.map((ending) => `${module}.${ending}`);
+    const endings = [`${module}.weight`, ...factorsOf(module).map(([, last]) => last)];
     const starts = [...this.tensors.keys(), ...this.ties.keys()].flatMap((name) =>
       endings
         .filter((ending) => name === ending || name.endsWith(`.${ending}`))
@@ -51,7 +52,14 @@ export class Weights {
   }
 
   hasTensor(name: string): boolean {
-    return this.tensors.has(name);
+    return this.tensor(name) !== undefined;
+  }
+
+  /** A bias has the name of the last factor in the files of other styles. */
+  private tensor(name: string): Tensor | undefined {
+    const [, module] = /^(.*)\.bias$/.exec(name) ?? [];
+    const names = module === undefined ? [name] : FACTOR_STYLES.map((style) => factorNames(module, style).bias);
+    return names.map((each) => this.tensors.get(each)).find((tensor) => tensor !== undefined);
   }
 
   /** The number of layers with tensors under `path`. */
@@ -68,12 +76,11 @@ export class Weights {
     const own = this.ties.get(`${module}.weight`)?.replace(/\.weight$/, '') ?? module;
     const dense = this.matrices.get(`${own}.weight`);
     if (dense) return { outputs: dense.shape[0], inputs: dense.shape[1], factors: [factorOf(dense)] };
-    for (const [first, second] of FACTORS) {
+    for (const [first, second] of factorsOf(own)) {
       // Matrices may share the factor that is applied first.
-      const shared = this.ties.get(`${own}.${first}`) ?? `${own}.${first}`;
-      const [a, b] = [this.matrices.get(shared), this.matrices.get(`${own}.${second}`)];
-      if (!a || !b) continue;
-      const scales = first === 'svd_v' ? this.tensors.get(`${own}.svd_s`) : undefined;
+      const [a, b] = [this.matrices.get(this.ties.get(first) ?? first), this.matrices.get(second)];
+      if (!a || !b || a.shape[0] !== b.shape[1]) continue;
+      const scales = first.endsWith('.svd_v') ? this.tensors.get(`${own}.svd_s`) : undefined;
       const factors = [factorOf(a, scales), factorOf(b)];
       return { outputs: b.shape[0], inputs: a.shape[1], factors };
     }
@@ -95,7 +102,7 @@ export class Weights {
 
   /** The values of a vector; undefined if the file lacks it. @throws RankscopeError 'malformed', 'not-finite' */
   async vector(name: string, sizes: readonly number[], signal?: AbortSignal): Promise<Float32Array | undefined> {
-    const tensor = this.tensors.get(name);
+    const tensor = this.tensor(name);
     if (!tensor) return undefined;
     const size = elementCount(tensor.shape);
     if (!sizes.includes(size)) throw this.misfit(name, `${size} entries`, `${sizes.join(' or ')}`);
@@ -124,13 +131,11 @@ export class Weights {
   }
 }
 
-/** The factors of a factorized file by the ends of their names, in the order in which they are applied. */
-const FACTORS = [
-  ['lowrank_a.weight', 'lowrank_b.weight'],
-  ['svd_v', 'svd_u'],
-] as const;
-
-const ENDINGS = ['weight', ...FACTORS.map(([, last]) => last)];
+/** The names that the factors of a module may have in a factorized file, in the order in which they are applied. */
+function factorsOf(module: string): (readonly [first: string, second: string])[] {
+  const named = FACTOR_STYLES.map((style) => factorNames(module, style));
+  return [...named.map(({ down, up }) => [down, up] as const), [`${module}.svd_v`, `${module}.svd_u`]];
+}
 
 /** @param scales multiply the rows of the matrix. */
 function factorOf(matrix: StoredMatrix, scales?: Tensor): StoredFactor {

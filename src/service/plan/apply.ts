@@ -29,7 +29,7 @@ export async function apply(
   context: CallContext<StepProgress>,
 ): Promise<Omit<ApplyReport, 'smokeTest'>> {
   const { signal, progress } = context;
-  const { out, code, overwrite = false } = request;
+  const { out, code, style, overwrite = false } = request;
   const engine = devices.settle(request);
   refuseOther(request.plan, opened);
   const codeTarget = code === undefined ? undefined : await checkedCode(code, request, opened);
@@ -44,6 +44,7 @@ export async function apply(
       matrices,
       plan,
       ties,
+      ...(style === undefined ? {} : { style }),
       out,
       overwrite,
       signal,
@@ -74,6 +75,7 @@ export async function apply(
         plan,
         matrices: matrices.filter(isStored),
         weights: basename(out),
+        ...(style === undefined ? {} : { style }),
         remarks,
         ...ggufFileOf(checkpoint),
       });
