@@ -56,6 +56,24 @@ describe('measuring with Python', function () {
     assert.ok(!existsSync(`${code}.words`), 'the script ran');
   });
 
+  it('inserts low-rank layers behind the imports of the Python file in the editor, or writes them', async () => {
+    const file = join(folder, 'net.py');
+    writeFileSync(file, 'from torch import nn\n\nlayer = nn.Linear(4, 4)\n');
+    await vscode.window.showTextDocument(vscode.Uri.file(file));
+    const insert = (target: object) => vscode.commands.executeCommand<vscode.Uri>('rankscope.insertLayers', target);
+    assert.equal((await insert({ layers: 'two', file: 'editor' })).fsPath, file);
+    const text = vscode.window.activeTextEditor!.document.getText();
+    const at = (part: string) => text.indexOf(part);
+    assert.ok(
+      at('from torch import nn') < at('class LowRankLinear(') && at('class LowRankLinear(') < at('layer = nn.'),
+    );
+    await vscode.commands.executeCommand('workbench.action.revertAndCloseActiveEditor');
+    const written = join(folder, 'layers.py');
+    await insert({ layers: 'three', file: vscode.Uri.file(written) });
+    assert.match(readFileSync(written, 'utf8'), /^class SVDLinear\(/m);
+    assert.equal(vscode.window.activeTextEditor?.document.fileName, written);
+  });
+
   it('writes a script that collects activations as well', async () => {
     const code = join(folder, 'sample.calibrate.py');
     const report = await command('collect', { text, code });

@@ -10,6 +10,7 @@ import { type MeasureTarget, measure, measurePlan } from '../evaluation/measure.
 import { addFromFile } from '../evaluation/openEvaluation.ts';
 import { applyPlan } from '../plan/applyPlan.ts';
 import { savePlan } from '../plan/savePlan.ts';
+import { insertLayers, type LayersTarget } from '../python/insertLayers.ts';
 import { type PythonTarget, withPython } from '../python/withPython.ts';
 import type { Workbench } from '../workbench.ts';
 import { analyze, askCheckpoint, type CheckpointArgument, uriOf } from './analyze.ts';
@@ -68,6 +69,7 @@ export function registerAllCommands(workbench: Workbench): void {
       const path = await askCheckpoint(target, 'Compress with Python');
       return path && withPython(workbench, 'compress', path, Array.isArray(what) ? {} : what);
     },
+    insertLayers: (what?: LayersTarget) => insertLayers(workbench, what),
     measurePlan: (what?: Pick<MeasureTarget, 'text'>) => measurePlan(workbench, what),
     openEvaluation: async (target?: vscode.Uri) => {
       const path = await addFromFile(workbench, target instanceof vscode.Uri ? target : undefined);
