@@ -69,6 +69,7 @@ const NAMES: Record<keyof Calls, true> = {
   sharing: true,
   diff: true,
   loraCount: true,
+  loraWrite: true,
   plan: true,
   apply: true,
   evaluate: true,

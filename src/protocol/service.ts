@@ -21,6 +21,7 @@ import type {
 } from '../model/findings.ts';
 import type { GenerateRequest, Generation, SmokeTest } from '../model/generation.ts';
 import type { LoraCount, LoraCountRequest } from '../model/lora/count.ts';
+import type { LoraWriteRequest, LoraWritten } from '../model/lora/written.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 import type { SharingReport, SharingRequest } from '../model/sharing/sharing.ts';
 
@@ -44,6 +45,8 @@ export interface Calls {
   diff: Call<DiffRequest, ModelDiff, StepProgress>;
   /** What LoRA costs on a network, from its directory alone. */
   loraCount: Call<LoraCountRequest, LoraCount>;
+  /** Writes an adapter, or a model, that is made of adapters. */
+  loraWrite: Call<LoraWriteRequest, LoraWritten, StepProgress>;
   /** Continues a prompt with the network, and with a variant of it. */
   generate: Call<GenerateRequest, Generation, StepProgress>;
   /** With a measured spread, from `sources`. */

@@ -1,8 +1,11 @@
 import type { CommandGroup } from '../command.ts';
+import { loraConvertCommand } from './convert.ts';
 import { loraCountCommand } from './count.ts';
+import { loraMergeCommand } from './merge.ts';
+import { loraResizeCommand } from './resize.ts';
 
 export const loraCommands: CommandGroup = {
   name: 'lora',
   summary: 'LoRA adapters: what they cost, and what can be made of them',
-  commands: [loraCountCommand],
+  commands: [loraCountCommand, loraResizeCommand, loraMergeCommand, loraConvertCommand],
 };

@@ -35,6 +35,7 @@ export class EngineClient {
       sharing: call('sharing'),
       diff: call('diff'),
       loraCount: call('loraCount'),
+      loraWrite: call('loraWrite'),
       plan: call('plan'),
       apply: call('apply'),
       evaluate: call('evaluate'),

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import type { LoraCount } from '../../../src/model/lora/count.ts';
+import type { LoraWritten } from '../../../src/model/lora/written.ts';
 import { testFolder } from '../formats/folder.ts';
 import { f32File } from '../formats/safetensorsBytes.ts';
 import { run } from './run.ts';
@@ -23,6 +25,50 @@ describe('rankscope lora', function () {
     const parameters = Object.fromEntries(rows.map((row) => [row.targets, row.parameters]));
     assert.deepEqual(parameters, { 'q,v': 32, attention: 56, mlp: 48, 'all-linear': 104, down_proj: 48 });
     assert.deepEqual([counted.hidden, counted.parameters], [4, 112]);
+  });
+
+  const adapter = (name: string, rows: number, extra: object = {}) => {
+    folder.write(`${name}/adapter_config.json`, JSON.stringify({ peft_type: 'LORA', r: 2, lora_alpha: 4, ...extra }));
+    const values = (count: number) => Array.from({ length: count }, (_, i) => Math.sin(i + 1));
+    const tensors = {
+      'base_model.model.l.q_proj.lora_A.weight': { shape: [2, 3], values: values(6) },
+      'base_model.model.l.q_proj.lora_B.weight': { shape: [rows, 2], values: values(2 * rows) },
+    };
+    folder.write(`${name}/adapter_model.safetensors`, f32File(tensors));
+    return folder.path(name);
+  };
+
+  it('writes a resized adapter with patterns that match whole names only, and does not overwrite it', async () => {
+    const [path, out] = [adapter('a', 4), folder.path('out')];
+    const { code, stdout, stderr } = await cli('resize', path, '--rank', '1', '--out', out, '--json');
+    assert.deepEqual([code, stderr], [0, '']);
+    const { layers } = JSON.parse(stdout) as LoraWritten;
+    assert.deepEqual(
+      layers.map(({ rank, rankBefore }) => [rankBefore, rank]),
+      [[2, 1]],
+    );
+    const config = JSON.parse(readFileSync(`${out}/adapter_config.json`, 'utf8')) as Record<string, unknown>;
+    assert.deepEqual([config.r, config.lora_alpha, config.target_modules], [1, 1, ['l.q_proj']]);
+    const again = await cli('resize', path, '--rank', '1', '--out', out);
+    assert.deepEqual([again.code, /there is a file of this name/.test(again.stderr)], [2, true]);
+    assert.equal((await cli('resize', path, '--rank', '1', '--out', path, '--force')).code, 2);
+  });
+
+  it('refuses adapters of different bases, naming the shapes, and what a loader cannot load', async () => {
+    const [one, other] = [adapter('a', 4), adapter('b', 5)];
+    const merged = await cli('merge', one, other, '--out', folder.path('out'));
+    assert.match(merged.stderr, /its update of l\.q_proj is 5 x 3, that of .* is 4 x 3/);
+    const comfy = await cli('convert', one, '--target', 'comfyui', '--out', folder.path('out'));
+    assert.match(comfy.stderr, /does not read adapter_config\.json/);
+    const base = folder.write('base.safetensors', f32File({ 'l.q_proj.weight': zeros(5, 3) }));
+    const into = await cli('merge', one, '--into', base, '--out', folder.path('merged.safetensors'));
+    assert.match(into.stderr, /its update of l\.q_proj is 4 x 3, the layer in .* is 5 x 3/);
+    const none = await cli('resize', base, '--rank', '2', '--out', folder.path('out'));
+    assert.match(none.stderr, /it holds no LoRA adapter/);
+    assert.deepEqual(
+      [merged, comfy, into, none].map(({ code }) => code),
+      [2, 1, 2, 2],
+    );
   });
 
   it('names its commands where the second word is missing or unknown', async () => {

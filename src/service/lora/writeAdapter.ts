@@ -1,0 +1,91 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LayerToWrite, NamedValues } from '../../adapters/writing/layers.ts';
+import { peftConfig, peftTensors } from '../../adapters/writing/peft.ts';
+import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
+import type { Tensor } from '../../checkpoint/tensor.ts';
+import { attempt, writeWhole } from '../../files/wholeFile.ts';
+import { carriedTensor } from '../../write/carried.ts';
+import { encode, FACTOR_BYTES, type FactorType, factorType } from '../../write/encode.ts';
+import { type TensorToWrite, writeSafetensors } from '../../write/safetensorsWriter.ts';
+import { checkTarget } from '../../write/target.ts';
+
+/** An adapter to write as a folder of PEFT. */
+export interface AdapterToWrite {
+  readonly out: string;
+  readonly overwrite: boolean;
+  /** Files that are never replaced. */
+  readonly sources: readonly string[];
+  readonly layers: readonly EncodedLayer[];
+  /** Whole tensors, copied. */
+  readonly carried: readonly Tensor[];
+  /** The magnitudes of DoRA, by layer. */
+  readonly magnitudes?: ReadonlyMap<string, Tensor>;
+  /** The configuration of the adapter it was made from. */
+  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A layer whose factors are already in the type they are written in. */
+export interface EncodedLayer extends LayerToWrite {
+  readonly dtype: FactorType;
+}
+
+const [WEIGHTS, CONFIGURATION] = ['adapter_model.safetensors', 'adapter_config.json'];
+
+/** @throws RankscopeError 'wrong-use' if the folder holds an adapter already and may not be overwritten */
+export async function checkFolder(out: string, overwrite: boolean, sources: readonly string[]): Promise<void> {
+  const found = await stat(out).catch(() => undefined);
+  if (!found) return;
+  if (!found.isDirectory())
+    throw new RankscopeError('wrong-use', out, 'a file has this name', 'Name a folder for the adapter');
+  for (const name of [WEIGHTS!, CONFIGURATION!])
+    await checkTarget({ out: join(out, name), overwrite, sources, bytes: 0 });
+}
+
+/**
+ * Writes a folder that PEFT loads; returns the size of its weights. The configuration comes last: without
+ * it, an interrupted folder is not taken for an adapter.
+ * @throws RankscopeError as `writeSafetensors` does
+ */
+export async function writeAdapterFolder(adapter: AdapterToWrite): Promise<number> {
+  const { out, overwrite, sources, layers, carried, configuration, signal, magnitudes = new Map() } = adapter;
+  await checkFolder(out, overwrite, sources);
+  await attempt(out, () => mkdir(out, { recursive: true }));
+  const tensors = [
+    ...layers.flatMap((layer) => peftTensors(layer).map((each) => encoded(each, layer.dtype))),
+    ...carried.map((tensor) => ({ ...carriedTensor(tensor), name: wrapped(tensor.name) })),
+    ...[...magnitudes].map(([target, tensor]) => ({
+      ...carriedTensor(tensor),
+      name: `${wrapped(target)}.lora_magnitude_vector`,
+      shape: [elementCount(tensor.shape)],
+    })),
+  ];
+  const metadata = new Map([['format', 'pt']]);
+  const bytes = await writeSafetensors({ out: join(out, WEIGHTS!), tensors, metadata, sources, overwrite, signal });
+  const text = `${JSON.stringify(peftConfig(layers, configuration, magnitudes.size > 0), null, 2)}\n`;
+  await writeWhole(join(out, CONFIGURATION!), { overwrite }, (append) => append(text));
+  return bytes;
+}
+
+const wrapped = (name: string) => (name.startsWith('base_model.model.') ? name : `base_model.model.${name}`);
+
+export function encoded({ name, shape, values }: NamedValues, dtype: FactorType): TensorToWrite {
+  return {
+    name,
+    shape,
+    dtype,
+    bytes: elementCount(shape) * FACTOR_BYTES[dtype],
+    async *content() {
+      yield encode(values, dtype);
+    },
+  };
+}
+
+export function parametersOf(layers: readonly { readonly factors: LayerToWrite['factors'] }[]): number {
+  return layers.reduce((sum, { factors: { up, down } }) => sum + up.length + down.length, 0);
+}
+
+export const typeOf = (dtype: string): FactorType =>
+  /^[IUB]/.test(dtype) && dtype !== 'BF16' ? 'F32' : factorType(dtype);
