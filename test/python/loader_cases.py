@@ -213,7 +213,7 @@ def convolutions():
 def layers_without_a_low_rank_form():
     def make():
         return nn.Sequential(
-            nn.Conv2d(4, 8, 3, groups=2), nn.ConvTranspose2d(8, 6, 3), nn.Flatten(1), nn.Linear(6 * 64, 5)
+            nn.Conv2d(4, 8, 3, groups=2), nn.ConvTranspose2d(8, 6, 3), nn.Flatten(1), nn.Linear(6 * 64, 5), nn.Linear(5, 1)
         )
 
     dense, low = pair(make, ["0.weight", "1.weight", "3.weight"])

@@ -72,5 +72,4 @@ class _MergedIndex:
 
 def _marks(matrix: Tensor) -> list[bytes]:
     """The first values of each row, which equal rows share."""
-    rows = matrix[:, :8].detach().float().contiguous().view(torch.uint8)
-    return [bytes(row) for row in rows.numpy()]
+    return [row.tobytes() for row in matrix[:, :8].detach().float().cpu().numpy()]

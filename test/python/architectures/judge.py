@@ -121,6 +121,8 @@ def wrong_weights(reference: nn.Module, model: nn.Module) -> list[str]:
         except AttributeError:
             wrong.append(f"{name} is missing")
             continue
+        if type(found).__name__ == "LowRankExperts":
+            found = found.product()
         if not isinstance(found, torch.Tensor) or found.shape != value.shape:
             wrong.append(f"{name} has another shape")
         elif value.is_floating_point():
