@@ -70,6 +70,7 @@ const NAMES: Record<keyof Calls, true> = {
   diff: true,
   loraCount: true,
   loraWrite: true,
+  loraSuggest: true,
   plan: true,
   apply: true,
   evaluate: true,

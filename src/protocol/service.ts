@@ -21,6 +21,7 @@ import type {
 } from '../model/findings.ts';
 import type { GenerateRequest, Generation, SmokeTest } from '../model/generation.ts';
 import type { LoraCount, LoraCountRequest } from '../model/lora/count.ts';
+import type { LoraSuggestion, LoraSuggestRequest } from '../model/lora/suggestion.ts';
 import type { LoraWriteRequest, LoraWritten } from '../model/lora/written.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 import type { SharingReport, SharingRequest } from '../model/sharing/sharing.ts';
@@ -45,6 +46,8 @@ export interface Calls {
   diff: Call<DiffRequest, ModelDiff, StepProgress>;
   /** What LoRA costs on a network, from its directory alone. */
   loraCount: Call<LoraCountRequest, LoraCount>;
+  /** A rank of LoRA for each module. */
+  loraSuggest: Call<LoraSuggestRequest, LoraSuggestion, StepProgress>;
   /** Writes an adapter, or a model, that is made of adapters. */
   loraWrite: Call<LoraWriteRequest, LoraWritten, StepProgress>;
   /** Continues a prompt with the network, and with a variant of it. */

@@ -21,6 +21,7 @@ import { evaluate } from './evaluate/evaluate.ts';
 import { generate } from './generate/generate.ts';
 import { smokeTest } from './generate/smokeTest.ts';
 import { countLoraOf } from './lora/count.ts';
+import { suggestLora } from './lora/suggest.ts';
 import { writeLora } from './lora/write.ts';
 import { apply } from './plan/apply.ts';
 import { KnownSensitivities } from './plan/onInputs/knownSensitivities.ts';
@@ -95,6 +96,13 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
       abortable(request.base, context.signal, diff(devices, checkpoints, request, context)),
     loraCount: (request, context = {}) =>
       abortable(request.path ?? 'model', context.signal, countLoraOf(checkpoints, request, context.signal)),
+    loraSuggest: (request, context = {}) =>
+      abortable(
+        request.path,
+        context.signal,
+        checkpoints.use(request.path, context.signal, (opened) => suggestLora(parts, opened, request, context)),
+      ),
+
     // Awaited even after a cancellation: once it ends, its temporary files are gone.
     loraWrite: (request, context = {}) => writeLora(devices, checkpoints, request, context),
 

@@ -175,4 +175,18 @@ with torch.no_grad():
     again = PeftModel.from_pretrained(fresh(), f"{folder}/dora-resized").merge_and_unload().state_dict()
     errors["dora resized"] = apart(dict(again), dict(merged))
 
+    suggested = f"{folder}/suggested"
+    run("suggest", f"{folder}/base.safetensors", "--targets", "attention", "--rank", "3", "--write", suggested, "--out", f"{folder}/suggestion.json")
+    wanted = {module["name"]: module["rank"] for module in json.load(open(f"{folder}/suggestion.json"))["modules"]}
+    code = {}
+    exec(open(f"{suggested}/lora_config.py").read(), code)
+    for config in [LoraConfig.from_pretrained(suggested), code["config"]]:
+        model = get_peft_model(fresh(), config).base_model.model
+        adapted = {key: module for key, module in model.named_modules() if hasattr(module, "get_delta_weight")}
+        ranks = {key: module.lora_A["default"].weight.shape[0] for key, module in adapted.items()}
+        scales = {module.scaling["default"] for module in adapted.values()}
+        if ranks != wanted or len(set(ranks.values())) == 1 or scales != {2.0}:
+            errors["suggest"] = f"{ranks} instead of {wanted}, scales {scales}"
+    errors.setdefault("suggest", 0)
+
 print(json.dumps(errors))

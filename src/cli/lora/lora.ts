@@ -3,9 +3,10 @@ import { loraConvertCommand } from './convert.ts';
 import { loraCountCommand } from './count.ts';
 import { loraMergeCommand } from './merge.ts';
 import { loraResizeCommand } from './resize.ts';
+import { loraSuggestCommand } from './suggest.ts';
 
 export const loraCommands: CommandGroup = {
   name: 'lora',
   summary: 'LoRA adapters: what they cost, and what can be made of them',
-  commands: [loraCountCommand, loraResizeCommand, loraMergeCommand, loraConvertCommand],
+  commands: [loraCountCommand, loraSuggestCommand, loraResizeCommand, loraMergeCommand, loraConvertCommand],
 };

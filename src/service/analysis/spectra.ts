@@ -66,7 +66,7 @@ export async function spectrum(
 }
 
 /** The spectrum of W X, from the cache or computed and cached; null where no token reached the matrix. */
-async function exactSeen(
+export async function exactSeen(
   { devices, cache }: SpectraParts,
   matrix: StoredMatrix,
   factor: InputFactor,
