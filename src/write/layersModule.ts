@@ -20,6 +20,8 @@ export function layersModule({ plan, factors = plan?.request.factors ?? 2 }: Lay
   const { imports, body } = joinPython([...CORE[factors], ...kinds, ...SUPPORT]);
   const linear = factors === 2 ? 'LowRankLinear' : 'SVDLinear';
   const ranks = plan?.matrices.flatMap(({ name, rank }) => (rank === null ? [] : [[name, rank] as const]));
+  const isShared = plan?.matrices.some(({ rank, shared }) => rank !== null && shared !== undefined);
+  const note = isShared ? '\n# Its matrices with a common factor get factors of their own here.' : '';
   const usage = ranks ? 'factorize(model, RANKS)' : 'factorize(model, {"layers.0.fc": 64})';
   return `"""Low-rank layers for PyTorch. Written by Rankscope.
 
@@ -33,6 +35,6 @@ leading r singular values: the best approximation of the weights, which loses th
 ${imports}
 
 
-${ranks ? `# The ranks of the plan, by the names of the checkpoint.\nRANKS = ${pythonLiteral(Object.fromEntries(ranks))}\n\n\n` : ''}${body}
+${ranks ? `# The ranks of the plan, by the names of the checkpoint.${note}\nRANKS = ${pythonLiteral(Object.fromEntries(ranks))}\n\n\n` : ''}${body}
 `;
 }
