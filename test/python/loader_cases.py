@@ -590,6 +590,54 @@ def factors_that_matrices_share() -> None:
     raises(make(), KeyError)
 
 
+def weights_that_are_merged_on_loading():
+    class Experts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate_up = nn.Parameter(torch.randn(2, 10, 8))
+
+        def forward(self, x):
+            return sum(F.linear(x, self.gate_up[e]) for e in torch.arange(2))
+
+    class Merging(nn.Module):
+        """Reads q, k and v into one layer, and the experts into one parameter, as some models do."""
+
+        def __init__(self):
+            super().__init__()
+            self.qkv, self.experts = nn.Linear(8, 20), Experts()
+            self.register_load_state_dict_pre_hook(Merging.merge)
+
+        def merge(self, state, prefix, *_):
+            if "q.weight" in state:
+                state["qkv.weight"] = torch.cat([state.pop(f"{name}.weight") for name in "qkv"])
+                each = [torch.cat([state.pop(f"experts.{e}.{part}.weight") for part in ("gate", "up")]) for e in (0, 1)]
+                state["experts.gate_up"] = torch.stack(each)
+
+        def forward(self, x):
+            return self.experts(self.qkv(x)[..., :8]), self.qkv(x)
+
+    torch.manual_seed(0)
+    sizes = {"q": 8, "k": 6, "v": 6} | {f"experts.{e}.{part}": 5 for e in (0, 1) for part in ("gate", "up")}
+    state = {f"{name}.weight": torch.randn(size, 8) for name, size in sizes.items()} | {"qkv.bias": torch.randn(20)}
+    # One part of each stays dense.
+    cut = [name for name in state if name.endswith("weight") and name not in ("k.weight", "experts.1.up.weight")]
+    dense = Merging()
+    dense.load_state_dict(write(state, cut))
+    low, x = load(Merging()), torch.randn(4, 8)
+    assert low.lowrank_dense == {}
+    assert type(low.qkv).__name__ == "FusedLowRankLinear" and low.qkv.rank == (3, None, 3)
+    assert isinstance(low.experts.gate_up, generated.LowRankExperts)
+    for one, other in zip(dense(x), low(x)):
+        same(one, other)
+    same(dense.experts.gate_up, low.experts.gate_up.product())
+    parameters = 3 * (8 + 8) + 6 * 8 + 3 * (6 + 8) + 20 + 3 * 3 * (5 + 8) + 5 * 8
+    assert sum(parameter.numel() for parameter in low.parameters()) == parameters
+    for one, other in zip(dense(x), copy.deepcopy(low)(x)):
+        same(one, other)
+    sum(each.sum() for each in low(x)).backward()
+    assert all(parameter.grad is not None for parameter in low.parameters())
+
+
 def a_low_rank_model_saved_to_a_file():
     from transformers.pytorch_utils import Conv1D
 

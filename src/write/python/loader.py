@@ -58,7 +58,8 @@ def _load(
     layers, dense = _assign(model, wanted, values, products)
     shared: dict[Any, nn.Parameter] = {}
     made = {key: _parameters(factors[key[0]], key, shared) for key in set(layers.values())}
-    merged = _find_merged(model, wanted, values, {name: products[name] for name in dense})
+    others = {name: tensor for name, tensor in wanted.items() if id(tensor) not in layers}
+    merged = _find_merged(model, others, values, {name: products[name] for name in dense})
     fused: dict[int, list[list[nn.Module]]] = {}
     for name, key, each in merged:
         own = _made_with(wanted[name])
@@ -155,6 +156,7 @@ def _find_merged(
     for module in model.modules():
         for attribute, parameter in module._parameters.items():
             holders.setdefault(id(parameter), []).append((module, attribute))
+    indices: dict[torch.dtype, _MergedIndex] = {}
     found: dict[int, tuple[str, int, _Merged]] = {}
     for name, tensor in wanted.items():
         value, owners = values[name], holders.get(id(tensor), [])
@@ -164,7 +166,9 @@ def _find_merged(
         kind = _kind(module) if attribute == "weight" else None
         if (value.dim() == 2) != (kind is not None) or isinstance(module, nn.Embedding):
             continue
-        merged = _MergedIndex(products, value.dtype).find(kind.matrix(value) if kind else value)
+        if value.dtype not in indices:
+            indices[value.dtype] = _MergedIndex(products, value.dtype)
+        merged = indices[value.dtype].find(kind.matrix(value) if kind else value)
         if merged is not None and not (kind and merged.turned):
             found[id(tensor)] = name, id(tensor), merged
     return list(found.values())

@@ -34,6 +34,8 @@ const CASES: Readonly<Record<string, string>> = {
   code_that_reads_the_weight: 'serves code that reads the weight of a layer',
   matrices_stored_as_their_transpose: 'makes Conv1D low-rank, whichever way round its matrix was planned',
   factors_that_matrices_share: 'makes a factor that matrices share one parameter, and loads what is saved of it',
+  weights_that_are_merged_on_loading:
+    'holds the factors of what a model merges on loading, with the parts that stay dense',
   a_low_rank_model_saved_to_a_file:
     'loads a file that a low-rank model was saved to, and asks the model for its layouts',
 };
