@@ -10,6 +10,7 @@ import sys
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora.intruders import reduce_intruder_dimension
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -174,6 +175,15 @@ with torch.no_grad():
     merged = PeftModel.from_pretrained(fresh(), f"{folder}/dora").merge_and_unload().state_dict()
     again = PeftModel.from_pretrained(fresh(), f"{folder}/dora-resized").merge_and_unload().state_dict()
     errors["dora resized"] = apart(dict(again), dict(merged))
+
+    model = PeftModel.from_pretrained(fresh(), source)
+    options = {"top_k": 4, "threshold_epsilon": 0.8, "mitigation_lambda": 0.25}
+    reduce_intruder_dimension(model, logging_sink=None, **options)
+    words = ["--top", "4", "--threshold", "0.8", "--remain", "0.25"]
+    run("clean", source, "--base", f"{folder}/base.safetensors", "--out", f"{folder}/clean", *words)
+    errors["clean"] = apart(loaded(f"{folder}/clean"), deltas(model, "intruder_reduced"))
+    if apart(loaded(f"{folder}/clean"), loaded(source)) < 1e-3:
+        errors["clean"] = "nothing was cleaned"
 
     suggested = f"{folder}/suggested"
     run("suggest", f"{folder}/base.safetensors", "--targets", "attention", "--rank", "3", "--write", suggested, "--out", f"{folder}/suggestion.json")

@@ -1,4 +1,5 @@
 import type { CommandGroup } from '../command.ts';
+import { loraCleanCommand } from './clean.ts';
 import { loraConvertCommand } from './convert.ts';
 import { loraCountCommand } from './count.ts';
 import { loraMergeCommand } from './merge.ts';
@@ -8,5 +9,12 @@ import { loraSuggestCommand } from './suggest.ts';
 export const loraCommands: CommandGroup = {
   name: 'lora',
   summary: 'LoRA adapters: what they cost, and what can be made of them',
-  commands: [loraCountCommand, loraSuggestCommand, loraResizeCommand, loraMergeCommand, loraConvertCommand],
+  commands: [
+    loraCountCommand,
+    loraSuggestCommand,
+    loraResizeCommand,
+    loraMergeCommand,
+    loraConvertCommand,
+    loraCleanCommand,
+  ],
 };

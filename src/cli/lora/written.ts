@@ -28,13 +28,19 @@ export async function showWritten({ service, terminal, values }: Invocation, req
 
 function* report({ layers, parametersBefore, parametersAfter, bytes, out, remarks }: LoraWritten): Generator<string> {
   const names = shortNames(layers.map(({ name }) => name));
+  const cleaned = layers.some(({ intruders }) => intruders !== undefined);
   yield* table(
-    ['layer', 'rank before', 'rank', 'error'],
-    layers.map(({ rankBefore, rank, error }, index) => [
+    ['layer', 'rank before', 'rank', cleaned ? 'intruders (cosine)' : 'error'],
+    layers.map(({ rankBefore, rank, error, intruders }, index) => [
       names[index]!,
       String(rankBefore),
       String(rank),
-      error === null ? '-' : digits(error),
+      intruders
+        ? intruders.map(({ singularValue, cosine }) => `${digits(singularValue)} (${cosine.toFixed(2)})`).join(', ') ||
+          '-'
+        : error === null
+          ? '-'
+          : digits(error),
     ]),
   );
   if (parametersBefore !== parametersAfter)

@@ -74,7 +74,26 @@ export interface ConvertRequest extends Written {
   readonly base?: string;
 }
 
-export type LoraWriteRequest = ResizeRequest | CombineRequest | MergeIntoRequest | ConvertRequest;
+export interface CleanRequest extends Written, DeviceRequest {
+  readonly kind: 'clean';
+  readonly path: string;
+  readonly base: string;
+  /** Leading directions of W + scale B A that are looked at; 10 by default, as in PEFT. */
+  readonly top?: number;
+  /** A direction is an intruder if its cosines with those of W are all below this; 0.5 by default. */
+  readonly threshold?: number;
+  /** The share of an intruder that remains, PEFT's `mitigation_lambda`; 0.75 by default. */
+  readonly remain?: number;
+}
+
+/** A leading direction of W + scale B A that W does not have. */
+export interface Intruder {
+  readonly singularValue: number;
+  /** The largest cosine with a left singular vector of W. */
+  readonly cosine: number;
+}
+
+export type LoraWriteRequest = ResizeRequest | CombineRequest | MergeIntoRequest | ConvertRequest | CleanRequest;
 
 export interface WrittenLayer {
   readonly name: string;
@@ -82,6 +101,8 @@ export interface WrittenLayer {
   readonly rank: number;
   /** Of the update: ||new - old||_F / ||old||_F; null where there is no single old one, and for a zero update. */
   readonly error: number | null;
+  /** Only of `clean`. */
+  readonly intruders?: readonly Intruder[];
 }
 
 export interface LoraWritten {

@@ -32,9 +32,9 @@ export async function combineLayer(
   const { combination, rank, signal } = options;
   const { target, parts } = layer;
   const { outputs, inputs } = parts[0]!;
-  if (combination === 'cat') return { factors: concatenated(layer), error: 0 };
+  if (combination === 'cat') return { factors: concatenated(parts, layer.weights), error: 0 };
   if (combination === 'svd') {
-    const found = await thinSvd(concatenated(layer), yieldOrCancel(signal, target));
+    const found = await thinSvd(concatenated(parts, layer.weights), yieldOrCancel(signal, target));
     const factors = factorsOfTriplets(found, rank, [outputs, inputs]);
     return { factors, error: truncationError(found.values, factors.rank) };
   }
@@ -65,7 +65,7 @@ export async function combineLayer(
 }
 
 /** The factors side by side: their product is the weighted sum of the updates, and the ranks add up. */
-function concatenated({ parts, weights }: SharedLayer): LayerFactors {
+export function concatenated(parts: readonly LayerFactors[], weights: readonly number[]): LayerFactors {
   const { outputs, inputs } = parts[0]!;
   const rank = parts.reduce((sum, part) => sum + part.rank, 0);
   const up = new Float64Array(outputs * rank);

@@ -1,18 +1,16 @@
 import { updateFactors } from '../../adapters/updateRows.ts';
-import { type AdapterLayer, adapterLayers } from '../../adapters/writing/layers.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import { yieldOrCancel } from '../../base/eventLoop.ts';
 import { valuesOf } from '../../checkpoint/tensor.ts';
 import { untied } from '../../checkpoint/ties.ts';
 import type { LoraWritten, MergeIntoRequest } from '../../model/lora/written.ts';
-import { isStored } from '../../model/matrix.ts';
-import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { carriedTensor } from '../../write/carried.ts';
-import { encode, FACTOR_BYTES, type FactorType } from '../../write/encode.ts';
+import { encode, type FactorType } from '../../write/encode.ts';
 import { type TensorToWrite, writeSafetensors } from '../../write/safetensorsWriter.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import { adapterFile } from './adapterFile.ts';
+import { type Change, changesOf } from './changes.ts';
 
 /** Writes the base with an adapter added to its weights; one matrix at a time is in memory. */
 export async function mergeInto(
@@ -29,7 +27,7 @@ export async function mergeInto(
       `it has whole weights beside its updates, such as ${file.others[0]!.name}`,
       'Only updates can be added to a base',
     );
-  const changes = changesOf(adapterLayers(path, adapter.adapter), base, basePath, path);
+  const changes = changesOf(file.layers, base, basePath, path);
   const ties = await base.tiesByContent(signal);
   const tensors = untied(base.checkpoint.tensors, ties);
   const firstOf = new Map(ties.flatMap((group) => group.map((name) => [name, group[0]!] as const)));
@@ -62,50 +60,6 @@ export async function mergeInto(
       ({ matrix }) => `${matrix.tensorName} is tied: what was added to it counts for its twin as well.`,
     ),
   };
-}
-
-interface Change {
-  readonly layer: AdapterLayer;
-  readonly matrix: StoredMatrix;
-}
-
-/** @throws RankscopeError 'wrong-use' for a layer that the base lacks, or has in another shape */
-function changesOf(layers: readonly AdapterLayer[], base: Opened, basePath: string, path: string): Change[] {
-  const matrices = base.anatomy.matrices.filter(isStored);
-  const byName = new Map(matrices.map((matrix) => [matrix.name.replace(/\.weight$/, ''), matrix]));
-  return layers.map((layer) => {
-    const { target, update } = layer;
-    const matrix = byName.get(target) ?? endingIn(byName, target);
-    if (!matrix)
-      throw new RankscopeError(
-        'wrong-use',
-        path,
-        `the base ${basePath} has no layer ${target}`,
-        'Give the base that the adapter was trained on',
-      );
-    const [m, n] = update.shape;
-    if (matrix.shape[0] !== m || matrix.shape[1] !== n)
-      throw new RankscopeError(
-        'wrong-use',
-        path,
-        `its update of ${target} is ${m} x ${n}, the layer in ${basePath} is ${matrix.shape.join(' x ')}`,
-        'Give the base that the adapter was trained on',
-      );
-    if (!Object.hasOwn(FACTOR_BYTES, matrix.dtype))
-      throw new RankscopeError(
-        'unsupported',
-        basePath,
-        `${matrix.tensorName} is stored as ${matrix.dtype}`,
-        'An adapter is added to unquantized weights: give the base in 16 or 32 bits',
-      );
-    return { layer, matrix };
-  });
-}
-
-/** The one matrix whose name ends in the target's, or the other way round: wrappers differ, such as `model.`. */
-function endingIn(byName: ReadonlyMap<string, StoredMatrix>, target: string): StoredMatrix | undefined {
-  const found = [...byName].filter(([name]) => name.endsWith(`.${target}`) || target.endsWith(`.${name}`));
-  return found.length === 1 ? found[0]![1] : undefined;
 }
 
 /** W + weight scale B A in the type of W; with DoRA, its rows rescaled to the magnitudes (Liu et al. 2024). */

@@ -2,6 +2,7 @@ import type { LoraWriteRequest, LoraWritten } from '../../model/lora/written.ts'
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import type { OpenCheckpoints } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
+import { clean } from './clean.ts';
 import { combine } from './combine.ts';
 import { convert } from './convert.ts';
 import { mergeInto } from './mergeInto.ts';
@@ -19,6 +20,10 @@ export function writeLora(
     return checkpoints.use(request.path, signal, (opened) => resize(opened, request, context));
   if (request.kind === 'combine')
     return checkpoints.useAll(request.paths, signal, (opened) => combine(devices, opened, request, context));
+  if (request.kind === 'clean')
+    return checkpoints.useAll([request.path, request.base], signal, ([adapter, model]) =>
+      clean(devices, adapter!, model!, request, context),
+    );
   const { base, path } = request;
   const paths = base === undefined ? [path] : [path, base];
   return checkpoints.useAll(paths, signal, ([adapter, model]) =>
