@@ -8,6 +8,8 @@ import { installTensorFlow } from '../engine/installTensorFlow.ts';
 import { openEvaluations } from '../evaluation/evaluationPanel.ts';
 import { type MeasureTarget, measure, measurePlan } from '../evaluation/measure.ts';
 import { addFromFile } from '../evaluation/openEvaluation.ts';
+import { type MergeTarget, mergeAdapters } from '../lora/mergeAdapters.ts';
+import { type SuggestTarget, suggestLora } from '../lora/suggest.ts';
 import { applyPlan } from '../plan/applyPlan.ts';
 import { savePlan } from '../plan/savePlan.ts';
 import { insertLayers, type LayersTarget } from '../python/insertLayers.ts';
@@ -25,6 +27,12 @@ export function registerAllCommands(workbench: Workbench): void {
     analyze: (target: CheckpointArgument, several?: readonly vscode.Uri[]) => analyze(workbench, target, several),
     compareAdapters: (target: CheckpointArgument, several?: readonly vscode.Uri[]) =>
       compareAdapters(workbench, target, several),
+    mergeAdapters: (target: CheckpointArgument, several?: readonly vscode.Uri[], what?: MergeTarget) =>
+      mergeAdapters(workbench, target, several, what),
+    suggestLora: async (target: CheckpointArgument, what?: SuggestTarget) => {
+      const path = await askCheckpoint(target, 'Suggest LoRA Ranks', desk.snapshot().current);
+      return path === undefined ? undefined : suggestLora(workbench, path, Array.isArray(what) ? undefined : what);
+    },
     reveal: (target: { path: string; name: string }) => reveal(workbench, target),
     forget: (target: { path: string }) => store.forget(target.path),
     cancel: () => Promise.all(store.known().map((session) => session.cancel())),
