@@ -28,8 +28,8 @@ export function layersModule({ plan, factors = plan?.request.factors ?? 2 }: Lay
     layer = ${linear}.from_linear(layer, rank=64)
     ${usage}
 
-The layers work with torch.compile, torch.export, half precision and training. Of a matrix of rank r, they keep the
-leading r singular values: the best approximation of the weights, which loses the least on the activations only by luck.
+The layers work with torch.compile, torch.export, half precision and training. They start as the best approximation of
+the weights, though not of what the weights make of their inputs: for that, use 'rankscope apply --calibration'.
 """
 
 ${imports}
