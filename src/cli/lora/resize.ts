@@ -7,7 +7,7 @@ export const loraResizeCommand: Command = {
   usage: 'PATH --out FOLDER [--rank R] [--sv_fro 0.95]',
   summary: 'an adapter with other ranks, from the spectra of its updates',
   help: `  PATH                an adapter: a file or the folder of PEFT
-  --out FOLDER        the folder to write, for PEFT
+  --out FOLDER        the folder to write, for PEFT; of a file of kohya, a safetensors file
   --rank R            the rank of each layer, or the largest with one of these:
   --sv_ratio X        singular values above the largest / X
   --sv_fro X          the least rank with X of the Frobenius norm (0 to 1)

@@ -10,7 +10,7 @@ import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { truncatedSvd } from '../../spectrum/truncated.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
-import { adapterFile, magnitudesOf } from './adapterFile.ts';
+import { adapterFile, magnitudesOf, refuseForeignNames } from './adapterFile.ts';
 import { type Change, changesOf } from './changes.ts';
 import { concatenated } from './combineLayer.ts';
 import { factorsOfTriplets, thinSvd } from './thinSvd.ts';
@@ -32,6 +32,7 @@ export async function clean(
 ): Promise<LoraWritten> {
   const { path, base: basePath, out, overwrite = false } = request;
   const file = await adapterFile(opened, path, signal);
+  refuseForeignNames(file);
   const sources = [...file.sources, ...base.checkpoint.files.map((each) => each.path)];
   await checkFolder(out, overwrite, sources);
   const engine = devices.settle(request);

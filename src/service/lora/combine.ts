@@ -6,7 +6,7 @@ import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { truncatedSvd } from '../../spectrum/truncated.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
-import { type AdapterFile, adapterFile } from './adapterFile.ts';
+import { type AdapterFile, adapterFile, refuseForeignNames } from './adapterFile.ts';
 import { type Combining, combineLayer, type SharedLayer } from './combineLayer.ts';
 import { checkFolder, type EncodedLayer, parametersOf, typeOf, writeAdapterFolder } from './writeAdapter.ts';
 
@@ -28,6 +28,7 @@ export async function combine(
     );
   const files: AdapterFile[] = [];
   for (const [index, each] of opened.entries()) files.push(await adapterFile(each, paths[index]!, signal));
+  for (const file of files) refuseForeignNames(file);
   refuseUnlike(files, out);
   // As PEFT does for a single adapter.
   const combination = files.length === 1 ? 'linear' : wanted;

@@ -1,14 +1,13 @@
 import { type AdapterLayer, type LayerFactors, layerFactors } from '../../adapters/writing/layers.ts';
 import { kohyaName, moduleResolver, withoutPart } from '../../adapters/writing/moduleNames.ts';
-import { factorShapes, peftTensors } from '../../adapters/writing/peft.ts';
+import { peftTensors } from '../../adapters/writing/peft.ts';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import { elementCount } from '../../base/shape.ts';
 import type { ConvertRequest, LoraLoader, LoraWritten } from '../../model/lora/written.ts';
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
-import { carriedTensor } from '../../write/carried.ts';
 import { type TensorToWrite, writeSafetensors } from '../../write/safetensorsWriter.ts';
 import type { Opened } from '../checkpoints/opened.ts';
-import { type AdapterFile, adapterFile, magnitudesOf } from './adapterFile.ts';
+import { type AdapterFile, adapterFile, hasOwnNames, magnitudesOf } from './adapterFile.ts';
+import { kohyaTensors } from './kohyaTensors.ts';
 import { checkFolder, type EncodedLayer, encoded, parametersOf, typeOf, writeAdapterFolder } from './writeAdapter.ts';
 
 /** Writes an adapter under the names of another library, in a form that a loader reads as it is meant. */
@@ -45,7 +44,7 @@ export async function convert(
         })
       : await writeSafetensors({
           ...{ out, overwrite, sources, signal, metadata: new Map([['format', 'pt']]) },
-          tensors: names === 'kohya' ? kohyaTensors(layers, file) : layers.flatMap(diffusersTensors),
+          tensors: names === 'kohya' ? kohyaTensors(named(layers), magnitudes) : layers.flatMap(diffusersTensors),
         });
   return {
     format: 'rankscope.loraWritten/1',
@@ -93,16 +92,6 @@ function scaledFor(loader: LoraLoader, names: string, factors: LayerFactors, lar
   return { ...factors, up: Float64Array.from(factors.up, (value) => (value * scale) / wanted), scale: wanted };
 }
 
-/** Libraries with names of their own for the modules of a model. */
-const OTHER_MODELS: ReadonlySet<string> = new Set([
-  'gguf',
-  'torchtune',
-  'nemo',
-  'xlabs',
-  'cloneofsimo',
-  'control-lora',
-]);
-
 /** Module names as the model has them. @throws RankscopeError 'unsupported' where they cannot be known */
 function modulesOf(opened: Opened, base: Opened | undefined, path: string): (target: string) => string {
   const { naming } = opened.adapter;
@@ -113,34 +102,26 @@ function modulesOf(opened: Opened, base: Opened | undefined, path: string): (tar
     const found = resolve(target);
     if (found !== undefined) return found;
     // Names with dots are paths already, unless they are those of another implementation of the model.
-    const isPath = naming === 'kohya' ? target.includes('.') : !OTHER_MODELS.has(naming);
+    const isPath = naming === 'kohya' ? target.includes('.') : !hasOwnNames(naming);
     if (isPath) return target;
     const why = base ? `the base has no module ${target}` : `${target} joins the parts of a path with underscores`;
     throw new RankscopeError(
       'unsupported',
       path,
-      naming === 'kohya' ? why : `${target} is a name of ${naming}, which is not that of the model`,
-      base ? 'Give the base that the adapter was trained on' : 'Give the model that has these modules with --base',
+      hasOwnNames(naming) ? `${target} is a name of ${naming}, which is not that of the model` : why,
+      hasOwnNames(naming)
+        ? 'Convert it with the tools of that library'
+        : base
+          ? 'Give the base that the adapter was trained on'
+          : 'Give the model that has these modules with --base',
     );
   };
 }
 
-function kohyaTensors(layers: readonly EncodedLayer[], { layers: before }: AdapterFile): TensorToWrite[] {
+/** The layers by their names in kohya's files, whose numbers of text encoders depend on how many there are. */
+function named(layers: readonly EncodedLayer[]): [string, EncodedLayer][] {
   const several = layers.some(({ target }) => target.startsWith('text_encoder_2.'));
-  return layers.flatMap(({ target, form, factors, dtype }, index) => {
-    const name = kohyaName(target, several);
-    const [down, up] = factorShapes(form, factors);
-    const magnitude = before[index]!.magnitude;
-    return [
-      encoded({ name: `${name}.lora_down.weight`, shape: down, values: factors.down }, dtype),
-      encoded({ name: `${name}.lora_up.weight`, shape: up, values: factors.up }, dtype),
-      // Half a number may round an alpha, and thereby the whole update.
-      encoded({ name: `${name}.alpha`, shape: [], values: [factors.scale * factors.rank] }, 'F32'),
-      ...(magnitude
-        ? [{ ...carriedTensor(magnitude), name: `${name}.dora_scale`, shape: [elementCount(magnitude.shape), 1] }]
-        : []),
-    ];
-  });
+  return layers.map((layer) => [kohyaName(layer.target, several), layer]);
 }
 
 function diffusersTensors(layer: EncodedLayer): TensorToWrite[] {

@@ -4,8 +4,11 @@ import { yieldOrCancel } from '../../base/eventLoop.ts';
 import type { LoraWritten, ResizeRequest, WrittenLayer } from '../../model/lora/written.ts';
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { resizedRank } from '../../spectrum/resizeRank.ts';
+import { carriedTensor } from '../../write/carried.ts';
+import { writeSafetensors } from '../../write/safetensorsWriter.ts';
 import type { Opened } from '../checkpoints/opened.ts';
-import { adapterFile, magnitudesOf } from './adapterFile.ts';
+import { adapterFile, hasFlatNames, magnitudesOf, refuseForeignNames } from './adapterFile.ts';
+import { kohyaTensors } from './kohyaTensors.ts';
 import { factorsOfTriplets, thinSvd, truncationError } from './thinSvd.ts';
 import { checkFolder, type EncodedLayer, parametersOf, typeOf, writeAdapterFolder } from './writeAdapter.ts';
 
@@ -16,7 +19,12 @@ export async function resize(
   { signal, progress }: CallContext<StepProgress>,
 ): Promise<LoraWritten> {
   const file = await adapterFile(opened, path, signal);
-  await checkFolder(out, overwrite, file.sources);
+  // A file of kohya remains one, since its names are not those of the modules.
+  const flat = hasFlatNames(file);
+  if (!flat) {
+    refuseForeignNames(file);
+    await checkFolder(out, overwrite, file.sources);
+  }
   const layers: EncodedLayer[] = [];
   const report: WrittenLayer[] = [];
   for (const [done, layer] of file.layers.entries()) {
@@ -33,9 +41,20 @@ export async function resize(
   }
   const { others, configuration, dora, sources } = file;
   const magnitudes = magnitudesOf(file);
-  const bytes = await writeAdapterFolder({
-    ...{ out, overwrite, sources, layers, carried: others, magnitudes, configuration, signal },
-  });
+  const bytes = flat
+    ? await writeSafetensors({
+        ...{ out, overwrite, sources, signal, metadata: opened.checkpoint.metadata },
+        tensors: [
+          ...kohyaTensors(
+            layers.map((layer) => [`lora_${layer.target}`, layer]),
+            magnitudes,
+          ),
+          ...others.map(carriedTensor),
+        ],
+      })
+    : await writeAdapterFolder({
+        ...{ out, overwrite, sources, layers, carried: others, magnitudes, configuration, signal },
+      });
   const parametersBefore = file.layers.reduce(
     (sum, { update: { shape, rank: before } }) => sum + before * (shape[0] + shape[1]),
     0,

@@ -54,6 +54,30 @@ describe('rankscope lora', function () {
     assert.equal((await cli('resize', path, '--rank', '1', '--out', path, '--force')).code, 2);
   });
 
+  it('keeps the names of a resized file of kohya, with an alpha for each rank', async () => {
+    const values = (count: number) => Array.from({ length: count }, (_, i) => Math.sin(i + 1));
+    const file = folder.write(
+      'kohya.safetensors',
+      f32File({
+        'lora_unet_mid_block_to_q.lora_down.weight': { shape: [2, 3], values: values(6) },
+        'lora_unet_mid_block_to_q.lora_up.weight': { shape: [4, 2], values: values(8) },
+        'lora_unet_mid_block_to_q.alpha': { shape: [], values: [1] },
+      }),
+    );
+    const out = folder.path('resized.safetensors');
+    assert.equal((await cli('resize', file, '--rank', '1', '--out', out)).code, 0);
+    const bytes = readFileSync(out);
+    const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString()) as object;
+    const name = 'lora_unet_mid_block_to_q';
+    assert.deepEqual(Object.keys(header).sort(), [
+      `${name}.alpha`,
+      `${name}.lora_down.weight`,
+      `${name}.lora_up.weight`,
+    ]);
+    const merged = await cli('merge', file, file, '--out', folder.path('out'));
+    assert.match(merged.stderr, /which PEFT would not find in the model/);
+  });
+
   it('refuses adapters of different bases, naming the shapes, and what a loader cannot load', async () => {
     const [one, other] = [adapter('a', 4), adapter('b', 5)];
     const merged = await cli('merge', one, other, '--out', folder.path('out'));
