@@ -10,6 +10,7 @@ export const run = (): Promise<void> =>
     await import('./code.test.ts');
     await import('./panel.test.ts');
     await import('./comparison.test.ts');
+    await import('./lora.test.ts');
     await import('./evaluation.test.ts');
     await import('./compression.test.ts');
     await import('./python.test.ts');
