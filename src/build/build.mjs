@@ -54,6 +54,7 @@ const bundles = [
       inspector: 'webview/inspector/inspector.ts',
       plan: 'webview/plan/plan.ts',
       comparison: 'webview/comparison/comparison.ts',
+      sharing: 'webview/sharing/sharing.ts',
       evaluation: 'webview/evaluation/evaluation.ts',
       compression: 'webview/compression/compression.ts',
     },

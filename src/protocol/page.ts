@@ -14,6 +14,7 @@ import type { SmokeTest } from '../model/generation.ts';
 import type { DenseRole } from '../model/names/roles.ts';
 import type { Plan, PlannedMatrix, PlanRequest } from '../model/plan/plan.ts';
 import type { Sensitivities } from '../model/plan/sensitivities.ts';
+import type { SharingReport } from '../model/sharing/sharing.ts';
 import type { CheckpointView, Spectrum } from './service.ts';
 
 /** Everything the inspector page shows: the page asks for it once, and can be discarded and rebuilt at any time. */
@@ -235,6 +236,41 @@ export interface CompressionCalls {
   cancel: { params: void; result: void };
   /** Opens the written file. */
   open: { params: void; result: void };
+  save: { params: SaveRequest; result: boolean };
+}
+
+/** What the page of shared layers asks for. */
+export interface SharingSettings {
+  /** Share of the parameters at which shared and independent factors are compared. */
+  readonly keep: number;
+  /** Layers that may share, at most. */
+  readonly layers: number;
+  /** A text on which both are measured; null for none. */
+  readonly text: string | null;
+}
+
+/** Everything that the page of shared layers shows. */
+export interface SharingSnapshot {
+  /** The checkpoint. */
+  readonly path: string;
+  readonly settings: SharingSettings;
+  /** Null until a run is done. */
+  readonly report: SharingReport | null;
+  readonly run: RunState;
+  readonly error: ErrorData | null;
+}
+
+/** The calls of that page to the extension host. */
+export interface SharingCalls {
+  ready: { params: void; result: SharingSnapshot };
+  change: { params: SharingSettings; result: void };
+  chooseText: { params: void; result: void };
+  run: { params: void; result: void };
+  cancel: { params: void; result: void };
+  /** Makes the plan of the checkpoint one with these shared factors. */
+  plan: { params: void; result: void };
+  /** Shows a matrix in the inspector. */
+  reveal: { params: { name: string }; result: void };
   save: { params: SaveRequest; result: boolean };
 }
 

@@ -16,6 +16,7 @@ import { registerEvaluation } from './evaluation/evaluationPanel.ts';
 import { registerInspector } from './inspector/inspectorEditor.ts';
 import { registerPlanView } from './plan/planView.ts';
 import { engineRequest } from './settings.ts';
+import { registerSharing } from './sharing/sharingPanel.ts';
 import type { Workbench } from './workbench.ts';
 
 /** Returned by `activate`, so that the tests inside VS Code can reach the parts. */
@@ -44,6 +45,7 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   context.subscriptions.push(log);
   registerInspector(workbench);
   registerComparison(workbench);
+  registerSharing(workbench);
   registerEvaluation(workbench);
   registerCompression(workbench);
   registerEvaluationEditor(workbench);

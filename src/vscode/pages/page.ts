@@ -6,7 +6,7 @@ import { pageHtml } from '../../window/pageHtml.ts';
 export function loadPage(
   webview: vscode.Webview,
   extension: vscode.Uri,
-  name: 'inspector' | 'plan' | 'comparison' | 'evaluation' | 'compression',
+  name: 'inspector' | 'plan' | 'comparison' | 'sharing' | 'evaluation' | 'compression',
   title: string,
 ): void {
   const folder = vscode.Uri.joinPath(extension, 'dist/webview');

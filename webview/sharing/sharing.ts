@@ -1,0 +1,161 @@
+import '../ui/base.css';
+import './sharing.css';
+import { type ErrorData, errorData } from '../../src/base/errors.ts';
+import { baseName } from '../../src/base/paths.ts';
+import { formatWhole } from '../../src/base/quantities.ts';
+import type { SharingCalls, SharingSettings, SharingSnapshot } from '../../src/protocol/page.ts';
+import { onThemeChange, readTheme } from '../charts/theme.ts';
+import { button, numberField } from '../ui/controls.ts';
+import { element, fill, perFrame, setText } from '../ui/dom.ts';
+import { errorNotice } from '../ui/errorNotice.ts';
+import { connectHost, keep, kept } from '../ui/link.ts';
+import { type AngleView, createAngles } from './angles.ts';
+import { createBases } from './bases.ts';
+import { createEqual } from './equal.ts';
+
+/** Kept across reloads; the path is needed to restore the page in a restored window. */
+interface SharingView extends AngleView {
+  readonly path: string;
+}
+
+const link = connectHost<SharingCalls, Partial<SharingSnapshot>>();
+let view = restored(kept());
+let snapshot: SharingSnapshot | null = null;
+/** Why the last call of this page failed; cleared when the run's state changes. */
+let failure: ErrorData | null = null;
+let theme = readTheme();
+
+const title = element('h1', { text: 'Sharing' });
+const errors = element('div');
+const progress = element('progress', { attributes: { 'aria-label': 'Progress' } });
+const progressText = element('span', { attributes: { role: 'status' } });
+const keptField = numberField('Parameters kept, in percent', 1, 99, (value) => change({ keep: (value ?? 80) / 100 }));
+const layersField = numberField('Layers that may share', 1, 64, (value) => change({ layers: value ?? 1 }));
+const text = element('span', { class: 'faint' });
+const chooseText = button({ label: 'Choose a text…', onClick: () => tell(link.call('chooseText')) });
+const stop = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
+const again = button({ label: 'Find', appearance: 'primary', onClick: () => tell(link.call('run')) });
+const saveJson = button({ label: 'JSON', title: 'Save the result as JSON', onClick: save });
+const notes = element('ul', { class: 'remarks' });
+const roots = {
+  equal: element('section', { attributes: { 'aria-label': 'Equal tensors' } }),
+  angles: element('section', { attributes: { 'aria-label': 'What layers read' } }),
+  bases: element('section', { attributes: { 'aria-label': 'Shared factors' } }),
+};
+const equal = createEqual(roots.equal, { reveal: (name) => tell(link.call('reveal', { name })) });
+const angles = createAngles(roots.angles, (part) => {
+  view = { ...view, ...part };
+  keep(view);
+  redraw();
+});
+const bases = createBases(roots.bases, () => tell(link.call('plan')));
+const result = element('div', { class: 'result' }, notes, roots.bases, roots.angles, roots.equal);
+const settings = element(
+  'section',
+  { class: 'tools', attributes: { 'aria-label': 'Settings' } },
+  element('label', {}, 'Keep ', keptField.element, ' %'),
+  element('label', {}, 'Share over ', layersField.element, ' layers'),
+  chooseText.element,
+  text,
+  again.element,
+  element('span', { class: 'spring' }),
+  saveJson.element,
+);
+const run = element(
+  'section',
+  { class: 'run', attributes: { 'aria-label': 'Run' } },
+  stop.element,
+  progress,
+  progressText,
+);
+document
+  .getElementById('app')!
+  .replaceChildren(element('main', { class: 'sharing' }, title, settings, errors, run, result));
+
+const redraw = perFrame(draw);
+link.onUpdate((update) => {
+  if (snapshot) take({ ...snapshot, ...update });
+});
+onThemeChange(() => {
+  theme = readTheme();
+  redraw();
+});
+tell(link.call('ready').then(take));
+
+function take(next: SharingSnapshot): void {
+  if (next.run.status !== snapshot?.run.status) failure = null;
+  snapshot = next;
+  if (view.path !== next.path) {
+    view = { ...view, path: next.path };
+    keep(view);
+  }
+  redraw();
+}
+
+function draw(): void {
+  if (!snapshot) return;
+  const error = failure ?? snapshot.error;
+  fill(errors, error ? errorNotice(error) : null);
+  const { path, report, settings: own } = snapshot;
+  setText(title, `What layers of ${baseName(path)} share`);
+  keptField.set(Number((100 * own.keep).toPrecision(6)));
+  layersField.set(own.layers);
+  setText(text, own.text === null ? 'No text: nothing is measured' : `Measured on ${baseName(own.text)}`);
+  drawRun(snapshot.run);
+  saveJson.set({ hidden: report === null });
+  result.hidden = report === null;
+  if (!report) return;
+  fill(notes, ...report.notes.map((note) => element('li', { class: 'notice', text: note })));
+  notes.hidden = report.notes.length === 0;
+  equal.show(report);
+  angles.show(report.angles, view, theme);
+  bases.show(report.bases, theme);
+}
+
+function drawRun({ status, done, total, message }: SharingSnapshot['run']): void {
+  const running = status === 'running';
+  run.hidden = !running && status !== 'cancelled';
+  stop.set({ hidden: !running });
+  again.set({ disabled: running });
+  progress.hidden = !running;
+  if (total > 0) {
+    progress.max = total;
+    progress.value = done;
+  } else progress.removeAttribute('value');
+  const count = total > 0 ? `${formatWhole(done)} of ${formatWhole(total)}` : '';
+  setText(progressText, running ? [count, message].filter(Boolean).join(' · ') : 'Stopped');
+}
+
+function change(part: Partial<SharingSettings>): void {
+  if (snapshot) tell(link.call('change', { ...snapshot.settings, ...part }));
+}
+
+function save(): void {
+  const report = snapshot?.report;
+  if (!report) return;
+  const content = `${JSON.stringify(report, null, 2)}\n`;
+  tell(
+    link.call('save', { suggestedName: `${baseName(report.checkpoint.path)}.sharing.json`, content, encoding: 'utf8' }),
+  );
+}
+
+function tell(call: Promise<unknown>): void {
+  call.catch((error: unknown) => {
+    failure = errorData(error);
+    redraw();
+  });
+}
+
+/** Validates a restored state, which an older version of the page may have written. */
+function restored(old: unknown): SharingView {
+  const { path, module, first, second } = (typeof old === 'object' && old !== null ? old : {}) as Record<
+    string,
+    unknown
+  >;
+  return {
+    path: typeof path === 'string' ? path : '',
+    module: typeof module === 'string' ? module : null,
+    first: typeof first === 'number' ? first : null,
+    second: typeof second === 'number' ? second : null,
+  };
+}
