@@ -1,7 +1,7 @@
 import { formatWhole } from '../../src/base/quantities.ts';
 import { DENSE_ROLES } from '../../src/model/names/roles.ts';
 import type { PlanRequest } from '../../src/model/plan/plan.ts';
-import { isMeasured } from '../../src/model/plan/planRequest.ts';
+import { canShare, isMeasured } from '../../src/model/plan/planRequest.ts';
 import type { PlanMeasure, PlanOverview } from '../../src/protocol/page.ts';
 import { checkbox, linesField, numberField, select, slider } from '../ui/controls.ts';
 import { element, setText } from '../ui/dom.ts';
@@ -14,10 +14,13 @@ import {
   budgetOf,
   includesKind,
   KIND_NAMES,
+  SHARES,
   SPREADS,
+  shareOf,
   shownBudget,
   spreads,
   withKind,
+  withShare,
 } from './planState.ts';
 
 /** The form with the plan's budget and options. */
@@ -64,6 +67,10 @@ export function createPlanForm(
     ],
     (id) => change((old) => ({ ...old, factors: id === '3' ? 3 : 2 })),
   );
+  const shareControl = select('Shared factors', SHARES, (id) =>
+    change((old) => withShare(old, SHARES.find((one) => one.id === id)!.id)),
+  );
+  const shareRow = field('Share a factor', shareControl.element);
   const exclude = linesField('Matrices to keep dense, one pattern per line', '*.layers.0.*\n*.k_proj.*', (lines) =>
     change((old) => ({ ...old, exclude: lines })),
   );
@@ -86,6 +93,7 @@ export function createPlanForm(
     spreadHelp,
     measureFields.element,
     element('div', { class: 'pair' }, field('Multiple of', multiple.element), field('Factors', factors.element)),
+    shareRow,
     field('Keep dense', exclude.element),
     kindsRow,
   );
@@ -111,6 +119,8 @@ export function createPlanForm(
       measureFields.show(next, measure);
       multiple.set(next.multiple);
       factors.set(String(next.factors));
+      shareControl.set(shareOf(next));
+      shareRow.hidden = !canShare(next);
       exclude.set(next.exclude);
       const counts = plan?.kinds ?? {};
       kindsRow.hidden = Object.keys(counts).length === 0;

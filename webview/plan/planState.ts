@@ -1,5 +1,6 @@
 import type { DenseRole } from '../../src/model/names/roles.ts';
 import type { Budget, PlanRequest, Spread } from '../../src/model/plan/plan.ts';
+import { SHARED_LAYERS } from '../../src/model/plan/planRequest.ts';
 
 /** How a kind of budget is displayed and edited; the displayed value is `scale` times the value in the request. */
 export interface BudgetKind {
@@ -109,4 +110,28 @@ export function includesKind({ include = [] }: PlanRequest, kind: DenseRole): bo
 /** The rank set by hand; null if the matrix is kept dense, undefined if the rank is left to the plan. */
 export function overrideOf(request: PlanRequest, name: string): number | null | undefined {
   return Object.hasOwn(request.overrides, name) ? request.overrides[name] : undefined;
+}
+
+/** Which matrices may share their factor A. */
+export const SHARES = [
+  { id: 'none', label: 'Each has its own' },
+  { id: 'inputs', label: 'Query, key and value; gate and up' },
+  { id: 'layers', label: 'Neighbouring layers' },
+  { id: 'both', label: 'Both, where that loses less' },
+] as const;
+
+type ShareId = (typeof SHARES)[number]['id'];
+
+export function shareOf({ share }: PlanRequest): ShareId {
+  if (!share) return 'none';
+  if (share.layers > 1) return share.inputs ? 'both' : 'layers';
+  return share.inputs ? 'inputs' : 'none';
+}
+
+/** Over layers, as many share as before, or the default number. */
+export function withShare(request: PlanRequest, id: ShareId): PlanRequest {
+  const { share, ...rest } = request;
+  if (id === 'none') return rest;
+  const layers = share && share.layers > 1 ? share.layers : SHARED_LAYERS;
+  return { ...rest, share: { inputs: id !== 'layers', layers: id === 'inputs' ? 1 : layers } };
 }

@@ -59,6 +59,18 @@ export function isShared({ share }: Pick<PlanRequest, 'share'>): boolean {
   return share !== undefined && (share.inputs || share.layers > 1);
 }
 
+/** Whether matrices may share under the other settings. */
+export function canShare({ budget, spread, factors }: PlanRequest): boolean {
+  return factors === 2 && spread === 'optimal' && (budget.kind === 'keep' || budget.kind === 'error');
+}
+
+/** The request without shared factors where its other settings do not allow them. */
+export function withoutIdleShare(request: PlanRequest): PlanRequest {
+  if (!request.share || canShare(request)) return request;
+  const { share: _none, ...rest } = request;
+  return rest;
+}
+
 /** Shared factors come from the weights alone, and a rank for each of many groups from a budget over all of them. */
 function checkShare(request: PlanRequest): void {
   if (!isShared(request)) return;

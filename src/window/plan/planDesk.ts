@@ -2,7 +2,7 @@ import { errorData, RankscopeError } from '../../base/errors.ts';
 import { formatEstimate, formatWhole } from '../../base/quantities.ts';
 import type { TextRequest } from '../../model/evaluation.ts';
 import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
-import { isMeasured, PLAN_DEFAULTS } from '../../model/plan/planRequest.ts';
+import { isMeasured, PLAN_DEFAULTS, withoutIdleShare } from '../../model/plan/planRequest.ts';
 import type { PlanSnapshot } from '../../protocol/page.ts';
 import type { EvaluateProgress, PlanSources, Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
@@ -121,7 +121,9 @@ export class PlanDesk {
     this.changes.fire(this.snapshot());
   }
 
-  change(request: PlanRequest): void {
+  /** Shared factors that the other settings do not allow are given up, not an error. */
+  change(changed: PlanRequest): void {
+    const request = withoutIdleShare(changed);
     const { request: before, history } = this.draft();
     if (JSON.stringify(before) === JSON.stringify(request)) return;
     this.keep({ request, history: [...history, before].slice(-UNDO_LIMIT) });

@@ -6,9 +6,12 @@ import {
   budgetOf,
   includesKind,
   overrideOf,
+  SHARES,
+  shareOf,
   shownBudget,
   withKind,
   withOverride,
+  withShare,
 } from '../../../webview/plan/planState.ts';
 
 const request: PlanRequest = {
@@ -62,5 +65,15 @@ describe('plan overrides', () => {
   it('accept __proto__ as a name', () => {
     assert.equal(overrideOf(request, '__proto__'), undefined);
     assert.equal(overrideOf(withOverride(request, '__proto__', 4), '__proto__'), 4);
+  });
+});
+
+describe('shared factors', () => {
+  it('are shown as they were set, over as many layers as before', () => {
+    for (const { id } of SHARES) assert.equal(shareOf(withShare(request, id)), id);
+    const many = { ...request, share: { inputs: true, layers: 5 } };
+    assert.deepEqual(withShare(many, 'layers').share, { inputs: false, layers: 5 });
+    assert.deepEqual(withShare(many, 'inputs').share, { inputs: true, layers: 1 });
+    assert.equal('share' in withShare(many, 'none'), false);
   });
 });

@@ -90,6 +90,18 @@ describe('the plan desk', () => {
     assert.deepEqual([busy, error, measure.waits], [null, null, true]);
   });
 
+  it('gives up shared factors where other settings do not allow them', async () => {
+    const share = { inputs: true, layers: 2 };
+    desk.change({ ...FIRST_REQUEST, share });
+    assert.deepEqual(desk.snapshot().request.share, share);
+    const plan = await desk.compute();
+    assert.deepEqual(plan?.request.share, share);
+    for (const other of [{ factors: 3 }, { spread: 'uniform' }, { budget: { kind: 'rank', value: 4 } }] as const) {
+      desk.change({ ...FIRST_REQUEST, share, ...other });
+      assert.equal(desk.snapshot().request.share, undefined);
+    }
+  });
+
   it('takes a rank set by hand as an override, shows it in the inspector, and undoes it', async () => {
     const session = parts.store.get(SAMPLE);
     const name = session.view?.matrices.at(-1)?.name ?? assert.fail();
