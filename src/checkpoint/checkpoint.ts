@@ -22,10 +22,23 @@ export interface Checkpoint {
   list?(key: string, signal?: AbortSignal): Promise<MetadataList | undefined>;
   /** The configuration of the model (config.json) beside the files; undefined without one. */
   readonly configuration?: JsonObject | undefined;
+  /** What a copy of a GGUF file takes over; absent for other formats, sets of files and version 1. */
+  readonly original?: GgufOriginal;
   /** Oddities that do not prevent reading, one sentence each. */
   readonly warnings: readonly string[];
   readonly security: readonly SecurityFinding[];
   close(): Promise<void>;
+}
+
+/** The parts of a GGUF file that a copy takes over as they are. */
+export interface GgufOriginal {
+  readonly version: number;
+  /** Where the metadata are in the file, in bytes, and how many entries they have. */
+  readonly pairs: { readonly count: number; readonly offset: number; readonly bytes: number };
+  readonly alignment: number;
+  /** By name, in order: ggml's number of the type, and the bytes in the file. */
+  readonly tensors: ReadonlyMap<string, { readonly code: number; readonly offset: number; readonly bytes: number }>;
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
 }
 
 /** The items of a list in the metadata; truth values are 0 and 1. */

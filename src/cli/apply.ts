@@ -23,14 +23,18 @@ import { jsonPieces, refuseInput } from './output.ts';
 import { readPlan } from './readPlan.ts';
 import { table } from './table.ts';
 import { textRequestOf, windowsInWords } from './textOptions.ts';
+import { FORM, FORM_HELP, folderLines, formOf, growthWarning } from './writtenForm.ts';
 
 export const applyCommand: Command = {
   name: 'apply',
-  usage: 'PATH --plan plan.json --out OUT.safetensors [--calibration FILE] [--factors 2|3] [--code OUT.py]',
-  summary: 'write the smaller checkpoint, and the code for it',
+  usage:
+    'PATH --plan plan.json --out OUT.safetensors|FOLDER [--calibration FILE] [--dense] [--dtype TYPE] [--code OUT.py]',
+  summary: 'write the smaller checkpoint, as a file with its code or as a folder for transformers',
   help: `  PATH                the checkpoint that the plan was made for
   --plan FILE         a plan made by 'rankscope plan'
   --out FILE          the safetensors file to write
+  --out FOLDER        the model folder to write: transformers opens it with trust_remote_code=True. A run that was stopped
+                      goes on where it was
   --calibration FILE  truncate the matrices on what they read: a text, which passes block by block through the compressed
                       network, or statistics of 'rankscope calibrate' or an imatrix of llama.cpp, without a pass
   --ids FILE          the ids of the tokens of a text, in place of --calibration: a JSON list, or numbers
@@ -41,8 +45,9 @@ export const applyCommand: Command = {
   --style NAME        how the file calls the factors of NAME: rankscope (default), or as others do: sequential (NAME.0 and
                       NAME.1 of nn.Sequential), uv (q_v_proj and q_u_proj of SVD-LLM), ab (NAME.BLinear and NAME.ALinear
                       of ASVD); --code writes a loader for it
+${FORM_HELP}
   --no-smoke-test     leave out the test in which the written file continues a prompt beside the model
-  --force             replace files that exist
+  --force             replace what exists: files, or a folder that was written here
   --json              print a report with the measured error of every matrix
 ${judgementHelp(WRITTEN.metrics)}
 ${ENGINE_HELP}
@@ -55,11 +60,14 @@ A text that the model is used for, and more tokens than the widest matrix has co
 
 Examples:
   rankscope apply model.safetensors --plan plan.json --out smaller.safetensors --code smaller.py
-  rankscope apply llama/ --plan plan.json --calibration wiki.txt --out smaller.safetensors`,
+  rankscope apply llama/ --plan plan.json --calibration wiki.txt --out smaller.safetensors
+  rankscope apply llama/ --plan plan.json --out llama-smaller/
+  rankscope apply model.Q4_K_M.gguf --plan plan.json --dense --out truncated.gguf`,
   options: {
     ...ENGINE,
     style: { type: 'string' },
     ...JUDGEMENT,
+    ...FORM,
     plan: { type: 'string' },
     out: { type: 'string' },
     code: { type: 'string' },
@@ -85,24 +93,26 @@ async function apply(invocation: Invocation): Promise<void> {
   if (planFile === undefined) throw new UsageError('--plan is missing');
   if (out === undefined) throw new UsageError('--out is missing');
   const engine = engineOf(values);
+  const form = formOf(values, out);
   const calibration = calibrationOf(values);
   for (const file of [out, code]) if (file !== undefined) await refuseInput(file, planFile);
   const plan = await readPlan(planFile);
   const judgement = await readJudgement(invocation, WRITTEN, [planFile, calibration?.file, calibration?.ids]);
-  const report = await service.apply(
-    {
-      path,
-      ...engine,
-      plan: factors === undefined ? plan : withFactors(plan, factors === '3' ? 3 : 2),
-      out,
-      ...(calibration === undefined ? {} : { calibration }),
-      ...(style === undefined ? {} : { style }),
-      ...(code === undefined ? {} : { code }),
-      overwrite: values.force === true,
-      smokeTest: values['no-smoke-test'] !== true,
-    },
-    { signal: terminal.signal, progress: terminal.progress },
-  );
+  const request = {
+    path,
+    ...engine,
+    plan: factors === undefined ? plan : withFactors(plan, factors === '3' ? 3 : 2),
+    out,
+    ...form,
+    ...(calibration === undefined ? {} : { calibration }),
+    ...(style === undefined ? {} : { style }),
+    ...(code === undefined ? {} : { code }),
+    overwrite: values.force === true,
+    smokeTest: values['no-smoke-test'] !== true,
+  };
+  const warning = growthWarning(await service.estimateApply(request, { signal: terminal.signal }));
+  if (warning !== undefined) terminal.warn(warning);
+  const report = await service.apply(request, { signal: terminal.signal, progress: terminal.progress });
   await terminal.write(values.json === true ? jsonPieces(report) : lines(report));
   await judgement(report);
 }
@@ -128,6 +138,7 @@ function* lines(report: ApplyReport): Generator<string> {
   yield `\n${formatCount(report.parametersBefore)} parameters became ${formatCount(report.parametersAfter)}, `;
   yield `${formatBytes(report.bytesBefore)} became ${formatBytes(report.bytesAfter)}\n`;
   yield `Written to ${report.out}${report.code === null ? '' : ` and ${report.code}`}\n`;
+  if (report.folder) yield* folderLines(report.folder);
   if (calibration) yield* calibrationLines(calibration);
   for (const remark of report.remarks ?? []) yield `${remark}\n`;
   const { smokeTest } = report;

@@ -73,6 +73,7 @@ const NAMES: Record<keyof Calls, true> = {
   loraSuggest: true,
   plan: true,
   apply: true,
+  estimateApply: true,
   evaluate: true,
   calibrate: true,
   generate: true,

@@ -1,4 +1,5 @@
 import type { DeviceInfo, DeviceRequest } from '../base/deviceInfo.ts';
+import type { ApplyEstimate, ResultForm, WrittenFolder, WrittenType } from '../model/applied.ts';
 import type { CalibrationReport } from '../model/calibration.ts';
 import type { CalibrationUse } from '../model/calibrationUse.ts';
 import type { AdapterComparison } from '../model/comparison.ts';
@@ -57,6 +58,8 @@ export interface Calls {
   /** What tensors and layers have in common, and what sharing factors saves. */
   sharing: Call<SharingRequest & DeviceRequest, SharingReport, EvaluateProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
+  /** The size of what `apply` would write; nothing is computed or written. */
+  estimateApply: Call<ApplyRequest, ApplyEstimate>;
   /** Compresses the network with a text, to the share that is asked for. Goes on where an earlier call was stopped. */
   compress: Call<CompressRequest, CompressionReport, CompressionProgress>;
   /** What `compress` would take, without doing it; a text that the network must write first is not written. */
@@ -203,6 +206,14 @@ export interface ApplyRequest extends DeviceRequest {
   readonly out: string;
   /** How the factors are called; our own names by default. */
   readonly style?: FactorStyle;
+  /** A file, by default, or a folder that transformers opens. */
+  readonly form?: ResultForm;
+  /** Writes the truncated matrices themselves in the places of the matrices, in place of factors. */
+  readonly dense?: boolean;
+  /** For all floating-point tensors; by default each keeps its own, and quantized ones become BF16. */
+  readonly dtype?: WrittenType;
+  /** The most bytes of a file in a folder; 5 GB by default. */
+  readonly shardSize?: number;
   /** The Python file to write; no code is written by default. */
   readonly code?: string;
   /** Replaces existing files, which are an error otherwise. */
@@ -225,6 +236,8 @@ export interface ApplyReport extends FactorizedReport {
   readonly code: string | null;
   /** Null if it was not asked for. */
   readonly smokeTest: SmokeTest | null;
+  /** The files, if a folder was written. */
+  readonly folder?: WrittenFolder;
   /** Notes about the written file for the user, one sentence each. */
   readonly remarks?: readonly string[];
 }

@@ -7,6 +7,8 @@ import { withActivations } from './activations/withActivations.ts';
 import { AnalysisRun } from './analysis/analyze.ts';
 import { Runs } from './analysis/runs.ts';
 import { spectrum } from './analysis/spectra.ts';
+import { apply } from './apply/apply.ts';
+import { estimateApply } from './apply/estimateApply.ts';
 import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache/cache.ts';
 import { memoryCache } from './cache/memoryCache.ts';
 import { calibrate } from './calibrate/calibrate.ts';
@@ -23,7 +25,6 @@ import { smokeTest } from './generate/smokeTest.ts';
 import { countLoraOf } from './lora/count.ts';
 import { suggestLora } from './lora/suggest.ts';
 import { writeLora } from './lora/write.ts';
-import { apply } from './plan/apply.ts';
 import { KnownSensitivities } from './plan/onInputs/knownSensitivities.ts';
 import { planMeasured } from './plan/onInputs/planMeasured.ts';
 import { plan } from './plan/plan.ts';
@@ -141,6 +142,13 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         const trial = { opened, out: report.out, request };
         return { ...report, smokeTest: await smokeTest(devices, checkpoints, trial, context) };
       }),
+
+    estimateApply: (request, context = {}) =>
+      abortable(
+        request.path,
+        context.signal,
+        checkpoints.use(request.path, context.signal, (opened) => estimateApply(opened, request, context.signal)),
+      ),
 
     // Awaited even after a cancellation: once it ends, what it has finished is whole on the disk.
     compress: (request, context = {}) =>

@@ -1,17 +1,18 @@
 import { RankscopeError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Tensor } from '../checkpoint/tensor.ts';
-import { encode, FACTOR_BYTES, type FactorType } from './encode.ts';
+import { encode, FACTOR_BYTES, type FactorType, factorType, isFactorType } from './encode.ts';
 import type { TensorToWrite } from './safetensorsWriter.ts';
 
 /** Bytes, or elements of a decoded tensor, per piece. */
 const PIECE = 4 << 20;
+export const PIECE_ELEMENTS = PIECE / 4;
 
-/** A tensor copied unchanged: its stored bytes if safetensors can hold them, else its values in F32. */
-export function carriedTensor(tensor: Tensor): TensorToWrite {
+/** A tensor with its own values: its stored bytes if safetensors can hold them and no other type is wanted. */
+export function carriedTensor(tensor: Tensor, wanted: FactorType | null = null): TensorToWrite {
   const { name, shape, dtype, bytes } = tensor;
   const elements = elementCount(shape);
-  if (tensor.readStored)
+  if (tensor.readStored && (wanted === null || wanted === dtype || isInteger(dtype)))
     return {
       name,
       shape,
@@ -22,20 +23,24 @@ export function carriedTensor(tensor: Tensor): TensorToWrite {
           yield await tensor.readStored!(at, new Uint8Array(Math.min(PIECE, bytes - at)), signal);
       },
     };
+  // Integers that lie apart in their file.
+  const type = isInteger(dtype) ? 'F32' : (wanted ?? factorType(dtype));
   return {
     name,
     shape,
-    dtype: 'F32',
-    bytes: 4 * elements,
+    dtype: type,
+    bytes: FACTOR_BYTES[type] * elements,
     async *content(signal) {
-      for (let at = 0; at < elements; at += PIECE / 4) {
-        const values = new Float32Array(Math.min(PIECE / 4, elements - at));
+      for (let at = 0; at < elements; at += PIECE_ELEMENTS) {
+        const values = new Float32Array(Math.min(PIECE_ELEMENTS, elements - at));
         await tensor.read(at, values, signal);
-        yield encode(values, 'F32');
+        yield encode(values, type);
       }
     },
   };
 }
+
+const isInteger = (dtype: string) => /^(?:[IU]\d+|BOOL)$/.test(dtype);
 
 /**
  * A tensor with other values, in its own type if that is a float of at least 16 bits, else in F32.
@@ -44,7 +49,7 @@ export function carriedTensor(tensor: Tensor): TensorToWrite {
 export function changedTensor({ name, shape, dtype }: Tensor, values: Float32Array): TensorToWrite {
   if (values.length !== elementCount(shape))
     throw new RankscopeError('engine', name, `${values.length} values for a tensor of ${elementCount(shape)}`);
-  const own = Object.hasOwn(FACTOR_BYTES, dtype) ? (dtype as FactorType) : 'F32';
+  const own = isFactorType(dtype) ? dtype : 'F32';
   return {
     name,
     shape,

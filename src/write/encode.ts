@@ -5,13 +5,17 @@ export type FactorType = 'F64' | 'F32' | 'F16' | 'BF16';
 
 export const FACTOR_BYTES: Readonly<Record<FactorType, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2 };
 
+export function isFactorType(dtype: string): dtype is FactorType {
+  return Object.hasOwn(FACTOR_BYTES, dtype);
+}
+
 /**
- * The type of a matrix's factors: its own if it is one of the four; BF16 for 8-bit floats, whose precision or range is
- * too small for factors; F16 for the block-quantized types of ggml.
+ * The type in which values of `dtype` are written, unless another is asked for: their own if it is one of the four;
+ * BF16 for 8-bit floats, whose precision or range is too small for factors, and for quantized values, which have no
+ * more bits.
  */
 export function factorType(dtype: string): FactorType {
-  if (dtype === 'F64' || dtype === 'F32' || dtype === 'F16' || dtype === 'BF16') return dtype;
-  return dtype.startsWith('F8') ? 'BF16' : 'F16';
+  return isFactorType(dtype) ? dtype : 'BF16';
 }
 
 /** Little-endian bytes of `values` in `dtype`, rounded to nearest, ties to even. */

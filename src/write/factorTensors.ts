@@ -24,11 +24,11 @@ interface Part {
 export function factorTensors(
   matrix: StoredMatrix,
   rank: number,
-  factors: 2 | 3,
+  { factors, dtype: wanted }: { readonly factors: 2 | 3; readonly dtype: FactorType | null },
   load: () => Promise<FoundFactors>,
   written: (factors: WrittenFactors) => Promise<void>,
 ): TensorToWrite[] {
-  const dtype = factorType(matrix.tensor.dtype);
+  const dtype = wanted ?? factorType(matrix.tensor.dtype);
   const parts = (factors === 2 ? twoFactors : threeFactors)(matrix.shape, rank);
   let loaded: Promise<FoundFactors> | undefined;
   return parts.map(({ suffix, shape, values }, k) => ({

@@ -36,6 +36,7 @@ const KEYS = {
 const ELSEWHERE = /^[\w.]+\.json: /;
 
 const FORMAT = 'rankscope.factorized/1';
+const TRUNCATED = 'rankscope.truncated/1';
 
 /** What the file itself says, which its factorized form says as well. */
 export function ownMetadata({ metadata }: Pick<Checkpoint, 'metadata'>): (readonly [string, string])[] {
@@ -94,4 +95,22 @@ export function sharedFactorName({ name }: StoredMatrix): string {
 /** What the names of the factors of a matrix begin with. */
 export function stemOf(name: string): string {
   return name.replace(/\.weight$/, '');
+}
+
+/** What a file with W' in place of each planned W says: its own metadata, and what was truncated. */
+export function truncatedMetadata(checkpoint: Checkpoint, plan: Plan, chosen: readonly Chosen[]): Map<string, string> {
+  return new Map([
+    ['format', 'pt'],
+    ...ownMetadata(checkpoint),
+    [KEYS.format, TRUNCATED],
+    [KEYS.source, basename(checkpoint.path)],
+    [KEYS.request, JSON.stringify(plan.request)],
+    [KEYS.ranks, JSON.stringify(Object.fromEntries(chosen.map(({ matrix, rank }) => [matrix.name, rank])))],
+  ]);
+}
+
+/** What each file of a folder says; its config.json has the ranks. */
+export function folderMetadata(isDense: boolean, factors: 2 | 3): Map<string, string> {
+  const form = [KEYS.format, isDense ? TRUNCATED : FORMAT] as const;
+  return new Map([['format', 'pt'], form, ...(isDense ? [] : [[KEYS.factors, String(factors)] as const])]);
 }

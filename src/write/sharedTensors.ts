@@ -1,7 +1,7 @@
 import { RankscopeError } from '../base/errors.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import type { SharedFactors } from '../spectrum/sharedFactors.ts';
-import { encode, FACTOR_BYTES, factorType, rounded } from './encode.ts';
+import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
 import { type SharedGroup, sharedFactorName, stemOf } from './metadata.ts';
 import type { WrittenFactors } from './residual.ts';
 import type { TensorToWrite } from './safetensorsWriter.ts';
@@ -22,14 +22,15 @@ export function sharedTensors(
   group: SharedGroup,
   rank: number,
   { load, written }: SharedHooks,
+  wanted: FactorType | null,
 ): Map<string, TensorToWrite[]> {
   const { matrices } = group;
   const first = matrices[0]!;
-  const dtype = factorType(first.dtype);
+  const dtype = wanted ?? factorType(first.dtype);
   const [, n] = first.shape;
   let loaded: Promise<WrittenFactors[]> | undefined;
   const factorsOf = () => {
-    loaded ??= load().then((found) => writtenShared(group, rank, found));
+    loaded ??= load().then((found) => writtenShared(group, rank, found, dtype));
     return loaded;
   };
   const tensor = (own: string, shape: readonly number[], content: () => AsyncIterable<Uint8Array>): TensorToWrite => ({
@@ -61,8 +62,8 @@ export function writtenShared(
   { name, matrices }: SharedGroup,
   rank: number,
   { a, b }: SharedFactors,
+  dtype: FactorType = factorType(matrices[0]!.dtype),
 ): WrittenFactors[] {
-  const dtype = factorType(matrices[0]!.dtype);
   const shared = rounded(finite(a, name), dtype);
   return b.map((own) => ({ rank, a: shared, b: rounded(finite(own, name), dtype) }));
 }

@@ -3,7 +3,7 @@ import { RankscopeError } from '../../base/errors.ts';
 import { Allowance } from '../../bytes/allowance.ts';
 import { MAX_GGUF_HEADER, MAX_SHARDS } from '../../bytes/limits.ts';
 import { type FileSource, openFileSource } from '../../bytes/source/fileSource.ts';
-import { type Checkpoint, checkpointOver } from '../../checkpoint/checkpoint.ts';
+import { type Checkpoint, checkpointOver, type GgufOriginal } from '../../checkpoint/checkpoint.ts';
 import { StoredTensor } from '../../checkpoint/storedTensor.ts';
 import type { Tensor } from '../../checkpoint/tensor.ts';
 import type { Format, OpenContext } from '../format.ts';
@@ -53,6 +53,7 @@ async function openGguf(source: FileSource, { path, remarks, signal, allowance }
       files,
       tensors,
       metadata: first.metadata,
+      ...(sources.length === 1 && first.version > 1 && { original: originalOf(source, first) }),
       list: (key: string, cancel?: AbortSignal) => readList(source, first, key, cancel),
       warnings: remarks,
       security: [],
@@ -62,6 +63,16 @@ async function openGguf(source: FileSource, { path, remarks, signal, allowance }
     await Promise.all(sources.slice(1).map((part) => part.close()));
     throw error;
   }
+}
+
+function originalOf(source: FileSource, { version, pairs, alignment, tensors }: GgufHeader): GgufOriginal {
+  return {
+    version,
+    pairs,
+    alignment,
+    tensors: new Map(tensors.map(({ name, code, offset, bytes }) => [name, { code, offset, bytes }])),
+    read: (offset, length, signal) => source.read(offset, length, signal),
+  };
 }
 
 function tensorOf({ name, shape, type, offset, bytes }: GgufTensor, part: number, source: FileSource): Tensor {

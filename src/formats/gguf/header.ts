@@ -16,6 +16,8 @@ export interface GgufTensor {
   /** Rows first, as everywhere else here. GGUF stores the dimensions in reverse order. */
   readonly shape: readonly number[];
   readonly type: GgmlType;
+  /** ggml's number of the type. */
+  readonly code: number;
   /** Offset in the file, in bytes. */
   readonly offset: number;
   readonly bytes: number;
@@ -35,6 +37,9 @@ export interface GgufHeader {
   readonly version: number;
   readonly metadata: ReadonlyMap<string, string>;
   readonly lists: ReadonlyMap<string, GgufList>;
+  /** Where the metadata are in the file, in bytes, and how many entries they have. */
+  readonly pairs: { readonly count: number; readonly offset: number; readonly bytes: number };
+  readonly alignment: number;
   readonly tensors: readonly GgufTensor[];
 }
 
@@ -120,6 +125,7 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
   };
 
   const metadata = new Map<string, string>();
+  const first = cursor.at;
   for (let i = 0; i < pairCount; i++) {
     const key = name();
     if (metadata.has(key)) throw malformed(`the metadata key ${JSON.stringify(key)} occurs twice`);
@@ -127,6 +133,7 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
     allowance.spend(200 + 2 * (key.length + text.length));
     metadata.set(key, text);
   }
+  const pairs = { count: pairCount, offset: first, bytes: cursor.at - first };
   const alignment = Number(metadata.get('general.alignment') ?? 32);
   if (
     !Number.isInteger(alignment) ||
@@ -170,7 +177,7 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
     if (relative !== expected) throw fail(`begins at byte ${relative} of the data, where byte ${expected} is expected`);
     expected = aligned(relative + length);
     if (!(relative + length <= size)) throw fail(`needs ${length} bytes, but the file has ${size}`);
-    directory.push({ name: tensor, shape, type, bytes: length, relative });
+    directory.push({ name: tensor, shape, type, code, bytes: length, relative });
   }
   const data = aligned(cursor.at);
   const tensors = directory.map(({ relative, ...tensor }) => ({ ...tensor, offset: data + relative }));
@@ -179,5 +186,5 @@ export function parseGgufHeader(file: string, bytes: Uint8Array, size: number, a
     throw malformed(
       `tensor ${JSON.stringify(last.name)} should end at byte ${last.offset + last.bytes}, but the file ends at ${size}`,
     );
-  return { version, metadata, lists, tensors };
+  return { version, metadata, lists, pairs, alignment, tensors };
 }

@@ -49,7 +49,7 @@ export async function resize(
             layers.map((layer) => [`lora_${layer.target}`, layer]),
             magnitudes,
           ),
-          ...others.map(carriedTensor),
+          ...others.map((tensor) => carriedTensor(tensor)),
         ],
       })
     : await writeAdapterFolder({

@@ -2,6 +2,7 @@ import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import type { CalibrationUse } from '../../model/calibrationUse.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
+import type { FactorType } from '../../write/encode.ts';
 import type { FoundFactors } from '../../write/factorTensors.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
@@ -13,8 +14,10 @@ export interface PlannedModel {
   readonly engine: DeviceRequest;
   readonly opened: Opened;
   readonly model: RewrittenModel;
-  /** The file to write. */
+  /** The file or folder to write. */
   readonly out: string;
+  /** The type of written factors; undefined for that of each matrix. */
+  readonly dtype?: FactorType | undefined;
   readonly context: CallContext<StepProgress>;
 }
 

@@ -31,7 +31,7 @@ const REPEATED = 0.5;
  *   'too-large' with the bytes if a block does not fit, 'write-failed' when the disk is full, 'not-finite', 'cancelled'
  */
 export async function withFactorsOnText<Result>(
-  { devices, engine, opened, model, out, context: { signal, progress } }: PlannedModel,
+  { devices, engine, opened, model, out, dtype, context: { signal, progress } }: PlannedModel,
   request: TextRequest,
   use: (factors: CalibratedFactors) => Promise<Result>,
 ): Promise<Result> {
@@ -49,7 +49,7 @@ export async function withFactorsOnText<Result>(
   for (const [name, { rank }] of chosen) if (inside.has(name)) ranks.set(moduleOf(name), rank);
   const { factors: count } = model.plan.request;
   const written = (name: string, { b, a }: Factors): Factors => {
-    const type = factorType(chosen.get(`${name}.weight`)!.matrix.tensor.dtype);
+    const type = dtype ?? factorType(chosen.get(`${name}.weight`)!.matrix.tensor.dtype);
     return count === 2 ? { b: rounded(b, type), a: rounded(a, type) } : { b, a };
   };
   const inputErrors = new Map<string, number>();

@@ -39,6 +39,7 @@ export class EngineClient {
       loraSuggest: call('loraSuggest'),
       plan: call('plan'),
       apply: call('apply'),
+      estimateApply: call('estimateApply'),
       evaluate: call('evaluate'),
       calibrate: call('calibrate'),
       generate: call('generate'),

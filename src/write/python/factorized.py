@@ -33,9 +33,7 @@ def types() -> dict[str, str]:
 
 def factor_dtype(name: str) -> torch.dtype:
     """That of the matrix if products can be computed in it."""
-    if types()[name] in ("F64", "F32", "F16", "BF16"):
-        return DTYPES[types()[name]]
-    return torch.bfloat16 if types()[name].startswith("F8") else torch.float16
+    return DTYPES[types()[name]] if types()[name] in ("F64", "F32", "F16", "BF16") else torch.bfloat16
 
 
 def write_factorized(

@@ -5,6 +5,7 @@ Reads one request from each line of standard input, and answers each with a line
 {"do": "list"} -> {"types": [...], "transformers": version, "torch": version}
 {"do": "make", "type": T, "folder": F} -> {"class": ..., "folder": F/model}, or
     {"cannot": "build" | "run" | "save", "reason": ...}
+{"do": "judge folder", "folder": F, "out": ...} -> the same on a folder with factors in place of the weights of that model
 {"do": "judge", "folder": F, "result": ..., "code": ..., "findings": [...]} -> the verdict on the model made last
 """
 
@@ -22,6 +23,7 @@ os.dup2(2, 1)
 import torch
 import transformers
 from build import Built, CannotBuild, CannotRun, build, model_types, said
+from folder import judge_folder
 from judge import judge
 
 built: Built | None = None
@@ -70,6 +72,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if request["do"] == "make":
         return make(request)
     folder = Path(request["folder"])
+    if request["do"] == "judge folder":
+        return judge_folder(built, folder / "model", Path(request["out"]))
     return judge(built, folder / "model", Path(request["result"]), Path(request["code"]), request["findings"])
 
 

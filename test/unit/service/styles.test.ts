@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { FACTOR_STYLES } from '../../../src/model/factorStyle.ts';
 import { PLAN_DEFAULTS } from '../../../src/model/plan/planRequest.ts';
 import { createService } from '../../../src/service/service.ts';
@@ -32,6 +32,20 @@ describe('a file with factors in the style of others', function () {
         assert.equal(loss, variants[0]!.loss);
         assert.ok(Math.abs(loss - dense.loss) > 1e-4);
       }
+    } finally {
+      await service.close();
+    }
+  });
+
+  it('is refused for a folder and for dense weights, before anything is written', async () => {
+    const service = createService({});
+    try {
+      const path = writeDecoder(folder.path('plain'), CASES[0]!);
+      const plan = await service.plan({ path, request: { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.7 } } });
+      const out = folder.path('styled');
+      for (const form of [{ form: 'folder' }, { dense: true }] as const)
+        await assert.rejects(service.apply({ path, plan, out, style: 'uv', ...form }), { code: 'wrong-use' });
+      assert.ok(!existsSync(out));
     } finally {
       await service.close();
     }

@@ -1,0 +1,63 @@
+import re
+from typing import Any
+
+from torch import nn
+
+try:
+    from transformers import conversion_mapping, core_model_loading
+except ImportError:
+    # Before 5.0, transformers renames on loading and merges nothing.
+    conversion_mapping = core_model_loading = None
+
+
+class Names:
+    """Where a tensor of the checkpoint belongs in a model: transformers renames, merges and splits on loading."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.state = model.state_dict()
+        transforms = conversion_mapping.get_model_conversion_mapping(model) if conversion_mapping else []
+        self.renamings = [each for each in transforms if not hasattr(each, "operations")]
+        self.converters = [each for each in transforms if hasattr(each, "operations")]
+
+    def renamed(self, name: str) -> str:
+        for each in self.renamings:
+            name, _ = each.rename_source_key(name)
+        if conversion_mapping is None:
+            for pattern, other in (getattr(self.model, "_checkpoint_conversion_mapping", None) or {}).items():
+                name, count = re.subn(pattern, other, name)
+                if count > 0:
+                    break
+        return name
+
+    def converter(self, renamed: str) -> tuple[str, str, Any] | None:
+        """The first name in the model of what a tensor becomes a part of, its pattern, and the converter."""
+        for each in self.converters:
+            name, pattern = each.rename_source_key(renamed)
+            if pattern is not None:
+                return name, pattern, each
+        return None
+
+    def located(self, name: str) -> str | None:
+        """The name in the model, which may be the base of that in the checkpoint, or have a head more."""
+        prefix = f"{self.model.base_model_prefix}."
+        return next((each for each in (name.removeprefix(prefix), prefix + name, name) if each in self.state), None)
+
+    def beside(self, name: str, located: str, original: str) -> str:
+        """`name`, with the prefix of the base model as `located` has it in comparison with `original`."""
+        prefix = f"{self.model.base_model_prefix}."
+        if located == original:
+            return name
+        return name.removeprefix(prefix) if len(located) < len(original) else prefix + name
+
+
+def _register(cls: type[nn.Module], stock: type[nn.Module]) -> None:
+    """Has transformers convert the names of a checkpoint for `cls` as it does for the class it is made of."""
+    if conversion_mapping is None:
+        return
+    known = conversion_mapping.get_checkpoint_conversion_mapping
+    for name in (stock.__name__, getattr(stock.config_class, "model_type", None)):
+        if name and (mapping := known(name)) is not None:
+            own = cls.__name__ if name == stock.__name__ else name
+            conversion_mapping.register_checkpoint_conversion_mapping(own, mapping, overwrite=True)
+            return
