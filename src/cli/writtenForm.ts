@@ -30,7 +30,10 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 const LEAST_SHARD = 1000;
 
-/** What exists stays what it is; otherwise a name that ends in .safetensors or .gguf is a file, any other a folder. @throws UsageError */
+/**
+ * What exists stays what it is; otherwise a name that ends in .safetensors or .gguf is a file, any other a folder.
+ * @throws UsageError
+ */
 export function formOf(values: Values, out: string): Form {
   const found = existsSync(out) ? statSync(out) : undefined;
   const isFolder = found?.isDirectory() ?? (/[\\/]$/.test(out) || !/\.(?:safetensors|gguf)$/i.test(out));
