@@ -127,7 +127,7 @@ describe('writing scripts for transformers', () => {
     const names = type![1];
     assert.ok(names.length >= 8 && names.every((name) => /\.\d+\./.test(name)), names.join());
     assert.match(code, /^REQUEST = \{"spread": "loss", /m);
-    assert.match(code, /^STEPS = 96$/m);
+    assert.match(code, /^STEPS = 64$/m);
     assert.doesNotMatch(code, /^from \./m);
     for (const keep of [0, 1, Number.NaN])
       await assert.rejects(
