@@ -101,8 +101,8 @@ function madeOfStock(architecture = UNNAMED, type: string): Made {
   return {
     imports: [],
     classes: [
-      `${name} = low_rank(stock_class(${stock}, ${JSON.stringify(type)}), ${JSON.stringify(autos[0] ?? 'AutoModel')})`,
-      `LowRankBase = low_rank(base_class(${name}), "AutoModel")`,
+      `${name} = low_rank(stock_class(${stock}, ${JSON.stringify(type)}), ${JSON.stringify(autos[0] ?? 'AutoModel')}, ${JSON.stringify(type)})`,
+      `LowRankBase = low_rank(base_class(${name}), "AutoModel", ${JSON.stringify(type)})`,
     ],
     auto: Object.fromEntries([
       ['AutoModel', `${MODULE}.LowRankBase`],

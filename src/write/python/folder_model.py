@@ -3,6 +3,7 @@ import re
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 
 from .folder_layers import LowRankLayer, Product, _compute, _low_rank_class
@@ -20,12 +21,16 @@ class LowRankModel:
             _insert(self, config.rankscope)
 
 
-def low_rank(stock: type[nn.Module], auto: str) -> type[nn.Module]:
-    """The class of the model with low-rank layers, which the class `auto` of transformers opens."""
+def low_rank(stock: type[nn.Module], auto: str, model_type: str | None = None) -> type[nn.Module]:
+    """The class of the model with low-rank layers, which the class `auto` of transformers opens.
+
+    A class of transformers may belong to several model types, each with a configuration of its own.
+    """
     if issubclass(stock, LowRankModel):
         return stock
     name = f"LowRank{stock.__name__}"
-    cls = type(name, (LowRankModel, stock), {"__module__": __name__, "__doc__": __doc__})
+    config = {} if model_type is None else {"config_class": transformers.CONFIG_MAPPING[model_type]}
+    cls = type(name, (LowRankModel, stock), {"__module__": __name__, "__doc__": __doc__, **config})
     _register(cls, stock)
     # Has save_pretrained copy this file; not every version of transformers sets it on loading.
     cls._auto_class = auto
@@ -36,8 +41,6 @@ def low_rank(stock: type[nn.Module], auto: str) -> type[nn.Module]:
 
 def stock_class(name: str | None, model_type: str) -> type[nn.Module]:
     """A class of transformers, not all of which are among its public names; without a name, the language model."""
-    import transformers
-
     known = transformers.models.auto.modeling_auto
     name = name or known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(model_type) or known.MODEL_MAPPING_NAMES[model_type]
     if (found := getattr(transformers, name, None)) is not None:
@@ -48,8 +51,6 @@ def stock_class(name: str | None, model_type: str) -> type[nn.Module]:
 
 def base_class(model: type[nn.Module]) -> type[nn.Module]:
     """The class that `AutoModel` uses for the configuration of `model`, or `model` if there is none other."""
-    import transformers
-
     model_type = model.config_class.model_type
     known = transformers.models.auto.modeling_auto.MODEL_MAPPING_NAMES.get(model_type)
     known = known if known is None or isinstance(known, str) else known[0]
@@ -82,7 +83,7 @@ def _insert(model: nn.Module, plan: dict[str, Any]) -> None:
         raise ValueError(f"{type(model).__name__} has no {lost[0]}, for which config.json gives a rank")
     kept = [each for located, group in merged.items() for each in _merge(model, names, located, *group)]
     if kept:
-        _keep(model, kept)
+        _keep(model, names, kept)
     _share(model, {paths[name]: paths[first] for name, first in plan.get("shared", {}).items() if name in paths})
 
 
@@ -148,6 +149,9 @@ def _merge(
     for source, (pattern, shape) in _sources(names, converter, targets).items():
         stem, rank, is_transposed = planned.pop(source, (None, 0, False))
         path = source.removesuffix(".weight")
+        # What a converter would take for the weight is loaded under its own name.
+        if stem is not None and names.converter(f"{path}.{FACTORS[0]}") is not None:
+            path = stem
         holder = _holder(model, path)
         if stem is None:
             kept.append(path)
@@ -176,17 +180,26 @@ def _holder(model: nn.Module, path: str) -> nn.Module:
     return module
 
 
-def _keep(model: nn.Module, paths: list[str]) -> None:
+def _keep(model: nn.Module, names: Names, paths: list[str]) -> None:
     """Keeps transformers from merging tensors whose neighbours are products, on loading and on saving."""
     cls = type(model).__name__
     known = conversion_mapping.get_checkpoint_conversion_mapping
-    mapping = known(cls) or known(model.config.model_type) or []
+    # What is known of the kind of the model is applied to the model inside it, and must not be applied twice.
+    kind = model.config.model_type
+    inside = any(
+        isinstance(each, transformers.PreTrainedModel) and each is not model and each.config.model_type == kind
+        for each in model.modules()
+    )
+    mapping = known(cls) or ([] if inside else known(kind)) or []
+    if inside:
+        paths = [names.original(path) for path in paths]
     alternatives = "|".join(sorted(map(re.escape, paths)))
     from transformers.core_model_loading import WeightRenaming
 
     kept = WeightRenaming(source_patterns=rf"^({alternatives})\.weight", target_patterns=r"\1.kept")
     mapping = [each for each in mapping if r"\1.kept" not in each.target_patterns]
-    conversion_mapping.register_checkpoint_conversion_mapping(cls, [*mapping, kept], overwrite=True)
+    mapping = [kept, *mapping] if inside else [*mapping, kept]
+    conversion_mapping.register_checkpoint_conversion_mapping(cls, mapping, overwrite=True)
 
 
 def _matrix_shape(weight: Tensor, is_transposed: bool) -> tuple[int, int]:

@@ -30,6 +30,13 @@ class Names:
                     break
         return name
 
+    def original(self, renamed: str) -> str:
+        """The name in the checkpoint of what `renamed` made of it."""
+        for each in reversed(self.renamings):
+            if each.was_used():
+                renamed, _ = each.reverse_transform().rename_source_key(renamed)
+        return renamed
+
     def converter(self, renamed: str) -> tuple[str, str, Any] | None:
         """The first name in the model of what a tensor becomes a part of, its pattern, and the converter."""
         for each in self.converters:
