@@ -70,6 +70,7 @@ const NAMES: Record<keyof Calls, true> = {
   diff: true,
   loraCount: true,
   loraWrite: true,
+  loraExtract: true,
   loraSuggest: true,
   plan: true,
   apply: true,

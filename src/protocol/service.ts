@@ -22,6 +22,7 @@ import type {
 } from '../model/findings.ts';
 import type { GenerateRequest, Generation, SmokeTest } from '../model/generation.ts';
 import type { LoraCount, LoraCountRequest } from '../model/lora/count.ts';
+import type { Extraction, ExtractRequest } from '../model/lora/extraction.ts';
 import type { LoraSuggestion, LoraSuggestRequest } from '../model/lora/suggestion.ts';
 import type { LoraWriteRequest, LoraWritten } from '../model/lora/written.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
@@ -51,6 +52,8 @@ export interface Calls {
   loraSuggest: Call<LoraSuggestRequest, LoraSuggestion, StepProgress>;
   /** Writes an adapter, or a model, that is made of adapters. */
   loraWrite: Call<LoraWriteRequest, LoraWritten, StepProgress>;
+  /** An adapter of what a tuned model has changed in its base. */
+  loraExtract: Call<ExtractRequest, Extraction, StepProgress>;
   /** Continues a prompt with the network, and with a variant of it. */
   generate: Call<GenerateRequest, Generation, StepProgress>;
   /** With a measured spread, from `sources`. */

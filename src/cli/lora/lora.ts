@@ -2,6 +2,7 @@ import type { CommandGroup } from '../command.ts';
 import { loraCleanCommand } from './clean.ts';
 import { loraConvertCommand } from './convert.ts';
 import { loraCountCommand } from './count.ts';
+import { loraExtractCommand } from './extract.ts';
 import { loraMergeCommand } from './merge.ts';
 import { loraResizeCommand } from './resize.ts';
 import { loraSuggestCommand } from './suggest.ts';
@@ -12,6 +13,7 @@ export const loraCommands: CommandGroup = {
   commands: [
     loraCountCommand,
     loraSuggestCommand,
+    loraExtractCommand,
     loraResizeCommand,
     loraMergeCommand,
     loraConvertCommand,

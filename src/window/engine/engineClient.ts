@@ -36,6 +36,7 @@ export class EngineClient {
       diff: call('diff'),
       loraCount: call('loraCount'),
       loraWrite: call('loraWrite'),
+      loraExtract: call('loraExtract'),
       loraSuggest: call('loraSuggest'),
       plan: call('plan'),
       apply: call('apply'),
