@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { SAMPLE } from '../sweep/sample.ts';
 import { sweep } from '../sweep/sweep.ts';
 
+/** Linear layers, Conv1D, convolutions, layers with own code, and experts and fused weights that are merged. */
+const FOLDERS = ['llama', 'gpt2', 'convnext', 'falcon', 'mixtral', 'axk1', 'molmo2_text', 't5'] as const;
 const python = process.env.RANKSCOPE_PYTHON;
 
 describe('generated code on architectures of transformers', function () {
@@ -24,6 +26,14 @@ describe('generated code on architectures of transformers', function () {
     for (const { type, planned = 0, replaced = 0, effect = 0, difference = 1 } of outcomes) {
       assert.ok(planned > 3 && replaced > 0, `${type}: ${planned} planned, ${replaced} layers became low-rank`);
       assert.ok(effect > 100 * difference, `${type}: the factors change nothing: the test sees nothing`);
+    }
+  });
+
+  it('are opened by transformers from a folder, and once more when they were saved, with the same outputs', async () => {
+    const outcomes = await sweep(python, FOLDERS, undefined, 'folder');
+    for (const { type, verdict, reason, planned = 0, difference = 1, effect = 0 } of outcomes) {
+      assert.equal(`${verdict} ${reason ?? ''}`, 'equal ', type);
+      assert.ok(planned > 2 && difference < 1e-5 && effect > 100 * difference, `${type}: ${difference} of ${effect}`);
     }
   });
 });

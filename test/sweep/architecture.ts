@@ -53,10 +53,13 @@ interface Made {
   readonly folder: string;
 }
 
-/** Makes a small model of `type`, plans it, writes it with its code, and has Python judge what the code loads. */
+/** What is written of a model: a file with its code, or a model folder for transformers. */
+export type Written = 'code' | 'folder';
+
+/** Makes a small model of `type`, plans it, writes it, and has Python judge what is loaded. */
 export async function tryArchitecture(
   type: string,
-  { service, worker, folder }: { service: Service; worker: PythonWorker; folder: string },
+  { service, worker, folder, written }: { service: Service; worker: PythonWorker; folder: string; written: Written },
 ): Promise<Outcome> {
   const started = performance.now();
   const end = (outcome: Omit<Outcome, 'type' | 'seconds'>): Outcome => ({
@@ -78,6 +81,7 @@ export async function tryArchitecture(
       ...about,
       ...(made.reason === undefined ? {} : { reason: made.reason }),
     });
+  if (written === 'folder') return end({ ...about, ...(await judgedFolder(service, worker, folder, made.folder)) });
   const [result, code] = [join(folder, 'smaller.safetensors'), join(folder, 'smaller.py')];
   let findings: readonly MatrixFinding[];
   try {
@@ -91,6 +95,31 @@ export async function tryArchitecture(
     return end({ ...about, ...verdict });
   } catch (error) {
     return end({ verdict: 'harness', ...about, reason: (error as Error).message });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The verdict on the folder that a plan at 0.7 makes, on its outputs and on what save_pretrained makes of it. */
+async function judgedFolder(
+  service: Service,
+  worker: PythonWorker,
+  folder: string,
+  path: string,
+): Promise<Pick<Outcome, 'verdict'> & Partial<Outcome>> {
+  const out = join(folder, 'smaller');
+  try {
+    const request = { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.7 } } as const;
+    const plan = await service.plan({ path, request, ...ENGINE });
+    await service.apply({ path, plan, out, form: 'folder', smokeTest: false, ...ENGINE });
+  } catch (error) {
+    if (!(error instanceof RankscopeError)) throw error;
+    return { verdict: 'not written', reason: error.message };
+  }
+  try {
+    return await worker.ask<Outcome>({ do: 'judge folder', folder, out });
+  } catch (error) {
+    return { verdict: 'harness', reason: (error as Error).message };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

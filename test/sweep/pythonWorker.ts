@@ -3,7 +3,9 @@ import { resolve } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 
 /** A request to `test/python/architectures/worker.py`, whose head lists them. */
-export type WorkerRequest = { readonly do: 'list' | 'make' | 'judge' } & Readonly<Record<string, unknown>>;
+export type WorkerRequest = { readonly do: 'list' | 'make' | 'judge' | 'judge folder' } & Readonly<
+  Record<string, unknown>
+>;
 
 /**
  * A Python process that answers one request at a time. Building a model may crash it, hang it or take all memory: it is

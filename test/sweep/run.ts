@@ -1,6 +1,7 @@
 // Tries generated code on every architecture of transformers: `npm run sweep [-- WORD...]`, with RANKSCOPE_PYTHON
 // naming the interpreter. With words, only the model types that match one of these regular expressions are tried, and
-// their outcomes take the place of earlier ones.
+// their outcomes take the place of earlier ones. With --folder, model folders are tried in place of files with code: a
+// plan at 0.7, from_pretrained, save_pretrained and from_pretrained again; their outcomes are printed alone.
 //
 // The outcomes of each version of transformers are kept in test-output/sweep; test/bench/ARCHITECTURES.md is made of
 // all that are there. Exit code 1 if an architecture is wrong in silence, or fewer than 97 % are equal.
@@ -19,13 +20,22 @@ if (!python) {
   console.error('RANKSCOPE_PYTHON names no Python: npm run reference prints one.');
   process.exit(2);
 }
-const words = process.argv.slice(2);
+const isFolder = process.argv.includes('--folder');
+const words = process.argv.slice(2).filter((word) => word !== '--folder');
 const { types, ...versions } = await modelTypes(python);
 const chosen = words.length === 0 ? types : types.filter((type) => words.some((word) => new RegExp(word).test(type)));
 console.log(`${chosen.length} model types, transformers ${versions.transformers}`);
-const outcomes = await sweep(python, chosen, (outcome, done) =>
-  console.log(`${done}/${chosen.length} ${line(outcome)}`),
+const outcomes = await sweep(
+  python,
+  chosen,
+  (outcome, done) => console.log(`${done}/${chosen.length} ${line(outcome)}`),
+  isFolder ? 'folder' : 'code',
 );
+if (isFolder) {
+  const { text, share, wrong } = summary({ ...versions, date: '', outcomes });
+  console.log(`\n${text}`);
+  process.exit(wrong === 0 && share >= LEAST ? 0 : 1);
+}
 const file = join(OUTPUT, `${versions.transformers}.json`);
 const earlier = words.length > 0 && existsSync(file) ? read(file).outcomes : [];
 const tried = new Set(chosen);

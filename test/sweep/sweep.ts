@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createService } from '../../src/service/service.ts';
-import { type Outcome, tryArchitecture } from './architecture.ts';
+import { type Outcome, tryArchitecture, type Written } from './architecture.ts';
 import { PythonWorker } from './pythonWorker.ts';
 
 /** A model takes about a second; importing the libraries takes minutes where the machine is very busy. */
@@ -28,6 +28,7 @@ export async function sweep(
   python: string,
   types: readonly string[],
   report: (outcome: Outcome, done: number) => void = () => undefined,
+  written: Written = 'code',
 ): Promise<Outcome[]> {
   const folder = await mkdtemp(join(tmpdir(), 'rankscope-sweep-'));
   const service = createService({});
@@ -37,7 +38,7 @@ export async function sweep(
     const worker = new PythonWorker(python, LIMIT_SECONDS);
     try {
       for (let type = waiting.shift(); type !== undefined; type = waiting.shift()) {
-        const outcome = await tryArchitecture(type, { service, worker, folder: join(folder, name) });
+        const outcome = await tryArchitecture(type, { service, worker, folder: join(folder, name), written });
         outcomes.set(type, outcome);
         report(outcome, outcomes.size);
       }

@@ -17,13 +17,26 @@ class Part:
         return self.holder.kept if self.product is None else self.product(self.holder)
 
 
+class Shapes:
+    """Stands for the model where an operation asks for the sizes of the weights that it splits a tensor into."""
+
+    def __init__(self, weights: dict[str, Tensor]) -> None:
+        self.weights = weights
+
+    def get_parameter(self, name: str) -> Tensor:
+        return self.weights[name]
+
+
 class Merge:
     """A weight that transformers makes of several tensors of the checkpoint, such as the experts of a layer."""
 
-    def __init__(self, converter: Any, first: str, target: str, parts: dict[str, list[Part]], config: Any) -> None:
+    def __init__(
+        self, converter: Any, first: str, target: str, parts: dict[str, list[Part]], shapes: "Shapes", config: Any
+    ) -> None:
         self.operations = converter.operations
         self.sources, self.targets = converter.source_patterns, converter.target_patterns
-        self.first, self.target, self.parts, self.config = first, target, parts, config
+        self.first, self.target, self.parts = first, target, parts
+        self.shapes, self.config = shapes, config
 
     def __call__(self, _: nn.Module) -> Tensor:
         values: dict[str, Any] = {pattern: [part.value() for part in parts] for pattern, parts in self.parts.items()}
@@ -36,7 +49,7 @@ class Merge:
                 source_patterns=self.sources,
                 target_patterns=self.targets,
                 full_layer_name=self.first,
-                model=None,
+                model=self.shapes,
                 config=self.config,
             )
         value = next(each for name, each in values.items() if self.target.endswith(name) or name in self.target)

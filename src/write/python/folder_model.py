@@ -7,7 +7,7 @@ import transformers
 from torch import Tensor, nn
 
 from .folder_layers import LowRankLayer, Product, _compute, _low_rank_class
-from .folder_merge import Merge, Part, _sources
+from .folder_merge import Merge, Part, Shapes, _sources
 from .folder_names import Names, _register, conversion_mapping
 from .folder_two import FACTORS, _hold
 
@@ -162,9 +162,15 @@ def _merge(
             parts.setdefault(pattern, []).append(Part(holder, Product(shape, is_transposed)))
     if planned:
         raise ValueError(f"{next(iter(planned))} is not among what transformers makes {located} of")
+    shapes = Shapes(
+        {
+            first.replace(converter.target_patterns[0], other): names.state[target].to("meta")
+            for other, target in zip(converter.target_patterns, targets)
+        }
+    )
     for target in targets:
         path, _, attribute = target.rpartition(".")
-        _compute(model.get_submodule(path), attribute, Merge(converter, first, target, parts, model.config))
+        _compute(model.get_submodule(path), attribute, Merge(converter, first, target, parts, shapes, model.config))
     return kept
 
 
