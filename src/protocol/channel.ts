@@ -71,6 +71,7 @@ const NAMES: Record<keyof Calls, true> = {
   loraCount: true,
   loraWrite: true,
   loraExtract: true,
+  loraInit: true,
   loraSuggest: true,
   plan: true,
   apply: true,

@@ -23,6 +23,7 @@ import type {
 import type { GenerateRequest, Generation, SmokeTest } from '../model/generation.ts';
 import type { LoraCount, LoraCountRequest } from '../model/lora/count.ts';
 import type { Extraction, ExtractRequest } from '../model/lora/extraction.ts';
+import type { Initialization, InitRequest } from '../model/lora/initialization.ts';
 import type { LoraSuggestion, LoraSuggestRequest } from '../model/lora/suggestion.ts';
 import type { LoraWriteRequest, LoraWritten } from '../model/lora/written.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
@@ -54,6 +55,8 @@ export interface Calls {
   loraWrite: Call<LoraWriteRequest, LoraWritten, StepProgress>;
   /** An adapter of what a tuned model has changed in its base. */
   loraExtract: Call<ExtractRequest, Extraction, StepProgress>;
+  /** Splits a model into an adapter with its principal components and a base without them. */
+  loraInit: Call<InitRequest, Initialization, StepProgress>;
   /** Continues a prompt with the network, and with a variant of it. */
   generate: Call<GenerateRequest, Generation, StepProgress>;
   /** With a measured spread, from `sources`. */

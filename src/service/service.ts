@@ -24,6 +24,7 @@ import { generate } from './generate/generate.ts';
 import { smokeTest } from './generate/smokeTest.ts';
 import { countLoraOf } from './lora/count.ts';
 import { extract } from './lora/extract/extract.ts';
+import { initialize } from './lora/init/initialize.ts';
 import { suggestLora } from './lora/suggest.ts';
 import { writeLora } from './lora/write.ts';
 import { KnownSensitivities } from './plan/onInputs/knownSensitivities.ts';
@@ -108,6 +109,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
     // Awaited even after a cancellation: once it ends, its temporary files are gone.
     loraWrite: (request, context = {}) => writeLora(devices, checkpoints, request, context),
     loraExtract: (request, context = {}) => extract(devices, checkpoints, request, context),
+    loraInit: (request, context = {}) => initialize(devices, checkpoints, request, context),
 
     generate: async (request, context = {}) =>
       abortable(request.path, context.signal, generate(devices, checkpoints, request, context)),

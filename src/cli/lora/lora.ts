@@ -3,6 +3,7 @@ import { loraCleanCommand } from './clean.ts';
 import { loraConvertCommand } from './convert.ts';
 import { loraCountCommand } from './count.ts';
 import { loraExtractCommand } from './extract.ts';
+import { loraInitCommand } from './init.ts';
 import { loraMergeCommand } from './merge.ts';
 import { loraResizeCommand } from './resize.ts';
 import { loraSuggestCommand } from './suggest.ts';
@@ -14,6 +15,7 @@ export const loraCommands: CommandGroup = {
     loraCountCommand,
     loraSuggestCommand,
     loraExtractCommand,
+    loraInitCommand,
     loraResizeCommand,
     loraMergeCommand,
     loraConvertCommand,

@@ -46,7 +46,7 @@ export async function folderOf(
 const TORCH: Readonly<Record<string, string>> = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
 /** The floating-point type of most of the bytes, as torch names it. */
-function torchType(groups: readonly TensorGroup[]): string {
+export function torchType(groups: readonly TensorGroup[]): string {
   const bytes = new Map<string, number>();
   for (const { dtype, bytes: own } of groups.flatMap(({ tensors }) => tensors))
     if (Object.hasOwn(TORCH, dtype)) bytes.set(dtype, (bytes.get(dtype) ?? 0) + own);

@@ -38,7 +38,7 @@ export async function mergeInto(
     ...{ out, overwrite, signal },
     tensors: tensors.map((tensor) => {
       const change = byName.get(tensor.name);
-      return change ? changed(change, weight) : carriedTensor(tensor);
+      return change ? mergedTensor(change, weight) : carriedTensor(tensor);
     }),
     metadata: new Map([['format', 'pt']]),
     sources: [...file.sources, ...base.checkpoint.files.map((each) => each.path)],
@@ -63,7 +63,7 @@ export async function mergeInto(
 }
 
 /** W + weight scale B A in the type of W; with DoRA, its rows rescaled to the magnitudes (Liu et al. 2024). */
-function changed({ layer, matrix }: Change, weight: number): TensorToWrite {
+export function mergedTensor({ layer, matrix }: Change, weight: number): TensorToWrite {
   const { tensor, transposed } = matrix;
   const { name, shape } = tensor;
   const dtype = tensor.dtype as FactorType;

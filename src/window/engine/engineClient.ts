@@ -37,6 +37,7 @@ export class EngineClient {
       loraCount: call('loraCount'),
       loraWrite: call('loraWrite'),
       loraExtract: call('loraExtract'),
+      loraInit: call('loraInit'),
       loraSuggest: call('loraSuggest'),
       plan: call('plan'),
       apply: call('apply'),
