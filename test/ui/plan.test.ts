@@ -74,6 +74,7 @@ describe('the rank plan, in the installed extension', function () {
       /Whole model\s+([\d.,]+ ?[KM]?)\s+([\d.,]+ ?[KM]?)/.exec(await plan.getByRole('table').innerText()) ?? [];
     const apply = plan.getByRole('button', { name: 'Apply…' });
     await choose(vscode.page, apply, 'The weights alone');
+    await vscode.page.locator('.quick-input-list').getByRole('option', { name: 'A file of factors' }).click();
     await vscode.page
       .locator('.quick-input-widget:visible')
       .getByRole('button', { name: /^(OK|Save)$/ })
