@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { REFINEMENT } from '../../../../src/model/compression.ts';
 import { estimateWork, type WorkSize } from '../../../../src/service/compress/estimate.ts';
 import { repeatedRuns, sharedRuns } from '../../../../src/service/compress/repeatedRuns.ts';
 import { splitWindows } from '../../../../src/service/compress/splitWindows.ts';
@@ -18,7 +19,7 @@ describe('the estimate of a compression', () => {
   const whole = estimateWork(SIZE, RATE, {});
 
   it('takes everything where the time is not limited, and grows with steps and with a slower device', () => {
-    assert.deepEqual(whole.schedule, { steps: 96, measureSeconds: null });
+    assert.deepEqual(whole.schedule, { steps: REFINEMENT.steps, measureSeconds: null });
     assert.deepEqual(whole.notes, []);
     assert.ok(estimateWork(SIZE, RATE, { steps: 192 }).secondsTotal > whole.secondsTotal);
     assert.ok(estimateWork(SIZE, RATE / 2, {}).secondsTotal > 1.99 * whole.secondsTotal - 10);
