@@ -1,5 +1,18 @@
+import { formatBytes } from '../base/quantities.ts';
 import type { DiffedMatrix, ModelDiff } from '../model/diff/diff.ts';
-import { COMMON_HELP, type Command, ENGINE, ENGINE_HELP, engineOf, numberOf, textsOf, UsageError } from './command.ts';
+import { parseHeads } from '../model/diff/restore.ts';
+import {
+  COMMON_HELP,
+  type Command,
+  ENGINE,
+  ENGINE_HELP,
+  engineOf,
+  type Invocation,
+  numberOf,
+  textOf,
+  textsOf,
+  UsageError,
+} from './command.ts';
 import { RESULT, showResult } from './result.ts';
 import { digits, percent, shortNames, table } from './table.ts';
 
@@ -14,6 +27,8 @@ export const diffCommand: Command = {
   --tensors GLOB      compare only tensors of the base whose name matches (may be repeated)
   --subspace N        dimension of the leading subspaces whose turn is measured (default: 16, and at most
                       a quarter of a matrix)
+  --restore HEADS     write OTHER with these attention heads as they are in BASE to the file of --out, instead of
+                      comparing: LAYER.HEAD, as in 3.1,3.4,10.0-7, counted from 0
   --json              print one JSON object (schema: media/schemas/diff.schema.json)
   --out FILE          write the JSON object to FILE as well
   --force             replace FILE if it exists
@@ -27,12 +42,14 @@ difference. Turn: root mean square of the angles between the leading output and 
 Examples:
   rankscope diff base/ tuned/
   rankscope diff model.safetensors model.Q4_0.gguf --tensors '*q_proj*'
-  rankscope diff base/ tuned/ --json > diff.json`,
+  rankscope diff base/ tuned/ --json > diff.json
+  rankscope diff base/ tuned/ --restore 3.1,3.4 --out mixed.safetensors`,
   options: {
     ...RESULT,
     ...ENGINE,
     tensors: { type: 'string', multiple: true },
     subspace: { type: 'string' },
+    restore: { type: 'string' },
   },
   takesPath: 'several',
   run: (invocation) => {
@@ -40,6 +57,8 @@ Examples:
     const [base, other, ...more] = paths;
     if (base === undefined || other === undefined || more.length > 0)
       throw new UsageError('name two checkpoints: the base and the other model');
+    const heads = textOf(values, 'restore');
+    if (heads !== undefined) return restore(invocation, { base, other, heads });
     const tensors = textsOf(values, 'tensors');
     const subspace = numberOf(values, 'subspace', { least: 1, most: 256, whole: true });
     const request = {
@@ -53,6 +72,27 @@ Examples:
     return showResult(invocation, { work: () => service.diff(request, { signal, progress }), report });
   },
 };
+
+async function restore(
+  { values, service, terminal }: Invocation,
+  { base, other, heads }: { base: string; other: string; heads: string },
+): Promise<void> {
+  const out = textOf(values, 'out');
+  if (out === undefined) throw new UsageError('--restore needs --out, the safetensors file to write');
+  for (const option of ['tensors', 'subspace', 'engine', 'threads', 'blas'])
+    if (values[option] !== undefined) throw new UsageError(`--restore computes nothing: leave out --${option}`);
+  const request = { base, other, out, heads: parseHeads(heads), overwrite: values.force === true };
+  const { signal, progress } = terminal;
+  const written = await service.restoreHeads(request, { signal, progress });
+  if (values.json === true) return terminal.write([`${JSON.stringify(written, null, 2)}\n`]);
+  const mixed = written.mixed.map((name) => `  ${name}\n`);
+  const notes = written.remarks.map((remark) => `Note: ${remark}\n`);
+  await terminal.write([
+    `${out}: ${formatBytes(written.bytes)}, ${written.heads} heads as in ${base}, in ${mixed.length} tensors:\n`,
+    ...mixed,
+    ...notes,
+  ]);
+}
 
 function* report(diff: ModelDiff): Generator<string> {
   const { totals, matrices, vectors, missing, added, reshaped, skipped, remarks } = diff;

@@ -68,6 +68,7 @@ const NAMES: Record<keyof Calls, true> = {
   compare: true,
   sharing: true,
   diff: true,
+  restoreHeads: true,
   loraCount: true,
   loraWrite: true,
   loraExtract: true,

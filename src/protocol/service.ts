@@ -10,6 +10,7 @@ import type {
   CompressRequest,
 } from '../model/compression.ts';
 import type { DiffRequest, ModelDiff } from '../model/diff/diff.ts';
+import type { RestoreReport, RestoreRequest } from '../model/diff/restore.ts';
 import type { EvaluateRequest, Evaluation, TextRequest } from '../model/evaluation.ts';
 import type { FactorStyle } from '../model/factorStyle.ts';
 import type {
@@ -47,6 +48,8 @@ export interface Calls {
   compare: Call<{ paths: readonly string[] }, AdapterComparison, StepProgress>;
   /** Two models, tensor by tensor. */
   diff: Call<DiffRequest, ModelDiff, StepProgress>;
+  /** Writes the other model with some attention heads of the base. */
+  restoreHeads: Call<RestoreRequest, RestoreReport, StepProgress>;
   /** What LoRA costs on a network, from its directory alone. */
   loraCount: Call<LoraCountRequest, LoraCount>;
   /** A rank of LoRA for each module. */

@@ -19,6 +19,7 @@ import { estimateCompression } from './compress/estimateCompression.ts';
 import { type BlasPolicy, forgetBlas } from './devices/blasPolicy.ts';
 import { Devices } from './devices/devices.ts';
 import { diff } from './diff/diff.ts';
+import { restoreHeads } from './diff/restoreHeads.ts';
 import { evaluate } from './evaluate/evaluate.ts';
 import { generate } from './generate/generate.ts';
 import { smokeTest } from './generate/smokeTest.ts';
@@ -110,6 +111,9 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
     loraWrite: (request, context = {}) => writeLora(devices, checkpoints, request, context),
     loraExtract: (request, context = {}) => extract(devices, checkpoints, request, context),
     loraInit: (request, context = {}) => initialize(devices, checkpoints, request, context),
+
+    // Awaited even after a cancellation, as `apply` is.
+    restoreHeads: (request, context = {}) => restoreHeads(checkpoints, request, context),
 
     generate: async (request, context = {}) =>
       abortable(request.path, context.signal, generate(devices, checkpoints, request, context)),

@@ -11,8 +11,9 @@ import type {
   ModelDiff,
   ReshapedTensor,
 } from '../../model/diff/diff.ts';
-import { type Match, matchTensors } from '../../model/diff/matchTensors.ts';
+import { matchTensors } from '../../model/diff/matchTensors.ts';
 import { isMetaProjection } from '../../model/diff/metaNames.ts';
+import { type RoleMatch, splitFused } from '../../model/diff/splitFused.ts';
 import type { Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
 import { headBlocks } from '../../model/heads.ts';
@@ -70,10 +71,12 @@ class DiffRun {
     const { base, other, request } = this;
     const { signal, progress } = this.context;
     const found = matchTensors(base.items, other.items);
-    const isMatrix = ({ base: { matrix } }: Match<Item>) => matrix !== null;
+    const isMatrix = ({ base: { matrix } }: RoleMatch<Item>) => matrix !== null;
     if (!found.matches.some(isMatrix)) throw this.nothingShared();
     const chosen = request.tensors ? nameMatcher(request.tensors) : () => true;
-    const matches = found.matches.filter(({ base: { name, tensor } }) => chosen(name) || chosen(tensor.name));
+    const heads = base.heads ?? other.heads;
+    const all = found.matches.flatMap((match) => splitFused(match, heads));
+    const matches = all.filter(({ base: { name, tensor } }) => chosen(name) || chosen(tensor.name));
     if (matches.length === 0) {
       const globs = request.tensors!.join(', ');
       throw new RankscopeError('wrong-use', request.base, `no tensor of both models matches ${globs}`);
@@ -100,7 +103,7 @@ class DiffRun {
         changed: count('changed'),
         change: ratio(this.sums.difference, this.sums.base),
       },
-      heads: base.heads ?? other.heads,
+      heads,
       matrices: this.matrices,
       vectors: this.vectors,
       missing: found.missing.filter(({ name }) => !base.repeated.has(name) && chosen(name)).map(unmatched),
@@ -111,7 +114,7 @@ class DiffRun {
     return { ...result, remarks: [...diffRemarks(result), ...base.remarks, ...other.remarks] };
   }
 
-  private async compare(match: Match<Item>): Promise<void> {
+  private async compare(match: RoleMatch<Item>): Promise<void> {
     const { base, other } = match;
     try {
       if (base.matrix && other.matrix) await this.compareMatrices(match);
@@ -123,7 +126,7 @@ class DiffRun {
     }
   }
 
-  private async compareMatrices(match: Match<Item>): Promise<void> {
+  private async compareMatrices(match: RoleMatch<Item>): Promise<void> {
     const { base, other, baseRows, otherRows } = match;
     const [one, two] = [base.matrix!, other.matrix!];
     const { signal } = this.context;
@@ -167,7 +170,7 @@ class DiffRun {
     });
   }
 
-  private async compareVectors(match: Match<Item>): Promise<void> {
+  private async compareVectors(match: RoleMatch<Item>): Promise<void> {
     const { base, other } = match;
     const size = elementCount(base.shape);
     if (size !== elementCount(other.shape) || base.matrix || other.matrix) {
@@ -184,7 +187,7 @@ class DiffRun {
     this.vectors.push(this.common(match, sums));
   }
 
-  private common({ base, other, by }: Match<Item>, sums: EntryComparison): DiffedVector {
+  private common({ base, other, by }: RoleMatch<Item>, sums: EntryComparison): DiffedVector {
     const { dtype } = base.tensor;
     const sameType = dtype === other.tensor.dtype;
     return {
@@ -236,17 +239,17 @@ function vectorRows(tensor: Tensor): RowSource {
 }
 
 /** The item that says what is compared: of a fused matrix and a part of it, the part. */
-function roleItem({ base, other, baseRows }: Match<Item>): Item {
+function roleItem({ base, other, baseRows }: RoleMatch<Item>): Item {
   return baseRows ? other : base;
 }
 
-function roleOf(match: Match<Item>) {
-  return roleItem(match).matrix!.role;
+function roleOf(match: RoleMatch<Item>) {
+  return match.role ?? roleItem(match).matrix!.role;
 }
 
 const unmatched = ({ name, shape }: Item) => ({ name, shape });
 
-function reshapedOf({ base, other }: Match<Item>): ReshapedTensor {
+function reshapedOf({ base, other }: RoleMatch<Item>): ReshapedTensor {
   return { name: base.name, shape: base.shape, otherName: other.name, otherShape: other.shape };
 }
 

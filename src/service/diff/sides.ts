@@ -22,6 +22,7 @@ export interface Item extends Matchable {
 export interface Side {
   readonly opened: Opened;
   readonly items: readonly Item[];
+  readonly tensors: readonly Tensor[];
   readonly heads: AttentionHeads | null;
   /** Tensors that repeat another one. */
   readonly repeated: ReadonlySet<string>;
@@ -59,6 +60,7 @@ export function sideOf(opened: Opened): Side {
   return {
     opened,
     items,
+    tensors,
     heads: attentionHeads(checkpoint.configuration, checkpoint.metadata),
     repeated: new Set(repeated),
     isMeta: tensors.some(({ name }) => isMetaProjection(name)),

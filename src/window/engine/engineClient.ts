@@ -34,6 +34,7 @@ export class EngineClient {
       compare: call('compare'),
       sharing: call('sharing'),
       diff: call('diff'),
+      restoreHeads: call('restoreHeads'),
       loraCount: call('loraCount'),
       loraWrite: call('loraWrite'),
       loraExtract: call('loraExtract'),

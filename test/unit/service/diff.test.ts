@@ -4,6 +4,7 @@ import { Ajv } from 'ajv';
 import { RankscopeError } from '../../../src/base/errors.ts';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { ModelDiff } from '../../../src/model/diff/diff.ts';
+import { parseHeads } from '../../../src/model/diff/restore.ts';
 import { createService } from '../../../src/service/service.ts';
 import { checkpointPath } from '../formats/checkpointFiles.ts';
 import { testFolder } from '../formats/folder.ts';
@@ -177,6 +178,77 @@ describe('diff of two models', function () {
       [
         ['identical', 'layers.0.attention.wq.weight'],
         ['identical', 'layers.0.feed_forward.w1.weight'],
+      ],
+    );
+  });
+
+  it('takes heads back to the base: rows of q with their bias, columns of o, and k of whole groups; all else is kept', async () => {
+    const config = { num_attention_heads: 4, num_key_value_heads: 2 };
+    const made = (seed: number): Tensors => ({
+      [Q(0)]: tensor(random(16, 16, seed)),
+      [Q(0).replace('weight', 'bias')]: tensor([random(16, 1, seed + 1).flat()], [16]),
+      [K(0)]: tensor(random(8, 16, seed + 2)),
+      [O(0)]: tensor(random(16, 16, seed + 3)),
+      [Q(1)]: tensor(random(16, 16, seed + 4)),
+    });
+    const [base, other] = [made(100), made(200)];
+    const paths = { base: withConfig('restore-a', base, config), other: withConfig('restore-b', other, config) };
+    const out = folder.path('mixed.safetensors');
+    const heads = parseHeads('0.1-2,0.3');
+    const report = await service.restoreHeads({ ...paths, heads, out });
+    assert.deepEqual([report.heads, report.mixed.length], [3, 4]);
+    const expected = (name: string, cols: number, taken: (row: number, col: number) => boolean) =>
+      other[name]!.values.map((value, i) => (taken(Math.floor(i / cols), i % cols) ? base[name]!.values[i]! : value));
+    const merged: Tensors = {
+      ...other,
+      [Q(0)]: { shape: [16, 16], values: expected(Q(0), 16, (row) => row >= 4) },
+      [Q(0).replace('weight', 'bias')]: {
+        shape: [16],
+        values: expected(Q(0).replace('weight', 'bias'), 1, (row) => row >= 4),
+      },
+      // Heads 2 and 3 are the second group; of the first, only head 1 is taken.
+      [K(0)]: { shape: [8, 16], values: expected(K(0), 16, (row) => row >= 4) },
+      [O(0)]: { shape: [16, 16], values: expected(O(0), 16, (_, col) => col >= 4) },
+    };
+    const { totals } = await diff(write(merged), out);
+    assert.deepEqual([totals.identical, totals.changed], [5, 0]);
+    await assert.rejects(service.restoreHeads({ ...paths, heads, out }), /there is a file of this name/);
+    await assert.rejects(service.restoreHeads({ ...paths, heads: parseHeads('0.4'), out }), /head 4 of 4/);
+    await assert.rejects(service.restoreHeads({ ...paths, heads: parseHeads('7.1'), out, overwrite: true }), /layer 7/);
+  });
+
+  it('takes heads back in tensors that are stored as (in, out), parts of a fused one included', async () => {
+    const config = { model_type: 'gpt2', n_head: 2 };
+    const fused = [random(6, 18, 31), random(6, 18, 32)];
+    const output = [random(6, 6, 33), random(6, 6, 34)];
+    const [a, b] = [0, 1].map((which) =>
+      withConfig(
+        `gpt2-${which}`,
+        {
+          'h.0.attn.c_attn.weight': tensor(fused[which]!),
+          'h.0.attn.c_attn.bias': tensor([random(18, 1, 35).flat()], [18]),
+          'h.0.attn.c_proj.weight': tensor(output[which]!),
+          'h.0.attn.c_proj.bias': tensor([random(6, 1, 36).flat()], [6]),
+          'h.0.mlp.c_fc.weight': tensor(random(6, 24, 37)),
+          'h.0.mlp.c_fc.bias': tensor([random(24, 1, 38).flat()], [24]),
+        },
+        config,
+      ),
+    ) as [string, string];
+    const out = folder.path('gpt2-mixed.safetensors');
+    await service.restoreHeads({ base: a, other: b, heads: [{ layer: 0, head: 1 }], out });
+    const block = (values: readonly [Dense, Dense], taken: (row: number, col: number) => boolean) =>
+      values[1].map((row, i) => row.map((value, j) => (taken(i, j) ? values[0][i]![j]! : value)));
+    const merged = write({
+      'h.0.attn.c_attn.weight': tensor(block(fused as [Dense, Dense], (_, col) => col % 6 >= 3)),
+      'h.0.attn.c_proj.weight': tensor(block(output as [Dense, Dense], (row) => row >= 3)),
+    });
+    const { matrices } = await diff(merged, out, { tensors: ['*.attn.*'] });
+    assert.deepEqual(
+      matrices.map(({ name, state }) => [name, state]),
+      [
+        ['h.0.attn.c_attn.weight', 'identical'],
+        ['h.0.attn.c_proj.weight', 'identical'],
       ],
     );
   });
