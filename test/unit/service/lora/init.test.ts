@@ -58,6 +58,7 @@ describe('rankscope lora init', function () {
   });
 
   it('replaces nothing unless told to, takes all of a small matrix, and refuses what it cannot split', async () => {
+    await init('pissa');
     await assert.rejects(init('pissa'), /pissa\/base: it exists/);
     const whole = await init('pissa', { overwrite: true, rank: 64 });
     assert.equal(whole.matrices[0]!.rank, 8);
