@@ -9,14 +9,14 @@ import { type CheckpointTree, registerCheckpointTree } from './checkpointTree.ts
 import { registerCode } from './code/providers.ts';
 import { registerAllCommands } from './commands/commands.ts';
 import { registerComparison } from './comparison/comparisonPanel.ts';
-import { registerCompression } from './compression/compressionPanel.ts';
+import { compressionPanels } from './compression/compressionPanel.ts';
 import { createEngine } from './engine/engine.ts';
 import { registerEvaluationEditor } from './evaluation/evaluationEditor.ts';
 import { registerEvaluation } from './evaluation/evaluationPanel.ts';
 import { registerInspector } from './inspector/inspectorEditor.ts';
 import { registerPlanView } from './plan/planView.ts';
 import { engineRequest } from './settings.ts';
-import { registerSharing } from './sharing/sharingPanel.ts';
+import { sharingPanels } from './sharing/sharingPanel.ts';
 import type { Workbench } from './workbench.ts';
 
 /** Returned by `activate`, so that the tests inside VS Code can reach the parts. */
@@ -45,9 +45,9 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   context.subscriptions.push(log);
   registerInspector(workbench);
   registerComparison(workbench);
-  registerSharing(workbench);
+  sharingPanels.register(workbench);
   registerEvaluation(workbench);
-  registerCompression(workbench);
+  compressionPanels.register(workbench);
   registerEvaluationEditor(workbench);
   const tree = registerCheckpointTree(workbench);
   registerPlanView(workbench);

@@ -14,7 +14,7 @@ import { applyPlan } from '../plan/applyPlan.ts';
 import { savePlan } from '../plan/savePlan.ts';
 import { insertLayers, type LayersTarget } from '../python/insertLayers.ts';
 import { type PythonTarget, withPython } from '../python/withPython.ts';
-import { openSharing } from '../sharing/sharingPanel.ts';
+import { sharingPanels } from '../sharing/sharingPanel.ts';
 import type { Workbench } from '../workbench.ts';
 import { analyze, askCheckpoint, type CheckpointArgument, uriOf } from './analyze.ts';
 import { registerCommands } from './register.ts';
@@ -36,7 +36,7 @@ export function registerAllCommands(workbench: Workbench): void {
     },
     findShared: async (target: CheckpointArgument) => {
       const path = await askCheckpoint(target, 'Find What Layers Share', desk.snapshot().current);
-      if (path !== undefined) openSharing(workbench, path);
+      if (path !== undefined) sharingPanels.reveal(workbench, path);
     },
     reveal: (target: { path: string; name: string }) => reveal(workbench, target),
     forget: (target: { path: string }) => store.forget(target.path),

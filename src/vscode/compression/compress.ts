@@ -10,7 +10,7 @@ import { cancellable } from '../pages/progress.ts';
 import { mayReplace, requireTrust } from '../pages/save.ts';
 import { engineRequest, isSmokeTestWanted } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
-import { openCompression } from './compressionPanel.ts';
+import { compressionPanels } from './compressionPanel.ts';
 
 /** What the command is told; it asks for what is left out, and unless `confirmed`, whether it shall begin. */
 export interface CompressTarget {
@@ -33,7 +33,7 @@ export async function compress(
   requireTrust();
   const compression = workbench.compressions.get(path);
   if (compression.isRunning) {
-    openCompression(workbench, path);
+    compressionPanels.reveal(workbench, path);
     return undefined;
   }
   const keep = target.keep ?? (await askKeep(workbench, path));
@@ -54,7 +54,7 @@ export async function compress(
   };
   const agreed = target.confirmed ? task : await confirmed(workbench, path, task);
   if (!agreed) return undefined;
-  openCompression(workbench, path);
+  compressionPanels.reveal(workbench, path);
   const report = await compression.start(agreed);
   if (report?.smokeTest !== undefined) workbench.store.get(report.out).setSmokeTest(report.smokeTest);
   return report;

@@ -5,35 +5,20 @@ import { servePage } from '../../protocol/pageChannel.ts';
 import { SharingRun } from '../../window/sharing/sharingRun.ts';
 import { reveal } from '../commands/reveal.ts';
 import { pickText } from '../evaluation/pickText.ts';
-import { loadPage, webviewPort } from '../pages/page.ts';
+import { CheckpointPanels } from '../pages/checkpointPanels.ts';
+import { webviewPort } from '../pages/page.ts';
 import { saveFromPage } from '../pages/save.ts';
 import type { Workbench } from '../workbench.ts';
 
-const VIEW_TYPE = 'rankscope.sharing';
-const panels = new Map<string, vscode.WebviewPanel>();
+/** The pages of "Find What Layers Share", which look for it as soon as they open. */
+export const sharingPanels = new CheckpointPanels({
+  name: 'sharing',
+  titleOf: (path) => `Sharing: ${baseName(path)}`,
+  serve,
+});
 
-/** "Find What Layers Share": opens the page of a checkpoint, and looks for it. */
-export function openSharing(workbench: Workbench, path: string): void {
-  const open = panels.get(path);
-  if (open) open.reveal();
-  else show(workbench, vscode.window.createWebviewPanel(VIEW_TYPE, titleOf(path), vscode.ViewColumn.Active), path);
-}
-
-/** Restores the pages of a restored window: each kept the path of its checkpoint. */
-export function registerSharing(workbench: Workbench): void {
-  workbench.context.subscriptions.push(
-    vscode.window.registerWebviewPanelSerializer(VIEW_TYPE, {
-      async deserializeWebviewPanel(panel, kept: unknown) {
-        const path = (kept as { path?: unknown } | undefined)?.path;
-        if (typeof path === 'string' && path !== '') show(workbench, panel, path);
-        else panel.dispose();
-      },
-    }),
-  );
-}
-
-function show(workbench: Workbench, panel: vscode.WebviewPanel, path: string): void {
-  const { desk, engine, context } = workbench;
+function serve(workbench: Workbench, panel: vscode.WebviewPanel, path: string): () => void {
+  const { desk, engine } = workbench;
   const run = new SharingRun(path, engine.service);
   const page = servePage<SharingCalls, Partial<SharingSnapshot>>(webviewPort(panel.webview), {
     ready: async () => run.snapshot(),
@@ -61,17 +46,10 @@ function show(workbench: Workbench, panel: vscode.WebviewPanel, path: string): v
     save: (request) => saveFromPage(request, path),
   });
   const off = run.updates.on((update) => page.update(update));
-  panels.set(path, panel);
-  panel.onDidDispose(() => {
+  void run.start();
+  return () => {
     off();
     page.close();
     void run.cancel();
-    if (panels.get(path) === panel) panels.delete(path);
-  });
-  panel.title = titleOf(path);
-  panel.iconPath = vscode.Uri.joinPath(context.extensionUri, 'media/icon.svg');
-  loadPage(panel.webview, context.extensionUri, 'sharing', titleOf(path));
-  void run.start();
+  };
 }
-
-const titleOf = (path: string): string => `Sharing: ${baseName(path)}`;
