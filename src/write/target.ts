@@ -1,8 +1,8 @@
-import { realpath, stat, statfs } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { RankscopeError } from '../base/errors.ts';
-import { formatBytes } from '../base/quantities.ts';
-import { type Append, attempt, isSameFile, refuseExisting, resolveTarget, writeWhole } from '../files/wholeFile.ts';
+import { refuseIfFull } from '../files/freeSpace.ts';
+import { type Append, isSameFile, refuseExisting, resolveTarget, writeWhole } from '../files/wholeFile.ts';
 
 export interface TargetOptions {
   readonly out: string;
@@ -40,13 +40,5 @@ export async function checkTarget({ out, sources, overwrite, bytes }: TargetOpti
   if (found?.isDirectory())
     throw new RankscopeError('wrong-use', out, 'a folder has this name', 'Name a file inside it');
   if (!overwrite) await refuseExisting(out);
-  const { bavail, bsize, blocks } = await attempt(out, () => statfs(dirname(target)));
-  // File systems that are not on a disk report no blocks at all.
-  if (blocks > 0 && bavail * bsize < bytes)
-    throw new RankscopeError(
-      'write-failed',
-      out,
-      `${formatBytes(bytes)} are needed and ${formatBytes(bavail * bsize)} are free`,
-      'Free space or choose another disk',
-    );
+  await refuseIfFull(out, dirname(target), bytes);
 }

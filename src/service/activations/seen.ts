@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { InputFactor } from '../../activations/statistics.ts';
 import type { Backend, RoutineOptions } from '../../devices/backend.ts';
+import { digestOf } from '../../files/digest.ts';
 import type { ActivationFinding } from '../../model/findings.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import { exactSpectrum } from '../../spectrum/exact.ts';
@@ -21,8 +21,7 @@ export function shrinkageOf({ kind, tokens, inputs }: InputFactor): number {
 
 /** Identifies a result by the matrix and the statistics, both as they were. */
 export function seenKey(matrix: StoredMatrix, factor: InputFactor, engine: string): string {
-  const parts = [CACHE_VERSION, 'activations', matrix.identity(), factor.identity(), shrinkageOf(factor), engine];
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+  return digestOf([CACHE_VERSION, 'activations', matrix.identity(), factor.identity(), shrinkageOf(factor), engine]);
 }
 
 /** All singular values of W R^T, and their measures. Noise of entries has no meaning here; it is taken to be zero. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { digestOf } from '../../files/digest.ts';
 import type { Matrix } from '../../model/matrix.ts';
 import { CACHE_VERSION } from './cache.ts';
 
@@ -8,6 +8,5 @@ import { CACHE_VERSION } from './cache.ts';
  * of Rankscope never finds an old result.
  */
 export function cacheKey(matrix: Matrix, engine: string, accuracy: 'coarse' | 'preview' | 'exact'): string {
-  const parts = [CACHE_VERSION, matrix.identity(), engine, accuracy];
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+  return digestOf([CACHE_VERSION, matrix.identity(), engine, accuracy]);
 }

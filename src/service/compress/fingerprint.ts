@@ -1,11 +1,9 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { digestOf, digestOfFile } from '../../files/digest.ts';
+import type { Fingerprint } from '../../files/unfinished.ts';
 import type { CompressRequest } from '../../model/compression.ts';
-import type { Fingerprint } from './partialFolder.ts';
 
 /**
  * What a compression is of: the checkpoint by its files' names, sizes and times, the text by its content, and the
@@ -16,16 +14,13 @@ export async function fingerprintOf({ files }: Checkpoint, request: CompressRequ
   const identity = files.map(({ path, size, mtimeMs }) => [basename(path), size, mtimeMs]);
   const source = text ?? ids;
   return {
-    checkpoint: createHash('sha256').update(JSON.stringify(identity)).digest('hex'),
-    text: source === undefined ? 'written by the model' : await digestOfFile(source),
+    checkpoint: digestOf(identity),
+    text: source === undefined ? 'written by the model' : await digestOfText(source),
     'windows for measuring': evaluate === undefined ? 'of the text' : 'of another text',
     keep,
     context: context ?? null,
     tokens: tokens ?? null,
-    'measured losses':
-      from === undefined
-        ? 'of this run'
-        : createHash('sha256').update(JSON.stringify(from.sensitivities)).digest('hex'),
+    'measured losses': from === undefined ? 'of this run' : digestOf(from.sensitivities),
     minutes: minutes ?? null,
     refine,
     steps: steps ?? null,
@@ -34,15 +29,13 @@ export async function fingerprintOf({ files }: Checkpoint, request: CompressRequ
   };
 }
 
-async function digestOfFile(file: string): Promise<string> {
-  const hash = createHash('sha256');
+async function digestOfText(file: string): Promise<string> {
   try {
-    await pipeline(createReadStream(file), hash);
+    return await digestOfFile(file);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const missing = code === 'ENOENT';
     const found = missing ? 'there is no such file' : code === 'EISDIR' ? 'this is a folder' : message;
     throw new RankscopeError(missing ? 'not-found' : 'unreadable', file, found, 'Name a text', { cause: error });
   }
-  return hash.digest('hex');
 }

@@ -1,22 +1,15 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
+import { type Fingerprint, firstDifference, isOccupied, STATE, stateIn, writeState } from '../../files/unfinished.ts';
 import { attempt, writeWhole } from '../../files/wholeFile.ts';
 import type { CompressionSchedule } from '../../model/compression.ts';
 import { parsePlan } from '../../model/plan/parsePlan.ts';
 import type { Plan } from '../../model/plan/plan.ts';
 import { type FinishedBlock, readBlockFile, writeBlockFile } from './blockFile.ts';
 
-/** What a compression is of; a state of anything else is not continued. The keys are words for people. */
-export type Fingerprint = Readonly<Record<string, string | number | boolean | null>>;
-
 const FORMAT = 'rankscope.compression-state/1';
-const FILES = { state: 'state.json', plan: 'plan.json', sampled: 'sampled.json', written: 'written.json' } as const;
-
-interface State {
-  readonly format: typeof FORMAT;
-  readonly fingerprint: Fingerprint;
-}
+const FILES = { plan: 'plan.json', sampled: 'sampled.json', written: 'written.json' } as const;
 
 /**
  * What a compression has finished, beside its result until that is complete: the plan with what was measured for it,
@@ -38,8 +31,8 @@ export class PartialFolder {
   static async open(out: string, fingerprint: Fingerprint, overwrite: boolean): Promise<PartialFolder> {
     const path = partialPath(out);
     const notes: string[] = [];
-    const found = await stateIn(path);
-    const difference = found && differenceOf(found.fingerprint, fingerprint);
+    const found = await stateIn(path, FORMAT);
+    const difference = found && differenceOf(found, fingerprint);
     if (difference !== undefined) {
       if (!overwrite)
         throw new RankscopeError(
@@ -51,7 +44,7 @@ export class PartialFolder {
       await attempt(path, () => rm(path, { recursive: true }));
       notes.push(`An unfinished compression with ${difference} was discarded.`);
     }
-    if (!found && (await isOccupied(path)))
+    if (!found && (await isOccupied(path, isLeft)))
       throw new RankscopeError(
         'wrong-use',
         path,
@@ -60,7 +53,7 @@ export class PartialFolder {
       );
     await attempt(path, () => mkdir(path, { recursive: true }));
     const folder = new PartialFolder(path, notes);
-    if (!found || difference !== undefined) await folder.writeJson(FILES.state, { format: FORMAT, fingerprint });
+    if (!found || difference !== undefined) await writeState(path, FORMAT, fingerprint);
     return folder;
   }
 
@@ -119,7 +112,7 @@ export class PartialFolder {
   /** Where nothing is finished, nothing is kept. */
   async removeIfEmpty(): Promise<void> {
     const files = await readdir(this.path).catch(() => ['']);
-    if (files.every((file) => file === FILES.state)) await this.remove();
+    if (files.every((file) => file === STATE)) await this.remove();
   }
 
   /** The result is complete. */
@@ -155,29 +148,12 @@ export async function isOwnResult(out: string): Promise<boolean> {
   return found?.size === Number(bytes);
 }
 
-async function stateIn(path: string): Promise<State | undefined> {
-  try {
-    const state = JSON.parse(await readFile(join(path, FILES.state), 'utf8')) as State | null;
-    return state?.format === FORMAT && typeof state.fingerprint === 'object' ? state : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether something else is there: a kill before the first file leaves an empty folder, or one with a partial file. */
-async function isOccupied(path: string): Promise<boolean> {
-  if (!(await stat(path).catch(() => undefined))) return false;
-  const files = await readdir(path).catch(() => ['']);
-  return files.some((file) => !(file.startsWith(`.${FILES.state}.`) && file.endsWith('.partial')));
-}
+const isLeft = (file: string) => file.startsWith(`.${STATE}.`) && file.endsWith('.partial');
 
 /** The first difference, in words: `keep 0.8, not 0.7`. */
 function differenceOf(found: Fingerprint, wanted: Fingerprint): string | undefined {
-  for (const key of new Set([...Object.keys(wanted), ...Object.keys(found)])) {
-    if (found[key] === wanted[key]) continue;
-    return `${key} ${shown(found[key])}, not ${shown(wanted[key])}`;
-  }
-  return undefined;
+  const key = firstDifference(found, wanted);
+  return key === undefined ? undefined : `${key} ${shown(found[key])}, not ${shown(wanted[key])}`;
 }
 
 function shown(value: Fingerprint[string] | undefined): string {

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { concernsOneMatrix } from '../../base/errors.ts';
 import type { RoutineOptions } from '../../devices/backend.ts';
+import { digestOf } from '../../files/digest.ts';
 import type { Share } from '../../model/plan/plan.ts';
 import { type PossibleGroup, possibleGroups, type SharingFamily } from '../../model/sharing/possibleGroups.ts';
 import type { SharedSpectra } from '../../model/sharing/selectShared.ts';
@@ -106,6 +106,5 @@ async function spectrumOfGroup(
 
 /** Identifies the result by the matrices as they were. */
 function keyOf(members: readonly NormedMatrix[], engine: string): string {
-  const parts = [CACHE_VERSION, 'shared', members.map(({ matrix }) => matrix.identity()), engine];
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+  return digestOf([CACHE_VERSION, 'shared', members.map(({ matrix }) => matrix.identity()), engine]);
 }

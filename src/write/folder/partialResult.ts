@@ -1,14 +1,12 @@
 import { appendFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
-import { attempt, writeWhole } from '../../files/wholeFile.ts';
+import { type Fingerprint, firstDifference, isOccupied, stateIn, writeState } from '../../files/unfinished.ts';
+import { attempt } from '../../files/wholeFile.ts';
 import type { WrittenGroup } from './shardFile.ts';
 
-/** What a result is made of; an earlier run of anything else is not continued. The keys are words for people. */
-export type FolderFingerprint = Readonly<Record<string, string | number | boolean | null>>;
-
 const FORMAT = 'rankscope.folder-state/1';
-const FILES = { state: 'state.json', journal: 'journal.jsonl', result: 'result' } as const;
+const FILES = { journal: 'journal.jsonl', result: 'result' } as const;
 
 /**
  * The folder beside a result in which it grows, until it gets its name as a whole. A journal has a line for each group
@@ -25,11 +23,11 @@ export class PartialResult {
    * Goes on with an earlier run of the same work, or begins anew.
    * @throws RankscopeError 'wrong-use' for another unfinished result, unless `overwrite`; 'write-failed'
    */
-  static async open(path: string, fingerprint: FolderFingerprint, overwrite: boolean): Promise<PartialResult> {
+  static async open(path: string, fingerprint: Fingerprint, overwrite: boolean): Promise<PartialResult> {
     const out = resolve(path);
     const folder = `${out}.rankscope-partial`;
-    const found = await stateIn(folder);
-    const difference = found && differenceOf(found, fingerprint);
+    const found = await stateIn(folder, FORMAT);
+    const difference = found && firstDifference(found, fingerprint);
     if (difference !== undefined && !overwrite)
       throw new RankscopeError(
         'wrong-use',
@@ -37,7 +35,7 @@ export class PartialResult {
         `it holds an unfinished result of other work (another ${difference})`,
         'Finish that one with its own options, delete the folder, or allow overwriting',
       );
-    if (!found && !overwrite && (await isOccupied(folder)))
+    if (!found && !overwrite && (await isOccupied(folder, isLeft)))
       throw new RankscopeError(
         'wrong-use',
         folder,
@@ -48,8 +46,7 @@ export class PartialResult {
     if (!goesOn) {
       await attempt(folder, () => rm(folder, { recursive: true, force: true }));
       await attempt(folder, () => mkdir(join(folder, FILES.result), { recursive: true }));
-      const text = `${JSON.stringify({ format: FORMAT, fingerprint })}\n`;
-      await writeWhole(join(folder, FILES.state), { overwrite: true }, (append) => append(text));
+      await writeState(folder, FORMAT, fingerprint);
     }
     await attempt(folder, () => mkdir(join(folder, FILES.result), { recursive: true }));
     return new PartialResult(folder, out, await journalIn(join(folder, FILES.journal)));
@@ -95,22 +92,7 @@ export class PartialResult {
   }
 }
 
-async function stateIn(folder: string): Promise<FolderFingerprint | undefined> {
-  try {
-    const state = JSON.parse(await readFile(join(folder, FILES.state), 'utf8')) as Record<string, unknown> | null;
-    const isState = state?.format === FORMAT && typeof state.fingerprint === 'object' && state.fingerprint !== null;
-    return isState ? (state.fingerprint as FolderFingerprint) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether something else is there; a kill before the first file leaves an empty folder. */
-async function isOccupied(folder: string): Promise<boolean> {
-  if (!(await stat(folder).catch(() => undefined))) return false;
-  const files = await readdir(folder).catch(() => ['']);
-  return files.some((file) => file !== FILES.result && !file.endsWith('.partial'));
-}
+const isLeft = (file: string) => file === FILES.result || file.endsWith('.partial');
 
 /** The last line of each group counts; one that was cut off counts for nothing. */
 async function journalIn(path: string): Promise<Map<string, Map<string, WrittenGroup>>> {
@@ -133,8 +115,4 @@ function parsed(line: string): WrittenGroup | undefined {
   } catch {
     return undefined;
   }
-}
-
-function differenceOf(found: FolderFingerprint, wanted: FolderFingerprint): string | undefined {
-  return [...new Set([...Object.keys(wanted), ...Object.keys(found)])].find((key) => found[key] !== wanted[key]);
 }

@@ -1,12 +1,13 @@
 import { createReadStream } from 'node:fs';
-import { open, readdir, realpath, stat, statfs } from 'node:fs/promises';
+import { open, readdir, realpath, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import { formatBytes } from '../../base/quantities.ts';
+import { refuseIfFull } from '../../files/freeSpace.ts';
+import type { Fingerprint } from '../../files/unfinished.ts';
 import { attempt, writeWhole } from '../../files/wholeFile.ts';
 import type { WrittenFolder } from '../../model/applied.ts';
 import { safetensorsHeader } from '../safetensorsWriter.ts';
-import { type FolderFingerprint, PartialResult } from './partialResult.ts';
+import { PartialResult } from './partialResult.ts';
 import { verifyShard, type WrittenGroup, writeShard } from './shardFile.ts';
 import { bytesOf, INDEX, indexOf, type Shard } from './shards.ts';
 
@@ -19,7 +20,7 @@ export interface FolderToWrite {
   /** Files that are copied: their folder and their names. */
   readonly from: string;
   readonly carried: readonly string[];
-  readonly fingerprint: FolderFingerprint;
+  readonly fingerprint: Fingerprint;
   readonly overwrite: boolean;
   /** The errors that were measured while a group was written, by the names of its matrices. */
   readonly errorsOf: (group: { readonly name: string }) => Readonly<Record<string, number>>;
@@ -121,16 +122,7 @@ export async function checkFolder(
   const source = await realpath(from);
   if (target === source || source.startsWith(`${target}/`))
     throw new RankscopeError('wrong-use', out, 'this is the folder of the source', 'Choose another name');
-  const { bavail, bsize, blocks } = await attempt(out, () => statfs(parent));
-  const bytes = shardBytes(folder.shards, folder.metadata);
-  // File systems that are not on a disk report no blocks at all.
-  if (blocks > 0 && bavail * bsize < bytes)
-    throw new RankscopeError(
-      'write-failed',
-      out,
-      `${formatBytes(bytes)} are needed and ${formatBytes(bavail * bsize)} are free`,
-      'Free space or choose another disk',
-    );
+  await refuseIfFull(out, parent, shardBytes(folder.shards, folder.metadata));
   const found = await stat(out).catch(() => undefined);
   if (!found) return false;
   if (!overwrite) throw new RankscopeError('wrong-use', out, 'it exists', 'Choose another name, or allow overwriting');

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { untied } from '../../../checkpoint/ties.ts';
+import { digestOfFile } from '../../../files/digest.ts';
 import { SHARD_BYTES } from '../../../model/applied.ts';
 import type { CallContext, StepProgress } from '../../../protocol/service.ts';
 import { carriedTensor } from '../../../write/carried.ts';
@@ -48,7 +47,7 @@ export async function writeResidual(
   const folder: FolderToWrite = {
     ...(await partsOf(base, groups)),
     ...{ out, overwrite, signal, metadata: METADATA, shards: shardsOf(groups, SHARD_BYTES) },
-    fingerprint: { form: 'residual', adapter: await digestOf(join(adapterPath, 'adapter_model.safetensors')) },
+    fingerprint: { form: 'residual', adapter: await digestOfFile(join(adapterPath, 'adapter_model.safetensors')) },
     errorsOf: () => ({}),
     progress: (done, total, message) => progress?.({ done, total, message }),
   };
@@ -57,9 +56,3 @@ export async function writeResidual(
 
 const partsOf = ({ checkpoint }: Opened, groups: readonly TensorGroup[]) =>
   folderParts({ checkpoint, chosen: [], factors: 2, isDense: true, type: torchType(groups) });
-
-async function digestOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
-  return hash.digest('hex');
-}
