@@ -32,7 +32,7 @@ export interface EncodedLayer extends LayerToWrite {
   readonly dtype: FactorType;
 }
 
-const [WEIGHTS, CONFIGURATION] = ['adapter_model.safetensors', 'adapter_config.json'];
+const [WEIGHTS, CONFIGURATION] = ['adapter_model.safetensors', 'adapter_config.json'] as const;
 
 /** @throws RankscopeError 'wrong-use' if the folder holds an adapter already and may not be overwritten */
 export async function checkFolder(out: string, overwrite: boolean, sources: readonly string[]): Promise<void> {
@@ -40,19 +40,37 @@ export async function checkFolder(out: string, overwrite: boolean, sources: read
   if (!found) return;
   if (!found.isDirectory())
     throw new RankscopeError('wrong-use', out, 'a file has this name', 'Name a folder for the adapter');
-  for (const name of [WEIGHTS!, CONFIGURATION!])
+  for (const name of [WEIGHTS, CONFIGURATION])
     await checkTarget({ out: join(out, name), overwrite, sources, bytes: 0 });
 }
 
+/** The files of a folder that PEFT loads. */
+interface PeftFiles extends Pick<AdapterToWrite, 'out' | 'overwrite' | 'sources' | 'signal'> {
+  readonly tensors: readonly TensorToWrite[];
+  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly progress?: ((done: number, name: string) => void) | undefined;
+}
+
 /**
- * Writes a folder that PEFT loads; returns the size of its weights. The configuration comes last: without
- * it, an interrupted folder is not taken for an adapter.
+ * Writes the weights and the configuration of an adapter; returns the size of the weights. The configuration comes
+ * last: without it, an interrupted folder is not taken for an adapter.
  * @throws RankscopeError as `writeSafetensors` does
  */
-export async function writeAdapterFolder(adapter: AdapterToWrite): Promise<number> {
-  const { out, overwrite, sources, layers, carried, configuration, signal, magnitudes = new Map() } = adapter;
+export async function writePeftFiles(files: PeftFiles): Promise<number> {
+  const { out, overwrite, sources, tensors, configuration, signal, progress } = files;
   await checkFolder(out, overwrite, sources);
   await attempt(out, () => mkdir(out, { recursive: true }));
+  const weights = join(out, WEIGHTS);
+  const metadata = new Map([['format', 'pt']]);
+  const bytes = await writeSafetensors({ out: weights, tensors, metadata, sources, overwrite, signal, progress });
+  const text = `${JSON.stringify(configuration, null, 2)}\n`;
+  await writeWhole(join(out, CONFIGURATION), { overwrite }, (append) => append(text));
+  return bytes;
+}
+
+/** Writes a folder that PEFT loads, as `writePeftFiles` does. */
+export function writeAdapterFolder(adapter: AdapterToWrite): Promise<number> {
+  const { out, overwrite, sources, layers, carried, signal, magnitudes = new Map() } = adapter;
   const tensors = [
     ...layers.flatMap((layer) => peftTensors(layer).map((each) => encoded(each, layer.dtype))),
     ...carried.map((tensor) => ({ ...carriedTensor(tensor), name: wrapped(tensor.name) })),
@@ -62,11 +80,8 @@ export async function writeAdapterFolder(adapter: AdapterToWrite): Promise<numbe
       shape: [elementCount(tensor.shape)],
     })),
   ];
-  const metadata = new Map([['format', 'pt']]);
-  const bytes = await writeSafetensors({ out: join(out, WEIGHTS!), tensors, metadata, sources, overwrite, signal });
-  const text = `${JSON.stringify(peftConfig(layers, configuration, magnitudes.size > 0), null, 2)}\n`;
-  await writeWhole(join(out, CONFIGURATION!), { overwrite }, (append) => append(text));
-  return bytes;
+  const configuration = peftConfig(layers, adapter.configuration, magnitudes.size > 0);
+  return writePeftFiles({ out, overwrite, sources, tensors, configuration, signal });
 }
 
 const wrapped = (name: string) => (name.startsWith('base_model.model.') ? name : `base_model.model.${name}`);

@@ -36,7 +36,7 @@ export function balancedTriplets({ left, values, right }: SingularTriplets, scal
 }
 
 /** A layer as PEFT's configuration needs it, without its factors. */
-export function described({ target, form, shape, rank }: LazyLayer, scale = 1) {
+export function describedLayer({ target, form, shape, rank }: LazyLayer, scale = 1) {
   const none = new Float32Array(0);
   return { target, form, factors: { up: none, down: none, outputs: shape[0], inputs: shape[1], rank, scale } };
 }

@@ -1,11 +1,8 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { peftConfig } from '../../../adapters/writing/peft.ts';
 import type { Checkpoint } from '../../../checkpoint/checkpoint.ts';
-import { attempt, writeWhole } from '../../../files/wholeFile.ts';
-import { type TensorToWrite, writeSafetensors } from '../../../write/safetensorsWriter.ts';
-import { checkFolder } from '../writeAdapter.ts';
-import { described, type LazyLayer, lazyTensors } from './factors.ts';
+import type { TensorToWrite } from '../../../write/safetensorsWriter.ts';
+import { writePeftFiles } from '../writeAdapter.ts';
+import { describedLayer, type LazyLayer, lazyTensors } from './factors.ts';
 
 interface FolderToWrite {
   readonly out: string;
@@ -22,31 +19,15 @@ interface FolderToWrite {
   readonly progress?: (done: number, name: string) => void;
 }
 
-/**
- * Writes an adapter for PEFT, a layer after the other; returns the size of its weights. The configuration comes last:
- * without it, an interrupted folder is not taken for an adapter.
- * @throws RankscopeError as `writeSafetensors` does
- */
-export async function writePeftFolder(folder: FolderToWrite): Promise<number> {
-  const { out, overwrite, sources, layers, whole, configuration, scale, signal, progress } = folder;
-  await checkFolder(out, overwrite, sources);
-  await attempt(out, () => mkdir(out, { recursive: true }));
-  const bytes = await writeSafetensors({
-    ...{ out: join(out, 'adapter_model.safetensors'), overwrite, sources, signal, progress },
+/** Writes an adapter for PEFT, a layer after the other, as `writePeftFiles` does. */
+export function writePeftFolder(folder: FolderToWrite): Promise<number> {
+  const { layers, whole, configuration, scale, ...files } = folder;
+  const described = layers.map((layer) => describedLayer(layer, scale));
+  return writePeftFiles({
+    ...files,
     tensors: [...layers.flatMap(lazyTensors), ...whole],
-    metadata: new Map([['format', 'pt']]),
+    configuration: { ...peftConfig(described, configuration, false), ...configuration },
   });
-  const config = {
-    ...peftConfig(
-      layers.map((layer) => described(layer, scale)),
-      configuration,
-      false,
-    ),
-    ...configuration,
-  };
-  const text = `${JSON.stringify(config, null, 2)}\n`;
-  await writeWhole(join(out, 'adapter_config.json'), { overwrite }, (append) => append(text));
-  return bytes;
 }
 
 /** What a configuration says of the base, as far as its own configuration tells. */
