@@ -1,6 +1,6 @@
-import { throwIfCancelled } from '../base/errors.ts';
 import { seededRandom } from '../base/random.ts';
 import type { RowSource } from '../devices/backend.ts';
+import { eachSlab } from './eachSlab.ts';
 
 /** A few hundred numbers that stand for a matrix: inner products of sketches estimate those of the matrices. */
 export interface CountSketch {
@@ -11,8 +11,6 @@ export interface CountSketch {
 
 /** Standard deviation of a cosine that is estimated from two sketches: about 1.5 / sqrt(WIDTH). */
 const WIDTH = 1024;
-/** Entries read at a time. */
-const STEP = 2 ** 20;
 
 /**
  * Sketches of matrices of one shape, which can be compared with each other: entry (i, j) is added to place h(i) + g(j)
@@ -29,30 +27,22 @@ export class CountSketches {
     this.cols = hashes(n, 2);
   }
 
-  async of(
-    { name, rows, cols, read }: RowSource,
-    transposed: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<CountSketch> {
+  async of(source: RowSource, transposed: boolean, signal: AbortSignal | undefined): Promise<CountSketch> {
+    const { cols } = source;
     const [outer, inner] = transposed ? [this.cols, this.rows] : [this.rows, this.cols];
     const values = new Float64Array(WIDTH);
     let energy = 0;
-    const step = Math.max(1, Math.floor(STEP / cols));
-    const slab = new Float32Array(Math.min(step, rows) * cols);
-    for (let row = 0; row < rows; row += step) {
-      throwIfCancelled(signal, name);
-      const part = slab.subarray(0, Math.min(step, rows - row) * cols);
-      await read(row, part, signal);
-      for (let i = 0, at = 0; at < part.length; i++) {
+    await eachSlab(source, signal, (row, slab) => {
+      for (let i = 0, at = 0; at < slab.length; i++) {
         const place = outer.places[row + i]!;
         const sign = outer.signs[row + i]!;
         for (let j = 0; j < cols; j++, at++) {
-          const value = part[at]!;
+          const value = slab[at]!;
           energy += value * value;
           values[(place + inner.places[j]!) & (WIDTH - 1)]! += sign * inner.signs[j]! * value;
         }
       }
-    }
+    });
     return { values, energy };
   }
 }

@@ -1,6 +1,7 @@
 import { balanced } from '../base/balancedFactors.ts';
-import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import { RankscopeError } from '../base/errors.ts';
 import { type Backend, type RoutineOptions, type RowSource, TALL } from '../devices/backend.ts';
+import { eachSlab } from './eachSlab.ts';
 import { Scope } from './scope.ts';
 import { stackedRows } from './stackedRows.ts';
 import { GrowingTriangle } from './stackedTriangle.ts';
@@ -21,9 +22,6 @@ export interface SharedFactors {
   /** m_i x r each, row-major. */
   readonly b: readonly Float32Array[];
 }
-
-/** Entries at a time: some 10 ms of reading and decoding, so that cancelling is quick. */
-const STEP = 2 ** 20;
 
 /**
  * The factors of a rank that lose least of all matrices together, each weighed as if all had the same mean square
@@ -55,7 +53,7 @@ export async function sharedFactors(
 /** Makes the mean square entry one; zero for a matrix of zeros. */
 async function equalizingScale(source: RowSource, signal: AbortSignal | undefined): Promise<number> {
   let energy = 0;
-  await eachSlab(source, signal, async (_row, slab) => {
+  await eachSlab(source, signal, (_row, slab) => {
     for (const value of slab) energy += value * value;
   });
   if (!Number.isFinite(energy))
@@ -121,19 +119,4 @@ async function projected(
     if (sum) found.set(await backend.download(sum));
   });
   return found;
-}
-
-async function eachSlab(
-  { name, rows, cols, read }: RowSource,
-  signal: AbortSignal | undefined,
-  use: (row: number, slab: Float32Array) => Promise<void>,
-): Promise<void> {
-  const step = Math.max(1, Math.floor(STEP / cols));
-  const buffer = new Float32Array(Math.min(step, rows) * cols);
-  for (let row = 0; row < rows; row += step) {
-    throwIfCancelled(signal, name);
-    const slab = buffer.subarray(0, Math.min(step, rows - row) * cols);
-    await read(row, slab, signal);
-    await use(row, slab);
-  }
 }

@@ -11,7 +11,7 @@ export interface Angles {
  * singular values of V - U U^T V (Bjorck and Golub, "Numerical methods for computing angles between linear subspaces",
  * 1973), which resolves small angles that an arc cosine loses to rounding.
  */
-export function principalAngles(u: Float32Array, v: Float32Array, k: number): Angles {
+export function subspaceTurn(u: Float32Array, v: Float32Array, k: number): Angles {
   const rows = u.length / k;
   const shared = new Float64Array(k * k);
   for (let row = 0; row < rows; row++)

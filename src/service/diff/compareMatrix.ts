@@ -5,10 +5,10 @@ import type { DiffedHead, DifferenceSpectrum, SubspaceTurn } from '../../model/d
 import type { HeadBlock } from '../../model/heads.ts';
 import { exactSpectrum } from '../../spectrum/exact.ts';
 import { measures } from '../../spectrum/measures.ts';
-import { principalAngles } from '../../spectrum/subspaceTurn.ts';
+import { pairSums } from '../../spectrum/pairSums.ts';
+import { subspaceTurn } from '../../spectrum/subspaceTurn.ts';
 import { truncatedSvd } from '../../spectrum/truncated.ts';
 import type { Devices } from '../devices/devices.ts';
-import { compareEntries } from './entrySums.ts';
 import { blockRows, differenceRows, heldRows } from './rows.ts';
 
 /** Singular values of a difference that are reported. */
@@ -43,8 +43,8 @@ export async function compareSpectra(
     valueChange: size > 0 ? Math.sqrt(moved / size) : null,
     turn: {
       rank,
-      left: principalAngles(one.left, two.left, rank),
-      right: principalAngles(one.right, two.right, rank),
+      left: subspaceTurn(one.left, two.left, rank),
+      right: subspaceTurn(one.right, two.right, rank),
     },
   };
 }
@@ -68,7 +68,7 @@ export async function compareHeads(
   const held = [await heldRows(base, signal), await heldRows(other, signal)] as const;
   for (const block of blocks) {
     const [one, two] = [blockRows(held[0], block), blockRows(held[1], block)];
-    const sums = await compareEntries(one, two, ['the base', 'the other model'], signal);
+    const sums = await pairSums(one, two, signal, ['the base', 'the other model']);
     const shape = [one.rows, one.cols] as const;
     const spectrumOf = async (source: RowSource) => {
       const job = (backend: Backend) => exactSpectrum(backend, source, { signal });

@@ -1,6 +1,5 @@
 import { concernsOneMatrix, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
-import type { Tensor } from '../../checkpoint/tensor.ts';
 import { countParameters } from '../../checkpoint/ties.ts';
 import type { RowSource } from '../../devices/backend.ts';
 import type {
@@ -12,7 +11,6 @@ import type {
   ReshapedTensor,
 } from '../../model/diff/diff.ts';
 import { matchTensors } from '../../model/diff/matchTensors.ts';
-import { isMetaProjection } from '../../model/diff/metaNames.ts';
 import { type RoleMatch, splitFused } from '../../model/diff/splitFused.ts';
 import type { Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
@@ -20,13 +18,13 @@ import { headBlocks } from '../../model/heads.ts';
 import { familyOfMetadata } from '../../model/names/familyNames.ts';
 import { placeOf } from '../../model/place.ts';
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
+import { type PairSums, pairSums } from '../../spectrum/pairSums.ts';
 import { type OpenCheckpoints, type Opened, refuseChanged } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
 import { checkedSubspace, compareHeads, compareSpectra, ratio, turnRank } from './compareMatrix.ts';
 import { diffRemarks } from './diffRemarks.ts';
-import { compareEntries, type EntryComparison } from './entrySums.ts';
-import { metaRow } from './metaRows.ts';
-import { orientedRows, type Selection } from './rows.ts';
+import { selectionOf } from './metaRows.ts';
+import { orientedRows, vectorRows } from './rows.ts';
 import { type Item, type Side, sideOf } from './sides.ts';
 
 /**
@@ -131,8 +129,8 @@ class DiffRun {
     const [one, two] = [base.matrix!, other.matrix!];
     const { signal } = this.context;
     const sources = [
-      orientedRows(one, this.selection(base, baseRows)),
-      orientedRows(two, this.selection(other, otherRows)),
+      orientedRows(one, selectionOf(this.base, this.other, base, baseRows)),
+      orientedRows(two, selectionOf(this.base, this.other, other, otherRows)),
     ] as const;
     const grown = sources[0].rows !== sources[1].rows;
     if (sources[0].cols !== sources[1].cols || (grown && one.role !== 'embedding' && one.role !== 'head')) {
@@ -142,7 +140,7 @@ class DiffRun {
     // Of a vocabulary that grew, the tokens of both are compared.
     const rows = Math.min(sources[0].rows, sources[1].rows);
     const [a, b] = sources.map((source): RowSource => ({ ...source, rows })) as [RowSource, RowSource];
-    const sums = await compareEntries(a, b, this.labels(), signal);
+    const sums = await pairSums(a, b, signal, this.labels());
     this.count(sums);
     const engine = this.devices.settle(this.request);
     const rank = turnRank(this.subspace, rows, a.cols);
@@ -177,17 +175,13 @@ class DiffRun {
       this.reshaped.push(reshapedOf(match));
       return;
     }
-    const sums = await compareEntries(
-      vectorRows(base.tensor),
-      vectorRows(other.tensor),
-      this.labels(),
-      this.context.signal,
-    );
+    const [one, two] = [vectorRows(base.tensor), vectorRows(other.tensor)];
+    const sums = await pairSums(one, two, this.context.signal, this.labels());
     this.count(sums);
     this.vectors.push(this.common(match, sums));
   }
 
-  private common({ base, other, by }: RoleMatch<Item>, sums: EntryComparison): DiffedVector {
+  private common({ base, other, by }: RoleMatch<Item>, sums: PairSums): DiffedVector {
     const { dtype } = base.tensor;
     const sameType = dtype === other.tensor.dtype;
     return {
@@ -206,18 +200,11 @@ class DiffRun {
   }
 
   /** Rows of q and k in Meta's order are brought into that of transformers, if only one of the models has it. */
-  private selection({ name, matrix }: Item, rows: readonly [number, number] | undefined): Selection {
-    if (this.base.isMeta === this.other.isMeta || !isMetaProjection(name)) return { rows };
-    const heads = this.base.heads ?? this.other.heads;
-    const number = matrix!.role === 'query' ? heads?.queries : heads?.keys;
-    return { rows, rowAt: number === undefined ? undefined : metaRow(matrix!.shape[0] / number) };
-  }
-
   private labels(): readonly [string, string] {
     return [this.request.base, this.request.other];
   }
 
-  private count({ base, difference }: EntryComparison): void {
+  private count({ base, difference }: PairSums): void {
     this.sums.base += base;
     this.sums.difference += difference;
   }
@@ -231,11 +218,6 @@ class DiffRun {
     const found = `none of its matrices is in ${this.request.other}: ${text(this.base)} against ${text(this.other)}`;
     return new RankscopeError('wrong-use', this.request.base, found, 'Compare two states of one model');
   }
-}
-
-function vectorRows(tensor: Tensor): RowSource {
-  const cols = elementCount(tensor.shape);
-  return { name: tensor.name, rows: cols === 0 ? 0 : 1, cols, read: (_, out, signal) => tensor.read(0, out, signal) };
 }
 
 /** The item that says what is compared: of a fused matrix and a part of it, the part. */

@@ -1,9 +1,12 @@
 import { throwIfCancelled } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
+import type { Tensor } from '../../checkpoint/tensor.ts';
 import type { RowSource } from '../../devices/backend.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
+import { eachSlab, readWhole } from '../../spectrum/eachSlab.ts';
 
 /** Entries that are read at once, some 10 ms of reading and decoding. */
-export const STEP = 2 ** 20;
+const STEP = 2 ** 20;
 
 /** Rows of a matrix in [out, in] terms, and how they are ordered. */
 export interface Selection {
@@ -46,31 +49,27 @@ export function orientedRows(matrix: StoredMatrix, { rows, rowAt }: Selection = 
 /** A source whose rows are read once and kept, for one that is read in many small blocks. */
 export async function heldRows(source: RowSource, signal: AbortSignal | undefined): Promise<RowSource> {
   const { name, rows, cols } = source;
-  const values = new Float32Array(rows * cols);
-  const step = Math.max(1, Math.floor(STEP / cols));
-  for (let row = 0; row < rows; row += step) {
-    throwIfCancelled(signal, name);
-    await source.read(row, values.subarray(row * cols, Math.min(rows, row + step) * cols), signal);
-  }
+  const values = await readWhole(source, signal);
   const read: RowSource['read'] = async (row, out) => out.set(values.subarray(row * cols, row * cols + out.length));
   return { name, rows, cols, read };
 }
 
 async function loaded(matrix: StoredMatrix, signal: AbortSignal | undefined): Promise<Float32Array> {
   const source = matrix.source();
-  const values = new Float32Array(source.rows * source.cols);
-  const step = Math.max(1, Math.floor(STEP / source.cols));
-  for (let row = 0; row < source.rows; row += step) {
-    throwIfCancelled(signal, matrix.name);
-    const count = Math.min(step, source.rows - row);
-    const piece = new Float32Array(count * source.cols);
-    await source.read(row, piece, signal);
-    if (!matrix.transposed) values.set(piece, row * source.cols);
-    else
-      for (let i = 0; i < count; i++)
-        for (let j = 0; j < source.cols; j++) values[j * source.rows + row + i] = piece[i * source.cols + j]!;
-  }
+  if (!matrix.transposed) return readWhole(source, signal);
+  const { rows, cols } = source;
+  const values = new Float32Array(rows * cols);
+  await eachSlab(source, signal, (row, slab) => {
+    for (let at = 0, i = row; at < slab.length; i++)
+      for (let j = 0; j < cols; j++, at++) values[j * rows + i] = slab[at]!;
+  });
   return values;
+}
+
+/** All entries of a tensor as one row. */
+export function vectorRows(tensor: Tensor, shape: readonly number[] = tensor.shape): RowSource {
+  const cols = elementCount(shape);
+  return { name: tensor.name, rows: cols === 0 ? 0 : 1, cols, read: (_, out, signal) => tensor.read(0, out, signal) };
 }
 
 /** other - base, row by row. Both have the same size. */

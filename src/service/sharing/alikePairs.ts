@@ -83,7 +83,7 @@ async function pairOf(first: StoredMatrix, second: StoredMatrix, signal: AbortSi
     rows,
     signal,
   );
-  const { inner, first: a, second: b, difference } = sums;
+  const { product: inner, base: a, other: b, difference } = sums;
   const norms = Math.sqrt(a) * Math.sqrt(b);
   return {
     first: first.name,

@@ -33,9 +33,9 @@ describe('two matrices, entry by entry', () => {
         const sums = await compareEntries(one, other, rows, undefined);
         const difference = x.map((value, at) => value - y[at]!);
         for (const [found, right] of [
-          [sums.inner, dot(x, y)],
-          [sums.first, dot(x, x)],
-          [sums.second, dot(y, y)],
+          [sums.product, dot(x, y)],
+          [sums.base, dot(x, x)],
+          [sums.other, dot(y, y)],
           [sums.difference, dot(difference, difference)],
         ] as const)
           assert.ok(Math.abs(found - right) < 1e-5 * right, `${found}, not ${right}`);

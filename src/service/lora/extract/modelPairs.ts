@@ -2,10 +2,10 @@ import { RankscopeError } from '../../../base/errors.ts';
 import { elementCount } from '../../../base/shape.ts';
 import type { RowSource } from '../../../devices/backend.ts';
 import { type Match, matchTensors } from '../../../model/diff/matchTensors.ts';
-import { isMetaProjection } from '../../../model/diff/metaNames.ts';
 import type { StoredMatrix } from '../../../model/storedMatrix.ts';
-import { metaRow } from '../../diff/metaRows.ts';
-import { orientedRows } from '../../diff/rows.ts';
+import { stackedRows } from '../../../spectrum/stackedRows.ts';
+import { selectionOf } from '../../diff/metaRows.ts';
+import { orientedRows, vectorRows } from '../../diff/rows.ts';
 import type { Item, Side } from '../../diff/sides.ts';
 
 /** A tensor of the base beside what the tuned model has in its place, in [out, in] terms if it is a matrix. */
@@ -54,20 +54,17 @@ function pairOf(group: readonly Match<Item>[], base: Side, tuned: Side): ModelPa
   const parts = group.toSorted((a, b) => (a.baseRows?.[0] ?? 0) - (b.baseRows?.[0] ?? 0));
   if (!item.matrix || parts.some((part) => !part.other.matrix)) {
     if (elementCount(item.shape) !== elementCount(other.shape)) throw otherShape(first, tuned);
-    return { base: item, tuned: [other], sources: [vectorRows(item), vectorRows(other)], newRows: 0 };
+    return {
+      base: item,
+      tuned: [other],
+      sources: [vectorRows(item.tensor, item.shape), vectorRows(other.tensor, other.shape)],
+      newRows: 0,
+    };
   }
-  const heads = base.heads ?? tuned.heads;
-  const rowsOf = (each: Item, rows: readonly [number, number] | undefined) => {
-    const { matrix, name } = each;
-    if (base.isMeta === tuned.isMeta || !isMetaProjection(name)) return orientedRows(matrix!, { rows });
-    const number = matrix!.role === 'query' ? heads?.queries : heads?.keys;
-    return orientedRows(matrix!, {
-      rows,
-      rowAt: number === undefined ? undefined : metaRow(matrix!.shape[0] / number),
-    });
-  };
+  const rowsOf = (each: Item, rows: readonly [number, number] | undefined) =>
+    orientedRows(each.matrix!, selectionOf(base, tuned, each, rows));
   const one = rowsOf(item, undefined);
-  const two = stacked(parts.map((part) => rowsOf(part.other, part.otherRows)));
+  const two = below(parts.map((part) => rowsOf(part.other, part.otherRows)));
   const { role } = item.matrix;
   const grown = two.rows - one.rows;
   const isTable = role === 'embedding' || role === 'head';
@@ -91,28 +88,10 @@ function otherShape({ base, other }: Match<Item>, tuned: Side): RankscopeError {
   return new RankscopeError('wrong-use', tuned.opened.checkpoint.path, found, remedy);
 }
 
-function vectorRows({ tensor, shape }: Item): RowSource {
-  const cols = elementCount(shape);
-  return { name: tensor.name, rows: cols === 0 ? 0 : 1, cols, read: (_, out, signal) => tensor.read(0, out, signal) };
-}
-
-/** Sources one below the other. */
-function stacked(sources: readonly RowSource[]): RowSource {
+/** Sources one below the other, under the name of the first. */
+function below(sources: readonly RowSource[]): RowSource {
   const [first, ...others] = sources as [RowSource, ...RowSource[]];
   if (others.length === 0) return first;
-  const { name, cols } = first;
-  return {
-    name,
-    rows: sources.reduce((sum, { rows }) => sum + rows, 0),
-    cols,
-    async read(row, out, signal) {
-      let start = 0;
-      for (const source of sources) {
-        const from = Math.max(row, start);
-        const to = Math.min(row + out.length / cols, start + source.rows);
-        if (from < to) await source.read(from - start, out.subarray((from - row) * cols, (to - row) * cols), signal);
-        start += source.rows;
-      }
-    },
-  };
+  const parts = sources.map((source) => ({ source, scale: 1 }));
+  return stackedRows(first.name, parts, false);
 }

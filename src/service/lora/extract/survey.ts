@@ -8,9 +8,9 @@ import type { ExtractRequest } from '../../../model/lora/extraction.ts';
 import type { CallContext, StepProgress } from '../../../protocol/service.ts';
 import { svdCost } from '../../../spectrum/costModel.ts';
 import { exactSpectrum } from '../../../spectrum/exact.ts';
+import { pairSums } from '../../../spectrum/pairSums.ts';
 import { truncatedSvd } from '../../../spectrum/truncated.ts';
 import type { Devices } from '../../devices/devices.ts';
-import { compareEntries } from '../../diff/entrySums.ts';
 import { differenceRows } from '../../diff/rows.ts';
 import type { Side } from '../../diff/sides.ts';
 import { adaptationOf } from './adaptable.ts';
@@ -65,7 +65,7 @@ export async function survey(
     const { name } = pair.base;
     throwIfCancelled(signal, name);
     progress?.({ done, total: pairs.length, message: name });
-    const sums = await compareEntries(...pair.sources, [request.base, request.tuned], signal);
+    const sums = await pairSums(...pair.sources, signal, [request.base, request.tuned]);
     if (sums.difference === 0 && pair.newRows === 0) {
       if (pair.base.matrix) result.unchanged++;
       continue;

@@ -1,9 +1,11 @@
-import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
-import type { RowSource } from '../../devices/backend.ts';
-import { STEP } from './rows.ts';
+import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
+import type { RowSource } from '../devices/backend.ts';
+
+/** Entries of each that are read at a time. */
+const STEP = 2 ** 20;
 
 /** Sums over the entries of two matrices or tensors A and B, in f64. */
-export interface EntryComparison {
+export interface PairSums {
   /** |A|^2, |B|^2, |B - A|^2 and <A, B>. */
   readonly base: number;
   readonly other: number;
@@ -16,15 +18,16 @@ export interface EntryComparison {
 }
 
 /**
- * One pass over both. @throws RankscopeError 'not-finite' that names the model and the entry
- * @param labels what the two are called, for errors.
+ * One pass over two matrices of one size.
+ * @param labels what the two are called, where NaN and infinity are an error
+ * @throws RankscopeError 'not-finite' that names the model and the entry, 'cancelled'
  */
-export async function compareEntries(
+export async function pairSums(
   base: RowSource,
   other: RowSource,
-  labels: readonly [string, string],
   signal: AbortSignal | undefined,
-): Promise<EntryComparison> {
+  labels?: readonly [string, string],
+): Promise<PairSums> {
   const { rows, cols } = base;
   const sums = { base: 0, other: 0, difference: 0, product: 0, largest: 0, identical: true };
   const step = Math.max(1, Math.floor(STEP / Math.max(1, cols)));
@@ -47,7 +50,8 @@ export async function compareEntries(
       if (d > sums.largest) sums.largest = d;
       else if (-d > sums.largest) sums.largest = -d;
     }
-    if (!Number.isFinite(sums.base + sums.other + sums.difference)) refuse(base.name, [a, b], { row, cols }, labels);
+    if (labels && !Number.isFinite(sums.base + sums.other + sums.difference))
+      refuse(base.name, [a, b], { row, cols }, labels);
   }
   return sums;
 }
