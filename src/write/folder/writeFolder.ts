@@ -7,6 +7,8 @@ import type { Fingerprint } from '../../files/unfinished.ts';
 import { attempt, writeWhole } from '../../files/wholeFile.ts';
 import type { WrittenFolder } from '../../model/applied.ts';
 import { safetensorsHeader } from '../safetensorsWriter.ts';
+import { carriedFiles } from './carriedFiles.ts';
+import { MODELING } from './modelingFile.ts';
 import { PartialResult } from './partialResult.ts';
 import { verifyShard, type WrittenGroup, writeShard } from './shardFile.ts';
 import { bytesOf, INDEX, indexOf, type Shard } from './shards.ts';
@@ -34,6 +36,7 @@ export interface FolderResult extends Omit<WrittenFolder, 'left'> {
   readonly errors: ReadonlyMap<string, number>;
 }
 
+const SHARD = /^model(?:-\d+-of-\d+)?\.safetensors$/;
 const WEIGHTS = /^model(?:-00001-of-\d+)?\.safetensors$/;
 
 /** Bytes of the shards, with their headers. */
@@ -114,7 +117,7 @@ export async function writeFolder(folder: FolderToWrite): Promise<FolderResult> 
  * @throws RankscopeError 'wrong-use', 'write-failed'
  */
 export async function checkFolder(
-  folder: Pick<FolderToWrite, 'out' | 'from' | 'overwrite' | 'shards' | 'metadata'>,
+  folder: Pick<FolderToWrite, 'out' | 'from' | 'overwrite' | 'shards' | 'metadata' | 'texts' | 'carried'>,
 ): Promise<boolean> {
   const { out, from, overwrite } = folder;
   const parent = await attempt(out, () => realpath(dirname(resolve(out))));
@@ -128,10 +131,24 @@ export async function checkFolder(
   if (!overwrite) throw new RankscopeError('wrong-use', out, 'it exists', 'Choose another name, or allow overwriting');
   if (!(await isOurs(out)))
     throw new RankscopeError('wrong-use', out, 'it holds something else', 'Delete it yourself, or choose another name');
+  const own = await addedTo(out, folder);
+  if (own !== undefined)
+    throw new RankscopeError('wrong-use', out, `it also holds ${own}`, 'Move that elsewhere, or choose another name');
   return true;
 }
 
-/** Whether the folder is one that was written here, all of whose files may go: its weights say so. */
+/** A file of a folder that was not written here, and would be lost with it. */
+async function addedTo(
+  out: string,
+  { texts, carried }: Pick<FolderToWrite, 'texts' | 'carried'>,
+): Promise<string | undefined> {
+  const rewritten = new Set([INDEX, MODELING, ...texts.keys(), ...carried]);
+  const names = (await readdir(out)).filter((name) => !SHARD.test(name) && !rewritten.has(name));
+  // The source of the earlier result may have come with more.
+  return carriedFiles(names, new Set(), false).left[0];
+}
+
+/** Whether the weights of a folder were written here. */
 async function isOurs(out: string): Promise<boolean> {
   const [weights] = (await readdir(out).catch(() => [])).filter((name) => WEIGHTS.test(name));
   if (weights === undefined) return false;

@@ -22,8 +22,8 @@ const METADATA = new Map([
 /** @throws RankscopeError before any work is done, if the folder cannot be written */
 export async function checkResidual(base: Opened, out: string, overwrite: boolean): Promise<void> {
   const groups = base.checkpoint.tensors.map((tensor) => ({ name: tensor.name, tensors: [carriedTensor(tensor)] }));
-  const { from } = await partsOf(base, groups);
-  await checkFolder({ out, from, overwrite, shards: shardsOf(groups, SHARD_BYTES), metadata: METADATA });
+  const parts = await partsOf(base, groups);
+  await checkFolder({ ...parts, out, overwrite, shards: shardsOf(groups, SHARD_BYTES), metadata: METADATA });
 }
 
 /**

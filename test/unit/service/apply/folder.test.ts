@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -164,6 +165,13 @@ describe('a plan applied to a model folder', function () {
     await assert.rejects(service.apply({ ...request, overwrite: true }), /it holds something else/);
     assert.deepEqual(readdirSync(request.out), ['thesis.tex']);
     await assert.rejects(service.apply({ ...request, out: source, overwrite: true }), /the folder of the source/);
+    const noted = folder.path('noted');
+    await service.apply({ ...request, out: noted });
+    writeFileSync(join(noted, 'notes.txt'), 'what the ranks were chosen for');
+    await assert.rejects(service.apply({ ...request, out: noted, overwrite: true }), /it also holds notes\.txt/);
+    assert.equal(readFileSync(join(noted, 'notes.txt'), 'utf8'), 'what the ranks were chosen for');
+    rmSync(join(noted, 'notes.txt'));
+    await service.apply({ ...request, out: noted, overwrite: true });
 
     const out = folder.path('other');
     const stop = new AbortController();
@@ -176,7 +184,7 @@ describe('a plan applied to a model folder', function () {
     await service.apply({ ...request, out, dtype: 'BF16', overwrite: true });
     const report = await service.apply({ ...request, out, overwrite: true });
     assert.equal(report.folder!.resumedTensors, 0);
-    assert.deepEqual(readdirSync(folder.path()).sort(), ['other', 'out', 'source']);
+    assert.deepEqual(readdirSync(folder.path()).sort(), ['noted', 'other', 'out', 'source']);
   });
 
   it('writes both of two equal tensors, which a model need not tie', async () => {
