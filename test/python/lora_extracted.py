@@ -94,24 +94,41 @@ out = f"{folder}/saved"
 report = run("extract", f"{folder}/base", f"{folder}/tuned", "--out", out, "--rank", "64", "--modules-to-save")
 found["all whole or of full rank"] = relative(merged(LlamaForCausalLM, f"{folder}/base", out), tuned, before)
 
-# GPT-2 has transposed weights, biases and a tied head; its vocabulary grows.
-gpt = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50, n_positions=20))
-gpt.save_pretrained(f"{folder}/gpt")
-grown = weights(gpt)
-gpt.resize_token_embeddings(53)
+# GPT-2 has transposed weights, biases and a tied head; its vocabulary grows, or shrinks.
+for rows in (3, -3):
+    gpt = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50, n_positions=20))
+    gpt.save_pretrained(f"{folder}/gpt")
+    gpt.resize_token_embeddings(50 + rows)
+    with torch.no_grad():
+        for value in gpt.parameters():
+            value += 0.02 * noise(*value.shape)
+    gpt.save_pretrained(f"{folder}/gpt tuned")
+    out = f"{folder}/gpt adapter {rows}"
+    report = run("extract", f"{folder}/gpt", f"{folder}/gpt tuned", "--out", out, "--rank", "32", "--modules-to-save")
+    found[f"{rows} new rows"] = abs([other["newRows"] for other in report["others"] if "newRows" in other][0] - rows)
+    found[f"{rows} new rows are told"] = 0 if any(f"has 3 {'more' if rows > 0 else 'fewer'} rows" in remark for remark in report["remarks"]) else 1
+    model = GPT2LMHeadModel.from_pretrained(f"{folder}/gpt")
+    model.resize_token_embeddings(50 + rows, mean_resizing=False)
+    with torch.no_grad():
+        adapted = PeftModel.from_pretrained(model, out)
+        ids = torch.arange(15).reshape(1, -1) + 35 + rows
+        want = gpt.eval()(ids).logits
+        for name, one in {"adapted": adapted, "merged": adapted.merge_and_unload()}.items():
+            found[f"logits of GPT-2 with {rows} new rows, {name}"] = float((one.eval()(ids).logits - want).norm() / want.norm())
+
+# A head of its own that shrank is no layer to adapt: it would have fewer outputs than the base.
+config = LlamaConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=1, num_attention_heads=4,
+                     num_key_value_heads=2, vocab_size=80, tie_word_embeddings=False)
+llama = LlamaForCausalLM(config)
+llama.save_pretrained(f"{folder}/80")
+llama.resize_token_embeddings(70)
 with torch.no_grad():
-    for value in gpt.parameters():
+    for value in llama.parameters():
         value += 0.02 * noise(*value.shape)
-gpt.save_pretrained(f"{folder}/gpt tuned")
-report = run("extract", f"{folder}/gpt", f"{folder}/gpt tuned", "--out", f"{folder}/gpt adapter", "--rank", "32", "--modules-to-save")
-found["new rows"] = abs([other["newRows"] for other in report["others"] if "newRows" in other][0] - 3)
-model = GPT2LMHeadModel.from_pretrained(f"{folder}/gpt")
-model.resize_token_embeddings(53, mean_resizing=False)
+llama.save_pretrained(f"{folder}/70")
+report = run("extract", f"{folder}/80", f"{folder}/70", "--out", f"{folder}/fewer", "--rank", "4")
+found["a shrunken head is not adapted"] = sum("lm_head" in each["name"] for each in report["matrices"])
 with torch.no_grad():
-    adapted = PeftModel.from_pretrained(model, f"{folder}/gpt adapter")
-    ids = torch.arange(15).reshape(1, -1) + 38
-    want = gpt.eval()(ids).logits
-    for name, one in {"adapted": adapted, "merged": adapted.merge_and_unload()}.items():
-        found[f"logits of GPT-2, {name}"] = float((one.eval()(ids).logits - want).norm() / want.norm())
+    PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(f"{folder}/80"), f"{folder}/fewer")
 
 print(json.dumps(found))

@@ -142,7 +142,7 @@ function* report({ matrices, others, totals, unchanged, out, remarks }: Extracti
       ['not held by LoRA', 'kind', 'change', 'share', 'can be saved in'],
       others.map(({ name, kind, change, share, module, reason, newRows }) => [
         name,
-        newRows === undefined ? kind : `${kind}, ${newRows} new rows`,
+        newRows === undefined ? kind : `${kind}, ${Math.abs(newRows)} ${newRows > 0 ? 'new' : 'fewer'} rows`,
         change === null ? '-' : percent(change),
         percent(share),
         module ?? `- (${reason})`,

@@ -67,7 +67,7 @@ export interface OtherDifference {
   readonly kind: 'embedding' | 'head' | 'norm' | 'bias' | 'router' | 'other';
   readonly share: number;
   readonly change: number | null;
-  /** Rows that only the tuned model has, of a vocabulary that grew. */
+  /** How many rows more the vocabulary of the tuned model has; fewer where negative. Absent where both have as many. */
   readonly newRows?: number;
   /** The module that holds it in `modules_to_save`, or why there is none. */
   readonly module: string | null;

@@ -152,7 +152,7 @@ class Run {
         kind: kindOf(pair.base),
         share: share(energy),
         change: baseEnergy > 0 ? Math.sqrt(energy / baseEnergy) : null,
-        ...(pair.newRows > 0 ? { newRows: pair.newRows } : {}),
+        ...(pair.newRows !== 0 ? { newRows: pair.newRows } : {}),
         module,
         ...(module === null ? { reason } : {}),
       };
@@ -207,10 +207,10 @@ function remarksOf(
       `${lost.length} tensors that LoRA does not hold differ too, with ${percent(share)} of the squared difference${savable > 0 ? `: ${savable} of them can be written whole, with --modules-to-save` : ''}.`,
     );
   }
-  const grown = others.find(({ newRows }) => newRows !== undefined);
-  if (grown)
+  const resized = others.find(({ newRows }) => newRows !== undefined)?.newRows;
+  if (resized !== undefined)
     remarks.push(
-      `The vocabulary of ${tuned} has ${grown.newRows} more rows: resize the embeddings of the base before the adapter is loaded, and write them whole with --modules-to-save.`,
+      `The vocabulary of ${tuned} has ${Math.abs(resized)} ${resized > 0 ? 'more' : 'fewer'} rows: resize the embeddings of the base before the adapter is loaded, and write them whole with --modules-to-save.`,
     );
   if (added.length > 0)
     remarks.push(`${added.length} tensors are only in ${tuned}, such as ${added[0]}: no adapter adds them.`);

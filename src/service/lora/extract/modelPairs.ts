@@ -14,7 +14,7 @@ export interface ModelPair {
   /** Several if the base fuses what the tuned model has apart. */
   readonly tuned: readonly Item[];
   readonly sources: readonly [base: RowSource, tuned: RowSource];
-  /** Rows that only the tuned model has. */
+  /** How many rows more the tuned model has; fewer where negative. */
   readonly newRows: number;
 }
 
@@ -77,7 +77,7 @@ function pairOf(group: readonly Match<Item>[], base: Side, tuned: Side): ModelPa
       { ...one, rows },
       { ...two, rows },
     ],
-    newRows: Math.max(0, grown),
+    newRows: grown,
   };
 }
 

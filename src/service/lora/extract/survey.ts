@@ -71,7 +71,8 @@ export async function survey(
       continue;
     }
     const wanted = excluded(name) ? false : chosen?.(name);
-    const adaptation = pair.newRows > 0 ? { reason: 'its vocabulary grew' } : adaptationOf(pair.base, base, wanted);
+    const resized = pair.newRows > 0 ? 'its vocabulary grew' : 'its vocabulary shrank';
+    const adaptation = pair.newRows === 0 ? adaptationOf(pair.base, base, wanted) : { reason: resized };
     const common = { pair, energy: sums.difference, baseEnergy: sums.base };
     if ('reason' in adaptation) {
       result.left.push({ ...common, reason: adaptation.reason });
