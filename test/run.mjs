@@ -4,7 +4,7 @@
 // Suites: check (types, lint, format, unused code, layers), unit, models (unit tests of networks and use cases),
 // numeric, pages (webview pages in a browser), package (the .vsix), integration (mocha inside the extension host), ui
 // (the installed .vsix, driven through a browser), oldest (integration and the first UI test on the oldest VS Code that
-// package.json promises). Two run side by side; the output of each stays in one piece. The logs are in
+// package.json promises). Three run side by side; the output of each stays in one piece. The logs are in
 // test-output/logs, pictures in test-output/screenshots.
 //
 // RANKSCOPE_PYTHON names a Python with the libraries of test/python/requirements.txt, as `npm run reference` prints it:
@@ -26,14 +26,14 @@ const bin = (name, file) => [process.execPath, join('node_modules', name, file)]
 const LIMIT_MINUTES = 40;
 
 /**
- * What runs side by side, stage after stage, and what the lane that ends first goes on with. Whatever writes to dist/
- * comes first. Then the unit tests run beside those in a browser, which wait for pages and timers much of the time.
+ * What runs side by side, stage after stage. Whatever writes to dist/ comes first. Suites wait much of their time: for
+ * pages, timers, a child process, or a file.
  */
 const STAGES = [
-  { lanes: [['check'], ['build', 'package']], rest: [] },
-  { lanes: [['unit'], ['pages', 'integration', 'ui', 'oldest']], rest: ['models', 'numeric'] },
+  [['check'], ['build', 'package']],
+  [['unit'], ['pages', 'integration', 'ui', 'oldest'], ['models', 'numeric']],
 ];
-const ORDER = STAGES.flatMap(({ lanes, rest }) => [...lanes.flat(), ...rest]);
+const ORDER = STAGES.flat(2);
 
 /** Unit tests that run networks and whole checkpoints, which take about as long as all others together. */
 const MODELS = 'test/unit/{network,service}';
@@ -97,16 +97,12 @@ const output = orderedOutput(
 const python = startPython();
 const hosts = suites.some((suite) => WITH_BROWSER.includes(suite)) ? setUpHosts() : undefined;
 const rows = [];
-for (const { lanes, rest } of STAGES) {
-  const left = [...rest];
+for (const lanes of STAGES)
   await Promise.all(
     lanes.map(async (lane) => {
-      const next = () => lane.shift() ?? left.shift();
-      for (let suite = next(); suite !== undefined; suite = next())
-        if (suites.includes(suite)) rows.push(await timed(suite));
+      for (const suite of lane) if (suites.includes(suite)) rows.push(await timed(suite));
     }),
   );
-}
 python?.stop();
 report();
 
@@ -249,7 +245,7 @@ function report() {
       `${name.padEnd(12)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed ${String(skipped.length).padStart(4)} skipped ${seconds.toFixed(1).padStart(7)} s`,
     );
   const minutes = ((Date.now() - started) / 60_000).toFixed(1);
-  console.log(`${minutes} minutes in all; two suites run at a time`);
+  console.log(`${minutes} minutes in all; up to three suites run at a time`);
   const total = sum(rows);
   if (total.skipped.some((title) => needsPython({ title })))
     console.log(
