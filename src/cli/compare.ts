@@ -30,7 +30,7 @@ Examples:
 };
 
 function* report(comparison: AdapterComparison): Generator<string> {
-  const { adapters, remarks, layers, pairs, skipped } = comparison;
+  const { adapters, remarks, layers, pairs, across, skipped } = comparison;
   yield* table(
     ['adapter', 'is', 'layers', 'dead', 'norm', 'base'],
     adapters.map(({ label, layers: count, dead, norm, base }, index) => [
@@ -54,8 +54,20 @@ function* report(comparison: AdapterComparison): Generator<string> {
   );
   yield '\n';
   yield* layerTable(comparison);
+  yield '\n';
+  yield* table(
+    ['effective rank by module', ...adapters.map((_, index) => letter(index)), 'rank of the sums'],
+    across.modules.map(({ module, effective, merged }) => [
+      module,
+      ...effective.map((value) => (value === null ? '-' : digits(value))),
+      merged ? `${merged.rank}/${merged.concatenated}` : '-',
+    ]),
+  );
   yield '\nnorm: of scale B A; used: rank that holds 99 % of its energy, of the rank it has; x: not adapted, or left out;\n';
   yield 'cosine: of two updates; overlap: of their output and input spaces; merged: rank that holds 99 % of the sum.\n';
+  if (across.merged)
+    yield `Over all layers, the sums have rank ${across.merged.rank} of ${across.merged.concatenated}, at most ${across.merged.largest} in one.\n`;
+  yield `${across.sentence}\n`;
   for (const remark of remarks) yield `Note: ${remark}\n`;
   for (const { name, remark } of layers) if (remark !== undefined) yield `Note: ${name}: ${remark}\n`;
   for (const { adapter, name, reason } of skipped)

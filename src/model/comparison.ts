@@ -79,6 +79,27 @@ export interface ComparisonSkipped {
   readonly reason: string;
 }
 
+/** What the adapters need in one module, over all layers. */
+export interface ModuleRanks {
+  readonly module: string;
+  /** For each adapter the mean of its effective ranks; null where it adapts no such module. */
+  readonly effective: readonly (number | null)[];
+  /** For each adapter the largest rank that holds 99 % of an update. */
+  readonly utilised: readonly (number | null)[];
+  /** Ranks of the sums of all updates, and of their concatenations, added up over the layers; null without sums. */
+  readonly merged: { readonly rank: number; readonly concatenated: number } | null;
+}
+
+/** Whether one rank serves several adapters. */
+export interface RanksAcross {
+  readonly modules: readonly ModuleRanks[];
+  /** The same over all modules, with the largest rank of a sum. */
+  readonly merged: { readonly rank: number; readonly concatenated: number; readonly largest: number } | null;
+  /** The least rank that holds 99 % of every update, and of nine in ten; null if all updates are zero. */
+  readonly rank: { readonly all: number; readonly most: number } | null;
+  readonly sentence: string;
+}
+
 /** The object that `rankscope compare --json` prints; its schema is media/schemas/comparison.schema.json. */
 export interface AdapterComparison {
   readonly format: 'rankscope.comparison/1';
@@ -88,5 +109,7 @@ export interface AdapterComparison {
   readonly layers: readonly ComparedLayer[];
   /** Over all layers of two adapters: the cosine of all weights together, the mean overlaps. */
   readonly pairs: readonly ComparedPair[];
+  /** Whether one rank serves all adapters, by module. */
+  readonly across: RanksAcross;
   readonly skipped: readonly ComparisonSkipped[];
 }

@@ -15,6 +15,7 @@ export function createComparisonLayer(
   hooks: LayerHooks,
 ): { show(comparison: AdapterComparison, layer: ComparedLayer | null): void } {
   const title = element('h2', { class: 'name' });
+  const shape = element('p', { class: 'faint number' });
   const remark = element('p', { class: 'notice' });
   const updates = element('div', { class: 'table-root' });
   const pairs = element('div', { class: 'table-root' });
@@ -24,6 +25,7 @@ export function createComparisonLayer(
     'div',
     { class: 'layer-full' },
     title,
+    shape,
     remark,
     element('h3', { text: 'Updates' }),
     updates,
@@ -40,6 +42,9 @@ export function createComparisonLayer(
       full.hidden = layer === null;
       if (!layer) return;
       title.textContent = layer.name;
+      const same = sameShape(layer);
+      shape.textContent = same === null ? '' : formatShape(same);
+      shape.hidden = same === null;
       remark.hidden = layer.remark === undefined;
       remark.textContent = layer.remark ?? '';
       showUpdates(updates, comparison, layer, places[0], hooks);
@@ -84,13 +89,23 @@ function showUpdates(
         },
         number('Effective rank', ({ effectiveRank }) => effectiveRank),
         number('Scale', ({ scale }) => scale),
-        { head: 'Shape', text: ({ update }) => (update ? formatShape(update.shape) : NONE) },
-        { head: 'State', text: ({ update }) => updateText(update) },
+        ...(sameShape(layer) === null
+          ? [{ head: 'Shape', text: ({ update }: Row) => (update ? formatShape(update.shape) : NONE) }]
+          : []),
+        ...(rows.some(({ update }) => updateText(update) !== '')
+          ? [{ head: 'State', text: ({ update }: Row) => updateText(update) }]
+          : []),
       ],
       onSelect: ({ adapter, update }) => update && reveal(adapter.path, update.matrix),
     },
     place,
   );
+}
+
+/** [m, n] of the matrix, if all adapters agree on it. */
+function sameShape({ updates }: ComparedLayer): readonly [number, number] | null {
+  const shapes = updates.flatMap((update) => (update ? [update.shape] : []));
+  return shapes.every((shape) => String(shape) === String(shapes[0])) ? (shapes[0] ?? null) : null;
 }
 
 function showPairs(

@@ -1,8 +1,8 @@
 import { formatWhole } from '../../src/base/quantities.ts';
-import type { AdapterComparison, ComparedAdapter } from '../../src/model/comparison.ts';
+import type { AdapterComparison, ComparedAdapter, ModuleRanks } from '../../src/model/comparison.ts';
 import { element, fill } from '../ui/dom.ts';
 import { formatValue, NONE } from '../ui/format.ts';
-import { firstPlace, shaded, showTable } from '../ui/table.ts';
+import { firstPlace, shaded, showTable, type TablePlace } from '../ui/table.ts';
 import { comparisonMeasure, type PairMeasure, pairText } from './measures.ts';
 
 const PAIR_MEASURES: readonly PairMeasure[] = ['cosine', 'overlapLeft', 'overlapRight'];
@@ -13,8 +13,16 @@ const SQUARE_FROM = 3;
 export function createComparisonSummary(root: HTMLElement): { show(comparison: AdapterComparison): void } {
   const adapters = element('div', { class: 'table-root' });
   const squares = element('div', { class: 'squares' });
-  fill(root, adapters, squares);
-  const place = firstPlace();
+  const answer = element('p', { class: 'answer' });
+  const modules = element('div', { class: 'table-root' });
+  fill(
+    root,
+    answer,
+    adapters,
+    element('div', { class: 'modules' }, element('h3', { text: 'Effective rank by module' }), modules),
+    squares,
+  );
+  const [place, modulePlace] = [firstPlace(), firstPlace()];
   return {
     show(comparison) {
       showTable<ComparedAdapter>(
@@ -34,9 +42,49 @@ export function createComparisonSummary(root: HTMLElement): { show(comparison: A
         },
         place,
       );
+      answer.textContent = answerText(comparison);
+      showModules(modules, comparison, modulePlace);
       fill(squares, ...PAIR_MEASURES.map((id) => square(comparison, id)));
     },
   };
+}
+
+/** Whether one rank serves all adapters, and what their sums need. */
+function answerText({ across: { sentence, merged } }: AdapterComparison): string {
+  if (!merged) return sentence;
+  const of = `${formatWhole(merged.rank)} of ${formatWhole(merged.concatenated)}`;
+  return `${sentence} Over all layers, the sums of their updates have rank ${of}, at most ${merged.largest} in one layer.`;
+}
+
+function showModules(root: HTMLElement, { adapters, across }: AdapterComparison, place: TablePlace): void {
+  const highest = Math.max(0, ...across.modules.flatMap(({ effective }) => effective.map((value) => value ?? 0)));
+  showTable<ModuleRanks>(
+    root,
+    {
+      caption: 'Effective rank by module',
+      rows: across.modules,
+      columns: [
+        { head: 'Module', text: ({ module }) => module, order: ({ module }) => module },
+        ...adapters.map(({ label }, index) => {
+          const own = ({ effective }: ModuleRanks) => effective[index] ?? null;
+          return {
+            head: label,
+            numeric: true,
+            text: (row: ModuleRanks) => (own(row) === null ? NONE : formatValue(own(row)!)),
+            order: own,
+            share: (row: ModuleRanks) => (own(row) === null || highest === 0 ? null : own(row)! / highest),
+          };
+        }),
+        {
+          head: 'Rank of the sums',
+          numeric: true,
+          text: ({ merged }) => (merged ? `${merged.rank} of ${merged.concatenated}` : NONE),
+          order: ({ merged }) => merged?.rank ?? null,
+        },
+      ],
+    },
+    place,
+  );
 }
 
 /** A matrix of all pairs or, for two adapters, a single number. */

@@ -9,6 +9,7 @@ import type {
 } from '../../model/comparison.ts';
 import { byLayer } from '../../model/matrix.ts';
 import { placeOf } from '../../model/place.ts';
+import { ranksAcross } from '../../model/ranksAcross.ts';
 import type { RefusedUpdate, Update } from '../update.ts';
 import type { UpdateMatrix } from '../updateMatrix.ts';
 import { updateFactors } from '../updateRows.ts';
@@ -82,6 +83,7 @@ export async function compareAdapters(
     remarks: [...comparisonRemarks(adapters, layers), ...notes],
     layers,
     pairs: totals.pairs(),
+    across: ranksAcross(adapters, layers),
     skipped,
   };
 }

@@ -105,6 +105,22 @@ describe('comparison page', function () {
     await close();
   });
 
+  it('says whether one rank serves all adapters, and shows the effective rank of each by module', async () => {
+    const { page, assertNoFaults, close } = await open();
+    const { across, layers } = comparison;
+    await page.getByText(across.sentence).waitFor();
+    const table = page.getByRole('table', { name: 'Effective rank by module' });
+    assert.equal(await table.locator('tbody tr').count(), MODULES.length);
+    const cells = await table.locator('tbody tr').first().locator('td').allInnerTexts();
+    const own = layers.filter(({ module }) => module === across.modules[0]!.module);
+    const ranks = own.map(({ updates }) => updates[0]!.effectiveRank);
+    const mean = ranks.reduce((sum, rank) => sum + rank, 0) / ranks.length;
+    assert.ok(Math.abs(Number(cells[1]) - mean) < 0.01, `${cells[1]} for ${mean}`);
+    assert.match(cells.at(-1)!, /^\d+ of \d+$/);
+    await assertNoFaults();
+    await close();
+  });
+
   it('shows another measure, keeps it over a reload, and sorts by it', async () => {
     const { page, assertNoFaults, close } = await open();
     await page.getByRole('combobox', { name: 'Measure for each layer' }).selectOption('norm');
@@ -140,6 +156,12 @@ describe('comparison page', function () {
     await waitFor(async () => asked.length > 0);
     assert.deepEqual(asked, [`reveal austrian ${updates[1]!.matrix}`]);
     await page.screenshot({ path: 'test-output/screenshots/comparison.png' });
+    // At 1280 pixels, both tables on the right are seen whole.
+    for (const name of ['Adapters', 'Pairs of adapters'])
+      await aside.getByRole('region', { name: new RegExp(`^${name} of `) }).evaluate((region) => {
+        if (region.scrollWidth > region.clientWidth)
+          throw new Error(`${region.scrollWidth} px of a table in ${region.clientWidth}`);
+      });
     await assertNoFaults();
     await close();
   });

@@ -52,6 +52,7 @@ const comparison: AdapterComparison = {
     [1, 3],
     [2, 3],
   ].map(([first, second]) => pair(first!, second!, null)),
+  across: { modules: [], merged: null, rank: null, sentence: '' },
   skipped: [],
 };
 
