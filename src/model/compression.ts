@@ -76,7 +76,7 @@ export interface CompressionProgress {
   readonly stage: CompressionStage;
   /** Of all stages together, once the rate is known. */
   readonly secondsLeft?: number;
-  /** Once, before anything long begins. */
+  /** Before anything long begins, and again when the network has written the text itself. */
   readonly estimate?: CompressionEstimate;
   /** A block that is finished, by this run or an earlier one. */
   readonly block?: CompressedBlock;

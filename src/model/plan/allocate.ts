@@ -35,17 +35,7 @@ export function makePlan(
   families: readonly SharedSpectra[] = [],
 ): Plan {
   checkRequest(request);
-  const reasonOf = leftOut(request);
-  const byHand = new Map(Object.entries(request.overrides));
-  const planned: Options[] = [];
-  const left = new Map<PlanInput, string>();
-  for (const input of matrices) {
-    const reason = reasonOf(input);
-    if (reason !== undefined) left.set(input, reason);
-    else if (byHand.has(input.name)) planned.push(setByHand(input, byHand.get(input.name) ?? null, request));
-    else planned.push(optionsOf(input, request));
-  }
-
+  const { planned, left } = taken(matrices, request);
   const { units, members, choice, unmet } =
     families.length > 0
       ? selectShared(planned, families, request, select)
@@ -74,6 +64,34 @@ export function makePlan(
     ...(unmet === undefined ? {} : { unmet }),
     ...(notes.length === 0 ? {} : { notes }),
   };
+}
+
+/**
+ * The least share of the parameters that a plan of such a request can keep of what may be cut, by the floor and the
+ * multiple of its ranks: known without spectra. 1 if nothing may be cut.
+ */
+export function smallestShare(matrices: readonly Omit<PlanInput, 'singularValues'>[], request: PlanRequest): number {
+  const { planned } = taken(
+    matrices.map((input) => ({ ...input, singularValues: [] })),
+    request,
+  );
+  const dense = planned.reduce((parameters, options) => parameters + options.dense, 0);
+  return dense > 0 ? totalParameters(planned, smallestChoice(planned)) / dense : 1;
+}
+
+/** The matrices that take part in a plan, and why the others do not. */
+function taken(matrices: readonly PlanInput[], request: PlanRequest) {
+  const reasonOf = leftOut(request);
+  const byHand = new Map(Object.entries(request.overrides));
+  const planned: Options[] = [];
+  const left = new Map<PlanInput, string>();
+  for (const input of matrices) {
+    const reason = reasonOf(input);
+    if (reason !== undefined) left.set(input, reason);
+    else if (byHand.has(input.name)) planned.push(setByHand(input, byHand.get(input.name) ?? null, request));
+    else planned.push(optionsOf(input, request));
+  }
+  return { planned, left };
 }
 
 const NO_MEMBERS: SharedSelection['members'] = new Map();

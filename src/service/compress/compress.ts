@@ -21,13 +21,14 @@ import { compressBlocks } from './compressBlocks.ts';
 import { CompressionSteps } from './compressionSteps.ts';
 import { cutsOf } from './cutsOf.ts';
 import { methodOf, reportOf } from './describe.ts';
-import { estimated, tokensOf } from './estimated.ts';
+import { estimated, type TokensOfWork, tokensAhead, tokensOf } from './estimated.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { measureResult } from './measure.ts';
 import { PartialFolder } from './partialFolder.ts';
 import { planForCompression } from './planForCompression.ts';
 import { prepared } from './prepared.ts';
 import { checkCompression, makeFolders, resultFiles } from './resultFiles.ts';
+import { hasText } from './textForCompression.ts';
 import { verifyWritten } from './verifyWritten.ts';
 import { writeCompressed, writeText } from './writeCompressed.ts';
 
@@ -64,12 +65,20 @@ export async function compress(
     devices.run(engine, checkpoint.path, { signal }, job);
 
   const work = async (info: DeviceInfo) => {
-    const text = await prepared({ opened, network, request: { ...request, seed }, folder, onDevice, steps, signal });
     const known = await folder.plan();
-    const estimate = await onDevice((backend) =>
-      estimated({ backend, network, request, tokens: tokensOf(text), known: known?.schedule }),
-    );
-    steps.estimated(estimate, 'Estimated');
+    const estimateFor = async (tokens: TokensOfWork, spent: number) => {
+      const estimate = await onDevice((backend) =>
+        estimated({ backend, opened, network, request, tokens, known: known?.schedule, spent, signal }),
+      );
+      steps.estimated(estimate, 'Estimated');
+      return estimate;
+    };
+    // The network writes for minutes: all that it takes is said before.
+    const isWritten = !hasText(request) && !(await folder.sampled());
+    if (isWritten) await estimateFor(tokensAhead(request, network), 0);
+    const begun = performance.now();
+    const text = await prepared({ opened, network, request: { ...request, seed }, folder, onDevice, steps, signal });
+    const estimate = await estimateFor(tokensOf(text), isWritten ? (performance.now() - begun) / 1000 : 0);
     const { schedule } = estimate;
 
     const plan =

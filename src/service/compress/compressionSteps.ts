@@ -11,7 +11,7 @@ const MOST = 8;
 
 /** Reports the progress of a compression, with the time left: the estimate, corrected by the pace so far. */
 export class CompressionSteps {
-  private readonly started = performance.now();
+  private started = performance.now();
   private readonly ended = new Set<CompressionStage>();
   private estimate: CompressionEstimate | undefined;
 
@@ -20,6 +20,7 @@ export class CompressionSteps {
   /** Counts from now on; what was done before is not part of the estimate. */
   estimated(estimate: CompressionEstimate, message: string): void {
     this.estimate = estimate;
+    this.started = performance.now();
     this.report?.({ done: 0, total: 0, message, stage: 'text', secondsLeft: estimate.secondsTotal, estimate });
   }
 

@@ -8,6 +8,7 @@ import type {
 import type { FactorizedReport, Plan } from '../../model/plan/plan.ts';
 import { type Opened, viewOf } from '../checkpoints/opened.ts';
 import type { CompressedBlocks } from './compressBlocks.ts';
+import { tooSmall } from './planRequest.ts';
 import type { ResultFiles } from './resultFiles.ts';
 import type { PreparedText } from './textForCompression.ts';
 
@@ -69,7 +70,7 @@ export function reportOf(of: Compression): CompressionReport {
     notes: [
       ...text.notes,
       ...estimate.notes,
-      ...sizeUnmet(plan, request.keep),
+      ...sizeUnmet(plan, request.keep).filter((note) => !estimate.notes.includes(note)),
       ...(plan.notes ?? []),
       ...of.notes,
       ...rankNotes(plan, text.text.calibration.tokens),
@@ -79,13 +80,9 @@ export function reportOf(of: Compression): CompressionReport {
   };
 }
 
-/** The plan's own words for this name options that a compression does not have. */
+/** Matrices that no token reached stay dense, so that the least share may be larger than the floors alone allow. */
 function sizeUnmet({ unmet, totals }: Plan, keep: number): string[] {
-  if (unmet === undefined) return [];
-  const percent = (share: number) => `${Number((100 * share).toFixed(1))} %`;
-  return [
-    `The size cannot be met: ${percent(totals.keptShare)} of what may be cut is the least that the floor of the ranks allows, ${percent(keep)} were asked for.`,
-  ];
+  return unmet === undefined ? [] : [tooSmall(totals.keptShare, keep)];
 }
 
 /** Inputs of fewer tokens than a rank leave a part of the rank to the weights alone. */

@@ -78,6 +78,7 @@ export async function productRate(backend: Backend, side = 512): Promise<number>
 /**
  * What a compression will take on a device with this rate, in operations a second, and what a limit of time leaves of
  * it. Fewer steps come before no refinement, and a part of the losses before none.
+ * @param spent seconds of the limit that are gone
  */
 export function estimateWork(
   size: WorkSize,
@@ -88,6 +89,7 @@ export function estimateWork(
     steps = REFINEMENT.steps,
     from,
   }: Pick<CompressRequest, 'minutes' | 'refine' | 'steps' | 'from'>,
+  spent = 0,
 ): Omit<CompressionEstimate, 'memoryBytes' | 'diskBytes'> {
   const pass = (tokens: number, parameters: number) => (2 * tokens * parameters) / (rate * EFFICIENCY.pass);
   const { blockParameters, headParameters, calibrationTokens, heldOutTokens, matrices } = size;
@@ -110,7 +112,7 @@ export function estimateWork(
   // A held-out pass every few steps comes to the same as one for each step of a batch.
   const step = STEP_PASSES * pass(size.tokensOfStep, blockParameters) + pass(heldOutTokens, blockParameters) / 8;
 
-  const fixed = text + statistics + truncation + measure + write;
+  const fixed = spent + text + statistics + truncation + measure + write;
   const wantedSteps = refine ? steps : 0;
   const { schedule, notes } = fitted({
     fixed,

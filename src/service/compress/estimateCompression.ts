@@ -2,9 +2,9 @@ import type { CompressionEstimate, CompressRequest } from '../../model/compressi
 import { openNetwork } from '../../network/network.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
-import { estimated, tokensOf } from './estimated.ts';
+import { estimated, tokensAhead, tokensOf } from './estimated.ts';
 import { checkCompression, resultFiles } from './resultFiles.ts';
-import { prepareText, tokensWanted } from './textForCompression.ts';
+import { hasText, prepareText } from './textForCompression.ts';
 
 /**
  * What a compression would take, with the warnings about its text; writes nothing.
@@ -20,12 +20,10 @@ export async function estimateCompression(
   checkCompression(request);
   await resultFiles(request, checkpoint);
   const network = await openNetwork(checkpoint, { signal });
-  const isGiven = request.text !== undefined || request.ids !== undefined;
-  const text = isGiven ? await prepareText(checkpoint, network, request, undefined, signal) : undefined;
-  const wanted = tokensWanted(request, network.decoder.context);
-  const tokens = text ? tokensOf(text) : { ...wanted, sampled: wanted.all };
+  const text = hasText(request) ? await prepareText(checkpoint, network, request, undefined, signal) : undefined;
+  const tokens = text ? tokensOf(text) : tokensAhead(request, network);
   const estimate = await devices.run(devices.settle(request), checkpoint.path, { signal }, (backend) =>
-    estimated({ backend, network, request, tokens, known: undefined }),
+    estimated({ backend, opened, network, request, tokens, known: undefined, signal }),
   );
   return { ...estimate, notes: [...(text?.notes ?? []), ...estimate.notes] };
 }

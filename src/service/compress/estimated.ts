@@ -3,8 +3,10 @@ import type { CompressionEstimate, CompressionSchedule, CompressRequest } from '
 import { refuseIfMomentsTooLarge } from '../../network/groupwise/memory.ts';
 import { inputGroups } from '../../network/inputGroups.ts';
 import type { Network } from '../../network/network.ts';
+import type { Opened } from '../checkpoints/opened.ts';
 import { estimateWork, memoryOf, productRate, type WorkSize } from './estimate.ts';
-import type { PreparedText } from './textForCompression.ts';
+import { sizeNote } from './planRequest.ts';
+import { type PreparedText, tokensWanted } from './textForCompression.ts';
 
 /** Rows of a batch, which a step of the refinement passes. */
 const BATCH_ROWS = 2048;
@@ -22,11 +24,15 @@ export interface TokensOfWork {
 
 interface EstimateParts {
   readonly backend: Backend;
+  readonly opened: Opened;
   readonly network: Network;
   readonly request: CompressRequest;
   readonly tokens: TokensOfWork;
   /** What an earlier run decided, which holds; its plan is made. */
   readonly known: CompressionSchedule | undefined;
+  /** Seconds of the time that are spent already; none by default. */
+  readonly spent?: number;
+  readonly signal: AbortSignal | undefined;
 }
 
 /**
@@ -35,12 +41,13 @@ interface EstimateParts {
  * @throws RankscopeError 'too-large' with the bytes if a block does not fit on the device
  */
 export async function estimated(parts: EstimateParts): Promise<CompressionEstimate> {
-  const { backend, network, request, tokens, known } = parts;
+  const { backend, network, request, tokens, known, spent = 0 } = parts;
   const size = workSize(parts);
   refuseIfMomentsTooLarge(network, backend, () => true, Math.max(size.tokensOfStep, tokens.context));
-  const work = estimateWork(size, await productRate(backend), request);
+  const work = estimateWork(size, await productRate(backend), request, spent);
   const schedule = known ?? work.schedule;
   const seconds = known ? { ...work.seconds, plan: 0 } : work.seconds;
+  const unmet = await sizeNote({ ...parts, schedule });
   return {
     ...work,
     seconds,
@@ -48,7 +55,7 @@ export async function estimated(parts: EstimateParts): Promise<CompressionEstima
     schedule,
     memoryBytes: memoryOf(network, size, schedule.steps),
     diskBytes: Math.round(4 * request.keep * size.blockParameters),
-    notes: [...work.notes, ...tooFewTokens(parts, size)],
+    notes: [...(unmet === undefined ? [] : [unmet]), ...work.notes, ...tooFewTokens(parts, size)],
   };
 }
 
@@ -83,6 +90,12 @@ export function tokensOf({ text, measured }: PreparedText): TokensOfWork {
     measured: measured.windows.length * text.context,
     sampled: 0,
   };
+}
+
+/** The tokens of a text that the network will write. */
+export function tokensAhead(request: CompressRequest, network: Network): TokensOfWork {
+  const wanted = tokensWanted(request, network.decoder.context);
+  return { ...wanted, sampled: wanted.all };
 }
 
 /** Statistics of fewer tokens than columns do not tell all directions of the inputs apart. */

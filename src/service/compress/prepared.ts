@@ -7,7 +7,7 @@ import { refuseTooManyTokens } from '../evaluate/streamMemory.ts';
 import type { CompressionSteps } from './compressionSteps.ts';
 import type { PartialFolder } from './partialFolder.ts';
 import { ownTextForm, sampledTextOf, sampleOwnText } from './sampleOwnText.ts';
-import { type PreparedText, prepareText, tokensWanted } from './textForCompression.ts';
+import { hasText, type PreparedText, prepareText, tokensWanted } from './textForCompression.ts';
 
 export type OnDevice = <Result>(
   job: (backend: Backend, letOthers: () => Promise<void> | undefined) => Promise<Result>,
@@ -29,7 +29,7 @@ const [SAMPLING_SHARE, SAMPLING_SECONDS] = [0.25, 900];
 /** The windows of the request's text, or of one that the network writes itself, unless an earlier run kept it. */
 export async function prepared(parts: PreparedRequest): Promise<PreparedText> {
   const { opened, network, request, steps, signal } = parts;
-  const isGiven = request.text !== undefined || request.ids !== undefined;
+  const isGiven = hasText(request);
   if (isGiven) steps.tell('text', { done: 0, total: 0, message: 'Reading the text' });
   const sampled = isGiven ? undefined : await ownText(parts);
   const text = await prepareText(opened.checkpoint, network, request, sampled, signal);

@@ -38,6 +38,11 @@ export interface PreparedText extends SplitWindows {
   readonly notes: readonly string[];
 }
 
+/** Whether a request has a text; without one, the network writes it. */
+export function hasText({ text, ids }: Pick<CompressRequest, 'text' | 'ids'>): boolean {
+  return text !== undefined || ids !== undefined;
+}
+
 /** Tokens of a text for everything that a compression does with it, in whole windows. */
 export function tokensWanted(request: CompressRequest, longest: number) {
   const { tokens = TOKENS, evaluate } = request;

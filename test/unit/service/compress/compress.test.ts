@@ -302,12 +302,52 @@ describe('a compression with a text', function () {
     assert.match(same.notes.join(' '), /The evaluation text stories\.txt is the calibration text/);
   });
 
-  it('says in its own words that no plan is as small as was asked for', async () => {
+  it('says before anything is measured that no plan is as small as was asked for, with the least share', async () => {
     const request = { ...smallRequest(folder), keep: 0.01, refine: false, smokeTest: false };
-    const { notes, size } = await service.compress(request);
-    const share = Number((100 * size.totals.keptShare).toFixed(1));
-    assert.ok(notes.join(' ').includes(`The size cannot be met: ${share} % of what may be cut`), notes.join(' '));
+    // The floor is 0.3 of the break-even rank, rounded down, of each of the matrices in two blocks.
+    const config = caseOf('llama').config as Record<string, number>;
+    const [width, wide] = [config.hidden_size!, config.intermediate_size!];
+    const narrow = (config.num_key_value_heads! / config.num_attention_heads!) * width;
+    let [kept, whole] = [0, 0];
+    for (const [m, n] of [
+      ...[width, width].map((rows) => [rows, width]),
+      ...[narrow, narrow].map((rows) => [rows, width]),
+      ...[wide, wide].map((rows) => [rows, width]),
+      [width, wide],
+    ] as [number, number][]) {
+      const breakEven = Math.ceil((m * n) / (m + n)) - 1;
+      kept += Math.max(1, Math.floor(0.3 * breakEven)) * (m + n);
+      whole += m * n;
+    }
+    const said = `The size cannot be met: ${Number(((100 * kept) / whole).toFixed(1))} % of what may be cut is the least`;
+    const before = await service.estimateCompression(request);
+    assert.ok(before.notes[0]!.startsWith(said), `${before.notes[0]}, not ${said}`);
+    const stages: string[] = [];
+    const progress = ({ stage, estimate }: CompressionProgress) => {
+      if (estimate) assert.ok(estimate.notes[0]!.startsWith(said));
+      stages.push(estimate ? 'said' : stage);
+    };
+    const { notes, size } = await service.compress(request, { progress });
+    assert.ok(stages.indexOf('said') < stages.indexOf('plan') && stages.includes('said'), stages.join(' '));
+    assert.equal(notes.filter((note) => note.startsWith('The size cannot be met')).length, 1);
+    assert.ok(Math.abs(size.totals.keptShare - kept / whole) < 1e-12);
     assert.doesNotMatch(notes.join(' '), /lower floor/);
+    const possible = await service.estimateCompression({ ...request, keep: kept / whole, overwrite: true });
+    assert.ok(possible.notes.every((note) => !note.startsWith('The size cannot')));
+  });
+
+  it('says what it takes before the model writes its text, and again for the text that it wrote', async () => {
+    const { ids: _, ...request } = smallRequest(folder);
+    const seen: string[] = [];
+    const progress = ({ stage, estimate, message }: CompressionProgress) => {
+      if (estimate) seen.push(`estimate with ${estimate.seconds.text === undefined ? 'the' : 'no'} text`);
+      else if (stage === 'text') seen.push(message);
+    };
+    await service.compress({ ...request, tokens: 128, refine: false, smokeTest: false }, { progress });
+    assert.deepEqual(
+      [...new Set(seen)],
+      ['estimate with no text', 'The model writes the text itself', 'estimate with the text'],
+    );
   });
 
   it('refuses a text that is too short for its purposes, with the numbers', async () => {
