@@ -10,7 +10,7 @@ import {
   textOf,
   UsageError,
 } from '../command.ts';
-import { showWritten, targetOf, WRITING, WRITING_HELP } from './written.ts';
+import { showWritten, targetOf, WRITING, writingHelp } from './written.ts';
 
 export const loraCleanCommand: Command = {
   name: 'lora clean',
@@ -22,7 +22,7 @@ export const loraCleanCommand: Command = {
   --top K             the leading directions of W + scale B A that are looked at (default: 10)
   --threshold X       a direction is an intruder if its cosines with those of W are all below X (default: 0.5)
   --remain X          the share of an intruder that remains, PEFT's mitigation_lambda (default: 0.75)
-${WRITING_HELP}
+${writingHelp('loraWritten')}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 

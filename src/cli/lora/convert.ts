@@ -1,6 +1,6 @@
 import { type ConvertRequest, LORA_LOADERS, LORA_NAMES } from '../../model/lora/written.ts';
 import { COMMON_HELP, type Command, choiceOf, type Invocation, textOf } from '../command.ts';
-import { showWritten, targetOf, WRITING, WRITING_HELP } from './written.ts';
+import { showWritten, targetOf, WRITING, writingHelp } from './written.ts';
 
 export const loraConvertCommand: Command = {
   name: 'lora convert',
@@ -12,7 +12,7 @@ export const loraConvertCommand: Command = {
   --target LOADER     peft (default), vllm, llama.cpp or comfyui: what it ignores (ranks and alphas of single layers, the
                       configuration) is put into the factors, and what it cannot load is refused
   --base PATH         the model that has the modules, whose names kohya joins with underscores
-${WRITING_HELP}
+${writingHelp('loraWritten')}
 ${COMMON_HELP}
 
 Examples:

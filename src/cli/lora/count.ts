@@ -14,7 +14,7 @@ export const loraCountCommand: Command = {
 ${USUAL_MODELS.map((name) => `                        ${name}`).join('\n')}
   --ranks R,R...      the ranks to count (default: 4,8,16,32,64,128)
   --targets GLOB      also count the modules that match (may be given several times)
-  --json              print one JSON object
+  --json              print one JSON object (schema: media/schemas/loraCount.schema.json)
   --out FILE          write the JSON object to FILE as well
   --force             replace FILE if it exists
 ${COMMON_HELP}

@@ -23,7 +23,7 @@ import {
 } from '../command.ts';
 import { jsonPieces } from '../output.ts';
 import { digits, percent, shortNames, table } from '../table.ts';
-import { WRITING, WRITING_HELP } from './written.ts';
+import { WRITING, writingHelp } from './written.ts';
 
 export const loraExtractCommand: Command = {
   name: 'lora extract',
@@ -43,7 +43,7 @@ export const loraExtractCommand: Command = {
   --exclude GLOB      leave matrices out (may be given several times)
   --modules-to-save   write whole what LoRA does not hold: norms, embeddings, biases
   --dtype TYPE        of the factors: F32 (default), F16 or BF16
-${WRITING_HELP}
+${writingHelp('extraction')}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 

@@ -13,7 +13,7 @@ import {
 } from '../command.ts';
 import { jsonPieces } from '../output.ts';
 import { percent, shortNames, table } from '../table.ts';
-import { targetOf, WRITING, WRITING_HELP } from './written.ts';
+import { targetOf, WRITING, writingHelp } from './written.ts';
 
 export const loraInitCommand: Command = {
   name: 'lora init',
@@ -25,7 +25,7 @@ export const loraInitCommand: Command = {
   --alpha A           lora_alpha (default: the rank, so that the scale is 1)
   --activations FILE  statistics of 'rankscope calibrate': the components are those of W X in place of W
   --targets GLOB      only matrices that match (may be given several times; default: all linear layers but the head)
-${WRITING_HELP}
+${writingHelp('initialization')}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 

@@ -11,7 +11,7 @@ import {
   textOf,
   UsageError,
 } from '../command.ts';
-import { showWritten, targetOf, WRITING, WRITING_HELP } from './written.ts';
+import { showWritten, targetOf, WRITING, writingHelp } from './written.ts';
 
 export const loraMergeCommand: Command = {
   name: 'lora merge',
@@ -28,7 +28,7 @@ export const loraMergeCommand: Command = {
   --density X         the share of entries that ties, dare and magnitude_prune keep
   --majority-sign S   total (default) or frequency, for ties
   --seed N            of the random masks of dare (default: 1)
-${WRITING_HELP}
+${writingHelp('loraWritten')}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 

@@ -1,6 +1,6 @@
 import { RESIZE_METHODS, type ResizeRequest } from '../../model/lora/written.ts';
 import { COMMON_HELP, type Command, type Invocation, numberOf, UsageError } from '../command.ts';
-import { showWritten, targetOf, WRITING, WRITING_HELP } from './written.ts';
+import { showWritten, targetOf, WRITING, writingHelp } from './written.ts';
 
 export const loraResizeCommand: Command = {
   name: 'lora resize',
@@ -12,7 +12,7 @@ export const loraResizeCommand: Command = {
   --sv_ratio X        singular values above the largest / X
   --sv_fro X          the least rank with X of the Frobenius norm (0 to 1)
   --sv_cumulative X   the least rank with X of the sum of singular values (0 to 1)
-${WRITING_HELP}
+${writingHelp('loraWritten')}
 ${COMMON_HELP}
 
 Each update is truncated at its best approximation, which is found without forming B A. The rules have the names of

@@ -29,7 +29,7 @@ export const loraSuggestCommand: Command = {
   --targets SET       ${TARGET_SETS.join(', ')} (default: all-linear)
   --activations FILE  statistics of 'rankscope calibrate': ranks follow the spectra of W X
   --write FOLDER      write lora_config.py, adapter_config.json, axolotl.yaml and llamafactory.yaml
-  --json              print one JSON object
+  --json              print one JSON object (schema: media/schemas/loraSuggestion.schema.json)
   --out FILE          write the JSON object to FILE as well
   --force             replace files that exist
 ${ENGINE_HELP}

@@ -10,8 +10,9 @@ export const WRITING: OptionTable = {
   force: { type: 'boolean' },
   json: { type: 'boolean' },
 };
-export const WRITING_HELP = `  --force             replace files that exist
-  --json              print one JSON object`;
+/** @param schema the name of that of the result */
+export const writingHelp = (schema: string): string => `  --force             replace files that exist
+  --json              print one JSON object (schema: media/schemas/${schema}.schema.json)`;
 
 /** The target and permission that all commands take that write. @throws UsageError */
 export function targetOf({ values }: Invocation): { out: string; overwrite: boolean } {

@@ -61,6 +61,7 @@ export interface LoraShape {
   readonly breakEven: number;
 }
 
+/** The object that `rankscope lora count --json` prints; its schema is media/schemas/loraCount.schema.json. */
 export interface LoraCount {
   readonly format: 'rankscope.loraCount/1';
   readonly model: LoraModel;

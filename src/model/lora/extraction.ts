@@ -74,7 +74,7 @@ export interface OtherDifference {
   readonly reason?: string;
 }
 
-/** The object that `rankscope lora extract --json` prints. */
+/** The object that `rankscope lora extract --json` prints; its schema is media/schemas/extraction.schema.json. */
 export interface Extraction {
   readonly format: 'rankscope.extraction/1';
   readonly base: string;

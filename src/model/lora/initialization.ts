@@ -24,7 +24,7 @@ export interface InitializedMatrix {
   readonly onInputs: boolean;
 }
 
-/** The object that `rankscope lora init --json` prints. */
+/** The object that `rankscope lora init --json` prints; its schema is media/schemas/initialization.schema.json. */
 export interface Initialization {
   readonly format: 'rankscope.initialization/1';
   readonly path: string;

@@ -29,6 +29,7 @@ export interface SuggestedModule extends MeasuredModule {
   readonly reason: string;
 }
 
+/** The object that `rankscope lora suggest --json` prints; its schema is media/schemas/loraSuggestion.schema.json. */
 export interface LoraSuggestion {
   readonly format: 'rankscope.loraSuggestion/1';
   readonly path: string;

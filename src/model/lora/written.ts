@@ -105,6 +105,7 @@ export interface WrittenLayer {
   readonly intruders?: readonly Intruder[];
 }
 
+/** What these commands print with --json; its schema is media/schemas/loraWritten.schema.json. */
 export interface LoraWritten {
   readonly format: 'rankscope.loraWritten/1';
   readonly kind: LoraWriteRequest['kind'];
