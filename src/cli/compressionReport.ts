@@ -11,7 +11,7 @@ export function* compressionReport(report: CompressionReport): Generator<string>
   const { text, method, size, calibration, unseen, smokeTest } = report;
   const [blocks, measured] = [blockTable(report), measuredTable(report)];
   yield* table(blocks.headings, blocks.rows);
-  yield '\n';
+  yield '\nW X: what the matrices make of their inputs, as the plan predicted it and as truncated on the inputs of the compressed model.\n\n';
   yield* table(measured.headings, measured.rows);
   const { totals } = size;
   yield `\nPerplexity before and after, on ${calibration.text} and on ${unseen?.text ?? 'nothing else: the text is too short'}.\n`;

@@ -1,21 +1,41 @@
 import { formatCount } from '../base/quantities.ts';
-import type { BeforeAndAfter, CompressedBlock, CompressionReport } from '../model/compression.ts';
-import { digits, percent } from './table.ts';
+import type { BeforeAndAfter, CompressedBlock, CompressionReport, InputErrors } from '../model/compression.ts';
+import { digits, percent, shortNames } from './table.ts';
 
 /** The blocks of a compression, for a table. */
 export function blockTable({ blocks }: CompressionReport) {
   return {
-    headings: ['block', 'cut', 'dense', 'error truncated', 'refined', ''],
+    headings: ['block', 'cut', 'dense', 'W X predicted', 'W X truncated', 'error truncated', 'refined', ''],
     rows: blocks.map((block) => [
       String(block.layer + 1),
       String(block.cut),
       String(block.dense),
+      ...(block.inputErrors ? inputErrorCells(block.inputErrors) : ['-', '-']),
       digits(block.before),
       block.refined ? digits(block.after) : '-',
       gainOf(block),
     ]),
   };
 }
+
+/** The matrices that are factors now, for a table. */
+export function matrixTable({ matrices }: CompressionReport) {
+  const names = shortNames(matrices.map(({ name }) => name));
+  return {
+    headings: ['matrix', 'rank', 'W X predicted', 'W X truncated', 'error of W'],
+    rows: matrices.map(({ name, rank, predictedError, inputError, measuredError }, index) => [
+      names[index] ?? name,
+      String(rank),
+      ...inputErrorCells({ predicted: predictedError, measured: inputError ?? null }),
+      percent(measuredError),
+    ]),
+  };
+}
+
+const inputErrorCells = ({ predicted, measured }: InputErrors): string[] => [
+  percent(predicted),
+  measured === null ? '-' : percent(measured),
+];
 
 /** The model before and after, for a table. */
 export function measuredTable({ calibration, unseen }: CompressionReport) {

@@ -102,7 +102,20 @@ export interface CompressedBlock {
   readonly refined: boolean;
   /** Why it was not, in one sentence; null if it was, or none was asked for. */
   readonly reason: string | null;
+  /** Of what its matrices make of their inputs; absent where none is cut, and in reports of scripts. */
+  readonly inputErrors?: InputErrors;
   readonly seconds: number;
+}
+
+/** Relative errors of W X over several matrices: the root mean square, weighted by the matrices' parameters. */
+export interface InputErrors {
+  /** As the plan predicts it: ||(W - W_r) X|| / ||W X|| on the inputs of the dense network. */
+  readonly predicted: number;
+  /**
+   * As truncated: ||W X - W' X'|| / ||W X|| on the inputs X' that the compressed network gives, with the errors of all
+   * before. On tokens of the calibration text; null if none reached the matrices.
+   */
+  readonly measured: number | null;
 }
 
 /** Windows of a text with one purpose; no window has two. */

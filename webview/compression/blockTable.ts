@@ -1,5 +1,5 @@
 import type { CompressedBlock } from '../../src/model/compression.ts';
-import { formatDuration, NONE } from '../ui/format.ts';
+import { formatDuration, formatPercent, NONE } from '../ui/format.ts';
 import { type Column, showTable, type TablePlace } from '../ui/table.ts';
 import { change, formatLoss } from './lossCurves.ts';
 
@@ -27,6 +27,8 @@ export function showBlocks(root: HTMLElement, blocks: readonly CompressedBlock[]
         { head: 'Block', text: ({ layer }) => String(layer + 1), order: ({ layer }) => layer },
         number('Matrices cut', ({ cut }) => cut),
         number('Left dense', ({ dense }) => dense),
+        number('W X predicted', ({ inputErrors }) => inputErrors?.predicted ?? null, formatPercent),
+        number('W X truncated', ({ inputErrors }) => inputErrors?.measured ?? null, formatPercent),
         number('Error truncated', ({ before }) => before, formatLoss),
         number('Error refined', ({ after, refined }) => (refined ? after : null), formatLoss),
         {

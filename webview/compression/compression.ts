@@ -43,7 +43,14 @@ const smokeTest = createSmokeTest(trial);
 const curves = createLossCurves();
 const blocks = element('section', { attributes: { 'aria-label': 'Blocks' } });
 const table = element('div', { class: 'table-root' });
-blocks.append(element('h2', { text: 'Blocks' }), table);
+blocks.append(
+  element('h2', { text: 'Blocks' }),
+  element('p', {
+    class: 'faint',
+    text: 'W X is what the matrices make of their inputs: its relative error as the plan predicted it, and as truncated on the inputs of the compressed model, which hold the errors of all before.',
+  }),
+  table,
+);
 const empty = element('p', {
   class: 'empty',
   text: 'Nothing has been compressed yet. “Compress…” asks for a size, a text and a target, and says what it will take.',

@@ -1,6 +1,6 @@
 import { formatBytes, formatCount } from '../../base/quantities.ts';
 import type { CompressionReport } from '../../model/compression.ts';
-import { blockTable, measuredTable } from '../compressionTables.ts';
+import { blockTable, matrixTable, measuredTable } from '../compressionTables.ts';
 import { percent } from '../table.ts';
 import type { Measured, Metric } from './conditions.ts';
 import type { Judged } from './judgement.ts';
@@ -51,6 +51,14 @@ export const COMPRESSED: Judged<CompressionReport> = {
       values: ({ matrices }) => matrices.map(({ name, measuredError }) => ({ subject: name, value: measuredError })),
     },
     {
+      name: 'input-error',
+      meaning: 'of W X of any matrix, as truncated',
+      values: ({ matrices }) =>
+        matrices.flatMap(({ name, inputError }) =>
+          typeof inputError === 'number' ? [{ subject: name, value: inputError }] : [],
+        ),
+    },
+    {
       name: 'bytes',
       meaning: 'of the written file',
       relativeTo: 'the source',
@@ -78,7 +86,7 @@ export const COMPRESSED: Judged<CompressionReport> = {
         ['text', text.name ?? 'written by the model itself'],
         ['engine', `${engine.device}, ${seconds.toFixed(0)} s`],
       ],
-      tables: [measuredTable(report), blockTable(report)],
+      tables: [measuredTable(report), blockTable(report), matrixTable(report)],
       notes,
     };
   },

@@ -131,7 +131,7 @@ export interface FactorizedReport {
   readonly measuredError: number;
   /**
    * Per matrix: the relative Frobenius error that the plan predicted, and the one measured on the factors as written;
-   * with a calibration, the relative error of what it makes of its inputs, null where these are not known.
+   * with a calibration, the relative error of what it makes of its inputs as truncated, null where these are not known.
    */
   readonly matrices: readonly {
     readonly name: string;

@@ -9,16 +9,21 @@ import { type TensorToWrite, writeSafetensors } from '../../write/safetensorsWri
 /** A block that is compressed: what replaces its layers and norms. */
 export interface FinishedBlock {
   readonly report: CompressedBlock;
+  /** ||W X - W' X'||_F / ||W X||_F by the names of modules, of those that tokens reached. */
+  readonly inputErrors: ReadonlyMap<string, number>;
   /** By the names of modules. */
   readonly factors: ReadonlyMap<string, Factors>;
   /** Trained norms by their names in `Block.norms`. */
   readonly norms: ReadonlyMap<string, { readonly weight: Float32Array; readonly bias?: Float32Array | undefined }>;
 }
 
-const REPORT = 'rankscope.block';
+const [REPORT, INPUT_ERRORS] = ['rankscope.block', 'rankscope.inputErrors'];
 
 /** Writes a block whole or not at all, with its values in f32, so that they are read back as they were. */
-export async function writeBlockFile(file: string, { report, factors, norms }: FinishedBlock): Promise<void> {
+export async function writeBlockFile(
+  file: string,
+  { report, inputErrors, factors, norms }: FinishedBlock,
+): Promise<void> {
   const tensors: TensorToWrite[] = [];
   for (const [name, { b, a }] of factors)
     tensors.push(tensorOf(`factor b ${name}`, b), tensorOf(`factor a ${name}`, a));
@@ -26,7 +31,10 @@ export async function writeBlockFile(file: string, { report, factors, norms }: F
     tensors.push(tensorOf(`norm weight ${part}`, weight));
     if (bias) tensors.push(tensorOf(`norm bias ${part}`, bias));
   }
-  const metadata = new Map([[REPORT, JSON.stringify(report)]]);
+  const metadata = new Map([
+    [REPORT, JSON.stringify(report)],
+    [INPUT_ERRORS, JSON.stringify([...inputErrors])],
+  ]);
   await writeSafetensors({ out: file, tensors, metadata, sources: [], overwrite: true });
 }
 
@@ -36,6 +44,7 @@ export async function readBlockFile(file: string): Promise<FinishedBlock | undef
     const checkpoint = await openCheckpoint(file);
     try {
       const report = JSON.parse(checkpoint.metadata.get(REPORT) ?? '') as CompressedBlock;
+      const inputErrors = JSON.parse(checkpoint.metadata.get(INPUT_ERRORS) ?? '') as [string, number][];
       const values = new Map<string, Float32Array>();
       for (const tensor of checkpoint.tensors) values.set(tensor.name, await valuesOf(tensor));
       const named = (kind: string) =>
@@ -45,7 +54,7 @@ export async function readBlockFile(file: string): Promise<FinishedBlock | undef
         ([part, weight]) => [part, { weight, bias: values.get(`norm bias ${part}`) }] as const,
       );
       if (factors.some(([, { a }]) => !a)) return undefined;
-      return { report, factors: new Map(factors), norms: new Map(norms) };
+      return { report, inputErrors: new Map(inputErrors), factors: new Map(factors), norms: new Map(norms) };
     } finally {
       await checkpoint.close();
     }

@@ -5,6 +5,7 @@ import {
   type CompressedBlock,
   type CompressionProgress,
   type CompressionSchedule,
+  type InputErrors,
   REFINEMENT,
 } from '../../model/compression.ts';
 import { normTensors } from '../../network/blocks/normTensors.ts';
@@ -27,6 +28,8 @@ export interface BlockCut {
   readonly rank: number;
   /** [m, n] = [out, in]. */
   readonly shape: readonly [number, number];
+  /** Of W X, relative, as the plan says. */
+  readonly predictedError: number;
   /** In which its factors are written. */
   readonly type: FactorType;
 }
@@ -54,6 +57,8 @@ export interface CompressedBlocks {
   readonly blocks: readonly CompressedBlock[];
   /** By the names of modules. */
   readonly factors: ReadonlyMap<string, Factors>;
+  /** ||W X - W' X'||_F / ||W X||_F as truncated, by the names of modules, of those that tokens reached. */
+  readonly inputErrors: ReadonlyMap<string, number>;
   /** Trained norms, by the names of their tensors. */
   readonly changed: ReadonlyMap<string, Float32Array>;
   readonly resumed: number;
@@ -69,6 +74,7 @@ export async function compressBlocks(request: BlocksRequest): Promise<Compressed
   const { network, backend, windows, folder, signal, pause, progress } = request;
   const blocks: CompressedBlock[] = [];
   const factors = new Map<string, Factors>();
+  const inputErrors = new Map<string, number>();
   const changed = new Map<string, Float32Array>();
   const resumed = await folder.finishedBlocks((block) => fits(request, block));
   if (resumed > 0)
@@ -83,6 +89,7 @@ export async function compressBlocks(request: BlocksRequest): Promise<Compressed
       if (!known) await folder.saveBlock(finished);
       blocks.push(finished.report);
       for (const [name, own] of finished.factors) factors.set(name, own);
+      for (const [name, error] of finished.inputErrors) inputErrors.set(name, error);
       const norms = normsOf(block.norms, finished);
       for (const [name, values] of normTensors(network, layer, norms)) changed.set(name, values);
       progress({
@@ -93,7 +100,7 @@ export async function compressBlocks(request: BlocksRequest): Promise<Compressed
       return { linears: finished.factors, norms, outputs };
     },
   );
-  return { blocks, factors, changed, resumed };
+  return { blocks, factors, inputErrors, changed, resumed };
 }
 
 const pathOf = ({ prefix, modules }: Network, layer: number) => `${prefix}${modules.layers}.${layer}.`;
@@ -144,9 +151,12 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Co
   const dense = request.dense.get(layer) ?? 0;
   const seconds = () => (performance.now() - started) / 1000;
   const unrefined = { losses: [], before: null, after: null, refined: false };
+  const inputErrors = new Map<string, number>();
   const report = { layer, cut: own.length, dense };
+  const errors = () => ({ inputErrors: errorsOf(own, inputErrors) });
   const rest = (reason: string | null, factors: ReadonlyMap<string, Factors>): FinishedBlock => ({
-    report: { ...report, ...unrefined, reason, seconds: seconds() },
+    report: { ...report, ...unrefined, reason, ...(own.length > 0 ? errors() : {}), seconds: seconds() },
+    inputErrors,
     factors,
     norms: new Map(),
   });
@@ -156,7 +166,10 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Co
     return { b: rounded(b, type), a: rounded(a, type) };
   };
   const ranks = new Map(own.map(([name, { rank }]) => [name, rank]));
-  const { linears: truncated = new Map<string, Factors>(), outputs } = await truncateBlock(visit, ranks, { written });
+  const { linears: truncated = new Map<string, Factors>(), outputs } = await truncateBlock(visit, ranks, {
+    written,
+    measured: (name, { error }) => void (error !== undefined && inputErrors.set(name, error)),
+  });
   if (schedule.steps === 0) return { finished: rest(null, truncated), outputs };
   const lengths = (rows: BlockVisit['calibration']) => rows.passages.map((passage) => passage.lengths);
   const refinedAt = async (height: number): Promise<Refinement> =>
@@ -204,12 +217,29 @@ async function compressed(request: BlocksRequest, visit: BlockVisit): Promise<Co
       after,
       refined: kept,
       reason: kept ? null : (reason ?? 'nothing was gained on the held-out windows'),
+      ...errors(),
       seconds: seconds(),
     },
+    inputErrors,
     factors: new Map([...refinement.factors].map(([name, factors]) => [name, written(name, factors)])),
     norms: new Map(kept ? Object.entries(norms) : []),
   };
   return { finished };
+}
+
+/** @param measured by the names of modules */
+function errorsOf(cuts: readonly (readonly [string, BlockCut])[], measured: ReadonlyMap<string, number>): InputErrors {
+  const mean = (errors: readonly { readonly error: number; readonly shape: readonly [number, number] }[]) => {
+    const whole = errors.reduce((sum, { shape: [m, n] }) => sum + m * n, 0);
+    return Math.sqrt(errors.reduce((sum, { error, shape: [m, n] }) => sum + m * n * error ** 2, 0) / whole);
+  };
+  const reached = cuts.flatMap(([name, { shape }]) =>
+    measured.has(name) ? [{ error: measured.get(name)!, shape }] : [],
+  );
+  return {
+    predicted: mean(cuts.map(([, { predictedError: error, shape }]) => ({ error, shape }))),
+    measured: reached.length > 0 ? mean(reached) : null,
+  };
 }
 
 function allFactorsFinite({ factors }: Refinement): boolean {

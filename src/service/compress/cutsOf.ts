@@ -10,8 +10,14 @@ import type { BlockCut } from './compressBlocks.ts';
  */
 export function cutsOf(model: RewrittenModel, { prefix, modules }: Pick<Network, 'prefix' | 'modules'>) {
   const cuts = new Map<string, BlockCut>();
+  const predicted = new Map(model.plan.matrices.map(({ name, error }) => [name, error]));
   for (const [name, { matrix, rank }] of chosenMatrices(model))
-    cuts.set(moduleOf(name), { rank, shape: matrix.shape, type: factorType(matrix.tensor.dtype) });
+    cuts.set(moduleOf(name), {
+      rank,
+      shape: matrix.shape,
+      predictedError: predicted.get(name) ?? 0,
+      type: factorType(matrix.tensor.dtype),
+    });
   const layers = `${prefix}${modules.layers}.`;
   const dense = new Map<number, number>();
   for (const { name, rank, kinds = [] } of model.plan.matrices) {

@@ -61,7 +61,10 @@ export function reportOf(of: Compression): CompressionReport {
     calibration: of.calibration,
     unseen: of.unseen,
     blocks: compressed.blocks,
-    matrices: written.matrices,
+    matrices: written.matrices.map((matrix) => ({
+      ...matrix,
+      inputError: compressed.inputErrors.get(matrix.name.replace(/\.weight$/, '')) ?? null,
+    })),
     smokeTest: of.smokeTest,
     estimate,
     resumedBlocks: compressed.resumed,

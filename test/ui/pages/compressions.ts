@@ -12,6 +12,7 @@ export function blockOf(layer: number, change: Partial<CompressedBlock> = {}): C
   );
   return {
     ...{ layer, cut: 3, dense: 4, losses, before, after: 0.78 * before, refined: true, reason: null, seconds: 21.4 },
+    inputErrors: { predicted: 0.1 + 0.002 * layer, measured: 0.12 + 0.004 * layer },
     ...change,
   };
 }
@@ -97,7 +98,15 @@ export function compressionOf(change: Partial<CompressionReport> = {}): Compress
         ? blockOf(layer, { refined: false, reason: 'a gradient is NaN or infinite', after: null })
         : blockOf(layer),
     ),
-    matrices: [{ name: 'model.layers.0.mlp.up_proj.weight', rank: 120, predictedError: 0.2, measuredError: 0.4 }],
+    matrices: [
+      {
+        name: 'model.layers.0.mlp.up_proj.weight',
+        rank: 120,
+        predictedError: 0.2,
+        measuredError: 0.4,
+        inputError: 0.25,
+      },
+    ],
     smokeTest: { generation },
     estimate: {
       ...{ seconds: { plan: 300, blocks: 800, measure: 40 }, secondsTotal: 1140, memoryBytes: 820e6, diskBytes: 340e6 },

@@ -30,7 +30,7 @@ describe('rankscope compress', function () {
     const { code, stdout, stderr } = await cli(...words(8));
     assert.equal(code, 0, stderr);
     assert.match(stderr, /rankscope: About \d+ s and [\d.]+ \w+ of memory, with 8 steps of refinement for each block/);
-    assert.match(stdout, /^block +cut +dense +error truncated +refined/);
+    assert.match(stdout, /^block +cut +dense +W X predicted +W X truncated +error truncated +refined/);
     assert.match(stdout, /calibration +496 .*\nunseen +496 /);
     assert.match(stdout, /Ranks by loss \(measured for 14 matrices on 1,024 tokens\); truncated on .* 8 steps of Adam/);
     assert.match(stdout, /of the parameters that may be cut are kept .* of the whole model/);

@@ -16,6 +16,7 @@ describe('conditions on a compression', () => {
     assert.ok(holds(`perplexity>${ratio * 0.99}x`) && !holds(`perplexity>${ratio * 1.01}x`));
     assert.ok(holds(`kl>${compressed.divergence.mean - 0.01}`) && !holds(`kl>${compressed.divergence.mean + 0.01}`));
     assert.ok(holds('same-top<100%') && !holds('same-top<0'));
+    assert.ok(holds('input-error>24%') && !holds('input-error>26%'));
     assert.ok(holds('bytes<1x') && !holds('bytes>=1x') && holds('parameters<1x'));
   });
 
@@ -27,6 +28,10 @@ describe('conditions on a compression', () => {
   it('are reported with the blocks and the numbers before and after', () => {
     const text = [...markdownReport(COMPRESSED.summary(report), [], '1')].join('');
     assert.match(text, /\| unseen \|/);
-    assert.match(text, /\| block \| cut \| dense \|/);
+    assert.match(text, /\| block \| cut \| dense \| W X predicted \| W X truncated \|/);
+    assert.match(
+      text,
+      /\| matrix \| rank \| W X predicted \| W X truncated \| error of W \|\n.*\n.* 20\.\d* % \| 25\.\d* % \| 40\.\d* % \|/,
+    );
   });
 });

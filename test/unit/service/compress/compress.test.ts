@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
+import { openCheckpoint } from '../../../../src/checkpoint/open.ts';
 import { createReferenceBackend } from '../../../../src/devices/reference/backend.ts';
 import type { CompressionProgress, CompressionReport, CompressRequest } from '../../../../src/model/compression.ts';
 import { parsePlan } from '../../../../src/model/plan/parsePlan.ts';
@@ -11,7 +12,7 @@ import { compress } from '../../../../src/service/compress/compress.ts';
 import { Devices } from '../../../../src/service/devices/devices.ts';
 import { createService } from '../../../../src/service/service.ts';
 import { testFolder } from '../../formats/folder.ts';
-import { writeDecoder } from '../../network/decoders.ts';
+import { valuesOf, writeDecoder } from '../../network/decoders.ts';
 import { caseOf, idsOf, smallRequest } from './smallModel.ts';
 
 const SCHEMA = JSON.parse(readFileSync('media/schemas/compression.schema.json', 'utf8')) as object;
@@ -61,6 +62,60 @@ describe('a compression with a text', function () {
       context: 32,
     });
     assert.equal(measured.variants[0]!.size.parametersOfModel, size.parametersAfter);
+  });
+
+  it('reports what each matrix loses of W X, as predicted and as truncated, and the mean of each block', async () => {
+    const request = { ...smallRequest(folder), keep: 0.35, smokeTest: false };
+    const { matrices, blocks, planFile, out } = await service.compress({ ...request, refine: false });
+    const errors = new Map(matrices.map(({ name, inputError }) => [name, inputError!]));
+    // In the first layer, the compressed network reads what the dense one does: the embedding behind its norm.
+    const { seed, tensors, config } = caseOf('llama');
+    const stored = (name: string) => valuesOf(seed, name, tensors[name]!);
+    const [embedding, norm] = ['embed_tokens', 'layers.0.input_layernorm'].map((name) =>
+      stored(`model.${name}.weight`),
+    );
+    const first = matrices.find(({ name }) => /layers\.0\.self_attn\.[qkv]_proj/.test(name))!.name;
+    const [weights, factors] = [stored(first), await productIn(out, first)];
+    const width = norm!.length;
+    let [lost, whole] = [0, 0];
+    for (const id of idsOf(1024)) {
+      const row = embedding!.slice(id * width, (id + 1) * width);
+      const scale = 1 / Math.sqrt(row.reduce((sum, x) => sum + x * x, 0) / width + (config.rms_norm_eps as number));
+      const x = row.map((value, at) => value * scale * norm![at]!);
+      for (let i = 0; i < weights.length / width; i++) {
+        const [full, left] = [weights, factors].map((w) =>
+          x.reduce((sum, value, j) => sum + w[i * width + j]! * value, 0),
+        );
+        whole += full! ** 2;
+        lost += (full! - left!) ** 2;
+      }
+    }
+    const [found, right] = [errors.get(first)!, Math.sqrt(lost / whole)];
+    assert.ok(right > 0.01 && Math.abs(found / right - 1) < 1e-4, `${found}, not ${right}`);
+    const plan = parsePlan(readFileSync(planFile, 'utf8'), planFile);
+    const applied = await service.apply({
+      path: request.path,
+      plan,
+      out: folder.path('applied.safetensors'),
+      calibration: { ids: folder.write('first.json', JSON.stringify(idsOf(1024))), context: 32 },
+      smokeTest: false,
+    });
+    for (const { name, inputError } of applied.matrices)
+      assert.ok(
+        Math.abs(inputError! / errors.get(name)! - 1) < 1e-4,
+        `${name}: ${errors.get(name)}, not ${inputError}`,
+      );
+    for (const { layer, inputErrors, cut } of blocks) {
+      const own = plan.matrices.filter(({ name, rank }) => rank !== null && name.startsWith(`model.layers.${layer}.`));
+      assert.equal(own.length, cut);
+      const mean = (error: (matrix: (typeof own)[number]) => number) => {
+        const parameters = own.reduce((sum, { parametersBefore }) => sum + parametersBefore, 0);
+        return Math.sqrt(own.reduce((sum, each) => sum + each.parametersBefore * error(each) ** 2, 0) / parameters);
+      };
+      assert.ok(Math.abs(inputErrors!.predicted / mean(({ error }) => error) - 1) < 1e-9);
+      assert.ok(Math.abs(inputErrors!.measured! / mean(({ name }) => errors.get(name)!) - 1) < 1e-9);
+      assert.ok(inputErrors!.measured! > inputErrors!.predicted, 'the errors of all before add to what is predicted');
+    }
   });
 
   it('moves the predictions less than a plan from the weights alone of the same size', async () => {
@@ -176,6 +231,7 @@ describe('a compression with a text', function () {
     assert.equal(again.resumedBlocks, 1);
     assert.deepEqual(seen, [1]);
     assert.ok(readFileSync(request.out).equals(readFileSync(folder.path('whole.safetensors'))));
+    assert.deepEqual(again.matrices, whole.matrices);
     assert.deepEqual(again.unseen, whole.unseen);
     assert.deepEqual(
       again.blocks.map(({ seconds: _, ...block }) => block),
@@ -398,3 +454,28 @@ describe('a compression with a text', function () {
     });
   });
 });
+
+/** B A of a matrix in a written file, row-major. */
+async function productIn(file: string, name: string): Promise<number[]> {
+  const checkpoint = await openCheckpoint(file);
+  try {
+    const [b, a] = await Promise.all(
+      ['b', 'a'].map(async (factor) => {
+        const own = name.replace(/weight$/, `lowrank_${factor}.weight`);
+        const tensor = checkpoint.tensors.find((each) => each.name === own)!;
+        const values = new Float32Array(tensor.shape[0]! * tensor.shape[1]!);
+        await tensor.read(0, values);
+        return { values, cols: tensor.shape[1]! };
+      }),
+    );
+    const rows = b!.values.length / b!.cols;
+    return Array.from({ length: rows * a!.cols }, (_, at) => {
+      const [i, j] = [Math.floor(at / a!.cols), at % a!.cols];
+      let sum = 0;
+      for (let k = 0; k < b!.cols; k++) sum += b!.values[i * b!.cols + k]! * a!.values[k * a!.cols + j]!;
+      return sum;
+    });
+  } finally {
+    await checkpoint.close();
+  }
+}
