@@ -11,6 +11,8 @@ import type {
 import type { Evaluation } from '../model/evaluation.ts';
 import type { MatrixFinding, Skipped } from '../model/findings.ts';
 import type { SmokeTest } from '../model/generation.ts';
+import type { LoraModel } from '../model/lora/count.ts';
+import type { LoraSuggestion, LoraSuggestRequest } from '../model/lora/suggestion.ts';
 import type { DenseRole } from '../model/names/roles.ts';
 import type { Plan, PlannedMatrix, PlanRequest } from '../model/plan/plan.ts';
 import type { Sensitivities } from '../model/plan/sensitivities.ts';
@@ -271,6 +273,34 @@ export interface SharingCalls {
   plan: { params: void; result: void };
   /** Shows a matrix in the inspector. */
   reveal: { params: { name: string }; result: void };
+  save: { params: SaveRequest; result: boolean };
+}
+
+/** Everything that the page of LoRA shows. */
+export interface LoraSnapshot {
+  /** The checkpoint; empty without one, where the usual models are counted. */
+  readonly path: string;
+  /** What can be adapted in the checkpoint; null without one, and until it is read. */
+  readonly model: LoraModel | null;
+  /** A file of statistics, with which the ranks follow W X; null for W alone. */
+  readonly activations: string | null;
+  /** Null until a run is done. */
+  readonly suggestion: LoraSuggestion | null;
+  readonly run: RunState;
+  readonly error: ErrorData | null;
+}
+
+/** The calls of that page to the extension host. */
+export interface LoraCalls {
+  ready: { params: void; result: LoraSnapshot };
+  /** Asks for a file of statistics. */
+  chooseActivations: { params: void; result: void };
+  dropActivations: { params: void; result: void };
+  suggest: { params: Pick<LoraSuggestRequest, 'targets' | 'rank'>; result: void };
+  cancel: { params: void; result: void };
+  copy: { params: { text: string }; result: void };
+  /** Opens a text as a document that is not saved yet. */
+  open: { params: { text: string; language: string }; result: void };
   save: { params: SaveRequest; result: boolean };
 }
 

@@ -14,6 +14,7 @@ import { createEngine } from './engine/engine.ts';
 import { registerEvaluationEditor } from './evaluation/evaluationEditor.ts';
 import { registerEvaluation } from './evaluation/evaluationPanel.ts';
 import { registerInspector } from './inspector/inspectorEditor.ts';
+import { loraPanels } from './lora/loraPanel.ts';
 import { registerPlanView } from './plan/planView.ts';
 import { engineRequest } from './settings.ts';
 import { sharingPanels } from './sharing/sharingPanel.ts';
@@ -46,6 +47,7 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   registerInspector(workbench);
   registerComparison(workbench);
   sharingPanels.register(workbench);
+  loraPanels.register(workbench);
   registerEvaluation(workbench);
   compressionPanels.register(workbench);
   registerEvaluationEditor(workbench);

@@ -1,11 +1,8 @@
-import { errorData, RankscopeError } from '../base/errors.ts';
 import { type ComparisonSnapshot, IDLE } from '../protocol/page.ts';
 import type { Service } from '../protocol/service.ts';
 import { Emitter } from './emitter.ts';
+import { followedRun } from './sessions/followedRun.ts';
 import { OneRun } from './sessions/oneRun.ts';
-
-/** Shortest time between two progress reports: a small layer takes a millisecond. */
-const REPORT_MS = 100;
 
 /** The state of an adapter comparison, independent of the page that shows it. */
 export class Comparison {
@@ -33,34 +30,19 @@ export class Comparison {
     return this.running.cancel();
   }
 
-  private async compare(signal: AbortSignal): Promise<void> {
-    this.tell({ error: null, run: { ...IDLE, status: 'running', message: 'Reading the adapters' } });
-    let last = 0;
-    try {
-      const comparison = await this.service.compare(
-        { paths: this.state.paths },
-        {
-          signal,
-          progress: ({ done, total, message }) => {
-            const now = performance.now();
-            if (now - last < REPORT_MS) return;
-            last = now;
-            this.tell({ run: { status: 'running', done, total, message, secondsLeft: null } });
-          },
-        },
-      );
-      const total = comparison.layers.length;
-      this.tell({ comparison, run: { ...IDLE, status: 'done', done: total, total } });
-    } catch (error) {
-      const { run } = this.state;
-      if (signal.aborted || (error instanceof RankscopeError && error.code === 'cancelled'))
-        this.tell({ run: { ...run, status: 'cancelled', message: '' } });
-      else
-        this.tell({
-          error: errorData(error, this.state.paths[0] ?? ''),
-          run: { ...run, status: 'failed', message: '' },
-        });
-    }
+  private compare(signal: AbortSignal): Promise<void> {
+    const { paths } = this.state;
+    return followedRun<ComparisonSnapshot>({
+      path: paths[0] ?? '',
+      signal,
+      message: 'Reading the adapters',
+      tell: (update) => this.tell(update),
+      work: async (progress) => {
+        const comparison = await this.service.compare({ paths }, { signal, progress });
+        const total = comparison.layers.length;
+        return { comparison, run: { ...IDLE, status: 'done', done: total, total } };
+      },
+    });
   }
 
   private tell(update: Partial<ComparisonSnapshot>): void {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import * as vscode from 'vscode';
 import { f32File } from '../unit/formats/safetensorsBytes.ts';
-import { closeAllEditors, inWorkspace } from './rankscope.ts';
+import { closeAllEditors, eventually, inWorkspace } from './rankscope.ts';
 
 describe('LoRA in the editor', () => {
   const made: vscode.Uri[] = [];
@@ -10,11 +10,14 @@ describe('LoRA in the editor', () => {
     for (const uri of made.splice(0)) await vscode.workspace.fs.delete(uri, { recursive: true });
   });
 
-  it('opens a configuration with a reason for each rank', async () => {
+  it('is counted for a checkpoint and for the usual models, on one page each', async () => {
+    const labels = () => vscode.window.tabGroups.activeTabGroup.tabs.map(({ label }) => label);
     const model = inWorkspace('model.safetensors');
-    await vscode.commands.executeCommand('rankscope.suggestLora', model, { targets: 'all-linear', rank: 4 });
-    const text = vscode.window.activeTextEditor?.document.getText() ?? '';
-    assert.match(text, /^# LoRA for .*: rank \d+; effective rank of W .*from peft import LoraConfig.*rank_pattern=/s);
+    for (let time = 0; time < 2; time++) {
+      await vscode.commands.executeCommand('rankscope.suggestLora', model);
+      await vscode.commands.executeCommand('rankscope.countLora');
+    }
+    await eventually('the pages', () => labels().join() === 'LoRA: model.safetensors,LoRA');
   });
 
   it('merges the adapters that are selected in the Explorer', async () => {

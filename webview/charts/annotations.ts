@@ -20,8 +20,8 @@ interface Point {
 interface Content {
   readonly marks: readonly Mark[];
   readonly levels: readonly Level[];
-  /** The points of the curve, from left to right. */
-  readonly points: readonly Point[];
+  /** The points of each curve, from left to right: labels keep off them. */
+  readonly curves: readonly (readonly Point[])[];
   /** Whether marks have labels. */
   readonly labelled: boolean;
   readonly theme: Theme;
@@ -104,7 +104,7 @@ function layoutOf(content: Content): (chart: Chart) => LabelLayout {
 }
 
 function laidOut(
-  { marks, levels, points, labelled, theme }: Content,
+  { marks, levels, curves, labelled, theme }: Content,
   { ctx, scales, chartArea: area }: Chart,
 ): LabelLayout {
   const positions = marks.map(({ rank }) => scales.x!.getPixelForValue(rank));
@@ -129,7 +129,7 @@ function laidOut(
     height: LABEL_HEIGHT,
   }));
   ctx.restore();
-  const curve = boxesAlong(points, scales);
+  const curve = curves.flatMap((points) => boxesAlong(points, scales));
   return { marks: placed, levels: placeLevels(sizes, { area, labels, lines, curve }) };
 }
 

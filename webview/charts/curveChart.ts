@@ -195,7 +195,7 @@ function configure(options: CurveOptions): ChartConfiguration<'line', { x: numbe
 function annotationsIn({ marks, levels = [], points, labelled, theme, fullRank }: CurveOptions) {
   // An adapter's update has fewer singular values than min(m, n); a mark beyond them would stretch the axis.
   const inside = marks.filter(({ rank }) => rank <= fullRank);
-  return annotationsOf({ marks: inside, levels, points, labelled, theme });
+  return annotationsOf({ marks: inside, levels, curves: [points], labelled, theme });
 }
 
 function rankTick(value: number, logRank: boolean, fullRank: number): string | null {

@@ -2,6 +2,7 @@ import type { ChartConfiguration, ChartDataset, Scale } from 'chart.js';
 import { annotationsOf, type Level } from './annotations.ts';
 import { isRound } from './axisTicks.ts';
 import { Chart } from './chartSetup.ts';
+import type { Mark } from './marks.ts';
 import type { Theme } from './theme.ts';
 
 /** A measured point with its error bar. */
@@ -18,7 +19,7 @@ export interface ChartPoint {
 export interface ChartSeries {
   readonly points: readonly ChartPoint[];
   readonly color: string;
-  readonly shape: 'circle' | 'rectRot' | 'triangle' | 'rect';
+  readonly shape: 'circle' | 'rectRot' | 'triangle' | 'rect' | 'none';
   readonly joined: boolean;
 }
 
@@ -38,6 +39,8 @@ export interface PointChartOptions {
   readonly y: Axis;
   /** Horizontal lines, such as the dense model. */
   readonly levels: readonly Level[];
+  /** Vertical lines, such as a chosen rank. */
+  readonly marks?: readonly Mark[];
   readonly theme: Theme;
   readonly onPick: (id: string) => void;
 }
@@ -134,10 +137,12 @@ function drawBar({ ctx, scales, chartArea }: Chart, { x, y, low, high }: ChartPo
 }
 
 function configure(options: PointChartOptions): ChartConfiguration<'scatter', { x: number; y: number }[]> {
-  const { series, x, y, levels, theme, onPick } = options;
+  const { series, x, y, levels, marks = [], theme, onPick } = options;
   const font = { size: 11, family: theme.font };
   const rule = { color: theme.grid, lineWidth: 1, drawTicks: false };
   const points = series.flatMap(({ points: own }) => own);
+  // Points that no line joins are boxes of their own.
+  const curves = series.flatMap(({ points: own, joined }) => (joined ? [own] : own.map((point) => [point, point])));
   const scale = (axis: Axis) => ({
     type: axis.log ? ('logarithmic' as const) : ('linear' as const),
     ...(axis.min === undefined ? {} : { min: axis.min }),
@@ -159,7 +164,7 @@ function configure(options: PointChartOptions): ChartConfiguration<'scatter', { 
           borderColor: color,
           borderWidth: 1.75,
           backgroundColor: color,
-          pointStyle: shape,
+          pointStyle: shape === 'none' ? false : shape,
           pointRadius: shape === 'circle' ? RADIUS : RADIUS + 1,
           pointHoverRadius: RADIUS + 2,
         }),
@@ -210,7 +215,7 @@ function configure(options: PointChartOptions): ChartConfiguration<'scatter', { 
         tooltip: { enabled: false },
         annotation: {
           animations: false as never,
-          annotations: annotationsOf({ marks: [], levels, points, labelled: false, theme }),
+          annotations: annotationsOf({ marks, levels, curves, labelled: true, theme }),
         },
         zoom: { zoom: { wheel: { enabled: false }, pinch: { enabled: false } }, pan: { enabled: false } },
       },

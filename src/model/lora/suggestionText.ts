@@ -1,3 +1,4 @@
+import { formatWhole } from '../../base/quantities.ts';
 import type { LoraSuggestion } from './suggestion.ts';
 
 /** alpha / r of every module, which tutorials set to 2. */
@@ -6,11 +7,25 @@ const SCALE = 2;
 /** Files that state a suggestion for a tool, by name. */
 export function suggestionFiles(suggestion: LoraSuggestion): Readonly<Record<string, string>> {
   return {
-    'lora_config.py': loraConfigPython(suggestion),
+    'lora_config.py': explained(suggestion),
     'adapter_config.json': `${JSON.stringify(adapterConfig(suggestion), null, 2)}\n`,
     'axolotl.yaml': axolotl(suggestion),
     'llamafactory.yaml': llamaFactory(suggestion),
   };
+}
+
+/** The configuration, and above it the reasons for the ranks. */
+function explained(suggestion: LoraSuggestion): string {
+  const { path, reasoning, modules, parameters, budget } = suggestion;
+  const lines = [
+    `LoRA for ${path}: ${formatWhole(parameters)} parameters of ${formatWhole(budget)}.`,
+    ...reasoning,
+    '',
+    ...modules.map(({ name, rank, reason }) => `${name}: rank ${rank}; ${reason}`),
+  ];
+  // A line break in a name would end the comment.
+  const comment = lines.map((line) => `# ${line.replaceAll(/[\r\n]/g, ' ')}`.trimEnd()).join('\n');
+  return `${comment}\n\n${loraConfigPython(suggestion)}`;
 }
 
 /** adapter_config.json of an adapter that is not trained yet. */

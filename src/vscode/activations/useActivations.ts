@@ -28,10 +28,11 @@ async function choose(workbench: Workbench, path: string, current: string | null
   );
   if (picked?.id === 'collect') await collectActivations(workbench, path);
   if (picked?.id === 'none') return null;
-  return picked?.id === 'file' ? askFile(path) : undefined;
+  return picked?.id === 'file' ? askStatistics(path) : undefined;
 }
 
-async function askFile(path: string): Promise<string | undefined> {
+/** Asks for a file of statistics, by default beside `path`; undefined if the user cancels. */
+export async function askStatistics(path: string): Promise<string | undefined> {
   const uris = await vscode.window.showOpenDialog({
     title: 'Choose Statistics of Activations',
     openLabel: 'Use',

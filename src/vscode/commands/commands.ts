@@ -8,8 +8,8 @@ import { installTensorFlow } from '../engine/installTensorFlow.ts';
 import { openEvaluations } from '../evaluation/evaluationPanel.ts';
 import { type MeasureTarget, measure, measurePlan } from '../evaluation/measure.ts';
 import { addFromFile } from '../evaluation/openEvaluation.ts';
+import { loraPanels } from '../lora/loraPanel.ts';
 import { type MergeTarget, mergeAdapters } from '../lora/mergeAdapters.ts';
-import { type SuggestTarget, suggestLora } from '../lora/suggest.ts';
 import { applyPlan } from '../plan/applyPlan.ts';
 import { savePlan } from '../plan/savePlan.ts';
 import { insertLayers, type LayersTarget } from '../python/insertLayers.ts';
@@ -30,10 +30,11 @@ export function registerAllCommands(workbench: Workbench): void {
       compareAdapters(workbench, target, several),
     mergeAdapters: (target: CheckpointArgument, several?: readonly vscode.Uri[], what?: MergeTarget) =>
       mergeAdapters(workbench, target, several, what),
-    suggestLora: async (target: CheckpointArgument, what?: SuggestTarget) => {
+    suggestLora: async (target: CheckpointArgument) => {
       const path = await askCheckpoint(target, 'Suggest LoRA Ranks', desk.snapshot().current);
-      return path === undefined ? undefined : suggestLora(workbench, path, Array.isArray(what) ? undefined : what);
+      if (path !== undefined) loraPanels.reveal(workbench, path);
     },
+    countLora: () => loraPanels.reveal(workbench, ''),
     findShared: async (target: CheckpointArgument) => {
       const path = await askCheckpoint(target, 'Find What Layers Share', desk.snapshot().current);
       if (path !== undefined) sharingPanels.reveal(workbench, path);

@@ -7,6 +7,8 @@ interface CheckpointPage {
   /** The view's type is `rankscope.NAME`. */
   readonly name: PageName;
   readonly titleOf: (path: string) => string;
+  /** False for a page that also opens with an empty path, for no checkpoint; true by default. */
+  readonly needsCheckpoint?: boolean;
   /** Serves the page in `panel`; what is returned runs when the panel is closed. */
   readonly serve: (workbench: Workbench, panel: vscode.WebviewPanel, path: string) => () => void;
 }
@@ -30,7 +32,8 @@ export class CheckpointPanels {
       vscode.window.registerWebviewPanelSerializer(this.type, {
         deserializeWebviewPanel: async (panel, kept: unknown) => {
           const path = (kept as { path?: unknown } | undefined)?.path;
-          if (typeof path === 'string' && path !== '') this.show(workbench, panel, path);
+          if (typeof path === 'string' && (path !== '' || this.page.needsCheckpoint === false))
+            this.show(workbench, panel, path);
           else panel.dispose();
         },
       }),
