@@ -3,6 +3,7 @@ import { formatBytes } from '../base/quantities.ts';
 import { type ApplyEstimate, growth, type WrittenFolder } from '../model/applied.ts';
 import type { ApplyRequest } from '../protocol/service.ts';
 import { choiceOf, type OptionTable, textOf, UsageError, type Values } from './command.ts';
+import { bytesOf } from './sizes.ts';
 
 /** The options that say in what form a plan is applied. */
 export const FORM: OptionTable = {
@@ -19,15 +20,6 @@ export const FORM_HELP = `  --dense             write the truncated matrices W' 
 type Form = Pick<ApplyRequest, 'form' | 'dense' | 'dtype' | 'shardSize'>;
 
 const TYPES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
-const UNITS: Readonly<Record<string, number>> = {
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
-  gib: 2 ** 30,
-};
 const LEAST_SHARD = 1000;
 
 /**
@@ -44,15 +36,8 @@ export function formOf(values: Values, out: string): Form {
     form: isFolder ? 'folder' : 'file',
     ...(values.dense === true && { dense: true }),
     ...(dtype !== undefined && { dtype: TYPES[dtype] }),
-    ...(size !== undefined && { shardSize: bytesOf(size) }),
+    ...(size !== undefined && { shardSize: bytesOf(size, 'shard-size', LEAST_SHARD) }),
   };
-}
-
-function bytesOf(text: string): number {
-  const [, number, unit = 'b'] = /^(\d+(?:\.\d+)?)\s*([kmg]?i?b)?$/i.exec(text) ?? [];
-  const bytes = Math.floor(Number(number) * (UNITS[unit.toLowerCase()] ?? Number.NaN));
-  if (!(bytes >= LEAST_SHARD)) throw new UsageError(`--shard-size takes a size such as 2GB or 500MiB, not '${text}'`);
-  return bytes;
 }
 
 /** What a person should know before anything is written; undefined where the result is no larger than its source. */

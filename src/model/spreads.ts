@@ -15,10 +15,10 @@ export interface Boundary {
  */
 export type Path = (t: number) => Choice;
 
-/** The same share of parameters for every matrix: the highest rank whose factors are at most t times the matrix. */
+/** The same share of its cost for every matrix: the highest rank whose factors cost at most t times the matrix. */
 export function uniformPath(all: readonly Options[]): Path {
   return (t) =>
-    Int32Array.from(all, ({ dense, step, levels, least }) =>
+    Int32Array.from(all, ({ cost: { dense, step }, levels, least }) =>
       t >= 1 ? levels + 1 : Math.max(least, Math.min(levels, Math.floor((t * dense) / step))),
     );
 }

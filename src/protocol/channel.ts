@@ -75,6 +75,7 @@ const NAMES: Record<keyof Calls, true> = {
   loraInit: true,
   loraSuggest: true,
   plan: true,
+  planCurves: true,
   apply: true,
   estimateApply: true,
   evaluate: true,

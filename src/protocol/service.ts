@@ -28,6 +28,7 @@ import type { Initialization, InitRequest } from '../model/lora/initialization.t
 import type { LoraSuggestion, LoraSuggestRequest } from '../model/lora/suggestion.ts';
 import type { LoraWriteRequest, LoraWritten } from '../model/lora/written.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
+import type { SensitivityCurve } from '../model/plan/sensitivityCurves.ts';
 import type { SharingReport, SharingRequest } from '../model/sharing/sharing.ts';
 
 /**
@@ -66,6 +67,8 @@ export interface Calls {
   plan: Call<{ path: string; request: PlanRequest; sources?: PlanSources } & DeviceRequest, Plan, EvaluateProgress>;
   /** What tensors and layers have in common, and what sharing factors saves. */
   sharing: Call<SharingRequest & DeviceRequest, SharingReport, EvaluateProgress>;
+  /** Error against size for the whole model, with the place of the plan; missing spectra are computed. */
+  planCurves: Call<{ path: string; plan: Plan } & DeviceRequest, readonly SensitivityCurve[], StepProgress>;
   apply: Call<ApplyRequest, ApplyReport, StepProgress>;
   /** The size of what `apply` would write; nothing is computed or written. */
   estimateApply: Call<ApplyRequest, ApplyEstimate>;

@@ -31,6 +31,7 @@ import { writeLora } from './lora/write.ts';
 import { KnownSensitivities } from './plan/onInputs/knownSensitivities.ts';
 import { planMeasured } from './plan/onInputs/planMeasured.ts';
 import { plan } from './plan/plan.ts';
+import { planCurves } from './plan/planCurves.ts';
 import { writeScript } from './script/writeScript.ts';
 import { sharing } from './sharing/sharing.ts';
 
@@ -135,6 +136,15 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         context.signal,
         checkpoints.use(request.path, context.signal, (opened) =>
           sharing(parts, checkpoints, opened, request, context),
+        ),
+      ),
+
+    planCurves: (request, context = {}) =>
+      abortable(
+        request.path,
+        context.signal,
+        checkpoints.use(request.path, context.signal, (opened) =>
+          planCurves(parts, opened, request.plan, devices.settle(request), context),
         ),
       ),
 

@@ -1,5 +1,5 @@
 import type { Boundary } from '../spreads.ts';
-import { type Choice, lossAt, type Options, parametersAt, smallestChoice, totalParameters } from './planOptions.ts';
+import { type Choice, costAt, lossAt, type Options, smallestChoice, totalCost } from './planOptions.ts';
 
 /**
  * The smallest choice along the way of `greedyWithin` for which the condition, which fails from there on, does not
@@ -30,8 +30,8 @@ export function greedyBeyond(all: readonly Options[], within: (choice: Choice) =
 const WORTH_SPENDING = 0.01;
 
 /**
- * The choice with the least summed error (in the scale of `planOptions.ts`) within `limit` parameters. Each matrix
- * starts at its lowest level; then the step of any matrix that saves the most error per parameter is taken (Fox 1966:
+ * The choice with the least summed error (in the scale of `planOptions.ts`) within a cost of `limit`. Each matrix
+ * starts at its lowest level; then the step of any matrix that saves the most error for its cost is taken (Fox 1966:
  * exact for concave gains). Each rank gains less than the one before, so gains are concave except for the last step:
  * the dense matrix costs little more than its factors at break-even and loses nothing. Levels above the straight line
  * to the dense matrix are therefore skipped, and the rest of the way is one long step (the multiple-choice knapsack,
@@ -42,9 +42,9 @@ const WORTH_SPENDING = 0.01;
  */
 export function greedyWithin(all: readonly Options[], limit: number): Choice | null {
   const gains = all.map(stepGains);
-  const { within: choice } = bisected(all, gains, (each) => totalParameters(all, each) <= limit);
+  const { within: choice } = bisected(all, gains, (each) => totalCost(all, each) <= limit);
   if (choice === null) return null;
-  let used = totalParameters(all, choice);
+  let used = totalCost(all, choice);
   const gainAt = (k: number) => gains[k]![choice[k]! - all[k]!.least] ?? 0;
   const byGain = (some: readonly number[]) => [...some].sort((a, b) => gainAt(a) - gainAt(b));
   // The best is last. Gains of a matrix fall, so that one that has made a step moves toward the front.
@@ -53,7 +53,7 @@ export function greedyWithin(all: readonly Options[], limit: number): Choice | n
     const options = all[k]!;
     const index = choice[k]! - options.least;
     const level = index === gains[k]!.length - 1 ? options.levels + 1 : choice[k]! + 1;
-    const cost = parametersAt(options, level) - parametersAt(options, choice[k]!);
+    const cost = costAt(options, level) - costAt(options, choice[k]!);
     if (used + cost > limit) continue;
     used += cost;
     choice[k] = level;
@@ -67,7 +67,11 @@ export function greedyWithin(all: readonly Options[], limit: number): Choice | n
   }
   if (limit - used > WORTH_SPENDING * limit) {
     for (const k of byGain([...all.keys()]).reverse()) {
-      const { levels, step, only } = all[k]!;
+      const {
+        levels,
+        cost: { step },
+        only,
+      } = all[k]!;
       const more = Math.min(levels - choice[k]!, Math.floor((limit - used) / step));
       if (only || more <= 0) continue;
       choice[k]! += more;
@@ -75,6 +79,57 @@ export function greedyWithin(all: readonly Options[], limit: number): Choice | n
     }
   }
   return choice;
+}
+
+/** A choice, and between which gains it is the one that all steps of at least this gain lead to. */
+interface Stop {
+  readonly choice: Choice;
+  readonly cost: number;
+  least: number;
+  most: number;
+}
+
+/**
+ * Choices with the least summed error for their cost, from the smallest to the dense one, of about evenly spaced costs:
+ * the widest gap between two is halved until there are `count`, or until no choice lies between any two.
+ */
+export function frontier(all: readonly Options[], count: number): Choice[] {
+  const gains = all.map(stepGains);
+  const smallest = smallestChoice(all);
+  let [low, high] = [Number.POSITIVE_INFINITY, 0];
+  for (const list of gains)
+    for (const gain of list) {
+      if (gain > high) high = gain;
+      if (gain > 0 && gain < low) low = gain;
+    }
+  if (high === 0) return [smallest];
+  const at = (gain: number): Stop => {
+    const choice = Int32Array.from(all, (options, k) => levelAt(options, gains[k]!, gain));
+    return { choice, cost: totalCost(all, choice), least: gain, most: gain };
+  };
+  const stops: Stop[] = [
+    { choice: smallest, cost: totalCost(all, smallest), least: 2 * high, most: 2 * high },
+    at(low),
+  ];
+  const gapAt = (k: number) => stops[k]!.cost - stops[k - 1]!.cost;
+  const closed = new Set<Stop>();
+  while (stops.length < count) {
+    let widest = 0;
+    for (let k = 1; k < stops.length; k++)
+      if (!closed.has(stops[k]!) && gapAt(k) > (widest === 0 ? 0 : gapAt(widest))) widest = k;
+    if (widest === 0) break;
+    const [before, after] = [stops[widest - 1]!, stops[widest]!];
+    const middle = Math.sqrt(before.least) * Math.sqrt(after.most);
+    if (!(middle > after.most && middle < before.least)) {
+      closed.add(after);
+      continue;
+    }
+    const between = at(middle);
+    if (between.cost === before.cost) before.least = middle;
+    else if (between.cost === after.cost) after.most = middle;
+    else stops.splice(widest, 0, between);
+  }
+  return stops.map(({ choice }) => choice);
 }
 
 /** The number of leading items for which the condition holds. */
@@ -120,15 +175,20 @@ function bisected(
   }
 }
 
-/** The error that each step saves per parameter, descending: one level at a time, then one step to the dense matrix. */
+/** The error that each step saves for its cost, descending: one level at a time, then one step to the dense matrix. */
 function stepGains(options: Options): Float64Array {
-  const { levels, least, step, dense, only } = options;
+  const {
+    levels,
+    least,
+    cost: { step, dense },
+    only,
+  } = options;
   if (only || least > levels) return new Float64Array(0);
   const gains = new Float64Array(levels - least + 1);
   let count = 0;
   let last = Number.POSITIVE_INFINITY;
   for (let level = least; ; level++) {
-    const toDense = lossAt(options, level) / (dense - parametersAt(options, level));
+    const toDense = lossAt(options, level) / (dense - costAt(options, level));
     const next = level < levels ? (lossAt(options, level) - lossAt(options, level + 1)) / step : 0;
     // Differences of rounded sums may rise by an ulp, but a bisected list must not.
     last = Math.min(last, Math.max(next, toDense));

@@ -19,6 +19,7 @@ import {
   type Plan,
   type PlannedMatrix,
   type PlanRequest,
+  type PlanRule,
   type PlanTotals,
   type Share,
   SPREADS,
@@ -64,12 +65,20 @@ function request(place: Found): PlanRequest {
   const found = members(
     place,
     ['budget', 'spread', 'multiple', 'exclude', 'overrides', 'factors'],
-    ['include', 'floor', 'share'],
+    ['include', 'floor', 'share', 'rules'],
   );
   const budget = members(found.budget, ['kind', 'value']);
   const result: PlanRequest = {
     budget: {
-      kind: oneOf<Budget['kind']>(budget.kind, ['keep', 'energy', 'error', 'rank']),
+      kind: oneOf<Budget['kind']>(budget.kind, [
+        'keep',
+        'energy',
+        'error',
+        'rank',
+        'compressionRatio',
+        'bytes',
+        'multiplyAdds',
+      ]),
       value: amount(budget.value),
     },
     spread: oneOf<Spread>(found.spread, SPREADS),
@@ -80,6 +89,7 @@ function request(place: Found): PlanRequest {
     overrides: Object.fromEntries(
       dictionary(found.overrides).map(([name, rank]) => [name, rank.value === null ? null : wholeNumber(rank, 1)]),
     ),
+    ...(found.rules && { rules: list(found.rules).map(rule) }),
     factors: oneOf<2 | 3>(found.factors, [2, 3]),
     ...(found.share && { share: shareOf(found.share) }),
   };
@@ -89,6 +99,22 @@ function request(place: Found): PlanRequest {
     fail(found.budget, error instanceof RankscopeError ? `${error.subject} in its range: ${error.remedy}` : 'a budget');
   }
   return result;
+}
+
+function rule(place: Found): PlanRule {
+  const { match, rank, keep, energy, floor, multiple } = members(
+    place,
+    ['match'],
+    ['rank', 'keep', 'energy', 'floor', 'multiple'],
+  );
+  return {
+    match: text(match),
+    ...(rank && { rank: rank.value === null ? null : wholeNumber(rank, 1) }),
+    ...(keep && { keep: share(keep) }),
+    ...(energy && { energy: share(energy) }),
+    ...(floor && { floor: share(floor) }),
+    ...(multiple && { multiple: wholeNumber(multiple, 1) }),
+  };
 }
 
 function shareOf(place: Found): Share {
@@ -144,7 +170,7 @@ function totals(place: Found, parametersOfModel: number): PlanTotals {
   const found = members(
     place,
     ['parametersBefore', 'parametersAfter', 'bytesBefore', 'bytesAfter', 'error'],
-    ['keptShare', 'keptShareOfModel'],
+    ['keptShare', 'keptShareOfModel', 'bytesOfModel', 'multiplyAddsBefore', 'multiplyAddsAfter'],
   );
   const parameters = {
     parametersBefore: wholeNumber(found.parametersBefore, 0),
@@ -158,5 +184,8 @@ function totals(place: Found, parametersOfModel: number): PlanTotals {
     ...keptShares(parameters, parametersOfModel),
     ...(found.keptShare && { keptShare: amount(found.keptShare) }),
     ...(found.keptShareOfModel && { keptShareOfModel: amount(found.keptShareOfModel) }),
+    ...(found.bytesOfModel && { bytesOfModel: amount(found.bytesOfModel) }),
+    ...(found.multiplyAddsBefore && { multiplyAddsBefore: amount(found.multiplyAddsBefore) }),
+    ...(found.multiplyAddsAfter && { multiplyAddsAfter: amount(found.multiplyAddsAfter) }),
   };
 }

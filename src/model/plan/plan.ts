@@ -11,7 +11,7 @@ export type Spread = (typeof SPREADS)[number];
 
 export const SPREADS = ['optimal', 'uniform', 'energy', 'activations', 'loss'] as const;
 
-/** What a plan must meet; exactly one of the four. */
+/** What a plan must meet; exactly one of these. */
 export type Budget =
   /**
    * Share of the parameters to keep of what may be cut, in (0, 1]: without excluded matrices and those that are dense
@@ -25,7 +25,31 @@ export type Budget =
    */
   | { readonly kind: 'error'; readonly value: number }
   /** The same rank everywhere; no spread applies. */
-  | { readonly kind: 'rank'; readonly value: number };
+  | { readonly kind: 'rank'; readonly value: number }
+  /**
+   * The rank max(1, floor(c min(m, n))) everywhere, with c in (0, 1]: what tutorials call the compression ratio of
+   * `compress_model_svd`. It is no share of parameters: from c = max(m, n) / (m + n) on, the factors are larger than
+   * the matrix, which then stays dense. No spread applies.
+   */
+  | { readonly kind: 'compressionRatio'; readonly value: number }
+  /** Bytes that the whole model may take as `apply` writes it in the types of its source. */
+  | { readonly kind: 'bytes'; readonly value: number }
+  /** Multiply-adds that all matrices of the whole model may take for one token, or one position of a convolution. */
+  | { readonly kind: 'multiplyAdds'; readonly value: number };
+
+/** What some of the matrices get in place of what the rest of the request says. */
+export interface PlanRule {
+  /** A glob of the names of tensors. */
+  readonly match: string;
+  /** This rank; null keeps them dense, as a part of the totals. */
+  readonly rank?: number | null;
+  /** The highest rank with at most this share of the matrix's own parameters, in (0, 1]. */
+  readonly keep?: number;
+  /** The lowest rank that keeps this share of the matrix's own energy, in (0, 1]. */
+  readonly energy?: number;
+  readonly floor?: number;
+  readonly multiple?: number;
+}
 
 export interface PlanRequest {
   readonly budget: Budget;
@@ -48,13 +72,18 @@ export interface PlanRequest {
    * Ranks set by hand, by tensor name, which take precedence over exclusions and defaults; null keeps the matrix dense.
    */
   readonly overrides: Readonly<Record<string, number | null>>;
+  /**
+   * Rules for those without a rank set by hand. Of several that match, each setting comes from the last that has it,
+   * where `rank`, `keep` and `energy` count as one. They cut nothing that is excluded or dense by default.
+   */
+  readonly rules?: readonly PlanRule[];
   /** 2: W = B A. 3: W = U S V. */
   readonly factors: 2 | 3;
   /** Which matrices may share their factor A, where that loses less than factors of their own; none if absent. */
   readonly share?: Share;
 }
 
-/** Takes two factors, a budget of `keep` or `error`, and the spread `optimal`. */
+/** Takes two factors, a budget of a size or an error, and the spread `optimal`. */
 export interface Share {
   /** Whether matrices of a layer may share that read the same inputs: query, key and value; gate and up. */
   readonly inputs: boolean;
@@ -102,6 +131,11 @@ export interface PlanTotals {
   readonly keptShare: number;
   /** The same share for the whole model, with all that stays dense. */
   readonly keptShareOfModel: number;
+  /** Bytes of the whole model as `apply` writes it in the types of its source; unknown in plans of older versions. */
+  readonly bytesOfModel?: number;
+  /** Multiply-adds of all matrices of the model for one token; unknown in plans of older versions. */
+  readonly multiplyAddsBefore?: number;
+  readonly multiplyAddsAfter?: number;
 }
 
 /** The content of a plan file; its schema is media/schemas/plan.schema.json. */

@@ -1,13 +1,15 @@
 import type { PlanRequest } from '../plan/plan.ts';
 import {
-  type Choice,
   meanLostShare,
+  multiplyAddsOf,
   type Options,
   optionsOf,
   type PlanInput,
+  totalCost,
   totalLoss,
   totalParameters,
 } from '../plan/planOptions.ts';
+import { limitOf, type Select, type Selection } from '../plan/select.ts';
 import { bestLevel } from './bestLevel.ts';
 import { chooseGroups } from './chooseGroups.ts';
 import type { SharingFamily } from './possibleGroups.ts';
@@ -19,11 +21,6 @@ export interface SharedSpectra extends SharingFamily {
    * group that cannot share after all.
    */
   readonly spectra: ReadonlyMap<string, ArrayLike<number>>;
-}
-
-export interface Selection {
-  readonly choice: Choice;
-  readonly unmet?: string;
 }
 
 /** What a plan gives ranks to, matrices and groups, with its choice. */
@@ -44,17 +41,20 @@ export function selectShared(
   planned: readonly Options[],
   families: readonly SharedSpectra[],
   request: PlanRequest,
-  select: (units: readonly Options[], request: PlanRequest) => Selection,
+  select: Select,
+  outside: number,
 ): SharedSelection {
-  const single = new Map(planned.filter(({ only }) => !only).map((options) => [options.input.name, options]));
+  const single = new Map(
+    planned.filter(({ only, isRuled }) => !only && !isRuled).map((options) => [options.input.name, options]),
+  );
   const shared = new Map<string, Options>();
   const members = new Map<Options, readonly Options[]>();
   for (const { groups, spectra } of families)
-    for (const { name, members: names } of groups) {
+    for (const { name, members: names, from, to } of groups) {
       const own = names.map((each) => single.get(each));
       const singularValues = spectra.get(name);
       if (!singularValues || !own.every((each) => each !== undefined)) continue;
-      const options = optionsOf(stackOf(name, own, singularValues), request);
+      const options = optionsOf(stackOf(name, own, singularValues, to - from + 1), request);
       shared.set(name, options);
       members.set(options, own);
     }
@@ -64,7 +64,7 @@ export function selectShared(
     const inGroups = new Set(chosen.flatMap((options) => members.get(options)!));
     return [...planned.filter((options) => !inGroups.has(options)), ...chosen];
   };
-  const candidates = [planned, ...unitsNear(planned, unitsAt, request)].map((units) => ({
+  const candidates = [planned, ...unitsNear(planned, unitsAt, request, outside)].map((units) => ({
     units,
     members,
     ...select(units, request),
@@ -76,17 +76,16 @@ export function selectShared(
 function unitsNear(
   planned: readonly Options[],
   unitsAt: (price: number) => Options[],
-  { budget: { kind, value } }: PlanRequest,
+  { budget }: PlanRequest,
+  outside: number,
 ): readonly (readonly Options[])[] {
-  const dense = planned.reduce((sum, options) => sum + options.dense, 0);
+  const limit = limitOf(planned, budget, outside);
   const isSmall = (units: readonly Options[], price: number) => {
     const choice = Int32Array.from(units, (options) => bestLevel(options, price).level);
-    return kind === 'error'
-      ? meanLostShare(units, choice) > value ** 2
-      : totalParameters(units, choice) <= value * dense;
+    return limit === undefined ? meanLostShare(units, choice) > budget.value ** 2 : totalCost(units, choice) <= limit;
   };
-  // A parameter saves at most all energy of its matrix, which is scaled to the number of elements.
-  let [low, high] = [1e-9, Math.max(1, ...planned.map(({ tail }) => tail[0]!))];
+  // A level saves at most all energy of its matrix, which is scaled to the number of elements.
+  let [low, high] = [1e-9, planned.reduce((most, { tail, cost }) => Math.max(most, tail[0]! / (cost.step || 1)), 1)];
   let [below, above] = [unitsAt(low), unitsAt(high)];
   for (let k = 0; k < HALVINGS; k++) {
     const price = Math.sqrt(low * high);
@@ -105,15 +104,24 @@ function isBetter(one: Selection & { units: readonly Options[] }, other: typeof 
   return cost! < against!;
 }
 
-/** The matrices of a group, one below the other. */
-function stackOf(name: string, members: readonly Options[], singularValues: ArrayLike<number>): PlanInput {
+/** The matrices of a group, one below the other. Each layer multiplies with the shared factor once. */
+function stackOf(
+  name: string,
+  members: readonly Options[],
+  singularValues: ArrayLike<number>,
+  layers: number,
+): PlanInput {
   const inputs = members.map(({ input }) => input);
-  const { bytesPerElement, factorBytesPerElement, shape } = inputs[0]!;
+  const { bytesPerElement, factorBytesPerElement, writtenBytesPerElement, shape } = inputs[0]!;
+  const own = inputs.map((input) => multiplyAddsOf(input, 2));
+  const rows = inputs.reduce((sum, { shape: [m] }) => sum + m, 0);
   return {
     name,
-    shape: [inputs.reduce((sum, { shape: [m] }) => sum + m, 0), shape[1]],
+    shape: [rows, shape[1]],
     bytesPerElement,
     ...(factorBytesPerElement === undefined ? {} : { factorBytesPerElement }),
+    ...(writtenBytesPerElement === undefined ? {} : { writtenBytesPerElement }),
+    multiplyAdds: { dense: own.reduce((sum, { dense }) => sum + dense, 0), perRank: rows + layers * shape[1] },
     singularValues,
   };
 }

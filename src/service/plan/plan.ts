@@ -4,7 +4,8 @@ import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
 import { checkRequest } from '../../model/plan/planRequest.ts';
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import type { SpectraParts } from '../analysis/spectra.ts';
-import { type Opened, viewOf } from '../checkpoints/opened.ts';
+import type { Opened } from '../checkpoints/opened.ts';
+import { plannedCheckpoint } from './plannedCheckpoint.ts';
 import { weightSpectra } from './weightSpectra.ts';
 import { weightsAlone } from './weightsAlone.ts';
 
@@ -18,7 +19,7 @@ export async function plan(
 ): Promise<Plan> {
   checkRequest(request);
   const { inputs, families } = await weightSpectra(parts, opened, request, engine, context);
-  const made = makePlan(viewOf(opened), inputs, request, families);
+  const made = makePlan(plannedCheckpoint(opened), inputs, request, families);
   const note = await weightsAlone(opened, made.totals, context.signal);
   return note === undefined ? made : { ...made, notes: [note, ...(made.notes ?? [])] };
 }

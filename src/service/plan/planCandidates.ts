@@ -1,10 +1,14 @@
 import { ADAPTER_FIXED } from '../../adapters/updateMatrix.ts';
 import { RankscopeError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import { isStored, type Matrix } from '../../model/matrix.ts';
 import type { PlanInput } from '../../model/plan/planOptions.ts';
+import type { StoredMatrix } from '../../model/storedMatrix.ts';
+import { carriedTensor } from '../../write/carried.ts';
 import { FACTOR_BYTES, factorType } from '../../write/encode.ts';
 import { distinctMatrices, type Opened } from '../checkpoints/opened.ts';
 import { denseKinds } from './denseKinds.ts';
+import { multiplyAddsOf } from './multiplyAdds.ts';
 import { tiedHead } from './tiedHead.ts';
 
 /** A matrix that a plan may cut or not, and what a plan must know of it but for its spectrum. */
@@ -19,6 +23,7 @@ export async function planCandidates(opened: Opened, signal: AbortSignal | undef
   const matrices = distinctMatrices(opened);
   refuseAdapter(opened.checkpoint.path, matrices);
   const dense = denseKinds({ matrices: opened.anatomy.matrices, ties: opened.ties(), tiedHead: tiedHead(opened) });
+  const multiplyAdds = multiplyAddsOf(opened.checkpoint, matrices, (matrix) => dense.get(matrix)?.kinds ?? []);
   return matrices.map((matrix) => ({
     matrix,
     input: {
@@ -26,10 +31,18 @@ export async function planCandidates(opened: Opened, signal: AbortSignal | undef
       shape: matrix.shape,
       bytesPerElement: matrix.bytesPerElement,
       factorBytesPerElement: FACTOR_BYTES[factorType(matrix.dtype)],
+      ...(isStored(matrix) ? { writtenBytesPerElement: writtenBytes(matrix) } : {}),
+      multiplyAdds: multiplyAdds(matrix),
       fixed: matrix.fixed,
       ...dense.get(matrix),
     },
   }));
+}
+
+/** Of an element of the tensor where nothing of it is cut. */
+function writtenBytes({ tensor }: StoredMatrix): number {
+  const parts = tensor.derived?.parts ?? [tensor];
+  return parts.reduce((sum, part) => sum + carriedTensor(part).bytes, 0) / elementCount(tensor.shape);
 }
 
 /** Where there is nothing to factorize, the reason helps more than a plan that changes nothing. */

@@ -41,6 +41,7 @@ export class EngineClient {
       loraInit: call('loraInit'),
       loraSuggest: call('loraSuggest'),
       plan: call('plan'),
+      planCurves: call('planCurves'),
       apply: call('apply'),
       estimateApply: call('estimateApply'),
       evaluate: call('evaluate'),

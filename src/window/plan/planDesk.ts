@@ -2,14 +2,12 @@ import { errorData, RankscopeError } from '../../base/errors.ts';
 import { formatEstimate, formatWhole } from '../../base/quantities.ts';
 import type { TextRequest } from '../../model/evaluation.ts';
 import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
-import { isMeasured, PLAN_DEFAULTS, withoutIdleShare } from '../../model/plan/planRequest.ts';
+import { FIRST_REQUEST, isMeasured, withoutIdleShare } from '../../model/plan/planRequest.ts';
 import type { PlanSnapshot } from '../../protocol/page.ts';
 import type { EvaluateProgress, PlanSources, Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
 import type { Memory } from '../sessions/memory.ts';
 import type { SessionStore } from '../sessions/sessionStore.ts';
-
-export const FIRST_REQUEST: PlanRequest = { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.6 } };
 
 /** The plan request of one checkpoint, with its history. */
 interface Draft {

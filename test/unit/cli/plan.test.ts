@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import type { Plan } from '../../../src/model/plan/plan.ts';
+import { FIRST_REQUEST } from '../../../src/model/plan/planRequest.ts';
 import type { ApplyReport } from '../../../src/protocol/service.ts';
 import { testFolder } from '../formats/folder.ts';
 import { type Case, writeDecoder } from '../network/decoders.ts';
@@ -35,9 +36,9 @@ describe('rankscope plan, by default and with --include', function () {
     return { made, cut, stderr };
   };
 
-  it('cuts layers alone, and says nothing to standard error', async () => {
+  it('cuts layers alone, and says to standard error only that noise has no smaller form', async () => {
     const { made, cut, stderr } = await plan();
-    assert.equal(stderr, '');
+    assert.match(stderr, /^rankscope: Every matrix of this plan loses half of its norm or more[^\n]*\n$/);
     assert.ok(cut.length > 0 && cut.every((name) => name === QUERY || EXPERTS.includes(name)), cut.join());
     const before = 32 * 32 + 2 * 48 * 32;
     const whole = before + 96 * 32 + 8 * 32;
@@ -86,6 +87,111 @@ describe('rankscope plan, by default and with --include', function () {
     assert.equal(applied.code, 0, applied.stderr);
     assert.match((JSON.parse(applied.stdout) as ApplyReport).remarks?.join() ?? '', TIED);
     assert.match(readFileSync(code, 'utf8'), /Cutting the (embedding|head) .* also cuts the (head|embedding)/);
+  });
+});
+
+describe('the budgets, rules and curves of rankscope plan', function () {
+  this.timeout(60_000);
+  const folder = testFolder();
+  const cli = (...words: string[]) => run(folder.path('cache'), ...words);
+  const model = () =>
+    writeMatrices(folder.path('model.safetensors'), {
+      [EMBEDDING]: noise(96, 32, 1),
+      [ROUTER]: noise(8, 32, 2),
+      [QUERY]: noise(32, 32, 3),
+      ...Object.fromEntries(EXPERTS.map((name, k) => [name, noise(48, 32, 4 + k)])),
+    });
+  const planned = async (...more: string[]) => {
+    const { code, stdout, stderr } = await cli('plan', model(), '--json', '--threads', '1', ...more);
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout) as Plan;
+  };
+
+  it('asks for what the side bar asks for where nothing is said', async () => {
+    assert.deepEqual((await planned()).request, FIRST_REQUEST);
+  });
+
+  it('bounds the bytes of the file that is written', async () => {
+    const [file, out] = [folder.path('bytes.json'), folder.path('bytes.safetensors')];
+    const made = await planned('--bytes', '20kB', '--out', file, '--force');
+    assert.deepEqual(made.request.budget, { kind: 'bytes', value: 20_000 });
+    assert.equal(made.unmet, undefined);
+    const applied = await cli('apply', model(), '--plan', file, '--out', out, '--force', '--json', '--no-smoke-test');
+    assert.equal(applied.code, 0, applied.stderr);
+    const { size } = statSync(out);
+    assert.ok(size <= 20_000 && size > 16_000, `${size} bytes`);
+    assert.ok(made.totals.bytesOfModel! >= size);
+  });
+
+  it('bounds multiply-adds, in which a table of embeddings has no part', async () => {
+    const { totals, request } = await planned('--multiply-adds', '3K');
+    assert.equal(request.budget.value, 3000);
+    assert.equal(totals.multiplyAddsBefore, 8 * 32 + 32 * 32 + 2 * 48 * 32);
+    assert.ok(totals.multiplyAddsAfter! <= 3000);
+  });
+
+  it('counts a compression ratio as tutorials do, and says what that is', async () => {
+    const { matrices, notes = [] } = await planned('--compression-ratio', '0.4');
+    // floor(0.4 * 32) = 12 is below break-even for 32 x 32 (16) and 48 x 32 (19).
+    assert.deepEqual(new Set(matrices.map(({ rank }) => rank)), new Set([null, 12]));
+    assert.match(notes.join(), /compress_model_svd.*the rank 0\.4 min\(m, n\)/);
+  });
+
+  it('takes rules, and refuses what is none', async () => {
+    const { matrices, request } = await planned('--rule', '*.experts.*: rank 5, multiple 2', '--rule', '*.7.*: dense');
+    assert.deepEqual(request.rules, [
+      { match: '*.experts.*', rank: 5, multiple: 2 },
+      { match: '*.7.*', rank: null },
+    ]);
+    const rankOf = (name: string) => matrices.find((matrix) => matrix.name === name)!.rank;
+    assert.deepEqual(EXPERTS.map(rankOf), [5, null]);
+    for (const [rule, pattern] of [
+      ['*: rang 5', /'rang 5' is no setting; expected 'GLOB: SETTINGS'/],
+      ['rank 5', /expected 'GLOB: SETTINGS'/],
+      ['*: rank 5, keep 0.5', /sets a rank in several ways/],
+    ] as const) {
+      const { code, stderr } = await cli('plan', model(), '--rule', rule);
+      assert.notEqual(code, 0);
+      assert.match(stderr, pattern);
+    }
+  });
+
+  it('writes error against size, with the place of the plan', async () => {
+    const file = folder.path('curves.csv');
+    const { totals } = await planned('--keep', '0.5', '--curves', file, '--force');
+    const [head, ...rows] = readFileSync(file, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => line.split(','));
+    const at = (row: readonly string[], name: string) => Number(row[head!.indexOf(name)]);
+    const point = rows.find(([measure, curve]) => measure === 'weights' && curve === 'plan')!;
+    assert.equal(at(point, 'value'), totals.error);
+    const best = rows.filter(([, curve]) => curve === 'best');
+    assert.equal(at(best[0]!, 'keptShare'), 1);
+    const values = best.map((row) => at(row, 'value'));
+    assert.deepEqual(
+      values,
+      [...values].sort((a, b) => a - b),
+    );
+    assert.ok(best.length > 10);
+  });
+
+  it('refuses the plan of another checkpoint with the differences listed', async () => {
+    const file = folder.path('plan.json');
+    await planned('--out', file, '--force');
+    const other = writeMatrices(folder.path('other.safetensors'), {
+      [QUERY]: noise(32, 16, 3),
+      'model.layers.1.self_attn.q_proj.weight': noise(32, 32, 3),
+    });
+    const { code, stderr } = await cli('apply', other, '--plan', file, '--out', folder.path('no.safetensors'));
+    assert.equal(code, 2);
+    for (const part of [
+      /it has [\d,]+ bytes, the plan is for .*model\.safetensors with [\d,]+/,
+      new RegExp(`${QUERY} is 32 x 16, in the plan 32 x 32`),
+      new RegExp(`it has no ${EMBEDDING}`),
+      /the plan has no model\.layers\.1\.self_attn\.q_proj\.weight/,
+    ])
+      assert.match(stderr, part);
   });
 });
 

@@ -482,6 +482,9 @@ describe('a plan request', () => {
         error: 0,
         keptShare: 1,
         keptShareOfModel: 1,
+        bytesOfModel: CHECKPOINT.bytes,
+        multiplyAddsBefore: 0,
+        multiplyAddsAfter: 0,
       });
       assert.equal(made.unmet, undefined);
     }

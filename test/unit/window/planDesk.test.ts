@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { RankscopeError } from '../../../src/base/errors.ts';
 import type { PlanRequest } from '../../../src/model/plan/plan.ts';
-import { PLAN_DEFAULTS } from '../../../src/model/plan/planRequest.ts';
+import { FIRST_REQUEST, PLAN_DEFAULTS } from '../../../src/model/plan/planRequest.ts';
 import type { Service } from '../../../src/protocol/service.ts';
-import { FIRST_REQUEST, PlanDesk } from '../../../src/window/plan/planDesk.ts';
+import { PlanDesk } from '../../../src/window/plan/planDesk.ts';
 import { inProcess, memory, SAMPLE } from './inProcess.ts';
 
 describe('the plan desk', () => {

@@ -5,8 +5,9 @@ import { inputNotes, onInputs } from '../../../model/plan/onInputs.ts';
 import type { Plan } from '../../../model/plan/plan.ts';
 import { checkRequest } from '../../../model/plan/planRequest.ts';
 import type { Sensitivities } from '../../../model/plan/sensitivities.ts';
-import { refuseChanged, viewOf } from '../../checkpoints/opened.ts';
+import { refuseChanged } from '../../checkpoints/opened.ts';
 import { type Candidate, planCandidates } from '../planCandidates.ts';
+import { plannedCheckpoint } from '../plannedCheckpoint.ts';
 import type { InputPlan } from './inputPlan.ts';
 import { measureSensitivities } from './measureSensitivities.ts';
 import { type PlacedMatrix, placedMatrices } from './placedMatrices.ts';
@@ -75,7 +76,7 @@ export async function planFrom(
     sensitivities,
     request,
   );
-  const { unmet, notes: own = [], ...rest } = makePlan(viewOf(opened), inputs, request);
+  const { unmet, notes: own = [], ...rest } = makePlan(plannedCheckpoint(opened), inputs, request);
   const columns = new Map(candidates.map(({ input: { name, shape } }) => [name, shape[1]]));
   const values = sensitivities.matrices.reduce((sum, { singularValues }) => sum + singularValues.length, 0);
   const isKept = values <= MOST_VALUES;
