@@ -1,6 +1,6 @@
 import type { MatrixFinding } from '../../src/model/findings.ts';
+import { type ExpertGroup, groupAt } from '../charts/layout.ts';
 import { cellText, groupText, shapeText } from './cellText.ts';
-import { type ExpertGroup, groupAt } from './layout.ts';
 import { measureById } from './measures.ts';
 import type { Model, ViewState } from './state.ts';
 

@@ -1,64 +1,23 @@
-import { quantile } from '../../src/model/distribution.ts';
 import type { MatrixFinding } from '../../src/model/findings.ts';
-import { CELL, type CellValues, type Spread, shareOf } from '../charts/cells.ts';
-import type { Layout } from './layout.ts';
+import { CELL, type CellValues } from '../charts/cells.ts';
+import type { Layout } from '../charts/layout.ts';
+import { layoutValues } from '../charts/layoutValues.ts';
 import type { Measure } from './measure.ts';
 import { type Basis, shownValue } from './measures.ts';
 
-/**
- * Values, states and positions on the colour scale of all cells of a layout. A group of experts shows the median of
- * those that are known; it is exact once all of them are.
- */
+/** The cells of a layout under one measure. */
 export function cellValues(
-  { matrices, groups }: Pick<Layout, 'matrices' | 'groups'>,
+  layout: Pick<Layout, 'matrices' | 'groups'>,
   findings: ReadonlyMap<string, MatrixFinding>,
   skipped: ReadonlyMap<string, string>,
   measure: Measure,
   basis: Basis,
 ): CellValues {
-  const count = matrices.length + groups.length;
-  const states = new Uint8Array(count);
-  const values = new Float64Array(count).fill(Number.NaN);
-  matrices.forEach(({ name }, index) => {
+  return layoutValues(layout, measure.scale, (index) => {
+    const { name } = layout.matrices[index]!;
     const finding = findings.get(name);
-    if (!finding) states[index] = skipped.has(name) ? CELL.skipped : CELL.pending;
-    else {
-      states[index] = finding.provenance === 'preview' ? CELL.preview : CELL.exact;
-      values[index] = shownValue(measure, basis, finding) ?? Number.NaN;
-    }
+    if (!finding) return { state: skipped.has(name) ? CELL.skipped : CELL.pending, value: Number.NaN };
+    const state = finding.provenance === 'preview' ? CELL.preview : CELL.exact;
+    return { state, value: shownValue(measure, basis, finding) ?? Number.NaN };
   });
-  const quartiles = new Map<number, readonly [number, number]>();
-  groups.forEach(({ members }, position) => {
-    const index = matrices.length + position;
-    states[index] = stateOf(members, states);
-    const known = Float64Array.from(members, (member) => values[member]!).filter((value) => !Number.isNaN(value));
-    known.sort();
-    values[index] = quantile(known, 0.5);
-    if (known.length > 1) quartiles.set(index, [quantile(known, 0.25), quantile(known, 0.75)]);
-  });
-  const domain = domainOf(values);
-  const shareOfValue = (value: number) => shareOf(value, domain, measure.scale);
-  const spreads = new Map<number, Spread>();
-  for (const [index, [low, high]] of quartiles)
-    spreads.set(index, { quartiles: [shareOfValue(low), shareOfValue(high)] });
-  return { states, values, domain, shares: values.map(shareOfValue), spreads };
-}
-
-/** Skipped members do not keep a group from being exact. */
-function stateOf(members: readonly number[], states: Uint8Array): number {
-  const counts = new Uint32Array(5);
-  for (const member of members) counts[states[member]!]!++;
-  if (counts[CELL.skipped] === members.length) return CELL.skipped;
-  if (counts[CELL.exact]! + counts[CELL.preview]! === 0) return CELL.pending;
-  return counts[CELL.preview]! + counts[CELL.pending]! > 0 ? CELL.preview : CELL.exact;
-}
-
-function domainOf(values: Float64Array): [number, number] | null {
-  let low = Number.POSITIVE_INFINITY;
-  let high = Number.NEGATIVE_INFINITY;
-  for (const value of values) {
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  return low <= high ? [low, high] : null;
 }

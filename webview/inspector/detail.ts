@@ -1,5 +1,6 @@
 import { placeOf, placeText } from '../../src/model/place.ts';
 import type { CellValues } from '../charts/cells.ts';
+import { groupAt, nameAt, neighbour } from '../charts/layout.ts';
 import { button, checkbox, progressRing } from '../ui/controls.ts';
 import { element, fill } from '../ui/dom.ts';
 import { errorNotice } from '../ui/errorNotice.ts';
@@ -8,7 +9,6 @@ import { firstPlace, showTable } from '../ui/table.ts';
 import { adapterText } from './cellText.ts';
 import { createCurves } from './curves.ts';
 import { createExpertPanel } from './expertPanel.ts';
-import { groupAt, nameAt, neighbour } from './layout.ts';
 import { createMeasureList } from './measureList.ts';
 import { firstRank } from './rankOutcome.ts';
 import { createRankPanel } from './rankPanel.ts';

@@ -1,14 +1,14 @@
 import { distributionOf } from '../../src/model/distribution.ts';
 import type { CellValues } from '../charts/cells.ts';
 import type { Grid } from '../charts/grid.ts';
+import { createHeatmapView, type HeatmapView } from '../charts/heatmapView.ts';
+import { type ExpertGroup, groupAt, nameAt, stripOf } from '../charts/layout.ts';
 import { readTheme } from '../charts/theme.ts';
 import { button } from '../ui/controls.ts';
 import { element, fill, setText } from '../ui/dom.ts';
 import { formatValue } from '../ui/format.ts';
 import { findingsOf, linesOf } from './cellLines.ts';
 import { groupText, shortValue } from './cellText.ts';
-import { createHeatmapView, type HeatmapView } from './heatmap.ts';
-import { type ExpertGroup, groupAt, nameAt, stripOf } from './layout.ts';
 import { MEASURES, measureById } from './measures.ts';
 import type { Model, ViewState } from './state.ts';
 

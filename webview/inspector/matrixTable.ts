@@ -1,12 +1,12 @@
 import { distributionOf } from '../../src/model/distribution.ts';
 import type { MatrixFinding } from '../../src/model/findings.ts';
+import { groupAt, nameAt } from '../charts/layout.ts';
 import { textField } from '../ui/controls.ts';
 import { element } from '../ui/dom.ts';
 import { formatValue, NONE } from '../ui/format.ts';
 import { type Column, firstPlace, showTable } from '../ui/table.ts';
 import { findingsOf } from './cellLines.ts';
 import { cellText, groupText, shapeText } from './cellText.ts';
-import { groupAt, nameAt } from './layout.ts';
 import type { Measure } from './measure.ts';
 import { type Basis, measureById, shownValue } from './measures.ts';
 import { rowsOf } from './rows.ts';

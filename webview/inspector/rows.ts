@@ -1,4 +1,4 @@
-import type { Layout } from './layout.ts';
+import type { Layout } from '../charts/layout.ts';
 
 /**
  * The cells of a table's rows: those whose names hold every word of `filter`. The experts of a group are one row,

@@ -3,7 +3,7 @@ import { isSamePlace } from '../../src/model/place.ts';
 import type { InspectorSnapshot, InspectorUpdate } from '../../src/protocol/page.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
 import type { Zoom } from '../charts/heatmapChart.ts';
-import { buildLayout, type Layout } from './layout.ts';
+import { buildLayout, type Layout } from '../charts/layout.ts';
 import { BASES, type Basis, MEASURES } from './measures.ts';
 
 /** What the user set on the page. Kept across reloads. */

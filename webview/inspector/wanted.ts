@@ -1,5 +1,5 @@
 import { samplingOrder } from '../../src/model/experts.ts';
-import { groupAt } from './layout.ts';
+import { groupAt } from '../charts/layout.ts';
 import type { Model } from './state.ts';
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { CELL, paintCells, shareOf } from '../../../webview/charts/cells.ts';
+import type { Layout } from '../../../webview/charts/layout.ts';
 import { cellValues } from '../../../webview/inspector/cellValues.ts';
-import type { Layout } from '../../../webview/inspector/layout.ts';
 import { BASES, MEASURES, measureById, shownValue } from '../../../webview/inspector/measures.ts';
 import { COLOR_SCALE } from '../../../webview/ui/colorScale.ts';
 import { finding } from './findings.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { MatrixView } from '../../../src/protocol/service.ts';
 import { cellAt, placeIn, step } from '../../../webview/charts/grid.ts';
-import { buildLayout } from '../../../webview/inspector/layout.ts';
-import { orderModules } from '../../../webview/inspector/moduleOrder.ts';
+import { buildLayout } from '../../../webview/charts/layout.ts';
+import { orderModules } from '../../../webview/charts/moduleOrder.ts';
 
 const matrix = (layer: number | null, module: string, name = `${layer}.${module}`): MatrixView => ({
   name,

@@ -1,9 +1,9 @@
-import type { CellValues } from '../charts/cells.ts';
-import { cellAt, type Grid, placeIn, step } from '../charts/grid.ts';
-import { createHeatmap, type HeatmapChart, rowLabelWidth, type Zoom } from '../charts/heatmapChart.ts';
-import type { Theme } from '../charts/theme.ts';
 import { element, setText } from '../ui/dom.ts';
 import { hideTip, showTip } from '../ui/tip.ts';
+import type { CellValues } from './cells.ts';
+import { cellAt, type Grid, placeIn, step } from './grid.ts';
+import { createHeatmap, type HeatmapChart, rowLabelWidth, type Zoom } from './heatmapChart.ts';
+import type { Theme } from './theme.ts';
 
 /** A heatmap for pointer, keyboard and screen readers. */
 export interface HeatmapView {

@@ -1,7 +1,7 @@
 import { expertPattern, groupKey, sharedModule } from '../../src/model/experts.ts';
 import { compareStacks } from '../../src/model/names/stackLabels.ts';
 import type { MatrixView } from '../../src/protocol/service.ts';
-import type { Grid } from '../charts/grid.ts';
+import type { Grid } from './grid.ts';
 import { orderModules } from './moduleOrder.ts';
 
 /** How the matrices of a checkpoint are arranged. */
