@@ -27,6 +27,8 @@ export const diffCommand: Command = {
   --tensors GLOB      compare only tensors of the base whose name matches (may be repeated)
   --subspace N        dimension of the leading subspaces whose turn is measured (default: 16, and at most
                       a quarter of a matrix)
+  --spectra           put all singular values of both models and of the difference, and every angle between the
+                      leading subspaces, into the JSON, without the heads
   --restore HEADS     write OTHER with these attention heads as they are in BASE to the file of --out, instead of
                       comparing: LAYER.HEAD, as in 3.1,3.4,10.0-7, counted from 0
   --json              print one JSON object (schema: media/schemas/diff.schema.json)
@@ -49,6 +51,7 @@ Examples:
     ...ENGINE,
     tensors: { type: 'string', multiple: true },
     subspace: { type: 'string' },
+    spectra: { type: 'boolean' },
     restore: { type: 'string' },
   },
   takesPath: 'several',
@@ -66,6 +69,7 @@ Examples:
       other,
       ...(tensors.length > 0 ? { tensors } : {}),
       ...(subspace === undefined ? {} : { subspace }),
+      ...(values.spectra === true ? { spectra: true } : {}),
       ...engineOf(values),
     };
     const { signal, progress } = terminal;
@@ -79,7 +83,7 @@ async function restore(
 ): Promise<void> {
   const out = textOf(values, 'out');
   if (out === undefined) throw new UsageError('--restore needs --out, the safetensors file to write');
-  for (const option of ['tensors', 'subspace', 'engine', 'threads', 'blas'])
+  for (const option of ['tensors', 'subspace', 'spectra', 'engine', 'threads', 'blas'])
     if (values[option] !== undefined) throw new UsageError(`--restore computes nothing: leave out --${option}`);
   const request = { base, other, out, heads: parseHeads(heads), overwrite: values.force === true };
   const { signal, progress } = terminal;

@@ -1,9 +1,10 @@
 import { symmetricEigen } from './symmetricEigen.ts';
 
-/** Root mean square and largest of the principal angles, in degrees. */
+/** Principal angles in degrees: the largest, their root mean square, and all of them in ascending order. */
 export interface Angles {
   readonly largest: number;
   readonly mean: number;
+  readonly all: readonly number[];
 }
 
 /**
@@ -32,7 +33,7 @@ export function subspaceTurn(u: Float32Array, v: Float32Array, k: number): Angle
   const { values } = symmetricEigen(gram, k, []);
   const angles = [...values].map((square) => degrees(Math.asin(Math.min(1, Math.sqrt(Math.max(0, square))))));
   const mean = Math.sqrt(angles.reduce((sum, angle) => sum + angle * angle, 0) / Math.max(1, k));
-  return { largest: Math.max(0, ...angles), mean };
+  return { largest: Math.max(0, ...angles), mean, all: angles.sort((a, b) => a - b) };
 }
 
 const degrees = (radians: number) => (radians * 180) / Math.PI;

@@ -12,6 +12,8 @@ export interface DiffRequest extends DeviceRequest {
   readonly tensors?: readonly string[];
   /** Dimension of the leading subspaces whose turn is measured; 16 by default, and at most a quarter of a matrix. */
   readonly subspace?: number;
+  /** Whether each matrix carries all singular values and principal angles, and no heads. */
+  readonly spectra?: boolean;
 }
 
 export interface DiffedCheckpoint extends CheckpointSummary {
@@ -48,6 +50,16 @@ export interface DifferenceSpectrum {
   readonly energyRanks: Readonly<Record<EnergyLevel, number>>;
   /** Descending; the first 256. */
   readonly singularValues: readonly number[];
+}
+
+/** The singular values of a matrix in both models and of D, descending, and the angles that `SubspaceTurn` sums up. */
+export interface DiffedSpectra {
+  readonly base: readonly number[];
+  readonly other: readonly number[];
+  /** Empty if nothing differs, as the angles are. */
+  readonly difference: readonly number[];
+  /** In degrees, ascending. */
+  readonly angles: { readonly left: readonly number[]; readonly right: readonly number[] };
 }
 
 /** What happens to one attention head within one matrix. */
@@ -99,6 +111,8 @@ export interface DiffedMatrix extends DiffedTensor, Place {
   readonly turn: SubspaceTurn | null;
   /** Attention heads in their order; absent where the configuration names none, or the matrix is not split by them. */
   readonly heads?: readonly DiffedHead[];
+  /** Only where the request asks for them. */
+  readonly spectra?: DiffedSpectra;
 }
 
 /** A norm, a bias or another tensor that is no matrix. */

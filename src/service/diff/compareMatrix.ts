@@ -1,7 +1,13 @@
 import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Backend, RowSource } from '../../devices/backend.ts';
-import type { DiffedHead, DifferenceSpectrum, SubspaceTurn } from '../../model/diff/diff.ts';
+import type {
+  DiffedHead,
+  DiffedSpectra,
+  DifferenceSpectrum,
+  PrincipalAngles,
+  SubspaceTurn,
+} from '../../model/diff/diff.ts';
 import type { HeadBlock } from '../../model/heads.ts';
 import { exactSpectrum } from '../../spectrum/exact.ts';
 import { measures } from '../../spectrum/measures.ts';
@@ -19,18 +25,18 @@ export interface MatrixSpectra {
   readonly difference: DifferenceSpectrum;
   readonly valueChange: number | null;
   readonly turn: SubspaceTurn;
+  readonly spectra?: DiffedSpectra;
 }
 
 /**
  * Computes the spectrum of other - base, and the `rank` leading triplets of both: how much their values change and how
- * far their subspaces turn.
+ * far their subspaces turn. On request with all singular values of both.
  */
 export async function compareSpectra(
   backend: Backend,
   base: RowSource,
   other: RowSource,
-  rank: number,
-  signal: AbortSignal | undefined,
+  { rank, whole, signal }: { rank: number; whole: boolean; signal: AbortSignal | undefined },
 ): Promise<MatrixSpectra> {
   const { singularValues } = await exactSpectrum(backend, differenceRows(base, other), { signal });
   const one = await truncatedSvd(backend, base, rank, { signal });
@@ -38,16 +44,38 @@ export async function compareSpectra(
   const squares = (values: Float64Array) => values.reduce((sum, value) => sum + value * value, 0);
   const moved = squares(two.values.map((value, i) => value - one.values[i]!));
   const size = squares(one.values);
+  const [left, right] = [subspaceTurn(one.left, two.left, rank), subspaceTurn(one.right, two.right, rank)];
   return {
     difference: differenceSpectrum(singularValues, [base.rows, base.cols]),
     valueChange: size > 0 ? Math.sqrt(moved / size) : null,
-    turn: {
-      rank,
-      left: subspaceTurn(one.left, two.left, rank),
-      right: subspaceTurn(one.right, two.right, rank),
-    },
+    turn: { rank, left: summedUp(left), right: summedUp(right) },
+    ...(whole && {
+      spectra: {
+        base: await valuesOf(backend, base, signal),
+        other: await valuesOf(backend, other, signal),
+        difference: [...singularValues],
+        angles: { left: left.all, right: right.all },
+      },
+    }),
   };
 }
+
+/** The spectra of a matrix that is equal in both models. */
+export async function equalSpectra(
+  backend: Backend,
+  source: RowSource,
+  signal: AbortSignal | undefined,
+): Promise<DiffedSpectra> {
+  const values = await valuesOf(backend, source, signal);
+  return { base: values, other: values, difference: [], angles: { left: [], right: [] } };
+}
+
+async function valuesOf(backend: Backend, source: RowSource, signal: AbortSignal | undefined): Promise<number[]> {
+  const { singularValues } = await exactSpectrum(backend, source, { signal });
+  return [...singularValues];
+}
+
+const summedUp = ({ largest, mean }: PrincipalAngles): PrincipalAngles => ({ largest, mean });
 
 function differenceSpectrum(values: Float64Array, shape: readonly [number, number]): DifferenceSpectrum {
   const { spectralNorm, effectiveRank, stableRank, numericalRank, energyRanks } = measures(values, shape, 0);

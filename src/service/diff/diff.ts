@@ -1,7 +1,7 @@
 import { concernsOneMatrix, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { countParameters } from '../../checkpoint/ties.ts';
-import type { RowSource } from '../../devices/backend.ts';
+import type { Backend, RowSource } from '../../devices/backend.ts';
 import type {
   DiffedCheckpoint,
   DiffedMatrix,
@@ -21,7 +21,7 @@ import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { type PairSums, pairSums } from '../../spectrum/pairSums.ts';
 import { type OpenCheckpoints, type Opened, refuseChanged } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
-import { checkedSubspace, compareHeads, compareSpectra, ratio, turnRank } from './compareMatrix.ts';
+import { checkedSubspace, compareHeads, compareSpectra, equalSpectra, ratio, turnRank } from './compareMatrix.ts';
 import { diffRemarks } from './diffRemarks.ts';
 import { selectionOf } from './metaRows.ts';
 import { orientedRows, vectorRows } from './rows.ts';
@@ -144,12 +144,15 @@ class DiffRun {
     this.count(sums);
     const engine = this.devices.settle(this.request);
     const rank = turnRank(this.subspace, rows, a.cols);
-    const spectra =
-      sums.difference > 0
-        ? await this.devices.run(engine, one.name, { signal }, (backend) => compareSpectra(backend, a, b, rank, signal))
-        : undefined;
+    const whole = this.request.spectra === true;
+    const run = <Result>(job: (backend: Backend) => Promise<Result>) =>
+      this.devices.run(engine, one.name, { signal }, job);
+    const changed =
+      sums.difference > 0 ? await run((backend) => compareSpectra(backend, a, b, { rank, whole, signal })) : undefined;
+    const equal = whole && !changed ? await run((backend) => equalSpectra(backend, a, signal)) : undefined;
+    const spectra = changed?.spectra ?? equal;
     const role = roleOf(match);
-    const blocks = headBlocks(role, [rows, a.cols], this.base.heads ?? this.other.heads);
+    const blocks = whole ? undefined : headBlocks(role, [rows, a.cols], this.base.heads ?? this.other.heads);
     const heads = blocks && (await compareHeads(this.devices, engine, a, b, blocks, signal));
     const part = roleItem(match);
     this.matrices.push({
@@ -160,10 +163,11 @@ class DiffRun {
       ...(baseRows ? { rows: baseRows } : {}),
       ...(otherRows ? { otherRows } : {}),
       cosine: sums.base > 0 && sums.other > 0 ? sums.product / Math.sqrt(sums.base * sums.other) : null,
-      difference: spectra?.difference ?? null,
-      valueChange: spectra?.valueChange ?? null,
-      turn: spectra?.turn ?? null,
+      difference: changed?.difference ?? null,
+      valueChange: changed?.valueChange ?? null,
+      turn: changed?.turn ?? null,
       ...(heads ? { heads } : {}),
+      ...(spectra ? { spectra } : {}),
       ...(grown ? { remark: `Only the first ${rows} rows, which both have, are compared.` } : {}),
     });
   }
@@ -199,7 +203,6 @@ class DiffRun {
     };
   }
 
-  /** Rows of q and k in Meta's order are brought into that of transformers, if only one of the models has it. */
   private labels(): readonly [string, string] {
     return [this.request.base, this.request.other];
   }

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
-import { RankscopeError } from '../../../src/base/errors.ts';
-import { seededRandom } from '../../../src/base/random.ts';
-import type { ModelDiff } from '../../../src/model/diff/diff.ts';
-import { parseHeads } from '../../../src/model/diff/restore.ts';
-import { createService } from '../../../src/service/service.ts';
-import { checkpointPath } from '../formats/checkpointFiles.ts';
-import { testFolder } from '../formats/folder.ts';
-import { f32File, type Values } from '../formats/safetensorsBytes.ts';
+import { RankscopeError } from '../../../../src/base/errors.ts';
+import { seededRandom } from '../../../../src/base/random.ts';
+import type { ModelDiff } from '../../../../src/model/diff/diff.ts';
+import { parseHeads } from '../../../../src/model/diff/restore.ts';
+import { createService } from '../../../../src/service/service.ts';
+import { checkpointPath } from '../../formats/checkpointFiles.ts';
+import { testFolder } from '../../formats/folder.ts';
+import { f32File, type Values } from '../../formats/safetensorsBytes.ts';
 
 type Tensors = Readonly<Record<string, Values>>;
 type Dense = readonly (readonly number[])[];
