@@ -14,11 +14,11 @@ import { showWritten, targetOf, WRITING, writingHelp } from './written.ts';
 
 export const loraCleanCommand: Command = {
   name: 'lora clean',
-  usage: 'PATH --base BASE --out FOLDER [--remain 0.75]',
+  usage: 'PATH --base BASE [--out FOLDER] [--remain 0.75]',
   summary: 'weaken the directions of an adapter that its base model does not have',
   help: `  PATH                an adapter: a file or the folder of PEFT
   --base BASE         the checkpoint that it was trained on
-  --out FOLDER        the folder to write, for PEFT
+  --out FOLDER        the folder to write, for PEFT; without it, the intruders are only shown
   --top K             the leading directions of W + scale B A that are looked at (default: 10)
   --threshold X       a direction is an intruder if its cosines with those of W are all below X (default: 0.5)
   --remain X          the share of an intruder that remains, PEFT's mitigation_lambda (default: 0.75)
@@ -53,7 +53,7 @@ function requestOf(invocation: Invocation): CleanRequest {
     kind: 'clean',
     path,
     base,
-    ...targetOf(invocation),
+    ...(values.out === undefined ? {} : targetOf(invocation)),
     ...engineOf(values),
     ...(top === undefined ? {} : { top }),
     ...(threshold === undefined ? {} : { threshold }),

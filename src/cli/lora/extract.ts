@@ -7,6 +7,7 @@ import {
   type ExtractRequest,
   type ExtractTarget,
 } from '../../model/lora/extraction.ts';
+import { choiceText, extractPreview, usualChoices } from '../../model/lora/extractPreview.ts';
 import {
   COMMON_HELP,
   type Command,
@@ -47,7 +48,8 @@ ${writingHelp('extraction')}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 
-Without a target, each rank is the number of singular values that rounding of the weights does not explain, at most 64.
+Without a target, each rank is the number of singular values that rounding of the weights does not explain, at most 64;
+without a folder either, a second table says what other targets would give.
 Matrices that are equal are left out, and no rank is 0. One matrix at a time is in memory.
 
 Examples:
@@ -80,6 +82,7 @@ async function extract(invocation: Invocation): Promise<void> {
   const request = requestOf(base, tuned, values);
   const extraction = await service.loraExtract(request, { signal, progress });
   await terminal.write(values.json === true ? jsonPieces(extraction) : report(extraction));
+  if (values.json !== true && request.values) await terminal.write(previews(extraction, request));
 }
 
 function requestOf(base: string, tuned: string, values: Values): ExtractRequest {
@@ -89,7 +92,10 @@ function requestOf(base: string, tuned: string, values: Values): ExtractRequest 
   const mostRank = numberOf(values, 'max-rank', { least: 1, most: 1e6, whole: true });
   const dtype = choiceOf(values, 'dtype', EXTRACT_TYPES);
   const tensors = textsOf(values, 'targets');
+  // With all singular values at hand, other targets can be told as well.
+  const previewed = out === undefined && !target && values.json !== true;
   return {
+    ...(previewed ? { values: true } : {}),
     base,
     tuned,
     ...engineOf(values),
@@ -112,6 +118,22 @@ function targetOf(values: Values): ExtractTarget | undefined {
   });
   if (found.length > 1) throw new UsageError(`only one of ${EXTRACT_TARGETS.map((by) => `--${by}`).join(', ')}`);
   return found[0];
+}
+
+function* previews(extraction: Extraction, { mostRank, modulesToSave }: ExtractRequest): Generator<string> {
+  yield '\n';
+  yield* table(
+    ['target', 'ranks', 'parameters', 'predicted error'],
+    usualChoices(extraction).map((choice) => {
+      const most = mostRank === undefined ? {} : { mostRank };
+      const { ranks, parameters, predictedError } = extractPreview(
+        extraction,
+        { ...choice, ...most },
+        modulesToSave === true,
+      );
+      return [choiceText(choice), [...new Set(ranks)].join(' to '), formatCount(parameters), digits(predictedError)];
+    }),
+  );
 }
 
 function* report({ matrices, others, totals, unchanged, out, remarks }: Extraction): Generator<string> {

@@ -14,7 +14,7 @@ export const WRITING: OptionTable = {
 export const writingHelp = (schema: string): string => `  --force             replace files that exist
   --json              print one JSON object (schema: media/schemas/${schema}.schema.json)`;
 
-/** The target and permission that all commands take that write. @throws UsageError */
+/** The target and permission that commands take that write. @throws UsageError */
 export function targetOf({ values }: Invocation): { out: string; overwrite: boolean } {
   const out = textOf(values, 'out');
   if (out === undefined) throw new UsageError('--out is missing');
@@ -46,6 +46,6 @@ function* report({ layers, parametersBefore, parametersAfter, bytes, out, remark
   );
   if (parametersBefore !== parametersAfter)
     yield `\n${formatCount(parametersBefore)} parameters became ${formatCount(parametersAfter)}`;
-  yield `\nWritten to ${out}, ${formatBytes(bytes)}\n`;
+  yield out === null ? '\nNothing was written: that takes --out\n' : `\nWritten to ${out}, ${formatBytes(bytes)}\n`;
   for (const remark of remarks) yield `${remark}\n`;
 }

@@ -27,7 +27,12 @@ export function extractedRanks(
   target: ExtractTarget | undefined,
   spread: ExtractSpread,
 ): number[] {
-  if (!target) return differences.map((each) => clamp(each, Math.min(MOST_BY_DEFAULT, each.aboveRounding ?? 1)));
+  if (!target)
+    return differences.map((each) => {
+      // Not known where all the values that were computed are above rounding.
+      const { aboveRounding, values } = each;
+      return clamp(each, Math.min(MOST_BY_DEFAULT, aboveRounding ?? values.length));
+    });
   const { by, value } = target;
   if (spread === 'all' || by === 'parameters') return spreadOverAll(differences, target);
   if (by === 'rank') return differences.map((each) => clamp(each, value));

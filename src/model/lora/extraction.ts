@@ -37,6 +37,8 @@ export interface ExtractRequest extends DeviceRequest {
   readonly exclude?: readonly string[];
   /** Writes whole modules for what no LoRA holds: norms, embeddings, biases. */
   readonly modulesToSave?: boolean;
+  /** Whether matrices carry their singular values: all where no target is given, else those that it needed. */
+  readonly values?: boolean;
   /** Of the factors; F32 by default. */
   readonly dtype?: (typeof EXTRACT_TYPES)[number];
 }
@@ -57,6 +59,8 @@ export interface ExtractedMatrix {
   readonly measuredError: number | null;
   /** The number of singular values that rounding of the weights does not explain; null if not all were computed. */
   readonly aboveRounding: number | null;
+  /** Of W1 - W0, descending; only if they were asked for. */
+  readonly values?: readonly number[];
   /** floor(m n / (m + n)): above it the factors are larger than the difference itself. */
   readonly breakEven: number;
 }

@@ -74,7 +74,8 @@ export interface ConvertRequest extends Written {
   readonly base?: string;
 }
 
-export interface CleanRequest extends Written, DeviceRequest {
+/** Without a folder to write, intruders are only found. */
+export interface CleanRequest extends Partial<Written>, DeviceRequest {
   readonly kind: 'clean';
   readonly path: string;
   readonly base: string;
@@ -109,7 +110,8 @@ export interface WrittenLayer {
 export interface LoraWritten {
   readonly format: 'rankscope.loraWritten/1';
   readonly kind: LoraWriteRequest['kind'];
-  readonly out: string;
+  /** Null if nothing was written. */
+  readonly out: string | null;
   readonly layers: readonly WrittenLayer[];
   readonly parametersBefore: number;
   readonly parametersAfter: number;

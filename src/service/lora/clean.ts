@@ -30,11 +30,11 @@ export async function clean(
   request: CleanRequest,
   { signal, progress }: CallContext<StepProgress>,
 ): Promise<LoraWritten> {
-  const { path, base: basePath, out, overwrite = false } = request;
+  const { path, base: basePath, out = null, overwrite = false } = request;
   const file = await adapterFile(opened, path, signal);
   refuseForeignNames(file);
   const sources = [...file.sources, ...base.checkpoint.files.map((each) => each.path)];
-  await checkFolder(out, overwrite, sources);
+  if (out !== null) await checkFolder(out, overwrite, sources);
   const engine = devices.settle(request);
   const decompose: Decompose = (source, rank, exact) =>
     devices.run(engine, source.name, { signal }, (backend) =>
@@ -50,16 +50,20 @@ export async function clean(
     const before = await layerFactors(change.layer, signal);
     // The table of an embedding has a row for each token: its singular vectors are no directions of a layer's outputs.
     const found = form.kind === 'embedding' ? [] : await intrudersOf(change, request, decompose, signal);
-    const factors = found.length === 0 ? before : await withoutIntruders(before, found, request, target, signal);
+    const isKept = found.length === 0 || out === null;
+    const factors = isKept ? before : await withoutIntruders(before, found, request, target, signal);
     layers.push({ target, form, factors, dtype: typeOf(dtype) });
     const intruders = found.map(({ singularValue, cosine }): Intruder => ({ singularValue, cosine }));
     report.push({ name: target, rankBefore: before.rank, rank: factors.rank, error: null, intruders });
   }
   const { others, configuration } = file;
   const magnitudes = magnitudesOf(file);
-  const bytes = await writeAdapterFolder({
-    ...{ out, overwrite, sources, layers, carried: others, magnitudes, configuration, signal },
-  });
+  const bytes =
+    out === null
+      ? 0
+      : await writeAdapterFolder({
+          ...{ out, overwrite, sources, layers, carried: others, magnitudes, configuration, signal },
+        });
   const count = report.reduce((sum, { intruders = [] }) => sum + intruders.length, 0);
   return {
     format: 'rankscope.loraWritten/1',

@@ -95,6 +95,22 @@ describe('rankscope lora', function () {
     );
   });
 
+  it('shows the intruder directions of an adapter before it weakens them', async () => {
+    const path = adapter('a', 4);
+    // The update is far larger than the base, and almost none of its directions is one of the base.
+    const values = Array.from({ length: 12 }, (_, at) => (at === 0 ? 1e-3 : 0));
+    const base = folder.write('base.safetensors', f32File({ 'l.q_proj.weight': { shape: [4, 3], values } }));
+    const out = folder.path('out');
+    const [shown, written] = [
+      await cli('clean', path, '--base', base, '--threshold', '0.9', '--json'),
+      await cli('clean', path, '--base', base, '--threshold', '0.9', '--out', out, '--json'),
+    ].map(({ stdout }) => JSON.parse(stdout) as LoraWritten);
+    assert.ok(shown!.layers[0]!.intruders!.length > 0);
+    assert.deepEqual([shown!.layers, shown!.out, shown!.bytes], [written!.layers, null, 0]);
+    assert.equal(written!.out, out);
+    assert.match((await cli('clean', path, '--base', base)).stdout, /Nothing was written: that takes --out/);
+  });
+
   it('names its commands where the second word is missing or unknown', async () => {
     const outcomes = [await cli(), await cli('cuont'), await cli('--help')];
     assert.deepEqual(

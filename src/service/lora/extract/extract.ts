@@ -141,6 +141,7 @@ class Run {
         predictedError: predictedOf(values, ranks[index]!, energy) ?? this.predicted.get(each) ?? 0,
         measuredError: this.measured.get(each) ?? null,
         aboveRounding,
+        ...(this.request.values === true ? { values: Array.from(values) } : {}),
         breakEven: Math.floor((m * n) / (m + n)),
       };
     });

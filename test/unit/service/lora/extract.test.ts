@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { seededRandom } from '../../../../src/base/random.ts';
 import type { ExtractRequest } from '../../../../src/model/lora/extraction.ts';
+import { choiceText, extractPreview, usualChoices } from '../../../../src/model/lora/extractPreview.ts';
 import { createService } from '../../../../src/service/service.ts';
 import { testFolder } from '../../formats/folder.ts';
 import { python } from '../../formats/python.ts';
@@ -66,6 +67,34 @@ describe('rankscope lora extract', function () {
     // The squared error is that of the norm, whose difference is 1.
     assert.ok(Math.abs(totals.predictedError * totals.norm - 1) < 1e-5);
     assert.match(remarks[0]!, /1 tensors that LoRA does not hold differ too/);
+  });
+
+  it('tells beforehand what each choice would give, as the extraction itself does', async () => {
+    const tensors = model(0.1);
+    tensors['model.norm.weight']!.values[3]! += 1;
+    const k = tensors[`${LAYER}k_proj.weight`]!.values;
+    for (let at = 0; at < k.length; at++) k[at]! += 0.05 * Math.sin(at * at);
+    const tuned = write('tuned', tensors);
+    const all = await extract(tuned, { values: true });
+    assert.deepEqual(
+      all.matrices.map(({ values }) => values?.length),
+      [12, 8],
+    );
+    const choices = [...usualChoices(all), { target: { by: 'parameters', value: 150 } } as const];
+    assert.ok(choices.length > 10);
+    for (const [modulesToSave, mostRank] of [
+      [false, 12],
+      [true, 3],
+    ] as const)
+      for (const choice of choices) {
+        const preview = extractPreview(all, { ...choice, mostRank }, modulesToSave);
+        const { matrices, totals } = await extract(tuned, { ...choice, mostRank, modulesToSave });
+        const ranks = matrices.map(({ rank }) => rank);
+        assert.deepEqual(preview.ranks, [Math.min(...ranks), Math.max(...ranks)], choiceText(choice));
+        assert.equal(preview.parameters, totals.parameters, choiceText(choice));
+        assert.ok(Math.abs(preview.predictedError - totals.predictedError) < 1e-5, choiceText(choice));
+      }
+    assert.throws(() => extractPreview(all, { target: { by: 'parameters', value: 5 } }, false), /takes 48/);
   });
 
   it('refuses models that are no two states of one, each with its reason, and writes nothing', async () => {
