@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { RankscopeError } from '../base/errors.ts';
 
 /** The longest window by default, in tokens. */
@@ -64,4 +65,14 @@ export function windowsOf(ids: Int32Array, options: WindowOptions): Windows {
     return start === undefined ? own : Int32Array.of(start, ...own);
   });
   return { windows, context, dropped: ids.length - count * taken };
+}
+
+/** SHA-256, in hex, of all ids as 32-bit numbers, and the windows' lengths. */
+export function digestOfWindows(windows: readonly Int32Array[]): string {
+  const hash = createHash('sha256');
+  for (const window of windows) {
+    hash.update(`${window.length}:`);
+    hash.update(new Uint8Array(Int32Array.from(window).buffer));
+  }
+  return hash.digest('hex');
 }

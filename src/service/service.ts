@@ -9,7 +9,7 @@ import { Runs } from './analysis/runs.ts';
 import { spectrum } from './analysis/spectra.ts';
 import { apply } from './apply/apply.ts';
 import { estimateApply } from './apply/estimateApply.ts';
-import { DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache/cache.ts';
+import { type Cache, type Cached, DEFAULT_CACHE_BYTES, diskCache, noCache } from './cache/cache.ts';
 import { memoryCache } from './cache/memoryCache.ts';
 import { calibrate } from './calibrate/calibrate.ts';
 import { OpenCheckpoints, viewOf } from './checkpoints/opened.ts';
@@ -57,8 +57,10 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
   const checkpoints = new OpenCheckpoints();
   const devices = new Devices(log, (request) => chooseDevice({ ...request, blas: options.blas }));
   const { cacheFolder, cacheBytes = DEFAULT_CACHE_BYTES, warn = log } = options;
-  const cache = memoryCache(cacheFolder === undefined ? noCache : diskCache(cacheFolder, cacheBytes, warn));
-  const known = new KnownSensitivities();
+  const cacheOf = <Entry extends Cached>(): Cache<Entry> =>
+    cacheFolder === undefined ? noCache : diskCache(cacheFolder, cacheBytes, warn);
+  const cache = memoryCache(cacheOf());
+  const known = new KnownSensitivities(cacheOf());
   const parts = { devices, cache, known };
   const runs = new Runs();
 
@@ -176,7 +178,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         request.path,
         context.signal,
         checkpoints.use(request.path, context.signal, (opened) =>
-          estimateCompression(devices, opened, request, context.signal),
+          estimateCompression(parts, opened, request, context.signal),
         ),
       ),
 

@@ -4,8 +4,14 @@ import { join } from 'node:path';
 import { writeWholeIn } from '../../files/wholeFile.ts';
 import type { Measures, PreviewBand, QuantizationFinding } from '../../model/findings.ts';
 
+/** What every entry of a cache has. */
+export interface Cached {
+  /** Kept as 64-bit numbers; the rest of an entry is kept as JSON. */
+  readonly singularValues: Float64Array;
+}
+
 /** The cached result of one matrix. */
-export interface CacheEntry {
+export interface CacheEntry extends Cached {
   readonly measures: Measures;
   /** Only of a preview. */
   readonly band?: PreviewBand;
@@ -18,14 +24,14 @@ export interface CacheEntry {
 }
 
 /** Results by key. No method rejects: a cache that fails costs time, never a result. */
-export interface Cache {
-  get(key: string): Promise<CacheEntry | undefined>;
-  put(key: string, entry: CacheEntry): Promise<void>;
+export interface Cache<Entry extends Cached = CacheEntry> {
+  get(key: string): Promise<Entry | undefined>;
+  put(key: string, entry: Entry): Promise<void>;
   /** Removes every entry and returns the bytes freed. */
   clear(): Promise<{ bytes: number }>;
 }
 
-export const noCache: Cache = {
+export const noCache: Cache<never> = {
   get: async () => undefined,
   put: async () => undefined,
   clear: async () => ({ bytes: 0 }),
@@ -45,7 +51,11 @@ const ABANDONED_MS = 3_600_000;
  * not at all. A file whose digest does not match is removed. Above `maxBytes`, the least recently used entries are
  * removed.
  */
-export function diskCache(folder: string, maxBytes: number, log: (line: string) => void): Cache {
+export function diskCache<Entry extends Cached = CacheEntry>(
+  folder: string,
+  maxBytes: number,
+  log: (line: string) => void,
+): Cache<Entry> {
   let writable = true;
   // The folder's size as far as this process knows; measured before the first write.
   let bytes: number | undefined;
@@ -70,7 +80,7 @@ export function diskCache(folder: string, maxBytes: number, log: (line: string) 
       const file = fileOf(key);
       const content = await readFile(file).catch(() => undefined);
       if (!content) return undefined;
-      const entry = decode(content);
+      const entry = decode<Entry>(content);
       if (!entry) {
         log(`Removed a damaged cache entry: ${file}`);
         await rm(file, { force: true }).catch(() => undefined);
@@ -131,7 +141,7 @@ async function list(folder: string): Promise<{ file: string; size: number; mtime
 // little-endian).
 const DIGEST = 32;
 
-function encode({ singularValues, ...rest }: CacheEntry): Buffer {
+function encode({ singularValues, ...rest }: Cached): Buffer {
   const json = Buffer.from(JSON.stringify(rest));
   const length = Buffer.alloc(4);
   length.writeUInt32LE(json.length);
@@ -140,12 +150,12 @@ function encode({ singularValues, ...rest }: CacheEntry): Buffer {
   return Buffer.concat([createHash('sha256').update(body).digest(), body]);
 }
 
-function decode(content: Buffer): CacheEntry | undefined {
+function decode<Entry extends Cached>(content: Buffer): Entry | undefined {
   const body = content.subarray(DIGEST);
   if (body.length < 4 || !createHash('sha256').update(body).digest().equals(content.subarray(0, DIGEST)))
     return undefined;
   const end = 4 + body.readUInt32LE();
-  const rest = JSON.parse(body.toString('utf8', 4, end)) as Omit<CacheEntry, 'singularValues'>;
+  const rest = JSON.parse(body.toString('utf8', 4, end)) as Omit<Entry, 'singularValues'>;
   // Copied because a Float64Array must start at a multiple of eight bytes.
-  return { ...rest, singularValues: new Float64Array(Uint8Array.from(body.subarray(end)).buffer) };
+  return { ...rest, singularValues: new Float64Array(Uint8Array.from(body.subarray(end)).buffer) } as Entry;
 }

@@ -11,7 +11,6 @@ import { isStored } from '../../model/matrix.ts';
 import { networkWith, openNetwork } from '../../network/network.ts';
 import type { CallContext } from '../../protocol/service.ts';
 import { pythonModule } from '../../write/python.ts';
-import type { SpectraParts } from '../analysis/spectra.ts';
 import { type OpenCheckpoints, type Opened, refuseChanged } from '../checkpoints/opened.ts';
 import { smokeTest } from '../generate/smokeTest.ts';
 import { refuseOther } from '../plan/refuseOther.ts';
@@ -25,7 +24,7 @@ import { estimated, type TokensOfWork, tokensAhead, tokensOf } from './estimated
 import { fingerprintOf } from './fingerprint.ts';
 import { measureResult } from './measure.ts';
 import { PartialFolder } from './partialFolder.ts';
-import { planForCompression } from './planForCompression.ts';
+import { knownLosses, type PlanningParts, planForCompression } from './planForCompression.ts';
 import { prepared } from './prepared.ts';
 import { checkCompression, makeFolders, resultFiles } from './resultFiles.ts';
 import { hasText } from './textForCompression.ts';
@@ -43,14 +42,14 @@ const SEED = 0;
  *   'write-failed' when the disk is full, 'cancelled'; what is finished stays beside the result
  */
 export async function compress(
-  parts: SpectraParts,
+  parts: PlanningParts,
   checkpoints: OpenCheckpoints,
   opened: Opened,
   request: CompressRequest,
   { signal, progress }: CallContext<CompressionProgress>,
 ): Promise<CompressionReport> {
   const started = performance.now();
-  const { devices, cache } = parts;
+  const { devices } = parts;
   const { checkpoint } = opened;
   const { out, seed = SEED, rate = REFINEMENT.rate } = request;
   checkCompression(request);
@@ -66,25 +65,30 @@ export async function compress(
 
   const work = async (info: DeviceInfo) => {
     const known = await folder.plan();
-    const estimateFor = async (tokens: TokensOfWork, spent: number) => {
+    const estimateFor = async (tokens: TokensOfWork, isMeasured: boolean, spent: number) => {
       const estimate = await onDevice((backend) =>
-        estimated({ backend, opened, network, request, tokens, known: known?.schedule, spent, signal }),
+        estimated({ backend, opened, network, request, tokens, isMeasured, known: known?.schedule, spent, signal }),
       );
       steps.estimated(estimate, 'Estimated');
       return estimate;
     };
     // The network writes for minutes: all that it takes is said before.
     const isWritten = !hasText(request) && !(await folder.sampled());
-    if (isWritten) await estimateFor(tokensAhead(request, network), 0);
+    if (isWritten) await estimateFor(tokensAhead(request, network), false, 0);
     const begun = performance.now();
     const text = await prepared({ opened, network, request: { ...request, seed }, folder, onDevice, steps, signal });
-    const estimate = await estimateFor(tokensOf(text), isWritten ? (performance.now() - begun) / 1000 : 0);
+    const losses = await knownLosses({ parts, opened, network, request, text, signal });
+    const estimate = await estimateFor(
+      tokensOf(text),
+      losses !== undefined,
+      isWritten ? (performance.now() - begun) / 1000 : 0,
+    );
     const { schedule } = estimate;
 
     const plan =
       known?.plan ??
       (await folder.savePlan(
-        await planForCompression({ opened, network, request, cache, text, schedule, steps, signal, onDevice }),
+        await planForCompression({ parts, opened, network, request, text, schedule, losses, steps, signal, onDevice }),
         schedule,
       ));
     refuseOther(plan, opened);

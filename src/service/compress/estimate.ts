@@ -30,6 +30,14 @@ export interface WorkSize {
   readonly keep: number;
 }
 
+/** What of the work is asked for. */
+interface WorkWanted extends Pick<CompressRequest, 'minutes' | 'refine' | 'steps'> {
+  /** Whether the losses of the matrices are known from before. */
+  readonly isMeasured?: boolean;
+  /** Seconds of the limit that are gone. */
+  readonly spent?: number;
+}
+
 /** Fewer steps of the refinement of a block are not worth their time. */
 const FEWEST = 24;
 /** Of which the fastest says how fast the device is. */
@@ -78,18 +86,11 @@ export async function productRate(backend: Backend, side = 512): Promise<number>
 /**
  * What a compression will take on a device with this rate, in operations a second, and what a limit of time leaves of
  * it. Fewer steps come before no refinement, and a part of the losses before none.
- * @param spent seconds of the limit that are gone
  */
 export function estimateWork(
   size: WorkSize,
   rate: number,
-  {
-    minutes,
-    refine = true,
-    steps = REFINEMENT.steps,
-    from,
-  }: Pick<CompressRequest, 'minutes' | 'refine' | 'steps' | 'from'>,
-  spent = 0,
+  { minutes, refine = true, steps = REFINEMENT.steps, isMeasured = false, spent = 0 }: WorkWanted,
 ): Omit<CompressionEstimate, 'memoryBytes' | 'diskBytes'> {
   const pass = (tokens: number, parameters: number) => (2 * tokens * parameters) / (rate * EFFICIENCY.pass);
   const { blockParameters, headParameters, calibrationTokens, heldOutTokens, matrices } = size;
@@ -99,7 +100,7 @@ export function estimateWork(
   const inputs = matrices.reduce((sum, [, n]) => sum + n, 0) / Math.max(1, matrices.length);
   const moments = (size.matrices.length * calibrationTokens * inputs ** 2) / (rate * EFFICIENCY.pass);
   const text = (2 * size.sampledTokens * whole) / (rate * EFFICIENCY.token);
-  const statistics = from ? 0 : pass(calibrationTokens, blockParameters) + moments + decomposing;
+  const statistics = isMeasured ? 0 : pass(calibrationTokens, blockParameters) + moments + decomposing;
   const truncation =
     TRUNCATION_PASSES * pass(calibrationTokens, blockParameters) +
     pass(2 * heldOutTokens, blockParameters) +
@@ -108,7 +109,7 @@ export function estimateWork(
   const measure = pass(2 * size.measuredTokens, whole);
   const write = (4 * whole) / 2e8;
   // Each starts from the stored input of its block: on average, half of the blocks pass.
-  const losses = from ? 0 : matrices.length * pass(LOSS_TOKENS, blockParameters / 2 + headParameters);
+  const losses = isMeasured ? 0 : matrices.length * pass(LOSS_TOKENS, blockParameters / 2 + headParameters);
   // A held-out pass every few steps comes to the same as one for each step of a batch.
   const step = STEP_PASSES * pass(size.tokensOfStep, blockParameters) + pass(heldOutTokens, blockParameters) / 8;
 

@@ -1,8 +1,8 @@
 import type { CompressionEstimate, CompressRequest } from '../../model/compression.ts';
 import { openNetwork } from '../../network/network.ts';
 import type { Opened } from '../checkpoints/opened.ts';
-import type { Devices } from '../devices/devices.ts';
 import { estimated, tokensAhead, tokensOf } from './estimated.ts';
+import { knownLosses, type PlanningParts } from './planForCompression.ts';
 import { checkCompression, resultFiles } from './resultFiles.ts';
 import { hasText, prepareText } from './textForCompression.ts';
 
@@ -11,7 +11,7 @@ import { hasText, prepareText } from './textForCompression.ts';
  * @throws RankscopeError as `compress` does before it begins
  */
 export async function estimateCompression(
-  devices: Devices,
+  parts: PlanningParts,
   opened: Opened,
   request: CompressRequest,
   signal: AbortSignal | undefined,
@@ -22,8 +22,11 @@ export async function estimateCompression(
   const network = await openNetwork(checkpoint, { signal });
   const text = hasText(request) ? await prepareText(checkpoint, network, request, undefined, signal) : undefined;
   const tokens = text ? tokensOf(text) : tokensAhead(request, network);
+  const isMeasured =
+    text !== undefined && (await knownLosses({ parts, opened, network, request, text, signal })) !== undefined;
+  const { devices } = parts;
   const estimate = await devices.run(devices.settle(request), checkpoint.path, { signal }, (backend) =>
-    estimated({ backend, opened, network, request, tokens, known: undefined, signal }),
+    estimated({ backend, opened, network, request, tokens, isMeasured, known: undefined, signal }),
   );
   return { ...estimate, notes: [...(text?.notes ?? []), ...estimate.notes] };
 }

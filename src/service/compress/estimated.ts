@@ -28,6 +28,8 @@ interface EstimateParts {
   readonly network: Network;
   readonly request: CompressRequest;
   readonly tokens: TokensOfWork;
+  /** Whether the losses of the matrices need not be measured. */
+  readonly isMeasured: boolean;
   /** What an earlier run decided, which holds; its plan is made. */
   readonly known: CompressionSchedule | undefined;
   /** Seconds of the time that are spent already; none by default. */
@@ -41,13 +43,13 @@ interface EstimateParts {
  * @throws RankscopeError 'too-large' with the bytes if a block does not fit on the device
  */
 export async function estimated(parts: EstimateParts): Promise<CompressionEstimate> {
-  const { backend, network, request, tokens, known, spent = 0 } = parts;
+  const { backend, network, request, tokens, isMeasured, known, spent = 0 } = parts;
   const size = workSize(parts);
   refuseIfMomentsTooLarge(network, backend, () => true, Math.max(size.tokensOfStep, tokens.context));
-  const work = estimateWork(size, await productRate(backend), request, spent);
+  const work = estimateWork(size, await productRate(backend), { ...request, isMeasured, spent });
   const schedule = known ?? work.schedule;
   const seconds = known ? { ...work.seconds, plan: 0 } : work.seconds;
-  const unmet = await sizeNote({ ...parts, schedule });
+  const unmet = await sizeNote({ ...parts, isByLoss: isMeasured || schedule.measureSeconds !== 0 });
   return {
     ...work,
     seconds,

@@ -1,4 +1,4 @@
-import type { CompressionSchedule, CompressRequest } from '../../model/compression.ts';
+import type { CompressRequest } from '../../model/compression.ts';
 import { smallestShare } from '../../model/plan/allocate.ts';
 import type { PlanRequest } from '../../model/plan/plan.ts';
 import { PLAN_DEFAULTS } from '../../model/plan/planRequest.ts';
@@ -10,8 +10,9 @@ import { type Candidate, planCandidates } from '../plan/planCandidates.ts';
 interface PlanParts {
   readonly opened: Opened;
   readonly network: Network;
-  readonly request: Pick<CompressRequest, 'keep' | 'from'>;
-  readonly schedule: Pick<CompressionSchedule, 'measureSeconds'>;
+  readonly request: Pick<CompressRequest, 'keep'>;
+  /** Whether the losses of the matrices are known, or are going to be measured. */
+  readonly isByLoss: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -43,12 +44,12 @@ export function tooSmall(least: number, keep: number): string {
 }
 
 function requestOf(
-  { opened, network, request: { keep, from }, schedule }: Omit<PlanParts, 'signal'>,
+  { opened, network, request: { keep }, isByLoss }: Omit<PlanParts, 'signal'>,
   candidates: readonly Candidate[],
 ): PlanRequest {
   return {
     ...PLAN_DEFAULTS,
-    spread: schedule.measureSeconds === 0 && !from ? 'activations' : 'loss',
+    spread: isByLoss ? 'loss' : 'activations',
     exclude: outsideBlocks(opened, network, candidates),
     budget: { kind: 'keep', value: keep },
   };

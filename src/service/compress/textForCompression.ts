@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { isSameFile } from '../../files/wholeFile.ts';
 import type { CompressionText, CompressRequest, WindowShare } from '../../model/compression.ts';
 import type { Network } from '../../network/network.ts';
 import { readWindows } from '../../network/readWindows.ts';
-import { windowsOf } from '../../network/windows.ts';
+import { digestOfWindows, windowsOf } from '../../network/windows.ts';
 import { repeatedRuns, sharedRuns } from './repeatedRuns.ts';
 import { HELD_OUT, type SplitWindows, splitWindows, UNSEEN } from './splitWindows.ts';
 
@@ -110,7 +109,7 @@ export async function prepareText(
     text: {
       name: sampled ? null : facts.name,
       sampled: sampled ? { starts: sampled.starts, temperature: 1, seed: sampled.seed } : null,
-      digest: digestOf(used),
+      digest: digestOfWindows(used),
       tokens: facts.tokens,
       context: facts.context,
       startToken: facts.startToken,
@@ -176,14 +175,4 @@ function textWarnings(
 
 function shareOf(windows: readonly Int32Array[]): WindowShare {
   return { windows: windows.length, tokens: windows.reduce((sum, { length }) => sum + length, 0) };
-}
-
-/** SHA-256 of all ids as 32-bit numbers, and the windows' lengths. */
-export function digestOf(windows: readonly Int32Array[]): string {
-  const hash = createHash('sha256');
-  for (const window of windows) {
-    hash.update(`${window.length}:`);
-    hash.update(new Uint8Array(Int32Array.from(window).buffer));
-  }
-  return hash.digest('hex');
 }

@@ -1,7 +1,6 @@
 import type { Pause } from '../../../base/eventLoop.ts';
 import type { Backend } from '../../../devices/backend.ts';
 import type { PlanRequest } from '../../../model/plan/plan.ts';
-import type { Sensitivities } from '../../../model/plan/sensitivities.ts';
 import type { Network } from '../../../network/network.ts';
 import type { TextWindows } from '../../../network/readWindows.ts';
 import type { EvaluateProgress } from '../../../protocol/service.ts';
@@ -21,8 +20,6 @@ export interface InputPlan {
   readonly text?: Pick<TextWindows, 'windows' | 'facts'> | undefined;
   /** Statistics of the inputs, in place of those of the text. */
   readonly statistics?: Activations | undefined;
-  /** From an earlier plan; nothing is measured if they suffice. */
-  readonly known?: Sensitivities | undefined;
   /** What measuring may take; divergences that it does not allow are filled in. No limit by default. */
   readonly minutes?: number | undefined;
   /** Lets others use the device; awaited at least every 100 ms. */

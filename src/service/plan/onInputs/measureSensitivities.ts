@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { InputFactor } from '../../../activations/statistics.ts';
 import { RankscopeError, throwIfCancelled } from '../../../base/errors.ts';
 import type { Sensitivities } from '../../../model/plan/sensitivities.ts';
 import { forward } from '../../../network/forward.ts';
 import type { PlacedGroup } from '../../../network/inputGroups.ts';
+import { digestOfWindows } from '../../../network/windows.ts';
 import { InputStatistics } from '../../calibrate/inputStatistics.ts';
 import { passProgress } from '../../evaluate/passProgress.ts';
 import { firstTokens } from './firstTokens.ts';
@@ -16,7 +16,11 @@ import type { PlacedMatrix } from './placedMatrices.ts';
 /** Tokens for each divergence: every one of them passes the network once for each matrix. */
 const DIVERGENCE_TOKENS = 1024;
 
-/** Measures what `request.spread` needs of these matrices. */
+/**
+ * Measures what `request.spread` needs of these matrices.
+ * @throws RankscopeError 'wrong-use' where no text is there; 'not-finite', 'too-large', 'cancelled', and what reading
+ *   the weights and the statistics throws
+ */
 export async function measureSensitivities(input: InputPlan, placed: readonly PlacedMatrix[]): Promise<Sensitivities> {
   const { request, text, statistics, minutes, progress } = input;
   const started = performance.now();
@@ -97,7 +101,7 @@ async function fromText(input: InputPlan, placed: readonly PlacedMatrix[], isLos
   const byGroup = new Map<PlacedGroup, PlacedMatrix[]>();
   const groups = [...new Map(placed.map(({ group }) => [group.name, group])).values()];
   for (const each of placed) byGroup.set(each.group, [...(byGroup.get(each.group) ?? []), each]);
-  const digest = digestOf(windows);
+  const digest = digestOfWindows(windows);
   const observer = new InputStatistics(
     backend,
     groups,
@@ -140,16 +144,6 @@ function factorInMemory({ name, inputs }: PlacedGroup, r: Float32Array, tokens: 
       out.set(r.subarray(row * inputs, row * inputs + out.length));
     },
   };
-}
-
-/** Of the tokens, and where each window begins. */
-function digestOf(windows: readonly Int32Array[]): string {
-  const hash = createHash('sha256');
-  for (const window of windows) {
-    hash.update(new Uint8Array(Int32Array.of(window.length).buffer));
-    hash.update(new Uint8Array(window.buffer, window.byteOffset, window.byteLength));
-  }
-  return hash.digest('hex');
 }
 
 function nothingToMeasure(isLoss: boolean): RankscopeError {

@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
 import type { DeviceRequest } from '../../../base/deviceInfo.ts';
-import type { TextRequest } from '../../../model/evaluation.ts';
 import type { Plan, PlanRequest } from '../../../model/plan/plan.ts';
 import type { Sensitivities } from '../../../model/plan/sensitivities.ts';
 import { openNetwork } from '../../../network/network.ts';
@@ -12,15 +11,15 @@ import type { Opened } from '../../checkpoints/opened.ts';
 import { refuseTooManyTokens } from '../../evaluate/streamMemory.ts';
 import { withCalibrationDefaults } from '../../truncation/calibrationText.ts';
 import { refuseOther } from '../refuseOther.ts';
-import type { KnownSensitivities } from './knownSensitivities.ts';
+import { type KnownSensitivities, measurementKey } from './knownSensitivities.ts';
 import { measureSensitivities } from './measureSensitivities.ts';
-import { knownFor, planFrom, subjectOf } from './planOnInputs.ts';
+import { knownFor, planFrom, subjectOf } from './planFrom.ts';
 
 /**
  * Makes a plan from statistics of activations, from a text, or from what an earlier plan measured. What is measured is
  * kept for the next plan of the same checkpoint and text.
- * @throws RankscopeError as `planOnInputs` does; 'wrong-use' for statistics or a plan of another model, or a text that
- *   is too short
+ * @throws RankscopeError as `measureSensitivities` does; 'wrong-use' for statistics or a plan of another model, or a
+ *   text that is too short
  */
 export async function planMeasured(
   parts: SpectraParts & { readonly known: KnownSensitivities },
@@ -35,35 +34,42 @@ export async function planMeasured(
   const network = await openNetwork(checkpoint, { signal });
   const asked = { opened, network, request, signal };
   const subject = await subjectOf(asked);
-  const key = await keyOf([...checkpoint.files.map(({ path }) => path), file, text?.text, text?.ids], text);
+  const files = [...checkpoint.files.map(({ path }) => path), file, text?.text, text?.ids];
+  const name = JSON.stringify([await statesOf(files), text?.context, text?.tokens]);
   const known =
-    knownFor({ known: from?.sensitivities, request }, subject) ??
-    knownFor({ known: parts.known.get(key, minutes), request }, subject);
+    knownFor(request, subject, from?.sensitivities) ?? knownFor(request, subject, parts.known.get(name, minutes));
   if (known) return planFrom(asked, subject, known);
   const measure = async (): Promise<Sensitivities> => {
     if (text) progress?.({ done: 0, total: 0, message: 'Reading the text' });
     const windows =
       text && (await readWindows(checkpoint, network, withCalibrationDefaults(text, network.decoder.context), signal));
     if (windows) refuseTooManyTokens(network, windows, 1);
-    return withActivations(opened, file, signal, (statistics) =>
+    const key =
+      windows &&
+      measurementKey(checkpoint, { name: windows.facts.name, windows: windows.windows }, await statesOf([file]));
+    const kept = key && knownFor(request, subject, await parts.known.find(key, minutes));
+    if (kept) return kept;
+    const measured = await withActivations(opened, file, signal, (statistics) =>
       parts.devices.run(engine, checkpoint.path, { signal }, (backend, letOthers) => {
         const { cache } = parts;
         const input = { ...asked, backend, cache, text: windows, statistics, minutes, letOthers, progress };
         return measureSensitivities(input, subject.placed);
       }),
     );
+    if (key) await parts.known.keep(key, measured, minutes);
+    return measured;
   };
   const measured = await measure();
-  parts.known.put(key, measured, minutes);
+  parts.known.put(name, measured, minutes);
   return planFrom(asked, subject, measured);
 }
 
-/** The files as they are, and how the text is cut. */
-async function keyOf(files: readonly (string | undefined)[], text: TextRequest | undefined): Promise<string> {
+/** Files as they are: path, size and time. */
+async function statesOf(files: readonly (string | undefined)[]): Promise<unknown[]> {
   const states = [];
   for (const file of files) {
     const found = file === undefined ? undefined : await stat(file).catch(() => undefined);
     states.push([file, found?.size, found?.mtimeMs]);
   }
-  return JSON.stringify([states, text?.context, text?.tokens]);
+  return states;
 }

@@ -10,6 +10,7 @@ import { memoryCache } from '../../../../src/service/cache/memoryCache.ts';
 import { OpenCheckpoints } from '../../../../src/service/checkpoints/opened.ts';
 import { compress } from '../../../../src/service/compress/compress.ts';
 import { Devices } from '../../../../src/service/devices/devices.ts';
+import { KnownSensitivities } from '../../../../src/service/plan/onInputs/knownSensitivities.ts';
 import { createService } from '../../../../src/service/service.ts';
 import { testFolder } from '../../formats/folder.ts';
 import { valuesOf, writeDecoder } from '../../network/decoders.ts';
@@ -264,6 +265,33 @@ describe('a compression with a text', function () {
     await assert.rejects(service.compress({ ...request, from: other }), { code: 'wrong-use' });
   });
 
+  it('finds the losses that an earlier compression measured in the cache, and says that they take no time', async () => {
+    const request = { ...smallRequest(folder), refine: false, smokeTest: false, overwrite: true };
+    const cacheFolder = folder.path('cache');
+    const compressed = async (more: Partial<CompressRequest>) => {
+      const other = createService({ cacheFolder });
+      const messages = new Set<string>();
+      const progress = ({ stage, message }: CompressionProgress) => void (stage === 'plan' && messages.add(message));
+      try {
+        const estimate = await other.estimateCompression({ ...request, ...more });
+        const report = await other.compress({ ...request, ...more }, { progress });
+        const plan = parsePlan(readFileSync(report.planFile, 'utf8'), report.planFile);
+        return { estimate, report, plan, isMeasured: messages.size > 0 };
+      } finally {
+        await other.close();
+      }
+    };
+    const first = await compressed({});
+    assert.ok(first.isMeasured && first.estimate.seconds.plan! > 0);
+    // However short the time: what is known takes none.
+    const second = await compressed({ keep: 0.6, minutes: 1e-3 });
+    assert.ok(!second.isMeasured && second.estimate.seconds.plan === 0);
+    assert.deepEqual(second.plan.sensitivities, first.plan.sensitivities);
+    assert.deepEqual([second.report.method.spread, second.report.method.measured], ['loss', 14]);
+    assert.ok(second.report.size.totals.keptShare <= 0.6);
+    assert.ok((await compressed({ tokens: 512 })).isMeasured, 'of fewer windows');
+  });
+
   it('refuses the state of other options, of another text or checkpoint, or discards it if that is allowed', async () => {
     const request = { ...smallRequest(folder), smokeTest: false };
     await stopped(request);
@@ -307,11 +335,12 @@ describe('a compression with a text', function () {
       () => undefined,
       async () => createReferenceBackend({ memoryLimit: 100_000 }),
     );
+    const parts = { devices, cache: memoryCache(noCache), known: new KnownSensitivities(noCache) };
     const checkpoints = new OpenCheckpoints();
     const request = { ...smallRequest(folder), engine: 'reference' };
     try {
       await checkpoints.use(request.path, undefined, (opened) =>
-        assert.rejects(compress({ devices, cache: memoryCache(noCache) }, checkpoints, opened, request, {}), {
+        assert.rejects(compress(parts, checkpoints, opened, request, {}), {
           code: 'too-large',
           message: /needs [\d.]+ KB, .* the reference engine has 50 KB/,
         }),

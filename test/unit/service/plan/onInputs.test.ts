@@ -196,6 +196,38 @@ describe('a plan from what a text does', function () {
     assert.deepEqual(messages, []);
   });
 
+  it('takes what another process measured on the same windows from the disk, whatever the device', async () => {
+    const path = writeDecoder(folder.path('model'), LLAMA);
+    const cacheFolder = folder.path('cache');
+    const planned = async (minutes?: number, own = path, engine = 'wasm', ids = text()) => {
+      const other = createService({ cacheFolder });
+      const messages: string[] = [];
+      const request = { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.7 }, spread: 'loss' } as const;
+      const sources = { text: ids, ...(minutes === undefined ? {} : { minutes }) };
+      const progress = ({ message }: EvaluateProgress) =>
+        void (message === 'Reading the text' || messages.push(message));
+      try {
+        const plan = await other.plan({ path: own, request, sources, engine, threads: 1 }, { progress });
+        return { plan, isMeasured: messages.length > 0 };
+      } finally {
+        await other.close();
+      }
+    };
+    // What was cut short serves those who allow no more time.
+    const short = await planned(1e-9);
+    assert.ok(short.isMeasured && short.plan.sensitivities!.divergences!.filledIn > 0);
+    assert.deepEqual(await planned(1e-9), { plan: short.plan, isMeasured: false });
+    const first = await planned();
+    assert.ok(first.isMeasured);
+    assert.deepEqual(await planned(), { plan: first.plan, isMeasured: false });
+    assert.deepEqual(await planned(1e-9, path, 'reference'), { plan: first.plan, isMeasured: false });
+    assert.ok((await planned(undefined, path, 'wasm', text(IDS.slice(0, 580)))).isMeasured, 'other windows');
+    const config = { ...LLAMA.config, rms_norm_eps: 1e-3 };
+    assert.ok((await planned(undefined, writeDecoder(folder.path('other'), { ...LLAMA, config }))).isMeasured);
+    writeDecoder(folder.path('model'), { ...LLAMA, config });
+    assert.ok((await planned()).isMeasured, 'another configuration');
+  });
+
   it('leaves embedding and head dense, and cuts them with a warning where they are included', async () => {
     const tied = writeDecoder(folder.path('tied'), caseOf('gemma'));
     const usual = await planOf(tied, { text: text() });

@@ -2,27 +2,14 @@ import { RankscopeError } from '../../../base/errors.ts';
 import { makePlan } from '../../../model/plan/allocate.ts';
 import { leftOut } from '../../../model/plan/leftOut.ts';
 import { inputNotes, onInputs } from '../../../model/plan/onInputs.ts';
-import type { Plan } from '../../../model/plan/plan.ts';
+import type { Plan, PlanRequest } from '../../../model/plan/plan.ts';
 import { checkRequest } from '../../../model/plan/planRequest.ts';
 import type { Sensitivities } from '../../../model/plan/sensitivities.ts';
 import { refuseChanged } from '../../checkpoints/opened.ts';
 import { type Candidate, planCandidates } from '../planCandidates.ts';
 import { plannedCheckpoint } from '../plannedCheckpoint.ts';
 import type { InputPlan } from './inputPlan.ts';
-import { measureSensitivities } from './measureSensitivities.ts';
 import { type PlacedMatrix, placedMatrices } from './placedMatrices.ts';
-
-/**
- * Makes a plan from what the network does with a text, and measures it unless it is known. The plan keeps what was
- * measured.
- * @throws RankscopeError 'wrong-use' where something must be measured and no text is there; 'not-finite', 'too-large',
- *   'cancelled', and what reading the weights and the statistics throws
- */
-export async function planOnInputs(input: InputPlan): Promise<Plan> {
-  const subject = await subjectOf(input);
-  const sensitivities = knownFor(input, subject) ?? (await measureSensitivities(input, subject.placed));
-  return planFrom(input, subject, sensitivities);
-}
 
 /** Singular values in a plan file, of eight digits each: more would exceed the size that is read again. */
 const MOST_VALUES = 4_000_000;
@@ -54,8 +41,9 @@ export async function subjectOf({ opened, network, request, signal }: Asked): Pr
 
 /** What is known already, if it suffices. */
 export function knownFor(
-  { known, request }: Pick<InputPlan, 'known' | 'request'>,
+  request: PlanRequest,
   { placed }: PlanSubject,
+  known: Sensitivities | undefined,
 ): Sensitivities | undefined {
   const byName = new Map(known?.matrices.map((each) => [each.name, each]));
   const suffices = placed.every(({ matrix: { name } }) => {
@@ -65,6 +53,7 @@ export function knownFor(
   return suffices ? known : undefined;
 }
 
+/** Makes a plan from what was measured, which it keeps. */
 export async function planFrom(
   { opened, request }: Asked,
   { candidates }: PlanSubject,
