@@ -2,6 +2,7 @@ import { RankscopeError } from '../base/errors.ts';
 import { groupBy } from '../base/groupBy.ts';
 import { formatBytes, formatCount } from '../base/quantities.ts';
 import { DENSE_ROLES } from '../model/names/roles.ts';
+import { DENSE_BY_DEFAULT } from '../model/plan/leftOut.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import { FIRST_REQUEST, PLAN_DEFAULTS, SHARED_LAYERS } from '../model/plan/planRequest.ts';
 import type { Sensitivities } from '../model/plan/sensitivities.ts';
@@ -28,7 +29,7 @@ import { TEXT, TEXT_HELP } from './textOptions.ts';
 export const planCommand: Command = {
   name: 'plan',
   usage:
-    'PATH (--keep SHARE | --bytes SIZE | --multiply-adds N | --error ERROR | --energy SHARE | --rank R) [--out plan.json]',
+    'PATH [--keep SHARE | --bytes SIZE | --multiply-adds N | --error ERROR | --energy SHARE | --rank R] [--out plan.json]',
   summary: 'a rank for every matrix, within a budget',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --keep SHARE        keep at most this share of the parameters that may be cut, in (0, 1] (default: ${FIRST_REQUEST.budget.value})
@@ -57,7 +58,8 @@ ${TEXT_HELP}
                       or a glob of their names; may be repeated, kinds also with commas
   --factors 2|3       W = B A (default), or W = U S V
   --share WHAT        matrices may share their factor A where that loses less: inputs (q, k and v; gate and up), layers
-                      (neighbouring ones of a module), or both; with --keep or --error
+                      (neighbouring ones of a module), or both; with --keep, --bytes,
+                      --multiply-adds or --error
   --share-layers N    layers that may share, at most (default: ${SHARED_LAYERS})
   --curves FILE       write error against size for the whole model, of the weights and of what the text says, with the
                       place of the plan, to FILE (.csv or .json)
@@ -68,9 +70,10 @@ ${judgementHelp(PLANNED.metrics)}
 ${ENGINE_HELP}
 ${COMMON_HELP}
 
-By default, embeddings, heads, routers, position tables, norms and stems stay dense. --keep counts what may be cut; the
-share of the whole model is printed beside it, which --bytes and --multiply-adds count. A plan from the weights alone ruins most language models long before it
-makes them small: --spread loss looks at what each matrix does to the predictions.
+${DENSE_BY_DEFAULT} --keep counts
+what may be cut; the share of the whole model is printed beside it, which --bytes and --multiply-adds count. A plan from
+the weights alone ruins most language models long before it makes them small: --spread loss looks at what each matrix
+does to the predictions.
 
 Examples:
   rankscope plan model.safetensors --keep 0.6 --out plan.json
@@ -152,7 +155,7 @@ function* report(plan: Plan, out: string | undefined, curves: string | undefined
   const whole = checkpoint.parameters;
   yield `The whole model keeps ${percent(totals.keptShareOfModel)}: ${formatCount(whole)} parameters become ${formatCount(whole - parametersBefore + parametersAfter)}\n`;
   if (totals.bytesOfModel !== undefined && totals.multiplyAddsBefore !== undefined)
-    yield `As a file of its own: about ${formatBytes(Math.round(totals.bytesOfModel))}; ${formatCount(totals.multiplyAddsBefore)} multiply-adds for a token become ${formatCount(Math.round(totals.multiplyAddsAfter ?? 0))}\n`;
+    yield `As a file of its own: about ${formatBytes(Math.round(totals.bytesOfModel))}, with nothing cut ${formatBytes(Math.round(totals.bytesOfModelBefore ?? 0))}; ${formatCount(totals.multiplyAddsBefore)} multiply-adds for a token become ${formatCount(Math.round(totals.multiplyAddsAfter ?? 0))}\n`;
   const groups = groupBy(
     matrices.filter(({ shared }) => shared !== undefined),
     ({ shared }) => shared!,

@@ -104,6 +104,7 @@ export interface PlanSnapshot {
   readonly busy: string | null;
   readonly measure: PlanMeasure;
   readonly canUndo: boolean;
+  readonly canRedo: boolean;
   /** False in an untrusted workspace, where the plan can be viewed and nothing is written. */
   readonly canWrite: boolean;
 }
@@ -147,6 +148,9 @@ export interface PlanCalls {
   selectCheckpoint: { params: { path: string }; result: void };
   change: { params: PlanRequest; result: void };
   undo: { params: void; result: void };
+  redo: { params: void; result: void };
+  /** Asks for the file of a plan of the current checkpoint. */
+  openPlan: { params: void; result: void };
   /** Asks for the text of the spreads by activations and by loss. */
   chooseText: { params: void; result: void };
   limitMinutes: { params: { minutes: number | null }; result: void };

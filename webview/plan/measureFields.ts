@@ -1,19 +1,17 @@
 import { baseName } from '../../src/base/paths.ts';
 import type { PlanRequest } from '../../src/model/plan/plan.ts';
-import { defaultFloor } from '../../src/model/plan/planRequest.ts';
 import type { PlanMeasure } from '../../src/protocol/page.ts';
 import { button, numberField } from '../ui/controls.ts';
 import { element, setText } from '../ui/dom.ts';
 import { field } from './field.ts';
 
 export interface MeasureHooks {
-  readonly change: (edit: (request: PlanRequest) => PlanRequest) => void;
   readonly chooseText: () => void;
   readonly limitMinutes: (minutes: number | null) => void;
   readonly start: () => void;
 }
 
-/** What the spreads by activations and by loss need: a text, a time, a floor, and a start. */
+/** What the spreads by activations and by loss need: a text, a time, and a start. */
 export function createMeasureFields(hooks: MeasureHooks): {
   readonly element: HTMLElement;
   show(request: PlanRequest, measure: PlanMeasure): void;
@@ -26,9 +24,6 @@ export function createMeasureFields(hooks: MeasureHooks): {
   const statistics = element('p', { class: 'faint help' });
   const minutes = numberField('Minutes that measuring may take', 1, 100_000, hooks.limitMinutes);
   minutes.element.placeholder = 'no limit';
-  const floor = numberField('Lowest rank, in percent of break-even', 0, 100, (shown) =>
-    hooks.change(({ floor: _, ...rest }) => (shown === null ? rest : { ...rest, floor: shown / 100 })),
-  );
   const start = button({
     label: 'Start measuring',
     title: 'Pass the text through the model, which takes minutes; other budgets then cost nothing',
@@ -36,14 +31,7 @@ export function createMeasureFields(hooks: MeasureHooks): {
   });
   const minutesField = field('Minutes', minutes.element);
   return {
-    element: element(
-      'div',
-      { class: 'measure' },
-      field('Text', text),
-      statistics,
-      element('div', { class: 'pair' }, minutesField, field('Floor, %', floor.element)),
-      start.element,
-    ),
+    element: element('div', { class: 'measure' }, field('Text', text), statistics, minutesField, start.element),
     show(request, measure) {
       const isLoss = request.spread === 'loss';
       const isGiven = measure.statistics !== null;
@@ -54,8 +42,6 @@ export function createMeasureFields(hooks: MeasureHooks): {
       setText(statistics, isGiven ? `Activations come from ${baseName(measure.statistics!)}. ${use}` : '');
       minutesField.hidden = !isLoss;
       minutes.set(measure.minutes);
-      floor.set(request.floor === undefined ? null : Math.round(100 * request.floor));
-      floor.element.placeholder = String(100 * defaultFloor(request));
       const canStart = measure.text !== null || (isGiven && !isLoss);
       start.set({ hidden: !measure.waits, disabled: !canStart });
     },

@@ -20,6 +20,7 @@ let lastPlan: PlanOverview | null = null;
 
 const checkpoint = select('Checkpoint', [], (path) => tell(link.call('selectCheckpoint', { path })));
 const undo = button({ label: 'Undo', onClick: () => tell(link.call('undo')) });
+const redo = button({ label: 'Redo', onClick: () => tell(link.call('redo')) });
 const apply = button({ label: 'Apply…', appearance: 'primary', onClick: () => tell(link.call('apply')) });
 const measure = button({
   label: 'Measure…',
@@ -27,6 +28,7 @@ const measure = button({
   onClick: () => tell(link.call('measure')),
 });
 const savePlan = button({ label: 'Save plan…', onClick: () => tell(link.call('savePlan')) });
+const openPlan = button({ label: 'Open plan…', onClick: () => tell(link.call('openPlan')) });
 const cancel = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
 const busyText = element('span', { attributes: { role: 'status' } });
 const roots = {
@@ -64,7 +66,8 @@ const content = element(
   element('h1', { class: 'visually-hidden', text: 'Rank plan' }),
   checkpoint.element,
   roots.form,
-  element('div', { class: 'buttons' }, apply.element, measure.element, savePlan.element, undo.element),
+  element('div', { class: 'buttons' }, apply.element, measure.element, savePlan.element, openPlan.element),
+  element('div', { class: 'buttons' }, undo.element, redo.element),
   roots.untrusted,
   roots.notice,
   roots.busy,
@@ -96,7 +99,7 @@ function take(next: PlanSnapshot): void {
 
 function draw(): void {
   if (!snapshot) return;
-  const { checkpoints, current, request, plan, error, busy, measure: measured, canUndo, canWrite } = snapshot;
+  const { checkpoints, current, request, plan, error, busy, measure: measured, canUndo, canRedo, canWrite } = snapshot;
   roots.empty.hidden = checkpoints.length > 0;
   content.hidden = checkpoints.length === 0;
   checkpoint.setOptions(checkpoints.map(({ path, name }) => ({ id: path, label: name })));
@@ -105,6 +108,7 @@ function draw(): void {
   form.show(request, lastPlan, measured);
   cancel.set({ hidden: !isMeasured(request) });
   undo.set({ disabled: !canUndo });
+  redo.set({ disabled: !canRedo });
   apply.set({ disabled: !canWrite || !plan });
   measure.set({ disabled: !plan });
   savePlan.set({ disabled: !canWrite || !plan });

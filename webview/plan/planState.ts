@@ -1,6 +1,8 @@
 import type { DenseRole } from '../../src/model/names/roles.ts';
 import type { Budget, PlanRequest, Spread } from '../../src/model/plan/plan.ts';
 import { SHARED_LAYERS } from '../../src/model/plan/planRequest.ts';
+import { readRule, ruleText } from '../../src/model/plan/ruleText.ts';
+import type { PlanOverview } from '../../src/protocol/page.ts';
 
 /** How a kind of budget is displayed and edited; the displayed value is `scale` times the value in the request. */
 export interface BudgetKind {
@@ -16,7 +18,70 @@ export interface BudgetKind {
   readonly first: number;
 }
 
-export const BUDGETS: readonly BudgetKind[] = [
+/** What the whole model takes with nothing cut: the ends of budgets for it. */
+export interface WholeModel {
+  readonly bytes: number;
+  readonly multiplyAdds: number;
+}
+
+const UNITS = [
+  { size: 1e9, bytes: 'GB', count: 'G' },
+  { size: 1e6, bytes: 'MB', count: 'M' },
+  { size: 1e3, bytes: 'KB', count: 'K' },
+] as const;
+const SMALLEST = { size: 1, bytes: 'B', count: '' } as const;
+
+/** The whole model of a plan; where it is not known yet, one for which the current budget is in range. */
+export function wholeModel({ budget }: PlanRequest, plan: PlanOverview | null): WholeModel | undefined {
+  const { bytesOfModelBefore: bytes, multiplyAddsBefore: multiplyAdds } = plan?.totals ?? {};
+  const known = bytes !== undefined && multiplyAdds !== undefined;
+  if (known)
+    return {
+      bytes: Math.max(bytes, of(budget, 'bytes')),
+      multiplyAdds: Math.max(multiplyAdds, of(budget, 'multiplyAdds')),
+    };
+  return budget.kind === 'bytes' || budget.kind === 'multiplyAdds'
+    ? { bytes: budget.value, multiplyAdds: budget.value }
+    : undefined;
+}
+
+const of = (budget: Budget, kind: Budget['kind']) => (budget.kind === kind ? budget.value : 0);
+
+/** The kinds of budgets of a model; those of a size for all of it are left out where that is unknown. */
+export function budgetKinds(whole: WholeModel | undefined): readonly BudgetKind[] {
+  if (!whole || whole.bytes < 1 || whole.multiplyAdds < 1) return BUDGETS;
+  const bytes = ofModel(whole.bytes);
+  const multiplyAdds = ofModel(whole.multiplyAdds);
+  return [
+    ...BUDGETS.slice(0, 1),
+    {
+      id: 'bytes',
+      label: 'Size of the file',
+      explanation: 'The most bytes that a file of the whole model may have, in the types of its source.',
+      ...bytes,
+      unit: bytes.unit.bytes,
+    },
+    {
+      id: 'multiplyAdds',
+      label: 'Multiply-adds',
+      explanation: 'The most multiply-adds of all matrices of the whole model for one token.',
+      ...multiplyAdds,
+      unit: multiplyAdds.unit.count,
+    },
+    ...BUDGETS.slice(1),
+  ];
+}
+
+function ofModel(whole: number) {
+  const unit = UNITS.find(({ size }) => whole >= size) ?? SMALLEST;
+  const max = Math.ceil((100 * whole) / unit.size) / 100;
+  return { unit, scale: 1 / unit.size, min: 0.01, max, step: 0.01, first: Math.round(FIRST_SHARE * whole) };
+}
+
+/** Of the whole model, when a budget for it is first selected. */
+const FIRST_SHARE = 0.7;
+
+const BUDGETS: readonly BudgetKind[] = [
   {
     id: 'keep',
     label: 'Parameters kept',
@@ -41,6 +106,14 @@ export const BUDGETS: readonly BudgetKind[] = [
     explanation: 'One rank for all matrices that may be cut.',
     ...{ unit: '', scale: 1, min: 1, max: 1024, step: 1, first: 64 },
   },
+  {
+    id: 'compressionRatio',
+    label: 'Compression ratio',
+    explanation:
+      'The rank c min(m, n) everywhere, as tutorials count it (compress_model_svd). It is no share of parameters: ' +
+      'factors that save nothing stay dense.',
+    ...{ unit: '', scale: 1, min: 0.01, max: 1, step: 0.01, first: 0.5 },
+  },
 ];
 
 export const SPREADS: readonly { readonly id: Spread; readonly label: string; readonly explanation: string }[] = [
@@ -59,24 +132,17 @@ export const SPREADS: readonly { readonly id: Spread; readonly label: string; re
   },
 ];
 
-export function budgetKind(id: Budget['kind']): BudgetKind {
-  return BUDGETS.find((kind) => kind.id === id)!;
-}
-
-/** Whether ranks are spread at all: with one rank or one share of energy everywhere, there is nothing to spread. */
-export function spreads({ kind }: Budget): boolean {
-  return kind === 'keep' || kind === 'error';
-}
-
 /** The displayed value of a budget. */
-export function shownBudget({ kind, value }: Budget): number {
-  return Number((value * budgetKind(kind).scale).toPrecision(12));
+export function shownBudget({ value }: Budget, { scale }: BudgetKind): number {
+  return Number((value * scale).toPrecision(12));
 }
 
 /** The budget for a displayed value. */
 export function budgetOf(kind: BudgetKind, shown: number): Budget {
   const highest = kind.id === 'error' ? 0.999 : Number.POSITIVE_INFINITY;
-  return { kind: kind.id, value: Math.min(highest, Number((shown / kind.scale).toPrecision(12))) };
+  const value = Number((shown / kind.scale).toPrecision(12));
+  // The end of a slider is rounded up, and a model of all bytes is one with nothing cut.
+  return { kind: kind.id, value: Math.min(highest, kind.scale < 1 ? Math.ceil(value) : value) };
 }
 
 /** `request` with the rank of `name` set by hand, kept dense (null), or left to the plan again (undefined). */
@@ -134,4 +200,20 @@ export function withShare(request: PlanRequest, id: ShareId): PlanRequest {
   if (id === 'none') return rest;
   const layers = share && share.layers > 1 ? share.layers : SHARED_LAYERS;
   return { ...rest, share: { inputs: id !== 'layers', layers: id === 'inputs' ? 1 : layers } };
+}
+
+/** `request` with the rules of these lines, or what is wrong with the first line that is none. */
+export function withRules(request: PlanRequest, lines: readonly string[]): PlanRequest | string {
+  const rules = [];
+  for (const line of lines) {
+    const rule = readRule(line);
+    if (typeof rule === 'string') return `“${line}”: ${rule}.`;
+    rules.push(rule);
+  }
+  const { rules: _, ...rest } = request;
+  return rules.length === 0 ? rest : { ...rest, rules };
+}
+
+export function ruleLines({ rules = [] }: PlanRequest): string[] {
+  return rules.map(ruleText);
 }

@@ -7,6 +7,7 @@ import { formatPercent } from '../ui/format.ts';
 export function showTotals(root: HTMLElement, plan: PlanOverview): void {
   const { parametersBefore, parametersAfter, bytesBefore, bytesAfter, error, keptShare, keptShareOfModel } =
     plan.totals;
+  const { bytesOfModelBefore, bytesOfModel, multiplyAddsBefore, multiplyAddsAfter } = plan.totals;
   const whole = plan.checkpoint.parameters;
   const bar = element('div', { class: 'kept-bar', attributes: { 'aria-hidden': 'true' } }, element('div'));
   (bar.firstElementChild as HTMLElement).style.width = `${Math.min(100, keptShare * 100)}%`;
@@ -18,6 +19,10 @@ export function showTotals(root: HTMLElement, plan: PlanOverview): void {
       element('td', { class: 'numeric', text: before }),
       element('td', { class: 'numeric', text: after }),
     );
+  const known = (name: string, format: (value: number) => string, before?: number, after?: number) =>
+    before === undefined || after === undefined
+      ? null
+      : row(name, format(Math.round(before)), format(Math.round(after)));
   fill(
     root,
     element('p', { class: 'headline' }, element('strong', { text: formatPercent(keptShare) }), ' of what may be cut'),
@@ -34,6 +39,8 @@ export function showTotals(root: HTMLElement, plan: PlanOverview): void {
         row('Parameters', formatCount(parametersBefore), formatCount(parametersAfter)),
         row('Whole model', formatCount(whole), formatCount(whole - parametersBefore + parametersAfter)),
         row('Bytes', formatBytes(bytesBefore), formatBytes(bytesAfter)),
+        known('Whole file, about', formatBytes, bytesOfModelBefore, bytesOfModel),
+        known('Multiply-adds', formatCount, multiplyAddsBefore, multiplyAddsAfter),
         row(plan.sensitivities ? 'Error of W X' : 'Weight error', '', formatPercent(error)),
       ),
     ),

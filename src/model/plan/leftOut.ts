@@ -15,6 +15,10 @@ const KINDS: Readonly<Record<DenseRole, string>> = {
   stem: 'a stem',
 };
 
+/** The default of `include`, in words. */
+export const DENSE_BY_DEFAULT =
+  'By default, embeddings, heads, routers, position tables, norms and convolutional stems stay dense.';
+
 /**
  * Why a matrix takes no part in the plan; undefined if it may be cut, or if its rank is set by hand. A matrix that is
  * dense by default takes part if its rank is set, or if the request includes its kind or its name.

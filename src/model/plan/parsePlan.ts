@@ -170,7 +170,7 @@ function totals(place: Found, parametersOfModel: number): PlanTotals {
   const found = members(
     place,
     ['parametersBefore', 'parametersAfter', 'bytesBefore', 'bytesAfter', 'error'],
-    ['keptShare', 'keptShareOfModel', 'bytesOfModel', 'multiplyAddsBefore', 'multiplyAddsAfter'],
+    ['keptShare', 'keptShareOfModel', 'bytesOfModel', 'bytesOfModelBefore', 'multiplyAddsBefore', 'multiplyAddsAfter'],
   );
   const parameters = {
     parametersBefore: wholeNumber(found.parametersBefore, 0),
@@ -185,6 +185,7 @@ function totals(place: Found, parametersOfModel: number): PlanTotals {
     ...(found.keptShare && { keptShare: amount(found.keptShare) }),
     ...(found.keptShareOfModel && { keptShareOfModel: amount(found.keptShareOfModel) }),
     ...(found.bytesOfModel && { bytesOfModel: amount(found.bytesOfModel) }),
+    ...(found.bytesOfModelBefore && { bytesOfModelBefore: amount(found.bytesOfModelBefore) }),
     ...(found.multiplyAddsBefore && { multiplyAddsBefore: amount(found.multiplyAddsBefore) }),
     ...(found.multiplyAddsAfter && { multiplyAddsAfter: amount(found.multiplyAddsAfter) }),
   };

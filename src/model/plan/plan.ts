@@ -133,6 +133,8 @@ export interface PlanTotals {
   readonly keptShareOfModel: number;
   /** Bytes of the whole model as `apply` writes it in the types of its source; unknown in plans of older versions. */
   readonly bytesOfModel?: number;
+  /** The same with nothing cut. */
+  readonly bytesOfModelBefore?: number;
   /** Multiply-adds of all matrices of the model for one token; unknown in plans of older versions. */
   readonly multiplyAddsBefore?: number;
   readonly multiplyAddsAfter?: number;

@@ -20,6 +20,12 @@ export function readRule(text: string): PlanRule | string {
   return rule;
 }
 
+/** The line that reads as this rule. */
+export function ruleText({ match, ...settings }: PlanRule): string {
+  const parts = Object.entries(settings).map(([name, value]) => (value === null ? 'dense' : `${name} ${value}`));
+  return `${match}: ${parts.join(', ')}`;
+}
+
 function isNumbered(name: string): name is (typeof NUMBERS)[number] {
   return (NUMBERS as readonly string[]).includes(name);
 }

@@ -78,6 +78,7 @@ export function totalsOf(
     error: Math.sqrt(meanLostShare(all, choice)),
     ...keptShares({ parametersBefore, parametersAfter }, checkpoint.parameters),
     bytesOfModel: whole.bytes - bytesSaved,
+    bytesOfModelBefore: whole.bytes,
     multiplyAddsBefore: whole.multiplyAdds,
     multiplyAddsAfter: whole.multiplyAdds - multiplyAddsSaved,
   };

@@ -11,6 +11,7 @@ import { addFromFile } from '../evaluation/openEvaluation.ts';
 import { loraPanels } from '../lora/loraPanel.ts';
 import { type MergeTarget, mergeAdapters } from '../lora/mergeAdapters.ts';
 import { applyPlan } from '../plan/applyPlan.ts';
+import { openPlan } from '../plan/openPlan.ts';
 import { savePlan } from '../plan/savePlan.ts';
 import { insertLayers, type LayersTarget } from '../python/insertLayers.ts';
 import { type PythonTarget, withPython } from '../python/withPython.ts';
@@ -54,6 +55,7 @@ export function registerAllCommands(workbench: Workbench): void {
     },
     applyPlan: (target?: vscode.Uri) => applyPlan(workbench, target instanceof vscode.Uri ? target : undefined),
     savePlan: (target?: vscode.Uri) => savePlan(workbench, target instanceof vscode.Uri ? target : undefined),
+    openPlan: (target?: vscode.Uri) => openPlan(workbench, target instanceof vscode.Uri ? target : undefined),
     compress: async (target: CheckpointArgument, what?: CompressTarget) => {
       const path = await askCheckpoint(target, 'Compress', desk.snapshot().current);
       return path === undefined ? undefined : compress(workbench, path, Array.isArray(what) ? {} : what);

@@ -10,6 +10,7 @@ import { loadPage, webviewPort } from '../pages/page.ts';
 import { collectionLimits } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
 import { applyPlan } from './applyPlan.ts';
+import { openPlan } from './openPlan.ts';
 import { savePlan } from './savePlan.ts';
 
 async function chooseText(workbench: Workbench): Promise<void> {
@@ -49,6 +50,8 @@ function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
     selectCheckpoint: async ({ path }) => desk.selectCheckpoint(path),
     change: async (request) => desk.change(request),
     undo: async () => desk.undo(),
+    redo: async () => desk.redo(),
+    openPlan: () => act(() => openPlan(workbench)),
     chooseText: () => act(() => chooseText(workbench)),
     limitMinutes: async ({ minutes }) => desk.limitMinutes(minutes),
     start: async () => void desk.compute().catch(() => undefined),

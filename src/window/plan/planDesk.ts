@@ -1,6 +1,7 @@
 import { errorData, RankscopeError } from '../../base/errors.ts';
 import { formatEstimate, formatWhole } from '../../base/quantities.ts';
 import type { TextRequest } from '../../model/evaluation.ts';
+import { planDifferences } from '../../model/plan/differences.ts';
 import type { Plan, PlanRequest } from '../../model/plan/plan.ts';
 import { FIRST_REQUEST, isMeasured, withoutIdleShare } from '../../model/plan/planRequest.ts';
 import type { PlanSnapshot } from '../../protocol/page.ts';
@@ -8,15 +9,8 @@ import type { EvaluateProgress, PlanSources, Service } from '../../protocol/serv
 import { Emitter } from '../emitter.ts';
 import type { Memory } from '../sessions/memory.ts';
 import type { SessionStore } from '../sessions/sessionStore.ts';
+import { changed, type Draft, keepDraft, readDraft, redone, undone } from './planDraft.ts';
 
-/** The plan request of one checkpoint, with its history. */
-interface Draft {
-  readonly request: PlanRequest;
-  /** Earlier requests, the latest last. */
-  readonly history: readonly PlanRequest[];
-}
-
-const UNDO_LIMIT = 100;
 /** How long a request must rest before it is planned: a dragged slider changes it many times a second. */
 const SETTLE_MS = 80;
 
@@ -59,6 +53,8 @@ export class PlanDesk {
   private computing: Computing | undefined;
   /** What was measured since this window opened, by `measureKey`: another budget takes no time. */
   private readonly measured = new Set<string>();
+  /** Plans that were opened from files, with what was measured for them, by checkpoint. */
+  private readonly opened = new Map<string, Plan>();
 
   constructor(private readonly host: PlanDeskHost) {
     host.store.changes.on(() => this.changes.fire({ checkpoints: this.checkpoints() }));
@@ -74,14 +70,15 @@ export class PlanDesk {
       error: this.error,
       busy: this.busy,
       measure: this.measureState(),
-      canUndo: this.draft().history.length > 0,
+      canUndo: this.draft().before.length > 0,
+      canRedo: this.draft().after.length > 0,
       canWrite: this.host.canWrite(),
     };
   }
 
   /** Whether the plan of the request takes no longer than edits may: a measurement must be started by the user. */
   get isQuick(): boolean {
-    return !isMeasured(this.request()) || this.measured.has(this.measureKey());
+    return !isMeasured(this.request()) || this.measured.has(this.measureKey()) || this.openedFor() !== undefined;
   }
 
   /** The text for the spreads by activations and by loss. */
@@ -120,17 +117,41 @@ export class PlanDesk {
   }
 
   /** Shared factors that the other settings do not allow are given up, not an error. */
-  change(changed: PlanRequest): void {
-    const request = withoutIdleShare(changed);
-    const { request: before, history } = this.draft();
-    if (JSON.stringify(before) === JSON.stringify(request)) return;
-    this.keep({ request, history: [...history, before].slice(-UNDO_LIMIT) });
+  change(wanted: PlanRequest): void {
+    const request = withoutIdleShare(wanted);
+    if (JSON.stringify(this.request()) !== JSON.stringify(request)) this.keep(changed(this.draft(), request));
   }
 
   undo(): void {
-    const { history } = this.draft();
-    const request = history.at(-1);
-    if (request) this.keep({ request, history: history.slice(0, -1) });
+    const draft = this.draft();
+    const earlier = undone(draft);
+    if (earlier !== draft) this.keep(earlier);
+  }
+
+  redo(): void {
+    const draft = this.draft();
+    const later = redone(draft);
+    if (later !== draft) this.keep(later);
+  }
+
+  /**
+   * Makes a checkpoint the current one, with the request of a plan, as a step that can be undone. What was measured for
+   * the plan is not measured again.
+   * @throws RankscopeError 'wrong-use' with the differences if the plan is of another checkpoint
+   */
+  async open(path: string, plan: Plan): Promise<void> {
+    const session = this.host.store.get(path);
+    const view = await session.open();
+    if (!view) {
+      const { code, subject, found, remedy } = session.snapshot().error!;
+      throw new RankscopeError(code, subject, found, remedy);
+    }
+    const differences = planDifferences(plan, view);
+    if (differences.length > 0)
+      throw new RankscopeError('wrong-use', path, differences.join('; '), 'Open the plan of this checkpoint');
+    this.selectCheckpoint(path);
+    if (plan.sensitivities) this.opened.set(path, plan);
+    this.change(plan.request);
   }
 
   /** Sets the rank of matrices of any checkpoint by hand, in one step; null keeps them dense. */
@@ -203,7 +224,7 @@ export class PlanDesk {
   private keep(draft: Draft): void {
     if (this.current === null) return;
     this.drafts.set(this.current, draft);
-    void this.host.memory.update(draftKey(this.current), draft.request);
+    keepDraft(this.host.memory, this.current, draft);
     this.host.store.get(this.current).setRanks(ranksOf(draft.request));
     if (this.computing && !servesBoth(this.computing.request, draft.request)) {
       this.computing.abort.abort();
@@ -215,7 +236,8 @@ export class PlanDesk {
     this.error = null;
     this.changes.fire({
       request: draft.request,
-      canUndo: draft.history.length > 0,
+      canUndo: draft.before.length > 0,
+      canRedo: draft.after.length > 0,
       error: null,
       busy: this.busy,
       measure: this.measureState(),
@@ -237,6 +259,8 @@ export class PlanDesk {
     const { text, minutes } = this.chosenText() ?? {};
     const activations = this.statistics();
     const isLoss = this.request().spread === 'loss';
+    const from = this.openedFor();
+    if (from) return { from };
     if (!text && (isLoss || activations === null))
       throw new RankscopeError('wrong-use', 'rank plan', 'no text is chosen', 'Choose a text below the spread');
     return {
@@ -245,6 +269,16 @@ export class PlanDesk {
       ...(text ? { text } : {}),
       ...(minutes === undefined ? {} : { minutes }),
     };
+  }
+
+  /** The opened plan that has what was measured for the current request, and for as many matrices. */
+  private openedFor(): Plan | undefined {
+    const from = this.current === null ? undefined : this.opened.get(this.current);
+    if (!from || this.chosenText()?.text) return undefined;
+    const { spread, include, exclude } = this.request();
+    const isOfSame =
+      JSON.stringify([from.request.include, from.request.exclude]) === JSON.stringify([include, exclude]);
+    return isOfSame && (spread !== 'loss' || from.sensitivities?.divergences) ? from : undefined;
   }
 
   private measureKey(): string {
@@ -275,10 +309,10 @@ export class PlanDesk {
   }
 
   private draft(): Draft {
-    if (this.current === null) return { request: FIRST_REQUEST, history: [] };
+    if (this.current === null) return { request: FIRST_REQUEST, before: [], after: [] };
     let draft = this.drafts.get(this.current);
     if (!draft) {
-      draft = { request: this.host.memory.get<PlanRequest>(draftKey(this.current)) ?? FIRST_REQUEST, history: [] };
+      draft = readDraft(this.host.memory, this.current);
       this.drafts.set(this.current, draft);
       const ranks = ranksOf(draft.request);
       if (Object.keys(ranks).length > 0) this.host.store.get(this.current).setRanks(ranks);
@@ -302,7 +336,6 @@ export class PlanDesk {
   }
 }
 
-const draftKey = (path: string): string => `plan:${path}`;
 const textKey = (path: string): string => `plan:text:${path}`;
 
 /** Whether a measurement for one request is what the other needs as well. */

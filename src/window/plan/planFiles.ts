@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
-import { join, parse } from 'node:path';
+import { dirname, join, parse, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
+import { baseName } from '../../base/paths.ts';
 import { MAX_PLAN_SIZE, parsePlan } from '../../model/plan/parsePlan.ts';
 import type { Plan } from '../../model/plan/plan.ts';
 
@@ -36,6 +37,15 @@ export async function readPlan(file: string): Promise<Plan> {
     if (error instanceof RankscopeError) throw error;
     throw new RankscopeError('unreadable', file, (error as Error).message, 'Choose a file that can be read');
   }
+}
+
+/**
+ * Where the checkpoint of a plan may be: under its path, which the command line may have been given from a folder of
+ * the workspace or the folder of the plan, and beside the plan.
+ */
+export function placesOf({ checkpoint: { path } }: Plan, file: string, folders: readonly string[]): string[] {
+  const beside = dirname(file);
+  return [...new Set([...[...folders, beside].map((folder) => resolve(folder, path)), join(beside, baseName(path))])];
 }
 
 /** The default name of a script for transformers. */

@@ -180,6 +180,53 @@ describe('plan page', function () {
     await page.getByRole('combobox', { name: 'Spread' }).waitFor({ state: 'hidden' });
   });
 
+  it('takes budgets for the whole model, and says what stays dense by default', async () => {
+    const page = await open(plan);
+    const { bytesOfModelBefore, multiplyAddsBefore } = plan.totals;
+    for (const part of ['embeddings', 'heads', 'routers', 'position tables', 'norms', 'convolutional stems'])
+      await page.getByText(new RegExp(`By default.*${part}.*stay dense`)).waitFor();
+    const kind = page.getByRole('combobox', { name: 'Budget' });
+    const field = page.getByRole('spinbutton', { name: 'Budget value' });
+    await kind.selectOption('Size of the file');
+    await field.fill('0.8');
+    await field.press('Tab');
+    await kind.selectOption('Multiply-adds');
+    await kind.selectOption('Compression ratio');
+    await waitFor(() => view.asked.requests.length === 4);
+    assert.ok(bytesOfModelBefore! > 1e6 && bytesOfModelBefore! < 1e9, 'shown in MB');
+    assert.deepEqual(
+      view.asked.requests.map(({ budget }) => budget),
+      [
+        { kind: 'bytes', value: Math.round(0.7 * bytesOfModelBefore!) },
+        { kind: 'bytes', value: 800_000 },
+        { kind: 'multiplyAdds', value: Math.round(0.7 * multiplyAddsBefore!) },
+        { kind: 'compressionRatio', value: 0.5 },
+      ],
+    );
+  });
+
+  it('takes rules by name, and keeps a line that is none until it is mended', async () => {
+    const page = await open(plan);
+    const rules = page.getByRole('textbox', { name: /^Rules for matrices/ });
+    await rules.fill('*.down_proj.*: floor 0.5\n*.q_proj.*: rang 8');
+    await rules.blur();
+    await page
+      .getByRole('alert')
+      .getByText(/'rang 8' is no setting/)
+      .waitFor();
+    await page.screenshot({ path: 'test-output/screenshots/plan-page-rules.png', fullPage: true });
+    assert.equal(view.asked.requests.length, 0);
+    assert.match(await rules.inputValue(), /rang 8/);
+    await rules.fill('*.down_proj.*: floor 0.5\n*.q_proj.*: rank 8');
+    await rules.blur();
+    await waitFor(() => view.asked.requests.length === 1);
+    assert.deepEqual(view.asked.requests[0]?.rules, [
+      { match: '*.down_proj.*', floor: 0.5 },
+      { match: '*.q_proj.*', rank: 8 },
+    ]);
+    assert.ok(await page.getByRole('alert').isHidden());
+  });
+
   it('takes a rank by hand, a matrix kept dense, and gives both back', async () => {
     const page = await open(plan);
     const { name, shape } = plan.matrices.find(({ rank }) => rank !== null)!;
@@ -212,14 +259,15 @@ describe('plan page', function () {
   });
 
   it('offers undo, apply and save as the host allows them', async () => {
-    const page = await open(plan, { canUndo: true });
-    for (const label of ['Undo', 'Save plan…', 'Apply…']) await page.getByRole('button', { name: label }).click();
+    const page = await open(plan, { canUndo: true, canRedo: true });
+    for (const label of ['Undo', 'Redo', 'Save plan…', 'Open plan…', 'Apply…'])
+      await page.getByRole('button', { name: label }).click();
     await page.getByRole('button', { name: 'Measure how much worse the model gets with this plan' }).click();
-    await waitFor(() => view.asked.others.length === 4);
-    assert.deepEqual(view.asked.others, ['undo', 'savePlan', 'apply', 'measure']);
-    view.host.update({ canWrite: false, canUndo: false });
+    await waitFor(() => view.asked.others.length === 6);
+    assert.deepEqual(view.asked.others, ['undo', 'redo', 'savePlan', 'openPlan', 'apply', 'measure']);
+    view.host.update({ canWrite: false, canUndo: false, canRedo: false });
     await page.getByText(/not trusted/).waitFor();
-    for (const label of ['Undo', 'Save plan…', 'Apply…'])
+    for (const label of ['Undo', 'Redo', 'Save plan…', 'Apply…'])
       assert.ok(await page.getByRole('button', { name: label }).isDisabled(), label);
   });
 

@@ -38,6 +38,8 @@ export async function openPlan(
       selectCheckpoint: async ({ path }) => void asked.others.push(`select ${path}`),
       change: async (request) => void asked.requests.push(request),
       undo: note('undo'),
+      redo: note('redo'),
+      openPlan: note('openPlan'),
       apply: note('apply'),
       savePlan: note('savePlan'),
       measure: note('measure'),
@@ -82,6 +84,7 @@ export function snapshotOf(plan: Plan | null, change: Partial<PlanState> = {}): 
     busy: null,
     measure: { text: null, statistics: null, minutes: null, waits: false },
     canUndo: false,
+    canRedo: false,
     canWrite: true,
     ...change,
   };

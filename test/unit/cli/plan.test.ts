@@ -90,6 +90,12 @@ describe('rankscope plan, by default and with --include', function () {
   });
 });
 
+/** The bytes of a safetensors file behind its header. */
+function dataBytes(file: string): number {
+  const bytes = readFileSync(file);
+  return bytes.length - 8 - Number(bytes.readBigUInt64LE());
+}
+
 describe('the budgets, rules and curves of rankscope plan', function () {
   this.timeout(60_000);
   const folder = testFolder();
@@ -107,21 +113,37 @@ describe('the budgets, rules and curves of rankscope plan', function () {
     return JSON.parse(stdout) as Plan;
   };
 
-  it('asks for what the side bar asks for where nothing is said', async () => {
+  it('asks for what the side bar asks for where nothing is said, and its help says what stays dense', async () => {
     assert.deepEqual((await planned()).request, FIRST_REQUEST);
+    const { stdout } = await cli('plan', '--help');
+    for (const kind of ['embeddings', 'heads', 'routers', 'position tables', 'norms', 'convolutional stems'])
+      assert.match(stdout, new RegExp(`By default, [^.]*${kind}[^.]* stay dense`));
   });
 
-  it('bounds the bytes of the file that is written', async () => {
-    const [file, out] = [folder.path('bytes.json'), folder.path('bytes.safetensors')];
-    const made = await planned('--bytes', '20kB', '--out', file, '--force');
-    assert.deepEqual(made.request.budget, { kind: 'bytes', value: 20_000 });
-    assert.equal(made.unmet, undefined);
-    const applied = await cli('apply', model(), '--plan', file, '--out', out, '--force', '--json', '--no-smoke-test');
-    assert.equal(applied.code, 0, applied.stderr);
-    const { size } = statSync(out);
-    assert.ok(size <= 20_000 && size > 16_000, `${size} bytes`);
-    assert.ok(made.totals.bytesOfModel! >= size);
-  });
+  for (const budget of [
+    ['--keep', '0.5'],
+    ['--bytes', '20kB'],
+    ['--multiply-adds', '3K'],
+    ['--error', '0.5'],
+    ['--energy', '0.7'],
+    ['--rank', '9'],
+    ['--compression-ratio', '0.3'],
+  ])
+    it(`shows the saving of ${budget.join(' ')} that the written file has, byte for byte`, async () => {
+      const [file, out] = [folder.path('bytes.json'), folder.path('bytes.safetensors')];
+      const { totals, unmet } = await planned(...budget, '--out', file, '--force');
+      assert.equal(unmet, undefined);
+      assert.ok(totals.bytesAfter < totals.bytesBefore);
+      const applied = await cli('apply', model(), '--plan', file, '--out', out, '--force', '--json', '--no-smoke-test');
+      assert.equal(applied.code, 0, applied.stderr);
+      assert.equal(dataBytes(model()) - dataBytes(out), totals.bytesBefore - totals.bytesAfter);
+      const { size } = statSync(out);
+      assert.ok(
+        totals.bytesOfModel! >= size && totals.bytesOfModel! < size + 8000,
+        `${totals.bytesOfModel} for ${size}`,
+      );
+      if (budget[0] === '--bytes') assert.ok(size <= 20_000 && size > 16_000, `${size} bytes`);
+    });
 
   it('bounds multiply-adds, in which a table of embeddings has no part', async () => {
     const { totals, request } = await planned('--multiply-adds', '3K');

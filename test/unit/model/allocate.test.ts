@@ -483,6 +483,7 @@ describe('a plan request', () => {
         keptShare: 1,
         keptShareOfModel: 1,
         bytesOfModel: CHECKPOINT.bytes,
+        bytesOfModelBefore: CHECKPOINT.bytes,
         multiplyAddsBefore: 0,
         multiplyAddsAfter: 0,
       });

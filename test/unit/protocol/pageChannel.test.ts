@@ -22,6 +22,7 @@ const SNAPSHOT: PlanSnapshot = {
   busy: null,
   measure: { text: null, statistics: null, minutes: null, waits: false },
   canUndo: false,
+  canRedo: false,
   canWrite: true,
 };
 

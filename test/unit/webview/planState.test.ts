@@ -2,15 +2,18 @@ import assert from 'node:assert/strict';
 import type { PlanRequest } from '../../../src/model/plan/plan.ts';
 import { checkRequest } from '../../../src/model/plan/planRequest.ts';
 import {
-  BUDGETS,
+  budgetKinds,
   budgetOf,
   includesKind,
   overrideOf,
+  ruleLines,
   SHARES,
   shareOf,
   shownBudget,
+  wholeModel,
   withKind,
   withOverride,
+  withRules,
   withShare,
 } from '../../../webview/plan/planState.ts';
 
@@ -23,8 +26,10 @@ const request: PlanRequest = {
   factors: 2,
 };
 
+const WHOLE = { bytes: 1_234_567_890, multiplyAdds: 300_123_456 };
+
 describe('plan budget', () => {
-  for (const kind of BUDGETS) {
+  for (const kind of budgetKinds(WHOLE)) {
     it(`of kind ${kind.id} makes a request the planner takes, anywhere on its slider`, () => {
       for (const shown of [kind.min, kind.min + kind.step, kind.max])
         checkRequest({ ...request, budget: budgetOf(kind, shown) });
@@ -34,10 +39,27 @@ describe('plan budget', () => {
     it(`of kind ${kind.id} is shown as it was set`, () => {
       for (let shown = kind.min; shown <= kind.max; shown += kind.step * 7) {
         const rounded = Number(shown.toPrecision(6));
-        assert.equal(shownBudget(budgetOf(kind, rounded)), rounded);
+        assert.equal(shownBudget(budgetOf(kind, rounded), kind), rounded);
       }
     });
   }
+
+  it('of a size is offered for the whole model, as far as that is known, and in its range', () => {
+    const sizes = (of: typeof WHOLE | undefined) =>
+      budgetKinds(of).flatMap(({ id, unit, max }) =>
+        id === 'bytes' || id === 'multiplyAdds' ? [[id, unit, max]] : [],
+      );
+    assert.deepEqual(sizes(undefined), []);
+    assert.deepEqual(sizes(WHOLE), [
+      ['bytes', 'GB', 1.24],
+      ['multiplyAdds', 'M', 300.13],
+    ]);
+    const asked = { ...request, budget: { kind: 'bytes', value: 5e6 } } as const;
+    assert.deepEqual(sizes(wholeModel(asked, null)), [
+      ['bytes', 'MB', 5],
+      ['multiplyAdds', 'M', 5],
+    ]);
+  });
 });
 
 describe('kinds that are dense by default', () => {
@@ -65,6 +87,29 @@ describe('plan overrides', () => {
   it('accept __proto__ as a name', () => {
     assert.equal(overrideOf(request, '__proto__'), undefined);
     assert.equal(overrideOf(withOverride(request, '__proto__', 4), '__proto__'), 4);
+  });
+});
+
+describe('rules', () => {
+  it('are read as the command line reads them, and shown as lines that read as the same rules', () => {
+    const lines = ['*.down_proj.*: floor 0.5, multiple 8', '*.layers.0.*: dense', 'a:b*: keep 25%'];
+    const changed = withRules(request, lines);
+    assert.ok(typeof changed !== 'string');
+    assert.deepEqual(changed.rules, [
+      { match: '*.down_proj.*', floor: 0.5, multiple: 8 },
+      { match: '*.layers.0.*', rank: null },
+      { match: 'a:b*', keep: 0.25 },
+    ]);
+    checkRequest(changed);
+    assert.deepEqual(withRules(request, ruleLines(changed)), changed);
+    assert.equal('rules' in (withRules(changed, []) as PlanRequest), false);
+  });
+
+  it('name the line that is none', () => {
+    assert.match(
+      withRules(request, ['*: rank 4', '*.q: rang 5']) as string,
+      /^“\*\.q: rang 5”: 'rang 5' is no setting/,
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { RankscopeError } from '../../../src/base/errors.ts';
-import type { PlanRequest } from '../../../src/model/plan/plan.ts';
+import type { Plan, PlanRequest } from '../../../src/model/plan/plan.ts';
 import { FIRST_REQUEST, PLAN_DEFAULTS } from '../../../src/model/plan/planRequest.ts';
 import type { Service } from '../../../src/protocol/service.ts';
 import { PlanDesk } from '../../../src/window/plan/planDesk.ts';
@@ -147,6 +147,82 @@ describe('the plan desk', () => {
     const after = newDesk(kept);
     after.selectCheckpoint(SAMPLE);
     assert.equal(after.snapshot().request.multiple, 4);
+  });
+
+  it('redoes what was undone, and keeps the whole history when the window is closed', () => {
+    const kept = memory();
+    const before = newDesk(kept);
+    before.selectCheckpoint(SAMPLE);
+    for (const multiple of [2, 4, 8]) before.change({ ...FIRST_REQUEST, multiple });
+    before.undo();
+    const after = newDesk(kept);
+    after.selectCheckpoint(SAMPLE);
+    const multiples = (...steps: ('undo' | 'redo')[]) =>
+      steps.map((step) => {
+        after[step]();
+        return after.snapshot().request.multiple;
+      });
+    assert.deepEqual(multiples('redo', 'redo', 'undo', 'undo', 'undo', 'undo', 'redo'), [8, 8, 4, 2, 1, 1, 2]);
+    const { canUndo, canRedo } = after.snapshot();
+    assert.deepEqual([canUndo, canRedo], [true, true]);
+    after.change({ ...FIRST_REQUEST, multiple: 16 });
+    assert.equal(after.snapshot().canRedo, false);
+  });
+
+  it('reads the request that an earlier version kept without its history', async () => {
+    const kept = memory();
+    await kept.update(`plan:${SAMPLE}`, { ...FIRST_REQUEST, multiple: 4 });
+    const after = newDesk(kept);
+    after.selectCheckpoint(SAMPLE);
+    const { request, canUndo, canRedo } = after.snapshot();
+    assert.deepEqual([request.multiple, canUndo, canRedo], [4, false, false]);
+  });
+
+  it('opens a plan as a step that can be undone, and refuses that of another checkpoint with the differences', async () => {
+    const request: PlanRequest = { ...FIRST_REQUEST, multiple: 2, rules: [{ match: '*.down_proj.*', rank: null }] };
+    const plan = await parts.service.plan({ path: SAMPLE, request });
+    await desk.open(SAMPLE, plan);
+    assert.deepEqual(desk.snapshot().request, request);
+    const [first, ...others] = plan.matrices;
+    const other: Plan = {
+      ...plan,
+      request: FIRST_REQUEST,
+      checkpoint: { ...plan.checkpoint, path: 'other.gguf', bytes: 7 },
+      matrices: [{ ...first!, name: 'elsewhere' }, { ...others[0]!, shape: [3, 2] }, ...others.slice(1)],
+    };
+    await assert.rejects(desk.open(SAMPLE, other), (error: RankscopeError) => {
+      for (const part of [
+        /the plan is for other\.gguf with 7/,
+        /in the plan 3 x 2/,
+        /it has no elsewhere/,
+        /the plan has no /,
+      ])
+        assert.match(error.found, part);
+      return error.code === 'wrong-use';
+    });
+    assert.deepEqual(desk.snapshot().request, request);
+    desk.undo();
+    assert.deepEqual(desk.snapshot().request, FIRST_REQUEST);
+    await assert.rejects(desk.open('/nowhere/model.safetensors', plan), { code: 'not-found' });
+  });
+
+  it('plans for other budgets from what was measured for an opened plan, without a text', async () => {
+    const made = await parts.service.plan({ path: SAMPLE, request: FIRST_REQUEST });
+    const request: PlanRequest = { ...FIRST_REQUEST, spread: 'activations' };
+    const sensitivities = { inputs: { kind: 'full', text: 'wiki', tokens: 9 }, matrices: [] } as const;
+    const opened: Plan = { ...made, request, sensitivities };
+    const asked: unknown[] = [];
+    const plan: Service['plan'] = async ({ sources, ...rest }) => {
+      asked.push(sources);
+      return { ...opened, request: rest.request };
+    };
+    desk = new PlanDesk({ service: { plan }, store: parts.store, memory: memory(), canWrite: () => true });
+    await desk.open(SAMPLE, opened);
+    assert.equal(desk.isQuick, true);
+    await desk.compute();
+    assert.deepEqual(asked, [{ from: opened }]);
+    desk.change({ ...request, exclude: ['*.0.*'] });
+    assert.equal(desk.isQuick, false);
   });
 
   it('shows what is wrong with a request, and recovers', async () => {
