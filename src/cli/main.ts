@@ -23,9 +23,11 @@ import { writeAll } from './output.ts';
 import { planCommand } from './plan.ts';
 import { progressBar } from './progressBar.ts';
 import { sharingCommand } from './sharing.ts';
+import { trialCommand } from './trial.ts';
 
 const COMMANDS: readonly (Command | CommandGroup)[] = [
   analyzeCommand,
+  trialCommand,
   planCommand,
   applyCommand,
   compressCommand,

@@ -67,6 +67,8 @@ const NAMES: Record<keyof Calls, true> = {
   spectrum: true,
   compare: true,
   sharing: true,
+  trial: true,
+  trialPictures: true,
   diff: true,
   restoreHeads: true,
   loraCount: true,

@@ -30,6 +30,7 @@ import type { LoraWriteRequest, LoraWritten } from '../model/lora/written.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 import type { SensitivityCurve } from '../model/plan/sensitivityCurves.ts';
 import type { SharingReport, SharingRequest } from '../model/sharing/sharing.ts';
+import type { Trial, TrialPictureRequest, TrialPictures, TrialRequest } from '../model/trial.ts';
 
 /**
  * The use cases of Rankscope, declared once: the service implements them, the engine process serves them, and the
@@ -65,6 +66,10 @@ export interface Calls {
   generate: Call<GenerateRequest, Generation, StepProgress>;
   /** With a measured spread, from `sources`. */
   plan: Call<{ path: string; request: PlanRequest; sources?: PlanSources } & DeviceRequest, Plan, EvaluateProgress>;
+  /** Factorizes matrices in several ways and measures what is left; nothing is written. */
+  trial: Call<TrialRequest, Trial, StepProgress>;
+  /** A matrix, an approximation of it and the rest, as pictures. */
+  trialPictures: Call<TrialPictureRequest, TrialPictures, StepProgress>;
   /** What tensors and layers have in common, and what sharing factors saves. */
   sharing: Call<SharingRequest & DeviceRequest, SharingReport, EvaluateProgress>;
   /** Error against size for the whole model, with the place of the plan; missing spectra are computed. */

@@ -34,6 +34,9 @@ import { plan } from './plan/plan.ts';
 import { planCurves } from './plan/planCurves.ts';
 import { writeScript } from './script/writeScript.ts';
 import { sharing } from './sharing/sharing.ts';
+import { trialPictures } from './trial/pictures.ts';
+import { trial } from './trial/trial.ts';
+import { TrialStore } from './trial/trialStore.ts';
 
 export interface ServiceOptions {
   /** If left out, nothing is cached on disk. */
@@ -61,7 +64,8 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
     cacheFolder === undefined ? noCache : diskCache(cacheFolder, cacheBytes, warn);
   const cache = memoryCache(cacheOf());
   const known = new KnownSensitivities(cacheOf());
-  const parts = { devices, cache, known };
+  const tried = new TrialStore();
+  const parts = { devices, cache, known, tried };
   const runs = new Runs();
 
   return {
@@ -132,6 +136,19 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
         ),
       ),
 
+    trial: (request, context = {}) =>
+      abortable(
+        request.path,
+        context.signal,
+        checkpoints.use(request.path, context.signal, (opened) => trial(parts, opened, request, context)),
+      ),
+    trialPictures: (request, context = {}) =>
+      abortable(
+        request.path,
+        context.signal,
+        checkpoints.use(request.path, context.signal, (opened) => trialPictures(parts, opened, request, context)),
+      ),
+
     sharing: (request, context = {}) =>
       abortable(
         request.path,
@@ -159,8 +176,8 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
       checkpoints.use(request.path, context.signal, async (opened) => {
         const report = await apply(parts, opened, request, context);
         if (request.smokeTest === false) return { ...report, smokeTest: null };
-        const trial = { opened, out: report.out, request };
-        return { ...report, smokeTest: await smokeTest(devices, checkpoints, trial, context) };
+        const written = { opened, out: report.out, request };
+        return { ...report, smokeTest: await smokeTest(devices, checkpoints, written, context) };
       }),
 
     estimateApply: (request, context = {}) =>
@@ -193,6 +210,7 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
       // What was found out about libraries is learned anew as well.
       if (cacheFolder !== undefined) forgetBlas(cacheFolder);
       known.clear();
+      tried.clear();
       return cache.clear();
     },
 

@@ -30,3 +30,12 @@ export async function readWhole(source: RowSource, signal: AbortSignal | undefin
   await eachSlab(source, signal, (row, slab) => values.set(slab, row * cols));
   return values;
 }
+
+/** The sum of the squares of all entries, in f64. */
+export async function sumOfSquares(source: RowSource, signal: AbortSignal | undefined): Promise<number> {
+  let sum = 0;
+  await eachSlab(source, signal, (_row, slab) => {
+    for (const value of slab) sum += value * value;
+  });
+  return sum;
+}

@@ -5,6 +5,7 @@ import type { Backend, RoutineOptions, RowSource } from '../devices/backend.ts';
 import { OVERSAMPLING } from './costModel.ts';
 import { loadScaled, subProgress, uploadRows } from './load.ts';
 import { Scope } from './scope.ts';
+import { checkRank } from './sketches/sketch.ts';
 
 export interface NystromOptions extends RoutineOptions {
   readonly seed?: number;
@@ -70,87 +71,6 @@ export async function nystromSvd(
   });
 }
 
-/** W ~ C (C^+ W R^+) R with some columns C and rows R of W. */
-export interface ColumnRow {
-  /** The approximation, truncated to the requested rank, as singular triplets. */
-  readonly factors: SingularTriplets;
-  /** Indices of the columns taken, ascending: rank + 10 of them, or as many as there are. */
-  readonly columns: readonly number[];
-  /** Likewise of the rows. */
-  readonly rows: readonly number[];
-  /** ||W - approximation||_F / ||W||_F, measured. */
-  readonly error: number;
-}
-
-/**
- * Column/row approximation of any matrix (Drineas, Kannan and Mahoney 2006, part III). Columns and rows are sampled
- * without replacement, with probabilities proportional to their squared norms; the core C^+ W R^+ is optimal for them.
- * In orthonormal bases of both, this projects W from either side, so that its error follows from norms alone.
- *
- * @throws RankscopeError 'wrong-use' for a rank outside 1 .. min(m, n), and what reading and computing throw
- */
-export async function columnRowSvd(
-  backend: Backend,
-  source: RowSource,
-  rank: number,
-  options: NystromOptions = {},
-): Promise<ColumnRow> {
-  checkRank(source, rank);
-  const { rows: m, cols: n, name } = source;
-  const { signal, seed = 1 } = options;
-  const width = Math.min(m, n, rank + OVERSAMPLING);
-  return Scope.run(backend, async (scope) => {
-    const matrix = await scope.allocate(m, n);
-    const norms = { rows: new Float64Array(m), columns: new Float64Array(n) };
-    const { entries, scale } = await loadScaled(source, signal, (scaled) => {
-      norms.columns.fill(0);
-      const read = async (row: number, out: Float32Array) => {
-        await scaled.read(row, out);
-        addSquares(out, row, n, norms);
-      };
-      return uploadRows(backend, { ...scaled, read, upload: undefined }, 0, m, matrix, 0, subProgress(options, 0, 0.3));
-    });
-    const random = seededRandom(seed);
-    const columns = sample(norms.columns, width, random.uniform);
-    const rows = sample(norms.rows, width, random.uniform);
-    const basis = async (chosen: readonly number[], length: number, transposeA: boolean) => {
-      throwIfCancelled(signal, name);
-      const side = transposeA ? m : n;
-      const selection = await scope.upload(side, width, (out) => {
-        out.fill(0);
-        for (const [k, index] of chosen.entries()) out[index * width + k] = 1;
-      });
-      const out = await scope.allocate(length, width);
-      await backend.multiply(out, matrix, selection, { transposeA });
-      scope.free(selection);
-      scope.free(scope.keep(await backend.orthonormalize(out, { signal })));
-      return out;
-    };
-    const left = await basis(columns, m, false);
-    const right = await basis(rows, n, true);
-    const half = await scope.allocate(m, width);
-    await backend.multiply(half, matrix, right);
-    const core = await scope.allocate(width, width);
-    await backend.multiply(core, left, half, { transposeA: true });
-    const inner = await backend.svd(core, rank, { signal });
-    const factors = {
-      left: await scope.turned(left, inner.left, rank),
-      values: inner.values.map((value) => value / scale),
-      right: await scope.turned(right, inner.right, rank),
-    };
-    const energy = entries.frobeniusNorm ** 2;
-    const kept = factors.values.reduce((sum, value) => sum + value * value, 0);
-    options.progress?.(1);
-    return { factors, columns, rows, error: energy > 0 ? Math.sqrt(Math.max(0, 1 - kept / energy)) : 0 };
-  });
-}
-
-function checkRank({ name, rows, cols }: RowSource, rank: number): void {
-  const most = Math.min(rows, cols);
-  if (Number.isInteger(rank) && rank >= 1 && rank <= most) return;
-  throw new RankscopeError('wrong-use', name, `rank ${rank} of a ${rows} x ${cols} matrix`, `Ask for 1 to ${most}`);
-}
-
 /** L^-T of the Cholesky factor L L^T = core + shift I, in f64: width x width, row-major, upper triangular. */
 function inverseCholesky(
   core: Float32Array,
@@ -186,34 +106,4 @@ function inverseCholesky(
     }
   }
   return out;
-}
-
-/** Adds the squares of whole rows of entries, from `row` on, to the squared norms. */
-function addSquares(
-  entries: Float32Array,
-  row: number,
-  cols: number,
-  norms: { readonly rows: Float64Array; readonly columns: Float64Array },
-): void {
-  for (let start = 0; start < entries.length; start += cols) {
-    let sum = 0;
-    for (let j = 0; j < cols; j++) {
-      const square = entries[start + j]! ** 2;
-      sum += square;
-      norms.columns[j]! += square;
-    }
-    norms.rows[row + start / cols] = sum;
-  }
-}
-
-/**
- * `count` distinct indices, ascending, with probabilities proportional to the weights: those with the smallest -ln(u) /
- * weight (Efraimidis and Spirakis 2006). Indices of weight zero are taken last.
- */
-function sample(weights: Float64Array, count: number, uniform: () => number): number[] {
-  const keys = weights.map((weight) => -Math.log(1 - uniform()) / weight);
-  return Array.from(keys.keys())
-    .sort((one, other) => (keys[one] === keys[other] ? one - other : keys[one]! - keys[other]!))
-    .slice(0, count)
-    .sort((one, other) => one - other);
 }

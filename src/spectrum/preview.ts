@@ -22,6 +22,8 @@ export interface Preview {
   /** Estimated from the spectrum that the quadrature suggests; the Frobenius norm and the noise deviation are exact. */
   readonly measures: Measures;
   readonly band: PreviewBand;
+  /** min(m, n) of them, descending: estimates that reproduce the measures, or the values themselves. */
+  readonly singularValues: Float64Array;
 }
 
 const MOST_STEPS = 32;
@@ -118,7 +120,7 @@ async function quadraturePreview(
       pass,
       options.coarse ? COARSE_SAMPLE : undefined,
     );
-    if (!result) return settled(measures(new Float64Array(p), shapeOf(source), 0));
+    if (!result) return settled(new Float64Array(p), source, 0);
     const { rule, facts, band } = result;
     const values = estimateValues(rule, facts).map((value) => value / scale);
     const estimates = {
@@ -126,7 +128,7 @@ async function quadraturePreview(
       frobeniusNorm: entries.frobeniusNorm,
       stableRank: facts.energy / rule.values[0]! ** 2,
     };
-    return { measures: estimates, band };
+    return { measures: estimates, band, singularValues: values };
   } finally {
     backend.free(matrix);
   }
@@ -134,15 +136,17 @@ async function quadraturePreview(
 
 async function exactPreview(backend: Backend, source: RowSource, options: RoutineOptions): Promise<Preview> {
   const { singularValues, entries } = await exactSpectrum(backend, source, options);
-  return settled(measures(singularValues, shapeOf(source), entries.noiseDeviation));
+  return settled(singularValues, source, entries.noiseDeviation);
 }
 
-/** A preview of exact measures. */
-function settled(found: Measures): Preview {
+/** A preview of exact values. */
+function settled(singularValues: Float64Array, source: RowSource, noiseDeviation: number): Preview {
+  const found = measures(singularValues, shapeOf(source), noiseDeviation);
   const point = (value: number) => [value, value] as const;
   const { effectiveRank: byValue, effectiveRankEnergy: byEnergy, stableRank } = found;
   return {
     measures: found,
+    singularValues,
     band: {
       energyRanks: forEachLevel((level) => point(found.energyRanks[level])),
       effectiveRank: point(byValue),

@@ -1,6 +1,6 @@
 import { yieldOrCancel } from '../base/eventLoop.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
-import { transposeOf } from '../spectrum/transpose.ts';
+import { asStored } from '../spectrum/productRows.ts';
 
 /** Factors as they are in the file: W ~ b a. */
 export interface WrittenFactors {
@@ -48,10 +48,4 @@ export async function measureResidual(
     }
   }
   return lost === 0 ? 0 : Math.sqrt(lost / whole);
-}
-
-/** The two factors of the matrix as it is stored: left (rows x r) times right (r x cols). */
-function asStored({ transposed, rows }: StoredMatrix, { rank, a, b }: WrittenFactors) {
-  if (!transposed) return { left: b, right: a };
-  return { left: transposeOf(a, rows), right: transposeOf(b, rank) };
 }

@@ -1,21 +1,21 @@
 import type { Backend } from '../../devices/backend.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
-import { productSlabs } from '../../spectrum/productSlabs.ts';
+import { readWhole } from '../../spectrum/eachSlab.ts';
+import { asStored, downloadedRows, withProductRows } from '../../spectrum/productRows.ts';
 import { transposeOf } from '../../spectrum/transpose.ts';
 import type { FoundFactors } from '../../write/factorTensors.ts';
 import type { WrittenFactors } from '../../write/residual.ts';
 
 /** B A (rows x cols, row-major) in the order in which the matrix is stored, multiplied in f32 on the device. */
-export async function denseProduct(
+export function denseProduct(
   backend: Backend,
   matrix: Pick<StoredMatrix, 'name' | 'rows' | 'cols' | 'transposed'>,
   found: FoundFactors,
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
-  const { rows, cols } = matrix;
-  const product = new Float32Array(rows * cols);
-  await productSlabs(backend, matrix, asFactors(found), { signal }, (row, slab) => product.set(slab, row * cols));
-  return product;
+  return withProductRows(backend, matrix, asStored(matrix, asFactors(found)), undefined, (rows) =>
+    readWhole(downloadedRows(backend, rows), signal),
+  );
 }
 
 /** Two factors of triplets, with sigma in the left one. */

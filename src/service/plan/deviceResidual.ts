@@ -1,6 +1,7 @@
 import type { Backend, RowSource } from '../../devices/backend.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
-import { productSlabs } from '../../spectrum/productSlabs.ts';
+import { sumOfSquares } from '../../spectrum/eachSlab.ts';
+import { asStored, downloadedRows, uploadedRows, withProductRows } from '../../spectrum/productRows.ts';
 import type { WrittenFactors } from '../../write/residual.ts';
 
 /**
@@ -15,20 +16,15 @@ export async function deviceResidual(
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const { name, rows, cols } = source;
-  let lost = 0;
   let whole = 0;
-  const from = async (row: number, out: Float32Array) => {
-    await source.read(row, out, signal);
-    whole += sumOfSquares(out);
+  const read: RowSource['read'] = async (row, out, cancel) => {
+    await source.read(row, out, cancel);
+    for (const value of out) whole += value * value;
   };
-  await productSlabs(backend, { name, rows, cols, transposed }, factors, { from, signal }, (_row, slab) => {
-    lost += sumOfSquares(slab);
-  });
+  const stored = asStored({ rows, transposed }, factors);
+  const from = uploadedRows({ name, rows, cols, read });
+  const lost = await withProductRows(backend, source, stored, from, (residual) =>
+    sumOfSquares(downloadedRows(backend, residual), signal),
+  );
   return lost === 0 ? 0 : Math.sqrt(lost / whole);
-}
-
-function sumOfSquares(values: Float32Array): number {
-  let sum = 0;
-  for (const value of values) sum += value * value;
-  return sum;
 }

@@ -33,6 +33,8 @@ export class EngineClient {
       spectrum: call('spectrum'),
       compare: call('compare'),
       sharing: call('sharing'),
+      trial: call('trial'),
+      trialPictures: call('trialPictures'),
       diff: call('diff'),
       restoreHeads: call('restoreHeads'),
       loraCount: call('loraCount'),

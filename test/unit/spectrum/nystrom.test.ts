@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
-import { columnRowSvd, nystromSvd } from '../../../src/spectrum/nystrom.ts';
+import { nystromSvd } from '../../../src/spectrum/nystrom.ts';
 import { matrixWith, SPECTRA, type SpectrumName } from '../../numeric/cases.ts';
 import { checkOrthonormal, gramOf, residual } from '../../numeric/checks.ts';
 import { sourceOf } from '../../numeric/device.ts';
@@ -57,48 +57,5 @@ describe('Nystrom approximation', () => {
       found: 'has a negative eigenvalue',
     });
     await assert.rejects(nystromSvd(backend, sourceOf(negative, 40, 40, 'w'), 41), wrong);
-  });
-});
-
-describe('column/row approximation', () => {
-  for (const spectrum of ['powerLaw', 'graded', 'weight', 'step', 'flat', 'outlier', 'zero'] as const) {
-    for (const [rows, cols] of [
-      [80, 110],
-      [120, 70],
-    ] as const) {
-      it(`of ${spectrum} ${rows} x ${cols} reports its error, which is of the order of the least`, async () => {
-        const values = valuesOf(spectrum, Math.min(rows, cols));
-        const data = matrixWith(values, rows, cols, 6);
-        const rank = 14;
-        const found = await columnRowSvd(createReferenceBackend(), sourceOf(data, rows, cols), rank);
-        checkOrthonormal(found.factors.left, rows, rank);
-        checkOrthonormal(found.factors.right, cols, rank);
-        for (const chosen of [found.rows, found.columns]) assert.equal(new Set(chosen).size, rank + 10);
-        const norm = Math.hypot(...values);
-        const measured = residual(found.factors, data, rows, cols);
-        assert.ok(
-          Math.abs(found.error * norm - measured) <= 1e-3 * norm,
-          `${found.error * norm}, measured ${measured}`,
-        );
-        const least = Math.hypot(...values.subarray(rank));
-        assert.ok(measured >= least * (1 - 1e-4) - 1e-6 * norm, 'no error is below the least');
-        assert.ok(measured <= 2.5 * least + 1e-4 * norm, `error ${measured}, ${least} is the least`);
-      });
-    }
-  }
-
-  it('is exact for a matrix of at most that rank', async () => {
-    const values = Float64Array.from({ length: 50 }, (_, i) => (i < 9 ? 2 : 0));
-    const data = matrixWith(values, 70, 50, 6);
-    const found = await columnRowSvd(createReferenceBackend(), sourceOf(data, 70, 50), 9);
-    assert.ok(residual(found.factors, data, 70, 50) <= 1e-5 * Math.hypot(...values));
-  });
-
-  it('takes the columns that matter and is deterministic for a seed', async () => {
-    const data = matrixWith(valuesOf('flat', 40), 40, 40, 6).map((entry, i) => (i % 40 === 7 ? 1000 * entry : entry));
-    const run = (seed: number) => columnRowSvd(createReferenceBackend(), sourceOf(data, 40, 40), 2, { seed });
-    for (let seed = 1; seed <= 5; seed++) assert.ok((await run(seed)).columns.includes(7));
-    assert.deepEqual(await run(3), await run(3));
-    assert.notDeepEqual((await run(3)).rows, (await run(4)).rows);
   });
 });
