@@ -29,6 +29,7 @@ export const evaluateCommand: Command = {
 ${TEXT_HELP}
   --plan FILE         also evaluate a plan made by 'rankscope plan', as 'apply' would write it; may be repeated
   --rank R,...        also evaluate one rank for every matrix that a plan cuts by default, once for each of these
+  --activations FILE  truncate plans and ranks on these statistics of 'rankscope calibrate', as apply --calibration does
   --file PATH         also evaluate another checkpoint of the same network, such as one from 'apply'; may be repeated
 ${WINDOWS_HELP}
   --out FILE          write the result to FILE as JSON
@@ -54,6 +55,7 @@ Examples:
     ...PYTHON,
     ...TEXT,
     plan: { type: 'string', multiple: true },
+    activations: { type: 'string' },
     rank: { type: 'string', multiple: true },
     file: { type: 'string', multiple: true },
   },
@@ -67,21 +69,27 @@ async function evaluate(invocation: Invocation): Promise<void> {
   const ranks = ranksOf(values);
   const files = textsOf(values, 'file');
   const planFiles = textsOf(values, 'plan');
+  const activations = textOf(values, 'activations');
+  if (activations !== undefined && ranks.length + planFiles.length === 0)
+    throw new UsageError('--activations goes with --plan or --rank: nothing else is truncated');
+  if (activations !== undefined && values.python !== undefined)
+    throw new UsageError('the script of --python truncates the weights alone: leave out --activations');
   const engine = engineOf(values);
   const out = textOf(values, 'out');
   if (out !== undefined)
-    for (const file of [text.text, text.ids, ...files, ...planFiles]) if (file) await refuseInput(out, file);
+    for (const file of [text.text, text.ids, activations, ...files, ...planFiles])
+      if (file) await refuseInput(out, file);
   const plans = [];
   for (const file of planFiles) plans.push({ name: basename(file), plan: await readPlan(file) });
   const measure = { ...text, ranks, plans, files };
   if (values.python !== undefined) return writePython(invocation, { kind: 'evaluate', measure });
-  const request = { path, ...engine, ...measure };
+  const request = { path, ...engine, ...measure, ...(activations === undefined ? {} : { activations }) };
   const { signal, progress } = terminal;
   await showResult(invocation, {
     work: () => service.evaluate(request, { signal, progress }),
     report,
     judged: EVALUATION,
-    inputs: [text.text, text.ids, ...files, ...planFiles],
+    inputs: [text.text, text.ids, activations, ...files, ...planFiles],
   });
 }
 

@@ -3,6 +3,7 @@ import { groupBy } from '../base/groupBy.ts';
 import { formatBytes, formatCount } from '../base/quantities.ts';
 import { DENSE_ROLES } from '../model/names/roles.ts';
 import { DENSE_BY_DEFAULT } from '../model/plan/leftOut.ts';
+import { inputsText } from '../model/plan/onInputs.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import { FIRST_REQUEST, PLAN_DEFAULTS, SHARED_LAYERS } from '../model/plan/planRequest.ts';
 import type { Sensitivities } from '../model/plan/sensitivities.ts';
@@ -169,8 +170,7 @@ function* report(plan: Plan, out: string | undefined, curves: string | undefined
 }
 
 function* sensitivityLines({ inputs, divergences, matrices }: Sensitivities): Generator<string> {
-  const tokens = inputs.tokens === null ? 'an unknown number of' : formatCount(inputs.tokens);
-  yield `Activations: ${inputs.text ?? 'a text without a name'}, ${tokens} tokens\n`;
+  yield `Activations: ${inputsText(inputs)}\n`;
   if (!divergences) return;
   const { text, measured, filledIn, seconds } = divergences;
   const rest = filledIn > 0 ? `, ${filledIn} filled in` : '';

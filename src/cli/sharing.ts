@@ -1,4 +1,5 @@
 import { formatBytes, formatCount } from '../base/quantities.ts';
+import { inputsText } from '../model/plan/onInputs.ts';
 import { SHARED_LAYERS } from '../model/plan/planRequest.ts';
 import type { AlikePair, EqualTensors, ModuleAngles, SharedBases, SharingReport } from '../model/sharing/sharing.ts';
 import { SHARING_DEFAULTS } from '../model/sharing/sharing.ts';
@@ -21,13 +22,14 @@ const { keep: KEEP, directions: DIRECTIONS, near: NEAR } = SHARING_DEFAULTS;
 
 export const sharingCommand: Command = {
   name: 'sharing',
-  usage: 'PATH [--keep 0.8] [--layers 2] [--text FILE] [--json]',
+  usage: 'PATH [--keep 0.8] [--layers 2] [--activations FILE] [--text FILE] [--json]',
   summary: 'what tensors and layers have in common, and what sharing factors saves',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --keep SHARE        the size at which shared and independent factors are compared (default: ${KEEP})
   --layers N          neighbouring layers that may share a factor, at most (default: ${SHARED_LAYERS}); 1 for none
   --directions K      leading directions of each layer whose principal angles are measured (default: ${DIRECTIONS})
   --near DIFFERENCE   two tensors are nearly equal below this relative difference, up to a factor (default: ${NEAR})
+  --activations FILE  statistics of 'rankscope calibrate': errors are those of W X, for which factors are then chosen
 ${TEXT_HELP}
                       the perplexity of both plans is measured on it; without one, nothing is measured
   --context N         tokens of a window
@@ -41,11 +43,12 @@ ${COMMON_HELP}
 Tied and untied but equal tensors, with what tying saves (an embedding and a head: V x d); nearly equal ones; how alike
 the inputs are that the layers of a module read (principal angles of their leading right singular vectors; by chance,
 K of n directions overlap); and factors A that several matrices share (query, key and value; gate and up; neighbouring
-layers) beside independent ones with as many parameters. To make such a plan: rankscope plan PATH --keep ${KEEP} --share both
+layers) beside independent ones with as many parameters. With --activations, all factors are those that lose least of what
+matrices make of their inputs. To make such a plan: rankscope plan PATH --keep ${KEEP} --share both [--activations FILE]
 
 Examples:
   rankscope sharing llama/ --keep 0.7 --layers 4
-  rankscope sharing llama/ --text wiki.txt --tokens 8192 --json > sharing.json`,
+  rankscope sharing llama/ --activations llama.activations.safetensors --text wiki.txt --tokens 8192 --json > sharing.json`,
   options: {
     ...ENGINE,
     ...RESULT,
@@ -54,6 +57,7 @@ Examples:
     layers: { type: 'string' },
     directions: { type: 'string' },
     near: { type: 'string' },
+    activations: { type: 'string' },
   },
   run: sharing,
 };
@@ -66,10 +70,21 @@ async function sharing(invocation: Invocation): Promise<void> {
   const near = numberOf(values, 'near', { least: 0, most: 1 }) ?? NEAR;
   const hasText = textOf(values, 'text') !== undefined || textOf(values, 'ids') !== undefined;
   const text = hasText ? textRequestOf(values) : undefined;
+  const activations = textOf(values, 'activations');
   const out = textOf(values, 'out');
-  if (out !== undefined) for (const file of [text?.text, text?.ids]) if (file) await refuseInput(out, file);
+  if (out !== undefined)
+    for (const file of [text?.text, text?.ids, activations]) if (file) await refuseInput(out, file);
   const { signal, progress } = terminal;
-  const request = { path, keep, layers, directions, near, ...(text && { text }), ...engineOf(values) };
+  const request = {
+    path,
+    keep,
+    layers,
+    directions,
+    near,
+    ...(activations === undefined ? {} : { activations }),
+    ...(text && { text }),
+    ...engineOf(values),
+  };
   await showResult(invocation, { work: () => service.sharing(request, { signal, progress }), report });
 }
 
@@ -148,6 +163,7 @@ function* angleTable(angles: readonly ModuleAngles[]): Generator<string> {
 
 function* baseLines({
   keep,
+  inputs,
   groups,
   independent,
   shared,
@@ -155,6 +171,7 @@ function* baseLines({
   sizes,
   evaluation,
 }: SharedBases): Generator<string> {
+  if (inputs) yield `Errors of W X, over ${inputsText(inputs)}:\n\n`;
   yield* table(
     ['kept', 'independent', 'shared', 'groups', 'matrices in them'],
     sizes.map((size) => [

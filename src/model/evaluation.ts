@@ -22,6 +22,8 @@ export interface EvaluateRequest extends TextRequest, DeviceRequest {
   readonly plans?: readonly { readonly name: string; readonly plan: Plan }[];
   /** The same rank for every matrix that a plan cuts by default, once for each of these. */
   readonly ranks?: readonly number[];
+  /** Statistics of the inputs, on which plans and ranks are truncated, as `apply` does with a calibration. */
+  readonly activations?: string;
   /** Other checkpoints of the same network, such as factorized ones. */
   readonly files?: readonly string[];
 }

@@ -251,6 +251,8 @@ export interface SharingSettings {
   readonly keep: number;
   /** Layers that may share, at most. */
   readonly layers: number;
+  /** A file of statistics, with which errors are those of W X; null for W alone. */
+  readonly activations: string | null;
   /** A text on which both are measured; null for none. */
   readonly text: string | null;
 }
@@ -270,6 +272,9 @@ export interface SharingSnapshot {
 export interface SharingCalls {
   ready: { params: void; result: SharingSnapshot };
   change: { params: SharingSettings; result: void };
+  /** Asks for a file of statistics. */
+  chooseActivations: { params: void; result: void };
+  dropActivations: { params: void; result: void };
   chooseText: { params: void; result: void };
   run: { params: void; result: void };
   cancel: { params: void; result: void };

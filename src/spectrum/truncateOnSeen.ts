@@ -8,6 +8,10 @@ import { truncatedSvd } from './truncated.ts';
 export interface TruncatedOnSeen extends BalancedFactors {
   /** ||(W - W') X||_F / ||W X||_F, with the shrinkage of the statistics in it. */
   readonly error: number;
+  /** The singular values of W X that W' keeps. */
+  readonly values: Float64Array;
+  /** ||W X||_F. */
+  readonly frobeniusNorm: number;
 }
 
 /**
@@ -41,6 +45,6 @@ export async function truncateOnSeen(
     const w = await uploaded(scope, source.name, source.rows, source.cols, source, options.signal);
     const a = await scope.allocate(rank, seenBy.inputs);
     await backend.multiply(a, u, w, { transposeA: true, transposeB: transposed, signal: options.signal });
-    return { ...balanced(b, await backend.download(a), rank), error };
+    return { ...balanced(b, await backend.download(a), rank), error, values, frobeniusNorm };
   });
 }

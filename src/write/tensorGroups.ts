@@ -85,8 +85,8 @@ function sharedGroups(form: TensorForm) {
       throw new RankscopeError(
         'wrong-use',
         group.name,
-        'its matrices share a factor, which is found from the weights alone',
-        'Apply the plan without a calibration, or make one without shared factors',
+        'its matrices share a factor, which is not looked for here',
+        'Make a plan without shared factors',
       );
     return (rank: number) => sharedFactorsOf(group, rank, signal);
   };

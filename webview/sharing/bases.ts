@@ -1,4 +1,5 @@
 import { formatCount } from '../../src/base/quantities.ts';
+import { inputsText } from '../../src/model/plan/onInputs.ts';
 import type { SharedBases, SharedGroup, SizeComparison } from '../../src/model/sharing/sharing.ts';
 import { createPointChart, type PointChart } from '../charts/pointChart.ts';
 import type { Theme } from '../charts/theme.ts';
@@ -95,9 +96,10 @@ export function createBases(root: HTMLElement, usePlan: () => void): { show(base
   };
 }
 
-function inWords({ independent, shared, parametersAtEqualError, evaluation }: SharedBases): string {
+function inWords({ inputs, independent, shared, parametersAtEqualError, evaluation }: SharedBases): string {
   const saved = parametersAtEqualError === null ? 0 : independent.parameters - parametersAtEqualError;
   const sentences = [
+    ...(inputs ? [`Errors are those of W X, over ${inputsText(inputs)}.`] : []),
     `With ${formatCount(independent.parameters)} parameters (${formatPercent(independent.keptShare)}), independent factors have an error of ${formatPercent(independent.error)}, shared ones of ${formatPercent(shared.error)}.`,
     parametersAtEqualError === null
       ? 'At this size, nothing is gained by sharing.'
@@ -113,7 +115,7 @@ function inWords({ independent, shared, parametersAtEqualError, evaluation }: Sh
   return sentences.join(' ');
 }
 
-function plotOf({ sizes }: SharedBases, theme: Theme): Parameters<typeof createPointChart>[1] {
+function plotOf({ inputs, sizes }: SharedBases, theme: Theme): Parameters<typeof createPointChart>[1] {
   const pointsOf = (name: string, errorOf: (size: SizeComparison) => number) =>
     sizes.map((size) => {
       const y = errorOf(size);
@@ -126,7 +128,7 @@ function plotOf({ sizes }: SharedBases, theme: Theme): Parameters<typeof createP
       { points: pointsOf('s', (size) => size.sharedError), color: theme.secondLine, shape: 'rectRot', joined: true },
     ],
     x: { title: 'Parameters kept of what may be cut', log: false, tick },
-    y: { title: 'Predicted error', log: false, min: 0, tick },
+    y: { title: inputs ? 'Predicted error of W X' : 'Predicted error', log: false, min: 0, tick },
     levels: [],
     theme,
     onPick: () => undefined,

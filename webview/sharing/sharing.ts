@@ -31,6 +31,9 @@ const progress = element('progress', { attributes: { 'aria-label': 'Progress' } 
 const progressText = element('span', { attributes: { role: 'status' } });
 const keptField = numberField('Parameters kept, in percent', 1, 99, (value) => change({ keep: (value ?? 80) / 100 }));
 const layersField = numberField('Layers that may share', 1, 64, (value) => change({ layers: value ?? 1 }));
+const statistics = element('span', { class: 'faint' });
+const chooseStatistics = button({ label: 'Use activations…', onClick: () => tell(link.call('chooseActivations')) });
+const dropStatistics = button({ label: 'Use W alone', onClick: () => tell(link.call('dropActivations')) });
 const text = element('span', { class: 'faint' });
 const chooseText = button({ label: 'Choose a text…', onClick: () => tell(link.call('chooseText')) });
 const stop = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
@@ -55,6 +58,9 @@ const settings = element(
   { class: 'tools', attributes: { 'aria-label': 'Settings' } },
   element('label', {}, 'Keep ', keptField.element, ' %'),
   element('label', {}, 'Share over ', layersField.element, ' layers'),
+  chooseStatistics.element,
+  dropStatistics.element,
+  statistics,
   chooseText.element,
   text,
   again.element,
@@ -100,6 +106,11 @@ function draw(): void {
   setText(title, `What layers of ${baseName(path)} share`);
   keptField.set(Number((100 * own.keep).toPrecision(6)));
   layersField.set(own.layers);
+  dropStatistics.set({ hidden: own.activations === null });
+  setText(
+    statistics,
+    own.activations === null ? 'Errors of W alone' : `Errors of W X, with ${baseName(own.activations)}`,
+  );
   setText(text, own.text === null ? 'No text: nothing is measured' : `Measured on ${baseName(own.text)}`);
   drawRun(snapshot.run);
   saveJson.set({ hidden: report === null });

@@ -1,3 +1,4 @@
+import { formatCount } from '../../base/quantities.ts';
 import { leftOut } from './leftOut.ts';
 import type { Plan, PlanRequest } from './plan.ts';
 import type { PlanInput } from './planOptions.ts';
@@ -40,6 +41,12 @@ export function onInputs(
 function weightOf({ divergence }: Sensitivity): number {
   if (!divergence || divergence.tail === 0) return 0;
   return divergence.value / divergence.tail;
+}
+
+/** `wiki.txt, 16K tokens`. */
+export function inputsText({ text, tokens }: Sensitivities['inputs']): string {
+  const count = tokens === null ? 'an unknown number of' : formatCount(tokens);
+  return `${text ?? 'a text without a name'}, ${count} tokens`;
 }
 
 /** What users must know of the statistics, one sentence each. */

@@ -1,9 +1,9 @@
 import { amount, type Found, fail, list, members, oneOf, text, wholeNumber } from '../checkedJson.ts';
-import type { Divergence, Sensitivities, Sensitivity } from './sensitivities.ts';
+import type { Divergence, GroupSensitivity, Sensitivities, Sensitivity } from './sensitivities.ts';
 
 /** @throws RankscopeError 'malformed', naming the first member that violates media/schemas/plan.schema.json */
 export function parseSensitivities(place: Found): Sensitivities {
-  const found = members(place, ['inputs', 'matrices'], ['divergences']);
+  const found = members(place, ['inputs', 'matrices'], ['divergences', 'groups']);
   const inputs = members(found.inputs, ['kind', 'text', 'tokens']);
   const names = new Set<string>();
   return {
@@ -19,6 +19,7 @@ export function parseSensitivities(place: Found): Sensitivities {
       names.add(parsed.name);
       return parsed;
     }),
+    ...(found.groups && { groups: list(found.groups).map(group) }),
   };
 }
 
@@ -46,6 +47,16 @@ function sensitivity(place: Found): Sensitivity {
     singularValues,
     rest: amount(found.rest),
     ...(found.divergence && { divergence: divergence(found.divergence) }),
+  };
+}
+
+function group(place: Found): GroupSensitivity {
+  const found = members(place, ['name', 'members', 'singularValues', 'rest']);
+  return {
+    name: text(found.name),
+    members: list(found.members).map(text),
+    singularValues: list(found.singularValues).map(amount),
+    rest: amount(found.rest),
   };
 }
 

@@ -83,7 +83,7 @@ export interface PlanRequest {
   readonly share?: Share;
 }
 
-/** Takes two factors, a budget of a size or an error, and the spread `optimal`. */
+/** Takes two factors, a budget of a size or an error, and the spread `optimal` or `activations`. */
 export interface Share {
   /** Whether matrices of a layer may share that read the same inputs: query, key and value; gate and up. */
   readonly inputs: boolean;

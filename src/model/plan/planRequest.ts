@@ -1,5 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { Budget, PlanRequest, PlanRule } from './plan.ts';
+import type { Budget, PlanRequest, PlanRule, Spread } from './plan.ts';
 
 /** The default settings of a plan, in the side bar and on the command line. */
 export const PLAN_DEFAULTS: Omit<PlanRequest, 'budget'> = {
@@ -96,9 +96,12 @@ export function isShared({ share }: Pick<PlanRequest, 'share'>): boolean {
   return share !== undefined && (share.inputs || share.layers > 1);
 }
 
+/** From the weights alone, and on inputs: both say what the matrices of a group lose together. */
+const SHARING_SPREADS: readonly Spread[] = ['optimal', 'activations'];
+
 /** Whether matrices may share under the other settings. */
 export function canShare({ budget, spread, factors }: PlanRequest): boolean {
-  return factors === 2 && spread === 'optimal' && isSpread(budget);
+  return factors === 2 && SHARING_SPREADS.includes(spread) && isSpread(budget);
 }
 
 /** The request without shared factors where its other settings do not allow them. */
@@ -108,7 +111,7 @@ export function withoutIdleShare(request: PlanRequest): PlanRequest {
   return rest;
 }
 
-/** Shared factors come from the weights alone, and a rank for each of many groups from a budget over all of them. */
+/** A group loses its matrices' errors together, and gets its rank from a budget over all of them. */
 function checkShare(request: PlanRequest): void {
   if (!isShared(request)) return;
   const { budget, spread, factors, share } = request;
@@ -119,5 +122,6 @@ function checkShare(request: PlanRequest): void {
     refuse(`${share?.layers} layers`, 'Give a whole number of at least 1');
   if (factors === 3) refuse('three factors', 'Write two: one of them is shared');
   if (!isSpread(budget)) refuse(`a budget of ${budget.kind}`, 'Give a share to keep, a size, or an error');
-  if (spread !== 'optimal') refuse(`the spread ${spread}`, 'Take the spread optimal');
+  if (!SHARING_SPREADS.includes(spread))
+    refuse(`the spread ${spread}`, `Take the spread ${SHARING_SPREADS.join(' or ')}`);
 }

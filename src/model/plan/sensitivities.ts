@@ -24,6 +24,22 @@ export interface Sensitivities {
     readonly seconds: number;
   };
   readonly matrices: readonly Sensitivity[];
+  /** Groups that may share a factor; absent if none may. */
+  readonly groups?: readonly GroupSensitivity[];
+}
+
+/** What the matrices of a group keep of their W X together where they share a factor A. */
+export interface GroupSensitivity {
+  readonly name: string;
+  /** The names of the matrices in the plan. */
+  readonly members: readonly string[];
+  /**
+   * The root of what each rank adds to the energy that is kept, with each W X scaled to as much energy as the matrix
+   * has entries; as many as the break-even rank of the stack.
+   */
+  readonly singularValues: readonly number[];
+  /** The energy that is lost at the last of them. */
+  readonly rest: number;
 }
 
 export interface Sensitivity {

@@ -24,8 +24,17 @@ export interface ComparedPlans {
 const SIZES = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /** The request of a plan in which matrices may share, at the size of the comparison. */
-export function sharedRequest({ keep, layers }: Pick<SharingRequest, 'keep' | 'layers'>): PlanRequest {
-  return { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: keep }, share: { inputs: true, layers } };
+export function sharedRequest({
+  keep,
+  layers,
+  activations,
+}: Pick<SharingRequest, 'keep' | 'layers' | 'activations'>): PlanRequest {
+  return {
+    ...PLAN_DEFAULTS,
+    budget: { kind: 'keep', value: keep },
+    spread: activations === undefined ? 'optimal' : 'activations',
+    share: { inputs: true, layers },
+  };
 }
 
 /** The plans at the size of the request, without and with shared factors. */
@@ -42,7 +51,7 @@ export function compareBases(
   spectra: Spectra,
   { keep, layers }: Pick<SharingRequest, 'keep' | 'layers'>,
   { independent, shared }: ComparedPlans,
-): Omit<SharedBases, 'evaluation'> {
+): Omit<SharedBases, 'evaluation' | 'inputs'> {
   const request = shared.request;
   const groups = groupsOf(spectra, shared);
   return {

@@ -16,11 +16,19 @@ import type { SharingFamily } from './possibleGroups.ts';
 
 /** What the matrices of a family lose where they share: the spectra of its groups, by their names. */
 export interface SharedSpectra extends SharingFamily {
+  /** None for a group that cannot share after all. */
+  readonly spectra: ReadonlyMap<string, SharedCurve>;
+}
+
+/** What each rank of a group keeps. */
+export interface SharedCurve {
   /**
-   * Singular values of the stack of a group's matrices, each scaled to the same mean square entry; no spectrum for a
-   * group that cannot share after all.
+   * Singular values of the stack of the group's matrices, each scaled to the same mean square entry, of W or of W X;
+   * the root of what each further rank keeps where the matrices read different inputs, which need not descend.
    */
-  readonly spectra: ReadonlyMap<string, ArrayLike<number>>;
+  readonly singularValues: ArrayLike<number>;
+  /** The sum of the squares of those that are not listed. */
+  readonly rest?: number;
 }
 
 /** What a plan gives ranks to, matrices and groups, with its choice. */
@@ -52,9 +60,9 @@ export function selectShared(
   for (const { groups, spectra } of families)
     for (const { name, members: names, from, to } of groups) {
       const own = names.map((each) => single.get(each));
-      const singularValues = spectra.get(name);
-      if (!singularValues || !own.every((each) => each !== undefined)) continue;
-      const options = optionsOf(stackOf(name, own, singularValues, to - from + 1), request);
+      const curve = spectra.get(name);
+      if (!curve || !own.every((each) => each !== undefined)) continue;
+      const options = optionsOf(stackOf(name, own, curve, to - from + 1), request);
       shared.set(name, options);
       members.set(options, own);
     }
@@ -105,12 +113,7 @@ function isBetter(one: Selection & { units: readonly Options[] }, other: typeof 
 }
 
 /** The matrices of a group, one below the other. Each layer multiplies with the shared factor once. */
-function stackOf(
-  name: string,
-  members: readonly Options[],
-  singularValues: ArrayLike<number>,
-  layers: number,
-): PlanInput {
+function stackOf(name: string, members: readonly Options[], curve: SharedCurve, layers: number): PlanInput {
   const inputs = members.map(({ input }) => input);
   const { bytesPerElement, factorBytesPerElement, writtenBytesPerElement, shape } = inputs[0]!;
   const own = inputs.map((input) => multiplyAddsOf(input, 2));
@@ -122,6 +125,6 @@ function stackOf(
     ...(factorBytesPerElement === undefined ? {} : { factorBytesPerElement }),
     ...(writtenBytesPerElement === undefined ? {} : { writtenBytesPerElement }),
     multiplyAdds: { dense: own.reduce((sum, { dense }) => sum + dense, 0), perRank: rows + layers * shape[1] },
-    singularValues,
+    ...curve,
   };
 }

@@ -2,6 +2,7 @@
 import type { DeviceInfo } from '../../base/deviceInfo.ts';
 import type { Evaluation, TextRequest } from '../evaluation.ts';
 import type { Role } from '../names/roles.ts';
+import type { Sensitivities } from '../plan/sensitivities.ts';
 
 /** Where a request says nothing. */
 export const SHARING_DEFAULTS = { keep: 0.8, directions: 16, near: 0.1 } as const;
@@ -16,6 +17,8 @@ export interface SharingRequest {
   readonly directions: number;
   /** Relative difference, up to a factor, below which two tensors are nearly equal. */
   readonly near: number;
+  /** Statistics of the inputs, which make the errors those of W X; of W without them. */
+  readonly activations?: string;
   /** A text on which both plans are measured; nothing is measured without one. */
   readonly text?: TextRequest;
 }
@@ -86,6 +89,8 @@ export interface SharedBases {
   /** The request. */
   readonly keep: number;
   readonly layers: number;
+  /** The text over which the inputs were seen, if the errors are those of W X. */
+  readonly inputs?: Sensitivities['inputs'];
   readonly independent: FactorTotals;
   readonly shared: FactorTotals;
   /** Parameters that shared factors need for the error of the independent ones; null where none share. */
@@ -113,7 +118,7 @@ export interface SharedGroup {
   readonly modules: readonly string[];
   readonly rank: number;
   readonly parameters: number;
-  /** Relative error over the group, each matrix scaled to the same mean square entry. */
+  /** Relative error over the group, each matrix (or W X) scaled to the same mean square entry. */
   readonly error: number;
   /** The least of factors of their own with no more parameters. */
   readonly independentError: number;

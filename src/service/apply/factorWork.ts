@@ -26,12 +26,11 @@ export function factorWork(
     factorsOf: async (matrix, rank) =>
       (await calibrated?.factorsOf(matrix, rank)) ??
       devices.run(engine, matrix.name, { signal }, (backend) => networkTriplets(backend, matrix, rank, signal)),
-    ...(!calibrated && {
-      sharedFactorsOf: (group, rank) =>
-        devices.run(engine, group.name, { signal }, (backend) =>
-          sharedFactors(backend, sharingOf(group), rank, { signal }),
-        ),
-    }),
+    sharedFactorsOf: async (group, rank) =>
+      (await calibrated?.sharedFactorsOf?.(group, rank)) ??
+      devices.run(engine, group.name, { signal }, (backend) =>
+        sharedFactors(backend, sharingOf(group), rank, { signal }),
+      ),
     residualOf: (matrix, factors) =>
       devices.run(engine, matrix.name, { signal }, (backend) =>
         deviceResidual(backend, matrix.source(), matrix, factors, signal),

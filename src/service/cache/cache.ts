@@ -19,7 +19,7 @@ export interface CacheEntry extends Cached {
   readonly quantization?: QuantizationFinding;
   /** Time the computation took. */
   readonly seconds: number;
-  /** Descending; empty for a preview. */
+  /** Descending, but for what groups of matrices keep on different inputs; empty for a preview. */
   readonly singularValues: Float64Array;
 }
 

@@ -1,6 +1,5 @@
 import { basename } from 'node:path';
 import { countParameters } from '../../checkpoint/ties.ts';
-import type { Backend } from '../../devices/backend.ts';
 import type { EvaluateRequest, Evaluation, VariantEvaluation } from '../../model/evaluation.ts';
 import { truncationNote } from '../../model/plan/onInputs.ts';
 import { forward } from '../../network/forward.ts';
@@ -9,6 +8,8 @@ import { readWindows } from '../../network/readWindows.ts';
 import { Scores } from '../../network/score.ts';
 import type { Variant } from '../../network/variant.ts';
 import type { CallContext, EvaluateProgress } from '../../protocol/service.ts';
+import { rewrittenFactors } from '../activations/rewrittenFactors.ts';
+import { type Activations, withActivations } from '../activations/withActivations.ts';
 import { type OpenCheckpoints, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
 import { type CutVariant, cutVariants } from './cutVariants.ts';
@@ -51,12 +52,10 @@ async function evaluateOpened(
   refuseTooManyTokens(network, { windows, facts }, 1 + cut.length + others.length);
   const engine = devices.settle(request);
 
-  const { scores, described, unused, info } = await devices.run(
-    engine,
-    checkpoint.path,
-    { signal },
-    async (backend, letOthers) => {
-      const { variants, describe } = withFactors(backend, cut, signal);
+  const pass = (activations: Activations | undefined) =>
+    devices.run(engine, checkpoint.path, { signal }, async (backend, letOthers) => {
+      const how = decompositions(backend, signal, activations && rewrittenFactors(opened, activations));
+      const { variants, describe } = withFactors(how, cut);
       const all = [
         ...variants,
         ...others.map((other, k) => ({ name: nameOf(files[k]!), replaced: new Map(), network: other })),
@@ -73,8 +72,8 @@ async function evaluateOpened(
         progress: passProgress(network.decoder.layers.length, progress),
       });
       return { scores: scores.result(), ...describe(), info: backend.info };
-    },
-  );
+    });
+  const { scores, described, unused, info } = await withActivations(opened, request.activations, signal, pass);
   for (const { checkpoint: each } of [opened, ...files]) await refuseChanged(each);
 
   const { path, format, parameters, bytes } = viewOf(opened);
@@ -90,16 +89,16 @@ async function evaluateOpened(
     seconds: (performance.now() - started) / 1000,
     notes: [
       ...notes,
-      ...(request.plans ?? []).flatMap((each) => planNotes(each, facts.name)),
+      ...(request.plans ?? []).flatMap((each) => planNotes(each, facts.name, request.activations !== undefined)),
       ...cut.flatMap((variant, k) => notesOf(variant, unused[k]!)),
     ],
   };
 }
 
 /** The variants on their way through a device, and what is known of them behind it. */
-function withFactors(backend: Backend, cut: readonly CutVariant[], signal: AbortSignal | undefined) {
+function withFactors(how: ReturnType<typeof decompositions>, cut: readonly CutVariant[]) {
   const store = new FactorStore(
-    decompositions(backend, signal),
+    how,
     cut.flatMap(({ cuts }) => [...cuts.values()]),
   );
   const taken = cut.map(() => new Set<string>());
@@ -159,8 +158,12 @@ function onlyRank(text = '{}'): number | null {
 }
 
 /** Of a plan that a text made: how it should be applied, and that another text should be its judge. */
-function planNotes({ name, plan }: NonNullable<EvaluateRequest['plans']>[number], text: string): string[] {
-  const note = truncationNote(name, plan);
+function planNotes(
+  { name, plan }: NonNullable<EvaluateRequest['plans']>[number],
+  text: string,
+  isOnInputs: boolean,
+): string[] {
+  const note = isOnInputs ? undefined : truncationNote(name, plan);
   const isSame = [plan.sensitivities?.inputs.text, plan.sensitivities?.divergences?.text].includes(text);
   return [
     ...(note === undefined ? [] : [note]),

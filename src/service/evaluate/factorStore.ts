@@ -1,16 +1,22 @@
+import type { InputFactor } from '../../activations/statistics.ts';
 import { firstTriplets } from '../../base/singularTriplets.ts';
 import type { Backend } from '../../devices/backend.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { StoredLinear } from '../../network/blocks/weights.ts';
 import { linearOfFactors } from '../../network/variant.ts';
 import { type SharedFactors, sharedFactors } from '../../spectrum/sharedFactors.ts';
+import { sharedOnSeen } from '../../spectrum/sharedOnSeen.ts';
 import type { TruncatedSvd } from '../../spectrum/truncated.ts';
+import { truncateOnSeen } from '../../spectrum/truncateOnSeen.ts';
 import { writtenFactors } from '../../write/factorTensors.ts';
 import type { SharedGroup } from '../../write/metadata.ts';
 import type { WrittenFactors } from '../../write/residual.ts';
 import { writtenShared } from '../../write/sharedTensors.ts';
+import { shrinkageOf } from '../activations/seen.ts';
 import { networkTriplets } from '../plan/networkTriplets.ts';
+import { seenSharing } from '../sharing/seenSharing.ts';
 import { sharingOf } from '../sharing/sharingOf.ts';
+import { tripletsOf } from '../truncation/found.ts';
 
 /** A matrix that a variant holds as factors. */
 export interface Cut {
@@ -24,8 +30,14 @@ export interface Cut {
 
 /** How factors are found. */
 interface Decompositions {
-  readonly decompose: (matrix: StoredMatrix, rank: number) => Promise<TruncatedSvd>;
+  readonly decompose: (matrix: StoredMatrix, rank: number) => Promise<Decomposed>;
   readonly share: (group: SharedGroup, rank: number) => Promise<SharedFactors>;
+}
+
+/** Triplets whose first ones are the best of a lower rank. */
+export interface Decomposed extends TruncatedSvd {
+  /** Singular values of W X, if these are those of the best W' on its inputs; `frobeniusNorm` is then that of W X. */
+  readonly seen?: Float64Array;
 }
 
 interface Entry {
@@ -33,7 +45,7 @@ interface Entry {
   readonly most: number;
   /** How often it will still be asked for. */
   left: number;
-  found?: Promise<TruncatedSvd>;
+  found?: Promise<Decomposed>;
 }
 
 /**
@@ -86,18 +98,37 @@ export class FactorStore {
   }
 
   /** Eckart-Young: the squares of the values left out, over all. */
-  private note(name: string, rank: number, { values, frobeniusNorm }: TruncatedSvd): void {
+  private note(name: string, rank: number, { values, seen = values, frobeniusNorm }: Decomposed): void {
     const known = this.lost.get(name) ?? new Map<number, number>();
     this.lost.set(name, known);
-    const kept = values.subarray(0, rank).reduce((sum, value) => sum + value * value, 0);
+    const kept = seen.subarray(0, rank).reduce((sum, value) => sum + value * value, 0);
     known.set(rank, frobeniusNorm > 0 ? Math.max(0, 1 - kept / frobeniusNorm ** 2) : 0);
   }
 }
 
-/** As a device finds them. */
-export function decompositions(backend: Backend, signal: AbortSignal | undefined): Decompositions {
+/**
+ * As a device finds them, on inputs where they are known.
+ * @param seen statistics by the names of matrices
+ */
+export function decompositions(
+  backend: Backend,
+  signal: AbortSignal | undefined,
+  seen: ReadonlyMap<string, InputFactor> = new Map(),
+): Decompositions {
   return {
-    decompose: (matrix, rank) => networkTriplets(backend, matrix, rank, signal),
-    share: (group, rank) => sharedFactors(backend, sharingOf(group), rank, { signal }),
+    async decompose(matrix, rank) {
+      const factor = seen.get(matrix.name);
+      if (!factor) return networkTriplets(backend, matrix, rank, signal);
+      const stored = { source: matrix.source(), transposed: matrix.transposed };
+      const seenBy = { ...factor, shrinkage: shrinkageOf(factor) };
+      const { values, frobeniusNorm, ...factors } = await truncateOnSeen(backend, stored, seenBy, rank, { signal });
+      return { ...tripletsOf(factors, rank), seen: values, frobeniusNorm };
+    },
+    async share(group, rank) {
+      const factors = group.matrices.map(({ name }) => seen.get(name));
+      return factors.every((factor) => factor !== undefined)
+        ? sharedOnSeen(backend, seenSharing(group, factors), rank, { signal })
+        : sharedFactors(backend, sharingOf(group), rank, { signal });
+    },
   };
 }

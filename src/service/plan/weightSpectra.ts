@@ -9,7 +9,8 @@ import type { SharedSpectra } from '../../model/sharing/selectShared.ts';
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { exactResults, type SpectraParts } from '../analysis/spectra.ts';
 import { type Opened, refuseChanged } from '../checkpoints/opened.ts';
-import { familiesOf, sharedSpectra } from '../sharing/sharedSpectra.ts';
+import { familiesOf } from '../sharing/familiesOf.ts';
+import { sharedSpectra } from '../sharing/sharedSpectra.ts';
 import { planCandidates } from './planCandidates.ts';
 
 /** What a plan from the weights alone is made of. */
@@ -48,7 +49,8 @@ export async function weightSpectra(
       ? [{ matrix, norm }]
       : [];
   });
-  const families = isShared(request) ? familiesOf(normed, request.share!) : [];
+  const usable = normed.filter(({ norm }) => norm > 0).map(({ matrix }) => matrix);
+  const families = isShared(request) ? familiesOf(usable, request.share!) : [];
   const total = families.reduce((sum, { groups }) => sum + groups.length, 0);
   const shared = await sharedSpectra(parts, families, normed, engine, {
     signal,

@@ -2,14 +2,12 @@ import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { concernsOneMatrix } from '../../base/errors.ts';
 import type { RoutineOptions } from '../../devices/backend.ts';
 import { digestOf } from '../../files/digest.ts';
-import type { Share } from '../../model/plan/plan.ts';
-import { type PossibleGroup, possibleGroups, type SharingFamily } from '../../model/sharing/possibleGroups.ts';
-import type { SharedSpectra } from '../../model/sharing/selectShared.ts';
+import type { PossibleGroup, SharingFamily } from '../../model/sharing/possibleGroups.ts';
+import type { SharedCurve, SharedSpectra } from '../../model/sharing/selectShared.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import { exactSpectrum } from '../../spectrum/exact.ts';
 import { measures } from '../../spectrum/measures.ts';
 import { stackedRows } from '../../spectrum/stackedRows.ts';
-import { factorType } from '../../write/encode.ts';
 import type { SpectraParts } from '../analysis/spectra.ts';
 import { CACHE_VERSION } from '../cache/cache.ts';
 
@@ -17,28 +15,6 @@ import { CACHE_VERSION } from '../cache/cache.ts';
 export interface NormedMatrix {
   readonly matrix: StoredMatrix;
   readonly norm: number;
-}
-
-/** The families in which these matrices may share, without spectra. */
-export function familiesOf(matrices: readonly NormedMatrix[], share: Share): SharingFamily[] {
-  const usable = matrices.filter(({ norm }) => norm > 0).map(({ matrix }) => matrix);
-  return possibleGroups(
-    // Those that share a factor share its type.
-    usable.map(({ name, stack, layer, module, role, expert, shape, dtype, transposed }) => {
-      return {
-        name,
-        ...(stack === undefined ? {} : { stack }),
-        layer,
-        module,
-        role,
-        expert,
-        shape,
-        transposed,
-        dtype: factorType(dtype),
-      };
-    }),
-    share,
-  );
 }
 
 /**
@@ -60,12 +36,13 @@ export async function sharedSpectra(
   const found: SharedSpectra[] = [];
   let done = 0;
   for (const family of families) {
-    const spectra = new Map<string, ArrayLike<number>>();
+    const spectra = new Map<string, SharedCurve>();
     for (const group of family.groups) {
       progress?.(done++, group.name);
       const members = group.members.map((name) => byName.get(name)!);
       try {
-        spectra.set(group.name, await spectrumOfGroup(parts, group, members, engine, { signal }));
+        const singularValues = await spectrumOfGroup(parts, group, members, engine, { signal });
+        spectra.set(group.name, { singularValues });
       } catch (error) {
         if (!concernsOneMatrix(error)) throw error;
       }

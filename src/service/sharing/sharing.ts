@@ -2,12 +2,16 @@ import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Evaluation } from '../../model/evaluation.ts';
 import { isStored } from '../../model/matrix.ts';
+import { inputNotes } from '../../model/plan/onInputs.ts';
+import type { PlanRequest } from '../../model/plan/plan.ts';
 import { compareBases, comparedPlans, sharedRequest } from '../../model/sharing/compareBases.ts';
 import type { SharingReport, SharingRequest } from '../../model/sharing/sharing.ts';
-import type { CallContext, EvaluateProgress } from '../../protocol/service.ts';
+import type { CallContext, EvaluateProgress, StepProgress } from '../../protocol/service.ts';
 import type { SpectraParts } from '../analysis/spectra.ts';
 import { distinctMatrices, type OpenCheckpoints, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
 import { evaluate } from '../evaluate/evaluate.ts';
+import { spectraOnInputs } from '../plan/onInputs/planFrom.ts';
+import { type MeasuredParts, measuredFor } from '../plan/onInputs/planMeasured.ts';
 import { weightSpectra } from '../plan/weightSpectra.ts';
 import { alikePairs } from './alikePairs.ts';
 import { equalTensors, tiedByConfiguration } from './equalTensors.ts';
@@ -19,7 +23,7 @@ import { moduleAngles } from './moduleAngles.ts';
  * @throws RankscopeError 'wrong-use' for a request out of range or an adapter
  */
 export async function sharing(
-  parts: SpectraParts,
+  parts: MeasuredParts,
   checkpoints: OpenCheckpoints,
   opened: Opened,
   request: SharingRequest & DeviceRequest,
@@ -40,7 +44,7 @@ export async function sharing(
     const alike = await alikePairs(matrices, { near, signal, progress: step('Nearly equal tensors') });
     const angles = await moduleAngles(devices, engine, matrices, { directions, signal, progress: step('Angles') });
     const planned = sharedRequest(request);
-    const found = await weightSpectra(parts, opened, planned, engine, {
+    const found = await spectraFor(parts, opened, request, planned, engine, {
       ...(signal && { signal }),
       progress: ({ done, total, message }) => step('Shared bases')(done, total, message),
     });
@@ -58,22 +62,41 @@ export async function sharing(
       tiedByConfiguration: tiedByConfiguration(opened),
       alike,
       angles,
-      bases: { ...bases, ...(evaluation && { evaluation }) },
+      bases: { ...bases, ...(found.text && { inputs: found.text }), ...(evaluation && { evaluation }) },
       engine: info,
       seconds: (performance.now() - started) / 1000,
-      notes: [
-        ...found.unusable.map(({ name, reason }) => `${name} is left out: ${reason}.`),
-        ...notesOf(bases.groups.length, found.families.length, evaluation),
-      ],
+      notes: [...found.notes, ...notesOf(bases.groups.length, found.families.length, evaluation)],
     };
   });
+}
+
+/** Spectra of W, or with statistics of W X, and what a user must know of them. */
+async function spectraFor(
+  parts: MeasuredParts,
+  opened: Opened,
+  { activations }: SharingRequest,
+  planned: PlanRequest,
+  engine: DeviceRequest,
+  context: CallContext<StepProgress>,
+) {
+  if (activations === undefined) {
+    const { unusable, ...found } = await weightSpectra(parts, opened, planned, engine, context);
+    return { ...found, text: undefined, notes: unusable.map(({ name, reason }) => `${name} is left out: ${reason}.`) };
+  }
+  const { subject, sensitivities } = await measuredFor(parts, opened, planned, { activations }, engine, context);
+  const columns = new Map(subject.candidates.map(({ input: { name, shape } }) => [name, shape[1]]));
+  return {
+    ...spectraOnInputs({ request: planned }, subject, sensitivities),
+    text: sensitivities.inputs,
+    notes: inputNotes(sensitivities, columns),
+  };
 }
 
 /** Both plans on the text of the request. */
 async function measured(
   { devices }: SpectraParts,
   checkpoints: OpenCheckpoints,
-  { path, text, engine, threads }: SharingRequest & DeviceRequest,
+  { path, text, activations, engine, threads }: SharingRequest & DeviceRequest,
   { independent, shared }: ReturnType<typeof comparedPlans>,
   { signal, progress }: { signal: AbortSignal | undefined; progress: CallContext<EvaluateProgress>['progress'] },
 ): Promise<Evaluation | undefined> {
@@ -84,7 +107,8 @@ async function measured(
   ];
   const device = { ...(engine !== undefined && { engine }), ...(threads !== undefined && { threads }) };
   const context = { ...(signal && { signal }), ...(progress && { progress }) };
-  return evaluate(devices, checkpoints, { path, ...text, ...device, plans }, context);
+  const onInputs = activations === undefined ? {} : { activations };
+  return evaluate(devices, checkpoints, { path, ...text, ...device, ...onInputs, plans }, context);
 }
 
 function checkRequest({ path, keep, layers, directions, near }: SharingRequest): void {

@@ -2,8 +2,10 @@ import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import type { CalibrationUse } from '../../model/calibrationUse.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { CallContext, StepProgress } from '../../protocol/service.ts';
+import type { SharedFactors } from '../../spectrum/sharedFactors.ts';
 import type { FactorType } from '../../write/encode.ts';
 import type { FoundFactors } from '../../write/factorTensors.ts';
+import type { SharedGroup } from '../../write/metadata.ts';
 import type { Opened } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
 import type { RewrittenModel } from '../plan/rewrittenModel.ts';
@@ -25,6 +27,8 @@ export interface PlannedModel {
 export interface CalibratedFactors {
   /** Undefined for a matrix of whose inputs nothing is known. */
   readonly factorsOf: (matrix: StoredMatrix, rank: number) => Promise<FoundFactors | undefined>;
+  /** Factors of matrices that share one; undefined where nothing is known of the inputs of some. */
+  readonly sharedFactorsOf?: (group: SharedGroup, rank: number) => Promise<SharedFactors | undefined>;
   /** Relative errors of what the matrices make of their inputs, once the factors are taken. */
   readonly inputErrors: ReadonlyMap<string, number>;
   readonly use: () => CalibrationUse;

@@ -1,9 +1,14 @@
+import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import type { Factors } from '../../network/variant.ts';
 import type { FoundFactors } from '../../write/factorTensors.ts';
 
 /** Balanced factors for the writer; as three, U and V with columns of length one, which need not be orthogonal. */
 export function found({ b, a }: Factors, rank: number, factors: 2 | 3): FoundFactors {
-  if (factors === 2) return { rank, b, a };
+  return factors === 2 ? { rank, b, a } : tripletsOf({ b, a }, rank);
+}
+
+/** U, the lengths and V of factors, with columns of length one that need not be orthogonal. */
+export function tripletsOf({ b, a }: Factors, rank: number): SingularTriplets {
   const [m, n] = [b.length / rank, a.length / rank];
   const left = b.slice();
   const right = new Float32Array(n * rank);

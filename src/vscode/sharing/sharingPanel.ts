@@ -3,6 +3,7 @@ import { baseName } from '../../base/paths.ts';
 import type { SharingCalls, SharingSnapshot } from '../../protocol/page.ts';
 import { servePage } from '../../protocol/pageChannel.ts';
 import { SharingRun } from '../../window/sharing/sharingRun.ts';
+import { askStatistics } from '../activations/useActivations.ts';
 import { reveal } from '../commands/reveal.ts';
 import { pickText } from '../evaluation/pickText.ts';
 import { CheckpointPanels } from '../pages/checkpointPanels.ts';
@@ -18,11 +19,17 @@ export const sharingPanels = new CheckpointPanels({
 });
 
 function serve(workbench: Workbench, panel: vscode.WebviewPanel, path: string): () => void {
-  const { desk, engine } = workbench;
+  const { desk, engine, store } = workbench;
   const run = new SharingRun(path, engine.service);
+  run.useActivations(store.known().find((session) => session.path === path)?.statisticsPath ?? null);
   const page = servePage<SharingCalls, Partial<SharingSnapshot>>(webviewPort(panel.webview), {
     ready: async () => run.snapshot(),
     change: async (settings) => run.change(settings),
+    chooseActivations: async () => {
+      const file = await askStatistics(path);
+      if (file !== undefined) run.useActivations(file);
+    },
+    dropActivations: async () => run.useActivations(null),
     chooseText: async () => {
       const text = await pickText(workbench, 'evaluation');
       if (text !== undefined) run.change({ ...run.snapshot().settings, text });
@@ -32,12 +39,16 @@ function serve(workbench: Workbench, panel: vscode.WebviewPanel, path: string): 
     plan: async () => {
       const { report } = run.snapshot();
       if (!report) return;
-      const { keep, layers } = report.bases;
+      const { keep, layers, inputs } = report.bases;
+      const { activations } = run.snapshot().settings;
+      const session = store.get(path);
+      if (inputs && activations !== null && session.statisticsPath !== activations)
+        void session.useStatistics(activations);
       await vscode.commands.executeCommand('rankscope.makePlan', vscode.Uri.file(path));
       desk.change({
         ...desk.snapshot().request,
         budget: { kind: 'keep', value: keep },
-        spread: 'optimal',
+        spread: inputs ? 'activations' : 'optimal',
         factors: 2,
         share: { inputs: true, layers },
       });

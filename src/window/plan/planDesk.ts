@@ -282,8 +282,8 @@ export class PlanDesk {
   }
 
   private measureKey(): string {
-    const { spread, include, exclude } = this.request();
-    return JSON.stringify([this.current, spread, include, exclude, this.chosenText(), this.statistics()]);
+    const { spread, include, exclude, share } = this.request();
+    return JSON.stringify([this.current, spread, include, exclude, share, this.chosenText(), this.statistics()]);
   }
 
   private statistics(): string | null {

@@ -16,7 +16,7 @@ export class SharingRun {
     path: string,
     private readonly service: Pick<Service, 'sharing'>,
   ) {
-    const settings = { keep: SHARING_DEFAULTS.keep, layers: SHARED_LAYERS, text: null };
+    const settings = { keep: SHARING_DEFAULTS.keep, layers: SHARED_LAYERS, activations: null, text: null };
     this.state = { path, settings, report: null, run: IDLE, error: null };
   }
 
@@ -27,6 +27,11 @@ export class SharingRun {
   /** Other settings count from the next run on. */
   change(settings: SharingSettings): void {
     this.tell({ settings });
+  }
+
+  /** A file of statistics for the next run, or null for none. */
+  useActivations(activations: string | null): void {
+    this.change({ ...this.state.settings, activations });
   }
 
   /** Starts a run, or returns the current one. Never rejects: the page shows what went wrong. */
@@ -40,8 +45,14 @@ export class SharingRun {
 
   private find(signal: AbortSignal): Promise<void> {
     const { path, settings } = this.state;
-    const { text, ...sizes } = settings;
-    const request = { path, ...SHARING_DEFAULTS, ...sizes, ...(text === null ? {} : { text: { text } }) };
+    const { text, activations, ...sizes } = settings;
+    const request = {
+      path,
+      ...SHARING_DEFAULTS,
+      ...sizes,
+      ...(activations === null ? {} : { activations }),
+      ...(text === null ? {} : { text: { text } }),
+    };
     return followedRun<SharingSnapshot>({
       path,
       signal,

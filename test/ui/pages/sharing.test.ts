@@ -55,13 +55,15 @@ describe('sharing page', function () {
   let asked: string[];
   const open = (options: OpenOptions = {}) => {
     asked = [];
-    const settings = { keep: 0.5, layers: 2, text: null };
+    const settings = { keep: 0.5, layers: 2, activations: null, text: null };
     const snapshot: SharingSnapshot = { path: 'model.safetensors', settings, report, run: IDLE, error: null };
     return harness.open<SharingCalls, Partial<SharingSnapshot>>(
       'sharing',
       {
         ready: async () => snapshot,
         change: async ({ keep, layers }) => void asked.push(`change ${keep} ${layers}`),
+        chooseActivations: async () => void asked.push('activations'),
+        dropActivations: async () => void asked.push('alone'),
         chooseText: async () => void asked.push('text'),
         run: async () => void asked.push('run'),
         cancel: async () => void asked.push('cancel'),

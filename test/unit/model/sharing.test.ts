@@ -52,7 +52,7 @@ function randomFamilies(seed: number, count: number) {
     spectra: new Map(
       family.groups.map(({ name, members }) => {
         const m = members.reduce((sum, each) => sum + shapes.get(each)![0], 0);
-        return [name, spectrum(Math.min(m, 8), random.uniform)] as const;
+        return [name, { singularValues: spectrum(Math.min(m, 8), random.uniform) }] as const;
       }),
     ),
   }));
@@ -104,7 +104,7 @@ describe('the choice of groups', () => {
               name,
               shape: [m, 8] as const,
               bytesPerElement: 4,
-              singularValues: family.spectra.get(name)!,
+              ...family.spectra.get(name)!,
             };
             shared.set(name, optionsOf(input, request));
           }

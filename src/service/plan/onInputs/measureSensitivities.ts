@@ -1,12 +1,13 @@
 import type { InputFactor } from '../../../activations/statistics.ts';
 import { RankscopeError, throwIfCancelled } from '../../../base/errors.ts';
-import type { Sensitivities } from '../../../model/plan/sensitivities.ts';
+import type { GroupSensitivity, Sensitivities } from '../../../model/plan/sensitivities.ts';
 import { forward } from '../../../network/forward.ts';
 import type { PlacedGroup } from '../../../network/inputGroups.ts';
 import { digestOfWindows } from '../../../network/windows.ts';
 import { InputStatistics } from '../../calibrate/inputStatistics.ts';
 import { passProgress } from '../../evaluate/passProgress.ts';
 import { firstTokens } from './firstTokens.ts';
+import { familiesOnInputs, GroupCurves } from './groupCurves.ts';
 import { basisOf, type Curve, curveOf } from './inputBases.ts';
 import type { InputPlan } from './inputPlan.ts';
 import { measureDivergences } from './measureDivergences.ts';
@@ -26,13 +27,13 @@ export async function measureSensitivities(input: InputPlan, placed: readonly Pl
   const started = performance.now();
   const isLoss = request.spread === 'loss';
   if (isLoss ? !text : !text && !statistics) throw nothingToMeasure(isLoss);
-  const { curves, measured } = statistics
+  const { curves, measured, groups } = statistics
     ? await fromStatistics(input, placed, isLoss)
     : await fromText(input, placed, isLoss);
   const inputs = statistics
     ? { kind: statistics.summary.kind, text: statistics.summary.text, tokens: statistics.summary.tokens }
     : { kind: 'full' as const, text: text!.facts.name, tokens: tokensOf(text!.windows) };
-  if (!isLoss) return { inputs, matrices: curves };
+  if (!isLoss) return { inputs, matrices: curves, ...(groups.length > 0 && { groups }) };
   const units = measuredUnits(measured);
   const windows = firstTokens(text!.windows, DIVERGENCE_TOKENS);
   const spent = (performance.now() - started) / 1000;
@@ -81,10 +82,12 @@ interface Seen {
   readonly curves: readonly Curve[];
   /** Those that tokens reached, for divergences. */
   readonly measured: readonly MeasuredMatrix[];
+  /** Those that may share a factor. */
+  readonly groups: readonly GroupSensitivity[];
 }
 
 async function fromStatistics(input: InputPlan, placed: readonly PlacedMatrix[], isLoss: boolean): Promise<Seen> {
-  const collected = collector(input, isLoss);
+  const collected = collector(input, placed, isLoss);
   const known = placed.filter(({ matrix }) => input.statistics!.factors.has(matrix.name));
   for (const [done, each] of known.entries()) {
     input.progress?.({ done, total: known.length, message: each.matrix.name });
@@ -97,7 +100,7 @@ async function fromStatistics(input: InputPlan, placed: readonly PlacedMatrix[],
 async function fromText(input: InputPlan, placed: readonly PlacedMatrix[], isLoss: boolean): Promise<Seen> {
   const { network, backend, text, letOthers, signal, progress } = input;
   const { windows } = text!;
-  const collected = collector(input, isLoss);
+  const collected = collector(input, placed, isLoss);
   const byGroup = new Map<PlacedGroup, PlacedMatrix[]>();
   const groups = [...new Map(placed.map(({ group }) => [group.name, group])).values()];
   for (const each of placed) byGroup.set(each.group, [...(byGroup.get(each.group) ?? []), each]);
@@ -117,17 +120,24 @@ async function fromText(input: InputPlan, placed: readonly PlacedMatrix[], isLos
   return collected;
 }
 
-function collector({ backend, cache, letOthers, signal }: InputPlan, isLoss: boolean) {
+function collector(
+  { backend, cache, request, letOthers, signal }: InputPlan,
+  placed: readonly PlacedMatrix[],
+  isLoss: boolean,
+) {
+  const groups = new GroupCurves(backend, cache, familiesOnInputs(placed, request));
   const curves: Curve[] = [];
   const measured: MeasuredMatrix[] = [];
   return {
     curves,
     measured,
+    groups: groups.found,
     async add(each: PlacedMatrix, factor: InputFactor): Promise<void> {
       await letOthers?.();
       throwIfCancelled(signal, each.matrix.name);
       const curve = await curveOf(backend, cache, each, factor, { signal });
       curves.push(curve);
+      await groups.add(each, factor, curve, { signal });
       if (!isLoss || factor.tokens === 0) return;
       measured.push({ ...each, basis: await basisOf(backend, each, factor, curve, { signal }) });
     },

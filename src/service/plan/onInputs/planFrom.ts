@@ -8,6 +8,7 @@ import type { Sensitivities } from '../../../model/plan/sensitivities.ts';
 import { refuseChanged } from '../../checkpoints/opened.ts';
 import { type Candidate, planCandidates } from '../planCandidates.ts';
 import { plannedCheckpoint } from '../plannedCheckpoint.ts';
+import { familiesOnInputs, isSeen, measuredFamilies } from './groupCurves.ts';
 import type { InputPlan } from './inputPlan.ts';
 import { type PlacedMatrix, placedMatrices } from './placedMatrices.ts';
 
@@ -45,29 +46,45 @@ export function knownFor(
   { placed }: PlanSubject,
   known: Sensitivities | undefined,
 ): Sensitivities | undefined {
-  const byName = new Map(known?.matrices.map((each) => [each.name, each]));
+  if (!known) return undefined;
+  const byName = new Map(known.matrices.map((each) => [each.name, each]));
   const suffices = placed.every(({ matrix: { name } }) => {
     const own = byName.get(name);
     return own !== undefined && (request.spread !== 'loss' || own.divergence !== undefined || own.tokens === 0);
   });
-  return suffices ? known : undefined;
+  const isMeasured = measuredFamilies(familiesOnInputs(placed, request), known).every(({ groups, spectra }) =>
+    groups.every((group) => spectra.has(group.name) || !isSeen(group, byName)),
+  );
+  return suffices && isMeasured ? known : undefined;
 }
 
-/** Makes a plan from what was measured, which it keeps. */
-export async function planFrom(
-  { opened, request }: Asked,
-  { candidates }: PlanSubject,
+/** What a plan is made of, as far as a text tells. */
+export function spectraOnInputs(
+  { request }: Pick<Asked, 'request'>,
+  { candidates, placed }: PlanSubject,
   sensitivities: Sensitivities,
-): Promise<Plan> {
-  await refuseChanged(opened.checkpoint);
+) {
   const inputs = onInputs(
     candidates.map(({ input }) => input),
     sensitivities,
     request,
   );
-  const { unmet, notes: own = [], ...rest } = makePlan(plannedCheckpoint(opened), inputs, request);
+  return { inputs, families: measuredFamilies(familiesOnInputs(placed, request), sensitivities) };
+}
+
+/** Makes a plan from what was measured, which it keeps. */
+export async function planFrom(
+  { opened, request }: Pick<Asked, 'opened' | 'request'>,
+  subject: PlanSubject,
+  sensitivities: Sensitivities,
+): Promise<Plan> {
+  await refuseChanged(opened.checkpoint);
+  const { candidates } = subject;
+  const { inputs, families } = spectraOnInputs({ request }, subject, sensitivities);
+  const { unmet, notes: own = [], ...rest } = makePlan(plannedCheckpoint(opened), inputs, request, families);
   const columns = new Map(candidates.map(({ input: { name, shape } }) => [name, shape[1]]));
-  const values = sensitivities.matrices.reduce((sum, { singularValues }) => sum + singularValues.length, 0);
+  const kept = [...sensitivities.matrices, ...(sensitivities.groups ?? [])];
+  const values = kept.reduce((sum, { singularValues }) => sum + singularValues.length, 0);
   const isKept = values <= MOST_VALUES;
   const notes = [
     ...inputNotes(sensitivities, columns),

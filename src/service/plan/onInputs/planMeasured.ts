@@ -13,7 +13,7 @@ import { withCalibrationDefaults } from '../../truncation/calibrationText.ts';
 import { refuseOther } from '../refuseOther.ts';
 import { type KnownSensitivities, measurementKey } from './knownSensitivities.ts';
 import { measureSensitivities } from './measureSensitivities.ts';
-import { knownFor, planFrom, subjectOf } from './planFrom.ts';
+import { knownFor, type PlanSubject, planFrom, subjectOf } from './planFrom.ts';
 
 /**
  * Makes a plan from statistics of activations, from a text, or from what an earlier plan measured. What is measured is
@@ -22,13 +22,28 @@ import { knownFor, planFrom, subjectOf } from './planFrom.ts';
  *   text that is too short
  */
 export async function planMeasured(
-  parts: SpectraParts & { readonly known: KnownSensitivities },
+  parts: MeasuredParts,
+  opened: Opened,
+  request: PlanRequest,
+  sources: PlanSources,
+  engine: DeviceRequest,
+  context: CallContext<EvaluateProgress>,
+): Promise<Plan> {
+  const { subject, sensitivities } = await measuredFor(parts, opened, request, sources, engine, context);
+  return planFrom({ opened, request }, subject, sensitivities);
+}
+
+export type MeasuredParts = SpectraParts & { readonly known: KnownSensitivities };
+
+/** What a request needs to know of the text, from what is known already or measured. */
+export async function measuredFor(
+  parts: MeasuredParts,
   opened: Opened,
   request: PlanRequest,
   { activations: file, text, from, minutes }: PlanSources,
   engine: DeviceRequest,
   { signal, progress }: CallContext<EvaluateProgress>,
-): Promise<Plan> {
+): Promise<{ readonly subject: PlanSubject; readonly sensitivities: Sensitivities }> {
   const { checkpoint } = opened;
   if (from) refuseOther(from, opened);
   const network = await openNetwork(checkpoint, { signal });
@@ -38,7 +53,7 @@ export async function planMeasured(
   const name = JSON.stringify([await statesOf(files), text?.context, text?.tokens]);
   const known =
     knownFor(request, subject, from?.sensitivities) ?? knownFor(request, subject, parts.known.get(name, minutes));
-  if (known) return planFrom(asked, subject, known);
+  if (known) return { subject, sensitivities: known };
   const measure = async (): Promise<Sensitivities> => {
     if (text) progress?.({ done: 0, total: 0, message: 'Reading the text' });
     const windows =
@@ -59,9 +74,9 @@ export async function planMeasured(
     if (key) await parts.known.keep(key, measured, minutes);
     return measured;
   };
-  const measured = await measure();
-  parts.known.put(name, measured, minutes);
-  return planFrom(asked, subject, measured);
+  const sensitivities = await measure();
+  parts.known.put(name, sensitivities, minutes);
+  return { subject, sensitivities };
 }
 
 /** Files as they are: path, size and time. */

@@ -113,10 +113,10 @@ describe('a plan with factors that matrices share', function () {
     assert.equal(planned!.size.parametersOfModel, file!.size.parametersOfModel);
   });
 
-  it('is refused with a calibration, in a script, and where the checkpoint cannot share so', async () => {
+  it('is refused with a text as calibration, in a script, and where the checkpoint cannot share so', async () => {
     const out = folder.path('refused.safetensors');
     const calibration = { ids: ids(), context: 20 };
-    await assert.rejects(service.apply({ path, plan, out, calibration, threads: 1 }), /found from the weights alone/);
+    await assert.rejects(service.apply({ path, plan, out, calibration, threads: 1 }), /which is found on statistics/);
     const script = { path, kind: 'evaluate', measure: { ids: ids(), plans: [{ name: 'plan', plan }] } } as const;
     await assert.rejects(service.script({ ...script, code: folder.path('x.py') }), /no factors that matrices share/);
     const three = { ...plan, request: { ...plan.request, factors: 3 as const } };

@@ -3,6 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Ajv } from 'ajv';
 import { RankscopeError } from '../../../../src/base/errors.ts';
+import { groupBy } from '../../../../src/base/groupBy.ts';
+import { parsePlan } from '../../../../src/model/plan/parsePlan.ts';
+import type { PlanRequest } from '../../../../src/model/plan/plan.ts';
+import { PLAN_DEFAULTS } from '../../../../src/model/plan/planRequest.ts';
 import { SHARING_DEFAULTS, type SharingReport } from '../../../../src/model/sharing/sharing.ts';
 import { createService } from '../../../../src/service/service.ts';
 import { testFolder } from '../../formats/folder.ts';
@@ -11,9 +15,11 @@ import { noise, type TestMatrix, writeMatrices } from '../matrices.ts';
 
 const DECODERS = JSON.parse(readFileSync('test/fixtures/decoders/logits.json', 'utf8')) as Case[];
 const REQUEST = { ...SHARING_DEFAULTS, layers: 2, threads: 1 };
-const valid = new Ajv({ strict: true, allowUnionTypes: true }).compile(
-  JSON.parse(readFileSync('media/schemas/sharing.schema.json', 'utf8')) as object,
-);
+const schemaOf = (name: string) =>
+  new Ajv({ strict: true, allowUnionTypes: true }).compile(
+    JSON.parse(readFileSync(`media/schemas/${name}.schema.json`, 'utf8')) as object,
+  );
+const [valid, validPlan] = [schemaOf('sharing'), schemaOf('plan')];
 
 const mixed = ({ rows, cols, values }: TestMatrix, factor: number, other: TestMatrix, share: number): TestMatrix => ({
   rows,
@@ -177,6 +183,74 @@ describe('what tensors and layers have in common', function () {
         ['independent', independent.error],
         ['shared', shared.error],
       ],
+    );
+  });
+
+  /** A network, and statistics of its inputs over a short text. */
+  const calibrated = async () => {
+    const llama = DECODERS.find(({ kind }) => kind === 'llama')!;
+    const path = writeDecoder(folder.path('model'), llama);
+    const ids = join(dirname(path), 'ids.json');
+    writeFileSync(ids, JSON.stringify(Array.from({ length: 160 }, (_, i) => (i * i * 7) % 40)));
+    const activations = join(dirname(path), 'own.activations.safetensors');
+    await service.calibrate({ path, ids, context: 20, out: activations, overwrite: true });
+    return { path, ids, activations };
+  };
+
+  it('loses no more of W X than independent factors with as many parameters, at any size, and is measured so', async () => {
+    const { path, ids, activations } = await calibrated();
+    const report = await service.sharing({ path, ...REQUEST, keep: 0.5, activations, text: { ids, context: 20 } });
+    assert.ok(valid(JSON.parse(JSON.stringify(report))), JSON.stringify(valid.errors));
+    const { inputs, sizes, groups, evaluation } = report.bases;
+    assert.deepEqual([inputs!.kind, inputs!.tokens], ['full', 160]);
+    assert.ok(groups.length > 0);
+    for (const { independentError, sharedError } of sizes) assert.ok(sharedError <= independentError + 1e-9);
+    assert.ok(sizes.some(({ independentError, sharedError }) => sharedError < independentError - 1e-4));
+    const byWeights = await service.sharing({ path, ...REQUEST, keep: 0.5 });
+    assert.equal(byWeights.bases.inputs, undefined);
+    assert.notEqual(byWeights.bases.shared.error, report.bases.shared.error);
+    assert.equal(evaluation!.variants.length, 2);
+  });
+
+  it('is planned on activations, applied with them, and gives the network that was measured', async () => {
+    const { path, ids, activations } = await calibrated();
+    const request: PlanRequest = {
+      ...PLAN_DEFAULTS,
+      budget: { kind: 'keep', value: 0.5 },
+      spread: 'activations',
+      share: { inputs: true, layers: 2 },
+    };
+    const plan = await service.plan({ path, request, sources: { activations }, threads: 1 });
+    assert.ok(plan.matrices.some(({ shared }) => shared !== undefined));
+    assert.ok(validPlan(JSON.parse(JSON.stringify(plan))), JSON.stringify(validPlan.errors));
+    // From the text itself, and from the plan file, the same comes out.
+    const text = { ids, context: 20 };
+    for (const sources of [{ text }, { from: parsePlan(JSON.stringify(plan), 'plan.json') }]) {
+      const again = await service.plan({ path, request, sources, threads: 1 });
+      for (const [k, { rank, shared, error }] of again.matrices.entries()) {
+        assert.deepEqual([rank, shared], [plan.matrices[k]!.rank, plan.matrices[k]!.shared]);
+        assert.ok(Math.abs(error - plan.matrices[k]!.error) < 1e-4);
+      }
+    }
+    const out = join(dirname(path), 'shared.safetensors');
+    const applied = await service.apply({ path, plan, out, calibration: { file: activations } });
+    // What the plan predicts for a group is lost by its matrices together, weighed by their sizes.
+    for (const [name, members] of groupBy(plan.matrices, ({ shared }) => shared ?? '')) {
+      if (name === '') continue;
+      const of = (own: string) => applied.matrices.find((each) => each.name === own)!.inputError!;
+      const entries = members.reduce((sum, { parametersBefore }) => sum + parametersBefore, 0);
+      const lost = members.reduce((sum, each) => sum + (of(each.name) ** 2 * each.parametersBefore) / entries, 0);
+      assert.ok(
+        Math.abs(Math.sqrt(lost) - members[0]!.error) < 1e-3,
+        `${name}: ${Math.sqrt(lost)}, ${members[0]!.error}`,
+      );
+    }
+    const plans = [{ name: 'shared', plan }];
+    const [variant, file] = (await service.evaluate({ path, ...text, plans, activations, files: [out] })).variants;
+    assert.ok(Math.abs(variant!.perplexity - file!.perplexity) < 1e-4 * file!.perplexity);
+    await assert.rejects(
+      service.apply({ path, plan, out, overwrite: true, calibration: { ids } }),
+      /shares a factor, which is found on statistics/,
     );
   });
 
