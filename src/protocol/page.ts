@@ -16,6 +16,7 @@ import type { LoraSuggestion, LoraSuggestRequest } from '../model/lora/suggestio
 import type { DenseRole } from '../model/names/roles.ts';
 import type { Plan, PlannedMatrix, PlanRequest } from '../model/plan/plan.ts';
 import type { Sensitivities } from '../model/plan/sensitivities.ts';
+import type { SensitivityCurve } from '../model/plan/sensitivityCurves.ts';
 import type { SharingReport } from '../model/sharing/sharing.ts';
 import type { CheckpointView, Spectrum } from './service.ts';
 
@@ -144,6 +145,8 @@ export interface PlanRows {
 export interface PlanCalls {
   /** The first `count` matrices of the last plan whose names hold every word of `filter`. */
   matrices: { params: { filter: string; count: number }; result: PlanRows };
+  /** Error against size for the model of the last plan; null while that takes an analysis that has not ended. */
+  curves: { params: void; result: readonly SensitivityCurve[] | null };
   ready: { params: void; result: PlanSnapshot };
   selectCheckpoint: { params: { path: string }; result: void };
   change: { params: PlanRequest; result: void };

@@ -11,6 +11,7 @@ import { connectHost } from '../ui/link.ts';
 import { createPlanForm } from './form.ts';
 import { createPlanMatrices } from './matrices.ts';
 import { withOverride } from './planState.ts';
+import { createSensitivity } from './sensitivity.ts';
 import { showTotals } from './totals.ts';
 
 const link = connectHost<PlanCalls, Partial<PlanSnapshot>>();
@@ -48,6 +49,7 @@ const roots = {
     class: 'notice',
     text: 'This workspace is not trusted: you can view plans, but Rankscope does not write files.',
   }),
+  sensitivity: element('section', { class: 'sensitivity', attributes: { 'aria-label': 'Error against size' } }),
   matrices: element('section', { attributes: { 'aria-label': 'Matrices of the plan' } }),
 };
 const form = createPlanForm(roots.form, change, {
@@ -59,6 +61,10 @@ const matrices = createPlanMatrices(roots.matrices, {
   ask: (filter, count, take) => tell(link.call('matrices', { filter, count }).then(take)),
   override: (name, rank) => change((request) => withOverride(request, name, rank)),
   reveal: (name) => tell(link.call('reveal', { name })),
+});
+const sensitivity = createSensitivity(roots.sensitivity, {
+  ask: (take) => tell(link.call('curves').then(take)),
+  plan: (budget) => change((request) => ({ ...request, budget })),
 });
 const content = element(
   'main',
@@ -74,6 +80,7 @@ const content = element(
   roots.totals,
   roots.notes,
   roots.caution,
+  roots.sensitivity,
   roots.matrices,
 );
 document.getElementById('app')!.replaceChildren(roots.empty, content);
@@ -117,7 +124,8 @@ function draw(): void {
   roots.busy.hidden = busy === null;
   setText(busyText, busy ?? '');
   const shown = plan ?? lastPlan;
-  for (const part of [roots.totals, roots.notes, roots.caution, roots.matrices]) part.hidden = shown === null;
+  for (const part of [roots.totals, roots.notes, roots.caution, roots.sensitivity, roots.matrices])
+    part.hidden = shown === null;
   content.classList.toggle('stale', plan === null);
   if (!shown) return;
   setText(roots.caution, shown.sensitivities ? INPUTS_CAUTION : WEIGHTS_CAUTION);
@@ -125,6 +133,8 @@ function draw(): void {
   const notes = [...(shown.unmet === undefined ? [] : [unmetText(shown.unmet)]), ...(shown.notes ?? [])];
   fill(roots.notes, ...notes.map((text) => element('li', { text })));
   roots.notes.hidden = notes.length === 0;
+  // Of a plan that is being made again, the curves would be asked for too early.
+  if (plan) sensitivity.show(plan, request);
   matrices.show(shown, request);
 }
 

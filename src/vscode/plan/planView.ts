@@ -28,7 +28,7 @@ export function registerPlanView(workbench: Workbench): void {
 }
 
 function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
-  const { desk, store } = workbench;
+  const { desk, store, engine } = workbench;
   const compute = () => {
     // A hidden page needs no plan, and a running analysis triggers one when it ends. Errors are in the snapshot.
     if (!view.visible || desk.path === null || store.get(desk.path).run.status === 'running') return;
@@ -47,6 +47,13 @@ function showPlan(workbench: Workbench, view: vscode.WebviewView): void {
       return { ...snapshot, plan: snapshot.plan && overviewOf(snapshot.plan) };
     },
     matrices: async ({ filter, count }) => planRows(last, filter, count),
+    curves: async () => {
+      const { path } = desk;
+      if (!last || path === null) return [];
+      // The plan of a text needs no spectra of the weights, which these curves must not start to compute.
+      if (last.sensitivities && store.get(path).run.status !== 'done') return null;
+      return engine.service.planCurves({ path, plan: last });
+    },
     selectCheckpoint: async ({ path }) => desk.selectCheckpoint(path),
     change: async (request) => desk.change(request),
     undo: async () => desk.undo(),

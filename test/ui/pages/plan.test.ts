@@ -214,7 +214,7 @@ describe('plan page', function () {
       .getByRole('alert')
       .getByText(/'rang 8' is no setting/)
       .waitFor();
-    await page.screenshot({ path: 'test-output/screenshots/plan-page-rules.png', fullPage: true });
+    await page.screenshot({ path: 'test-output/screenshots/plan-page-rules.png' });
     assert.equal(view.asked.requests.length, 0);
     assert.match(await rules.inputValue(), /rang 8/);
     await rules.fill('*.down_proj.*: floor 0.5\n*.q_proj.*: rank 8');
@@ -225,6 +225,36 @@ describe('plan page', function () {
       { match: '*.q_proj.*', rank: 8 },
     ]);
     assert.ok(await page.getByRole('alert').isHidden());
+  });
+
+  it('shows error against size with the place of the plan, and plans for a size that is picked', async () => {
+    const page = await open(plan);
+    const { totals } = plan;
+    const section = page.getByRole('region', { name: 'Error against size' });
+    const percent = (text: string) => Number.parseFloat(text) / 100;
+    const [, kept = '', error = '', least = '', uniform = ''] =
+      /At ([\d.]+) % .* loses ([\d.]+) %; the least is ([\d.]+) %, the same share everywhere ([\d.]+) %/.exec(
+        await section.getByText(/^At /).innerText(),
+      ) ?? [];
+    assert.ok(Math.abs(percent(kept) - totals.keptShare) < 0.0006);
+    assert.ok(Math.abs(percent(error) - totals.error) < 0.0006);
+    assert.ok(percent(least) <= percent(error) + 0.002 && percent(uniform) > percent(error), `${least} ${uniform}`);
+    await section.locator('canvas').waitFor();
+    await section.scrollIntoViewIfNeeded();
+    await page.screenshot({ path: 'test-output/screenshots/plan-sensitivity.png' });
+    await section.getByText('As a table').click();
+    const rows = section.getByRole('table').locator('tbody tr');
+    assert.match(await rows.first().innerText(), /\(plan\)/);
+    await section.getByRole('combobox', { name: 'What a size is counted in' }).selectOption('Size of the file');
+    await section.getByText(/KB \(plan\)|MB \(plan\)/).waitFor();
+    await section.getByRole('application').focus();
+    await page.keyboard.press('Home');
+    await page.keyboard.press('Enter');
+    await waitFor(() => view.asked.requests.length === 1);
+    const { kind, value } = view.asked.requests[0]!.budget;
+    assert.equal(kind, 'bytes');
+    // The leftmost point is the smallest plan there is.
+    assert.ok(value < totals.bytesOfModel!, `${value}`);
   });
 
   it('takes a rank by hand, a matrix kept dense, and gives both back', async () => {

@@ -1,4 +1,5 @@
 import type { Plan, PlanRequest } from '../../../src/model/plan/plan.ts';
+import type { SensitivityCurve } from '../../../src/model/plan/sensitivityCurves.ts';
 import type { PlanCalls, PlanSnapshot } from '../../../src/protocol/page.ts';
 import { createService } from '../../../src/service/service.ts';
 import type { PlanState } from '../../../src/window/plan/planDesk.ts';
@@ -34,6 +35,7 @@ export async function openPlan(
     'plan',
     {
       ready: async () => ({ ...snapshot, plan: snapshot.plan && overviewOf(snapshot.plan) }),
+      curves: async () => curvesOf(last),
       matrices: async ({ filter, count }) => planRows(last, filter, count),
       selectCheckpoint: async ({ path }) => void asked.others.push(`select ${path}`),
       change: async (request) => void asked.requests.push(request),
@@ -66,6 +68,17 @@ export async function planned(request: PlanRequest = REQUEST): Promise<Plan> {
   const service = createService({});
   try {
     return await service.plan({ path: SAMPLE, request });
+  } finally {
+    await service.close();
+  }
+}
+
+/** The curves of a plan of the sample by the real service; none of a plan that is not of the sample. */
+async function curvesOf(plan: Plan | null): Promise<readonly SensitivityCurve[]> {
+  if (plan?.checkpoint.path !== SAMPLE || plan.matrices.length > 1000) return [];
+  const service = createService({});
+  try {
+    return await service.planCurves({ path: SAMPLE, plan });
   } finally {
     await service.close();
   }

@@ -1,6 +1,6 @@
-import { type ChartSeries, createPointChart, type PointChart, type PointChartOptions } from '../charts/pointChart.ts';
 import { element, setText } from '../ui/dom.ts';
 import { hideTip, showTip } from '../ui/tip.ts';
+import { type ChartSeries, createPointChart, type PointChart, type PointChartOptions } from './pointChart.ts';
 
 interface PointViewHooks {
   readonly select: (id: string) => void;
