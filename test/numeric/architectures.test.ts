@@ -1,9 +1,27 @@
 import assert from 'node:assert/strict';
+import { autoClasses } from '../../src/write/folder/autoClasses.ts';
 import { SAMPLE } from '../sweep/sample.ts';
-import { sweep } from '../sweep/sweep.ts';
+import { known, sweep } from '../sweep/sweep.ts';
 
-/** Linear layers, Conv1D, convolutions, layers with own code, and experts and fused weights that are merged. */
-const FOLDERS = ['llama', 'gpt2', 'convnext', 'falcon', 'mixtral', 'axk1', 'molmo2_text', 't5'] as const;
+/**
+ * Linear layers, Conv1D, convolutions, layers with own code, experts and fused weights that are merged, also under
+ * names that change, buffers that one module fills for others, no class for the task, and "tokenizer" in a name.
+ */
+const FOLDERS = [
+  'llama',
+  'gpt2',
+  'convnext',
+  'falcon',
+  'mixtral',
+  'axk1',
+  'molmo2_text',
+  't5',
+  'falcon_h1',
+  'jina_embeddings_v3',
+  'sarvam_moe',
+  'swin',
+  'pocket_tts_audio_tokenizer',
+] as const;
 const python = process.env.RANKSCOPE_PYTHON;
 
 describe('generated code on architectures of transformers', function () {
@@ -35,5 +53,17 @@ describe('generated code on architectures of transformers', function () {
       assert.equal(`${verdict} ${reason ?? ''}`, 'equal ', type);
       assert.ok(planned > 2 && difference < 1e-5 && effect > 100 * difference, `${type}: ${difference} of ${effect}`);
     }
+  });
+
+  it('name in a folder all classes with which transformers opens the model, and the base model apart', async () => {
+    const { autos } = await known(python);
+    assert.ok(Object.keys(autos).length > 500);
+    // For these, AutoModel opens the class itself, and a folder has the base model there.
+    const missing = Object.entries(autos).flatMap(([name, openers]) =>
+      openers
+        .filter((auto) => auto !== 'AutoModel' && !autoClasses(name).includes(auto))
+        .map((auto) => `${name}: ${auto}`),
+    );
+    assert.deepEqual(missing, []);
   });
 });

@@ -37,6 +37,9 @@ export interface Outcome {
   readonly wrongSpectra?: readonly string[];
   /** Planned matrices that should be dense by default, with their kind. */
   readonly suspects?: readonly string[];
+  /** Of the weights in the folder, and of the model before. */
+  readonly bytes?: number;
+  readonly bytesBefore?: number;
   readonly difference?: number;
   readonly effect?: number;
   readonly seconds: number;

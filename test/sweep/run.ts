@@ -1,14 +1,15 @@
 // Tries generated code on every architecture of transformers: `npm run sweep [-- WORD...]`, with RANKSCOPE_PYTHON
 // naming the interpreter. With words, only the model types that match one of these regular expressions are tried, and
 // their outcomes take the place of earlier ones. With --folder, model folders are tried in place of files with code: a
-// plan at 0.7, from_pretrained, save_pretrained and from_pretrained again; their outcomes are printed alone.
+// plan at 0.7, from_pretrained, save_pretrained and from_pretrained again. With --one, one type at a time is tried, for
+// a machine that others use as well.
 //
 // The outcomes of each version of transformers are kept in test-output/sweep; test/bench/ARCHITECTURES.md is made of
 // all that are there. Exit code 1 if an architecture is wrong in silence, or fewer than 97 % are equal.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Outcome } from './architecture.ts';
-import { modelTypes, sweep } from './sweep.ts';
+import type { Outcome, Written } from './architecture.ts';
+import { known, sweep } from './sweep.ts';
 import { type Swept, summary, table } from './table.ts';
 
 const OUTPUT = 'test-output/sweep';
@@ -20,37 +21,42 @@ if (!python) {
   console.error('RANKSCOPE_PYTHON names no Python: npm run reference prints one.');
   process.exit(2);
 }
-const isFolder = process.argv.includes('--folder');
-const words = process.argv.slice(2).filter((word) => word !== '--folder');
-const { types, ...versions } = await modelTypes(python);
+const written: Written = process.argv.includes('--folder') ? 'folder' : 'code';
+const lanes = process.argv.includes('--one') ? 1 : 2;
+const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const { types, transformers, torch } = await known(python);
+const versions = { transformers, torch };
 const chosen = words.length === 0 ? types : types.filter((type) => words.some((word) => new RegExp(word).test(type)));
 console.log(`${chosen.length} model types, transformers ${versions.transformers}`);
-const outcomes = await sweep(
-  python,
-  chosen,
-  (outcome, done) => console.log(`${done}/${chosen.length} ${line(outcome)}`),
-  isFolder ? 'folder' : 'code',
-);
-if (isFolder) {
-  const { text, share, wrong } = summary({ ...versions, date: '', outcomes });
-  console.log(`\n${text}`);
-  process.exit(wrong === 0 && share >= LEAST ? 0 : 1);
-}
-const file = join(OUTPUT, `${versions.transformers}.json`);
+const file = join(OUTPUT, `${versions.transformers}${written === 'folder' ? '-folder' : ''}.json`);
 const earlier = words.length > 0 && existsSync(file) ? read(file).outcomes : [];
-const tried = new Set(chosen);
-const swept: Swept = {
-  ...versions,
-  date: new Date().toISOString().slice(0, 10),
-  outcomes: [...earlier.filter(({ type }) => !tried.has(type)), ...outcomes],
+mkdirSync(OUTPUT, { recursive: true });
+const done: Outcome[] = [];
+// Kept as they come: a sweep that is stopped goes on with the words of what is left.
+const report = (outcome: Outcome) => {
+  done.push(outcome);
+  keep(done);
+  console.log(`${done.length}/${chosen.length} ${line(outcome)}`);
 };
+const swept = keep(await sweep(python, chosen, report, written, lanes));
 const found = summary(swept);
 console.log(`\n${found.text}`);
-mkdirSync(OUTPUT, { recursive: true });
-writeFileSync(file, JSON.stringify(swept, null, 1));
 writeFileSync(TABLE, table(all()));
 console.log(`Written to ${TABLE}`);
 process.exit(found.wrong === 0 && found.share >= LEAST ? 0 : 1);
+
+/** Writes the outcomes so far, with those of earlier runs for other types. */
+function keep(outcomes: readonly Outcome[]): Swept {
+  const tried = new Set(outcomes.map(({ type }) => type));
+  const swept: Swept = {
+    ...versions,
+    written,
+    date: new Date().toISOString().slice(0, 10),
+    outcomes: [...earlier.filter(({ type }) => !tried.has(type)), ...outcomes],
+  };
+  writeFileSync(file, JSON.stringify(swept, null, 1));
+  return swept;
+}
 
 function all(): Swept[] {
   return readdirSync(OUTPUT)

@@ -13,8 +13,13 @@ export interface Versions {
   readonly torch: string;
 }
 
-/** The model types that the transformers of `python` knows. */
-export async function modelTypes(python: string): Promise<Versions & { readonly types: readonly string[] }> {
+/** What the transformers of a Python knows: model types, and the `Auto` classes that open each class. */
+export interface Known extends Versions {
+  readonly types: readonly string[];
+  readonly autos: Readonly<Record<string, readonly string[]>>;
+}
+
+export async function known(python: string): Promise<Known> {
   const worker = new PythonWorker(python, LIMIT_SECONDS);
   try {
     return await worker.ask({ do: 'list' });
@@ -23,12 +28,13 @@ export async function modelTypes(python: string): Promise<Versions & { readonly 
   }
 }
 
-/** Tries `types`, two at a time, and reports each as it is done; returns them in the order given. */
+/** Tries `types`, as many at a time as `lanes`, and reports each as it is done; returns them in the order given. */
 export async function sweep(
   python: string,
   types: readonly string[],
-  report: (outcome: Outcome, done: number) => void = () => undefined,
+  report: (outcome: Outcome) => void = () => undefined,
   written: Written = 'code',
+  lanes = 2,
 ): Promise<Outcome[]> {
   const folder = await mkdtemp(join(tmpdir(), 'rankscope-sweep-'));
   const service = createService({});
@@ -40,14 +46,14 @@ export async function sweep(
       for (let type = waiting.shift(); type !== undefined; type = waiting.shift()) {
         const outcome = await tryArchitecture(type, { service, worker, folder: join(folder, name), written });
         outcomes.set(type, outcome);
-        report(outcome, outcomes.size);
+        report(outcome);
       }
     } finally {
       worker.close();
     }
   };
   try {
-    await Promise.all([lane('a'), lane('b')]);
+    await Promise.all(Array.from({ length: lanes }, (_, at) => lane(`lane${at}`)));
   } finally {
     await service.close();
     await rm(folder, { recursive: true, force: true });

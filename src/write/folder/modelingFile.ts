@@ -1,5 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { joinPython } from '../pythonParts.ts';
+import { autoClasses } from './autoClasses.ts';
 
 /** The file with the classes of a result, in its folder. */
 export const MODELING = 'modeling_lowrank.py';
@@ -21,22 +22,7 @@ export interface ModelingFile {
   readonly hasCode: boolean;
 }
 
-const PARTS = ['own_code', 'folder_layers', 'folder_names', 'folder_merge', 'folder_model'];
-/** The `Auto` classes that open a class, by the end of its name, where they are not `AutoModel` and the same end. */
-const AUTO: readonly (readonly [ending: RegExp, autos: readonly string[]])[] = [
-  [/LMHeadModel$/, ['AutoModelForCausalLM', 'AutoModelWithLMHead']],
-  [
-    /ForConditionalGeneration$/,
-    [
-      'AutoModelForSeq2SeqLM',
-      'AutoModelForImageTextToText',
-      'AutoModelForMultimodalLM',
-      'AutoModelForSpeechSeq2Seq',
-      'AutoModelForVision2Seq',
-      'AutoModelForCausalLM',
-    ],
-  ],
-];
+const PARTS = ['own_code', 'folder_layers', 'folder_names', 'folder_apart', 'folder_merge', 'folder_model'];
 /** Stands for the name of the class where the configuration has none. */
 const UNNAMED = 'ForCausalLM';
 const NAME = /^[A-Za-z_]\w*$/;
@@ -79,7 +65,7 @@ ${body}
 
 ${made.classes.join('\n')}
 `,
-    architectures: [`LowRank${architecture ?? UNNAMED}`],
+    architectures: [lowRank(architecture ?? UNNAMED)],
     autoMap: { ...(map as Readonly<Record<string, string>> | undefined), ...made.auto },
     hasCode: own.size > 0,
   };
@@ -91,24 +77,25 @@ interface Made {
   readonly auto: Readonly<Record<string, string>>;
 }
 
+/**
+ * The name of the class with low-rank layers. In save_pretrained, transformers takes every class for a tokenizer that
+ * has the word in its name.
+ */
+function lowRank(name: string): string {
+  return `LowRank${name.replaceAll('Tokenizer', 'Tokens')}`;
+}
+
 /** Classes made of those of transformers; a configuration that names none is that of a causal language model. */
 function madeOfStock(architecture = UNNAMED, type: string): Made {
-  const name = `LowRank${architecture}`;
+  const name = lowRank(architecture);
   const stock = architecture === UNNAMED ? 'None' : JSON.stringify(architecture);
-  const ending = /For\w+$/.exec(architecture)?.[0];
-  const special = AUTO.find(([pattern]) => pattern.test(architecture))?.[1];
-  const autos = special ?? (ending === undefined ? [] : [`AutoModel${ending}`]);
-  return {
-    imports: [],
-    classes: [
-      `${name} = low_rank(stock_class(${stock}, ${JSON.stringify(type)}), ${JSON.stringify(autos[0] ?? 'AutoModel')}, ${JSON.stringify(type)})`,
-      `LowRankBase = low_rank(base_class(${name}), "AutoModel", ${JSON.stringify(type)})`,
-    ],
-    auto: Object.fromEntries([
-      ['AutoModel', `${MODULE}.LowRankBase`],
-      ...autos.map((auto) => [auto, `${MODULE}.${name}`] as const),
-    ]),
-  };
+  const autos = autoClasses(architecture);
+  const [auto] = autos;
+  const made = `${name} = low_rank(stock_class(${stock}, ${JSON.stringify(type)}), ${JSON.stringify(auto)}, ${JSON.stringify(type)})`;
+  const opened = Object.fromEntries(autos.map((each) => [each, `${MODULE}.${name}`]));
+  if (auto === 'AutoModel') return { imports: [], classes: [made], auto: opened };
+  const base = `LowRankBase = low_rank(base_class(${name}), "AutoModel", ${JSON.stringify(type)})`;
+  return { imports: [], classes: [made, base], auto: { AutoModel: `${MODULE}.LowRankBase`, ...opened } };
 }
 
 /** The classes of the source's own code, by the `Auto` classes that open them. */
@@ -133,7 +120,7 @@ function madeOfOwn(own: ReadonlyMap<string, readonly [module: string, name: stri
   const classes = new Map([...own].map(([auto, [module, name]]) => [name, { module, auto }]));
   return {
     imports: [...classes].map(([name, { module }]) => `from .${module} import ${name}`),
-    classes: [...classes].map(([name, { auto }]) => `LowRank${name} = low_rank(${name}, ${JSON.stringify(auto)})`),
-    auto: Object.fromEntries([...own].map(([auto, [, name]]) => [auto, `${MODULE}.LowRank${name}`])),
+    classes: [...classes].map(([name, { auto }]) => `${lowRank(name)} = low_rank(${name}, ${JSON.stringify(auto)})`),
+    auto: Object.fromEntries([...own].map(([auto, [, name]]) => [auto, `${MODULE}.${lowRank(name)}`])),
   };
 }

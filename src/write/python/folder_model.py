@@ -7,8 +7,9 @@ import transformers
 from torch import Tensor, nn
 
 from .folder_layers import LowRankLayer, Product, _compute, _low_rank_class
+from .folder_apart import Apart, _load_apart
 from .folder_merge import Merge, Part, Shapes, _sources
-from .folder_names import Names, _register, conversion_mapping
+from .folder_names import Names, _register
 from .folder_two import FACTORS, _hold
 
 
@@ -20,6 +21,18 @@ class LowRankModel:
         if getattr(config, "rankscope", None):
             _insert(self, config.rankscope)
 
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """Whether the code of the model itself is not that of transformers.
+
+        For custom code, transformers does not compute buffers that a module fills for the modules inside it.
+        """
+        return not next(each for each in cls.__mro__ if _is_made_of(each)).__module__.startswith("transformers.")
+
+
+def _is_made_of(cls: type) -> bool:
+    return issubclass(cls, nn.Module) and not issubclass(cls, LowRankModel)
+
 
 def low_rank(stock: type[nn.Module], auto: str, model_type: str | None = None) -> type[nn.Module]:
     """The class of the model with low-rank layers, which the class `auto` of transformers opens.
@@ -28,10 +41,12 @@ def low_rank(stock: type[nn.Module], auto: str, model_type: str | None = None) -
     """
     if issubclass(stock, LowRankModel):
         return stock
-    name = f"LowRank{stock.__name__}"
+    # In save_pretrained, transformers takes every class for a tokenizer that has the word in its name.
+    name = f"LowRank{stock.__name__.replace('Tokenizer', 'Tokens')}"
     config = {} if model_type is None else {"config_class": transformers.CONFIG_MAPPING[model_type]}
     cls = type(name, (LowRankModel, stock), {"__module__": __name__, "__doc__": __doc__, **config})
-    _register(cls, stock)
+    cls._stock_name = stock.__name__
+    _register(cls)
     # Has save_pretrained copy this file; not every version of transformers sets it on loading.
     cls._auto_class = auto
     # config.json names the class so once the model is saved.
@@ -54,11 +69,13 @@ def base_class(model: type[nn.Module]) -> type[nn.Module]:
     model_type = model.config_class.model_type
     known = transformers.models.auto.modeling_auto.MODEL_MAPPING_NAMES.get(model_type)
     known = known if known is None or isinstance(known, str) else known[0]
-    return model if known is None or model.__name__ == f"LowRank{known}" else stock_class(known, model_type)
+    is_base = known is None or known in [each.__name__ for each in model.__bases__]
+    return model if is_base else stock_class(known, model_type)
 
 
 def _insert(model: nn.Module, plan: dict[str, Any]) -> None:
     """Replaces the weights named in the plan, which are empty or random, by room for their factors."""
+    _register(type(model))
     names = Names(model)
     transposed, merged = set(plan.get("transposed", ())), {}
     paths: dict[str, str] = {}
@@ -81,9 +98,11 @@ def _insert(model: nn.Module, plan: dict[str, Any]) -> None:
     # A base model alone lacks the head.
     if lost and not type(model).__name__.endswith("Model"):
         raise ValueError(f"{type(model).__name__} has no {lost[0]}, for which config.json gives a rank")
-    kept = [each for located, group in merged.items() for each in _merge(model, names, located, *group)]
-    if kept:
-        _keep(model, names, kept)
+    loaded = Apart()
+    for located, group in merged.items():
+        _merge(model, names, loaded, located, *group)
+    if loaded.kept or loaded.moved:
+        _load_apart(model, names, loaded)
     _share(model, {paths[name]: paths[first] for name, first in plan.get("shared", {}).items() if name in paths})
 
 
@@ -139,22 +158,27 @@ class Elsewhere:
 
 
 def _merge(
-    model: nn.Module, names: Names, located: str, converter: Any, first: str, planned: dict[str, tuple[str, int, bool]]
-) -> list[str]:
-    """Has a weight computed of the parts in the checkpoint; returns the names of those that are no products."""
+    model: nn.Module,
+    names: Names,
+    apart: Apart,
+    located: str,
+    converter: Any,
+    first: str,
+    planned: dict[str, tuple[str, int, bool]],
+) -> None:
+    """Has a weight computed of the parts in the checkpoint; adds those that transformers must not merge to `apart`."""
     targets = [located.replace(converter.target_patterns[0], other) for other in converter.target_patterns]
     parts: dict[str, list[Part]] = {}
-    kept = []
     like = names.state[located]
     for source, (pattern, shape) in _sources(names, converter, targets).items():
         stem, rank, is_transposed = planned.pop(source, (None, 0, False))
         path = source.removesuffix(".weight")
         # What a converter would take for the weight is loaded under its own name.
         if stem is not None and names.converter(f"{path}.{FACTORS[0]}") is not None:
-            path = stem
+            path = apart.move(stem) if names.is_renamed_on_saving(f"{stem}.{FACTORS[0]}") else stem
         holder = _holder(model, path)
         if stem is None:
-            kept.append(path)
+            apart.kept.append(path)
             holder.kept = nn.Parameter(torch.empty(shape, dtype=like.dtype, device=like.device))
             parts.setdefault(pattern, []).append(Part(holder, None))
         else:
@@ -171,7 +195,6 @@ def _merge(
     for target in targets:
         path, _, attribute = target.rpartition(".")
         _compute(model.get_submodule(path), attribute, Merge(converter, first, target, parts, shapes, model.config))
-    return kept
 
 
 def _holder(model: nn.Module, path: str) -> nn.Module:
@@ -184,28 +207,6 @@ def _holder(model: nn.Module, path: str) -> nn.Module:
             module._modules[part] = nn.Module()
         module = module._modules[part]
     return module
-
-
-def _keep(model: nn.Module, names: Names, paths: list[str]) -> None:
-    """Keeps transformers from merging tensors whose neighbours are products, on loading and on saving."""
-    cls = type(model).__name__
-    known = conversion_mapping.get_checkpoint_conversion_mapping
-    # What is known of the kind of the model is applied to the model inside it, and must not be applied twice.
-    kind = model.config.model_type
-    inside = any(
-        isinstance(each, transformers.PreTrainedModel) and each is not model and each.config.model_type == kind
-        for each in model.modules()
-    )
-    mapping = known(cls) or ([] if inside else known(kind)) or []
-    if inside:
-        paths = [names.original(path) for path in paths]
-    alternatives = "|".join(sorted(map(re.escape, paths)))
-    from transformers.core_model_loading import WeightRenaming
-
-    kept = WeightRenaming(source_patterns=rf"^({alternatives})\.weight", target_patterns=r"\1.kept")
-    mapping = [each for each in mapping if r"\1.kept" not in each.target_patterns]
-    mapping = [kept, *mapping] if inside else [*mapping, kept]
-    conversion_mapping.register_checkpoint_conversion_mapping(cls, mapping, overwrite=True)
 
 
 def _matrix_shape(weight: Tensor, is_transposed: bool) -> tuple[int, int]:

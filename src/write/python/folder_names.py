@@ -37,6 +37,10 @@ class Names:
                 renamed, _ = each.reverse_transform().rename_source_key(renamed)
         return renamed
 
+    def is_renamed_on_saving(self, name: str) -> bool:
+        """Whether a module that has the name of a tensor in the checkpoint may be saved under another name."""
+        return any(each.reverse_transform().rename_source_key(name)[0] != name for each in self.renamings)
+
     def converter(self, renamed: str) -> tuple[str, str, Any] | None:
         """The first name in the model of what a tensor becomes a part of, its pattern, and the converter."""
         for each in self.converters:
@@ -58,13 +62,13 @@ class Names:
         return name.removeprefix(prefix) if len(located) < len(original) else prefix + name
 
 
-def _register(cls: type[nn.Module], stock: type[nn.Module]) -> None:
-    """Has transformers convert the names of a checkpoint for `cls` as it does for the class it is made of."""
+def _register(cls: type[nn.Module], transforms: list[Any] | None = None) -> None:
+    """Has transformers convert the names of a checkpoint by `transforms`, or as for the class that `cls` is made of.
+
+    The plan of another folder may have registered others for a class of the same name. Without any, those of the kind
+    of the model apply.
+    """
     if conversion_mapping is None:
         return
-    known = conversion_mapping.get_checkpoint_conversion_mapping
-    for name in (stock.__name__, getattr(stock.config_class, "model_type", None)):
-        if name and (mapping := known(name)) is not None:
-            own = cls.__name__ if name == stock.__name__ else name
-            conversion_mapping.register_checkpoint_conversion_mapping(own, mapping, overwrite=True)
-            return
+    transforms = transforms or conversion_mapping.get_checkpoint_conversion_mapping(cls._stock_name)
+    conversion_mapping.register_checkpoint_conversion_mapping(cls.__name__, transforms, overwrite=True)

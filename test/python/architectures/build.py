@@ -61,6 +61,17 @@ def model_types() -> list[str]:
     return [name for name in CONFIG_MAPPING.keys() if name in classes()]
 
 
+def auto_classes() -> dict[str, list[str]]:
+    """The `Auto` classes of transformers that open each model class."""
+    found: dict[str, list[str]] = {}
+    for auto, cls in vars(modeling_auto).items():
+        mapping = getattr(getattr(cls, "_model_mapping", None), "_model_mapping", {})
+        for names in mapping.values() if auto.startswith("Auto") else ():
+            for name in [names] if isinstance(names, str) else names:
+                found.setdefault(name, []).append(auto)
+    return found
+
+
 @cache
 def classes() -> dict[str, list[str]]:
     """The names of the model classes of each model type, the one to build first."""

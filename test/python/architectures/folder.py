@@ -55,7 +55,7 @@ def opened(folder: Path, known: dict[str, Any]) -> nn.Module:
             auto = name
             break
     model, found = getattr(transformers, auto).from_pretrained(
-        folder, trust_remote_code=True, output_loading_info=True, **dtype_option()
+        str(folder), trust_remote_code=True, output_loading_info=True, **dtype_option()
     )
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if others := set(map(str, found.get(kind) or ())) - set(map(str, known.get(kind) or ())):

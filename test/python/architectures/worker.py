@@ -2,7 +2,8 @@
 
 Reads one request from each line of standard input, and answers each with a line:
 
-{"do": "list"} -> {"types": [...], "transformers": version, "torch": version}
+{"do": "list"} -> {"types": [...], "autos": {class: [Auto classes that open it]}, "transformers": version,
+    "torch": version}
 {"do": "make", "type": T, "folder": F} -> {"class": ..., "folder": F/model}, or
     {"cannot": "build" | "run" | "save", "reason": ...}
 {"do": "judge folder", "folder": F, "out": ...} -> the same on a folder with factors in place of the weights of that model
@@ -22,7 +23,7 @@ os.dup2(2, 1)
 
 import torch
 import transformers
-from build import Built, CannotBuild, CannotRun, build, model_types, said
+from build import Built, CannotBuild, CannotRun, auto_classes, build, model_types, said
 from folder import judge_folder
 from judge import judge
 
@@ -68,7 +69,8 @@ def same(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     if request["do"] == "list":
-        return {"types": model_types(), "transformers": transformers.__version__, "torch": torch.__version__}
+        versions = {"transformers": transformers.__version__, "torch": torch.__version__}
+        return {"types": model_types(), "autos": auto_classes(), **versions}
     if request["do"] == "make":
         return make(request)
     folder = Path(request["folder"])
