@@ -60,6 +60,17 @@ export interface RoutineOptions {
 }
 
 /**
+ * Devices of one thread each over the memory of another, which work side by side while that one rests: on many small
+ * matrices, all threads together would often wait for each other. They are closed with it.
+ */
+export interface Lanes {
+  /** At least 2. */
+  readonly count: number;
+  /** Started when it is first asked for. */
+  at(lane: number): Backend;
+}
+
+/**
  * Matrix arithmetic on one device. Every routine either returns its result or throws a RankscopeError: 'too-large'
  * before memory is taken, 'engine' when the device fails, 'cancelled'.
  */
@@ -103,6 +114,9 @@ export interface Backend {
 
   /** What a network computes beside products. */
   readonly network: NetworkOperations;
+
+  /** Absent where the device does one thing at a time. */
+  readonly lanes?: Lanes | undefined;
 
   /** Releases threads and device memory; pending routines fail with 'engine'. */
   close(): Promise<void>;

@@ -284,10 +284,15 @@ async function replacedLinears(
   signal: AbortSignal | undefined,
 ): Promise<Map<Linear, Linear>> {
   const replaced = new Map<Linear, Linear>();
+  // All at once, because their factors may be found side by side.
+  const found = await Promise.allSettled(
+    layers.map(async ({ name }) => variant?.replaced.get(`${name}.weight`)?.(signal)),
+  );
   try {
-    for (const layer of layers) {
-      const stored = await variant?.replaced.get(`${layer.name}.weight`)?.(signal);
-      if (stored) replaced.set(layer, await uploadLinear(backend, layer.name, stored, layer.bias, signal));
+    for (const [k, layer] of layers.entries()) {
+      const stored = found[k]!;
+      if (stored.status === 'rejected') throw stored.reason;
+      if (stored.value) replaced.set(layer, await uploadLinear(backend, layer.name, stored.value, layer.bias, signal));
     }
     return replaced;
   } catch (error) {

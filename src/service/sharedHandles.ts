@@ -10,6 +10,8 @@ export interface HandleOptions<Value> {
 
 interface Held<Value> {
   readonly opening: Promise<Value>;
+  /** Once it is open. */
+  value?: Value;
   users: number;
   /** No longer given to new users; the last user closes it. */
   evicted: boolean;
@@ -52,10 +54,10 @@ export class SharedHandles<Value> {
     return this.held.get(key)?.opening.catch(() => undefined);
   }
 
-  /** The next user of `key` opens it again. */
-  evict(key: string): void {
+  /** The next user of `key` opens it again. @param only unless another value than this has taken its place */
+  evict(key: string, only?: Value): void {
     const held = this.held.get(key);
-    if (!held) return;
+    if (!held || (only !== undefined && held.value !== only)) return;
     held.evicted = true;
     this.held.delete(key);
     if (held.users === 0) this.dispose(held);
@@ -69,7 +71,8 @@ export class SharedHandles<Value> {
 
   private async opened(key: string, held: Held<Value>): Promise<Value> {
     try {
-      return await held.opening;
+      held.value = await held.opening;
+      return held.value;
     } catch (error) {
       if (this.held.get(key) === held) this.held.delete(key);
       throw error;

@@ -17,15 +17,16 @@ export function sketchSize(rank: number): { readonly width: number; readonly siz
 }
 
 /**
- * Cost of a multiplication in a QR, in the reduction to a band with its back-transformation, and in orthogonalising
- * blocks, relative to a large product. Fitted to the cpu backend; `test/numeric/costModel.bench.ts` shows how well.
+ * Cost of a multiplication in a QR, and in the reduction to a band with its back-transformation, relative to the thin
+ * products of a sketch, which wait for memory and count for the orthogonalisation of its blocks as well. Fitted to the
+ * cpu backend with and without a BLAS; `test/numeric/costModel.bench.ts` shows how well.
  */
-const [QR, REDUCTION, BASES] = [3, 2, 1.5];
+const [QR, REDUCTION] = [0.45, 0.4];
 
 /**
  * Exact: a QR if the matrix is not square, the reduction of the p x p triangle, and `rank` vectors taken back through
- * both. Sketch: products with W and W^T, orthogonalisation of both bases, the exact route for the projection of W on
- * them, and `rank` vectors taken back. The cost is infinite if the matrix is too small for a sketch.
+ * both. Sketch: products with W and W^T, the exact route for the projection of W on both bases, and `rank` vectors
+ * taken back. The cost is infinite if the matrix is too small for a sketch.
  */
 export function svdCost(rows: number, cols: number, rank: number): SvdCost {
   const [long, short] = [Math.max(rows, cols), Math.min(rows, cols)];
@@ -34,8 +35,7 @@ export function svdCost(rows: number, cols: number, rank: number): SvdCost {
   const { width, size: least } = sketchSize(rank);
   const size = width * Math.ceil(least / width);
   if (size + 2 * width > short) return { exact, sketch: Number.POSITIVE_INFINITY };
-  const bases = BASES * (long + short) * (2 * size ** 2 + 2 * size * rank);
-  return { exact, sketch: 4 * long * short * size + bases + reduction(size, rank) };
+  return { exact, sketch: 4 * long * short * size + reduction(size, rank) };
 }
 
 const reduction = (size: number, rank: number) => REDUCTION * ((8 / 3) * size ** 3 + 8 * size ** 2 * rank);

@@ -11,14 +11,14 @@ import type { DeviceInfo } from '../../base/deviceInfo.ts';
 import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
-import type { Backend, EntrySums, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import type { Backend, EntrySums, Lanes, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
 import type { NetworkOperations } from '../networkOperations.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import type { Blas } from './blas/blas.ts';
 import { ARGUMENT_BYTES } from './blas/sgemm.ts';
 import type { Work } from './job.ts';
 import { compileKernels, instantiate, KERNEL_SETS, type KernelSet, type Kernels } from './kernels.ts';
-import { Heap } from './memory.ts';
+import { Heap, SYNC, SYNC_BYTES } from './memory.ts';
 import { cpuNetworkOperations } from './networkOperations.ts';
 import { type Bidiagonal, type BidiagonalTriplets, bidiagonalTripletsRoom } from './routines/bidiagonal.ts';
 import { collectSums, decodeHere, decodeRoom } from './routines/decode.ts';
@@ -39,8 +39,16 @@ const KIND: Record<KernelSet, string> = {
  * WASM kernels on `threads` worker threads over one shared memory. By default the memory may grow to all that 32 bits
  * address; tests force the small-memory paths with fewer pages.
  */
-export function createCpuBackend(threads: number, options: CpuOptions = {}): CpuBackend {
-  return new CpuBackend(threads, options);
+export function createCpuBackend(
+  threads: number,
+  { sets = KERNEL_SETS, maximumPages, blas }: CpuOptions = {},
+): CpuBackend {
+  const heap = new Heap(maximumPages);
+  const { module, set } = compileKernels(sets);
+  const kernels = blas ? `${blas.name} and ${KIND[set]}` : KIND[set];
+  const device = `${cpus()[0]?.model.trim() || process.arch} (${kernels})`;
+  const info = { name: 'cpu', device, threads, reason: '' };
+  return new CpuBackend({ heap, module, blas }, threads, SYNC, info);
 }
 
 export interface CpuOptions {
@@ -49,6 +57,13 @@ export interface CpuOptions {
   readonly maximumPages?: number | undefined;
   /** Takes the larger products, if there is one. */
   readonly blas?: Blas | undefined;
+}
+
+/** What a device shares with its lanes. */
+interface Machine {
+  readonly heap: Heap;
+  readonly module: WebAssembly.Module;
+  readonly blas: Blas | undefined;
 }
 
 /** Up to this many multiplications take the calling thread half a millisecond: waking others takes as long. */
@@ -68,7 +83,6 @@ class CpuMatrix implements Matrix {
 }
 
 export class CpuBackend implements Backend {
-  readonly info: DeviceInfo;
   readonly capacity: number;
   readonly network: NetworkOperations;
   /** For work that is too small to share. */
@@ -79,23 +93,25 @@ export class CpuBackend implements Backend {
   private readonly heap: Heap;
   private readonly alive = new Set<Matrix>();
 
+  private readonly started: CpuBackend[] = [];
+
+  /** @param sync address of the words at which the threads meet */
   constructor(
+    private readonly machine: Machine,
     readonly threads: number,
-    { sets = KERNEL_SETS, maximumPages, blas }: CpuOptions,
+    sync: number,
+    readonly info: DeviceInfo,
   ) {
-    this.heap = new Heap(maximumPages);
-    const { module, set } = compileKernels(sets);
-    this.kernels = instantiate(module, this.heap.memory);
-    this.scratch = this.heap.allocate(this.kernels.gemmScratch(), 'cpu');
+    const { heap, module, blas } = machine;
+    this.heap = heap;
+    this.kernels = instantiate(module, heap.memory);
+    this.scratch = heap.allocate(this.kernels.gemmScratch(), 'cpu');
     const scratch = Array.from({ length: threads }, () => ({
-      panels: this.heap.allocate(this.kernels.gemmScratch(), 'cpu'),
-      call: this.heap.allocate(ARGUMENT_BYTES, 'cpu'),
+      panels: heap.allocate(this.kernels.gemmScratch(), 'cpu'),
+      call: heap.allocate(ARGUMENT_BYTES, 'cpu'),
     }));
-    this.team = new WorkerTeam(module, this.heap.memory, scratch, blas);
-    const kernels = blas ? `${blas.name} and ${KIND[set]}` : KIND[set];
-    const device = `${cpus()[0]?.model.trim() || process.arch} (${kernels})`;
+    this.team = new WorkerTeam(module, heap.memory, sync, scratch, blas);
     this.capacity = Math.min(this.heap.limit, totalmem());
-    this.info = { name: 'cpu', device, threads, reason: '' };
     this.network = cpuNetworkOperations({
       threads,
       heap: this.heap,
@@ -210,13 +226,23 @@ export class CpuBackend implements Backend {
     return triplets as BidiagonalTriplets;
   }
 
+  get lanes(): Lanes | undefined {
+    const { threads, machine } = this;
+    if (threads === 1 || machine.blas?.threading === 'library') return undefined;
+    return { count: threads, at: (lane) => (this.started[lane] ??= this.startLane(lane)) };
+  }
+
   /** Milliseconds in each stage of the last decomposition. */
   get stages(): Stages {
     return this.team.lastStages;
   }
 
   async close(): Promise<void> {
-    await this.team.close();
+    await Promise.all([this, ...Object.values(this.started)].map(({ team }) => team.close()));
+  }
+
+  private startLane(lane: number): CpuBackend {
+    return new CpuBackend(this.machine, 1, SYNC + (lane + 1) * SYNC_BYTES, this.info);
   }
 
   private async factor(a: Matrix, keepQ: boolean, options: RoutineOptions): Promise<Matrix> {

@@ -38,6 +38,8 @@ export interface Start {
   readonly memory: WebAssembly.Memory;
   readonly id: number;
   readonly threads: number;
+  /** Address of the words at which the threads meet. */
+  readonly sync: number;
   readonly scratch: Scratch;
   readonly blas: Blas | undefined;
 }

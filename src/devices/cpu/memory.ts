@@ -6,6 +6,8 @@ const PAGE = 65536;
 const MAX_PAGES = 65536;
 /** Address of the words of `kernels/sync.ts`. Address 0 stays unused, so that it can mean "none". */
 export const SYNC = 4096;
+/** Of those words: a cache line for each team of threads. */
+export const SYNC_BYTES = 64;
 const FIRST = PAGE;
 /** Blocks start on cache lines, so that no two share one. */
 const ALIGN = 64;

@@ -1,7 +1,6 @@
 import type { Blas } from './blas/blas.ts';
 import type { Sgemm } from './blas/sgemm.ts';
 import type { Kernels } from './kernels.ts';
-import { SYNC } from './memory.ts';
 
 /** Thrown on every thread of a team at the same barrier after the caller has cancelled. */
 export class Stopped extends Error {}
@@ -23,6 +22,8 @@ export class Team {
   constructor(
     readonly kernels: Kernels,
     readonly memory: WebAssembly.Memory,
+    /** Address of the words at which the threads meet. */
+    readonly sync: number,
     /** Thread 0 leads: it does what only one thread may do, and returns the result. */
     readonly id: number,
     readonly threads: number,
@@ -35,14 +36,14 @@ export class Team {
 
   /** Waits for all threads. @throws Stopped on all of them, or on none. */
   barrier(): void {
-    this.kernels.barrier(SYNC, this.threads);
-    if (this.kernels.agreedToStop(SYNC)) throw new Stopped();
+    this.kernels.barrier(this.sync, this.threads);
+    if (this.kernels.agreedToStop(this.sync)) throw new Stopped();
   }
 
   /** Performs each task once, in any order, and waits for all threads. Every thread must pass the same list. */
   perform(tasks: readonly Task[]): void {
-    while (!this.kernels.askedToStop(SYNC)) {
-      const task = tasks[this.kernels.nextTask(SYNC)];
+    while (!this.kernels.askedToStop(this.sync)) {
+      const task = tasks[this.kernels.nextTask(this.sync)];
       if (task === undefined) break;
       task();
     }

@@ -15,7 +15,7 @@ import { singularValues } from './routines/singularValues.ts';
 import { svd } from './routines/svd.ts';
 import { Stopped, Team } from './team.ts';
 
-const { module, memory, id, threads, scratch, blas } = workerData as Start;
+const { module, memory, id, threads, sync, scratch, blas } = workerData as Start;
 const kernels = instantiate(module, memory);
 const native = blas && {
   sgemm: openSgemm(blas.path, blas.symbol, memory, scratch.call),
@@ -67,7 +67,7 @@ function reporter(job: number): (share: number) => void {
 
 parentPort!.on('message', (job: Job) => {
   try {
-    const team = new Team(kernels, memory, id, threads, scratch.panels, native, reporter(job.id));
+    const team = new Team(kernels, memory, sync, id, threads, scratch.panels, native, reporter(job.id));
     const result = perform(team, job);
     reply({
       id: job.id,

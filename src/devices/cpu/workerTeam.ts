@@ -3,7 +3,6 @@ import { cancelled, RankscopeError } from '../../base/errors.ts';
 import { asset, fromSource } from '../assets.ts';
 import type { Blas } from './blas/blas.ts';
 import type { Job, Reply, Scratch, Start, Work } from './job.ts';
-import { SYNC } from './memory.ts';
 import type { Stages } from './team.ts';
 
 interface Pending {
@@ -17,7 +16,7 @@ interface Pending {
   stopped: boolean;
 }
 
-/** Indices of the words from SYNC on; see `kernels/sync.ts`. */
+/** Indices of the words; see `kernels/sync.ts`. */
 const ARRIVED = 0;
 const TASK = 2;
 const CANCEL = 3;
@@ -39,13 +38,14 @@ export class WorkerTeam {
   constructor(
     module: WebAssembly.Module,
     memory: WebAssembly.Memory,
+    sync: number,
     scratch: readonly Scratch[],
     blas: Blas | undefined,
   ) {
-    this.words = new Int32Array(memory.buffer, SYNC, 8);
+    this.words = new Int32Array(memory.buffer, sync, 8);
     const threads = scratch.length;
     this.workers = scratch.map((at, id) => {
-      const data: Start = { module, memory, id, threads, scratch: at, blas };
+      const data: Start = { module, memory, id, threads, sync, scratch: at, blas };
       const worker = startWorker(data);
       worker.on('message', (reply: Reply) => this.onReply(reply));
       worker.on('error', (error) => this.fail(`a kernel thread failed: ${error.message}`));

@@ -2,6 +2,7 @@ import type { InputFactor } from '../../activations/statistics.ts';
 import type { DeviceInfo, DeviceRequest } from '../../base/deviceInfo.ts';
 import { concernsOneMatrix, RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import { yieldEvery } from '../../base/eventLoop.ts';
+import { sideBySide } from '../../base/sideBySide.ts';
 import type { Backend, RoutineOptions } from '../../devices/backend.ts';
 import type { Analysis, MatrixFinding, Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
@@ -14,7 +15,7 @@ import type { Activations } from '../activations/withActivations.ts';
 import { type Cache, type CacheEntry, noCache } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
-import type { Devices } from '../devices/devices.ts';
+import { type Devices, fitsLane } from '../devices/devices.ts';
 import { Pace } from './pace.ts';
 import { withQuantization } from './quantization.ts';
 import { compute, findingOf } from './results.ts';
@@ -43,6 +44,8 @@ export class AnalysisRun {
   private readonly engine: DeviceRequest;
   private readonly wanted: (name: string) => boolean;
   private info: DeviceInfo | undefined;
+  /** How many small matrices are computed side by side. */
+  private lanes = 1;
   private wished: readonly string[] = [];
   private done = 0;
   private schedule = new Schedule([], 'exact');
@@ -79,7 +82,10 @@ export class AnalysisRun {
   }
 
   run(): Promise<Analysis> {
-    return this.parts.devices.hold(this.engine, this.context.signal, (engine) => this.analyze(engine));
+    return this.parts.devices.hold(this.engine, this.context.signal, (engine, lanes) => {
+      this.lanes = lanes;
+      return this.analyze(engine);
+    });
   }
 
   private async analyze(engine: DeviceInfo): Promise<Analysis> {
@@ -190,12 +196,27 @@ export class AnalysisRun {
     return pending.length;
   }
 
+  /** Only the first line takes large matrices, so that no more than one of them is read ahead. */
   private async sweep({ accuracy, work }: Sweep, lookUp: (matrix: Matrix) => Promise<void>): Promise<void> {
     work.prioritize(this.wished);
+    await sideBySide(this.lanes, (line, isOver) => {
+      const next = () => (isOver() ? undefined : work.next(line === 0 ? undefined : (each) => this.isSmall(each)));
+      return this.advance(accuracy, next, lookUp);
+    });
+  }
+
+  private readonly isSmall = (matrix: Matrix): boolean => fitsLane(matrix, this.lanes);
+
+  /** Computes one matrix after another while the one behind it is read. */
+  private async advance(
+    accuracy: Accuracy,
+    takeNext: () => Matrix | undefined,
+    lookUp: (matrix: Matrix) => Promise<void>,
+  ): Promise<void> {
     const { checkpoint } = this.opened;
     const { signal } = this.context;
     const buffers = new Buffers();
-    let current = startOf(work.next());
+    let current = startOf(takeNext());
     while (current) {
       const { matrix, ahead } = current;
       throwIfCancelled(signal, checkpoint.path);
@@ -203,7 +224,7 @@ export class AnalysisRun {
       // Once this matrix has been read, reading the next overlaps with computing this one.
       const advance = () => {
         ahead?.release();
-        next ??= startOf(work.next(), (following) => readAhead(following.source(), READ_AHEAD_BYTES, buffers, signal));
+        next ??= startOf(takeNext(), (following) => readAhead(following.source(), READ_AHEAD_BYTES, buffers, signal));
       };
       await lookUp(matrix);
       // What is computed on a wish alone is not part of the expected work.
@@ -213,7 +234,7 @@ export class AnalysisRun {
         ahead?.release();
         this.pace.drop(matrix, this.schedule.accuracyIn(accuracy, matrix));
         // What follows is likely to be known as well, and need not be read.
-        next ??= startOf(work.next());
+        next ??= startOf(takeNext());
       } else await this.one(matrix, noticeEnd(ahead ?? matrix.source(), advance), accuracy, counts ? 1 : 0);
       // Its failure ends the analysis where it is awaited.
       this.findTies().catch(() => undefined);
@@ -233,7 +254,7 @@ export class AnalysisRun {
       const { known, computed, seen, engine } = await devices.run(
         this.engine,
         matrix.name,
-        { signal },
+        { signal, beside: this.isSmall(matrix) },
         async (backend) => {
           // Where only the activations are new, the spectrum of W is in the cache.
           const known = factor && (await this.cache.get(cacheKey(matrix, backend.info.name, accuracy)));

@@ -14,8 +14,8 @@ export class Pace {
   private readonly started = performance.now();
   private left = 0;
   private done = 0;
-  // Work done on the current matrix.
-  private part = 0;
+  /** Work done on the matrices that are being computed. */
+  private readonly parts = new Map<Matrix, number>();
 
   expect(matrix: Matrix, accuracy: Accuracy): void {
     this.left += workOf(matrix, accuracy);
@@ -25,12 +25,12 @@ export class Pace {
     const work = workOf(matrix, accuracy);
     this.left -= work;
     this.done += work;
-    this.part = 0;
+    this.parts.delete(matrix);
   }
 
-  /** Sets how much of the current matrix is done, from 0 to 1. */
+  /** Sets how much of a matrix is done, from 0 to 1. */
   reach(matrix: Matrix, accuracy: Accuracy, share: number): void {
-    this.part = share * workOf(matrix, accuracy);
+    this.parts.set(matrix, share * workOf(matrix, accuracy));
   }
 
   /** Removes expected work that will not be done. */
@@ -40,10 +40,11 @@ export class Pace {
 
   /** Undefined until some work has been done. */
   secondsLeft(): number | undefined {
-    const done = this.done + this.part;
+    const part = [...this.parts.values()].reduce((sum, each) => sum + each, 0);
+    const done = this.done + part;
     if (done === 0) return undefined;
     const elapsed = (performance.now() - this.started) / 1000;
-    return Math.max(0, this.left - this.part) * (elapsed / done);
+    return Math.max(0, this.left - part) * (elapsed / done);
   }
 }
 

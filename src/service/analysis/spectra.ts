@@ -1,6 +1,7 @@
 import type { InputFactor } from '../../activations/statistics.ts';
 import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { concernsOneMatrix, RankscopeError } from '../../base/errors.ts';
+import { mapSideBySide } from '../../base/sideBySide.ts';
 import { isStored, type Matrix } from '../../model/matrix.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { CallContext, Calls, Spectrum, StepProgress } from '../../protocol/service.ts';
@@ -9,7 +10,7 @@ import { withActivations } from '../activations/withActivations.ts';
 import type { Cache, CacheEntry } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
 import { distinctMatrices, type Opened, refuseChanged } from '../checkpoints/opened.ts';
-import type { Devices, JobOptions } from '../devices/devices.ts';
+import { type Devices, fitsLane, type JobOptions } from '../devices/devices.ts';
 import { withQuantization } from './quantization.ts';
 import { compute } from './results.ts';
 
@@ -100,19 +101,20 @@ export async function exactResults(
   },
 ): Promise<(CacheEntry | null)[]> {
   const { signal, progress, unusable } = context;
-  return parts.devices.hold(engine, signal, async () => {
-    const results: (CacheEntry | null)[] = [];
-    for (const matrix of matrices) {
-      progress?.({ done: results.length, total: matrices.length, message: matrix.name });
+  return parts.devices.hold(engine, signal, async (_, lanes) => {
+    let done = 0;
+    return mapSideBySide(lanes, matrices, async (matrix) => {
+      progress?.({ done, total: matrices.length, message: matrix.name });
       try {
-        results.push(await exactResult(parts, matrix, engine, { signal }));
+        return await exactResult(parts, matrix, engine, { signal, beside: fitsLane(matrix, lanes) });
       } catch (error) {
         if (!concernsOneMatrix(error)) throw error;
         unusable(matrix, error);
-        results.push(null);
+        return null;
+      } finally {
+        done++;
       }
-    }
-    return results;
+    });
   });
 }
 

@@ -3,7 +3,7 @@ import type { Matrix } from '../../model/matrix.ts';
 /** The pending matrices: those that the user is looking at first, then the others in their order. */
 export class WorkList {
   private readonly pending: Map<string, Matrix>;
-  // Prioritized names; finished ones are skipped.
+  // Prioritized names; finished ones are left out.
   private wished: string[] = [];
 
   private readonly onWish: Map<string, Matrix>;
@@ -28,16 +28,22 @@ export class WorkList {
     return this.pending.delete(name);
   }
 
-  /** Removes and returns the next matrix. */
-  next(): Matrix | undefined {
-    let matrix: Matrix | undefined;
-    while (!matrix && this.wished.length > 0) {
-      const name = this.wished.shift() ?? '';
-      matrix = this.pending.get(name) ?? this.onWish.get(name);
-    }
-    matrix ??= this.pending.values().next().value;
+  /** Removes and returns the next matrix, of those that fit. */
+  next(fits: (matrix: Matrix) => boolean = () => true): Matrix | undefined {
+    const matrix = this.nextWished(fits) ?? this.nextPending(fits);
     if (matrix) this.drop(matrix.name);
     return matrix;
+  }
+
+  private nextPending(fits: (matrix: Matrix) => boolean): Matrix | undefined {
+    for (const matrix of this.pending.values()) if (fits(matrix)) return matrix;
+    return undefined;
+  }
+
+  private nextWished(fits: (matrix: Matrix) => boolean): Matrix | undefined {
+    this.wished = this.wished.filter((name) => this.pending.has(name) || this.onWish.has(name));
+    const matrices = this.wished.map((name) => this.pending.get(name) ?? this.onWish.get(name)!);
+    return matrices.find(fits);
   }
 }
 

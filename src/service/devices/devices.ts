@@ -11,6 +11,10 @@ const IDLE_MS = 60_000;
 /** A job that takes less than this is not worth starting a device for. */
 const START_MS = 50;
 
+/** Bytes that the matrices in all lanes may take together with their workspaces, of about three times their size. */
+const LANES_BYTES = 400 * 2 ** 20;
+const WORKSPACE = 4;
+
 interface Running {
   readonly backend: Backend;
   readonly queue: JobQueue;
@@ -20,9 +24,15 @@ export interface JobOptions {
   readonly signal?: AbortSignal | undefined;
   /** A person is waiting for this job: it takes precedence over those of an analysis. */
   readonly urgent?: boolean;
+  /** Whether it may run beside other jobs, on one thread: see `fitsLane`. */
+  readonly beside?: boolean;
 }
 
-/** The devices in use. Each computes one matrix at a time. */
+/** Whether a matrix is small enough for as many of its size to be computed side by side. */
+export const fitsLane = ({ rows, cols }: { readonly rows: number; readonly cols: number }, lanes: number): boolean =>
+  lanes > 1 && rows * cols * 4 * WORKSPACE * lanes <= LANES_BYTES;
+
+/** The devices in use. Each computes one large matrix at a time, or several small ones. */
 export class Devices {
   private readonly running = new SharedHandles<Running>({
     close: ({ backend }) => backend.close(),
@@ -58,13 +68,16 @@ export class Devices {
     }
   }
 
-  /** Keeps the device of `request` open while `job` runs, so that it is not restarted for every matrix. */
+  /**
+   * Keeps the device of `request` open while `job` runs, so that it is not restarted for every matrix.
+   * @param job receives how many jobs the device runs side by side if they allow it, at least 1
+   */
   hold<Result>(
     request: DeviceRequest,
     signal: AbortSignal | undefined,
-    job: (info: DeviceInfo) => Promise<Result>,
+    job: (info: DeviceInfo, lanes: number) => Promise<Result>,
   ): Promise<Result> {
-    return this.use(request, signal, ({ backend }) => job(backend.info));
+    return this.use(request, signal, ({ backend }) => job(backend.info, backend.lanes?.count ?? 1));
   }
 
   /**
@@ -79,24 +92,30 @@ export class Devices {
     options: JobOptions,
     job: (backend: Backend, letUrgent: Pause) => Promise<Result>,
   ): Promise<Result> {
-    let used = '';
+    let used: Running | undefined;
     const attempt = (wanted = request) =>
-      this.use(wanted, options.signal, ({ backend, queue }) => {
-        used = backend.info.name;
+      this.use(wanted, options.signal, (running) => {
+        used = running;
+        const { backend, queue } = running;
         const letUrgent = () => queue.letUrgent(subject, options.signal);
-        return queue.run(subject, () => job(backend, letUrgent), options);
+        return queue.run(
+          subject,
+          (lane) => (lane === undefined ? job(backend, letUrgent) : job(backend.lanes!.at(lane), () => undefined)),
+          options,
+        );
       });
     try {
       return await attempt();
     } catch (error) {
       if (!(error instanceof RankscopeError)) throw error;
-      if (error.code === 'too-large' && used !== 'cpu' && (request.engine ?? 'auto') === 'auto') {
-        this.log(`Too large for ${used}, computed on the processor: ${error.message}`);
+      if (error.code === 'too-large' && used?.backend.info.name !== 'cpu' && (request.engine ?? 'auto') === 'auto') {
+        this.log(`Too large for ${used?.backend.info.name}, computed on the processor: ${error.message}`);
         return attempt({ ...request, engine: 'cpu' });
       }
       if (error.code !== 'engine') throw error;
       this.log(`The device failed and is restarted: ${error.message}`);
-      this.running.evict(keyOf(request));
+      // Others in lanes beside this job may have failed with it, and one of them may have opened the next device.
+      this.running.evict(keyOf(request), used);
       return attempt();
     }
   }
@@ -114,7 +133,7 @@ export class Devices {
       const backend = await this.choose(request);
       const { name, device, threads, reason } = backend.info;
       this.log(`Engine ${name}: ${device}, ${threads} threads. ${reason}`);
-      return { backend, queue: new JobQueue() };
+      return { backend, queue: new JobQueue(backend.lanes?.count) };
     };
     return this.running.use(keyOf(request), open, job, signal);
   }

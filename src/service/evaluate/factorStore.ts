@@ -13,6 +13,8 @@ import type { SharedGroup } from '../../write/metadata.ts';
 import type { WrittenFactors } from '../../write/residual.ts';
 import { writtenShared } from '../../write/sharedTensors.ts';
 import { shrinkageOf } from '../activations/seen.ts';
+import { fitsLane } from '../devices/devices.ts';
+import { JobQueue } from '../devices/jobQueue.ts';
 import { networkTriplets } from '../plan/networkTriplets.ts';
 import { seenSharing } from '../sharing/seenSharing.ts';
 import { sharingOf } from '../sharing/sharingOf.ts';
@@ -107,7 +109,7 @@ export class FactorStore {
 }
 
 /**
- * As a device finds them, on inputs where they are known.
+ * As a device finds them, those of small matrices side by side; on inputs where they are known.
  * @param seen statistics by the names of matrices
  */
 export function decompositions(
@@ -115,20 +117,28 @@ export function decompositions(
   signal: AbortSignal | undefined,
   seen: ReadonlyMap<string, InputFactor> = new Map(),
 ): Decompositions {
+  const { lanes } = backend;
+  const queue = new JobQueue(lanes?.count);
+  const on = (lane: number | undefined) => (lane === undefined ? backend : lanes!.at(lane));
+  const decompose = async (device: Backend, matrix: StoredMatrix, rank: number) => {
+    const factor = seen.get(matrix.name);
+    if (!factor) return networkTriplets(device, matrix, rank, signal);
+    const stored = { source: matrix.source(), transposed: matrix.transposed };
+    const seenBy = { ...factor, shrinkage: shrinkageOf(factor) };
+    const { values, frobeniusNorm, ...factors } = await truncateOnSeen(device, stored, seenBy, rank, { signal });
+    return { ...tripletsOf(factors, rank), seen: values, frobeniusNorm };
+  };
+  const share = (group: SharedGroup, rank: number) => {
+    const factors = group.matrices.map(({ name }) => seen.get(name));
+    return factors.every((factor) => factor !== undefined)
+      ? sharedOnSeen(backend, seenSharing(group, factors), rank, { signal })
+      : sharedFactors(backend, sharingOf(group), rank, { signal });
+  };
   return {
-    async decompose(matrix, rank) {
-      const factor = seen.get(matrix.name);
-      if (!factor) return networkTriplets(backend, matrix, rank, signal);
-      const stored = { source: matrix.source(), transposed: matrix.transposed };
-      const seenBy = { ...factor, shrinkage: shrinkageOf(factor) };
-      const { values, frobeniusNorm, ...factors } = await truncateOnSeen(backend, stored, seenBy, rank, { signal });
-      return { ...tripletsOf(factors, rank), seen: values, frobeniusNorm };
+    decompose(matrix, rank) {
+      const beside = fitsLane(matrix, lanes?.count ?? 1);
+      return queue.run(matrix.name, (lane) => decompose(on(lane), matrix, rank), { beside, signal });
     },
-    async share(group, rank) {
-      const factors = group.matrices.map(({ name }) => seen.get(name));
-      return factors.every((factor) => factor !== undefined)
-        ? sharedOnSeen(backend, seenSharing(group, factors), rank, { signal })
-        : sharedFactors(backend, sharingOf(group), rank, { signal });
-    },
+    share: (group, rank) => queue.run(group.name, () => share(group, rank), { signal }),
   };
 }

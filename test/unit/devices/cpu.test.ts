@@ -6,7 +6,7 @@ import type { Backend, Matrix } from '../../../src/devices/backend.ts';
 import { createCpuBackend } from '../../../src/devices/cpu/backend.ts';
 import { ARGUMENT_BYTES } from '../../../src/devices/cpu/blas/sgemm.ts';
 import { compileKernels, instantiate } from '../../../src/devices/cpu/kernels.ts';
-import { Heap } from '../../../src/devices/cpu/memory.ts';
+import { Heap, SYNC } from '../../../src/devices/cpu/memory.ts';
 import { block } from '../../../src/devices/cpu/routines/product.ts';
 import { WorkerTeam } from '../../../src/devices/cpu/workerTeam.ts';
 import { processorTime } from '../processorTime.ts';
@@ -37,6 +37,32 @@ describe('the cpu backend', function () {
       for (let i = 0; i < 300; i++) assert.ok(Math.abs(one[i]! - many[i]!) <= bound);
     });
   }
+
+  it('computes side by side in its lanes what it computes alone, and stops one without the others', async () => {
+    const backend = createCpuBackend(2);
+    const { count, at } = backend.lanes!;
+    assert.equal(count, 2);
+    const alone = createCpuBackend(1);
+    const expected = await alone.svd(await filled(alone, 420, 300, 3), 20);
+    const cancel = new AbortController();
+    const [found, stopped] = await Promise.allSettled([
+      at(0).svd(await filled(at(0), 420, 300, 3), 20),
+      at(1).singularValues(await filled(at(1), SIDE, SIDE), {
+        signal: cancel.signal,
+        progress: () => cancel.abort(),
+      }),
+    ]);
+    assert.deepEqual(found, { status: 'fulfilled', value: expected });
+    assert.equal(stopped.status === 'rejected' && stopped.reason.code, 'cancelled');
+    assert.equal(alone.lanes, undefined);
+    await Promise.all([backend.close(), alone.close()]);
+    await assert.rejects(
+      at(0)
+        .allocate(2, 2)
+        .then((a) => at(0).singularValues(a)),
+      { code: 'engine' },
+    );
+  });
 
   it('is accurate to f32 precision for magnitudes from 1e-37 to 1e37', async () => {
     const backend = createCpuBackend(2);
@@ -158,7 +184,7 @@ describe('worker threads', () => {
     const { module } = compileKernels();
     const bytes = instantiate(module, heap.memory).gemmScratch();
     const scratch = () => ({ panels: heap.allocate(bytes, ''), call: heap.allocate(ARGUMENT_BYTES, '') });
-    const team = new WorkerTeam(module, heap.memory, [scratch(), scratch()], undefined);
+    const team = new WorkerTeam(module, heap.memory, SYNC, [scratch(), scratch()], undefined);
     // An address past the end of memory, which no caller of the backend can produce, traps.
     const beyond = block(heap.memory.buffer.byteLength, 500);
     const product = { m: 500, n: 500, k: 500, a: beyond, b: beyond, c: beyond };

@@ -57,6 +57,46 @@ describe('the job queue of a device', () => {
     assert.deepEqual(order, ['first half', 'a', 'b', 'second half', 'patient']);
   });
 
+  it('runs jobs that allow it side by side, each in a lane of its own, and the others alone', async () => {
+    const queue = new JobQueue(2);
+    const running = new Set<string>();
+    const lanes = new Set<number | undefined>();
+    const seen: string[] = [];
+    const job = (name: string) => async (lane: number | undefined) => {
+      running.add(name);
+      lanes.add(lane);
+      seen.push([...running].toSorted().join(' and '));
+      await tick();
+      await tick();
+      running.delete(name);
+    };
+    await Promise.all([
+      queue.run('a', job('a'), { beside: true }),
+      queue.run('b', job('b'), { beside: true }),
+      queue.run('c', job('c'), { beside: true }),
+      queue.run('whole', job('whole')),
+      queue.run('d', job('d'), { beside: true }),
+      queue.run('urgent', job('urgent'), { urgent: true }),
+    ]);
+    assert.deepEqual(seen.toSorted(), ['a', 'a and b', 'c', 'd', 'urgent', 'whole']);
+    assert.equal(seen.at(2), 'urgent');
+    assert.deepEqual(lanes, new Set([0, 1, undefined]));
+  });
+
+  it('lets others go on when a job for the whole device is cancelled while it waits for the lanes', async () => {
+    const queue = new JobQueue(2);
+    const cancel = new AbortController();
+    let release: () => void = () => undefined;
+    const long = queue.run('long', () => new Promise<void>((resolve) => (release = resolve)), { beside: true });
+    const whole = queue.run('whole', async () => undefined, { signal: cancel.signal });
+    const beside = queue.run('beside', async (lane) => lane, { beside: true });
+    cancel.abort();
+    await assert.rejects(whole, { code: 'cancelled' });
+    assert.equal(typeof (await beside), 'number');
+    release();
+    await long;
+  });
+
   it('rejects a job that is cancelled while it waits, and never runs it', async () => {
     const queue = new JobQueue();
     let release: () => void = () => undefined;

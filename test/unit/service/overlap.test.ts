@@ -34,7 +34,7 @@ describe('an analysis', function () {
       await checkpoints.use(writeCheckpoint(dtype, bytes), undefined, async (opened) => {
         const watch = (matrix: Matrix) => watching(matrix, (name) => events.push(`read ${name}`));
         const watched = { ...opened, anatomy: { ...opened.anatomy, matrices: opened.anatomy.matrices.map(watch) } };
-        const request = { path: opened.checkpoint.path, engine: 'cpu', threads: 2 };
+        const request = { path: opened.checkpoint.path, engine: 'cpu', threads: 1 };
         await new AnalysisRun({ devices, cache: noCache }, watched, request, { progress }).run();
       });
       const expected = Array.from({ length: COUNT }, (_, i) => [

@@ -78,10 +78,8 @@ describe('the service', function () {
     assert.ok(Math.abs((first?.frobeniusNorm ?? 0) - 5) < 1e-6);
     assert.equal(second?.numericalRank, 2);
     assert.equal(first?.layer, 0);
-    assert.deepEqual(
-      steps.flatMap(({ finding }) => finding?.name ?? []),
-      names(analysis),
-    );
+    // Small ones are computed side by side, so that either may be known first.
+    assert.deepEqual(steps.flatMap(({ finding }) => finding?.name ?? []).toSorted(), names(analysis));
     assert.equal(steps.find(({ engine }) => engine)?.engine?.name, analysis.engine.name);
     const last = steps.at(-1);
     assert.deepEqual([last?.done, last?.total], [2, 2]);
@@ -117,8 +115,8 @@ describe('the service', function () {
       },
     );
     assert.equal(new Set(order).size, 40);
-    // One matrix may be on its way already when the wish is heard.
-    for (const name of wished) assert.ok(order.indexOf(name) < 9, `${name} came as number ${order.indexOf(name)}`);
+    // Some are on their way already when the wish is heard: on each thread one that is computed and one that is read.
+    for (const name of wished) assert.ok(order.indexOf(name) < 15, `${name} came as number ${order.indexOf(name)}`);
   });
 
   it('ignores priorities if nothing is running', async () => {

@@ -1,5 +1,4 @@
 import type { Span } from '../../networkOperations.ts';
-import { SYNC } from '../memory.ts';
 import { Arena, type Task, type Team } from '../team.ts';
 import { type AttendArgs, type Part, STATE_BYTES, tileOf } from './attend.ts';
 import { type Block, block, multiplyHere, within } from './product.ts';
@@ -73,7 +72,7 @@ function keyHeadBack(team: Team, args: AttendBackArgs, room: ThreadRoom, span: S
   const tile = tileOf(group);
   for (let first = 0; first < span.rows; first += tile.queries)
     for (let head = 0; head < group; head += tile.heads) {
-      if (kernels.askedToStop(SYNC)) return;
+      if (kernels.askedToStop(team.sync)) return;
       const queries = Math.min(tile.queries, span.rows - first);
       const number = Math.min(tile.heads, group - head);
       tileBack(team, args, room, { span, first, queries, head: keyHead * group + head, number, keyHead });

@@ -1,4 +1,3 @@
-import { SYNC } from '../memory.ts';
 import type { Arena, Team } from '../team.ts';
 import type { Block } from './product.ts';
 
@@ -83,7 +82,7 @@ export function chaseBulges(team: Team, room: ChaseRoom, progress: (share: numbe
       kept ? kept.left - kept.right : 0,
       kept?.taus ?? 0,
       scratch[team.id]!,
-      SYNC,
+      team.sync,
       team.id,
       workers,
     );

@@ -2,7 +2,6 @@
 //
 // Blocks of reflectors are applied group by group, and within a group step by step: reflector (s, t) comes before
 // (s + 1, t - 1), and all others of different steps commute (Haidar, Luszczek, Dongarra 2014).
-import { SYNC } from '../memory.ts';
 import { type Arena, ranges, type Team } from '../team.ts';
 import type { ChaseRoom } from './chase.ts';
 import { type Block, within } from './product.ts';
@@ -58,7 +57,7 @@ export function applyChase(
       const outside = within(c, 0, from);
       kernels.clear(1, (n + bandwidth + GROUP) * padded, strip, 0);
       kernels.copy(n, count, outside.at, outside.ld, strip, padded);
-      for (let group = groups - 1; group >= 0 && !kernels.askedToStop(SYNC); group--) {
+      for (let group = groups - 1; group >= 0 && !kernels.askedToStop(team.sync); group--) {
         kernels.applyChaseBlocks(group, n, bandwidth, blocks, strip, padded);
       }
       kernels.copy(n, count, strip, padded, outside.at, outside.ld);

@@ -1,4 +1,3 @@
-import { SYNC } from '../memory.ts';
 import { type Arena, ranges, type Task, type Team } from '../team.ts';
 import { type Block, block, type Product, productTasks } from './product.ts';
 
@@ -46,7 +45,7 @@ export function factorPanel(
   keep: (row: (r: number) => Float32Array) => void,
 ): void {
   const { kernels, threads, id } = team;
-  kernels.reflectPanel(v.at, v.ld, count, length, room.tau, room.shared, SYNC, id, threads);
+  kernels.reflectPanel(v.at, v.ld, count, length, room.tau, room.shared, team.sync, id, threads);
   team.lead(() => {
     keep((r) => team.floats(v.at + r * v.ld * 4, Math.min(r + 1, length)));
     kernels.cleanReflectors(v.at, v.ld, count, length);

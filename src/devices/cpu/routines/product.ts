@@ -1,4 +1,3 @@
-import { SYNC } from '../memory.ts';
 import { ranges, type Task, type Team } from '../team.ts';
 
 /** A block of a row-major matrix in memory: its address in bytes and its row stride in floats. */
@@ -84,7 +83,7 @@ export function productTasks(team: Team, ...products: readonly Product[]): Task[
   if (team.blas?.threading !== 'library') return tasks;
   return [
     () => {
-      for (const task of tasks) if (!team.kernels.askedToStop(SYNC)) task();
+      for (const task of tasks) if (!team.kernels.askedToStop(team.sync)) task();
     },
   ];
 }
