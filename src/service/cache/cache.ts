@@ -101,6 +101,8 @@ export function diskCache<Entry extends Cached = CacheEntry>(
       } catch (error) {
         // Windows refuses while another process reads the entry, which has the same content.
         if (await stat(file).catch(() => undefined)) return;
+        // Another result may have met the same meanwhile.
+        if (!writable) return;
         writable = false;
         log(`Results are not kept: the cache folder cannot be written (${(error as Error).message})`);
         return;
