@@ -9,8 +9,8 @@ export function explorerItem(page: Page, name: string): Locator {
   return page.locator('.explorer-folders-view [role=treeitem]').filter({ has: page.getByText(name, { exact: true }) });
 }
 
-/** Right-clicks a file in the Explorer and chooses `label`. */
-export async function chooseInContextMenu(page: Page, file: string, label: string): Promise<void> {
+/** Right-clicks a file in the Explorer and chooses `label`, which may be in a submenu. */
+export async function chooseInContextMenu(page: Page, file: string, label: string, submenu?: string): Promise<void> {
   const menu = page.locator('.monaco-menu');
   const entry = menu.getByRole('menuitem', { name: label });
   // A menu is filled when it opens: one opened before the extension's contributions have arrived lacks them. And a menu
@@ -22,6 +22,8 @@ export async function chooseInContextMenu(page: Page, file: string, label: strin
     // A mouse that rests on an item brings up its path, which lies over the items below.
     await page.mouse.move(0, 0);
     await explorerItem(page, file).click({ button: 'right', timeout: 3000 });
+    if (submenu !== undefined)
+      await menu.getByRole('menuitem', { name: submenu, exact: true }).click({ timeout: 3000 });
     await entry.waitFor({ timeout: 1500 });
     await entry.click({ timeout: 3000 });
     await menu.first().waitFor({ state: 'hidden', timeout: 3000 });
@@ -90,7 +92,11 @@ export async function showTable(inspector: Frame, shown: boolean): Promise<void>
 const quickInput = (page: Page): Locator => page.locator('.quick-input-widget:visible input').first();
 
 /** The page of the webview that shows `heading`; any of its kind where that is left out. */
-export function webviewPage(page: Page, kind: 'inspector' | 'plan' | 'evaluation', heading?: string): Promise<Frame> {
+export function webviewPage(
+  page: Page,
+  kind: 'inspector' | 'plan' | 'lora' | 'evaluation',
+  heading?: string,
+): Promise<Frame> {
   return eventually(async () => {
     for (const frame of page.frames()) {
       const found = await frame

@@ -20,6 +20,42 @@ describe('LoRA in the editor', () => {
     await eventually('the pages', () => labels().join() === 'LoRA: model.safetensors,LoRA');
   });
 
+  const written = async (...parts: string[]) =>
+    Buffer.from(await vscode.workspace.fs.readFile(vscode.Uri.file(inWorkspace(...parts)))).toString('latin1');
+  const toRemove = (name: string) => made.push(vscode.Uri.file(inWorkspace(name)));
+
+  it('is extracted, initialized, resized, converted and cleaned, each result opened', async () => {
+    const model = vscode.Uri.file(inWorkspace('model.safetensors'));
+    const labels = () => vscode.window.tabGroups.activeTabGroup.tabs.map(({ label }) => label);
+    const run = async (command: string, ...words: unknown[]) => {
+      await vscode.commands.executeCommand('workbench.action.closeAllEditors');
+      await vscode.commands.executeCommand(`rankscope.${command}`, ...words);
+      await eventually(`the result of ${command}`, () => labels().some((label) => label.endsWith('.safetensors')));
+    };
+    for (const name of ['pissa', 'lora', 'small', 'flat.safetensors', 'flat-small.safetensors', 'clean'])
+      toRemove(name);
+    await run('initializeAdapter', model, { rank: 2, out: 'pissa' });
+    const config = JSON.parse(await written('pissa', 'adapter', 'adapter_config.json')) as { r: number };
+    assert.equal(config.r, 2);
+    // The base without the principal components is another state of the model.
+    const base = vscode.Uri.file(inWorkspace('pissa', 'base'));
+    await run('extractAdapter', model, [model, base], {
+      by: 'rank',
+      value: 3,
+      spread: 'each',
+      out: inWorkspace('lora'),
+    });
+    await run('resizeAdapter', vscode.Uri.file(inWorkspace('lora')), { rank: 1, out: 'small' });
+    assert.equal((JSON.parse(await written('small', 'adapter_config.json')) as { r: number }).r, 1);
+    await run('convertAdapter', inWorkspace('small'), { names: 'kohya', out: 'flat.safetensors' });
+    // A file of kohya stays one.
+    await run('resizeAdapter', inWorkspace('flat.safetensors'), { rank: 1, out: 'flat-small.safetensors' });
+    const flat = (await written('flat-small.safetensors')).includes('"lora_model_layers_0_mlp_down_proj.alpha"');
+    assert.ok(flat, 'the names of kohya');
+    await run('cleanAdapter', inWorkspace('small'), { base: model.fsPath, out: 'clean' });
+    assert.ok((await written('clean', 'adapter_model.safetensors')).length > 0);
+  });
+
   it('merges the adapters that are selected in the Explorer', async () => {
     const adapter = async (name: string) => {
       const folder = vscode.Uri.file(inWorkspace(name));

@@ -59,7 +59,8 @@ export function usualChoices({ matrices }: Extraction): ExtractChoice[] {
   return [
     {},
     ...of('rank', ranks, 'each'),
-    ...of('rank', ranks.slice(1), 'all'),
+    // Over a single matrix, nothing is spread.
+    ...of('rank', matrices.length > 1 ? ranks.slice(1) : [], 'all'),
     ...of('energy', [0.5, 0.9, 0.99], 'each'),
     ...of('error', [0.5, 0.3, 0.1], 'all'),
   ];

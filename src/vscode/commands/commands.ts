@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { formatBytes } from '../../base/quantities.ts';
+import type { FormValues } from '../../window/lora/form.ts';
 import { type CollectTarget, collectActivations } from '../activations/collectActivations.ts';
 import { useActivations } from '../activations/useActivations.ts';
 import { compareAdapters } from '../comparison/compareAdapters.ts';
@@ -8,8 +9,11 @@ import { installTensorFlow } from '../engine/installTensorFlow.ts';
 import { openEvaluations } from '../evaluation/evaluationPanel.ts';
 import { type MeasureTarget, measure, measurePlan } from '../evaluation/measure.ts';
 import { addFromFile } from '../evaluation/openEvaluation.ts';
+import { checkpointPath } from '../inspector/checkpointFile.ts';
 import { loraPanels } from '../lora/loraPanel.ts';
+import { extractAdapter, initializeAdapter } from '../lora/makeAdapter.ts';
 import { type MergeTarget, mergeAdapters } from '../lora/mergeAdapters.ts';
+import { cleanAdapter, convertAdapter, resizeAdapter } from '../lora/rewriteAdapter.ts';
 import { applyPlan } from '../plan/applyPlan.ts';
 import { openPlan } from '../plan/openPlan.ts';
 import { savePlan } from '../plan/savePlan.ts';
@@ -34,6 +38,26 @@ export function registerAllCommands(workbench: Workbench): void {
     suggestLora: async (target: CheckpointArgument) => {
       const path = await askCheckpoint(target, 'Suggest LoRA Ranks', desk.snapshot().current);
       if (path !== undefined) loraPanels.reveal(workbench, path);
+    },
+    extractAdapter: async (target: CheckpointArgument, several?: readonly vscode.Uri[], what?: FormValues) => {
+      const paths = await chosenPaths(target, several, 'The Tuned Model');
+      return paths && extractAdapter(workbench, paths, what);
+    },
+    initializeAdapter: async (target: CheckpointArgument, what?: FormValues) => {
+      const path = await askCheckpoint(target, 'Initialize Adapter');
+      return path && initializeAdapter(workbench, path, Array.isArray(what) ? undefined : what);
+    },
+    resizeAdapter: async (target: CheckpointArgument, what?: FormValues) => {
+      const path = await askCheckpoint(target, 'Resize Adapter');
+      return path && resizeAdapter(workbench, path, Array.isArray(what) ? undefined : what);
+    },
+    convertAdapter: async (target: CheckpointArgument, what?: FormValues) => {
+      const path = await askCheckpoint(target, 'Convert Adapter');
+      return path && convertAdapter(workbench, path, Array.isArray(what) ? undefined : what);
+    },
+    cleanAdapter: async (target: CheckpointArgument, what?: FormValues) => {
+      const path = await askCheckpoint(target, 'Clean Adapter');
+      return path && cleanAdapter(workbench, path, Array.isArray(what) ? undefined : what);
     },
     countLora: () => loraPanels.reveal(workbench, ''),
     findShared: async (target: CheckpointArgument) => {
@@ -99,6 +123,17 @@ export function registerAllCommands(workbench: Workbench): void {
       vscode.commands.executeCommand('workbench.action.openWalkthrough', `${context.extension.id}#start`, false),
     openSettings: () => vscode.commands.executeCommand('workbench.action.openSettings', `@ext:${context.extension.id}`),
   });
+}
+
+/** What is selected in the Explorer, at most once each; else one checkpoint, which may be asked for. */
+async function chosenPaths(
+  target: CheckpointArgument,
+  several: readonly vscode.Uri[] | undefined,
+  title: string,
+): Promise<readonly string[] | undefined> {
+  if (several && several.length > 1) return [...new Set(several.map(checkpointPath))];
+  const path = await askCheckpoint(target, title);
+  return path === undefined ? undefined : [path];
 }
 
 async function clearCache({ engine, archive }: Workbench): Promise<void> {
