@@ -47,6 +47,15 @@ describe('the perplexity of a model', function () {
     await eventually('its page', () => labels().includes(TAB));
   });
 
+  it('is measured on a file of token ids that is chosen in place of a text', async () => {
+    const { evaluations } = await rankscope();
+    const ids = join(folder, 'ids.json');
+    writeFileSync(ids, JSON.stringify(Array.from({ length: 128 }, (_, id) => 3 + id)));
+    await vscode.commands.executeCommand('rankscope.measure', vscode.Uri.file(model), { text: ids, ranks: [16] });
+    const { error, evaluations: runs } = evaluations.get(model).snapshot();
+    assert.deepEqual([error, runs.at(-1)?.text.name, runs.at(-1)?.text.tokens], [null, 'ids.json', 128]);
+  });
+
   it('is measured of the plan in the side bar, beside the runs before it', async () => {
     const { desk, evaluations } = await rankscope();
     const session = await analyzedSample();

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import * as vscode from 'vscode';
 import { formatWhole } from '../../base/quantities.ts';
+import { textFileOf } from '../../window/textFile.ts';
 import { openInspector } from '../commands/analyze.ts';
 import { pickText, rememberText } from '../evaluation/pickText.ts';
 import { cancellable } from '../pages/progress.ts';
@@ -32,8 +33,9 @@ export async function collectActivations(
   if (out === undefined) return undefined;
   const overwrite = existsSync(out);
   if (overwrite && !(await mayReplace([out]))) return undefined;
+  const source = await textFileOf(text);
   const report = await cancellable(`Collecting activations of ${basename(path)}`, (progress) =>
-    engine.service.calibrate({ path, text, out, overwrite, ...collectionLimits(), ...engineRequest() }, progress),
+    engine.service.calibrate({ path, ...source, out, overwrite, ...collectionLimits(), ...engineRequest() }, progress),
   );
   await openInspector(vscode.Uri.file(path));
   void store.get(path).useStatistics(report.out);

@@ -5,7 +5,8 @@ import { formatEstimate } from '../../base/quantities.ts';
 import type { Compression, CompressionTask } from '../../window/compression/compressions.ts';
 import { estimateText } from '../../window/compression/estimateText.ts';
 import { codePathOf, suggestedTarget } from '../../window/plan/planFiles.ts';
-import { pickText, rememberText, WITHOUT_TEXT } from '../evaluation/pickText.ts';
+import { textFileOf } from '../../window/textFile.ts';
+import { pickText, rememberText } from '../evaluation/pickText.ts';
 import { cancellable } from '../pages/progress.ts';
 import { mayReplace, requireTrust } from '../pages/save.ts';
 import { engineRequest, isSmokeTestWanted } from '../settings.ts';
@@ -49,7 +50,7 @@ export async function compress(
   if (existing.length > 0 && !(await mayReplace(existing))) return undefined;
   const task: CompressionTask = {
     ...{ keep, out, code, overwrite: existing.length > 0, smokeTest: isSmokeTestWanted() },
-    ...(text === WITHOUT_TEXT ? {} : { text }),
+    ...(await textFileOf(text)),
     ...target.options,
   };
   const agreed = target.confirmed ? task : await confirmed(workbench, path, task);

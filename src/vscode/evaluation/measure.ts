@@ -5,6 +5,7 @@ import type { MeasureRequest } from '../../window/evaluation/evaluations.ts';
 import { planName } from '../../window/evaluation/planName.ts';
 import { suggestedRanks } from '../../window/evaluation/suggestedRanks.ts';
 import { readPlan } from '../../window/plan/planFiles.ts';
+import { textFileOf } from '../../window/textFile.ts';
 import { evaluationLimits } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
 import { openEvaluations } from './evaluationPanel.ts';
@@ -40,7 +41,7 @@ export async function askMeasure(
   if (text === undefined) return undefined;
   if (target.text !== undefined) await rememberText(workbench.context, 'evaluation', text);
   return {
-    text,
+    ...(await textFileOf(text)),
     ranks: chosen.ranks ?? [],
     plans: [...(chosen.plan ? [await currentPlan(workbench)] : []), ...(await plansOf(chosen.planFiles ?? []))],
     files: chosen.files ?? [],

@@ -25,7 +25,8 @@ const REMEMBERED = 5;
 export const WITHOUT_TEXT = '';
 
 /**
- * Asks for a text; those of earlier times come first. undefined if the user cancels.
+ * Asks for a text, or for a file of token ids (`textFileOf` tells them apart); those of earlier times come first.
+ * undefined if the user cancels.
  * @param canBeWithout Whether the model may write the text itself; the answer is then `WITHOUT_TEXT`.
  */
 export async function pickText(
@@ -67,7 +68,7 @@ async function askFile(title: string, near: string | undefined): Promise<string 
   const picked = await vscode.window.showOpenDialog({
     title,
     openLabel: 'Choose',
-    filters: { Texts: ['txt', 'md', 'text', 'raw'], 'All files': ['*'] },
+    filters: { 'Texts and token ids': ['txt', 'md', 'text', 'raw', 'json', 'ids'], 'All files': ['*'] },
     ...(near === undefined ? {} : { defaultUri: vscode.Uri.file(dirname(near)) }),
   });
   return picked?.[0]?.fsPath;

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { ApplyCalibration } from '../../protocol/service.ts';
+import { textFileOf } from '../../window/textFile.ts';
 import { pickText } from '../evaluation/pickText.ts';
 import { collectionLimits } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
@@ -33,5 +34,7 @@ export async function pickCalibration(
   if (picked?.id === 'weights') return {};
   if (picked?.id === 'statistics') return { calibration: { file: statisticsPath! } };
   const file = picked && (await pickText(workbench, 'calibration'));
-  return file === undefined ? undefined : { calibration: { file, ...collectionLimits() } };
+  if (file === undefined) return undefined;
+  const { ids } = await textFileOf(file);
+  return { calibration: { ...(ids === undefined ? { file } : { ids }), ...collectionLimits() } };
 }

@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import type { PlanCalls, PlanSnapshot } from '../../protocol/page.ts';
 import { type PageHost, servePage } from '../../protocol/pageChannel.ts';
 import { overviewOf, planRows } from '../../window/plan/planOverview.ts';
+import { textFileOf } from '../../window/textFile.ts';
 import { showError } from '../commands/register.ts';
 import { reveal } from '../commands/reveal.ts';
 import { measurePlan } from '../evaluation/measure.ts';
@@ -15,7 +16,7 @@ import { savePlan } from './savePlan.ts';
 
 async function chooseText(workbench: Workbench): Promise<void> {
   const text = await pickText(workbench, 'calibration');
-  if (text !== undefined) workbench.desk.chooseText({ text, ...collectionLimits() });
+  if (text !== undefined) workbench.desk.chooseText({ ...(await textFileOf(text)), ...collectionLimits() });
 }
 
 /** The rank plan in the side bar. */

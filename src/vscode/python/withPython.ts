@@ -3,9 +3,10 @@ import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { ScriptReport, ScriptRequest } from '../../protocol/service.ts';
 import { suggestedScript } from '../../window/plan/planFiles.ts';
+import { textFileOf } from '../../window/textFile.ts';
 import { askKeep } from '../compression/compress.ts';
 import { askMeasure, type MeasureTarget } from '../evaluation/measure.ts';
-import { pickText, rememberText, WITHOUT_TEXT } from '../evaluation/pickText.ts';
+import { pickText, rememberText } from '../evaluation/pickText.ts';
 import { mayReplace, requireTrust } from '../pages/save.ts';
 import { collectionLimits } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
@@ -65,8 +66,8 @@ async function ask(
   const text = target.text ?? (await pickText(workbench, 'calibration', kind === 'compress'));
   if (text === undefined) return undefined;
   if (target.text) await rememberText(workbench.context, 'calibration', text);
-  if (keep === undefined) return { measure: { text, ...collectionLimits() } };
-  return { measure: text === WITHOUT_TEXT ? {} : { text }, compress: { keep } };
+  const measure = await textFileOf(text);
+  return keep === undefined ? { measure: { ...measure, ...collectionLimits() } } : { measure, compress: { keep } };
 }
 
 async function askScript(path: string, kind: ScriptRequest['kind']): Promise<string | undefined> {

@@ -8,10 +8,10 @@ import type { Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
 import type { Memory } from '../sessions/memory.ts';
 import { OneRun } from '../sessions/oneRun.ts';
+import type { TextFile } from '../textFile.ts';
 
 /** What to measure on which text. */
-export interface MeasureRequest {
-  readonly text: string;
+export interface MeasureRequest extends TextFile {
   readonly ranks: readonly number[];
   readonly plans: readonly { readonly name: string; readonly plan: Plan }[];
   readonly files: readonly string[];
@@ -85,19 +85,12 @@ export class Evaluations {
   }
 
   private async evaluate(request: MeasureRequest, signal: AbortSignal): Promise<void> {
-    const { text, ranks, plans, files, context, tokens } = request;
     const run = { ...IDLE, status: 'running' as const, message: 'Reading the model' };
     this.tell({ error: null, asked: askedText(request), run });
     let last = 0;
     try {
       const evaluation = await this.host.service.evaluate(
-        {
-          path: this.path,
-          ...{ text, ranks, plans, files },
-          ...(context === undefined ? {} : { context }),
-          ...(tokens === undefined ? {} : { tokens }),
-          ...this.host.device(),
-        },
+        { path: this.path, ...request, ...this.host.device() },
         {
           signal,
           progress: ({ done, total, message, secondsLeft }) => {
@@ -129,11 +122,11 @@ export class Evaluations {
 const keyOf = (path: string): string => `evaluations:${path}`;
 
 /** `ranks 16, 32 and 80 % kept on text.txt`. */
-export function askedText({ text, ranks, plans, files }: MeasureRequest): string {
+export function askedText({ text, ids, ranks, plans, files }: MeasureRequest): string {
   const parts = [
     ...(ranks.length > 0 ? [`${ranks.length === 1 ? 'rank' : 'ranks'} ${ranks.join(', ')}`] : []),
     ...plans.map(({ name }) => name),
     ...files.map((file) => basename(file)),
   ];
-  return `${parts.length === 0 ? 'the dense model' : parts.join(' and ')} on ${basename(text)}`;
+  return `${parts.length === 0 ? 'the dense model' : parts.join(' and ')} on ${basename(ids ?? text ?? '')}`;
 }

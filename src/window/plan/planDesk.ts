@@ -247,7 +247,7 @@ export class PlanDesk {
   private measureState(): PlanSnapshot['measure'] {
     const { text, minutes } = this.chosenText() ?? {};
     return {
-      text: text?.text ?? null,
+      text: text?.text ?? text?.ids ?? null,
       statistics: this.statistics(),
       minutes: minutes ?? null,
       waits: !this.isQuick && this.busy === null,

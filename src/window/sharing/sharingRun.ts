@@ -5,6 +5,7 @@ import type { Service } from '../../protocol/service.ts';
 import { Emitter } from '../emitter.ts';
 import { followedRun } from '../sessions/followedRun.ts';
 import { OneRun } from '../sessions/oneRun.ts';
+import { textFileOf } from '../textFile.ts';
 
 /** What the layers of a checkpoint share, independent of the page that shows it. */
 export class SharingRun {
@@ -46,19 +47,19 @@ export class SharingRun {
   private find(signal: AbortSignal): Promise<void> {
     const { path, settings } = this.state;
     const { text, activations, ...sizes } = settings;
-    const request = {
-      path,
-      ...SHARING_DEFAULTS,
-      ...sizes,
-      ...(activations === null ? {} : { activations }),
-      ...(text === null ? {} : { text: { text } }),
+    const requested = async () => {
+      const sources = {
+        ...(activations === null ? {} : { activations }),
+        ...(text === null ? {} : { text: await textFileOf(text) }),
+      };
+      return { path, ...SHARING_DEFAULTS, ...sizes, ...sources };
     };
     return followedRun<SharingSnapshot>({
       path,
       signal,
       message: 'Equal tensors',
       tell: (update) => this.tell(update),
-      work: async (progress) => ({ report: await this.service.sharing(request, { signal, progress }) }),
+      work: async (progress) => ({ report: await this.service.sharing(await requested(), { signal, progress }) }),
     });
   }
 

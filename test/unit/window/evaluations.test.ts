@@ -55,6 +55,16 @@ describe('the evaluations of a checkpoint in the editor', function () {
     assert.match(evaluations.snapshot().error!.found, /tokens/);
   });
 
+  it('are measured on a file of token ids in place of a text', async () => {
+    const evaluations = newStore().get(SAMPLE);
+    const ids = folder.write('ids.json', JSON.stringify(Array.from({ length: 64 }, (_, id) => 3 + id)));
+    const { text: _, ...trials } = request;
+    await evaluations.measure({ ...trials, ids });
+    const { asked, error, evaluations: all } = evaluations.snapshot();
+    assert.deepEqual([error, asked], [null, 'rank 16 on ids.json']);
+    assert.match(all.at(-1)!.text.tokenizer, /ids/);
+  });
+
   it('are cancelled, and measured again on request', async () => {
     const evaluations = newStore().get(SAMPLE);
     const before = evaluations.snapshot().evaluations.length;
