@@ -12,7 +12,7 @@ import { registerComparison } from './comparison/comparisonPanel.ts';
 import { compressionPanels } from './compression/compressionPanel.ts';
 import { createEngine } from './engine/engine.ts';
 import { registerEvaluationEditor } from './evaluation/evaluationEditor.ts';
-import { registerEvaluation } from './evaluation/evaluationPanel.ts';
+import { evaluationPanels } from './evaluation/evaluationPanel.ts';
 import { registerInspector } from './inspector/inspectorEditor.ts';
 import { loraPanels } from './lora/loraPanel.ts';
 import { registerPlanView } from './plan/planView.ts';
@@ -48,7 +48,7 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   registerComparison(workbench);
   sharingPanels.register(workbench);
   loraPanels.register(workbench);
-  registerEvaluation(workbench);
+  evaluationPanels.register(workbench);
   compressionPanels.register(workbench);
   registerEvaluationEditor(workbench);
   const tree = registerCheckpointTree(workbench);

@@ -6,7 +6,7 @@ import { useActivations } from '../activations/useActivations.ts';
 import { compareAdapters } from '../comparison/compareAdapters.ts';
 import { type CompressTarget, compress } from '../compression/compress.ts';
 import { installTensorFlow } from '../engine/installTensorFlow.ts';
-import { openEvaluations } from '../evaluation/evaluationPanel.ts';
+import { evaluationPanels } from '../evaluation/evaluationPanel.ts';
 import { type MeasureTarget, measure, measurePlan } from '../evaluation/measure.ts';
 import { addFromFile } from '../evaluation/openEvaluation.ts';
 import { checkpointPath } from '../inspector/checkpointFile.ts';
@@ -113,7 +113,7 @@ export function registerAllCommands(workbench: Workbench): void {
     measurePlan: (what?: Pick<MeasureTarget, 'text'>) => measurePlan(workbench, what),
     openEvaluation: async (target?: vscode.Uri) => {
       const path = await addFromFile(workbench, target instanceof vscode.Uri ? target : undefined);
-      if (path !== undefined) openEvaluations(workbench, path);
+      if (path !== undefined) evaluationPanels.reveal(workbench, path);
     },
     clearCache: () => clearCache(workbench),
     installTensorFlow: () => installTensorFlow(workbench),

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { checkpointPath } from '../inspector/checkpointFile.ts';
 import type { Workbench } from '../workbench.ts';
-import { showEvaluations } from './evaluationPanel.ts';
+import { evaluationPanels } from './evaluationPanel.ts';
 import { addFromFile } from './openEvaluation.ts';
 
 const EDITOR = 'rankscope.evaluationEditor';
@@ -19,7 +19,7 @@ export function registerEvaluationEditor(workbench: Workbench): void {
       return { uri, checkpoint, dispose: () => undefined };
     },
     resolveCustomEditor({ checkpoint }, panel) {
-      showEvaluations(workbench, panel, checkpoint);
+      evaluationPanels.show(workbench, panel, checkpoint);
     },
   };
   workbench.context.subscriptions.push(vscode.window.registerCustomEditorProvider(EDITOR, provider));

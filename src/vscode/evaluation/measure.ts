@@ -8,7 +8,7 @@ import { readPlan } from '../../window/plan/planFiles.ts';
 import { textFileOf } from '../../window/textFile.ts';
 import { evaluationLimits } from '../settings.ts';
 import type { Workbench } from '../workbench.ts';
-import { openEvaluations } from './evaluationPanel.ts';
+import { evaluationPanels } from './evaluationPanel.ts';
 import { pickText, rememberText } from './pickText.ts';
 
 /** What to measure; the command asks for what is left out. */
@@ -25,7 +25,7 @@ export interface MeasureTarget {
 export async function measure(workbench: Workbench, path: string, target: MeasureTarget = {}): Promise<void> {
   const request = await askMeasure(workbench, path, target);
   if (!request) return;
-  openEvaluations(workbench, path);
+  evaluationPanels.reveal(workbench, path);
   await workbench.evaluations.get(path).measure(request);
 }
 
