@@ -55,6 +55,7 @@ const bundles = [
       plan: 'webview/plan/plan.ts',
       comparison: 'webview/comparison/comparison.ts',
       sharing: 'webview/sharing/sharing.ts',
+      diff: 'webview/diff/diff.ts',
       lora: 'webview/lora/lora.ts',
       evaluation: 'webview/evaluation/evaluation.ts',
       compression: 'webview/compression/compression.ts',

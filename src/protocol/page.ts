@@ -8,6 +8,7 @@ import type {
   CompressionReport,
   CompressionStage,
 } from '../model/compression.ts';
+import type { DiffedMatrix, ModelDiff } from '../model/diff/diff.ts';
 import type { Evaluation } from '../model/evaluation.ts';
 import type { MatrixFinding, Skipped } from '../model/findings.ts';
 import type { SmokeTest } from '../model/generation.ts';
@@ -313,6 +314,35 @@ export interface LoraCalls {
   copy: { params: { text: string }; result: void };
   /** Opens a text as a document that is not saved yet. */
   open: { params: { text: string; language: string }; result: void };
+  save: { params: SaveRequest; result: boolean };
+}
+
+/** Everything that the page of two models shows. */
+export interface DiffSnapshot {
+  /** The two checkpoints. */
+  readonly base: string;
+  readonly other: string;
+  /** Null until a run is done. */
+  readonly diff: ModelDiff | null;
+  readonly run: RunState;
+  readonly error: ErrorData | null;
+}
+
+/** The calls of that page to the extension host. */
+export interface DiffCalls {
+  ready: { params: void; result: DiffSnapshot };
+  run: { params: void; result: void };
+  cancel: { params: void; result: void };
+  /** Compares in the other direction. */
+  swap: { params: void; result: void };
+  /** The matrices of one of the base's tensors, with their spectra: several for a fused one. */
+  spectra: { params: { name: string }; result: readonly DiffedMatrix[] };
+  /** Opens the inspector of one of the two and shows a matrix. */
+  reveal: { params: { path: string; name: string }; result: void };
+  /** Asks for a file, and writes the other model to it with these heads of the base: `3.1,3.4`. */
+  restore: { params: { heads: string }; result: void };
+  /** Asks for a folder, and writes what has changed to it as an adapter. */
+  extract: { params: void; result: void };
   save: { params: SaveRequest; result: boolean };
 }
 

@@ -10,6 +10,7 @@ import { registerCode } from './code/providers.ts';
 import { registerAllCommands } from './commands/commands.ts';
 import { registerComparison } from './comparison/comparisonPanel.ts';
 import { compressionPanels } from './compression/compressionPanel.ts';
+import { registerDiff } from './diff/diffPanel.ts';
 import { createEngine } from './engine/engine.ts';
 import { registerEvaluationEditor } from './evaluation/evaluationEditor.ts';
 import { evaluationPanels } from './evaluation/evaluationPanel.ts';
@@ -47,6 +48,7 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   registerInspector(workbench);
   registerComparison(workbench);
   sharingPanels.register(workbench);
+  registerDiff(workbench);
   loraPanels.register(workbench);
   evaluationPanels.register(workbench);
   compressionPanels.register(workbench);

@@ -5,6 +5,7 @@ import { type CollectTarget, collectActivations } from '../activations/collectAc
 import { useActivations } from '../activations/useActivations.ts';
 import { compareAdapters } from '../comparison/compareAdapters.ts';
 import { type CompressTarget, compress } from '../compression/compress.ts';
+import { compareCheckpoints, selectForCompare } from '../diff/compareCheckpoints.ts';
 import { installTensorFlow } from '../engine/installTensorFlow.ts';
 import { evaluationPanels } from '../evaluation/evaluationPanel.ts';
 import { type MeasureTarget, measure, measurePlan } from '../evaluation/measure.ts';
@@ -33,6 +34,9 @@ export function registerAllCommands(workbench: Workbench): void {
     analyze: (target: CheckpointArgument, several?: readonly vscode.Uri[]) => analyze(workbench, target, several),
     compareAdapters: (target: CheckpointArgument, several?: readonly vscode.Uri[]) =>
       compareAdapters(workbench, target, several),
+    selectForCompare: (target: CheckpointArgument) => selectForCompare(target),
+    compareCheckpoints: (target: CheckpointArgument, several?: readonly vscode.Uri[]) =>
+      compareCheckpoints(workbench, target, several),
     mergeAdapters: (target: CheckpointArgument, several?: readonly vscode.Uri[], what?: MergeTarget) =>
       mergeAdapters(workbench, target, several, what),
     suggestLora: async (target: CheckpointArgument) => {

@@ -20,8 +20,16 @@ import { askOverwrite, showResult } from './finish.ts';
 export async function extractAdapter(workbench: Workbench, paths: readonly string[], what?: FormValues): Promise<void> {
   requireTrust();
   const pair = await baseAndTuned(workbench, paths, what !== undefined);
-  if (!pair) return;
-  const [base, tuned] = pair;
+  if (pair) await extractDifference(workbench, pair, what);
+}
+
+/** "Extract Adapter" where it is known which of the two is the base. */
+export async function extractDifference(
+  workbench: Workbench,
+  [base, tuned]: readonly [base: string, tuned: string],
+  what?: FormValues,
+): Promise<void> {
+  requireTrust();
   const { service } = workbench.engine;
   const title = `Comparing ${basename(tuned)} with ${basename(base)}`;
   const surveyed = (values: FormValues) =>

@@ -1,7 +1,7 @@
-import { CELL, type CellValues } from '../charts/cells.ts';
-import { groupAt, type Layout } from '../charts/layout.ts';
 import { scaleColor } from '../ui/colorScale.ts';
 import { element } from '../ui/dom.ts';
+import { CELL, type CellValues } from './cells.ts';
+import { groupAt, type Layout } from './layout.ts';
 
 interface ListedHooks {
   readonly select: (index: number) => void;
