@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { elementCount } from '../../src/base/shape.ts';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
+import { FIRST_REQUEST } from '../../src/model/plan/planRequest.ts';
+import { createService } from '../../src/service/service.ts';
 import expected from '../fixtures/texts/stories.json' with { type: 'json' };
-import { choose, chooseInContextMenu, choosePath, eventually, openSideBar, webviewPage } from './workbench.ts';
+import {
+  choose,
+  chooseInContextMenu,
+  choosePath,
+  eventually,
+  openSideBar,
+  runCommand,
+  webviewPage,
+} from './workbench.ts';
 
 describe('the rank plan, in the installed extension', function () {
   this.timeout(120_000);
@@ -38,6 +48,42 @@ describe('the rank plan, in the installed extension', function () {
       });
     }
     await vscode.screenshot('plan');
+  });
+
+  it('opens a plan file as a step that can be undone, refuses that of another checkpoint, and shows its curve', async () => {
+    const { page, folder } = vscode;
+    const service = createService({});
+    const path = join(folder, 'model.safetensors');
+    const made = await service.plan({ path, request: { ...FIRST_REQUEST, budget: { kind: 'keep', value: 0.43 } } });
+    await service.close();
+    writeFileSync(join(folder, 'half.rankplan.json'), JSON.stringify(made));
+    const matrices = made.matrices.map(({ name, ...matrix }) => ({ ...matrix, name: `other.${name}` }));
+    const other = { ...made, checkpoint: { ...made.checkpoint, bytes: 12 }, matrices };
+    writeFileSync(join(folder, 'other.rankplan.json'), JSON.stringify(other));
+    // A view that was hidden is a page of its own when it is shown again.
+    const field = () => plan.getByRole('spinbutton', { name: 'Budget value' });
+    const before = await field().inputValue();
+    await runCommand(page, 'View: Show Explorer');
+    await chooseInContextMenu(page, 'half.rankplan.json', 'Open a Rank Plan');
+    plan = await webviewPage(page, 'plan');
+    await eventually(async () => assert.equal(await field().inputValue(), '43'));
+    await plan.getByText(/^At 43 % of what may be cut, this plan loses/).waitFor();
+    await runCommand(page, 'View: Show Explorer');
+    await chooseInContextMenu(page, 'other.rankplan.json', 'Open a Rank Plan');
+    const refusal = page.locator('.notification-toast', { hasText: 'the plan is for' });
+    await refusal.waitFor();
+    assert.match(await refusal.innerText(), /12; it has no other\.model/);
+    await openSideBar(page, 'Rankscope');
+    plan = await webviewPage(page, 'plan');
+    await plan.getByText(/^At 43 % of what may be cut, this plan loses/).waitFor();
+    await plan.getByRole('heading', { name: 'Error against size' }).scrollIntoViewIfNeeded();
+    await vscode.screenshot('plan-opened');
+    await plan.getByRole('button', { name: 'Undo' }).click();
+    await eventually(async () => assert.equal(await field().inputValue(), before));
+    await plan.getByRole('button', { name: 'Redo' }).click();
+    await eventually(async () => assert.equal(await field().inputValue(), '43'));
+    await plan.getByRole('button', { name: 'Undo' }).click();
+    await eventually(async () => assert.equal(await field().inputValue(), before));
   });
 
   it('is measured on a text, and its page shows the perplexity that transformers computes', async () => {
