@@ -77,8 +77,11 @@ export interface Agreement {
   readonly sameChoiceShare: number;
 }
 
-/** What became of the test of a written checkpoint; or why it was left out, or what went wrong on the way. */
+/**
+ * What became of the test of a written checkpoint; or why it was left out, or what went wrong on the way. A person may
+ * also have asked for it with a prompt of their own.
+ */
 export type SmokeTest =
-  | { readonly generation: Generation }
+  | { readonly generation: Generation; readonly isAsked?: true }
   | { readonly leftOut: string }
   | { readonly failed: string };

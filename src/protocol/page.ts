@@ -29,7 +29,7 @@ export interface InspectorSnapshot {
   readonly engine: DeviceInfo | null;
   /** The statistics of activations in use; null without. */
   readonly statistics: StatisticsInUse | null;
-  /** How the file continued a prompt after it was written; null for other files. */
+  /** How the file continued a prompt after it was written, or when a person asked for it; null otherwise. */
   readonly smokeTest: SmokeTest | null;
   readonly findings: readonly MatrixFinding[];
   readonly skipped: readonly Skipped[];

@@ -13,5 +13,6 @@ export const run = (): Promise<void> =>
     await import('./lora.test.ts');
     await import('./evaluation.test.ts');
     await import('./compression.test.ts');
+    await import('./generation.test.ts');
     await import('./python.test.ts');
   });

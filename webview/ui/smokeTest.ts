@@ -11,7 +11,7 @@ export function createSmokeTest(root: HTMLElement): { show(test: SmokeTest | nul
       // Rebuilding would open what the user closed.
       if (test === drawn) return;
       drawn = test;
-      if (test) fill(root, 'generation' in test ? disclosure(test.generation) : note(test));
+      if (test) fill(root, 'generation' in test ? disclosure(test) : note(test));
     },
   };
 }
@@ -20,18 +20,18 @@ function note(test: SmokeTest): HTMLElement {
   return element('p', { class: 'failed' in test ? 'notice' : 'faint', text: smokeTestSentence(test) ?? '' });
 }
 
-function disclosure(generation: Generation): HTMLElement {
+function disclosure({ generation, isAsked }: { generation: Generation; isAsked?: true }): HTMLElement {
   const { prompt, dense, variant, agreement, notes } = generation;
-  const [first = '', ...others] = generationSentences(generation);
   const repeats = variant?.repetition.repeats === true;
   const given = prompt.text === null ? `${prompt.ids.length} tokens` : JSON.stringify(prompt.text);
+  const [first = `The model continues ${given}.`, ...others] = generationSentences(generation);
   const sides = variant ? [dense, variant] : [dense];
   const isAlone = !variant || agreement?.firstDivergence === 0;
   const shared = isAlone ? 0 : commonStart(textOf(dense), textOf(variant));
   const details = element(
     'details',
     { class: `disclosure ${repeats ? 'warning' : ''}` },
-    element('summary', { text: `Smoke test: ${first}` }),
+    element('summary', { text: `${isAsked ? 'Continuation' : 'Smoke test'}: ${first}` }),
     ...[...others, ...notes].map((text) => element('p', { text })),
     element('p', { class: 'faint', text: `The most likely continuation of ${given}` }),
     element(

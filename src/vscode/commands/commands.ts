@@ -10,6 +10,7 @@ import { installTensorFlow } from '../engine/installTensorFlow.ts';
 import { evaluationPanels } from '../evaluation/evaluationPanel.ts';
 import { type MeasureTarget, measure, measurePlan } from '../evaluation/measure.ts';
 import { addFromFile } from '../evaluation/openEvaluation.ts';
+import { type GenerateTarget, generate } from '../generation/generate.ts';
 import { checkpointPath } from '../inspector/checkpointFile.ts';
 import { loraPanels } from '../lora/loraPanel.ts';
 import { extractAdapter, initializeAdapter } from '../lora/makeAdapter.ts';
@@ -92,6 +93,10 @@ export function registerAllCommands(workbench: Workbench): void {
       const path = await askCheckpoint(target, 'Measure Perplexity');
       // A menu passes the selection of the Explorer as its second argument.
       if (path !== undefined) await measure(workbench, path, Array.isArray(what) ? {} : what);
+    },
+    generate: async (target: CheckpointArgument, what?: GenerateTarget) => {
+      const path = await askCheckpoint(target, 'Continue a Prompt', desk.snapshot().current);
+      return path && generate(workbench, path, Array.isArray(what) ? {} : what);
     },
     collectActivations: async (target: CheckpointArgument, what?: CollectTarget) => {
       const path = await askCheckpoint(target, 'Collect Activations');

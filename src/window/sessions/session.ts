@@ -138,7 +138,7 @@ export class Session {
     this.selected = name;
   }
 
-  /** Notes how the file continued a prompt right after it was written. */
+  /** Notes how the file continued a prompt. */
   setSmokeTest(smokeTest: SmokeTest | null): void {
     this.smokeTest = smokeTest;
     this.tell({ smokeTest });

@@ -77,6 +77,18 @@ describe('the inspector of a file that was written', function () {
       assert.ok(box && box.y < 900, `the map begins at ${box?.y}`);
     });
 
+  it('calls what a person asked for a continuation, also of the dense model alone', async () => {
+    inspector = await openInspector(harness, { ...snapshot, smokeTest: { ...tried, isAsked: true } });
+    await inspector.page.getByText(`Continuation: ${generationSentences(tried.generation)[0]}`).waitFor();
+    const { dense } = tried.generation;
+    const fine = { ...dense, repetition: { ...dense.repetition, repeats: false } };
+    const generation = { ...tried.generation, dense: fine, variant: null, agreement: null };
+    inspector.host.update({ smokeTest: { generation, isAsked: true } });
+    await inspector.page.getByText('Continuation: The model continues "Once upon a time".').waitFor();
+    assert.equal(await inspector.page.getByRole('region', { name: /^Continuation by/ }).count(), 1);
+    await inspector.page.screenshot({ path: `${PICTURES}/continuation.png` });
+  });
+
   it('says why the file was not tried, and nothing of other files', async () => {
     inspector = await openInspector(harness, { ...snapshot, smokeTest: { leftOut: 'it has no config.json' } });
     await inspector.page.getByText('The written file was not tried: it has no config.json').waitFor();
