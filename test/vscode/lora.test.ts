@@ -52,6 +52,8 @@ describe('LoRA in the editor', () => {
     await run('resizeAdapter', inWorkspace('flat.safetensors'), { rank: 1, out: 'flat-small.safetensors' });
     const flat = (await written('flat-small.safetensors')).includes('"lora_model_layers_0_mlp_down_proj.alpha"');
     assert.ok(flat, 'the names of kohya');
+    toRemove('whole.safetensors');
+    await run('mergeAdapters', inWorkspace('small'), [], { base: model.fsPath, out: 'whole.safetensors' });
     await run('cleanAdapter', inWorkspace('small'), { base: model.fsPath, out: 'clean' });
     assert.ok((await written('clean', 'adapter_model.safetensors')).length > 0);
   });
@@ -71,7 +73,7 @@ describe('LoRA in the editor', () => {
     const both = [await adapter('one'), await adapter('other')];
     const merged = vscode.Uri.file(inWorkspace('merged'));
     made.push(merged);
-    const what = { method: 'cat', name: 'merged' };
+    const what = { combination: 'cat', out: 'merged' };
     await vscode.commands.executeCommand('rankscope.mergeAdapters', both[0], both, what);
     const config = await vscode.workspace.fs.readFile(vscode.Uri.joinPath(merged, 'adapter_config.json'));
     assert.equal((JSON.parse(Buffer.from(config).toString()) as { r: number }).r, 2);

@@ -14,8 +14,7 @@ import { type GenerateTarget, generate } from '../generation/generate.ts';
 import { checkpointPath } from '../inspector/checkpointFile.ts';
 import { loraPanels } from '../lora/loraPanel.ts';
 import { extractAdapter, initializeAdapter } from '../lora/makeAdapter.ts';
-import { type MergeTarget, mergeAdapters } from '../lora/mergeAdapters.ts';
-import { cleanAdapter, convertAdapter, resizeAdapter } from '../lora/rewriteAdapter.ts';
+import { cleanAdapter, convertAdapter, mergeAdapters, resizeAdapter } from '../lora/rewriteAdapter.ts';
 import { applyPlan } from '../plan/applyPlan.ts';
 import { openPlan } from '../plan/openPlan.ts';
 import { savePlan } from '../plan/savePlan.ts';
@@ -38,8 +37,10 @@ export function registerAllCommands(workbench: Workbench): void {
     selectForCompare: (target: CheckpointArgument) => selectForCompare(target),
     compareCheckpoints: (target: CheckpointArgument, several?: readonly vscode.Uri[]) =>
       compareCheckpoints(workbench, target, several),
-    mergeAdapters: (target: CheckpointArgument, several?: readonly vscode.Uri[], what?: MergeTarget) =>
-      mergeAdapters(workbench, target, several, what),
+    mergeAdapters: async (target: CheckpointArgument, several?: readonly vscode.Uri[], what?: FormValues) => {
+      const paths = await chosenPaths(target, several, 'The Adapter');
+      return paths && mergeAdapters(workbench, paths, what);
+    },
     suggestLora: async (target: CheckpointArgument) => {
       const path = await askCheckpoint(target, 'Suggest LoRA Ranks', desk.snapshot().current);
       if (path !== undefined) loraPanels.reveal(workbench, path);

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import { EXTRACT_DEFAULTS, extractForm, SURVEYED, surveyOf } from '../../window/lora/extractForm.ts';
 import type { FormValues } from '../../window/lora/form.ts';
-import { initForm } from '../../window/lora/forms.ts';
+import { initForm } from '../../window/lora/initForm.ts';
 import { extractionReport, initializationReport } from '../../window/lora/reports.ts';
 import { cancellable } from '../pages/progress.ts';
 import { requireTrust } from '../pages/save.ts';

@@ -1,8 +1,11 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
+import { cleanForm } from '../../window/lora/cleanForm.ts';
+import { convertForm } from '../../window/lora/convertForm.ts';
 import type { FormValues } from '../../window/lora/form.ts';
-import { cleanForm, convertForm, resizeForm } from '../../window/lora/forms.ts';
+import { mergeForm } from '../../window/lora/mergeForm.ts';
 import { intrudersText, writtenReport } from '../../window/lora/reports.ts';
+import { resizeForm } from '../../window/lora/resizeForm.ts';
 import { cancellable } from '../pages/progress.ts';
 import { requireTrust } from '../pages/save.ts';
 import { engineRequest } from '../settings.ts';
@@ -59,6 +62,23 @@ export async function cleanAdapter(workbench: Workbench, path: string, what?: Fo
     service.loraWrite({ ...asked, overwrite }, context),
   );
   await showResult(target(values), writtenReport(written, path));
+}
+
+/**
+ * "Merge Adapters": makes one adapter of those that are selected in the Explorer, or adds a single one to its base
+ * model, and opens the result.
+ */
+export async function mergeAdapters(workbench: Workbench, paths: readonly string[], what?: FormValues): Promise<void> {
+  requireTrust();
+  const { form, defaults, target, request } = mergeForm(paths);
+  const values = what ? { ...defaults, ...what } : await askForm(workbench, paths[0]!, form, defaults);
+  const overwrite = values && (await askOverwrite(target(values)));
+  if (!values || overwrite === undefined) return;
+  const title = paths.length === 1 ? 'Merging the adapter into its base' : `Merging ${paths.length} adapters`;
+  const written = await cancellable(title, (context) =>
+    workbench.engine.service.loraWrite({ ...request(values), ...engineRequest(), overwrite }, context),
+  );
+  await showResult(target(values), writtenReport(written, paths.join(', ')));
 }
 
 /** Lists the intruders by layer; whether they are to be weakened. */

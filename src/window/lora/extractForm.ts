@@ -10,7 +10,7 @@ import {
 } from '../../model/lora/extraction.ts';
 import { choiceText, type ExtractChoice, extractPreview, usualChoices } from '../../model/lora/extractPreview.ts';
 import { type ChoiceField, type FormValues, globsText } from './form.ts';
-import { globsOf, type LoraForm, outField, rankField } from './forms.ts';
+import { globsOf, type LoraForm, outField, rankField } from './loraForm.ts';
 import { nameFor, placeFor } from './places.ts';
 
 /** What a person may type in place of what the list offers. */

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { Extraction } from '../../../src/model/lora/extraction.ts';
+import { cleanForm } from '../../../src/window/lora/cleanForm.ts';
+import { convertForm } from '../../../src/window/lora/convertForm.ts';
 import { extractForm, surveyOf } from '../../../src/window/lora/extractForm.ts';
 import type { ChoiceField, Field, FormValues } from '../../../src/window/lora/form.ts';
 import { parsedGlobs, parsedNumber } from '../../../src/window/lora/form.ts';
-import { cleanForm, convertForm, initForm, type LoraForm, resizeForm } from '../../../src/window/lora/forms.ts';
+import { initForm } from '../../../src/window/lora/initForm.ts';
+import type { LoraForm } from '../../../src/window/lora/loraForm.ts';
+import { mergeForm } from '../../../src/window/lora/mergeForm.ts';
 import { inTheWay, nameFor, nameProblem, placeFor } from '../../../src/window/lora/places.ts';
 import { extractionReport, initializationReport, writtenReport } from '../../../src/window/lora/reports.ts';
+import { resizeForm } from '../../../src/window/lora/resizeForm.ts';
 import { testFolder } from '../formats/folder.ts';
 
 const PATH = '/w/style.safetensors';
@@ -64,6 +69,28 @@ describe('the questions of LoRA commands', () => {
     assert.equal(form.outlook(values).ready, true);
     const { base, top, threshold, remain } = request(values);
     assert.deepEqual([base, top, threshold, remain], ['/w/model', 10, 0.4, 0.75]);
+  });
+
+  it('merge several adapters with what their method needs, and a single one into its base', () => {
+    const { form, defaults, request } = mergeForm(['/w/a', '/w/b']);
+    assert.deepEqual(request(defaults), {
+      ...{ kind: 'combine', paths: ['/w/a', '/w/b'], out: '/w/merged', combination: 'svd' },
+    });
+    const ties = { ...chosen(form, 'combination', 'dare_ties_svd', defaults), weights: ['1', '0.5'], rank: 4 };
+    assert.deepEqual(request(ties), {
+      ...{ kind: 'combine', paths: ['/w/a', '/w/b'], out: '/w/merged', combination: 'dare_ties_svd' },
+      ...{ weights: [1, 0.5], rank: 4, density: 0.5, majoritySign: 'total', seed: 1 },
+    });
+    assert.deepEqual(
+      form.fields(ties).map(({ key }) => key),
+      ['combination', 'rank', 'density', 'majoritySign', 'seed', 'weights', 'out'],
+    );
+    for (const weights of [['1'], ['1', 'x']]) assert.equal(form.outlook({ ...ties, weights }).ready, false);
+    const single = mergeForm(['/w/a']);
+    assert.equal(single.form.outlook(single.defaults).ready, false);
+    assert.deepEqual(single.request({ ...single.defaults, base: '/w/m', weights: ['0.5'] }), {
+      ...{ kind: 'into', base: '/w/m', path: '/w/a', out: '/w/a-merged.safetensors', weight: 0.5 },
+    });
   });
 
   it('initialize an adapter on the activations that the inspector shows', () => {
