@@ -23,6 +23,7 @@ import { writeAll } from './output.ts';
 import { planCommand } from './plan.ts';
 import { progressBar } from './progressBar.ts';
 import { sharingCommand } from './sharing.ts';
+import { trainingCommand } from './training.ts';
 import { trialCommand } from './trial.ts';
 
 const COMMANDS: readonly (Command | CommandGroup)[] = [
@@ -38,6 +39,7 @@ const COMMANDS: readonly (Command | CommandGroup)[] = [
   compareCommand,
   sharingCommand,
   diffCommand,
+  trainingCommand,
   loraCommands,
   infoCommand,
   benchCommand,

@@ -70,6 +70,7 @@ const NAMES: Record<keyof Calls, true> = {
   trial: true,
   trialPictures: true,
   diff: true,
+  training: true,
   restoreHeads: true,
   loraCount: true,
   loraWrite: true,

@@ -30,6 +30,7 @@ import type { LoraWriteRequest, LoraWritten } from '../model/lora/written.ts';
 import type { FactorizedReport, Plan, PlanRequest } from '../model/plan/plan.ts';
 import type { SensitivityCurve } from '../model/plan/sensitivityCurves.ts';
 import type { SharingReport, SharingRequest } from '../model/sharing/sharing.ts';
+import type { TrainingReport, TrainingRequest } from '../model/training/training.ts';
 import type { Trial, TrialPictureRequest, TrialPictures, TrialRequest } from '../model/trial.ts';
 
 /**
@@ -52,6 +53,8 @@ export interface Calls {
   diff: Call<DiffRequest, ModelDiff, StepProgress>;
   /** Writes the other model with some attention heads of the base. */
   restoreHeads: Call<RestoreRequest, RestoreReport, StepProgress>;
+  /** How the matrices of a model change over the checkpoints of a training run. */
+  training: Call<TrainingRequest, TrainingReport, StepProgress>;
   /** What LoRA costs on a network, from its directory alone. */
   loraCount: Call<LoraCountRequest, LoraCount>;
   /** A rank of LoRA for each module. */

@@ -34,6 +34,7 @@ import { plan } from './plan/plan.ts';
 import { planCurves } from './plan/planCurves.ts';
 import { writeScript } from './script/writeScript.ts';
 import { sharing } from './sharing/sharing.ts';
+import { training } from './training/training.ts';
 import { trialPictures } from './trial/pictures.ts';
 import { trial } from './trial/trial.ts';
 import { TrialStore } from './trial/trialStore.ts';
@@ -105,6 +106,8 @@ export function createService(options: ServiceOptions): Service & { close(): Pro
 
     diff: (request, context = {}) =>
       abortable(request.base, context.signal, diff(devices, checkpoints, request, context)),
+    training: (request, context = {}) =>
+      abortable(request.folder, context.signal, training(devices, checkpoints, request, context)),
     loraCount: (request, context = {}) =>
       abortable(request.path ?? 'model', context.signal, countLoraOf(checkpoints, request, context.signal)),
     loraSuggest: (request, context = {}) =>

@@ -71,14 +71,21 @@ export function sideOf(opened: Opened): Side {
 
 const OPTIMIZER = /(^|[./])(exp_avg|exp_avg_sq|max_exp_avg_sq|momentum_buffer|square_avg|acc_delta)$/;
 
-function refuseOtherKinds({ checkpoint, adapter, anatomy: { matrices } }: Opened): void {
-  const { path, tensors, warnings } = checkpoint;
-  const wrong = (found: string, remedy: string) => new RankscopeError('wrong-use', path, found, remedy);
-  if (adapter.pairs > 0 && matrices.every((matrix) => !isStored(matrix)))
-    throw wrong('it is an adapter, not a model', 'Compare adapters with: rankscope compare');
+/** @throws RankscopeError 'wrong-use' for the state of an optimizer */
+export function refuseOptimizer({ checkpoint: { path, tensors, warnings } }: Opened): void {
   const states = tensors.filter(({ name }) => OPTIMIZER.test(name)).length;
   const leftOut = tensors.length === 0 && warnings.some((warning) => warning.includes('optimizer'));
-  if (leftOut || (states > 0 && 2 * states >= tensors.length))
-    throw wrong('it holds the state of an optimizer, not a model', 'Name the checkpoint beside it');
+  if (!leftOut && (states === 0 || 2 * states < tensors.length)) return;
+  const found = 'it holds the state of an optimizer, not a model';
+  throw new RankscopeError('wrong-use', path, found, 'Name the checkpoint beside it');
+}
+
+function refuseOtherKinds(opened: Opened): void {
+  const { checkpoint, adapter, anatomy } = opened;
+  const { path, tensors } = checkpoint;
+  const wrong = (found: string, remedy: string) => new RankscopeError('wrong-use', path, found, remedy);
+  if (adapter.pairs > 0 && anatomy.matrices.every((matrix) => !isStored(matrix)))
+    throw wrong('it is an adapter, not a model', 'Compare adapters with: rankscope compare');
+  refuseOptimizer(opened);
   if (tensors.length === 0) throw wrong('it holds no tensors', 'Name a checkpoint with weights');
 }

@@ -36,6 +36,7 @@ export class EngineClient {
       trial: call('trial'),
       trialPictures: call('trialPictures'),
       diff: call('diff'),
+      training: call('training'),
       restoreHeads: call('restoreHeads'),
       loraCount: call('loraCount'),
       loraWrite: call('loraWrite'),
