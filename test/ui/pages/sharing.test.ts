@@ -53,10 +53,10 @@ describe('sharing page', function () {
   let harness: PageHarness;
   let report: SharingReport;
   let asked: string[];
-  const open = (options: OpenOptions = {}) => {
+  const open = (options: OpenOptions = {}, change: Partial<SharingSnapshot> = {}) => {
     asked = [];
     const settings = { keep: 0.5, layers: 2, activations: null, text: null };
-    const snapshot: SharingSnapshot = { path: 'model.safetensors', settings, report, run: IDLE, error: null };
+    const snapshot: SharingSnapshot = { path: 'model.safetensors', settings, report, run: IDLE, error: null, ...change };
     return harness.open<SharingCalls, Partial<SharingSnapshot>>(
       'sharing',
       {
@@ -103,6 +103,24 @@ describe('sharing page', function () {
     await waitFor(async () => asked.length === 3);
     assert.deepEqual(asked, ['plan', 'change 0.5 3', 'run']);
     await page.screenshot({ path: 'test-output/screenshots/sharing.png', fullPage: true });
+    const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+    assert.ok((overflow as number) <= 0, `${overflow} pixels are cut off`);
+    await assertNoFaults();
+    await close();
+  });
+
+  it('says whose errors it shows, and goes back to those of W alone', async () => {
+    const inputs = { kind: 'full', text: 'wiki.txt', tokens: 768 } as const;
+    const settings = { keep: 0.5, layers: 2, activations: 'own.activations.safetensors', text: null };
+    const onInputs = { ...report, bases: { ...report.bases, inputs } };
+    const { page, assertNoFaults, close } = await open({ theme: 'light' }, { settings, report: onInputs });
+    await page.getByText('Errors are those of W X, over wiki.txt, 768 tokens.').waitFor();
+    await page.getByText('Errors of W X, with own.activations.safetensors').waitFor();
+    await page.getByRole('button', { name: 'Use activations…' }).click();
+    await page.getByRole('button', { name: 'Use W alone' }).click();
+    await waitFor(async () => asked.length === 2);
+    assert.deepEqual(asked, ['activations', 'alone']);
+    await page.screenshot({ path: 'test-output/screenshots/sharingOnInputs.png', fullPage: true });
     const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
     assert.ok((overflow as number) <= 0, `${overflow} pixels are cut off`);
     await assertNoFaults();
