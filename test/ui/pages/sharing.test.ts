@@ -56,7 +56,14 @@ describe('sharing page', function () {
   const open = (options: OpenOptions = {}, change: Partial<SharingSnapshot> = {}) => {
     asked = [];
     const settings = { keep: 0.5, layers: 2, activations: null, text: null };
-    const snapshot: SharingSnapshot = { path: 'model.safetensors', settings, report, run: IDLE, error: null, ...change };
+    const snapshot: SharingSnapshot = {
+      path: 'model.safetensors',
+      settings,
+      report,
+      run: IDLE,
+      error: null,
+      ...change,
+    };
     return harness.open<SharingCalls, Partial<SharingSnapshot>>(
       'sharing',
       {
