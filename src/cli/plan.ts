@@ -30,7 +30,7 @@ import { TEXT, TEXT_HELP } from './textOptions.ts';
 export const planCommand: Command = {
   name: 'plan',
   usage:
-    'PATH [--keep SHARE | --bytes SIZE | --multiply-adds N | --error ERROR | --energy SHARE | --rank R] [--out plan.json]',
+    'PATH [--keep SHARE | --bytes SIZE | --multiply-adds N | --error ERROR | --energy SHARE | --rank R] [--out FILE]',
   summary: 'a rank for every matrix, within a budget',
   help: `  PATH                a checkpoint file, a shard index (*.index.json), or a folder
   --keep SHARE        keep at most this share of the parameters that may be cut, in (0, 1] (default: ${FIRST_REQUEST.budget.value})
