@@ -24,13 +24,15 @@ export function tutorialSentence(model: LoraModel, row: LoraCountRow, set: Targe
   const { tutorial, parameters, rank } = row;
   if (d === null || tutorial === null)
     return 'The width d of this network is unknown, which the 2 d r L of tutorials needs.';
+  const reasons = deviations(adaptedModules(model, set), d);
+  const why = reasons.length > 0 ? `: ${reasons.join('; ')}` : '';
   if (tutorial === parameters)
-    return `The 2 d r L of tutorials gives the same: every matrix is ${formatShape([d, d])}.`;
+    return reasons.length === 0
+      ? `The 2 d r L of tutorials gives the same: every matrix is ${formatShape([d, d])}.`
+      : `The 2 d r L of tutorials happens to give the same, though not all matrices are ${formatShape([d, d])}${why}.`;
   const matrices = tutorial / (2 * d * rank);
   const off = Math.abs(tutorial - parameters) / parameters;
   const more = tutorial > parameters ? 'more' : 'less';
-  const reasons = deviations(adaptedModules(model, set), d);
-  const why = reasons.length > 0 ? `: ${reasons.join('; ')}` : '';
   return `The 2 d r L of tutorials gives ${formatWhole(tutorial)}, ${formatPercent(off)} ${more}, as if all L = ${formatWhole(matrices)} matrices were ${formatShape([d, d])}${why}.`;
 }
 

@@ -11,7 +11,7 @@ export const loraCountCommand: Command = {
   summary: 'parameters and memory of LoRA for each rank and set of target modules',
   help: `  PATH                a checkpoint
   --model NAME        in place of a checkpoint, one of
-${USUAL_MODELS.map((name) => `                        ${name}`).join('\n')}
+${wrapped(USUAL_MODELS)}
   --ranks R,R...      the ranks to count (default: 4,8,16,32,64,128)
   --targets GLOB      also count the modules that match (may be given several times)
   --json              print one JSON object (schema: media/schemas/loraCount.schema.json)
@@ -35,6 +35,21 @@ Examples:
   takesPath: 'optional',
   run: count,
 };
+
+/** Names with commas between, in lines that the help has room for. */
+function wrapped(names: readonly string[]): string {
+  const [indent, width] = [' '.repeat(22), 96];
+  const lines: string[] = [''];
+  for (const name of names) {
+    const last = lines.at(-1)!;
+    if (last.length + name.length > width) lines.push(`${name}, `);
+    else lines[lines.length - 1] = `${last}${name}, `;
+  }
+  return lines
+    .map((line) => `${indent}${line.trimEnd()}`)
+    .join('\n')
+    .replace(/,$/, '');
+}
 
 async function count(invocation: Invocation): Promise<void> {
   const { paths, values, service, terminal } = invocation;

@@ -31,6 +31,11 @@ describe('the page of LoRA', () => {
       of('Llama-2-7b', 'attention').tutorial,
       'The 2 d r L of tutorials gives the same: every matrix is 4096 × 4096.',
     );
+    // The heads of this model are together wider than d, and its keys and values as much narrower.
+    assert.equal(
+      of('Qwen3-4B', 'q,v').tutorial,
+      'The 2 d r L of tutorials happens to give the same, though not all matrices are 2560 × 2560: v_proj is narrower, as queries share keys and values; q_proj is wider.',
+    );
     assert.equal(
       of('Llama-3.1-8B', 'q,v').tutorial,
       'The 2 d r L of tutorials gives 4,194,304, 23.1 % more, as if all L = 64 matrices were 4096 × 4096: v_proj is narrower, as queries share keys and values.',
