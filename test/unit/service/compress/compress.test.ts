@@ -214,13 +214,13 @@ describe('a compression with a text', function () {
     assert.deepEqual([failed!.refined, failed!.after], [false, failed!.before]);
   });
 
-  it('goes on after a cancellation, and gives the file of an uninterrupted run', async () => {
+  it('goes on after a cancellation in the middle of a block, and gives the file of an uninterrupted run', async () => {
     const request = { ...smallRequest(folder), smokeTest: false };
     const whole = await service.compress({ ...request, out: folder.path('whole.safetensors') });
     assert.equal(whole.resumedBlocks, 0);
     const controller = new AbortController();
-    const progress = ({ block }: CompressionProgress) => {
-      if (block) controller.abort();
+    const progress = ({ step }: CompressionProgress) => {
+      if (step?.layer === 1 && step.step === 3) controller.abort();
     };
     await assert.rejects(service.compress(request, { signal: controller.signal, progress }), { code: 'cancelled' });
     assert.deepEqual(readdirSync(partial()).sort(), ['block-1.safetensors', 'plan.json', 'state.json']);
@@ -346,6 +346,43 @@ describe('a compression with a text', function () {
         }),
       );
       assert.ok(!existsSync(partial()));
+    } finally {
+      await Promise.all([devices.close(), checkpoints.close()]);
+    }
+  });
+
+  it('leaves a block truncated whose gradient is NaN, refines the others, and names both', async () => {
+    let isSpoiled = false;
+    const devices = new Devices(
+      () => undefined,
+      async () => {
+        const backend = createReferenceBackend({});
+        const { network } = backend;
+        const activateBack: typeof network.activateBack = async (gradient, ...rest) => {
+          await network.activateBack(gradient, ...rest);
+          if (isSpoiled) await backend.upload(gradient, 0, gradient.rows, (out) => void out.fill(Number.NaN));
+        };
+        return { ...backend, network: { ...network, activateBack } };
+      },
+    );
+    const parts = { devices, cache: memoryCache(noCache), known: new KnownSensitivities(noCache) };
+    const checkpoints = new OpenCheckpoints();
+    const request = { ...smallRequest(folder), engine: 'reference', tokens: 128, steps: 4, smokeTest: false };
+    const progress = ({ step }: CompressionProgress) => {
+      if (step?.layer === 1 && step.step === 2) isSpoiled = true;
+    };
+    try {
+      await checkpoints.use(request.path, undefined, async (opened) => {
+        const { blocks, notes, unseen } = await compress(parts, checkpoints, opened, request, { progress });
+        assert.deepEqual(
+          blocks.map(({ refined }) => refined),
+          [true, false],
+        );
+        assert.match(blocks[1]!.reason!, /the gradient of model\.layers\.1\.\S+ is not finite at step \d/);
+        assert.ok(notes.some((note) => note === `Block 2 stays as truncated: ${blocks[1]!.reason}.`));
+        assert.equal(blocks[1]!.after, blocks[1]!.before);
+        assert.ok(Number.isFinite(unseen!.compressed.perplexity));
+      });
     } finally {
       await Promise.all([devices.close(), checkpoints.close()]);
     }
