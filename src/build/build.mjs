@@ -56,6 +56,7 @@ const bundles = [
       comparison: 'webview/comparison/comparison.ts',
       sharing: 'webview/sharing/sharing.ts',
       diff: 'webview/diff/diff.ts',
+      training: 'webview/training/training.ts',
       lora: 'webview/lora/lora.ts',
       evaluation: 'webview/evaluation/evaluation.ts',
       compression: 'webview/compression/compression.ts',

@@ -19,6 +19,7 @@ import type { Plan, PlannedMatrix, PlanRequest } from '../model/plan/plan.ts';
 import type { Sensitivities } from '../model/plan/sensitivities.ts';
 import type { SensitivityCurve } from '../model/plan/sensitivityCurves.ts';
 import type { SharingReport } from '../model/sharing/sharing.ts';
+import type { TrainingReport } from '../model/training/training.ts';
 import type { CheckpointView, Spectrum } from './service.ts';
 
 /** Everything the inspector page shows: the page asks for it once, and can be discarded and rebuilt at any time. */
@@ -343,6 +344,24 @@ export interface DiffCalls {
   restore: { params: { heads: string }; result: void };
   /** Asks for a folder, and writes what has changed to it as an adapter. */
   extract: { params: void; result: void };
+  save: { params: SaveRequest; result: boolean };
+}
+
+/** Everything that the page of a training run shows. */
+export interface TrainingSnapshot {
+  /** The folder of its checkpoints. */
+  readonly path: string;
+  /** Null until a run is done. */
+  readonly report: TrainingReport | null;
+  readonly run: RunState;
+  readonly error: ErrorData | null;
+}
+
+/** The calls of that page to the extension host. */
+export interface TrainingCalls {
+  ready: { params: void; result: TrainingSnapshot };
+  run: { params: void; result: void };
+  cancel: { params: void; result: void };
   save: { params: SaveRequest; result: boolean };
 }
 

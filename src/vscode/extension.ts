@@ -19,6 +19,7 @@ import { loraPanels } from './lora/loraPanel.ts';
 import { registerPlanView } from './plan/planView.ts';
 import { engineRequest } from './settings.ts';
 import { sharingPanels } from './sharing/sharingPanel.ts';
+import { trainingPanels } from './training/trainingPanel.ts';
 import type { Workbench } from './workbench.ts';
 
 /** Returned by `activate`, so that the tests inside VS Code can reach the parts. */
@@ -49,6 +50,7 @@ export function activate(context: vscode.ExtensionContext): Rankscope {
   registerComparison(workbench);
   sharingPanels.register(workbench);
   registerDiff(workbench);
+  trainingPanels.register(workbench);
   loraPanels.register(workbench);
   evaluationPanels.register(workbench);
   compressionPanels.register(workbench);

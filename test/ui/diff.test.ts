@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { openVscode, type Vscode } from '../../src/build/host/vscode.ts';
@@ -22,6 +22,12 @@ describe('two checkpoints, in the installed extension', function () {
         const { from, to } = placeOf(bytes, QUERIES);
         for (let at = from + 1; at < from + HEAD * (to - from); at += 2) bytes[at]! ^= 0x80;
         writeFileSync(join(folder, 'tuned.safetensors'), bytes);
+        for (const [step, name] of Object.entries({ 500: 'model', 1000: 'tuned' })) {
+          mkdirSync(join(folder, `run/checkpoint-${step}`), { recursive: true });
+          const place = join(folder, `run/checkpoint-${step}`);
+          cpSync(join(folder, 'config.json'), join(place, 'config.json'));
+          cpSync(join(folder, `${name}.safetensors`), join(place, 'model.safetensors'));
+        }
       },
     });
   });
@@ -84,6 +90,14 @@ describe('two checkpoints, in the installed extension', function () {
     await webviewPage(page, 'inspector', 'adapter_model.safetensors');
     const adapter = readFileSync(join(vscode.folder, 'tuned-lora/adapter_model.safetensors'));
     assert.match(headerOf(adapter), /layers\.0\.self_attn\.q_proj\.lora_A\.weight/);
+  });
+
+  it('of one training run are followed over its steps, where their folder is chosen in the Explorer', async () => {
+    const { page } = vscode;
+    await chooseInContextMenu(page, 'run', 'Show Training Curves');
+    const training = await webviewPage(page, 'training', 'Training in run');
+    await training.getByText('2 checkpoints, step 500 to 1000').waitFor({ timeout: 60_000 });
+    await vscode.screenshot('training-in-vscode');
   });
 });
 

@@ -94,7 +94,7 @@ const quickInput = (page: Page): Locator => page.locator('.quick-input-widget:vi
 /** The page of the webview that shows `heading`; any of its kind where that is left out. */
 export function webviewPage(
   page: Page,
-  kind: 'inspector' | 'plan' | 'diff' | 'lora' | 'evaluation',
+  kind: 'inspector' | 'plan' | 'diff' | 'training' | 'lora' | 'evaluation',
   heading?: string,
 ): Promise<Frame> {
   return eventually(async () => {

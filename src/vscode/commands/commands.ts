@@ -21,6 +21,7 @@ import { savePlan } from '../plan/savePlan.ts';
 import { insertLayers, type LayersTarget } from '../python/insertLayers.ts';
 import { type PythonTarget, withPython } from '../python/withPython.ts';
 import { sharingPanels } from '../sharing/sharingPanel.ts';
+import { showTraining } from '../training/trainingPanel.ts';
 import type { Workbench } from '../workbench.ts';
 import { analyze, askCheckpoint, type CheckpointArgument, uriOf } from './analyze.ts';
 import { registerCommands } from './register.ts';
@@ -34,6 +35,7 @@ export function registerAllCommands(workbench: Workbench): void {
     analyze: (target: CheckpointArgument, several?: readonly vscode.Uri[]) => analyze(workbench, target, several),
     compareAdapters: (target: CheckpointArgument, several?: readonly vscode.Uri[]) =>
       compareAdapters(workbench, target, several),
+    showTraining: (target: CheckpointArgument) => showTraining(workbench, target),
     selectForCompare: (target: CheckpointArgument) => selectForCompare(target),
     compareCheckpoints: (target: CheckpointArgument, several?: readonly vscode.Uri[]) =>
       compareCheckpoints(workbench, target, several),

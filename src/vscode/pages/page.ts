@@ -3,7 +3,16 @@ import type { Port } from '../../protocol/port.ts';
 import { pageHtml } from '../../window/pageHtml.ts';
 
 /** The folder of a page in webview/, and the name of its bundle. */
-export type PageName = 'inspector' | 'plan' | 'comparison' | 'sharing' | 'diff' | 'lora' | 'evaluation' | 'compression';
+export type PageName =
+  | 'inspector'
+  | 'plan'
+  | 'comparison'
+  | 'sharing'
+  | 'diff'
+  | 'training'
+  | 'lora'
+  | 'evaluation'
+  | 'compression';
 
 /** Loads, or reloads, one of the bundled pages. */
 export function loadPage(webview: vscode.Webview, extension: vscode.Uri, name: PageName, title: string): void {

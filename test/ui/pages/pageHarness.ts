@@ -30,7 +30,7 @@ const EDITOR = `
 /** The built pages on a server of their own, and a browser to open them in. */
 export interface PageHarness {
   open<Calls extends { [Name in keyof Calls]: { params: unknown; result: unknown } }, Update>(
-    page: 'inspector' | 'plan' | 'comparison' | 'sharing' | 'diff' | 'lora' | 'evaluation' | 'compression',
+    page: 'inspector' | 'plan' | 'comparison' | 'sharing' | 'diff' | 'training' | 'lora' | 'evaluation' | 'compression',
     handlers: PageHandlers<Calls>,
     options?: OpenOptions,
   ): Promise<OpenedPage<Update>>;
@@ -76,6 +76,7 @@ async function start(): Promise<PageHarness & { close(): Promise<void> }> {
       comparison: 'webview/comparison/comparison.ts',
       sharing: 'webview/sharing/sharing.ts',
       diff: 'webview/diff/diff.ts',
+      training: 'webview/training/training.ts',
       lora: 'webview/lora/lora.ts',
       evaluation: 'webview/evaluation/evaluation.ts',
       compression: 'webview/compression/compression.ts',
