@@ -156,7 +156,7 @@ function* report(plan: Plan, out: string | undefined, curves: string | undefined
   const whole = checkpoint.parameters;
   yield `The whole model keeps ${percent(totals.keptShareOfModel)}: ${formatCount(whole)} parameters become ${formatCount(whole - parametersBefore + parametersAfter)}\n`;
   if (totals.bytesOfModel !== undefined && totals.multiplyAddsBefore !== undefined)
-    yield `As a file of its own: about ${formatBytes(Math.round(totals.bytesOfModel))}, with nothing cut ${formatBytes(Math.round(totals.bytesOfModelBefore ?? 0))}; ${formatCount(totals.multiplyAddsBefore)} multiply-adds for a token become ${formatCount(Math.round(totals.multiplyAddsAfter ?? 0))}\n`;
+    yield `As a file of its own: about ${formatBytes(Math.round(totals.bytesOfModel))}, the checkpoint has ${formatBytes(checkpoint.bytes)}; ${formatCount(totals.multiplyAddsBefore)} multiply-adds for a token become ${formatCount(Math.round(totals.multiplyAddsAfter ?? 0))}\n`;
   const groups = groupBy(
     matrices.filter(({ shared }) => shared !== undefined),
     ({ shared }) => shared!,

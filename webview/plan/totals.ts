@@ -7,7 +7,7 @@ import { formatPercent } from '../ui/format.ts';
 export function showTotals(root: HTMLElement, plan: PlanOverview): void {
   const { parametersBefore, parametersAfter, bytesBefore, bytesAfter, error, keptShare, keptShareOfModel } =
     plan.totals;
-  const { bytesOfModelBefore, bytesOfModel, multiplyAddsBefore, multiplyAddsAfter } = plan.totals;
+  const { bytesOfModel, multiplyAddsBefore, multiplyAddsAfter } = plan.totals;
   const whole = plan.checkpoint.parameters;
   const bar = element('div', { class: 'kept-bar', attributes: { 'aria-hidden': 'true' } }, element('div'));
   (bar.firstElementChild as HTMLElement).style.width = `${Math.min(100, keptShare * 100)}%`;
@@ -39,7 +39,8 @@ export function showTotals(root: HTMLElement, plan: PlanOverview): void {
         row('Parameters', formatCount(parametersBefore), formatCount(parametersAfter)),
         row('Whole model', formatCount(whole), formatCount(whole - parametersBefore + parametersAfter)),
         row('Bytes', formatBytes(bytesBefore), formatBytes(bytesAfter)),
-        known('Whole file, about', formatBytes, bytesOfModelBefore, bytesOfModel),
+        // Of a quantized checkpoint, the file with nothing cut would be larger than the checkpoint.
+        known('File, about', formatBytes, plan.checkpoint.bytes, bytesOfModel),
         known('Multiply-adds', formatCount, multiplyAddsBefore, multiplyAddsAfter),
         row(plan.sensitivities ? 'Error of W X' : 'Weight error', '', formatPercent(error)),
       ),

@@ -4,6 +4,7 @@ import type { Plan } from '../../../src/model/plan/plan.ts';
 import { FIRST_REQUEST } from '../../../src/model/plan/planRequest.ts';
 import type { ApplyReport } from '../../../src/protocol/service.ts';
 import { testFolder } from '../formats/folder.ts';
+import { ggufBytes, text } from '../formats/gguf/ggufBytes.ts';
 import { type Case, writeDecoder } from '../network/decoders.ts';
 import { noise, writeMatrices } from '../service/matrices.ts';
 import { run } from './run.ts';
@@ -144,6 +145,35 @@ describe('the budgets, rules and curves of rankscope plan', function () {
       );
       if (budget[0] === '--bytes') assert.ok(size <= 20_000 && size > 16_000, `${size} bytes`);
     });
+
+  it('bounds the bytes of what a quantized file becomes, and shows its size beside that of the checkpoint', async () => {
+    // Blocks of 32 values in Q8_0: a scale of 1 in F16, then whole numbers.
+    const blocks = (count: number, seed: number) =>
+      Buffer.concat(
+        Array.from({ length: count }, (_, k) =>
+          Buffer.concat([Buffer.from([0, 0x3c]), Buffer.from(noise(1, 32, 100 * seed + k).values.map((x) => x * 40))]),
+        ),
+      );
+    const tensors = ['ffn_up', 'ffn_down', 'ffn_gate'].map((module, k) => ({
+      name: `blk.0.${module}.weight`,
+      dimensions: [64, 64],
+      type: 8,
+      data: blocks(128, k),
+    }));
+    const metadata = [['general.architecture', 8, text('llama')]] as const;
+    const source = folder.write('q8.gguf', ggufBytes({ metadata, tensors }));
+    const [file, out] = [folder.path('q8.json'), folder.path('q8.safetensors')];
+    const { code, stdout, stderr } = await cli('plan', source, '--bytes', '16kB', '--out', file, '--force');
+    assert.equal(code, 0, stderr);
+    const { totals, checkpoint } = JSON.parse(readFileSync(file, 'utf8')) as Plan;
+    assert.equal(checkpoint.bytes, statSync(source).size);
+    const applied = await cli('apply', source, '--plan', file, '--out', out, '--force', '--no-smoke-test');
+    assert.equal(applied.code, 0, applied.stderr);
+    const { size } = statSync(out);
+    assert.ok(size <= 16_000 && totals.bytesOfModel! >= size, `${size}, ${totals.bytesOfModel}`);
+    assert.equal(dataBytes(out), totals.bytesAfter, 'all of the model may be cut');
+    assert.match(stdout, /As a file of its own: about 1[\d.]+ KB, the checkpoint has 13[.\d]* KB/);
+  });
 
   it('bounds multiply-adds, in which a table of embeddings has no part', async () => {
     const { totals, request } = await planned('--multiply-adds', '3K');
