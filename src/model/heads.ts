@@ -33,6 +33,17 @@ export function attentionHeads(
   return queries % keys === 0 ? { queries, keys } : null;
 }
 
+/** Architectures whose fused projection holds the query, key and value of one head after the other. */
+const BY_HEAD = ['gpt_neox', 'gpt_neox_japanese', 'bloom', 'persimmon'];
+
+/** Whether a fused projection of queries, keys and values is a stack of heads, each with its three parts. */
+export function fusesByHead(configuration: Named | undefined): boolean {
+  const { model_type: type, multi_query: isShared, new_decoder_architecture: isGrouped } = configuration ?? {};
+  if (type === 'falcon' || type === 'RefinedWeb' || type === 'RefinedWebModel')
+    return isShared === false && isGrouped !== true;
+  return typeof type === 'string' && BY_HEAD.includes(type);
+}
+
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0;
 
 /** The block of an [out, in] matrix that belongs to one head: some of its rows, or of its columns. */
@@ -42,16 +53,21 @@ export interface HeadBlock {
   readonly count: number;
 }
 
-/** The blocks of all heads of a query, key, value or output projection; undefined for others, and for unfit sizes. */
+/**
+ * The blocks of all heads of a query, key, value or output projection, or of one that is fused by head; undefined for
+ * others, and for unfit sizes.
+ */
 export function headBlocks(
   role: Role,
   [out, inputs]: readonly [number, number],
   heads: AttentionHeads | null,
+  byHead: boolean,
 ): HeadBlock[] | undefined {
   if (!heads) return undefined;
   const axis = role === 'output' ? 'columns' : 'rows';
   const number = role === 'query' || role === 'output' ? heads.queries : heads.keys;
-  if (!['query', 'output', 'key', 'value'].includes(role)) return undefined;
+  const isFused = role === 'qkv' && byHead && heads.queries === heads.keys;
+  if (!isFused && !['query', 'output', 'key', 'value'].includes(role)) return undefined;
   const size = (axis === 'rows' ? out : inputs) / number;
   if (!Number.isInteger(size) || size < 1) return undefined;
   return Array.from({ length: number }, (_, head) => ({ axis, from: head * size, count: size }));

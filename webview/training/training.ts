@@ -176,10 +176,13 @@ function showCharts({ steps, unit }: TrainingReport, series: readonly Series[]):
       element('h3', { text: label }),
       known ? holder : element('p', { class: 'faint', text: 'Not known: fewer than 50 singular values, or adapters.' }),
     );
-    return { figure, canvas, points, known };
+    // Rounding alone must not fill the axis of a subspace that stays.
+    const still = points.every((own) => own.every(({ y }) => y < 1));
+    const range = DEGREES.test(key) ? { min: 0, ...(still ? { max: 1 } : {}) } : {};
+    return { figure, canvas, points, known, range };
   });
   fill(grid, ...figures.map(({ figure }) => figure));
-  for (const { canvas, points, known } of figures) {
+  for (const { canvas, points, known, range } of figures) {
     if (!known) continue;
     charts.push(
       createPointChart(canvas, {
@@ -190,7 +193,7 @@ function showCharts({ steps, unit }: TrainingReport, series: readonly Series[]):
           joined: true,
         })),
         x: { title: unit === 'step' ? 'Step' : 'Epoch', log: false, tick: formatTick },
-        y: { title: '', log: false, tick: formatTick },
+        y: { title: '', log: false, tick: formatTick, ...range },
         levels: [],
         theme,
         onPick(id) {

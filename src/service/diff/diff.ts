@@ -152,7 +152,8 @@ class DiffRun {
     const equal = whole && !changed ? await run((backend) => equalSpectra(backend, a, signal)) : undefined;
     const spectra = changed?.spectra ?? equal;
     const role = roleOf(match);
-    const blocks = whole ? undefined : headBlocks(role, [rows, a.cols], this.base.heads ?? this.other.heads);
+    const byHead = this.base.fusesByHead || this.other.fusesByHead;
+    const blocks = whole ? undefined : headBlocks(role, [rows, a.cols], this.base.heads ?? this.other.heads, byHead);
     const heads = blocks && (await compareHeads(this.devices, engine, a, b, blocks, signal));
     const part = roleItem(match);
     this.matrices.push({

@@ -31,7 +31,7 @@ export function restoreHeads(
     const [before, after] = [sideOf(one!), sideOf(two!)];
     const heads = headsOfBoth(before, after, request);
     const matches = matchTensors(before.items, after.items).matches.flatMap((match) => splitFused(match, heads));
-    const patches = patchesOf(matches, heads, request);
+    const patches = patchesOf(matches, heads, before.fusesByHead || after.fusesByHead, request);
     const ties = await two!.tiesByContent(context.signal);
     const kept = untied(after.tensors, ties);
     const tensors = kept.flatMap((tensor) => {
@@ -78,6 +78,7 @@ function headsOfBoth(base: Side, other: Side, request: RestoreRequest): Attentio
 function patchesOf(
   matches: readonly RoleMatch<Item>[],
   heads: AttentionHeads,
+  byHead: boolean,
   { heads: wanted, other: path }: RestoreRequest,
 ): Map<string, Patch[]> {
   const patches = new Map<string, Patch[]>();
@@ -95,9 +96,9 @@ function patchesOf(
       here.map(({ head }) => head),
       heads,
     );
-    const blocks = taken.length > 0 ? headBlocks(role, sizeOf(match), heads) : undefined;
+    const blocks = taken.length > 0 ? headBlocks(role, sizeOf(match), heads, byHead) : undefined;
     if (!blocks) continue;
-    if (role === 'query') for (const each of here) met.add(each);
+    if (role === 'query' || role === 'qkv') for (const each of here) met.add(each);
     const source = orientedRows(match.base.matrix, { rows: match.baseRows });
     if (source.cols !== match.other.matrix.shape[1] || sizeOf(match)[0] !== source.rows)
       throw new RankscopeError('wrong-use', part.name, 'its shapes differ in the two models', 'Leave out its heads');
@@ -125,7 +126,7 @@ function patchesOf(
 /** Of keys and values, the heads whose queries are all taken. */
 function takenHeads(role: Role, queries: readonly number[], heads: AttentionHeads): readonly number[] {
   const all = [...new Set(queries)].sort((a, b) => a - b);
-  if (role === 'query' || role === 'output') return all;
+  if (role === 'query' || role === 'output' || role === 'qkv') return all;
   const group = heads.queries / heads.keys;
   const counts = new Map<number, number>();
   for (const head of all) counts.set(Math.floor(head / group), (counts.get(Math.floor(head / group)) ?? 0) + 1);

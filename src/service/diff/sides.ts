@@ -4,7 +4,7 @@ import type { AttentionHeads } from '../../model/diff/diff.ts';
 import type { Matchable } from '../../model/diff/matchTensors.ts';
 import { isMetaProjection } from '../../model/diff/metaNames.ts';
 import type { Skipped } from '../../model/findings.ts';
-import { attentionHeads } from '../../model/heads.ts';
+import { attentionHeads, fusesByHead } from '../../model/heads.ts';
 import { dimensionsOf } from '../../model/layout/dimensions.ts';
 import { isStored } from '../../model/matrix.ts';
 import { anatomy } from '../../model/names/anatomy.ts';
@@ -24,6 +24,8 @@ export interface Side {
   readonly items: readonly Item[];
   readonly tensors: readonly Tensor[];
   readonly heads: AttentionHeads | null;
+  /** Whether a fused projection is a stack of heads, each with its query, key and value. */
+  readonly fusesByHead: boolean;
   /** Tensors that repeat another one. */
   readonly repeated: ReadonlySet<string>;
   /** Whether the names, and so the order of rows of q and k, are those of Meta's LLaMA code. */
@@ -62,6 +64,7 @@ export function sideOf(opened: Opened): Side {
     items,
     tensors,
     heads: attentionHeads(checkpoint.configuration, checkpoint.metadata),
+    fusesByHead: fusesByHead(checkpoint.configuration),
     repeated: new Set(repeated),
     isMeta: tensors.some(({ name }) => isMetaProjection(name)),
     skipped: skipped.filter(({ name }) => refused.has(name)),

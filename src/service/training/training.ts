@@ -1,7 +1,7 @@
 import { RankscopeError, throwIfCancelled } from '../../base/errors.ts';
 import type { Skipped } from '../../model/findings.ts';
 import { nameMatcher } from '../../model/globs.ts';
-import { attentionHeads, headBlocks } from '../../model/heads.ts';
+import { attentionHeads, fusesByHead, headBlocks } from '../../model/heads.ts';
 import { isStored, type Matrix } from '../../model/matrix.ts';
 import { placeOf } from '../../model/place.ts';
 import {
@@ -105,7 +105,9 @@ async function follow(
       const { shape, role, expert } = known;
       const track = await trackMatrix(devices, versions, {
         ...{ subspace, engine, signal },
-        blocks: isStored(known) ? headBlocks(role, shape, heads) : undefined,
+        blocks: isStored(known)
+          ? headBlocks(role, shape, heads, fusesByHead(newest.checkpoint.configuration))
+          : undefined,
         begin: (at) =>
           progress?.({ done: index * open.length + at, total, message: `${name}, ${open[at]!.step.name}` }),
         skip: (at, reason) => skipped.push({ name, reason: `${open[at]!.step.name}: ${reason}` }),

@@ -253,6 +253,37 @@ describe('diff of two models', function () {
     );
   });
 
+  it('tells heads apart, and takes them back, where a fused projection is a stack of heads as in GPT-NeoX', async () => {
+    const config = { model_type: 'gpt_neox', num_attention_heads: 2 };
+    const name = 'gpt_neox.layers.0.attention.query_key_value';
+    const [fused, output, bias] = [random(24, 8, 61), random(8, 8, 62), random(1, 24, 63)];
+    // Query, key and value of the second head are the rows from 12 on.
+    const moved = (matrix: Dense, isMoved: (row: number, col: number) => boolean) =>
+      matrix.map((row, i) => row.map((value, j) => (isMoved(i, j) ? 2 * value : value)));
+    const made = (qkv: Dense, out: Dense, own: Dense): Tensors => ({
+      [`${name}.weight`]: tensor(qkv),
+      [`${name}.bias`]: tensor(own, [24]),
+      'gpt_neox.layers.0.attention.dense.weight': tensor(out),
+      'gpt_neox.layers.0.mlp.dense_h_to_4h.weight': tensor(random(16, 8, 64)),
+    });
+    const base = withConfig('neox-a', made(fused, output, bias), config);
+    const second = made(
+      moved(fused, (row) => row >= 12),
+      moved(output, (_, col) => col >= 4),
+      moved(bias, (_, col) => col >= 12),
+    );
+    const other = withConfig('neox-b', second, config);
+    const { matrices } = await diff(base, other);
+    const heads = matrices.flatMap(({ role, heads: own }) => (own ? [[role, own.map(({ change }) => change)]] : []));
+    assert.deepEqual(heads, [
+      ['qkv', [0, 1]],
+      ['output', [0, 1]],
+    ]);
+    const out = folder.path('neox-mixed.safetensors');
+    await service.restoreHeads({ base, other, heads: parseHeads('0.1'), out });
+    assert.equal((await diff(base, out)).totals.changed, 0);
+  });
+
   it('skips a matrix with NaN and says in which model and where, and compares the others', async () => {
     const [good, bad] = [random(6, 6, 17), random(6, 6, 17).map((row) => [...row])];
     bad[2]![3] = Number.NaN;
