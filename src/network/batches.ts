@@ -2,6 +2,8 @@
 export interface Batch {
   readonly windows: readonly ArrayLike<number>[];
   readonly lengths: readonly number[];
+  /** Tokens of all of them. */
+  readonly rows: number;
   /** Index of the first window. */
   readonly first: number;
 }
@@ -11,7 +13,7 @@ const ROWS = 2048;
 
 /** Rows of the largest batch of some windows. */
 export function mostRows(windows: readonly ArrayLike<number>[]): number {
-  return Math.max(0, ...batchesOf(windows).map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0)));
+  return Math.max(0, ...batchesOf(windows).map(({ rows }) => rows));
 }
 
 /** Groups windows in their order. */
@@ -22,7 +24,7 @@ export function batchesOf(windows: readonly ArrayLike<number>[]): Batch[] {
     let rows = windows[first]!.length;
     while (end < windows.length && rows + windows[end]!.length <= ROWS) rows += windows[end++]!.length;
     const own = windows.slice(first, end);
-    batches.push({ windows: own, lengths: own.map(({ length }) => length), first });
+    batches.push({ windows: own, lengths: own.map(({ length }) => length), rows, first });
     first = end;
   }
   return batches;

@@ -77,8 +77,7 @@ export async function forward(request: ForwardRequest): Promise<void> {
   const { network, backend, windows, variants = [], take, observer, dense, letOthers, signal, progress } = request;
   const layers = network.decoder.layers.length;
   const batches = batchesOf(windows);
-  const rows = batches.map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0));
-  const room = refuseIfTooLarge(network, backend, variants, Math.max(0, ...rows));
+  const room = refuseIfTooLarge(network, backend, variants, Math.max(0, ...batches.map(({ rows }) => rows)));
   const steps = (layers + 1) * (variants.length + 1) * batches.length;
   let done = 0;
   const advance = (count: number) => {

@@ -64,7 +64,7 @@ export async function passHeads(pass: HeadPass, streams: readonly HeadStream[]):
   const { run, batches, take, progress } = pass;
   const heads = await headsOf(pass, streams);
   const vocabulary = heads[0]!.outputs;
-  const height = Math.min(2048, Math.max(...batches.map(({ lengths }) => sum(lengths))));
+  const height = Math.min(2048, Math.max(...batches.map(({ rows }) => rows)));
   const atOnce = Math.min(AT_ONCE, (run.backend.capacity * SHARE) / 4);
   const columns = heads.some(({ factor }) => factor.transposed)
     ? vocabulary
@@ -74,8 +74,7 @@ export async function passHeads(pass: HeadPass, streams: readonly HeadStream[]):
     const stripes = await uploadStripes(pass, heads, column, Math.min(columns, vocabulary - column));
     try {
       let row = 0;
-      for (const [k, { lengths }] of batches.entries()) {
-        const rows = sum(lengths);
+      for (const [k, { rows }] of batches.entries()) {
         for (let first = 0; first < rows; first += rowsAtOnce) {
           const count = Math.min(rowsAtOnce, rows - first);
           await withScope(run, async (scope) => {
@@ -99,8 +98,6 @@ export async function passHeads(pass: HeadPass, streams: readonly HeadStream[]):
 
 /** Numbers that the head reads at a position. */
 const widthOf = ({ factor: { source, transposed } }: Head) => (transposed ? source.rows : source.cols);
-
-const sum = (lengths: readonly number[]): number => lengths.reduce((total, length) => total + length, 0);
 
 function someRows({ cols, values }: Rows, first: number, rows: number): Rows {
   return { rows, cols, values: values.subarray(first * cols, (first + rows) * cols) };

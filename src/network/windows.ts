@@ -67,6 +67,11 @@ export function windowsOf(ids: Int32Array, options: WindowOptions): Windows {
   return { windows, context, dropped: ids.length - count * taken };
 }
 
+/** Tokens of all windows, with their start tokens. */
+export function tokensIn(windows: readonly ArrayLike<number>[]): number {
+  return windows.reduce((sum, { length }) => sum + length, 0);
+}
+
 /** SHA-256, in hex, of all ids as 32-bit numbers, and the windows' lengths. */
 export function digestOfWindows(windows: readonly Int32Array[]): string {
   const hash = createHash('sha256');

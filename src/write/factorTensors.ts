@@ -1,8 +1,8 @@
 import { RankscopeError } from '../base/errors.ts';
 import type { SingularTriplets } from '../base/singularTriplets.ts';
+import { moduleOfWeight } from '../model/names/moduleOfWeight.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
-import { stemOf } from './metadata.ts';
 import type { WrittenFactors } from './residual.ts';
 import type { TensorToWrite } from './safetensorsWriter.ts';
 
@@ -32,7 +32,7 @@ export function factorTensors(
   const parts = (factors === 2 ? twoFactors : threeFactors)(matrix.shape, rank);
   let loaded: Promise<FoundFactors> | undefined;
   return parts.map(({ suffix, shape, values }, k) => ({
-    name: `${stemOf(matrix.name)}.${suffix}`,
+    name: `${moduleOfWeight(matrix.name)}.${suffix}`,
     dtype,
     shape,
     bytes: shape.reduce((product, size) => product * size, FACTOR_BYTES[dtype]),

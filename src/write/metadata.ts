@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { FactorStyle } from '../model/factorStyle.ts';
+import { moduleOfWeight } from '../model/names/moduleOfWeight.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 
@@ -89,12 +90,7 @@ export function factorizedMetadata(
 
 /** The name of the factor A of a matrix, of two. */
 export function sharedFactorName({ name }: StoredMatrix): string {
-  return `${stemOf(name)}.lowrank_a.weight`;
-}
-
-/** What the names of the factors of a matrix begin with. */
-export function stemOf(name: string): string {
-  return name.replace(/\.weight$/, '');
+  return `${moduleOfWeight(name)}.lowrank_a.weight`;
 }
 
 /** What a file with W' in place of each planned W says: its own metadata, and what was truncated. */

@@ -1,8 +1,9 @@
 import { RankscopeError } from '../base/errors.ts';
+import { moduleOfWeight } from '../model/names/moduleOfWeight.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import type { SharedFactors } from '../spectrum/sharedFactors.ts';
 import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
-import { type SharedGroup, sharedFactorName, stemOf } from './metadata.ts';
+import { type SharedGroup, sharedFactorName } from './metadata.ts';
 import type { WrittenFactors } from './residual.ts';
 import type { TensorToWrite } from './safetensorsWriter.ts';
 
@@ -42,7 +43,7 @@ export function sharedTensors(
   });
   return new Map(
     matrices.map((matrix, k) => {
-      const b = tensor(`${stemOf(matrix.name)}.lowrank_b.weight`, [matrix.shape[0], rank], async function* () {
+      const b = tensor(`${moduleOfWeight(matrix.name)}.lowrank_b.weight`, [matrix.shape[0], rank], async function* () {
         const own = (await factorsOf())[k]!;
         yield encode(own.b, dtype);
         await written(matrix, own);

@@ -1,9 +1,10 @@
 import { RankscopeError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import { type FactorStyle, factorNames } from '../model/factorStyle.ts';
+import { moduleOfWeight } from '../model/names/moduleOfWeight.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
-import { type Chosen, stemOf } from './metadata.ts';
+import type { Chosen } from './metadata.ts';
 import type { TensorToWrite } from './safetensorsWriter.ts';
 
 /**
@@ -23,7 +24,7 @@ export function styledTensors(
 type Change = readonly [name: string, change: (tensor: TensorToWrite) => TensorToWrite];
 
 function changesOf({ matrix, rank }: Chosen, style: FactorStyle): Change[] {
-  const module = stemOf(matrix.name);
+  const module = moduleOfWeight(matrix.name);
   const [own, names] = [factorNames(module, 'rankscope'), factorNames(module, style)];
   const renamed = (name: string, shape?: readonly number[]) => (tensor: TensorToWrite) => ({
     ...tensor,

@@ -1,6 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { formatBytes } from '../../base/quantities.ts';
 import type { Backend } from '../../devices/backend.ts';
+import { moduleOfWeight } from '../../model/names/moduleOfWeight.ts';
 import { inputGroups } from '../inputGroups.ts';
 import type { Network } from '../network.ts';
 import { largestBlock } from '../passMemory.ts';
@@ -22,7 +23,7 @@ export function refuseIfMomentsTooLarge(
 ): void {
   const { weights, activations } = largestBlock(network, [], rows);
   const widths = inputGroups(network).flatMap(({ layer, inputs, matrices }) =>
-    layer !== null && Object.keys(matrices).some((name) => isCut(name.replace(/\.weight$/, ''))) ? [inputs] : [],
+    layer !== null && Object.keys(matrices).some((name) => isCut(moduleOfWeight(name))) ? [inputs] : [],
   );
   const widest = Math.max(0, ...widths);
   const moments = SQUARES * 4 * widest ** 2;

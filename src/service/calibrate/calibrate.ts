@@ -5,6 +5,7 @@ import { forward } from '../../network/forward.ts';
 import { inputGroups } from '../../network/inputGroups.ts';
 import { openNetwork } from '../../network/network.ts';
 import { readWindows } from '../../network/readWindows.ts';
+import { tokensIn } from '../../network/windows.ts';
 import type { CalibrateRequest, CallContext, EvaluateProgress } from '../../protocol/service.ts';
 import { type Opened, refuseChanged } from '../checkpoints/opened.ts';
 import type { Devices } from '../devices/devices.ts';
@@ -65,7 +66,7 @@ export async function calibrate(
     out,
     bytes,
     text: facts,
-    tokens: windows.reduce((sum, { length }) => sum + length, 0),
+    tokens: tokensIn(windows),
     groups: groups.length,
     matrices: groups.reduce((sum, { matrices }) => sum + Object.keys(matrices).length, 0),
     short,

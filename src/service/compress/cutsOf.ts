@@ -1,3 +1,4 @@
+import { moduleOfWeight } from '../../model/names/moduleOfWeight.ts';
 import type { Network } from '../../network/network.ts';
 import { chosenMatrices } from '../../write/chosenMatrices.ts';
 import { factorType } from '../../write/encode.ts';
@@ -12,7 +13,7 @@ export function cutsOf(model: RewrittenModel, { prefix, modules }: Pick<Network,
   const cuts = new Map<string, BlockCut>();
   const predicted = new Map(model.plan.matrices.map(({ name, error }) => [name, error]));
   for (const [name, { matrix, rank }] of chosenMatrices(model))
-    cuts.set(moduleOf(name), {
+    cuts.set(moduleOfWeight(name), {
       rank,
       shape: matrix.shape,
       predictedError: predicted.get(name) ?? 0,
@@ -27,5 +28,3 @@ export function cutsOf(model: RewrittenModel, { prefix, modules }: Pick<Network,
   }
   return { cuts, dense };
 }
-
-const moduleOf = (tensor: string) => tensor.replace(/\.weight$/, '');

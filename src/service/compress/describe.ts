@@ -5,6 +5,7 @@ import type {
   CompressionReport,
   CompressRequest,
 } from '../../model/compression.ts';
+import { moduleOfWeight } from '../../model/names/moduleOfWeight.ts';
 import type { FactorizedReport, Plan } from '../../model/plan/plan.ts';
 import { type Opened, viewOf } from '../checkpoints/opened.ts';
 import type { CompressedBlocks } from './compressBlocks.ts';
@@ -63,7 +64,7 @@ export function reportOf(of: Compression): CompressionReport {
     blocks: compressed.blocks,
     matrices: written.matrices.map((matrix) => ({
       ...matrix,
-      inputError: compressed.inputErrors.get(matrix.name.replace(/\.weight$/, '')) ?? null,
+      inputError: compressed.inputErrors.get(moduleOfWeight(matrix.name)) ?? null,
     })),
     smokeTest: of.smokeTest,
     estimate,

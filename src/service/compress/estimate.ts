@@ -5,6 +5,7 @@ import {
   type CompressRequest,
   REFINEMENT,
 } from '../../model/compression.ts';
+import { moduleOfWeight } from '../../model/names/moduleOfWeight.ts';
 import { inputGroups } from '../../network/inputGroups.ts';
 import type { Network } from '../../network/network.ts';
 import { largestBlock } from '../../network/passMemory.ts';
@@ -189,7 +190,7 @@ export function memoryOf(network: Network, size: WorkSize, steps: number): numbe
     inputGroups(network).flatMap(({ matrices }) =>
       Object.entries(matrices).map(([name, [m, n]]) => {
         const rank = Math.max(1, Math.floor((size.keep * m * n) / (m + n)));
-        return [name.replace(/\.weight$/, ''), rank] as const;
+        return [moduleOfWeight(name), rank] as const;
       }),
     ),
   );

@@ -1,5 +1,7 @@
 /** Tokens of a run: long enough not to come twice by chance. */
 const RUN = 16;
+/** From this share of repeated runs on, a text counts as one that repeats itself, or another one. */
+export const REPEATED = 0.5;
 
 function* runsOf(windows: readonly ArrayLike<number>[]): Generator<string> {
   for (const window of windows) {
@@ -29,4 +31,13 @@ export function repeatedRuns(windows: readonly ArrayLike<number>[]): number {
     known.add(run);
   }
   return total === 0 ? 0 : 1 - known.size / total;
+}
+
+/** Says, if that is so, that a text repeats itself. @param text what it is called: `The calibration text` */
+export function repetitionNotes(text: string, windows: readonly ArrayLike<number>[]): string[] {
+  const share = repeatedRuns(windows);
+  if (share < REPEATED) return [];
+  return [
+    `${text} repeats itself: ${Math.round(100 * share)} % of its runs of ${RUN} tokens came before. It says little about other texts.`,
+  ];
 }

@@ -4,8 +4,8 @@ import { isSameFile } from '../../files/wholeFile.ts';
 import type { CompressionText, CompressRequest, WindowShare } from '../../model/compression.ts';
 import type { Network } from '../../network/network.ts';
 import { readWindows } from '../../network/readWindows.ts';
-import { digestOfWindows, windowsOf } from '../../network/windows.ts';
-import { repeatedRuns, sharedRuns } from './repeatedRuns.ts';
+import { digestOfWindows, tokensIn, windowsOf } from '../../network/windows.ts';
+import { REPEATED, repetitionNotes, sharedRuns } from './repeatedRuns.ts';
 import { HELD_OUT, type SplitWindows, splitWindows, UNSEEN } from './splitWindows.ts';
 
 /** Tokens for calibration by default, and of a window. */
@@ -15,8 +15,6 @@ const CONTEXT = 512;
 const [SHORTEST, ENOUGH] = [32, 8];
 /** The most tokens of a text that is only measured. */
 const MEASURED_TOKENS = 8192;
-/** From this share of repeated runs on, a text counts as one that repeats itself. */
-const REPEATED = 0.5;
 
 /** A text that the network wrote itself. */
 export interface SampledText {
@@ -156,13 +154,8 @@ function textWarnings(
   measured: readonly Int32Array[],
   { other, isSame }: { readonly other: string | undefined; readonly isSame: boolean },
 ): string[] {
-  const notes: string[] = [];
+  const notes = repetitionNotes('The calibration text', calibration);
   const percent = (share: number) => `${Math.round(100 * share)} %`;
-  const repeated = repeatedRuns(calibration);
-  if (repeated >= REPEATED)
-    notes.push(
-      `The calibration text repeats itself: ${percent(repeated)} of its runs of 16 tokens came before. It says little about other texts.`,
-    );
   const shared = sharedRuns(measured, [...calibration, ...heldOut]);
   if (shared >= REPEATED || isSame)
     notes.push(
@@ -174,5 +167,5 @@ function textWarnings(
 }
 
 function shareOf(windows: readonly Int32Array[]): WindowShare {
-  return { windows: windows.length, tokens: windows.reduce((sum, { length }) => sum + length, 0) };
+  return { windows: windows.length, tokens: tokensIn(windows) };
 }

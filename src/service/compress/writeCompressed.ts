@@ -1,5 +1,6 @@
 import type { DeviceRequest } from '../../base/deviceInfo.ts';
 import { RankscopeError } from '../../base/errors.ts';
+import { moduleOfWeight } from '../../model/names/moduleOfWeight.ts';
 import type { FactorizedReport } from '../../model/plan/plan.ts';
 import { writeFactorized } from '../../write/factorized.ts';
 import { writeTarget } from '../../write/target.ts';
@@ -29,7 +30,7 @@ export function writeCompressed(devices: Devices, request: WriteCompressedReques
     signal,
     changed: compressed.changed,
     async factorsOf({ name }, rank) {
-      const found = compressed.factors.get(name.replace(/\.weight$/, ''));
+      const found = compressed.factors.get(moduleOfWeight(name));
       if (!found) throw new RankscopeError('engine', name, 'is in the plan, but in no block of the network');
       return { ...found, rank };
     },

@@ -1,6 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { CalibrationUse } from '../../model/calibrationUse.ts';
 import type { TextRequest } from '../../model/evaluation.ts';
+import { moduleOfWeight } from '../../model/names/moduleOfWeight.ts';
 import { mostRows } from '../../network/batches.ts';
 import { walkBlocks } from '../../network/blockwise.ts';
 import { refuseIfMomentsTooLarge } from '../../network/groupwise/memory.ts';
@@ -8,10 +9,11 @@ import { inputGroups } from '../../network/inputGroups.ts';
 import { openNetwork } from '../../network/network.ts';
 import { readWindows } from '../../network/readWindows.ts';
 import type { Factors } from '../../network/variant.ts';
+import { tokensIn } from '../../network/windows.ts';
 import { chosenMatrices } from '../../write/chosenMatrices.ts';
 import { factorType, rounded } from '../../write/encode.ts';
 import { refuseChanged } from '../checkpoints/opened.ts';
-import { repeatedRuns } from '../compress/repeatedRuns.ts';
+import { repetitionNotes } from '../compress/repeatedRuns.ts';
 import { refuseTooManyTokens } from '../evaluate/streamMemory.ts';
 import { type CalibratedFactors, calibrationNotes, type PlannedModel } from './calibratedFactors.ts';
 import { withCalibrationDefaults } from './calibrationText.ts';
@@ -21,8 +23,6 @@ import { RIDGE, truncateBlock } from './truncateBlock.ts';
 
 /** Streams of the dense and of the compressed network, before and behind a block, in units of an evaluation's. */
 const NETWORKS = 2;
-/** From this share of repeated runs on, a text counts as one that repeats itself. */
-const REPEATED = 0.5;
 
 /**
  * Runs `use` with factors that were truncated block by block while a text passed through the network, which wait in a
@@ -46,7 +46,7 @@ export async function withFactorsOnText<Result>(
   );
   const chosen = chosenMatrices(model);
   const ranks = new Map<string, number>();
-  for (const [name, { rank }] of chosen) if (inside.has(name)) ranks.set(moduleOf(name), rank);
+  for (const [name, { rank }] of chosen) if (inside.has(name)) ranks.set(moduleOfWeight(name), rank);
   const { factors: count } = model.plan.request;
   const written = (name: string, { b, a }: Factors): Factors => {
     const type = dtype ?? factorType(chosen.get(`${name}.weight`)!.matrix.tensor.dtype);
@@ -97,30 +97,20 @@ export async function withFactorsOnText<Result>(
       inputErrors,
       async factorsOf({ name }, rank) {
         if (!inside.has(name)) return undefined;
-        if (!file.has(moduleOf(name)))
+        if (!file.has(moduleOfWeight(name)))
           throw new RankscopeError('engine', name, 'is in the plan, but in no block of the network');
-        return found(await file.take(moduleOf(name)), rank, count);
+        return found(await file.take(moduleOfWeight(name)), rank, count);
       },
       use: () => ({
         kind: 'text',
         name: facts.name,
-        tokens: windows.reduce((sum, { length }) => sum + length, 0),
+        tokens: tokensIn(windows),
         text: facts,
         ridge: RIDGE,
         short,
         byWeights,
-        notes: [...notes, ...repetition(windows), ...calibrationNotes({ short, byWeights })],
+        notes: [...notes, ...repetitionNotes('The text', windows), ...calibrationNotes({ short, byWeights })],
       }),
     });
   });
-}
-
-const moduleOf = (tensor: string) => tensor.replace(/\.weight$/, '');
-
-function repetition(windows: readonly Int32Array[]): string[] {
-  const share = repeatedRuns(windows);
-  if (share < REPEATED) return [];
-  return [
-    `The text repeats itself: ${Math.round(100 * share)} % of its runs of 16 tokens came before. It says little about other texts.`,
-  ];
 }

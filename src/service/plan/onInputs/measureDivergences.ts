@@ -6,6 +6,7 @@ import { forward } from '../../../network/forward.ts';
 import type { Network } from '../../../network/network.ts';
 import { Scores } from '../../../network/score.ts';
 import { type Factors, linearOfFactors, type Variant } from '../../../network/variant.ts';
+import { tokensIn } from '../../../network/windows.ts';
 import type { MeasuredMatrix, MeasuredUnit } from './measuredUnits.ts';
 import { networkCosts } from './networkCosts.ts';
 import { readingsOf } from './readings.ts';
@@ -35,7 +36,7 @@ const MOST_KEPT = 2 ** 30;
 export async function measureDivergences(request: DivergenceRequest): Promise<Map<MeasuredUnit, number>> {
   const { network, backend, windows, units, seconds, letOthers, signal, progress } = request;
   const { width, layers } = network.decoder;
-  const tokens = windows.reduce((sum, { length }) => sum + length, 0);
+  const tokens = tokensIn(windows);
   const streamBytes = tokens * width * Float32Array.BYTES_PER_ELEMENT;
   const dense = new DenseStreams(layers.length, Math.max(1, Math.ceil((layers.length * streamBytes) / MOST_KEPT)));
   const costs = networkCosts(network);

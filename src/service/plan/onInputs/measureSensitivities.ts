@@ -3,7 +3,7 @@ import { RankscopeError, throwIfCancelled } from '../../../base/errors.ts';
 import type { GroupSensitivity, Sensitivities } from '../../../model/plan/sensitivities.ts';
 import { forward } from '../../../network/forward.ts';
 import type { PlacedGroup } from '../../../network/inputGroups.ts';
-import { digestOfWindows } from '../../../network/windows.ts';
+import { digestOfWindows, tokensIn } from '../../../network/windows.ts';
 import { InputStatistics } from '../../calibrate/inputStatistics.ts';
 import { passProgress } from '../../evaluate/passProgress.ts';
 import { firstTokens } from './firstTokens.ts';
@@ -32,7 +32,7 @@ export async function measureSensitivities(input: InputPlan, placed: readonly Pl
     : await fromText(input, placed, isLoss);
   const inputs = statistics
     ? { kind: statistics.summary.kind, text: statistics.summary.text, tokens: statistics.summary.tokens }
-    : { kind: 'full' as const, text: text!.facts.name, tokens: tokensOf(text!.windows) };
+    : { kind: 'full' as const, text: text!.facts.name, tokens: tokensIn(text!.windows) };
   if (!isLoss) return { inputs, matrices: curves, ...(groups.length > 0 && { groups }) };
   const units = measuredUnits(measured);
   const windows = firstTokens(text!.windows, DIVERGENCE_TOKENS);
@@ -64,7 +64,7 @@ export async function measureSensitivities(input: InputPlan, placed: readonly Pl
     inputs,
     divergences: {
       text: text!.facts.name,
-      tokens: tokensOf(windows),
+      tokens: tokensIn(windows),
       measured: count(true),
       filledIn: count(false),
       seconds: (performance.now() - begun) / 1000,
@@ -75,8 +75,6 @@ export async function measureSensitivities(input: InputPlan, placed: readonly Pl
     }),
   };
 }
-
-const tokensOf = (windows: readonly ArrayLike<number>[]) => windows.reduce((sum, { length }) => sum + length, 0);
 
 interface Seen {
   readonly curves: readonly Curve[];

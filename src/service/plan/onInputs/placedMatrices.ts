@@ -1,4 +1,5 @@
 import { isStored } from '../../../model/matrix.ts';
+import { moduleOfWeight } from '../../../model/names/moduleOfWeight.ts';
 import type { StoredMatrix } from '../../../model/storedMatrix.ts';
 import type { StoredFactor } from '../../../network/blocks/weights.ts';
 import { inputGroups, type PlacedGroup } from '../../../network/inputGroups.ts';
@@ -43,7 +44,7 @@ export function placedMatrices(
   for (const group of inputGroups(network))
     for (const tensor of Object.keys(group.matrices)) {
       const matrix = byTensor.get(tensor);
-      const factors = network.weights.find(tensor.replace(/\.weight$/, ''))?.factors ?? [];
+      const factors = network.weights.find(moduleOfWeight(tensor))?.factors ?? [];
       if (!matrix || factors.length !== 1 || placed.has(matrix)) continue;
       placed.set(matrix, { matrix, tensors: tensorsOf.get(matrix)!, stored: factors[0]!, layer: group.layer, group });
     }
