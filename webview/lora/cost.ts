@@ -116,7 +116,7 @@ function plotOf(
     ],
     x: { title: 'Rank', log: true, ticks: rows.map(({ rank }) => rank), tick: String },
     y: { title: 'Parameters', log: true, tick: formatCount },
-    levels: [{ value: dense, label: 'the matrices themselves:', color: theme.marks.breakEven }],
+    levels: [{ value: dense, label: 'the matrices:', color: theme.marks.breakEven }],
     theme,
     onPick: (id) => choose(targets, Number(id.split(' ')[1])),
   };

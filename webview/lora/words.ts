@@ -15,7 +15,7 @@ export const SET_NAMES: Readonly<Record<TargetSet, string>> = {
 export function costSentence({ model, full }: LoraCount, row: LoraCountRow, set: TargetSet): string {
   const { rank, parameters, share, trainingBytes, optimizerBytes } = row;
   const modules = adaptedModules(model, set).reduce((sum, { count }) => sum + count, 0);
-  return `Rank ${rank} on ${SET_NAMES[set]} (${formatWhole(modules)} modules) trains ${formatWhole(parameters)} parameters, ${formatPercent(share)} of the model. With Adam in f32 this takes ${formatBytes(trainingBytes)}, of which ${formatBytes(optimizerBytes)} are its moments; training the whole model takes ${formatBytes(full.trainingBytes)}.`;
+  return `Rank ${rank} on ${SET_NAMES[set]} (${formatWhole(modules)} modules) trains ${formatWhole(parameters)} parameters, ${formatPercent(share)} of the model. With Adam in f32, this takes ${formatBytes(trainingBytes)}, of which ${formatBytes(optimizerBytes)} are its moments; training the whole model takes ${formatBytes(full.trainingBytes)}.`;
 }
 
 /** How the 2 d r L of tutorials compares with the true count, and why the two differ. */

@@ -20,7 +20,7 @@ describe('the page of LoRA', () => {
     // 12 layers of c_attn, 2304 x 768. Adam keeps two f32 numbers for each weight, beside its gradient.
     assert.equal(
       of('gpt2', 'q,v').cost,
-      'Rank 8 on query and value (12 modules) trains 294,912 parameters, 0.237 % of the model. With Adam in f32 this takes 4.72 MB, of which 2.36 MB are its moments; training the whole model takes 1.99 GB.',
+      'Rank 8 on query and value (12 modules) trains 294,912 parameters, 0.237 % of the model. With Adam in f32, this takes 4.72 MB, of which 2.36 MB are its moments; training the whole model takes 1.99 GB.',
     );
     assert.equal(of('Llama-3.1-8B', 'q,v').beyond, '');
     assert.match(of('Llama-3.1-8B', 'q,v', 820).beyond, /^In 32 modules, two factors of rank 820 are larger/);
