@@ -35,8 +35,10 @@ async function openPytorch(source: FileSource, { path, remarks, signal, allowanc
     throw isJoblib(seen) ? joblibError(source.name, seen) : error;
   });
   const warnings = warningsOf(seen);
-  if (directory.tensors.length === 0)
-    throw new RankscopeError('not-a-checkpoint', source.name, 'this pickle contains no tensors', warnings.join(' '));
+  if (directory.tensors.length === 0) {
+    const reasons = [...directory.remarks, ...warnings].join(' ');
+    throw new RankscopeError('not-a-checkpoint', source.name, 'this pickle contains no tensors', reasons);
+  }
   return checkpointOver(
     {
       path,

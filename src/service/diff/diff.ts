@@ -89,6 +89,7 @@ class DiffRun {
       return device;
     });
     const compared = [...this.matrices, ...this.vectors];
+    if (compared.length === 0 && this.reshaped.length > 0) throw this.nothingFits();
     const count = (state: DiffedVector['state']) => compared.filter((each) => each.state === state).length;
     const result = {
       format: 'rankscope.diff/1',
@@ -211,6 +212,14 @@ class DiffRun {
   private count({ base, difference }: PairSums): void {
     this.sums.base += base;
     this.sums.difference += difference;
+  }
+
+  private nothingFits(): RankscopeError {
+    const { length } = this.reshaped;
+    const [first] = [...this.reshaped].sort((a, b) => b.shape.length - a.shape.length);
+    const sizes = `${first!.name} is ${first!.shape.join(' x ')} and ${first!.otherShape.join(' x ')} there`;
+    const found = `none of the ${length} tensors that ${this.request.other} has as well has the same shape: ${sizes}`;
+    return new RankscopeError('wrong-use', this.request.base, found, 'Compare two states of one model');
   }
 
   private nothingShared(): RankscopeError {

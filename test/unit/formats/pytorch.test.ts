@@ -184,6 +184,12 @@ describe('PyTorch files', () => {
     it(`refuses a PyTorch file with ${what}`, () =>
       rejectsWith(openCheckpoint(write(bytes())), 'malformed', /model\.pt/, says));
 
+  it('says of the state of an optimizer why it holds no weights', () => {
+    const optimizer = op.dictOf({ state: op.dictOf({ exp_avg: MATRIX }), param_groups: op.emptyList });
+    const file = write(torchZip(pickle(optimizer), { 0: SIX }));
+    return rejectsWith(openCheckpoint(file), 'not-a-checkpoint', /The state of an optimizer \(1 tensors\) is left out/);
+  });
+
   it('says that a pickle contains no tensors', () =>
     rejectsWith(openCheckpoint(write(pickle(op.dictOf({ a: op.int(1) })))), 'not-a-checkpoint', /no tensors/));
 

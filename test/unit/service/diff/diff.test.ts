@@ -302,6 +302,10 @@ describe('diff of two models', function () {
         (error: unknown) => error instanceof RankscopeError && error.code !== 'engine' && text.test(error.message),
       );
     await refused(write({ 'conv.thing': tensor(random(3, 3, 1)) }), /none of its matrices is in/);
+    await refused(
+      write({ [Q(0)]: tensor(random(8, 8, 1)) }),
+      /has the same shape: .*q_proj\.weight is 6 x 6 and 8 x 8 there/,
+    );
     const factors = { lora_A: tensor(random(2, 6, 1)), lora_B: tensor(random(6, 2, 1)) };
     const adapter = Object.entries(factors).map(([part, values]) => [
       `base_model.model.model.layers.0.self_attn.q_proj.${part}.weight`,
