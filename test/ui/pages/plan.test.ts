@@ -31,7 +31,7 @@ describe('plan page', function () {
     const kept = Number.parseFloat(await page.locator('.headline strong').innerText());
     assert.ok(Math.abs(kept - (parametersAfter / parametersBefore) * 100) < 0.06);
     const { parameters } = plan.checkpoint;
-    const ofModel = Number.parseFloat(await page.getByText(/of the whole model/).innerText());
+    const ofModel = Number.parseFloat(await page.locator('.of-model').innerText());
     assert.ok(Math.abs(ofModel - ((parameters - parametersBefore + parametersAfter) / parameters) * 100) < 0.06);
     assert.ok(ofModel > kept, 'what stays dense by default is not part of the budget');
     const shown = Number.parseFloat(
