@@ -71,7 +71,11 @@ export async function combine(
     ),
     parametersAfter: parametersOf(layers),
     bytes,
-    remarks: [],
+    remarks: isDisjoint(files)
+      ? [
+          `The adapters have no layer in common: ${files[0]!.layers[0]!.target} is in the first alone. Are they of one base?`,
+        ]
+      : [],
   };
 }
 
@@ -118,4 +122,10 @@ async function sharedLayer(
   const parts = await Promise.all(having.map(({ layer }) => layerFactors(layer, signal)));
   const { form, dtype } = first!.layer;
   return { target, form, dtype, parts, weights: having.map(({ weight }) => weight) };
+}
+
+/** Whether no layer is in more than one of the adapters, as those of two architectures. */
+function isDisjoint(files: readonly AdapterFile[]): boolean {
+  const all = files.flatMap(({ layers }) => layers.map(({ target }) => target));
+  return files.length > 1 && new Set(all).size === all.length;
 }

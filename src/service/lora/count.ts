@@ -12,6 +12,7 @@ import { USUAL_MODELS, usualModel } from '../../model/lora/usualModels.ts';
 import { isStored } from '../../model/matrix.ts';
 import type { Role } from '../../model/names/roles.ts';
 import { distinctMatrices, type OpenCheckpoints, type Opened } from '../checkpoints/opened.ts';
+import { refuseOptimizer } from '../diff/sides.ts';
 
 /** @throws RankscopeError 'wrong-use' for an unknown model, and a checkpoint that is an adapter. */
 export async function countLoraOf(
@@ -49,6 +50,7 @@ function knownModel(name: string): LoraModel {
 /** The modules of a checkpoint, alike ones of all layers together. */
 function modelOf(opened: Opened): LoraModel {
   const { checkpoint, adapter } = opened;
+  refuseOptimizer(opened);
   if (adapter.pairs > 0)
     throw new RankscopeError(
       'wrong-use',

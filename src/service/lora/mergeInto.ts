@@ -74,6 +74,8 @@ export function mergedTensor({ layer, matrix }: Change, weight: number): TensorT
     bytes: tensor.bytes,
     async *content(signal) {
       const values = await valuesOf(tensor, signal);
+      if (!values.every(Number.isFinite))
+        throw new RankscopeError('not-finite', name, 'contains NaN or infinity in the base', 'Repair the base first');
       const { up, down, outputs, inputs, rank, scale } = await updateFactors(layer.target, layer.update, signal);
       const magnitudes = layer.magnitude && (await valuesOf(layer.magnitude, signal));
       const pause = yieldOrCancel(signal, name);

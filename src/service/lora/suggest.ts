@@ -15,6 +15,7 @@ import type { CallContext, StepProgress } from '../../protocol/service.ts';
 import { withActivations } from '../activations/withActivations.ts';
 import { exactResult, exactSeen, type SpectraParts } from '../analysis/spectra.ts';
 import { distinctMatrices, type Opened, refuseChanged } from '../checkpoints/opened.ts';
+import { refuseOptimizer } from '../diff/sides.ts';
 import { nameInNetwork } from '../plan/rewrittenModel.ts';
 
 /** A rank for each module, in proportion to how many directions it uses. */
@@ -25,6 +26,7 @@ export async function suggestLora(
   { signal, progress }: CallContext<StepProgress>,
 ): Promise<LoraSuggestion> {
   const { path, targets = 'all-linear', rank: uniformRank = 16, activations: file } = request;
+  refuseOptimizer(opened);
   const engine = parts.devices.settle(request);
   const all = distinctMatrices(opened).filter(isStored);
   const wanted = all.filter(({ role }) => inTargetSet(role, targets));
