@@ -53,7 +53,10 @@ describe('adapters and models that do not belong together', function () {
   it('are refused by every command that would read them, which then leaves nothing', async () => {
     const optimizer = model('optimizer', { [`state.${Q}.exp_avg`]: [12, 8], [`state.${Q}.exp_avg_sq`]: [12, 8] });
     const out = folder.path('out.safetensors');
+    const unsure = adapter('unsure');
+    folder.write('unsure/adapter_config.json', '{"peft_type": "LORA", ');
     for (const [path, pattern] of [
+      [unsure, /adapter_config\.json: is no JSON object/],
       [adapter('nan', { bad: Number.NaN }), /q_proj: entry \[1, 1\] of its factor B is NaN/],
       [adapter('infinite', { bad: Number.POSITIVE_INFINITY }), /factor B is Infinity/],
       [adapter('half', { cut: 20 }), /The file is cut off/],
