@@ -44,7 +44,7 @@ export const TRIAL_LIMITS = {
   /** With fewer, the band of the prediction says nothing. */
   probes: [8, 256],
   seed: [0, 2 ** 31 - 1],
-  /** On the longer side of a picture. */
+  /** On either side of a picture. */
   tiles: [1, 512],
 } as const;
 
@@ -166,6 +166,9 @@ export interface TrialRegion {
   readonly cols: number;
 }
 
+/** What to try on one matrix; the defaults stand for what is left out. */
+export type TrialChoice = Partial<TrialOptions> & Pick<TrialOptions, 'ranks'>;
+
 export interface TrialPictureRequest extends DeviceRequest, Partial<Omit<TrialOptions, 'ranks' | 'methods'>> {
   readonly path: string;
   readonly name: string;
@@ -173,7 +176,7 @@ export interface TrialPictureRequest extends DeviceRequest, Partial<Omit<TrialOp
   readonly rank: number;
   /** The whole matrix by default. */
   readonly region?: TrialRegion;
-  /** Tiles on the longer side at most; 128 by default. */
+  /** Tiles on either side at most; 128 by default. */
   readonly tiles?: number;
 }
 
@@ -183,8 +186,9 @@ export interface TrialPictures {
   /** Number of tiles. */
   readonly height: number;
   readonly width: number;
-  /** Entries on a side of a tile; those at the right and lower edge may have fewer. */
-  readonly tileSide: number;
+  /** Entries on the sides of a tile; those at the right and lower edge may have fewer. */
+  readonly tileRows: number;
+  readonly tileCols: number;
   /** `rms`: the root of the mean square of a tile. `entry`: tiles are entries, with their signs. */
   readonly shows: 'rms' | 'entry';
   /** The largest magnitude in the three, the end of their common colour scale. */

@@ -20,6 +20,7 @@ import type { Sensitivities } from '../model/plan/sensitivities.ts';
 import type { SensitivityCurve } from '../model/plan/sensitivityCurves.ts';
 import type { SharingReport } from '../model/sharing/sharing.ts';
 import type { TrainingReport } from '../model/training/training.ts';
+import type { Trial, TrialChoice, TrialPictureRequest, TrialPictures } from '../model/trial.ts';
 import type { CheckpointView, Spectrum } from './service.ts';
 
 /** Everything the inspector page shows: the page asks for it once, and can be discarded and rebuilt at any time. */
@@ -64,6 +65,8 @@ export const IDLE: RunState = { status: 'idle', done: 0, total: 0, message: '', 
 export type InspectorUpdate = Partial<Omit<InspectorSnapshot, 'findings' | 'skipped'>> & {
   readonly findings?: readonly MatrixFinding[];
   readonly skipped?: readonly Skipped[];
+  /** What the running trial does at the moment. */
+  readonly trialStep?: string;
 };
 
 /** The calls of the inspector page to the extension host (JSON-RPC over postMessage). */
@@ -82,6 +85,10 @@ export interface InspectorCalls {
   setRank: { params: { name: string; rank: number }; result: void };
   /** Leaves the rank of this matrix to the plan again. */
   clearRank: { params: { name: string }; result: void };
+  /** Factorizes one matrix in several ways; a trial that is under way is cancelled. */
+  trial: { params: { name: string; choice: TrialChoice }; result: Trial };
+  cancelTrial: { params: void; result: void };
+  trialPictures: { params: Omit<TrialPictureRequest, 'path'>; result: TrialPictures };
   /** Asks for a text and for what to try on it, and opens the page of the evaluations. */
   measure: { params: void; result: void };
   /** Asks whether statistics of activations are read from a file, collected, or used no longer. */

@@ -14,6 +14,8 @@ import { firstRank } from './rankOutcome.ts';
 import { createRankPanel } from './rankPanel.ts';
 import type { SpectrumState } from './spectra.ts';
 import type { Model, ViewState } from './state.ts';
+import { createTrialPanel, type TrialHooks } from './trial/trialPanel.ts';
+import type { TrialState } from './trial/trials.ts';
 
 interface DetailHooks {
   readonly select: (name: string) => void;
@@ -24,11 +26,17 @@ interface DetailHooks {
   readonly step: (by: number) => void;
   readonly retry: (name: string) => void;
   readonly exportAs: (kind: 'png' | 'csv', name: string, canvases: readonly HTMLCanvasElement[]) => void;
+  readonly trial: Pick<TrialHooks, 'start' | 'cancel' | 'pictures'>;
 }
 
 export interface Detail {
   /** `values` are those of the cells of the map. */
-  show(model: Model, view: ViewState, values: CellValues, spectrum: SpectrumState | null): void;
+  show(
+    model: Model,
+    view: ViewState,
+    values: CellValues,
+    states: { readonly spectrum: SpectrumState | null; readonly trial: TrialState | null },
+  ): void;
   themeChanged(): void;
 }
 
@@ -60,12 +68,19 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
   const panel = createRankPanel({
     moved: (rank, { pays }) => {
       curves.setRank(rank, pays);
-      if (shown) hooks.slid(name, rank);
+      if (!shown) return;
+      hooks.slid(name, rank);
+      trial.setRank(rank);
     },
     pick: (rank) => hooks.setRank(name, rank),
     clear: () => hooks.clearRank(name),
   });
   const curves = createCurves((rank) => panel.setRank(rank));
+  const trial = createTrialPanel({
+    ...hooks.trial,
+    setRank: hooks.setRank,
+    changeFields: (fields) => hooks.changeView({ trial: fields }),
+  });
   const measures = createMeasureList();
   const experts = createExpertPanel(hooks);
   const bar = element(
@@ -98,6 +113,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
     curves.element,
     table,
     panel.element,
+    trial.element,
     measures.element,
   );
   const empty = element('p', {
@@ -128,8 +144,20 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
     panel.show({ outcomes, seen: seen?.outcomes }, kept ?? picked ?? firstRank(outcomes), picked);
     shown = true;
   };
+  const showTrial = (
+    model: Model,
+    view: ViewState,
+    { singularValues, outcomes }: Extract<SpectrumState, { kind: 'ready' }>,
+    tried: TrialState | null,
+  ) => {
+    if (trial.element.hidden) return;
+    const own = (ranks: Readonly<Record<string, number>>) => (Object.hasOwn(ranks, name) ? ranks[name] : undefined);
+    const picked = own(model.ranks);
+    const rank = own(view.sliders) ?? picked ?? firstRank(outcomes);
+    trial.show({ name, singularValues, rank, picked, state: tried, fields: view.trial });
+  };
   return {
-    show(model, view, values, spectrum) {
+    show(model, view, values, { spectrum, trial: tried }) {
       const { layout } = model;
       const index = layout.indexOf.get(view.selected ?? '');
       empty.hidden = index !== undefined;
@@ -163,13 +191,15 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
       const ready = spectrum?.kind === 'ready' ? spectrum : null;
       bar.hidden = !ready;
       // An adapter's update is already stored as factors: there is no rank to choose.
-      panel.element.hidden = !ready || finding?.adapter !== undefined;
+      trial.element.hidden = panel.element.hidden = !ready || finding?.adapter !== undefined;
       curves.element.hidden = !ready || view.spectrumAsTable;
       table.hidden = !ready || !view.spectrumAsTable;
       png.set({ disabled: view.spectrumAsTable });
       showState(state, spectrum, model.skipped.get(name), () => hooks.retry(name));
-      if (ready) drawSpectrum(model, view, ready);
-      else curves.clear();
+      if (ready) {
+        drawSpectrum(model, view, ready);
+        showTrial(model, view, ready, tried);
+      } else curves.clear();
       measures.show(finding);
       // A new matrix is shown from its top.
       if (isNew) root.scrollTop = 0;
@@ -177,6 +207,7 @@ export function createDetail(root: HTMLElement, hooks: DetailHooks): Detail {
     themeChanged() {
       drawn = [];
       experts.themeChanged();
+      trial.themeChanged();
     },
   };
 }

@@ -1,5 +1,6 @@
 import '../ui/base.css';
 import './inspector.css';
+import './trial/trial.css';
 import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import type { InspectorCalls, InspectorUpdate } from '../../src/protocol/page.ts';
 import { neighbour } from '../charts/layout.ts';
@@ -17,6 +18,7 @@ import { createSpectra } from './spectra.ts';
 import { type Model, modelOf, restoreView, updated, type ViewState, withSlider } from './state.ts';
 import { createStatisticsNote } from './statisticsNote.ts';
 import { createToolbar } from './toolbar.ts';
+import { createTrials } from './trial/trials.ts';
 
 /** Visible matrices at most that are requested first: what fits into a glance, not a whole file. */
 const WANTED = 300;
@@ -97,7 +99,18 @@ const detail = createDetail(roots.detail, {
     redraw();
   },
   exportAs: exportSpectrum,
+  trial: {
+    start: (name, choice) => trials.start(name, choice),
+    cancel: () => tell(link.call('cancelTrial')),
+    pictures: (request) => link.call('trialPictures', request),
+  },
 });
+const trials = createTrials(
+  (name, choice) => link.call('trial', { name, choice }),
+  (name) => {
+    if (name === view.selected) redraw();
+  },
+);
 const spectra = createSpectra(
   (name) => link.call('spectrum', { name }),
   (name) => {
@@ -121,7 +134,11 @@ onThemeChange(() => {
 link.onUpdate((update) => {
   if (!model) return;
   const { model: next, changed } = updated(model, update);
-  if (next.layout !== model.layout || next.statistics?.path !== model.statistics?.path) spectra.forget();
+  if (next.layout !== model.layout || next.statistics?.path !== model.statistics?.path) {
+    spectra.forget();
+    trials.forget();
+  }
+  if (update.trialStep !== undefined) trials.told(update.trialStep);
   if (changed.has('checkpoint') || changed.has('ranks') || 'error' in update || next.run.status !== model.run.status)
     failure = null;
   model = next;
@@ -167,7 +184,7 @@ function draw(): void {
   const matrix = model.layout.matrices[model.layout.indexOf.get(view.selected ?? '') ?? -1];
   const isWaiting = matrix && !model.skipped.has(matrix.name) && model.checkpoint;
   const spectrum = isWaiting ? spectra.get(model.checkpoint!, matrix) : null;
-  detail.show(model, view, values, spectrum);
+  detail.show(model, view, values, { spectrum, trial: trials.of(view.selected ?? '') });
   if (isDetailWanted) showDetail();
   // Until the spectrum is loaded, the detail below the map is too short to scroll to.
   if (spectrum?.kind !== 'loading') isDetailWanted = false;

@@ -5,6 +5,7 @@ import type { MatrixView } from '../../src/protocol/service.ts';
 import type { Zoom } from '../charts/heatmapChart.ts';
 import { buildLayout, type Layout } from '../charts/layout.ts';
 import { BASES, type Basis, MEASURES } from './measures.ts';
+import { restoreFields, type TrialFields } from './trial/trialChoice.ts';
 
 /** What the user set on the page. Kept across reloads. */
 export interface ViewState {
@@ -20,6 +21,7 @@ export interface ViewState {
   readonly spectrumAsTable: boolean;
   /** Slider positions of recently shown matrices, by tensor name. */
   readonly sliders: Readonly<Record<string, number>>;
+  readonly trial: TrialFields;
 }
 
 export const INITIAL_VIEW: ViewState = {
@@ -32,6 +34,7 @@ export const INITIAL_VIEW: ViewState = {
   logRank: false,
   spectrumAsTable: false,
   sliders: {},
+  trial: restoreFields(null),
 };
 
 /** The host's state and its layout on the page. */
@@ -62,7 +65,7 @@ export function modelOf(snapshot: InspectorSnapshot): Model {
  */
 export function updated(model: Model, update: InspectorUpdate): { model: Model; changed: ReadonlySet<Part> } {
   const changed = new Set<Part>();
-  const { findings: newFindings = [], skipped: newlySkipped = [], ...rest } = update;
+  const { findings: newFindings = [], skipped: newlySkipped = [], trialStep: _, ...rest } = update;
   const reopened = update.checkpoint === undefined ? model : reopen(model, update.checkpoint);
   const findings = reopened.findings as Map<string, MatrixFinding>;
   const skipped = reopened.skipped as Map<string, string>;
@@ -128,6 +131,7 @@ export function restoreView(kept: unknown): ViewState {
     logRank: old.logRank === true,
     spectrumAsTable: old.spectrumAsTable === true,
     sliders: Object.fromEntries(sliders) as Record<string, number>,
+    trial: restoreFields(old.trial),
   };
 }
 

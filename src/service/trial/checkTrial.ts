@@ -1,11 +1,11 @@
 import { RankscopeError } from '../../base/errors.ts';
-import { TRIAL_DEFAULTS, TRIAL_LIMITS, TRIAL_METHODS, type TrialOptions } from '../../model/trial.ts';
+import { TRIAL_DEFAULTS, TRIAL_LIMITS, TRIAL_METHODS, type TrialChoice, type TrialOptions } from '../../model/trial.ts';
 
 /**
  * The options of a request with the defaults for those left out, ranks ascending and without repetition.
  * @throws RankscopeError 'wrong-use'
  */
-export function checkTrial(path: string, request: Partial<TrialOptions> & Pick<TrialOptions, 'ranks'>): TrialOptions {
+export function checkTrial(path: string, request: TrialChoice): TrialOptions {
   const options = {
     ranks: [...new Set(request.ranks)].sort((one, other) => one - other),
     methods: TRIAL_METHODS.filter((method) => (request.methods ?? TRIAL_DEFAULTS.methods).includes(method)),

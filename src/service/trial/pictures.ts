@@ -34,7 +34,7 @@ export async function trialPictures(
   if (!isStored(matrix)) throw new RankscopeError('wrong-use', name, 'it is the update of an adapter', '');
   const [m, n] = matrix.shape;
   const region = checkRegion(name, request.region ?? { row: 0, col: 0, rows: m, cols: n }, matrix.shape);
-  const side = tileSide(name, region, request.tiles);
+  const [tileRows, tileCols] = tileSize(name, region, request.tiles);
   const engine = parts.devices.settle(request);
   const job = { signal, urgent: true };
   const { frobeniusNorm } = (await exactResult(parts, matrix, engine, job)).measures;
@@ -48,7 +48,7 @@ export async function trialPictures(
     const source = scaled(matrix.source(), scale);
     const { left, right } = storedFactors(found);
     const factors = { left: left.map((entry) => entry * scale), right };
-    const tiling = storedTiling(region, side, matrix.transposed);
+    const tiling = storedTiling(region, [tileRows, tileCols], matrix.transposed);
     const original = uploadedRows(source);
     const values = (of: typeof original) => Scope.run(backend, (scope) => tilesOf(scope, of, tiling, signal));
     const all = [
@@ -56,7 +56,7 @@ export async function trialPictures(
       await withProductRows(backend, source, factors, undefined, values),
       await withProductRows(backend, source, factors, original, values),
     ];
-    const width = Math.ceil(tiling.cols / side);
+    const width = Math.ceil(tiling.cols / tiling.tileCols);
     return all.map((tiles) => {
       const ordered = matrix.transposed ? transposeOf(tiles, width) : tiles;
       return Array.from(ordered, (value) => value / scale);
@@ -67,10 +67,11 @@ export async function trialPictures(
   const largest = tiled.reduce((most, tiles) => tiles.reduce((so, value) => Math.max(so, Math.abs(value)), most), 0);
   return {
     region,
-    height: Math.ceil(region.rows / side),
-    width: Math.ceil(region.cols / side),
-    tileSide: side,
-    shows: side === 1 ? 'entry' : 'rms',
+    height: Math.ceil(region.rows / tileRows),
+    width: Math.ceil(region.cols / tileCols),
+    tileRows,
+    tileCols,
+    shows: tileRows === 1 && tileCols === 1 ? 'entry' : 'rms',
     largest,
     original,
     approximation,
@@ -87,16 +88,21 @@ function checkRegion(name: string, region: TrialRegion, [m, n]: readonly [number
   throw new RankscopeError('wrong-use', name, found, 'Give a region inside the matrix');
 }
 
-/** Entries on the side of a tile, so that the longer side of the region has at most this many tiles. */
-function tileSide(name: string, { rows, cols }: TrialRegion, tiles = DEFAULT_TILES): number {
+/** Rows and columns of a tile, so that neither side of the region has more than this many tiles. */
+function tileSize(name: string, { rows, cols }: TrialRegion, tiles = DEFAULT_TILES): readonly [number, number] {
   const [least, most] = TRIAL_LIMITS.tiles;
-  if (Number.isSafeInteger(tiles) && tiles >= least && tiles <= most) return Math.ceil(Math.max(rows, cols) / tiles);
+  if (Number.isSafeInteger(tiles) && tiles >= least && tiles <= most)
+    return [Math.ceil(rows / tiles), Math.ceil(cols / tiles)];
   throw new RankscopeError('wrong-use', name, `${tiles} tiles on a side`, `Ask for ${least} to ${most}`);
 }
 
-function storedTiling({ row, col, rows, cols }: TrialRegion, side: number, transposed: boolean): Tiling {
-  const tile = { tileRows: side, tileCols: side };
-  return transposed ? { row: col, col: row, rows: cols, cols: rows, ...tile } : { row, col, rows, cols, ...tile };
+function storedTiling(
+  { row, col, rows, cols }: TrialRegion,
+  [tileRows, tileCols]: readonly [number, number],
+  transposed: boolean,
+): Tiling {
+  if (!transposed) return { row, col, rows, cols, tileRows, tileCols };
+  return { row: col, col: row, rows: cols, cols: rows, tileRows: tileCols, tileCols: tileRows };
 }
 
 function scaled({ name, rows, cols, read }: RowSource, scale: number): RowSource {

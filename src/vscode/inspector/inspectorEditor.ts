@@ -28,6 +28,7 @@ class InspectorDocument implements vscode.CustomDocument {
 
   /** Called when the last editor is closed: nobody could see or stop the run any more. */
   dispose(): void {
+    this.session.trials.cancel();
     void this.session.cancel();
   }
 }
@@ -74,6 +75,9 @@ export function showInspector(workbench: Workbench, webview: vscode.Webview, ses
     select: async ({ name }) => workbench.sideBySide.select(session, name),
     setRank: async ({ name, rank }) => workbench.desk.setRank(session.path, [name], rank),
     clearRank: async ({ name }) => workbench.desk.clearRank(session.path, [name]),
+    trial: ({ name, choice }) => session.trials.start(name, choice),
+    cancelTrial: async () => session.trials.cancel(),
+    trialPictures: (request) => session.trials.pictures(request),
     measure: async () => void (await vscode.commands.executeCommand('rankscope.measure', session.path)),
     activations: async () => void (await vscode.commands.executeCommand('rankscope.useActivations', session.path)),
     save: (request) => saveFromPage(request, session.path),

@@ -8,6 +8,7 @@ import { Emitter } from '../emitter.ts';
 import { Batch } from './batch.ts';
 import type { Memory } from './memory.ts';
 import { OneRun } from './oneRun.ts';
+import { Trials } from './trials.ts';
 
 export interface SessionHost {
   readonly service: Service;
@@ -24,6 +25,7 @@ export class Session {
   readonly updates = new Emitter<InspectorUpdate>();
   /** The findings were discarded because the file changed. An update cannot express that: pages must be reloaded. */
   readonly resets = new Emitter<void>();
+  readonly trials: Trials;
   private checkpoint: CheckpointView | null = null;
   private error: ErrorData | null = null;
   private engine: InspectorSnapshot['engine'] = null;
@@ -43,6 +45,12 @@ export class Session {
     private readonly host: SessionHost,
     private readonly memory: Memory,
   ) {
+    this.trials = new Trials(path, {
+      service: host.service,
+      request: host.request,
+      statistics: () => this.statisticsPath,
+      told: (trialStep) => this.tell({ trialStep }),
+    });
     const file = memory.get<string>(statisticsKey(path));
     if (file !== undefined) this.statistics = { path: file, summary: null, remarks: [] };
   }

@@ -1,4 +1,6 @@
 import { resolve } from 'node:path';
+import { RankscopeError } from '../../../src/base/errors.ts';
+import type { Trial, TrialChoice, TrialPictureRequest, TrialPictures } from '../../../src/model/trial.ts';
 import type { InspectorCalls, InspectorSnapshot, InspectorUpdate, SaveRequest } from '../../../src/protocol/page.ts';
 import type { PageHandlers } from '../../../src/protocol/pageChannel.ts';
 import type { Spectrum } from '../../../src/protocol/service.ts';
@@ -19,6 +21,8 @@ export interface InspectorUnderTest extends OpenedPage<InspectorUpdate> {
     readonly runs: string[];
     readonly opened: string[];
     readonly selected: string[];
+    readonly trials: { name: string; choice: TrialChoice }[];
+    readonly pictures: Omit<TrialPictureRequest, 'path'>[];
   };
 }
 
@@ -29,14 +33,19 @@ export interface HostOptions {
   /** The singular values of a matrix; a rejection is an answer too. */
   readonly spectrum?: (name: string) => Promise<readonly number[] | Spectrum>;
   readonly setRank?: () => Promise<void>;
+  readonly trial?: (name: string, choice: TrialChoice) => Promise<Trial>;
+  readonly pictures?: (request: Omit<TrialPictureRequest, 'path'>) => Promise<TrialPictures>;
 }
 
 export async function openInspector(
   harness: PageHarness,
   snapshot: InspectorSnapshot,
-  { spectrum, setRank, ...options }: HostOptions = {},
+  { spectrum, setRank, trial, pictures, ...options }: HostOptions = {},
 ): Promise<InspectorUnderTest> {
-  const asked: InspectorUnderTest['asked'] = { ranks: [], saved: [], visible: [], runs: [], opened: [], selected: [] };
+  const asked: InspectorUnderTest['asked'] = {
+    ...{ ranks: [], saved: [], visible: [], runs: [], opened: [], selected: [] },
+    ...{ trials: [], pictures: [] },
+  };
   const handlers: PageHandlers<InspectorCalls> = {
     ready: async () => snapshot,
     openChoice: async ({ path }) => void asked.opened.push(path),
@@ -44,6 +53,17 @@ export async function openInspector(
     cancel: async () => void asked.runs.push('cancel'),
     activations: async () => void asked.runs.push('activations'),
     measure: async () => void asked.runs.push('measure'),
+    trial: async ({ name, choice }) => {
+      asked.trials.push({ name, choice });
+      if (!trial) throw new RankscopeError('engine', name, 'there is no engine', '');
+      return trial(name, choice);
+    },
+    cancelTrial: async () => void asked.runs.push('cancel trial'),
+    trialPictures: async (request) => {
+      asked.pictures.push(request);
+      if (!pictures) throw new RankscopeError('engine', request.name, 'there is no engine', '');
+      return pictures(request);
+    },
     spectrum: async ({ name }) => {
       const found = (await spectrum?.(name)) ?? [1];
       return 'singularValues' in found ? found : { name, singularValues: found };
