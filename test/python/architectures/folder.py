@@ -51,7 +51,8 @@ def opened(folder: Path, known: dict[str, Any]) -> nn.Module:
     auto = next(name for name in [*config["auto_map"]][::-1] if hasattr(transformers, name))
     wanted = config["architectures"][0]
     for name, reference in config["auto_map"].items():
-        if reference.endswith(f".{wanted}") and hasattr(transformers, name):
+        # AutoBackbone asks the hub for every path, also for that of a stock model.
+        if reference.endswith(f".{wanted}") and hasattr(transformers, name) and name != "AutoBackbone":
             auto = name
             break
     model, found = getattr(transformers, auto).from_pretrained(
