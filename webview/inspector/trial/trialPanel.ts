@@ -2,6 +2,7 @@ import { formatCount } from '../../../src/base/quantities.ts';
 import {
   TRIAL_LIMITS,
   TRIAL_METHODS,
+  type Trial,
   type TrialChoice,
   type TrialMatrix,
   type TrialPictureRequest,
@@ -150,7 +151,7 @@ export function createTrialPanel(hooks: TrialHooks): {
     showState(now, wanted === null);
     const matrix = now?.kind === 'ready' ? now.trial.matrices[0] : undefined;
     results.hidden = matrix === undefined;
-    if (matrix && now?.kind === 'ready') showResults(matrix, now.trial.notes);
+    if (matrix && now?.kind === 'ready') showResults(matrix, now.trial);
     else curve.clear();
   }
 
@@ -167,8 +168,8 @@ export function createTrialPanel(hooks: TrialHooks): {
     } else fill(state);
   }
 
-  function showResults(matrix: TrialMatrix, remarks: readonly string[]): void {
-    const { name, singularValues, rank, picked, fields } = subject!;
+  function showResults(matrix: TrialMatrix, trial: Trial): void {
+    const { name, singularValues, rank, picked } = subject!;
     const all = triedOf(matrix);
     const same = all.find(({ of, result }) => of.rank === chosen?.of.rank && result.method === chosen.result.method);
     chosen = same ?? all.find(({ of }) => of.rank === rank) ?? all[0];
@@ -189,9 +190,10 @@ export function createTrialPanel(hooks: TrialHooks): {
     verdict.classList.toggle('bad', !of.pays);
     curve.show(singularValues, result.residual.values ?? [], of.rank, of.pays);
     showProducts(products, matrix);
-    setText(notes, remarks.join(' '));
-    const { oversampling: p, powerIterations: q, seed: s } = fields;
-    const options = { oversampling: p, powerIterations: q, seed: s };
+    setText(notes, trial.notes.join(' '));
+    // Those of the trial, which the fields may no longer show.
+    const { oversampling, powerIterations, probes, seed } = trial;
+    const options = { oversampling, powerIterations, probes, seed };
     pictures.show({ name, shape: matrix.shape, method: result.method, rank: of.rank, options });
   }
 
