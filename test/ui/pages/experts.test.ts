@@ -28,54 +28,56 @@ describe('a mixture of experts', function () {
     return { ...snapshot, findings };
   };
 
-  for (const theme of ['light', 'dark'] as const)
-    for (const width of [1280, 640])
-      it(`has one column for each module, opened by a click (${theme}, ${width})`, async () => {
-        const snapshot = half();
-        const inspector = await openInspector(harness, snapshot, {
-          theme,
-          width,
-          spectrum: async (name) => sampleSpectrum(snapshot.checkpoint!.matrices.find((one) => one.name === name)!),
-        });
-        const { page, asked, assertNoFaults } = inspector;
-        const map = page.getByRole('application').first();
-        await map.waitFor();
-        const group = 'model.layers.4.mlp.experts.*.gate_proj.weight';
-        const probes = await probeMap(page, 48, 40);
-        const names = new Set(probes.flatMap(({ lines }) => lines[0] ?? []));
-        assert.ok(names.has(group) && ![...names].some((name) => /experts[.][0-9]/.test(name)));
-        const at = probes.find(({ lines }) => lines[0] === group)!;
-        const box = (await page.locator('.map canvas').first().boundingBox())!;
-        await page.mouse.click(box.x + at.x, box.y + at.y);
-        const strip = page.locator('.expert-strip .map');
-        await strip.waitFor();
-        assert.equal(await page.locator('.detail h2').textContent(), group);
-        await page.getByText('All 64 experts, exact').first().waitFor();
-        assert.ok((await page.locator('.distribution tbody tr').count()) > 10);
-        assert.deepEqual(asked.selected, [group]);
-        await page.mouse.move(5, 5);
-        await page.screenshot({ path: `${PICTURES}/experts-${theme}-${width}.png`, fullPage: true });
-        assert.deepEqual(await seriousViolations(page, theme), []);
-
-        await page.getByTitle('Show model.layers.4.mlp.experts.').first().click();
-        await page.locator('.rank-panel').waitFor();
-        await page.getByText(/^Expert [0-9]+, one of 64$/).waitFor();
-        await page.screenshot({ path: `${PICTURES}/expert-${theme}-${width}.png`, fullPage: true });
-
-        await page.getByRole('button', { name: 'Experts as columns' }).click();
-        await waitFor(async () =>
-          (await map.getAttribute('aria-label'))!.includes('the experts of mlp.experts.gate_proj'),
-        );
-        const opened = await probeMap(page, 20, 10);
-        assert.ok(opened.some(({ lines }) => /experts[.][0-9]+[.]gate_proj/.test(lines[0] ?? '')));
-        assert.ok(!opened.some(({ lines }) => lines[0]?.includes('self_attn')));
-        await page.mouse.move(5, 5);
-        await page.screenshot({ path: `${PICTURES}/expert-columns-${theme}-${width}.png` });
-        await page.getByRole('combobox', { name: 'Columns' }).selectOption({ label: 'modules as columns' });
-        await waitFor(async () => (await map.getAttribute('aria-label'))!.includes('modules as columns'));
-        await assertNoFaults();
-        await inspector.close();
+  for (const [theme, width] of [
+    ['light', 1280],
+    ['dark', 640],
+  ] as const)
+    it(`has one column for each module, opened by a click (${theme}, ${width})`, async () => {
+      const snapshot = half();
+      const inspector = await openInspector(harness, snapshot, {
+        theme,
+        width,
+        spectrum: async (name) => sampleSpectrum(snapshot.checkpoint!.matrices.find((one) => one.name === name)!),
       });
+      const { page, asked, assertNoFaults } = inspector;
+      const map = page.getByRole('application').first();
+      await map.waitFor();
+      const group = 'model.layers.4.mlp.experts.*.gate_proj.weight';
+      const probes = await probeMap(page, 48, 40);
+      const names = new Set(probes.flatMap(({ lines }) => lines[0] ?? []));
+      assert.ok(names.has(group) && ![...names].some((name) => /experts[.][0-9]/.test(name)));
+      const at = probes.find(({ lines }) => lines[0] === group)!;
+      const box = (await page.locator('.map canvas').first().boundingBox())!;
+      await page.mouse.click(box.x + at.x, box.y + at.y);
+      const strip = page.locator('.expert-strip .map');
+      await strip.waitFor();
+      assert.equal(await page.locator('.detail h2').textContent(), group);
+      await page.getByText('All 64 experts, exact').first().waitFor();
+      assert.ok((await page.locator('.distribution tbody tr').count()) > 10);
+      assert.deepEqual(asked.selected, [group]);
+      await page.mouse.move(5, 5);
+      await page.screenshot({ path: `${PICTURES}/experts-${theme}-${width}.png`, fullPage: true });
+      assert.deepEqual(await seriousViolations(page, theme), []);
+
+      await page.getByTitle('Show model.layers.4.mlp.experts.').first().click();
+      await page.locator('.rank-panel').waitFor();
+      await page.getByText(/^Expert [0-9]+, one of 64$/).waitFor();
+      await page.screenshot({ path: `${PICTURES}/expert-${theme}-${width}.png`, fullPage: true });
+
+      await page.getByRole('button', { name: 'Experts as columns' }).click();
+      await waitFor(async () =>
+        (await map.getAttribute('aria-label'))!.includes('the experts of mlp.experts.gate_proj'),
+      );
+      const opened = await probeMap(page, 20, 10);
+      assert.ok(opened.some(({ lines }) => /experts[.][0-9]+[.]gate_proj/.test(lines[0] ?? '')));
+      assert.ok(!opened.some(({ lines }) => lines[0]?.includes('self_attn')));
+      await page.mouse.move(5, 5);
+      await page.screenshot({ path: `${PICTURES}/expert-columns-${theme}-${width}.png` });
+      await page.getByRole('combobox', { name: 'Columns' }).selectOption({ label: 'modules as columns' });
+      await waitFor(async () => (await map.getAttribute('aria-label'))!.includes('modules as columns'));
+      await assertNoFaults();
+      await inspector.close();
+    });
 
   it('is reached by keyboard: Enter opens a group, and arrows and Enter choose one of its experts', async () => {
     const { page, asked, assertNoFaults, close } = await openInspector(harness, half());
