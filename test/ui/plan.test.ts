@@ -120,7 +120,10 @@ describe('the rank plan, in the installed extension', function () {
       /Whole model\s+([\d.,]+ ?[KM]?)\s+([\d.,]+ ?[KM]?)/.exec(await plan.getByRole('table').innerText()) ?? [];
     const apply = plan.getByRole('button', { name: 'Apply…' });
     await choose(vscode.page, apply, 'The weights alone');
-    await vscode.page.locator('.quick-input-list').getByRole('option', { name: 'A file of factors' }).click();
+    const forms = vscode.page.locator('.quick-input-list').getByRole('option');
+    await forms.filter({ hasText: 'NAME.BLinear and NAME.ALinear' }).waitFor();
+    await vscode.screenshot('plan-forms');
+    await forms.filter({ hasText: 'A file of factors, with Python code' }).click();
     await vscode.page
       .locator('.quick-input-widget:visible')
       .getByRole('button', { name: /^(OK|Save)$/ })

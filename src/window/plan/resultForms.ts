@@ -1,18 +1,26 @@
 import { join, parse } from 'node:path';
 import { formatBytes } from '../../base/quantities.ts';
 import { type ApplyEstimate, growth } from '../../model/applied.ts';
+import type { FactorStyle } from '../../model/factorStyle.ts';
 import type { ApplyRequest } from '../../protocol/service.ts';
 
 /** A form in which a plan can be applied, in words. */
 export interface FormChoice {
   readonly label: string;
   readonly description: string;
-  readonly form: Required<Pick<ApplyRequest, 'form' | 'dense'>>;
+  readonly form: Required<Pick<ApplyRequest, 'form' | 'dense'>> & Pick<ApplyRequest, 'style'>;
   /** The ending of the name; none for a folder. */
   readonly ending: '.safetensors' | '.gguf' | '';
   /** Whether Python code is written beside it. */
   readonly hasCode: boolean;
 }
+
+/** How others call the two factors of a matrix NAME. */
+const OTHER_STYLES: readonly [style: FactorStyle, loader: string, names: string][] = [
+  ['sequential', 'nn.Sequential', 'NAME.0 and NAME.1'],
+  ['uv', 'the loaders of SVD-LLM', 'q_v_proj and q_u_proj'],
+  ['ab', 'the loaders of ASVD', 'NAME.BLinear and NAME.ALinear'],
+];
 
 /** The forms that the plan of a checkpoint can be applied in. */
 export function formChoices(source: string): FormChoice[] {
@@ -20,9 +28,9 @@ export function formChoices(source: string): FormChoice[] {
   const choice = (
     label: string,
     description: string,
-    { form, dense }: FormChoice['form'],
+    form: FormChoice['form'],
     ending: FormChoice['ending'],
-  ): FormChoice => ({ label, description, form: { form, dense }, ending, hasCode: form === 'file' && !dense });
+  ): FormChoice => ({ label, description, form, ending, hasCode: form.form === 'file' && !form.dense });
   const dense = 'the truncated matrices themselves, which load everywhere and take the same space';
   return [
     choice('A file of factors, with Python code', 'safetensors', { form: 'file', dense: false }, '.safetensors'),
@@ -40,6 +48,14 @@ export function formChoices(source: string): FormChoice[] {
     isGguf
       ? choice('A GGUF file of dense weights', `${dense}; F16`, { form: 'file', dense: true }, '.gguf')
       : choice('A model folder of dense weights', dense, { form: 'folder', dense: true }, ''),
+    ...OTHER_STYLES.map(([style, loader, names]) =>
+      choice(
+        `A file of factors for ${loader}, with Python code`,
+        `safetensors; two factors, called ${names}`,
+        { form: 'file', dense: false, style },
+        '.safetensors',
+      ),
+    ),
   ];
 }
 
