@@ -10,6 +10,9 @@ def _hold(module: nn.Module, shape: tuple[int, int], rank: int, like: Tensor) ->
     where = {"device": like.device, "dtype": like.dtype}
     module.lowrank_a = nn.Linear(shape[1], rank, bias=False, **where)
     module.lowrank_b = nn.Linear(rank, shape[0], bias=False, **where)
+    for factor in (module.lowrank_a, module.lowrank_b):
+        # Their weights are in the file. Some models initialize layers by names that factors do not have.
+        factor._is_hf_initialized = True
 
 
 def _down(module: nn.Module) -> Tensor:
