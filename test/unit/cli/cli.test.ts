@@ -164,7 +164,6 @@ describe('the command line', function () {
       'an unknown mode': (file) => ['analyze', file, '--mode', 'sloppy'],
       'an unknown engine': (file) => ['analyze', file, '--engine', 'abacus'],
       'a pattern that matches nothing': (file) => ['analyze', file, '--tensor', 'nothing*'],
-      'no budget': (file) => ['plan', file],
       'a path for bench': (file) => ['bench', file],
       'two budgets': (file) => ['plan', file, '--keep', '0.5', '--rank', '3'],
       'a budget out of its range': (file) => ['plan', file, '--keep', '1.5'],
