@@ -12,7 +12,7 @@ const IDLE_MS = 60_000;
 const START_MS = 50;
 
 /** Bytes that the matrices in all lanes may take together with their workspaces, of about three times their size. */
-const LANES_BYTES = 400 * 2 ** 20;
+const LANES_BYTES = 256 * 2 ** 20;
 const WORKSPACE = 4;
 
 interface Running {
