@@ -23,14 +23,14 @@ export async function sideBySide(
 export async function mapSideBySide<Item, Result>(
   count: number,
   items: readonly Item[],
-  work: (item: Item, worker: number) => Promise<Result>,
+  work: (item: Item) => Promise<Result>,
 ): Promise<Result[]> {
   const results: Result[] = [];
   let next = 0;
-  await sideBySide(Math.min(count, items.length), async (worker, isOver) => {
+  await sideBySide(Math.min(count, items.length), async (_, isOver) => {
     while (next < items.length && !isOver()) {
       const at = next++;
-      results[at] = await work(items[at]!, worker);
+      results[at] = await work(items[at]!);
     }
   });
   return results;
