@@ -11,6 +11,7 @@ import { element, fill, perFrame, setText } from '../ui/dom.ts';
 import { errorNotice } from '../ui/errorNotice.ts';
 import { formatPercent } from '../ui/format.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
+import { createRunProgress } from '../ui/runProgress.ts';
 import { diffCsv } from './csv.ts';
 import { createHeads } from './heads.ts';
 import { createLists } from './lists.ts';
@@ -31,9 +32,7 @@ let arranged: readonly [ModelDiff, DiffLayout] | null = null;
 
 const title = element('h1', { text: 'Models' });
 const errors = element('div');
-const progress = element('progress', { attributes: { 'aria-label': 'Progress' } });
-const progressText = element('span', { attributes: { role: 'status' } });
-const stop = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
+const progress = createRunProgress(() => tell(link.call('cancel')));
 const again = button({ label: 'Compare again', appearance: 'primary', onClick: () => tell(link.call('run')) });
 const swap = button({
   label: 'Swap',
@@ -69,10 +68,10 @@ const lists = createLists(roots.lists, (list) => changeView({ list }));
 const run = element(
   'section',
   { class: 'run', attributes: { 'aria-label': 'Run' } },
-  stop.element,
+  progress.stop,
   again.element,
-  progress,
-  progressText,
+  progress.bar,
+  progress.text,
 );
 const tools = element(
   'section',
@@ -168,20 +167,12 @@ function inWords({ totals, base, other }: ModelDiff): string {
   return parts.filter(Boolean).join(' ');
 }
 
-function drawRun({ status, done, total, message }: DiffSnapshot['run']): void {
-  const running = status === 'running';
-  run.hidden = status === 'done';
-  stop.set({ hidden: !running });
+function drawRun(state: DiffSnapshot['run']): void {
+  const running = state.status === 'running';
+  progress.show(state);
+  run.hidden = state.status === 'done';
   again.set({ hidden: running });
   swap.set({ disabled: running });
-  progress.hidden = !running;
-  if (total > 0) {
-    progress.max = total;
-    progress.value = done;
-  } else progress.removeAttribute('value');
-  const count = total > 0 ? `${formatWhole(done)} of ${formatWhole(total)}` : '';
-  const text = running ? [count, message].filter(Boolean).join(' · ') : status === 'cancelled' ? 'Stopped' : '';
-  setText(progressText, text);
 }
 
 function changeView(change: Partial<DiffView>): void {

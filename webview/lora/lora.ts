@@ -2,7 +2,7 @@ import '../ui/base.css';
 import './lora.css';
 import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import { baseName } from '../../src/base/paths.ts';
-import { formatCount, formatWhole } from '../../src/base/quantities.ts';
+import { formatCount } from '../../src/base/quantities.ts';
 import { countLora, type LoraModel, USUAL_RANKS } from '../../src/model/lora/count.ts';
 import { TARGET_SETS, type TargetSet } from '../../src/model/lora/targets.ts';
 import { USUAL_MODELS, usualModel } from '../../src/model/lora/usualModels.ts';
@@ -12,6 +12,7 @@ import { button, numberField, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
 import { errorNotice } from '../ui/errorNotice.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
+import { createRunProgress } from '../ui/runProgress.ts';
 import { createBreakEven } from './breakEven.ts';
 import { createCost } from './cost.ts';
 import { createSuggestion } from './suggestion.ts';
@@ -59,10 +60,8 @@ const suggest = button({
   appearance: 'primary',
   onClick: () => tell(link.call('suggest', { targets: view.targets, rank: view.rank })),
 });
-const stop = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
-const progress = element('progress', { attributes: { 'aria-label': 'Progress' } });
-const progressText = element('span', { attributes: { role: 'status' } });
-const run = element('div', { class: 'run' }, stop.element, progress, progressText);
+const progress = createRunProgress(() => tell(link.call('cancel')));
+const run = element('div', { class: 'run' }, progress.stop, progress.bar, progress.text);
 const outcome = element('div', { class: 'outcome' });
 const suggestion = createSuggestion(outcome, {
   copy: (text) => tell(link.call('copy', { text })),
@@ -159,16 +158,7 @@ function drawSuggestion(possible: boolean): void {
   drop.set({ hidden: !possible || activations === null });
   statistics.hidden = !possible;
   setText(statistics, activations === null ? 'Follows W alone' : `Follows W X, with ${baseName(activations)}`);
-  run.hidden = !possible || (!running && state.status !== 'cancelled');
-  stop.set({ hidden: !running });
-  progress.hidden = !running;
-  const { done, total, message } = state;
-  if (total > 0) {
-    progress.max = total;
-    progress.value = done;
-  } else progress.removeAttribute('value');
-  const steps = total > 0 ? `${formatWhole(done)} of ${formatWhole(total)}` : '';
-  setText(progressText, running ? [steps, message].filter(Boolean).join(' · ') : 'Stopped');
+  run.hidden = !progress.show(state) || !possible;
   outcome.hidden = !possible || found === null;
   if (found && possible) suggestion.show(found, view.file);
 }

@@ -2,13 +2,13 @@ import '../ui/base.css';
 import './sharing.css';
 import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import { baseName } from '../../src/base/paths.ts';
-import { formatWhole } from '../../src/base/quantities.ts';
 import type { SharingCalls, SharingSettings, SharingSnapshot } from '../../src/protocol/page.ts';
 import { onThemeChange, readTheme } from '../charts/theme.ts';
 import { button, numberField } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
 import { errorNotice } from '../ui/errorNotice.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
+import { createRunProgress } from '../ui/runProgress.ts';
 import { type AngleView, createAngles } from './angles.ts';
 import { createBases } from './bases.ts';
 import { createEqual } from './equal.ts';
@@ -27,8 +27,6 @@ let theme = readTheme();
 
 const title = element('h1', { text: 'Sharing' });
 const errors = element('div');
-const progress = element('progress', { attributes: { 'aria-label': 'Progress' } });
-const progressText = element('span', { attributes: { role: 'status' } });
 const keptField = numberField('Parameters kept, in percent', 1, 99, (value) => change({ keep: (value ?? 80) / 100 }));
 const layersField = numberField('Layers that may share', 1, 64, (value) => change({ layers: value ?? 1 }));
 const statistics = element('span', { class: 'faint' });
@@ -36,7 +34,7 @@ const chooseStatistics = button({ label: 'Use activations…', onClick: () => te
 const dropStatistics = button({ label: 'Use W alone', onClick: () => tell(link.call('dropActivations')) });
 const text = element('span', { class: 'faint' });
 const chooseText = button({ label: 'Choose a text…', onClick: () => tell(link.call('chooseText')) });
-const stop = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
+const progress = createRunProgress(() => tell(link.call('cancel')));
 const again = button({ label: 'Find', appearance: 'primary', onClick: () => tell(link.call('run')) });
 const saveJson = button({ label: 'JSON', title: 'Save the result as JSON', onClick: save });
 const notes = element('ul', { class: 'remarks' });
@@ -70,9 +68,9 @@ const settings = element(
 const run = element(
   'section',
   { class: 'run', attributes: { 'aria-label': 'Run' } },
-  stop.element,
-  progress,
-  progressText,
+  progress.stop,
+  progress.bar,
+  progress.text,
 );
 document
   .getElementById('app')!
@@ -123,18 +121,9 @@ function draw(): void {
   bases.show(report.bases, theme);
 }
 
-function drawRun({ status, done, total, message }: SharingSnapshot['run']): void {
-  const running = status === 'running';
-  run.hidden = !running && status !== 'cancelled';
-  stop.set({ hidden: !running });
-  again.set({ disabled: running });
-  progress.hidden = !running;
-  if (total > 0) {
-    progress.max = total;
-    progress.value = done;
-  } else progress.removeAttribute('value');
-  const count = total > 0 ? `${formatWhole(done)} of ${formatWhole(total)}` : '';
-  setText(progressText, running ? [count, message].filter(Boolean).join(' · ') : 'Stopped');
+function drawRun(state: SharingSnapshot['run']): void {
+  run.hidden = !progress.show(state);
+  again.set({ disabled: state.status === 'running' });
 }
 
 function change(part: Partial<SharingSettings>): void {

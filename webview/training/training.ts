@@ -14,6 +14,7 @@ import { element, fill, perFrame, setText } from '../ui/dom.ts';
 import { errorNotice } from '../ui/errorNotice.ts';
 import { formatTick, formatValue, NONE } from '../ui/format.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
+import { createRunProgress } from '../ui/runProgress.ts';
 import { firstPlace, showTable } from '../ui/table.ts';
 import { layersOf, modulesOf, type Series, type SeriesView, seriesOf } from './series.ts';
 
@@ -44,9 +45,7 @@ let charts: PointChart[] = [];
 
 const title = element('h1', { text: 'Training' });
 const errors = element('div');
-const progress = element('progress', { attributes: { 'aria-label': 'Progress' } });
-const progressText = element('span', { attributes: { role: 'status' } });
-const stop = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
+const progress = createRunProgress(() => tell(link.call('cancel')));
 const again = button({ label: 'Read again', appearance: 'primary', onClick: () => tell(link.call('run')) });
 const saveJson = button({ label: 'JSON', title: 'Save the curves as JSON', onClick: save });
 const module = select('Module', [], (id) => change({ module: id === ALL ? null : id, layer: null }));
@@ -70,9 +69,9 @@ const result = element(
 const run = element(
   'section',
   { class: 'run', attributes: { 'aria-label': 'Run' } },
-  stop.element,
-  progress,
-  progressText,
+  progress.stop,
+  progress.bar,
+  progress.text,
 );
 const tools = element(
   'section',
@@ -241,18 +240,9 @@ function showMeans({ steps, unit }: TrainingReport, series: readonly Series[]): 
   );
 }
 
-function drawRun({ status, done, total, message }: TrainingSnapshot['run']): void {
-  const running = status === 'running';
-  run.hidden = !running && status !== 'cancelled';
-  stop.set({ hidden: !running });
-  again.set({ disabled: running });
-  progress.hidden = !running;
-  if (total > 0) {
-    progress.max = total;
-    progress.value = done;
-  } else progress.removeAttribute('value');
-  const count = total > 0 ? `${formatWhole(done)} of ${formatWhole(total)}` : '';
-  setText(progressText, running ? [count, message].filter(Boolean).join(' · ') : 'Stopped');
+function drawRun(state: TrainingSnapshot['run']): void {
+  run.hidden = !progress.show(state);
+  again.set({ disabled: state.status === 'running' });
 }
 
 function change(part: Partial<TrainingView>): void {

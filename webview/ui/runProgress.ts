@@ -1,0 +1,37 @@
+import { formatWhole } from '../../src/base/quantities.ts';
+import type { RunState } from '../../src/protocol/page.ts';
+import { button } from './controls.ts';
+import { element, setText } from './dom.ts';
+
+/** How far the work of a page is, and a button that stops it. */
+export interface RunProgress {
+  readonly stop: HTMLElement;
+  readonly bar: HTMLElement;
+  readonly text: HTMLElement;
+  /** Whether it runs, or was stopped: otherwise there is nothing to see. */
+  show(run: RunState): boolean;
+}
+
+export function createRunProgress(cancel: () => void): RunProgress {
+  const stop = button({ label: 'Cancel', onClick: cancel });
+  const bar = element('progress', { attributes: { 'aria-label': 'Progress' } });
+  const text = element('span', { attributes: { role: 'status' } });
+  return {
+    stop: stop.element,
+    bar,
+    text,
+    show({ status, done, total, message }) {
+      const running = status === 'running';
+      stop.set({ hidden: !running });
+      bar.hidden = !running;
+      if (total > 0) {
+        bar.max = total;
+        bar.value = done;
+      } else bar.removeAttribute('value');
+      const count = total > 0 ? `${formatWhole(done)} of ${formatWhole(total)}` : '';
+      const steps = [count, message].filter(Boolean).join(' · ');
+      setText(text, running ? steps : status === 'cancelled' ? 'Stopped' : '');
+      return running || status === 'cancelled';
+    },
+  };
+}
