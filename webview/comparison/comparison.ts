@@ -1,12 +1,11 @@
 import '../ui/base.css';
 import './comparison.css';
-import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import { formatWhole } from '../../src/base/quantities.ts';
 import type { ComparisonCalls, ComparisonSnapshot } from '../../src/protocol/page.ts';
 import { button, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
-import { errorNotice } from '../ui/errorNotice.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
+import { createPageErrors } from '../ui/pageErrors.ts';
 import { firstPlace } from '../ui/table.ts';
 import { comparisonCsv } from './csv.ts';
 import { createComparisonLayer } from './layer.ts';
@@ -18,13 +17,12 @@ import { type ComparisonView, restoreComparisonView } from './viewState.ts';
 const link = connectHost<ComparisonCalls, Partial<ComparisonSnapshot>>();
 let view: ComparisonView = restoreComparisonView(kept());
 let snapshot: ComparisonSnapshot | null = null;
-/** Why the last call of this page failed; cleared when the run's state changes. */
-let failure: ErrorData | null = null;
 let drawn: ComparisonSnapshot['comparison'] = null;
 const place = firstPlace();
 
 const title = element('h1', { text: 'Adapters' });
-const errors = element('div');
+const errors = createPageErrors(() => redraw());
+const { tell } = errors;
 const progress = element('progress', { attributes: { 'aria-label': 'Comparison progress' } });
 const progressText = element('span', { attributes: { role: 'status' } });
 const stop = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
@@ -76,7 +74,9 @@ const run = element(
   progress,
   progressText,
 );
-document.getElementById('app')!.replaceChildren(element('main', { class: 'comparison' }, title, errors, run, result));
+document
+  .getElementById('app')!
+  .replaceChildren(element('main', { class: 'comparison' }, title, errors.element, run, result));
 
 const redraw = perFrame(draw);
 link.onUpdate((update) => {
@@ -85,7 +85,7 @@ link.onUpdate((update) => {
 tell(link.call('ready').then(take));
 
 function take(next: ComparisonSnapshot): void {
-  if (next.run.status !== snapshot?.run.status) failure = null;
+  errors.follow(next.run.status);
   snapshot = next;
   if (String(view.paths) !== String(next.paths)) {
     view = { ...view, paths: next.paths };
@@ -95,8 +95,7 @@ function take(next: ComparisonSnapshot): void {
 }
 
 function draw(): void {
-  const error = failure ?? snapshot?.error ?? null;
-  fill(errors, error ? errorNotice(error) : null);
+  errors.show(snapshot?.error ?? null);
   run.hidden = snapshot === null || snapshot.run.status === 'done';
   result.hidden = !snapshot?.comparison;
   if (!snapshot) return;
@@ -152,11 +151,4 @@ function save(kind: 'csv' | 'json'): void {
   if (!comparison) return;
   const content = kind === 'csv' ? comparisonCsv(comparison) : `${JSON.stringify(comparison, null, 2)}\n`;
   tell(link.call('save', { suggestedName: `adapters.comparison.${kind}`, content, encoding: 'utf8' }));
-}
-
-function tell(call: Promise<unknown>): void {
-  call.catch((error: unknown) => {
-    failure = errorData(error);
-    redraw();
-  });
 }

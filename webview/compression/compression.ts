@@ -1,14 +1,13 @@
 import '../ui/base.css';
 import './compression.css';
-import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import { baseName } from '../../src/base/paths.ts';
 import { formatBytes } from '../../src/base/quantities.ts';
 import type { CompressionCalls, CompressionSnapshot } from '../../src/protocol/page.ts';
 import { button } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
-import { errorNotice } from '../ui/errorNotice.ts';
 import { formatDuration } from '../ui/format.ts';
 import { connectHost, keep } from '../ui/link.ts';
+import { createPageErrors } from '../ui/pageErrors.ts';
 import { createSmokeTest } from '../ui/smokeTest.ts';
 import { firstPlace } from '../ui/table.ts';
 import { showBeforeAfter } from './beforeAfter.ts';
@@ -18,14 +17,13 @@ import { createRunBar } from './runBar.ts';
 
 const link = connectHost<CompressionCalls, Partial<CompressionSnapshot>>();
 let snapshot: CompressionSnapshot | null = null;
-/** Why the last call of this page failed; cleared when the state of the run changes. */
-let failure: ErrorData | null = null;
 /** What the parts below show, so that they are rebuilt only when it changes. */
 let shown: Pick<CompressionSnapshot, 'report' | 'blocks'> = { report: null, blocks: [] };
 const place = firstPlace();
 
 const model = element('p', { class: 'faint name' });
-const errors = element('div');
+const errors = createPageErrors(() => redraw());
+const { tell } = errors;
 const bar = createRunBar({ cancel: () => tell(link.call('cancel')), again: () => tell(link.call('again')) });
 const begin = button({
   label: 'Compress…',
@@ -64,7 +62,7 @@ document
       { class: 'compression' },
       element('h1', { text: 'Compress with the smallest loss' }),
       model,
-      errors,
+      errors.element,
       bar.element,
       element('div', { class: 'tools' }, begin.element, open.element, json.element),
       estimate,
@@ -84,7 +82,7 @@ link.onUpdate((update) => {
 tell(link.call('ready').then(take));
 
 function take(next: CompressionSnapshot): void {
-  if (next.run.status !== snapshot?.run.status) failure = null;
+  errors.follow(next.run.status);
   snapshot = next;
   keep({ path: next.path });
   redraw();
@@ -93,8 +91,7 @@ function take(next: CompressionSnapshot): void {
 function draw(): void {
   if (!snapshot) return;
   const { path, run, report, current } = snapshot;
-  const error = failure ?? snapshot.error;
-  fill(errors, error ? errorNotice(error) : null);
+  errors.show(snapshot.error);
   setText(model, snapshot.out === '' ? baseName(path) : `${baseName(path)} → ${baseName(snapshot.out)}`);
   model.title = path;
   bar.show(snapshot);
@@ -129,11 +126,4 @@ function save(): void {
   if (!report) return;
   const suggestedName = `${baseName(report.out).replace(/\.[a-z0-9]+$/i, '')}.compression.json`;
   tell(link.call('save', { suggestedName, content: `${JSON.stringify(report, null, 2)}\n`, encoding: 'utf8' }));
-}
-
-function tell(call: Promise<unknown>): void {
-  call.catch((error: unknown) => {
-    failure = errorData(error);
-    redraw();
-  });
 }

@@ -1,6 +1,5 @@
 import '../ui/base.css';
 import './diff.css';
-import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import { baseName } from '../../src/base/paths.ts';
 import { formatCount, formatWhole } from '../../src/base/quantities.ts';
 import type { ModelDiff } from '../../src/model/diff/diff.ts';
@@ -8,9 +7,9 @@ import type { DiffCalls, DiffSnapshot } from '../../src/protocol/page.ts';
 import { onThemeChange, readTheme } from '../charts/theme.ts';
 import { button, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
-import { errorNotice } from '../ui/errorNotice.ts';
 import { formatPercent } from '../ui/format.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
+import { createPageErrors } from '../ui/pageErrors.ts';
 import { createRunProgress } from '../ui/runProgress.ts';
 import { diffCsv } from './csv.ts';
 import { createHeads } from './heads.ts';
@@ -25,13 +24,12 @@ import { type DiffView, restoreDiffView } from './viewState.ts';
 const link = connectHost<DiffCalls, Partial<DiffSnapshot>>();
 let view = restoreDiffView(kept());
 let snapshot: DiffSnapshot | null = null;
-/** Why the last call of this page failed; cleared when the run's state changes. */
-let failure: ErrorData | null = null;
 let theme = readTheme();
 let arranged: readonly [ModelDiff, DiffLayout] | null = null;
 
 const title = element('h1', { text: 'Models' });
-const errors = element('div');
+const errors = createPageErrors(() => redraw());
+const { tell } = errors;
 const progress = createRunProgress(() => tell(link.call('cancel')));
 const again = button({ label: 'Compare again', appearance: 'primary', onClick: () => tell(link.call('run')) });
 const swap = button({
@@ -98,7 +96,9 @@ const result = element(
   roots.heads,
   roots.lists,
 );
-document.getElementById('app')!.replaceChildren(element('main', { class: 'diff' }, title, tools, errors, run, result));
+document
+  .getElementById('app')!
+  .replaceChildren(element('main', { class: 'diff' }, title, tools, errors.element, run, result));
 
 const redraw = perFrame(draw);
 const spectra = createDiffSpectra((name) => link.call('spectra', { name }), redraw);
@@ -112,7 +112,7 @@ onThemeChange(() => {
 tell(link.call('ready').then(take));
 
 function take(next: DiffSnapshot): void {
-  if (next.run.status !== snapshot?.run.status) failure = null;
+  errors.follow(next.run.status);
   snapshot = next;
   if (view.base !== next.base || view.other !== next.other) {
     view = { ...view, base: next.base, other: next.other };
@@ -123,8 +123,7 @@ function take(next: DiffSnapshot): void {
 
 function draw(): void {
   if (!snapshot) return;
-  const error = failure ?? snapshot.error;
-  fill(errors, error ? errorNotice(error) : null);
+  errors.show(snapshot.error);
   const { base, other, diff } = snapshot;
   setText(title, `${baseName(base)} → ${baseName(other)}`);
   title.title = `${base}\n${other}`;
@@ -186,11 +185,4 @@ function save(kind: 'csv' | 'json'): void {
   if (!diff) return;
   const content = kind === 'csv' ? diffCsv(diff) : `${JSON.stringify(diff, null, 2)}\n`;
   tell(link.call('save', { suggestedName: `${baseName(diff.other.path)}.diff.${kind}`, content, encoding: 'utf8' }));
-}
-
-function tell(call: Promise<unknown>): void {
-  call.catch((error: unknown) => {
-    failure = errorData(error);
-    redraw();
-  });
 }

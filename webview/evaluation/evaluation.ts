@@ -1,6 +1,5 @@
 import '../ui/base.css';
 import './evaluation.css';
-import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import { baseName } from '../../src/base/paths.ts';
 import type { EvaluationCalls, EvaluationSnapshot } from '../../src/protocol/page.ts';
 import { pictureOf } from '../charts/picture.ts';
@@ -8,8 +7,8 @@ import { createPointView } from '../charts/pointView.ts';
 import { onThemeChange, readTheme } from '../charts/theme.ts';
 import { button, checkbox, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
-import { errorNotice } from '../ui/errorNotice.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
+import { createPageErrors } from '../ui/pageErrors.ts';
 import { firstPlace } from '../ui/table.ts';
 import { evaluationCsv } from './csv.ts';
 import { createMarkerLegend } from './legend.ts';
@@ -25,14 +24,13 @@ const link = connectHost<EvaluationCalls, Partial<EvaluationSnapshot>>();
 let view: EvaluationView = restoreEvaluationView(kept());
 let snapshot: EvaluationSnapshot | null = null;
 let texts: readonly TextRuns[] = [];
-/** Why the last call of this page failed; cleared when the state of the run changes. */
-let failure: ErrorData | null = null;
 /** What the charts show, so that they are rebuilt only when it changes. */
 let drawn: readonly unknown[] = [];
 const place = firstPlace();
 
 const model = element('p', { class: 'faint name' });
-const errors = element('div');
+const errors = createPageErrors(() => redraw());
+const { tell } = errors;
 const run = createEvaluationRun({
   cancel: () => tell(link.call('cancel')),
   again: () => tell(link.call('again')),
@@ -105,7 +103,9 @@ const tools = element('div', { class: 'tools' }, measure.element, python.element
 const heading = element('h1', { text: 'How much worse does the model get?' });
 document
   .getElementById('app')!
-  .replaceChildren(element('main', { class: 'evaluation' }, heading, model, errors, run.element, tools, empty, result));
+  .replaceChildren(
+    element('main', { class: 'evaluation' }, heading, model, errors.element, run.element, tools, empty, result),
+  );
 
 const redraw = perFrame(draw);
 onThemeChange(() => {
@@ -118,7 +118,7 @@ link.onUpdate((update) => {
 tell(link.call('ready').then(take));
 
 function take(next: EvaluationSnapshot): void {
-  if (next.run.status !== snapshot?.run.status) failure = null;
+  errors.follow(next.run.status);
   if (next.evaluations !== snapshot?.evaluations) {
     texts = textsOf(next.evaluations);
     // What was just measured is what the person wants to see.
@@ -138,8 +138,7 @@ function shownText(): TextRuns | undefined {
 }
 
 function draw(): void {
-  const error = failure ?? snapshot?.error ?? null;
-  fill(errors, error ? errorNotice(error) : null);
+  errors.show(snapshot?.error ?? null);
   const shown = shownText();
   result.hidden = !shown;
   if (!snapshot) return;
@@ -219,11 +218,4 @@ function savePicture(): void {
 function suggested(ending: string): string {
   const name = baseName(snapshot?.path ?? '').replace(/\.[a-z0-9]+$/i, '');
   return `${name.replace(/[^\w.-]+/g, '_') || 'model'}.${ending}`;
-}
-
-function tell(call: Promise<unknown>): void {
-  call.catch((error: unknown) => {
-    failure = errorData(error);
-    redraw();
-  });
 }

@@ -1,6 +1,5 @@
 import '../ui/base.css';
 import './lora.css';
-import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import { baseName } from '../../src/base/paths.ts';
 import { formatCount } from '../../src/base/quantities.ts';
 import { countLora, type LoraModel, USUAL_RANKS } from '../../src/model/lora/count.ts';
@@ -9,9 +8,9 @@ import { USUAL_MODELS, usualModel } from '../../src/model/lora/usualModels.ts';
 import type { LoraCalls, LoraSnapshot } from '../../src/protocol/page.ts';
 import { onThemeChange, readTheme } from '../charts/theme.ts';
 import { button, numberField, select } from '../ui/controls.ts';
-import { element, fill, perFrame, setText } from '../ui/dom.ts';
-import { errorNotice } from '../ui/errorNotice.ts';
+import { element, perFrame, setText } from '../ui/dom.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
+import { createPageErrors } from '../ui/pageErrors.ts';
 import { createRunProgress } from '../ui/runProgress.ts';
 import { createBreakEven } from './breakEven.ts';
 import { createCost } from './cost.ts';
@@ -25,13 +24,12 @@ const CHECKPOINT = '';
 const link = connectHost<LoraCalls, Partial<LoraSnapshot>>();
 let view = restoredView(kept());
 let snapshot: LoraSnapshot | null = null;
-/** Why the last call of this page failed; cleared when the run's state changes. */
-let failure: ErrorData | null = null;
 let theme = readTheme();
 
 const title = element('h1', { text: 'LoRA' });
 const subtitle = element('p', { class: 'faint' });
-const errors = element('div');
+const errors = createPageErrors(() => redraw());
+const { tell } = errors;
 const model = select('Model', [], (id) => change({ model: id === CHECKPOINT ? null : id }));
 const targets = select(
   'Target modules',
@@ -81,7 +79,17 @@ const suggestionRoot = element(
 document
   .getElementById('app')!
   .replaceChildren(
-    element('main', { class: 'lora' }, title, subtitle, settings, errors, costRoot, breakEvenRoot, suggestionRoot),
+    element(
+      'main',
+      { class: 'lora' },
+      title,
+      subtitle,
+      settings,
+      errors.element,
+      costRoot,
+      breakEvenRoot,
+      suggestionRoot,
+    ),
   );
 
 const redraw = perFrame(draw);
@@ -99,7 +107,7 @@ let offered: string | null = null;
 tell(link.call('ready').then(take));
 
 function take(next: LoraSnapshot): void {
-  if (next.run.status !== snapshot?.run.status) failure = null;
+  errors.follow(next.run.status);
   snapshot = next;
   if (view.path !== next.path) change({ path: next.path });
   redraw();
@@ -108,8 +116,7 @@ function take(next: LoraSnapshot): void {
 function draw(): void {
   if (!snapshot) return;
   const { path, model: own } = snapshot;
-  const error = failure ?? snapshot.error;
-  fill(errors, error ? errorNotice(error) : null);
+  errors.show(snapshot.error);
   offer(path);
   const shown = view.model === null && path !== '' ? own : usualModel(view.model ?? USUAL_MODELS[0]!);
   const name = shown === own && own ? baseName(path) : (shown?.name ?? baseName(path));
@@ -167,11 +174,4 @@ function change(part: Partial<LoraView>): void {
   view = { ...view, ...part };
   keep(view);
   redraw();
-}
-
-function tell(call: Promise<unknown>): void {
-  call.catch((error: unknown) => {
-    failure = errorData(error);
-    redraw();
-  });
 }

@@ -1,13 +1,12 @@
 import '../ui/base.css';
 import './sharing.css';
-import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import { baseName } from '../../src/base/paths.ts';
 import type { SharingCalls, SharingSettings, SharingSnapshot } from '../../src/protocol/page.ts';
 import { onThemeChange, readTheme } from '../charts/theme.ts';
 import { button, numberField } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
-import { errorNotice } from '../ui/errorNotice.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
+import { createPageErrors } from '../ui/pageErrors.ts';
 import { createRunProgress } from '../ui/runProgress.ts';
 import { type AngleView, createAngles } from './angles.ts';
 import { createBases } from './bases.ts';
@@ -21,12 +20,11 @@ interface SharingView extends AngleView {
 const link = connectHost<SharingCalls, Partial<SharingSnapshot>>();
 let view = restored(kept());
 let snapshot: SharingSnapshot | null = null;
-/** Why the last call of this page failed; cleared when the run's state changes. */
-let failure: ErrorData | null = null;
 let theme = readTheme();
 
 const title = element('h1', { text: 'Sharing' });
-const errors = element('div');
+const errors = createPageErrors(() => redraw());
+const { tell } = errors;
 const keptField = numberField('Parameters kept, in percent', 1, 99, (value) => change({ keep: (value ?? 80) / 100 }));
 const layersField = numberField('Layers that may share', 1, 64, (value) => change({ layers: value ?? 1 }));
 const statistics = element('span', { class: 'faint' });
@@ -74,7 +72,7 @@ const run = element(
 );
 document
   .getElementById('app')!
-  .replaceChildren(element('main', { class: 'sharing' }, title, settings, errors, run, result));
+  .replaceChildren(element('main', { class: 'sharing' }, title, settings, errors.element, run, result));
 
 const redraw = perFrame(draw);
 link.onUpdate((update) => {
@@ -87,7 +85,7 @@ onThemeChange(() => {
 tell(link.call('ready').then(take));
 
 function take(next: SharingSnapshot): void {
-  if (next.run.status !== snapshot?.run.status) failure = null;
+  errors.follow(next.run.status);
   snapshot = next;
   if (view.path !== next.path) {
     view = { ...view, path: next.path };
@@ -98,8 +96,7 @@ function take(next: SharingSnapshot): void {
 
 function draw(): void {
   if (!snapshot) return;
-  const error = failure ?? snapshot.error;
-  fill(errors, error ? errorNotice(error) : null);
+  errors.show(snapshot.error);
   const { path, report, settings: own } = snapshot;
   setText(title, `What layers of ${baseName(path)} share`);
   keptField.set(Number((100 * own.keep).toPrecision(6)));
@@ -137,13 +134,6 @@ function save(): void {
   tell(
     link.call('save', { suggestedName: `${baseName(report.checkpoint.path)}.sharing.json`, content, encoding: 'utf8' }),
   );
-}
-
-function tell(call: Promise<unknown>): void {
-  call.catch((error: unknown) => {
-    failure = errorData(error);
-    redraw();
-  });
 }
 
 /** Validates a restored state, which an older version of the page may have written. */

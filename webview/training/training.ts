@@ -1,6 +1,5 @@
 import '../ui/base.css';
 import './training.css';
-import { type ErrorData, errorData } from '../../src/base/errors.ts';
 import { baseName } from '../../src/base/paths.ts';
 import { formatWhole } from '../../src/base/quantities.ts';
 import { meanCurves } from '../../src/model/training/curves.ts';
@@ -11,9 +10,9 @@ import { onThemeChange, readTheme } from '../charts/theme.ts';
 import { scaleColor } from '../ui/colorScale.ts';
 import { button, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
-import { errorNotice } from '../ui/errorNotice.ts';
 import { formatTick, formatValue, NONE } from '../ui/format.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
+import { createPageErrors } from '../ui/pageErrors.ts';
 import { createRunProgress } from '../ui/runProgress.ts';
 import { firstPlace, showTable } from '../ui/table.ts';
 import { layersOf, modulesOf, type Series, type SeriesView, seriesOf } from './series.ts';
@@ -37,14 +36,13 @@ const ALL = '';
 const link = connectHost<TrainingCalls, Partial<TrainingSnapshot>>();
 let view = restored(kept());
 let snapshot: TrainingSnapshot | null = null;
-/** Why the last call of this page failed; cleared when the run's state changes. */
-let failure: ErrorData | null = null;
 let theme = readTheme();
 let drawn: unknown[] = [];
 let charts: PointChart[] = [];
 
 const title = element('h1', { text: 'Training' });
-const errors = element('div');
+const errors = createPageErrors(() => redraw());
+const { tell } = errors;
 const progress = createRunProgress(() => tell(link.call('cancel')));
 const again = button({ label: 'Read again', appearance: 'primary', onClick: () => tell(link.call('run')) });
 const saveJson = button({ label: 'JSON', title: 'Save the curves as JSON', onClick: save });
@@ -84,7 +82,7 @@ const tools = element(
 );
 document
   .getElementById('app')!
-  .replaceChildren(element('main', { class: 'training' }, title, tools, errors, run, result));
+  .replaceChildren(element('main', { class: 'training' }, title, tools, errors.element, run, result));
 
 const redraw = perFrame(draw);
 link.onUpdate((update) => {
@@ -97,7 +95,7 @@ onThemeChange(() => {
 tell(link.call('ready').then(take));
 
 function take(next: TrainingSnapshot): void {
-  if (next.run.status !== snapshot?.run.status) failure = null;
+  errors.follow(next.run.status);
   snapshot = next;
   if (view.path !== next.path) change({ path: next.path });
   redraw();
@@ -105,8 +103,7 @@ function take(next: TrainingSnapshot): void {
 
 function draw(): void {
   if (!snapshot) return;
-  const error = failure ?? snapshot.error;
-  fill(errors, error ? errorNotice(error) : null);
+  errors.show(snapshot.error);
   const { path, report } = snapshot;
   setText(title, `Training in ${baseName(path)}`);
   drawRun(snapshot.run);
@@ -256,13 +253,6 @@ function save(): void {
   if (!report) return;
   const content = `${JSON.stringify(report, null, 2)}\n`;
   tell(link.call('save', { suggestedName: `${baseName(report.folder)}.training.json`, content, encoding: 'utf8' }));
-}
-
-function tell(call: Promise<unknown>): void {
-  call.catch((error: unknown) => {
-    failure = errorData(error);
-    redraw();
-  });
 }
 
 /** Validates a restored state, which an older version of the page may have written. */
