@@ -17,7 +17,8 @@ export async function chooseInContextMenu(page: Page, file: string, label: strin
   // ignores a click that comes too soon after it opened: it stays open with the entry marked, and the entry must be
   // chosen again.
   await eventually(async () => {
-    await page.keyboard.press('Escape');
+    // Without a menu, the key would take back what is selected in the Explorer.
+    if (await menu.first().isVisible()) await page.keyboard.press('Escape');
     await menu.first().waitFor({ state: 'hidden', timeout: 1500 });
     // A mouse that rests on an item brings up its path, which lies over the items below.
     await page.mouse.move(0, 0);
