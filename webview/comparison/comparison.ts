@@ -6,6 +6,7 @@ import { button, select } from '../ui/controls.ts';
 import { element, fill, perFrame, setText } from '../ui/dom.ts';
 import { connectHost, keep, kept } from '../ui/link.ts';
 import { createPageErrors } from '../ui/pageErrors.ts';
+import { createRunProgress } from '../ui/runProgress.ts';
 import { firstPlace } from '../ui/table.ts';
 import { comparisonCsv } from './csv.ts';
 import { createComparisonLayer } from './layer.ts';
@@ -23,9 +24,7 @@ const place = firstPlace();
 const title = element('h1', { text: 'Adapters' });
 const errors = createPageErrors(() => redraw());
 const { tell } = errors;
-const progress = element('progress', { attributes: { 'aria-label': 'Comparison progress' } });
-const progressText = element('span', { attributes: { role: 'status' } });
-const stop = button({ label: 'Cancel', onClick: () => tell(link.call('cancel')) });
+const progress = createRunProgress(() => tell(link.call('cancel')), { label: 'Comparison progress', steps: 'layers' });
 const again = button({ label: 'Compare again', appearance: 'primary', onClick: () => tell(link.call('run')) });
 const remarks = element('ul', { class: 'remarks', attributes: { tabindex: '0', 'aria-label': 'Notes' } });
 const measure = select(
@@ -69,10 +68,10 @@ const result = element(
 const run = element(
   'section',
   { class: 'run', attributes: { 'aria-label': 'Comparison' } },
-  stop.element,
+  progress.stop,
   again.element,
-  progress,
-  progressText,
+  progress.bar,
+  progress.text,
 );
 document
   .getElementById('app')!
@@ -122,20 +121,9 @@ function draw(): void {
   layer.show(comparison, comparison.layers.find(({ name }) => name === view.layer) ?? null);
 }
 
-function drawRun({ status, done, total, message }: ComparisonSnapshot['run']): void {
-  const running = status === 'running';
-  stop.set({ hidden: !running });
-  again.set({ hidden: running });
-  progress.hidden = !running;
-  if (total > 0) {
-    progress.max = total;
-    progress.value = done;
-  } else progress.removeAttribute('value');
-  const count = total > 0 ? `${formatWhole(done)} of ${formatWhole(total)} layers` : '';
-  setText(
-    progressText,
-    running ? [count, message].filter(Boolean).join(' · ') : status === 'cancelled' ? 'Stopped' : '',
-  );
+function drawRun(state: ComparisonSnapshot['run']): void {
+  progress.show(state);
+  again.set({ hidden: state.status === 'running' });
 }
 
 function changeView(change: Partial<ComparisonView>): void {

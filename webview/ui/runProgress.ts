@@ -12,9 +12,19 @@ export interface RunProgress {
   show(run: RunState): boolean;
 }
 
-export function createRunProgress(cancel: () => void): RunProgress {
+interface ProgressWords {
+  /** Of the bar, for those who do not see it. */
+  readonly label?: string;
+  /** What the steps of the work are, such as 'layers'. */
+  readonly steps?: string;
+}
+
+export function createRunProgress(
+  cancel: () => void,
+  { label = 'Progress', steps: unit }: ProgressWords = {},
+): RunProgress {
   const stop = button({ label: 'Cancel', onClick: cancel });
-  const bar = element('progress', { attributes: { 'aria-label': 'Progress' } });
+  const bar = element('progress', { attributes: { 'aria-label': label } });
   const text = element('span', { attributes: { role: 'status' } });
   return {
     stop: stop.element,
@@ -28,7 +38,7 @@ export function createRunProgress(cancel: () => void): RunProgress {
         bar.max = total;
         bar.value = done;
       } else bar.removeAttribute('value');
-      const count = total > 0 ? `${formatWhole(done)} of ${formatWhole(total)}` : '';
+      const count = total > 0 ? [formatWhole(done), 'of', formatWhole(total), unit].filter(Boolean).join(' ') : '';
       const steps = [count, message].filter(Boolean).join(' · ');
       setText(text, running ? steps : status === 'cancelled' ? 'Stopped' : '');
       return running || status === 'cancelled';
