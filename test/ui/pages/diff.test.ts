@@ -160,13 +160,16 @@ describe('diff page', function () {
   it('lists what is missing, added, reshaped and identical', async () => {
     const { page, assertNoFaults, close } = await open();
     const list = page.getByRole('combobox', { name: 'List' });
-    const first = async (id: string) => {
+    for (const [id, expected] of [
+      ['added', /value_head\.weight\s+1 × 32/],
+      ['identical', /model\.embed_tokens\.weight\s+50 × 32/],
+      ['vectors', /model\.norm\.weight\s+5 %/],
+    ] as const) {
       await list.selectOption(id);
-      return page.getByRole('region', { name: 'Tensors' }).locator('tbody tr').first().innerText();
-    };
-    assert.match(await first('added'), /value_head\.weight\s+1 × 32/);
-    assert.match(await first('identical'), /model\.embed_tokens\.weight\s+50 × 32/);
-    assert.match(await first('vectors'), /model\.norm\.weight\s+5 %/);
+      // The list is drawn with the next frame.
+      const first = page.getByRole('region', { name: 'Tensors' }).locator('tbody tr').first();
+      await waitFor(async () => expected.test(await first.innerText()));
+    }
     await assertNoFaults();
     await close();
   });
