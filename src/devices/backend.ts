@@ -92,7 +92,8 @@ export interface Backend {
     encoding: Encoding,
     fill: (out: Uint8Array) => Promise<void> | void,
   ): Promise<EntrySums>;
-  download(matrix: Matrix): Promise<Float32Array>;
+  /** A device may fill `into`, of as many entries, and return it, instead of a new array. */
+  download(matrix: Matrix, into?: Float32Array): Promise<Float32Array>;
 
   /** out <- alpha op(a) op(b) + beta out. `out` must not overlap the operands. */
   multiply(out: Matrix, a: Matrix, b: Matrix, options?: MultiplyOptions): Promise<void>;

@@ -1,7 +1,7 @@
 import { type Pause, yieldOrCancel } from '../base/eventLoop.ts';
 import type { Backend } from '../devices/backend.ts';
 import { type Batch, batchesOf } from './batches.ts';
-import { applyBlock, enterMixture } from './blocks/applyBlock.ts';
+import { applyBlock, enterMixture, type Passage } from './blocks/applyBlock.ts';
 import { type Block, freeBlock, linearsOf, withReplaced } from './blocks/block.ts';
 import { BlocksAhead } from './blocks/blocksAhead.ts';
 import { freeLinear, uploadLinear } from './blocks/deviceLinear.ts';
@@ -186,6 +186,7 @@ async function passBlock(
     return;
   }
   const block = await blocks.read(layer);
+  const place = placeOf(network, layer);
   try {
     const entered: MixedStream[] = [];
     // A variant that differs from this block on starts with what the dense network, the last to pass, had before it.
@@ -205,7 +206,8 @@ async function passBlock(
         }
         stream.batches ??= [...dense!.batches!];
         const passed = withReplaced(block, (linear) => own.get(linear) ?? linear);
-        await passBatches(pass, network, layer, { variant, batches: stream.batches }, passed, entered);
+        const part = { variant, batches: stream.batches, shared: dense!.batches };
+        await passBatches(pass, place, part, passed, entered);
       } finally {
         for (const linear of own.values()) freeLinear(backend, linear);
       }
@@ -220,7 +222,8 @@ async function passBlock(
     if (!whole) continue;
     await withBlock(pass, whole, layer, async (block) => {
       const entered: MixedStream[] = [];
-      await passBatches(pass, whole, layer, { variant: undefined, batches: batches! }, block, entered);
+      const part = { variant: undefined, batches: batches!, shared: undefined };
+      await passBatches(pass, placeOf(whole, layer), part, block, entered);
       await passExperts(pass.run, block, entered);
     });
   }
@@ -240,23 +243,36 @@ async function withBlock(
   }
 }
 
+/** Where in a network rows pass. */
+type Place = Pick<Passage, 'network' | 'settings' | 'rotationsOf'>;
+
+function placeOf(network: Network, layer: number): Place {
+  const settings = network.decoder.layers[layer]!;
+  return { network, settings, rotationsOf: rotationTable(settings.attention.rope) };
+}
+
+/** The stream of one network: rows of each batch, and those among them that others may hold as well. */
+interface OwnStream {
+  readonly variant: Variant | undefined;
+  readonly batches: Rows[];
+  readonly shared: readonly Rows[] | undefined;
+}
+
 /** Passes the rows of all batches through a block, in place; up to its experts, if it has any. */
 async function passBatches(
   { run, batches, advance }: Pass,
-  network: Network,
-  layer: number,
-  stream: { readonly variant: Variant | undefined; readonly batches: Rows[] },
+  place: Place,
+  { variant, batches: own, shared }: OwnStream,
   block: Block,
   entered: MixedStream[],
 ): Promise<void> {
-  const settings = network.decoder.layers[layer]!;
-  const rotationsOf = rotationTable(settings.attention.rope);
   for (const [k, { lengths }] of batches.entries()) {
-    const passage = { run, network, settings, lengths, rotationsOf };
-    const rows = stream.batches[k]!;
-    if (settings.feedForward.experts)
-      entered.push({ ...stream, batch: k, passage, entered: await enterMixture(passage, block, rows) });
-    else stream.batches[k] = await applyBlock(passage, block, rows);
+    const passage = { ...place, run, lengths };
+    const rows = own[k]!;
+    if (place.settings.feedForward.experts) {
+      const mixture = await enterMixture(passage, block, rows);
+      entered.push({ variant, batches: own, batch: k, passage, entered: mixture });
+    } else own[k] = await applyBlock(passage, block, rows, rows !== shared?.[k]);
     advance(1);
   }
 }

@@ -3,7 +3,7 @@ import { firstTriplets, type SingularTriplets } from '../base/singularTriplets.t
 import type { Backend, Matrix, RoutineOptions, RowSource } from '../devices/backend.ts';
 import { Bidiagonalization } from './bidiagonalization.ts';
 import { OVERSAMPLING, sketchSize, svdCost } from './costModel.ts';
-import { loadScaled, subProgress, uploadRows } from './load.ts';
+import { loadScaled, type ScaledRows, subProgress, uploadRows } from './load.ts';
 
 export interface TruncatedOptions extends RoutineOptions {
   readonly seed?: number;
@@ -56,9 +56,9 @@ export async function truncatedSvd(
   }
   const matrix = await backend.allocate(m, n);
   try {
-    const { entries, scale } = await loadScaled(source, options.signal, (rows) =>
-      uploadRows(backend, rows, 0, m, matrix, 0, subProgress(options, 0, 0.1)),
-    );
+    const upload = (rows: ScaledRows) => uploadRows(backend, rows, 0, m, matrix, 0, subProgress(options, 0, 0.1));
+    // The noise is not asked for.
+    const { entries, scale } = await loadScaled(source, options.signal, upload, 1);
     const rest = subProgress(options, 0.1, 1);
     const cost = svdCost(m, n, rank);
     const route = options.route ?? (cost.sketch < cost.exact ? 'sketch' : 'exact');

@@ -39,10 +39,14 @@ export function encode(values: ArrayLike<number>, dtype: FactorType): Uint8Array
 
 /** `values` after `encode` and decoding, in f32; every NaN becomes the quiet one. */
 export function rounded(values: ArrayLike<number>, dtype: FactorType): Float32Array {
-  const out = Float32Array.from(values);
-  if (dtype === 'BF16') roundToBfloat16(bitsOfFloats(out));
-  if (dtype === 'F16') roundToHalf(out, bitsOfFloats(out));
-  return out;
+  return roundInPlace(Float32Array.from(values), dtype);
+}
+
+/** The same in the place of the values. */
+export function roundInPlace(values: Float32Array, dtype: FactorType): Float32Array {
+  if (dtype === 'BF16') roundToBfloat16(bitsOfFloats(values));
+  if (dtype === 'F16') roundToHalf(values, bitsOfFloats(values));
+  return values;
 }
 
 // Rounding works on the bits of f32 numbers: the sum with just under half a step and the last bit that stays carries

@@ -1,8 +1,8 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { SingularTriplets } from '../base/singularTriplets.ts';
+import { firstTriplets, type SingularTriplets } from '../base/singularTriplets.ts';
 import { moduleOfWeight } from '../model/names/moduleOfWeight.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
-import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
+import { encode, FACTOR_BYTES, type FactorType, factorType, rounded, roundInPlace } from './encode.ts';
 import type { WrittenFactors } from './residual.ts';
 import type { TensorToWrite } from './safetensorsWriter.ts';
 
@@ -47,31 +47,54 @@ export function factorTensors(
   }));
 }
 
-/** The factors of `rank` leading triplets as they would be in the file, with the roundings of its types. */
-export function writtenFactors(matrix: StoredMatrix, triplets: SingularTriplets, factors: 2 | 3): WrittenFactors {
-  const rank = triplets.values.length;
-  const parts = (factors === 2 ? twoFactors : threeFactors)(matrix.shape, rank);
-  return roundedFactors(checked(triplets, matrix, rank), parts, rank, matrix.shape, factorType(matrix.tensor.dtype));
+/** The factors of the first `rank` triplets as they would be in the file, with the roundings of its types. */
+export function writtenFactors(
+  matrix: StoredMatrix,
+  triplets: SingularTriplets,
+  rank: number,
+  factors: 2 | 3,
+): WrittenFactors {
+  const dtype = factorType(matrix.tensor.dtype);
+  checked(triplets, matrix, triplets.values.length);
+  if (factors === 3) {
+    const parts = threeFactors(matrix.shape, rank);
+    return roundedFactors(firstTriplets(triplets, rank), parts, rank, matrix.shape, dtype);
+  }
+  const [m, n] = matrix.shape;
+  return {
+    rank,
+    a: roundInPlace(factorA(triplets, n, rank), dtype),
+    b: roundInPlace(factorB(triplets, m, rank), dtype),
+  };
 }
 
 function twoFactors([m, n]: readonly [number, number], rank: number): Part[] {
-  const root = (values: Float64Array) => values.map(Math.sqrt);
   return [
     {
       suffix: 'lowrank_a.weight',
       shape: [rank, n],
-      values: (found) => ('a' in found ? found.a : transposedAndScaled(found.right, n, rank, root(found.values))),
+      values: (found) => ('a' in found ? found.a : factorA(found, n, rank)),
     },
     {
       suffix: 'lowrank_b.weight',
       shape: [m, rank],
-      values: (found) => {
-        if ('b' in found) return found.b;
-        const scale = root(found.values);
-        return found.left.map((value, at) => value * scale[at % rank]!);
-      },
+      values: (found) => ('b' in found ? found.b : factorB(found, m, rank)),
     },
   ];
+}
+
+/** sqrt(S) V^T of the first `rank` triplets, r x n. */
+function factorA({ right, values }: SingularTriplets, n: number, rank: number): Float32Array {
+  return transposedAndScaled(right, n, rank, values.map(Math.sqrt));
+}
+
+/** U sqrt(S) of the first `rank` triplets, m x r. */
+function factorB({ left, values }: SingularTriplets, m: number, rank: number): Float32Array {
+  const count = values.length;
+  const scale = values.map(Math.sqrt);
+  const out = new Float32Array(m * rank);
+  for (let i = 0; i < m; i++) for (let k = 0; k < rank; k++) out[i * rank + k] = left[i * count + k]! * scale[k]!;
+  return out;
 }
 
 function threeFactors([m, n]: readonly [number, number], rank: number): Part[] {
@@ -105,10 +128,11 @@ function roundedFactors(
   return { rank, a: right, b };
 }
 
-/** r x n from n x r, row k times scale[k]. */
+/** r x n from the first r columns of as many as there are scales, row k times scale[k]. */
 function transposedAndScaled(right: Float32Array, n: number, rank: number, scale: Float64Array): Float32Array {
+  const count = scale.length;
   const out = new Float32Array(rank * n);
-  for (let j = 0; j < n; j++) for (let k = 0; k < rank; k++) out[k * n + j] = right[j * rank + k]! * scale[k]!;
+  for (let j = 0; j < n; j++) for (let k = 0; k < rank; k++) out[k * n + j] = right[j * count + k]! * scale[k]!;
   return out;
 }
 

@@ -161,9 +161,12 @@ export class CpuBackend implements Backend {
     });
   }
 
-  async download(matrix: Matrix): Promise<Float32Array> {
+  async download(matrix: Matrix, into?: Float32Array): Promise<Float32Array> {
     const { at, rows, cols } = this.own(matrix);
-    return new Float32Array(this.heap.floats(at, rows * cols));
+    const values = this.heap.floats(at, rows * cols);
+    if (!into) return new Float32Array(values);
+    into.set(values);
+    return into;
   }
 
   async multiply(out: Matrix, a: Matrix, b: Matrix, options: MultiplyOptions = {}): Promise<void> {

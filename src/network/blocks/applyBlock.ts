@@ -27,12 +27,16 @@ export interface Passage {
   readonly cache?: LayerCache | undefined;
 }
 
-/** The residual stream behind a block; its experts, if it has any, are in device memory with it. */
-export async function applyBlock(passage: Passage, block: Block, rows: Rows): Promise<Rows> {
+/**
+ * The residual stream behind a block; its experts, if it has any, are in device memory with it.
+ * @param mayReuse whether nobody else needs the array of `rows`, so that it may hold the result: new ones of many
+ *   megabytes each keep the garbage collector busy
+ */
+export async function applyBlock(passage: Passage, block: Block, rows: Rows, mayReuse = false): Promise<Rows> {
   return withScope(passage.run, async (scope) => {
     const x = await scope.upload(rows);
     await passStream(scope, passage, block, x);
-    return scope.download(x);
+    return scope.download(x, mayReuse ? rows.values : undefined);
   });
 }
 

@@ -20,8 +20,8 @@ export interface Scope extends Run {
   take(rows: number, cols: number): Promise<Matrix>;
   free(...matrices: readonly Matrix[]): void;
   upload(rows: Rows): Promise<Matrix>;
-  /** The matrix, which is freed. */
-  download(matrix: Matrix): Promise<Rows>;
+  /** The matrix, which is freed. The entries may come in the place of `into`. */
+  download(matrix: Matrix, into?: Float32Array): Promise<Rows>;
 }
 
 /** Runs `use` with a scope of its own and frees what is left in it. */
@@ -45,8 +45,8 @@ export async function withScope<Result>(run: Run, use: (scope: Scope) => Promise
       await backend.upload(matrix, 0, rows, (out) => out.set(values));
       return matrix;
     },
-    async download(matrix) {
-      const values = await backend.download(matrix);
+    async download(matrix, into) {
+      const values = await backend.download(matrix, into);
       free(matrix);
       return { rows: matrix.rows, cols: matrix.cols, values };
     },

@@ -1,5 +1,4 @@
 import type { InputFactor } from '../../activations/statistics.ts';
-import { firstTriplets } from '../../base/singularTriplets.ts';
 import type { Backend } from '../../devices/backend.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { StoredLinear } from '../../network/blocks/weights.ts';
@@ -83,7 +82,7 @@ export class FactorStore {
     const whole = await entry.found;
     if (--entry.left === 0) delete entry.found;
     this.note(name, rank, whole);
-    return linearOfFactors(name, matrix.shape, writtenFactors(matrix, firstTriplets(whole, rank), factors));
+    return linearOfFactors(name, matrix.shape, writtenFactors(matrix, whole, rank, factors));
   }
 
   private async takeShared(group: SharedGroup, matrix: StoredMatrix, rank: number): Promise<WrittenFactors> {
