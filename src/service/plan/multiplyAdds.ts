@@ -1,5 +1,6 @@
 import { groupBy } from '../../base/groupBy.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import { groupKey } from '../../model/experts.ts';
 import type { Matrix } from '../../model/matrix.ts';
 import type { DenseRole } from '../../model/names/roles.ts';
 import type { PlanInput } from '../../model/plan/planOptions.ts';
@@ -27,11 +28,11 @@ export function multiplyAddsOf(
   const used = usedExperts(configuration, metadata);
   const experts = groupBy(
     matrices.filter(({ expert }) => expert !== null),
-    placeOf,
+    groupKey,
   );
   return (matrix) => {
     const [m, n] = matrix.shape;
-    const all = matrix.expert === null ? 1 : experts.get(placeOf(matrix))!.length;
+    const all = matrix.expert === null ? 1 : experts.get(groupKey(matrix))!.length;
     const share = used === undefined ? 1 : Math.min(1, used / all);
     const kinds = kindsOf(matrix);
     const isTable = matrix.role === 'embedding' || matrix.role === 'position';
@@ -39,8 +40,6 @@ export function multiplyAddsOf(
     return { dense: share * m * n, perRank: share * (m + n) };
   };
 }
-
-const placeOf = ({ stack, layer, module }: Matrix) => JSON.stringify([stack, layer, module]);
 
 function usedExperts(configuration: Named | undefined, metadata: ReadonlyMap<string, string>): number | undefined {
   const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 1;
