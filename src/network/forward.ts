@@ -1,5 +1,6 @@
 import { type Pause, yieldOrCancel } from '../base/eventLoop.ts';
 import type { Backend } from '../devices/backend.ts';
+import { weightOfModule } from '../model/names/moduleOfWeight.ts';
 import { type Batch, batchesOf } from './batches.ts';
 import { applyBlock, enterMixture, type Passage } from './blocks/applyBlock.ts';
 import { type Block, freeBlock, linearsOf, withReplaced } from './blocks/block.ts';
@@ -301,7 +302,7 @@ async function replacedLinears(
   const replaced = new Map<Linear, Linear>();
   // All at once, because their factors may be found side by side.
   const found = await Promise.allSettled(
-    layers.map(async ({ name }) => variant?.replaced.get(`${name}.weight`)?.(signal)),
+    layers.map(async ({ name }) => variant?.replaced.get(weightOfModule(name))?.(signal)),
   );
   try {
     for (const [k, layer] of layers.entries()) {

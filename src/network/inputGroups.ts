@@ -1,4 +1,5 @@
 import type { InputGroup } from '../model/activations.ts';
+import { weightOfModule } from '../model/names/moduleOfWeight.ts';
 import type { BlockLinear } from './configuration/architectures.ts';
 import { headModule } from './head.ts';
 import type { Network } from './network.ts';
@@ -34,7 +35,7 @@ export function inputGroups(network: Network): PlacedGroup[] {
     });
     const [first] = present;
     if (!first) return;
-    const matrices = present.map(([name, { outputs, inputs }]) => [`${name}.weight`, [outputs, inputs]] as const);
+    const matrices = present.map(([name, { outputs, inputs }]) => [weightOfModule(name), [outputs, inputs]] as const);
     groups.push({ layer, name: first[0], inputs: first[1].inputs, matrices: Object.fromEntries(matrices) });
   };
   for (const [layer, { feedForward }] of decoder.layers.entries()) {
@@ -45,9 +46,9 @@ export function inputGroups(network: Network): PlacedGroup[] {
         parts.flatMap((part) => (modules.linears[part] === undefined ? [] : [path + modules.linears[part]])),
       );
     for (let number = 0; modules.expert && number < (feedForward.experts?.count ?? 0); number++) {
-      const { gate, up, down } = modules.expert;
+      const { down, ...entering } = modules.expert;
       const of = (module: string) => path + module.replace('#', String(number));
-      add(layer, [of(gate), of(up)]);
+      add(layer, Object.values(entering).map(of));
       add(layer, [of(down)]);
     }
   }

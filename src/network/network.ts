@@ -15,6 +15,8 @@ import type { Norm } from './operations/norm.ts';
 export interface Network {
   readonly decoder: Decoder;
   readonly modules: Modules;
+  /** All names that the modules may have in a file of this network. */
+  readonly forms: readonly Modules[];
   readonly weights: Weights;
   /** What stands before the names of modules outside the head, such as `model.`. */
   readonly prefix: string;
@@ -46,10 +48,12 @@ export async function openNetwork(
       'Put that of the model into its folder',
     );
   const { decoder, architecture } = readDecoder(own, path);
-  const { modules } = architecture;
+  const forms = [architecture.modules, ...(architecture.stacked ? [architecture.stacked] : [])];
   const weights = new Weights(checkpoint);
-  const prefix = weights.prefixOf(modules.embedding);
-  if (prefix === undefined) throw weights.missing(`${modules.embedding}.weight`);
+  const { embedding } = architecture.modules;
+  const prefix = weights.prefixOf(embedding);
+  if (prefix === undefined) throw weights.missing(`${embedding}.weight`);
+  const modules = formOf(forms, weights, prefix, decoder.layers.length);
   const found = weights.layersUnder(`${prefix}${modules.layers}.`);
   if (found !== decoder.layers.length)
     throw new RankscopeError(
@@ -58,7 +62,17 @@ export async function openNetwork(
       `it has ${found} layers, its configuration says ${decoder.layers.length}`,
     );
   weights.linear(prefix + modules.embedding, decoder.vocabulary ?? undefined);
-  return { decoder, modules, weights, prefix, isFusedByHead: architecture.fusedByHead === true };
+  return { decoder, modules, forms, weights, prefix, isFusedByHead: architecture.fusedByHead === true };
+}
+
+/** The names of modules in a file: those under which it has an expert. */
+function formOf(forms: readonly Modules[], weights: Weights, prefix: string, layers: number): Modules {
+  const has = ({ layers: path, expert }: Modules) =>
+    expert &&
+    Array.from({ length: layers }, (_, layer) => `${prefix}${path}.${layer}.${expert.down.replace('#', '0')}`).some(
+      (module) => weights.find(module),
+    );
+  return forms.find(has) ?? forms[0]!;
 }
 
 /**
@@ -66,7 +80,7 @@ export async function openNetwork(
  * @throws RankscopeError 'wrong-use' if that is not a checkpoint of this network
  */
 export function networkWith(network: Network, checkpoint: Checkpoint): Network {
-  const { modules, decoder } = network;
+  const { modules, forms, decoder } = network;
   const weights = new Weights(checkpoint);
   const refuse = (found: string) =>
     new RankscopeError(
@@ -82,7 +96,7 @@ export function networkWith(network: Network, checkpoint: Checkpoint): Network {
   const rowsOf = (one: Weights, start: string) => one.linear(start + modules.embedding).outputs;
   const [own, other] = [rowsOf(network.weights, network.prefix), rowsOf(weights, prefix)];
   if (own !== other) throw refuse(`its embedding has ${other} rows, not ${own}`);
-  return { ...network, weights, prefix };
+  return { ...network, modules: formOf(forms, weights, prefix, layers), weights, prefix };
 }
 
 /** @throws RankscopeError 'malformed' if the norm is missing or its size is none of `sizes` */

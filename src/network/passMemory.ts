@@ -1,6 +1,7 @@
 import { RankscopeError } from '../base/errors.ts';
 import { formatBytes } from '../base/quantities.ts';
 import type { Backend } from '../devices/backend.ts';
+import { weightOfModule } from '../model/names/moduleOfWeight.ts';
 import { LINEAR_SHAPES } from './blocks/shapes.ts';
 import type { StoredLinear } from './blocks/weights.ts';
 import type { BlockLinear } from './configuration/architectures.ts';
@@ -99,7 +100,7 @@ function blockMemory(network: Network, variants: readonly Variant[], layer: numb
   const largest = Math.max(0, ...experts.map(parametersOf));
   // Factors are at most as large as what they replace.
   const replaced = variants.map(({ replaced: own }) =>
-    parametersOf([...named].flatMap(([name, stored]) => (own.has(`${name}.weight`) ? [stored] : []))),
+    parametersOf([...named].flatMap(([name, stored]) => (own.has(weightOfModule(name)) ? [stored] : []))),
   );
   return {
     layer,

@@ -1,3 +1,4 @@
+import { weightOfModule } from '../model/names/moduleOfWeight.ts';
 import type { StoredLinear } from './blocks/weights.ts';
 import type { Network } from './network.ts';
 
@@ -20,7 +21,7 @@ export async function replacement(
   module: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<StoredLinear | undefined> {
-  return module === undefined ? undefined : variant?.replaced.get(`${prefix}${module}.weight`)?.(signal);
+  return module === undefined ? undefined : variant?.replaced.get(weightOfModule(prefix + module))?.(signal);
 }
 
 /** Two factors W' = B A. */

@@ -1,5 +1,5 @@
 import type { Backend } from '../../devices/backend.ts';
-import type { BlockLinear, BlockNorm } from '../configuration/architectures.ts';
+import type { BlockLinear, BlockNorm, ExpertModules } from '../configuration/architectures.ts';
 import type { FeedForward } from '../operations/feedForward.ts';
 import type { Linear } from '../operations/linear.ts';
 import type { Norm } from '../operations/norm.ts';
@@ -18,7 +18,9 @@ export interface Block {
   readonly sharedWeight: Float32Array | undefined;
 }
 
-export type StoredExpert = Readonly<Record<'gate' | 'up' | 'down', StoredModule>>;
+export type StoredExpert = Readonly<
+  Partial<Record<Exclude<keyof ExpertModules, 'down'>, StoredModule>> & Record<'down', StoredModule>
+>;
 
 /** A layer that is not read yet. */
 export interface StoredModule {

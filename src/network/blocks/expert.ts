@@ -10,11 +10,16 @@ export function uploadModule(backend: Backend, { name, stored, bias }: StoredMod
 }
 
 /** The layers of an expert, in the order in which they are applied. */
-export const modulesOf = ({ gate, up, down }: StoredExpert): StoredModule[] => [gate, up, down];
+export const modulesOf = ({ gate, up, gateUp, down }: StoredExpert): StoredModule[] =>
+  [gate, up, gateUp, down].filter((module) => module !== undefined);
 
 /** An expert of layers in device memory. */
-export function expertOf({ gate, up, down }: StoredExpert, layerOf: (module: StoredModule) => Linear): FeedForward {
-  return { gate: layerOf(gate), up: layerOf(up), down: layerOf(down) };
+export function expertOf(
+  { gate, up, gateUp, down }: StoredExpert,
+  layerOf: (module: StoredModule) => Linear,
+): FeedForward {
+  const of = (module: StoredModule | undefined) => module && layerOf(module);
+  return { gate: of(gate), up: of(up), gateUp: of(gateUp), down: layerOf(down) };
 }
 
 /** The block with all of its experts in device memory, for networks that stay there. */

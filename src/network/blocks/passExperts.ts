@@ -1,3 +1,4 @@
+import { weightOfModule } from '../../model/names/moduleOfWeight.ts';
 import type { Linear } from '../operations/linear.ts';
 import type { Rows } from '../operations/rows.ts';
 import type { Run } from '../operations/run.ts';
@@ -22,7 +23,7 @@ export function replacesExperts({ storedExperts }: Block, variant: Variant | und
   return storedExperts.some((expert) => modulesOf(expert).some(({ name }) => replacement(variant, name)));
 }
 
-const replacement = (variant: Variant | undefined, name: string) => variant?.replaced.get(`${name}.weight`);
+const replacement = (variant: Variant | undefined, name: string) => variant?.replaced.get(weightOfModule(name));
 
 /**
  * Passes everything through the experts of a block, one expert after the other, so that no more than one is in device

@@ -1,4 +1,5 @@
 import type { Backend } from '../../devices/backend.ts';
+import { weightOfModule } from '../../model/names/moduleOfWeight.ts';
 import type { BlockNorm } from '../configuration/architectures.ts';
 import type { Linear } from '../operations/linear.ts';
 import type { Norm } from '../operations/norm.ts';
@@ -66,7 +67,7 @@ function variantOf({ storedExperts }: Block, linears: ReadonlyMap<string, Factor
   for (const { name, stored } of storedExperts.flatMap(modulesOf)) {
     const factors = linears.get(name);
     const { outputs, inputs } = stored;
-    if (factors) replaced.set(`${name}.weight`, async () => linearOfFactors(name, [outputs, inputs], factors));
+    if (factors) replaced.set(weightOfModule(name), async () => linearOfFactors(name, [outputs, inputs], factors));
   }
   return replaced.size > 0 ? { name: 'compressed', replaced } : undefined;
 }

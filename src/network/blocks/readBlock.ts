@@ -81,11 +81,12 @@ export async function readBlock(
     }
     const storedExperts: StoredExpert[] = [];
     for (let number = 0; modules.expert && number < (experts?.count ?? 0); number++) {
-      const { gate, up, down } = modules.expert;
+      const { gate, up, gateUp, down } = modules.expert;
       const of = (module: string) => module.replace('#', String(number));
       storedExperts.push({
-        gate: await find(of(gate), sides.inner, sides.width),
-        up: await find(of(up), sides.inner, sides.width),
+        ...(gate !== undefined && { gate: await find(of(gate), sides.inner, sides.width) }),
+        ...(up !== undefined && { up: await find(of(up), sides.inner, sides.width) }),
+        ...(gateUp !== undefined && { gateUp: await find(of(gateUp), sides.gateAndUp, sides.width) }),
         down: await find(of(down), sides.width, sides.inner),
       });
     }

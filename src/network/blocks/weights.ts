@@ -7,6 +7,7 @@ import { FACTOR_STYLES, factorNames } from '../../model/factorStyle.ts';
 import { dimensionsOf } from '../../model/layout/dimensions.ts';
 import { isStored } from '../../model/matrix.ts';
 import { anatomy } from '../../model/names/anatomy.ts';
+import { expertOfStack, factorModule, moduleOfWeight, weightOfModule } from '../../model/names/moduleOfWeight.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import { ggufForm } from '../ggufForm.ts';
 
@@ -73,27 +74,35 @@ export class Weights {
 
   /** The matrix of a module, [out, in]; undefined if the file lacks it. */
   find(module: string): StoredLinear | undefined {
-    const own = this.ties.get(`${module}.weight`)?.replace(/\.weight$/, '') ?? module;
-    const dense = this.matrices.get(`${own}.weight`);
+    const own = this.firstOf(module);
+    const holder = factorModule(own);
+    const dense = this.matrices.get(weightOfModule(own)) ?? this.matrices.get(`${holder}.weight`);
     if (dense) return { outputs: dense.shape[0], inputs: dense.shape[1], factors: [factorOf(dense)] };
-    for (const [first, second] of factorsOf(own)) {
+    for (const [first, second] of factorsOf(holder)) {
       // Matrices may share the factor that is applied first.
       const [a, b] = [this.matrices.get(this.ties.get(first) ?? first), this.matrices.get(second)];
       if (!a || !b || a.shape[0] !== b.shape[1]) continue;
-      const scales = first.endsWith('.svd_v') ? this.tensors.get(`${own}.svd_s`) : undefined;
+      const scales = first.endsWith('.svd_v') ? this.tensors.get(`${holder}.svd_s`) : undefined;
       const factors = [factorOf(a, scales), factorOf(b)];
       return { outputs: b.shape[0], inputs: a.shape[1], factors };
     }
     return undefined;
   }
 
+  /** What the weight of a module is tied to; of an expert, its stack may be. */
+  private firstOf(module: string): string {
+    const { stack, expert } = expertOfStack(module) ?? {};
+    if (stack !== undefined) return `${this.ties.get(stack) ?? stack}[${expert}]`;
+    return moduleOfWeight(this.ties.get(`${module}.weight`) ?? module);
+  }
+
   /** @throws RankscopeError 'malformed' if the file lacks it or its shape is not [outputs, inputs] */
   linear(module: string, outputs?: number, inputs?: number): StoredLinear {
     const found = this.find(module);
-    if (!found) throw this.missing(`${module}.weight`);
+    if (!found) throw this.missing(weightOfModule(module));
     if ((outputs ?? found.outputs) !== found.outputs || (inputs ?? found.inputs) !== found.inputs)
       throw this.misfit(
-        `${module}.weight`,
+        weightOfModule(module),
         `${found.outputs} x ${found.inputs}`,
         `${outputs ?? 'any'} x ${inputs ?? 'any'}`,
       );

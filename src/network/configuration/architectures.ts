@@ -10,6 +10,8 @@ export interface Architecture {
   /** Values of `model_type`. */
   readonly types: readonly string[];
   readonly modules: Modules;
+  /** The names of the parts where all experts of a layer are one tensor, as transformers keeps them in memory. */
+  readonly stacked?: Modules;
   readonly norm: NormSettings['kind'];
   /** What transformers assumes for keys that are absent. */
   readonly defaults?: JsonObject;
@@ -47,10 +49,13 @@ export interface Modules {
   readonly norms: Readonly<Partial<Record<BlockNorm, string>>>;
   readonly linears: Readonly<Partial<Record<BlockLinear, string>>>;
   /** Of the experts, numbered `#`. */
-  readonly expert?: Readonly<Record<'gate' | 'up' | 'down', string>>;
+  readonly expert?: ExpertModules;
   /** The weight of the shared expert. */
   readonly sharedWeight?: string;
 }
+
+/** Gate and up projection are two, or one with the gate's outputs first. */
+export type ExpertModules = Readonly<Partial<Record<'gate' | 'up' | 'gateUp', string>> & Record<'down', string>>;
 
 /** The norms of a block: before a part, after it, and of the heads. */
 export type BlockNorm =
@@ -134,6 +139,8 @@ const MIXTRAL: Modules = {
     down: 'block_sparse_moe.experts.#.w2',
   },
 };
+/** The experts of a layer as two tensors. */
+const STACKS: ExpertModules = { gateUp: 'mlp.experts.gate_up_proj[#]', down: 'mlp.experts.down_proj[#]' };
 const QWEN3_MOE: Modules = {
   ...QWEN3,
   linears: { ...LLAMA.linears, router: 'mlp.gate' },
@@ -319,6 +326,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
     name: 'Mixtral',
     types: ['mixtral'],
     modules: MIXTRAL,
+    stacked: { ...MIXTRAL, linears: { ...ATTENTION, router: 'mlp.gate' }, expert: STACKS },
     norm: 'rms',
     slides: 'everywhere',
     keys: { num_experts: 'num_local_experts' },
@@ -335,6 +343,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
     name: 'Qwen 2 MoE',
     types: ['qwen2_moe'],
     modules: QWEN2_MOE,
+    stacked: { ...QWEN2_MOE, expert: STACKS },
     norm: 'rms',
     slides: true,
     defaults: { ...QWEN, num_experts: 60, num_experts_per_tok: 4 },
@@ -343,6 +352,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
     name: 'Qwen 3 MoE',
     types: ['qwen3_moe'],
     modules: QWEN3_MOE,
+    stacked: { ...QWEN3_MOE, expert: STACKS },
     norm: 'rms',
     slides: 'everywhere',
     keys: { num_experts: 'num_local_experts' },

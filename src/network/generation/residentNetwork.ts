@@ -1,5 +1,6 @@
 import { yieldOrCancel } from '../../base/eventLoop.ts';
 import type { Backend } from '../../devices/backend.ts';
+import { weightOfModule } from '../../model/names/moduleOfWeight.ts';
 import { applyBlock } from '../blocks/applyBlock.ts';
 import { type Block, freeBlock, linearsOf, withReplaced } from '../blocks/block.ts';
 import { freeLinear, uploadLinear } from '../blocks/deviceLinear.ts';
@@ -60,7 +61,7 @@ export class ResidentNetwork {
     const blocks: Block[] = [];
     const owned: Linear[] = [];
     const embedding = prefix + modules.embedding;
-    const inPlaceOf = (module: string) => variant?.replaced.get(`${module}.weight`)?.(signal);
+    const inPlaceOf = (module: string) => variant?.replaced.get(weightOfModule(module))?.(signal);
     const otherTable = await inPlaceOf(embedding);
     const replaced = async (linear: Linear): Promise<Linear> => {
       const stored = linear.name === embedding ? otherTable : await inPlaceOf(linear.name);

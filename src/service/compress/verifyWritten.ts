@@ -1,6 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { openCheckpoint } from '../../checkpoint/open.ts';
+import { factorModule } from '../../model/names/moduleOfWeight.ts';
 import type { Factors } from '../../network/variant.ts';
 
 /**
@@ -17,7 +18,7 @@ export async function verifyWritten(out: string, factors: ReadonlyMap<string, Fa
         ['lowrank_a.weight', a],
         ['lowrank_b.weight', b],
       ] as const) {
-        const name = `${module}.${suffix}`;
+        const name = `${factorModule(module)}.${suffix}`;
         const tensor = tensors.get(name);
         const values = new Float32Array(tensor ? elementCount(tensor.shape) : 0);
         await tensor?.read(0, values);

@@ -1,7 +1,7 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { CalibrationUse } from '../../model/calibrationUse.ts';
 import type { TextRequest } from '../../model/evaluation.ts';
-import { moduleOfWeight } from '../../model/names/moduleOfWeight.ts';
+import { moduleOfWeight, weightOfModule } from '../../model/names/moduleOfWeight.ts';
 import { mostRows } from '../../network/batches.ts';
 import { walkBlocks } from '../../network/blockwise.ts';
 import { refuseIfMomentsTooLarge } from '../../network/groupwise/memory.ts';
@@ -49,7 +49,7 @@ export async function withFactorsOnText<Result>(
   for (const [name, { rank }] of chosen) if (inside.has(name)) ranks.set(moduleOfWeight(name), rank);
   const { factors: count } = model.plan.request;
   const written = (name: string, { b, a }: Factors): Factors => {
-    const type = dtype ?? factorType(chosen.get(`${name}.weight`)!.matrix.tensor.dtype);
+    const type = dtype ?? factorType(chosen.get(weightOfModule(name))!.matrix.tensor.dtype);
     return count === 2 ? { b: rounded(b, type), a: rounded(a, type) } : { b, a };
   };
   const inputErrors = new Map<string, number>();
@@ -81,7 +81,7 @@ export async function withFactorsOnText<Result>(
           const change = await truncateBlock(visit, ranks, {
             written,
             measured(module, { tokens, inputs, error }) {
-              const name = `${module}.weight`;
+              const name = weightOfModule(module);
               if (error !== undefined) inputErrors.set(name, error);
               if (tokens === 0) byWeights.push(name);
               else if (tokens < inputs) short.push({ name, tokens, inputs });
