@@ -54,7 +54,8 @@ ${ENGINE_HELP}
 ${COMMON_HELP}
 
 A matrix NAME.weight (m x n) of rank r becomes NAME.lowrank_a.weight (r x n) and NAME.lowrank_b.weight (m x r), so that
-y = B (A x); with three factors NAME.svd_u (m x r), NAME.svd_s (r) and NAME.svd_v (r x n).
+y = B (A x); with three factors NAME.svd_u (m x r), NAME.svd_s (r) and NAME.svd_v (r x n). Experts that are one tensor NAME
+become NAME.experts.0 and so on once one of them is cut: its factors, or its weight if it stays dense.
 
 A text that the model is used for, and more tokens than the widest matrix has columns, lose the least.
 

@@ -8,8 +8,11 @@ import type { TensorToWrite } from './safetensorsWriter.ts';
 const PIECE = 4 << 20;
 export const PIECE_ELEMENTS = PIECE / 4;
 
+/** What is written of a tensor as it is. */
+type StoredValues = Pick<Tensor, 'name' | 'shape' | 'dtype' | 'bytes' | 'read' | 'readStored'>;
+
 /** A tensor with its own values: its stored bytes if safetensors can hold them and no other type is wanted. */
-export function carriedTensor(tensor: Tensor, wanted: FactorType | null = null): TensorToWrite {
+export function carriedTensor(tensor: StoredValues, wanted: FactorType | null = null): TensorToWrite {
   const { name, shape, dtype, bytes } = tensor;
   const elements = elementCount(shape);
   if (tensor.readStored && (wanted === null || wanted === dtype || isInteger(dtype)))

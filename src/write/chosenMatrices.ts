@@ -40,7 +40,7 @@ export function chosenMatrices({ checkpoint, matrices, plan, ties }: PlannedChec
     const [m, n] = matrix.shape;
     if (m !== shape[0] || n !== shape[1]) refuse(name, `it is ${m} x ${n}, in the plan ${shape.join(' x ')}`);
     if (matrix.fixed !== null) return refuse(name, `it cannot be replaced by factors: ${matrix.fixed}`);
-    if (!once.has(name)) refuse(name, 'it is tied to another tensor, which represents both');
+    if (!once.has(matrix.tensorName)) refuse(name, 'it is tied to another tensor, which represents both');
     chosen.set(name, { matrix, rank, predictedError: error });
     if (shared !== undefined) {
       groups.set(shared, [...(groups.get(shared) ?? []), name]);

@@ -1,6 +1,6 @@
 import { RankscopeError } from '../base/errors.ts';
 import { firstTriplets, type SingularTriplets } from '../base/singularTriplets.ts';
-import { moduleOfWeight } from '../model/names/moduleOfWeight.ts';
+import { factorModule } from '../model/names/moduleOfWeight.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { encode, FACTOR_BYTES, type FactorType, factorType, rounded, roundInPlace } from './encode.ts';
 import type { WrittenFactors } from './residual.ts';
@@ -32,7 +32,7 @@ export function factorTensors(
   const parts = (factors === 2 ? twoFactors : threeFactors)(matrix.shape, rank);
   let loaded: Promise<FoundFactors> | undefined;
   return parts.map(({ suffix, shape, values }, k) => ({
-    name: `${moduleOfWeight(matrix.name)}.${suffix}`,
+    name: `${factorModule(matrix.name)}.${suffix}`,
     dtype,
     shape,
     bytes: shape.reduce((product, size) => product * size, FACTOR_BYTES[dtype]),

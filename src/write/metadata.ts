@@ -1,9 +1,10 @@
 import { basename } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { FactorStyle } from '../model/factorStyle.ts';
-import { moduleOfWeight } from '../model/names/moduleOfWeight.ts';
+import { expertOfStack, moduleOfWeight } from '../model/names/moduleOfWeight.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
+import { expertStacks } from './expertStacks.ts';
 
 /** A matrix with its planned rank. */
 export interface Chosen {
@@ -20,7 +21,7 @@ export interface SharedGroup {
   readonly matrices: readonly StoredMatrix[];
 }
 
-/** Keys of the metadata that describe the factorization; the generated Python reads `stored` and `ties`. */
+/** Keys of the metadata that describe the factorization; the generated Python reads `stored`, `stacks` and `ties`. */
 const KEYS = {
   format: 'rankscope.format',
   source: 'rankscope.source',
@@ -29,6 +30,7 @@ const KEYS = {
   ranks: 'rankscope.ranks',
   stored: 'rankscope.stored',
   ties: 'rankscope.ties',
+  stacks: 'rankscope.stacks',
   types: 'rankscope.types',
   style: 'rankscope.style',
 } as const;
@@ -46,9 +48,9 @@ export function ownMetadata({ metadata }: Pick<Checkpoint, 'metadata'>): (readon
 
 /**
  * The original metadata and a description of the factorization: the source's name, the request of the plan, the rank of
- * each matrix, how those were stored that are not (out, in) in their tensor, the names left out because they are tied,
- * factors that matrices share included, with the tensors they are tied to, and the types of matrices whose factors have
- * another type.
+ * each matrix, how those were stored that are not (out, in) in their tensor, and stacks of experts, the names left out
+ * because they are tied, factors that matrices share included, with the tensors they are tied to, and the types of
+ * matrices whose factors have another type.
  */
 export function factorizedMetadata(
   checkpoint: Checkpoint,
@@ -70,8 +72,9 @@ export function factorizedMetadata(
     .map(({ name, tensor }) => [name, tensor.dtype] as const);
   const stored = chosen
     .map(({ matrix }) => matrix)
-    .filter(({ transposed, tensor }) => transposed || tensor.shape.length !== 2)
+    .filter(({ name, transposed, tensor }) => !expertOfStack(name) && (transposed || tensor.shape.length !== 2))
     .map(({ name, transposed, tensor }) => [name, { shape: tensor.shape, transposed }] as const);
+  const stacks = expertStacks(chosen).map(({ name, shape, transposed }) => [name, { shape, transposed }] as const);
   return new Map([
     // Loaders of the Hugging Face libraries refuse a file without it.
     ['format', 'pt'],
@@ -83,6 +86,7 @@ export function factorizedMetadata(
     [KEYS.request, JSON.stringify(plan.request)],
     [KEYS.ranks, JSON.stringify(Object.fromEntries(chosen.map(({ matrix, rank }) => [matrix.name, rank])))],
     ...(stored.length > 0 ? [[KEYS.stored, JSON.stringify(Object.fromEntries(stored))] as const] : []),
+    ...(stacks.length > 0 ? [[KEYS.stacks, JSON.stringify(Object.fromEntries(stacks))] as const] : []),
     ...(ties.length > 0 ? [[KEYS.ties, JSON.stringify(Object.fromEntries(ties))] as const] : []),
     ...(changed.length > 0 ? [[KEYS.types, JSON.stringify(Object.fromEntries(changed))] as const] : []),
   ]);

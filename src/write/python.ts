@@ -1,5 +1,6 @@
 import { formatWhole } from '../base/quantities.ts';
 import type { FactorStyle } from '../model/factorStyle.ts';
+import { expertOfStack } from '../model/names/moduleOfWeight.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import { joinPython } from './pythonParts.ts';
@@ -42,7 +43,16 @@ export const CORE = {
 export const SUPPORT = ['kinds', 'own_code', 'classes', 'truncated', 'triplets', 'product'] as const;
 
 /** Python modules that every plan needs after its layers, from the most to the least interesting one. */
-export const LOADER = ['rows', 'experts', 'merged', 'loader', 'checkpoint', 'values', ...SUPPORT] as const;
+export const LOADER = [
+  'rows',
+  'expert_stack',
+  'experts',
+  'merged',
+  'loader',
+  'checkpoint',
+  'values',
+  ...SUPPORT,
+] as const;
 
 /**
  * A Python module that depends only on torch and safetensors: the layers that hold factors, as far as they are needed,
@@ -58,7 +68,9 @@ export function pythonModule({
 }: PythonRequest): string {
   const byName = new Map(matrices.map((matrix) => [matrix.name, matrix]));
   const planned = plan.matrices.flatMap(({ name, rank }) => (rank === null ? [] : [byName.get(name)!])).filter(Boolean);
-  const layers = LAYERS.filter(([, holds]) => planned.some(holds)).map(([name]) => name);
+  // Experts of a stack are linear layers.
+  const own = planned.filter(({ name }) => !expertOfStack(name));
+  const layers = LAYERS.filter(([, holds]) => own.some(holds)).map(([name]) => name);
   const { imports, body } = joinPython(
     style === 'rankscope' ? [...CORE[plan.request.factors], ...layers, ...LOADER] : [style, 'style_loader', 'own_code'],
   );

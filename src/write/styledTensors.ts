@@ -1,11 +1,12 @@
 import { RankscopeError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import { type FactorStyle, factorNames } from '../model/factorStyle.ts';
-import { moduleOfWeight } from '../model/names/moduleOfWeight.ts';
+import { expertOfStack, moduleOfWeight } from '../model/names/moduleOfWeight.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import type { Chosen } from './metadata.ts';
 import type { TensorToWrite } from './safetensorsWriter.ts';
+import { transposed } from './transposed.ts';
 
 /**
  * The tensors of a factorized checkpoint under the names of another style, in the shapes of its layers: kernels of
@@ -50,31 +51,6 @@ function changesOf({ matrix, rank }: Chosen, style: FactorStyle): Change[] {
   return [[own.down, renamed(names.down, shapes[0])], [own.up, renamed(names.up, shapes[1])], bias];
 }
 
-/** A 2-D tensor with its axes exchanged. It is a factor, so that it may be in memory. */
-function transposed(tensor: TensorToWrite): TensorToWrite {
-  const [rows = 0, cols = 0] = tensor.shape;
-  const width = tensor.bytes / Math.max(1, rows * cols);
-  return {
-    ...tensor,
-    shape: [cols, rows],
-    async *content(signal) {
-      const whole = new Uint8Array(tensor.bytes);
-      let at = 0;
-      for await (const piece of tensor.content(signal)) {
-        whole.set(piece, at);
-        at += piece.length;
-      }
-      const turned = new Uint8Array(tensor.bytes);
-      for (let row = 0; row < rows; row++)
-        for (let col = 0; col < cols; col++) {
-          const from = (row * cols + col) * width;
-          turned.set(whole.subarray(from, from + width), (col * rows + row) * width);
-        }
-      yield turned;
-    },
-  };
-}
-
 const isEmbedding = ({ role, tensor }: StoredMatrix) =>
   tensor.shape.length === 2 && (role === 'embedding' || role === 'position');
 
@@ -92,13 +68,15 @@ export function refuseStyle(
   for (const { matrix, group } of chosen) {
     const reason = unfit(matrix, style, group !== undefined, tied.has(matrix.tensorName));
     if (reason === undefined) continue;
-    const remedy = `Exclude it from the plan: --exclude '${matrix.name}'`;
+    const glob = expertOfStack(matrix.name) ? `${matrix.tensorName}*` : matrix.name;
+    const remedy = `Exclude it from the plan: --exclude '${glob}'`;
     throw new RankscopeError('wrong-use', matrix.name, `the style ${style} has no layer for it: ${reason}`, remedy);
   }
 }
 
 function unfit(matrix: StoredMatrix, style: FactorStyle, isShared: boolean, isTied: boolean): string | undefined {
   const { tensor, transposed: isTurned, shape } = matrix;
+  if (expertOfStack(matrix.name)) return 'it is an expert of a stack, which is one tensor';
   if (isShared) return 'it shares a factor with others';
   if (isTied) return 'its weight is tied to that of another layer';
   if (tensor.shape.length > 2 && (isTurned || tensor.shape[0] !== shape[0])) return 'its kernel is stored otherwise';

@@ -1,10 +1,12 @@
 import { RankscopeError, throwIfCancelled } from '../base/errors.ts';
 import type { Tensor } from '../checkpoint/tensor.ts';
+import { expertOfStack } from '../model/names/moduleOfWeight.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
 import type { SharedFactors } from '../spectrum/sharedFactors.ts';
 import { carriedTensor, changedTensor } from './carried.ts';
 import { type DenseFactors, truncatedTensor } from './dense.ts';
 import type { FactorType } from './encode.ts';
+import { denseExpert, type ExpertStack, expertStacks } from './expertStacks.ts';
 import { type FoundFactors, factorTensors } from './factorTensors.ts';
 import type { Chosen, SharedGroup } from './metadata.ts';
 import { measureResidual, type WrittenFactors } from './residual.ts';
@@ -71,6 +73,8 @@ export function tensorGroups(
       const factorsOf = (cut: Chosen) => shared.factorsOf(cut) ?? form.factorsOf(cut.matrix, cut.rank, form.signal);
       return { name, tensors: [truncatedTensor(tensor, cuts, { ...form, denseOf: form.denseOf, factorsOf })] };
     }
+    const [stack] = cuts ? expertStacks(cuts) : [];
+    if (cuts && stack) return { name, tensors: expertsIn(tensor, cuts, stack, form) };
     if (cuts) return { name, tensors: cuts.flatMap((cut) => shared.tensorsOf(cut) ?? factorsIn(cut, form)) };
     if (values) return { name, tensors: [changedTensor(tensor, values)] };
     return { name, tensors: (tensor.derived?.parts ?? [tensor]).map((part) => carriedTensor(part, form.dtype)) };
@@ -109,6 +113,15 @@ function sharedGroups(form: TensorForm) {
       return latest.found.then(({ a, b }) => ({ rank, a, b: b[group.matrices.indexOf(matrix)]! }));
     },
   };
+}
+
+/** Every expert of a stack: its factors, or its weight where it stays dense. */
+function expertsIn(tensor: Tensor, cuts: readonly Chosen[], stack: ExpertStack, form: TensorForm): TensorToWrite[] {
+  const cutOf = new Map(cuts.map((cut) => [expertOfStack(cut.matrix.name)!.expert, cut]));
+  return stack.ranks.flatMap((_, expert) => {
+    const cut = cutOf.get(expert);
+    return cut ? factorsIn(cut, form) : [denseExpert(tensor, expert, stack.transposed, form.dtype)];
+  });
 }
 
 function factorsIn({ matrix, rank }: Chosen, form: TensorForm): TensorToWrite[] {

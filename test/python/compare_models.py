@@ -45,14 +45,20 @@ def write_dense(folder: Path) -> None:
     with safe_open(folder / "low.safetensors", "pt") as file:
         metadata = file.metadata()
     for name in json.loads(metadata["rankscope.ranks"]):
-        stem, like = name.removesuffix(".weight"), original[name]
+        stack, _, expert = name.removesuffix("]").partition("[")
+        like = original[stack][int(expert)] if expert else original[name]
+        stem = f"{stack}.experts.{expert}" if expert else name.removesuffix(".weight")
         if f"{stem}.svd_s" in low:
             product = low[f"{stem}.svd_u"].double() * low[f"{stem}.svd_s"].double() @ low[f"{stem}.svd_v"].double()
         else:
             product = low[f"{stem}.lowrank_b.weight"].double() @ low[f"{stem}.lowrank_a.weight"].double()
         # The one that resembles the original; a wrong one would be off by its whole norm.
         either = [product.reshape(like.shape), product.T.reshape(like.shape)]
-        original[name] = min(either, key=lambda one: float((one - like.double()).norm())).float().contiguous()
+        right = min(either, key=lambda one: float((one - like.double()).norm())).float().contiguous()
+        if expert:
+            original[stack][int(expert)] = right
+        else:
+            original[name] = right
     for name, same in json.loads(metadata.get("rankscope.ties", "{}")).items():
         original[name] = original[same].clone()
     (folder / "dense").mkdir(exist_ok=True)

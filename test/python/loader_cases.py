@@ -638,6 +638,55 @@ def weights_that_are_merged_on_loading():
     assert all(parameter.grad is not None for parameter in low.parameters())
 
 
+def experts_of_one_tensor():
+    class Experts(nn.Module):
+        def __init__(self, turned):
+            super().__init__()
+            self.gate_up = nn.Parameter(torch.randn(3, 8, 10) if turned else torch.randn(3, 10, 8))
+            self.turned = turned
+
+        def forward(self, x):
+            each = (x @ self.gate_up[e] if self.turned else F.linear(x, self.gate_up[e]) for e in torch.arange(3))
+            return sum(each)
+
+    torch.manual_seed(0)
+    stem, x = "0.gate_up.experts.", torch.randn(4, 8)
+    written = {f"{stem}1.weight": torch.randn(10, 8)}
+    for expert, rank in ((0, 2), (2, 4)):
+        written[f"{stem}{expert}.lowrank_a.weight"] = torch.randn(rank, 8)
+        written[f"{stem}{expert}.lowrank_b.weight"] = torch.randn(10, rank)
+
+    def save(tensors, turned=False):
+        layout = {"shape": [3, 8, 10] if turned else [3, 10, 8], "transposed": turned}
+        save_file(tensors, FILE, {"format": "pt", "rankscope.stacks": json.dumps({"0.gate_up": layout})})
+
+    product = lambda e: written[f"{stem}{e}.lowrank_b.weight"] @ written[f"{stem}{e}.lowrank_a.weight"]
+    dense = torch.stack([product(0), written[f"{stem}1.weight"], product(2)])
+    for turned in (False, True):
+        save(written, turned)
+        low = load(nn.Sequential(Experts(turned)))
+        stack = low[0].gate_up
+        assert isinstance(stack, generated.LowRankExperts) and low.lowrank_dense == {}
+        assert [getattr(each, "rank", None) for each in stack.experts] == [2, None, 4]
+        same(dense.mT if turned else dense, stack.product())
+        same(x @ dense.sum(0).T, low(x))
+        # The module has the names of the file.
+        assert low.state_dict().keys() == written.keys()
+
+    def refused(change, error, *words):
+        tensors = dict(written)
+        change(tensors)
+        save({name: tensor for name, tensor in tensors.items() if tensor is not None})
+        refuses(nn.Sequential(Experts(False)), error, *words)
+
+    refused(lambda file: file.pop(f"{stem}1.weight"), KeyError, f"{stem}1", "incomplete")
+    refused(lambda file: file.pop(f"{stem}2.lowrank_b.weight"), KeyError, f"{stem}2", "incomplete")
+    refused(lambda file: file.update({f"{stem}2.lowrank_b.weight": torch.randn(10, 3)}), ValueError, f"{stem}2", "fit")
+    refused(lambda file: file.update({f"{stem}0.lowrank_b.weight": torch.randn(9, 2)}), ValueError, f"{stem}0", "(9, 8)")
+    refused(lambda file: file.update({f"{stem}1.weight": torch.randn(8, 10)}), ValueError, f"{stem}1", "(8, 10)")
+    refused(lambda file: file.update({f"{stem}3.weight": torch.randn(10, 8)}), KeyError, f"{stem}3")
+
+
 def a_low_rank_model_saved_to_a_file():
     from transformers.pytorch_utils import Conv1D
 

@@ -36,7 +36,10 @@ function layoutOf(tensor: TensorDescription, neighbourhood: Neighbourhood): Layo
   if (squeezed.shape.length === 2) return undefined;
   if (squeezed.shape.length > 2 && !isLayer(tensor.name) && isTable(moduleOf(tensor.name)))
     return tableLayout(squeezed);
-  return stackedLayout(squeezed, neighbourhood) ?? convolution(squeezed, neighbourhood);
+  const stack = stackedLayout(squeezed, neighbourhood);
+  if (!stack) return convolution(squeezed, neighbourhood);
+  const isWhole = squeezed.shape.length === tensor.shape.length && !tensor.derived;
+  return isWhole ? stack : { ...stack, fixed: stack.fixed ?? 'a slice of a tensor with further axes' };
 }
 
 /** The matrix of an ordinary layer: (out, in), or (in, out) where the format says so or else `isSwapped`. */

@@ -1,4 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
+import { expertOfStack } from '../../model/names/moduleOfWeight.ts';
+import { expertStacks } from '../expertStacks.ts';
 import type { Chosen } from '../metadata.ts';
 
 /** What the configuration of a result says that its source's does not. */
@@ -64,19 +66,24 @@ function endOfString(text: string, at: number): number {
   return end;
 }
 
-/** What the modeling file reads from config.json: the ranks, which weights are stored as (in, out), and those of
- * which the factor A is that of another. */
+/**
+ * What the modeling file reads from config.json: the ranks, which weights are stored as (in, out), the ranks of all
+ * experts of a stack, and those weights of which the factor A is that of another.
+ */
 export function plannedRanks(chosen: readonly Chosen[], factors: 2 | 3) {
   const shared = chosen.flatMap(({ matrix, group }) => {
     const [first] = group?.matrices ?? [];
     return first && first !== matrix ? [[matrix.name, first.name] as const] : [];
   });
-  const transposed = chosen.filter(({ matrix }) => matrix.transposed).map(({ matrix }) => matrix.name);
+  const layers = chosen.filter(({ matrix }) => !expertOfStack(matrix.name));
+  const transposed = layers.filter(({ matrix }) => matrix.transposed).map(({ matrix }) => matrix.name);
+  const stacks = expertStacks(chosen).map(({ name, transposed, ranks }) => [name, { transposed, ranks }] as const);
   return {
     format: 'rankscope.folder/1',
     factors,
-    ranks: Object.fromEntries(chosen.map(({ matrix, rank }) => [matrix.name, rank])),
+    ranks: Object.fromEntries(layers.map(({ matrix, rank }) => [matrix.name, rank])),
     ...(transposed.length > 0 ? { transposed } : {}),
+    ...(stacks.length > 0 ? { stacks: Object.fromEntries(stacks) } : {}),
     ...(shared.length > 0 ? { shared: Object.fromEntries(shared) } : {}),
   };
 }

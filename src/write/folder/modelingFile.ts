@@ -22,7 +22,16 @@ export interface ModelingFile {
   readonly hasCode: boolean;
 }
 
-const PARTS = ['own_code', 'folder_layers', 'folder_names', 'folder_apart', 'folder_merge', 'folder_model'];
+const PARTS = [
+  'own_code',
+  'expert_stack',
+  'folder_layers',
+  'folder_names',
+  'folder_apart',
+  'folder_merge',
+  'folder_stacks',
+  'folder_model',
+];
 /** Stands for the name of the class where the configuration has none. */
 const UNNAMED = 'ForCausalLM';
 const NAME = /^[A-Za-z_]\w*$/;

@@ -33,7 +33,7 @@ def _multiplied(
     dtype: torch.dtype,
 ) -> tuple[dict[str, tuple[Tensor, ...]], dict[str, Tensor], dict[str, Tensor]]:
     """As `_read`, of what the file holds."""
-    ties, stored = (json.loads(metadata.get(f"rankscope.{key}", "{}")) for key in ("ties", "stored"))
+    ties, stored, stacks = (json.loads(metadata.get(f"rankscope.{key}", "{}")) for key in ("ties", "stored", "stacks"))
     described = any(key.startswith("rankscope.") for key in metadata)
     if not described:  # Where safetensors wrote the file, it names what several names share.
         ties = {name: same for name, same in metadata.items() if same in state and name not in state}
@@ -50,15 +50,40 @@ def _multiplied(
         factors[name] = tuple(parts)
         precision = functools.reduce(torch.promote_types, (part.dtype for part in parts), dtype)
         precision = torch.promote_types(precision, torch.float32)
-        products[name] = LowRank.product(*(part.to(precision) for part in parts)).to(dtype)
+        try:
+            products[name] = LowRank.product(*(part.to(precision) for part in parts)).to(dtype)
+        except RuntimeError as error:
+            shapes = [tuple(part.shape) for part in parts]
+            raise ValueError(f"{path}: the factors of {stem} do not fit together: {shapes}; write it again") from error
         # Kernels have more sizes than two, and some layers store the transpose.
         layout = stored.get(name, {"shape": products[name].shape, "transposed": False})
         if not described:
             layout = _layout(model, stem, products[name], path)
         matrix = products[name].T.contiguous() if layout["transposed"] else products[name]
         state[name] = matrix.reshape(layout["shape"])
+    state.update({name: _stacked(state, name, path, dtype, **stack) for name, stack in stacks.items()})
     state.update({name: state[same] for name, same in ties.items() if same in state})
     return factors, products, state
+
+
+def _stacked(
+    state: dict[str, Tensor],
+    name: str,
+    path: str | os.PathLike[str],
+    dtype: torch.dtype,
+    shape: list[int],
+    transposed: bool,
+) -> Tensor:
+    """Takes the experts of a stack, each (out x in), and returns them as the one tensor that they were."""
+    experts = []
+    for stem in (f"{name}.experts.{number}" for number in range(shape[0])):
+        expert = state.pop(f"{stem}.weight", None)
+        if expert is None:
+            raise KeyError(f"{path} is incomplete: {stem} has neither factors nor a weight; write it again")
+        experts.append((expert.mT if transposed else expert).to(dtype))
+        if list(experts[-1].shape) != shape[1:]:
+            raise ValueError(f"{path}: {stem} is {tuple(expert.shape)}, which is no part of {shape}; write it again")
+    return torch.stack(experts)
 
 
 def _layout(model: nn.Module, stem: str, product: Tensor, path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -48,8 +48,7 @@ def factorize(model: nn.Module, ranks: Mapping[str, Ranks]) -> nn.Module:
         if kind is not None:
             _become(module, kind, parts)
         else:
-            del module._parameters[attribute]
-            module._modules[attribute] = parts[0]
+            parts[0].replace(module, attribute)
     return model
 
 

@@ -6,10 +6,12 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from .expert_stack import ExpertStack
 from .folder_layers import LowRankLayer, Product, _compute, _low_rank_class
 from .folder_apart import Apart, _load_apart
 from .folder_merge import Merge, Part, Shapes, _sources
 from .folder_names import Names, _register
+from .folder_stacks import _stack
 from .folder_two import FACTORS, _hold
 
 
@@ -82,11 +84,7 @@ def _insert(model: nn.Module, plan: dict[str, Any]) -> None:
     lost = []
     for name, rank in plan["ranks"].items():
         stem = name.removesuffix(".weight")
-        renamed = names.renamed(name)
-        made = names.converter(renamed)
-        located = names.located(renamed if made is None else made[0])
-        if located is None and names.located(name) is not None:
-            renamed, made, located = name, None, names.located(name)
+        renamed, made, located = names.place(name)
         if located is None:
             lost.append(name)
         elif made is not None:
@@ -95,6 +93,16 @@ def _insert(model: nn.Module, plan: dict[str, Any]) -> None:
             stem = names.renamed(f"{stem}.{FACTORS[0]}").removesuffix(f".{FACTORS[0]}")
             paths[name] = names.beside(stem, located, renamed)
             _replace(model, located, paths[name], rank, name in transposed)
+    for name, stack in plan.get("stacks", {}).items():
+        renamed, made, located = names.place(name)
+        if located is None:
+            lost.append(name)
+        elif made is not None:
+            merged.setdefault(located, (made[2], made[0], {}))[2][renamed] = (name, stack["ranks"], stack["transposed"])
+        else:
+            path, _, attribute = located.rpartition(".")
+            module = model.get_submodule(path)
+            _stack(located, module._parameters[attribute], **stack).replace(module, attribute)
     # A base model alone lacks the head.
     if lost and not type(model).__name__.endswith("Model"):
         raise ValueError(f"{type(model).__name__} has no {lost[0]}, for which config.json gives a rank")
@@ -164,7 +172,7 @@ def _merge(
     located: str,
     converter: Any,
     first: str,
-    planned: dict[str, tuple[str, int, bool]],
+    planned: dict[str, tuple[str, int | list[int | None], bool]],
 ) -> None:
     """Has a weight computed of the parts in the checkpoint; adds those that transformers must not merge to `apart`."""
     targets = [located.replace(converter.target_patterns[0], other) for other in converter.target_patterns]
@@ -172,10 +180,17 @@ def _merge(
     like = names.state[located]
     for source, (pattern, shape) in _sources(names, converter, targets).items():
         stem, rank, is_transposed = planned.pop(source, (None, 0, False))
-        path = source.removesuffix(".weight")
+        is_stack = isinstance(rank, list)
+        path = source if is_stack else source.removesuffix(".weight")
         # What a converter would take for the weight is loaded under its own name.
-        if stem is not None and names.converter(f"{path}.{FACTORS[0]}") is not None:
-            path = apart.move(stem) if names.is_renamed_on_saving(f"{stem}.{FACTORS[0]}") else stem
+        factor = f"experts.0.{FACTORS[0]}" if is_stack else FACTORS[0]
+        if stem is not None and names.converter(f"{path}.{factor}") is not None:
+            path = apart.move(stem, is_stack) if names.is_renamed_on_saving(f"{stem}.{factor}") else stem
+        if is_stack:
+            stack = _stack(source, torch.empty(shape, dtype=like.dtype, device=like.device), rank, is_transposed)
+            holder = _holder(model, path, stack)
+            parts.setdefault(pattern, []).append(Part(holder, ExpertStack.product))
+            continue
         holder = _holder(model, path)
         if stem is None:
             apart.kept.append(path)
@@ -197,14 +212,15 @@ def _merge(
         _compute(model.get_submodule(path), attribute, Merge(converter, first, target, parts, shapes, model.config))
 
 
-def _holder(model: nn.Module, path: str) -> nn.Module:
-    """The module at `path`, which is made where there is none."""
+def _holder(model: nn.Module, path: str, made: nn.Module | None = None) -> nn.Module:
+    """The module at `path`; where there is none, `made` or an empty one."""
     module = model
-    for part in path.split("."):
+    *parents, last = path.split(".")
+    for part, new in [*((parent, None) for parent in parents), (last, made)]:
         if part not in module._modules:
             if hasattr(module, part):
                 raise ValueError(f"{path}: {part} is no module, so that there is no place for its factors")
-            module._modules[part] = nn.Module()
+            module._modules[part] = nn.Module() if new is None else new
         module = module._modules[part]
     return module
 

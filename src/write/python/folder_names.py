@@ -54,6 +54,15 @@ class Names:
         prefix = f"{self.model.base_model_prefix}."
         return next((each for each in (name.removeprefix(prefix), prefix + name, name) if each in self.state), None)
 
+    def place(self, name: str) -> tuple[str, tuple[str, str, Any] | None, str | None]:
+        """What a tensor of the checkpoint is called on loading, what converts it, and its name in the model."""
+        renamed = self.renamed(name)
+        made = self.converter(renamed)
+        located = self.located(renamed if made is None else made[0])
+        if located is None and self.located(name) is not None:
+            return name, None, self.located(name)
+        return renamed, made, located
+
     def beside(self, name: str, located: str, original: str) -> str:
         """`name`, with the prefix of the base model as `located` has it in comparison with `original`."""
         prefix = f"{self.model.base_model_prefix}."

@@ -79,11 +79,7 @@ def _load(
             _become(module, _kind(module), made[key])
         for name, parameter in list(module._parameters.items()):
             if id(parameter) in stacks:
-                del module._parameters[name]
-                module._modules[name] = stacks[id(parameter)]
-                # Others of transformers' implementations take the whole stack, which would be multiplied out.
-                if hasattr(getattr(module, "config", None), "_experts_implementation"):
-                    module.config._experts_implementation = "eager"
+                stacks[id(parameter)].replace(module, name)
             elif id(parameter) in fused:
                 _become(module, _turned_rows(_kind(module), module), fused[id(parameter)][0])
     if len(shared) < sum(len(parameters) for parameters in made.values()):

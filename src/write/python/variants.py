@@ -3,6 +3,7 @@ import copy
 import json
 import math
 import os
+import re
 from typing import Any, NamedTuple
 
 import torch
@@ -35,7 +36,7 @@ def variants_of(args: argparse.Namespace, model: nn.Module, device: torch.device
     state = stored_tensors(model, args.model) if RANKS or PLANS else {}
     cuts = [(dict.fromkeys(CUT, rank), 2) for rank in RANKS]
     cuts += [(plan["ranks"], plan["factors"]) for plan in PLANS]
-    lacking = [name for cut, _ in cuts for name in cut if name not in state]
+    lacking = [name for cut, _ in cuts for name in cut if place_of(state, name)[0] not in state]
     if lacking:
         raise SystemExit(f"{args.model}: it has no {lacking[0]}; this script was written for another checkpoint")
     found = factors_of(state, cuts, device)
@@ -67,12 +68,24 @@ def with_factors(
     variant = hollow(model)
     dtype = _float_type(variant)
     products = {name: LowRank.product(*(part.float() for part in parts)).to(dtype) for name, parts in factors.items()}
-    stored = {name: product.reshape(state[name].shape) for name, product in products.items()}
+    stored: dict[str, Tensor] = {}
+    for name, product in products.items():
+        tensor, expert = place_of(state, name)
+        if expert is None:
+            stored[tensor] = product.reshape(state[tensor].shape)
+        else:
+            stored.setdefault(tensor, state[tensor].to(dtype, copy=True))[expert] = product
     for tied in TIES:
         cut = next((name for name in tied if name in stored), None)
         stored.update({name: stored[cut] for name in tied if cut is not None and name in state})
     _load(variant, variant, (factors, products, {**state, **stored}), dtype, path)
     return shared(variant, model)
+
+
+def place_of(state: dict[str, Tensor], name: str) -> tuple[str, int | None]:
+    """The tensor that a matrix is, or the stack of experts and the number of one in it: `NAME[3]`."""
+    expert = None if name in state else re.fullmatch(r"(.+)\[(\d+)\]", name)
+    return (expert[1], int(expert[2])) if expert else (name, None)
 
 
 def from_file(model: nn.Module, path: str) -> Variant:
@@ -137,7 +150,8 @@ def factors_of(
     totals = [[0, 0, 0.0] for _ in cuts]
     progress = Progress(len(names))
     for name in names:
-        weight = state[name].flatten(1)
+        tensor, expert = place_of(state, name)
+        weight = state[tensor].flatten(1) if expert is None else state[tensor][expert]
         rows, cols = weight.shape
         dtype = getattr(torch, FACTOR_DTYPE) if FACTOR_DTYPE else weight.dtype
         dtype = dtype if dtype.itemsize > 1 else torch.bfloat16

@@ -121,7 +121,7 @@ def wrong_weights(reference: nn.Module, model: nn.Module) -> list[str]:
         except AttributeError:
             wrong.append(f"{name} is missing")
             continue
-        if type(found).__name__ == "LowRankExperts":
+        if "ExpertStack" in [kind.__name__ for kind in type(found).__mro__]:
             found = found.product()
         if not isinstance(found, torch.Tensor) or found.shape != value.shape:
             wrong.append(f"{name} has another shape")

@@ -44,7 +44,7 @@ def place_of(stem: str, tensors: dict[str, torch.Tensor]) -> tuple[str, int | No
     for name in (stem + ".weight", stem):
         if name in tensors:
             return name, None
-    match = re.fullmatch(r"(.*)\[(\d+)\]", stem)
+    match = re.fullmatch(r"(.*)\.experts\.(\d+)", stem)
     if match and match[1] in tensors:
         return match[1], int(match[2])
     raise KeyError(f"factors of {stem}, which the dense checkpoint lacks")

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { Plan } from '../../../src/model/plan/plan.ts';
 import { layersModule } from '../../../src/write/layersModule.ts';
 import { scratchFolder } from './written.ts';
 
@@ -20,6 +21,27 @@ const CASES: Readonly<Record<string, string>> = {
   factorized_models: 'take their places in a model by a table of ranks, in place, or leave it as it was',
   what_cannot_be_low_rank: 'refuse layers with code of their own and ranks beyond the matrix',
 };
+
+describe('the ranks of a plan in a module of layers', () => {
+  it('are a list for experts that are one tensor', () => {
+    const ranks = {
+      'q.weight': 4,
+      'k.weight': null,
+      'up[0]': 2,
+      'up[1]': null,
+      'up[2]': 3,
+      'down[0]': null,
+      'down[1]': null,
+    };
+    const matrices = Object.entries(ranks).map(([name, rank]) => ({ name, rank }));
+    const text = layersModule({ plan: { request: { factors: 2 }, matrices } as unknown as Plan });
+    const [, table] = /^RANKS = (\{[^}]*\})/m.exec(text)!;
+    assert.deepEqual(JSON.parse(table!.replaceAll('None', 'null').replace(/,(?=\s*[\]}])/g, '')), {
+      'q.weight': 4,
+      up: [2, null, 3],
+    });
+  });
+});
 
 describe('low-rank layers for code of one’s own', function () {
   this.timeout(180_000);

@@ -36,6 +36,7 @@ const CASES: Readonly<Record<string, string>> = {
   factors_that_matrices_share: 'makes a factor that matrices share one parameter, and loads what is saved of it',
   weights_that_are_merged_on_loading:
     'holds the factors of what a model merges on loading, with the parts that stay dense',
+  experts_of_one_tensor: 'holds each expert of a stack with its rank, and refuses a file that lacks a part of one',
   a_low_rank_model_saved_to_a_file:
     'loads a file that a low-rank model was saved to, and asks the model for its layouts',
 };

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
+import { seededRandom } from '../../../../src/base/random.ts';
 import type { Budget } from '../../../../src/model/plan/plan.ts';
 import { PLAN_DEFAULTS } from '../../../../src/model/plan/planRequest.ts';
 import { createService } from '../../../../src/service/service.ts';
 import { testFolder } from '../../formats/folder.ts';
+import { fileOf } from '../../formats/storedFile.ts';
 import { noise, writeMatrices } from '../matrices.ts';
 
 /** Each can be met by this model, and each cuts something. */
@@ -41,6 +43,36 @@ describe('the saving that a plan shows', () => {
       const { size } = statSync(out);
       assert.ok(totals.bytesOfModel! >= size && totals.bytesOfModel! < size + 8000, `${totals.bytesOfModel}, ${size}`);
       if (budget.kind === 'bytes') assert.ok(size <= budget.value && size > 0.8 * budget.value, `${size} bytes`);
+    });
+
+  for (const dtype of ['F32', 'F8_E4M3'])
+    it(`is that of the written file where experts are slices of one tensor of ${dtype}`, async () => {
+      const random = seededRandom(5);
+      const stack = (...shape: number[]) => {
+        const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => random.normal());
+        return { dtype, shape, data: dtype === 'F32' ? values : Uint8Array.from(values, (each) => 0x38 + 8 * each) };
+      };
+      const experts = 'model.layers.0.mlp.experts';
+      const tensors = {
+        [`${experts}.gate_up_proj`]: stack(4, 48, 32),
+        [`${experts}.down_proj`]: stack(4, 32, 24),
+        'model.layers.0.mlp.gate.weight': stack(4, 32),
+      };
+      const path = folder.write('model.safetensors', fileOf(tensors));
+      const out = folder.path('out.safetensors');
+      const overrides = Object.fromEntries(
+        [0, 1, 3].map((expert) => [`${experts}.gate_up_proj[${expert}]`, 2 + expert]),
+      );
+      const plan = await service.plan({
+        path,
+        request: { ...PLAN_DEFAULTS, budget: { kind: 'keep', value: 0.9 }, overrides },
+      });
+      const estimate = await service.estimateApply({ path, plan, out });
+      await service.apply({ path, plan, out, smokeTest: false });
+      const { bytesBefore, bytesAfter } = plan.totals;
+      assert.ok(bytesAfter < bytesBefore);
+      assert.equal(dataBytes(path) - dataBytes(out), bytesBefore - bytesAfter);
+      assert.equal(statSync(out).size, estimate.bytesAfter);
     });
 });
 
