@@ -34,6 +34,8 @@ export interface TensorDescription {
   readonly refused?: string | undefined;
   /** How each matrix of a stack along the first of three axes is stored; left out where the format does not say. */
   readonly slices?: 'out in' | 'in out' | undefined;
+  /** Whether the model's code holds the transpose of each matrix of the stack, once it is decoded. */
+  readonly turnedWhenDecoded?: true | undefined;
   /** The convolution that uses it; left out where the format does not say. */
   readonly convolution?: Convolution | undefined;
   /** For a weight that its layer computes (weight norm): how, and the stored tensors, which copy it unchanged. */

@@ -3,16 +3,26 @@ import { elementCount } from '../base/shape.ts';
 import type { Tensor } from '../checkpoint/tensor.ts';
 import { encode, FACTOR_BYTES, type FactorType, factorType, isFactorType } from './encode.ts';
 import type { TensorToWrite } from './safetensorsWriter.ts';
+import { transposed } from './transposed.ts';
 
 /** Bytes, or elements of a decoded tensor, per piece. */
 const PIECE = 4 << 20;
 export const PIECE_ELEMENTS = PIECE / 4;
 
 /** What is written of a tensor as it is. */
-type StoredValues = Pick<Tensor, 'name' | 'shape' | 'dtype' | 'bytes' | 'read' | 'readStored'>;
+type StoredValues = Pick<Tensor, 'name' | 'shape' | 'dtype' | 'bytes' | 'turnedWhenDecoded' | 'read' | 'readStored'>;
 
 /** A tensor with its own values: its stored bytes if safetensors can hold them and no other type is wanted. */
 export function carriedTensor(tensor: StoredValues, wanted: FactorType | null = null): TensorToWrite {
+  return asHeld(tensor, storedOrDecoded(tensor, wanted));
+}
+
+/** What is written of a tensor, each of its matrices the way round in which the model's code holds it. */
+export function asHeld({ turnedWhenDecoded }: Pick<Tensor, 'turnedWhenDecoded'>, own: TensorToWrite): TensorToWrite {
+  return turnedWhenDecoded ? transposed(own) : own;
+}
+
+function storedOrDecoded(tensor: StoredValues, wanted: FactorType | null): TensorToWrite {
   const { name, shape, dtype, bytes } = tensor;
   const elements = elementCount(shape);
   if (tensor.readStored && (wanted === null || wanted === dtype || isInteger(dtype)))

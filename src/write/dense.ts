@@ -2,7 +2,7 @@ import { throwIfCancelled } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Tensor } from '../checkpoint/tensor.ts';
 import type { StoredMatrix } from '../model/storedMatrix.ts';
-import { PIECE_ELEMENTS } from './carried.ts';
+import { asHeld, PIECE_ELEMENTS } from './carried.ts';
 import { encode, FACTOR_BYTES, type FactorType, factorType, rounded } from './encode.ts';
 import type { FoundFactors } from './factorTensors.ts';
 import type { Chosen } from './metadata.ts';
@@ -24,7 +24,7 @@ export function truncatedTensor(tensor: Tensor, cuts: readonly Chosen[], truncat
   const dtype = truncation.dtype ?? factorType(tensor.dtype);
   const elements = elementCount(shape);
   const ordered = [...cuts].sort((a, b) => a.matrix.offset - b.matrix.offset);
-  return {
+  return asHeld(tensor, {
     name,
     shape,
     dtype,
@@ -38,7 +38,7 @@ export function truncatedTensor(tensor: Tensor, cuts: readonly Chosen[], truncat
       }
       yield* copied(tensor, at, elements, dtype, signal);
     },
-  };
+  });
 }
 
 async function* copied(tensor: Tensor, from: number, to: number, dtype: FactorType, signal?: AbortSignal) {

@@ -13,8 +13,9 @@ import { transposed } from './transposed.ts';
  */
 export interface ExpertStack {
   readonly name: string;
+  /** As the model's code holds it. */
   readonly shape: readonly number[];
-  /** Whether each is stored as (in, out). */
+  /** Whether each is (in, out) in the stack. */
   readonly transposed: boolean;
   /** That of each expert; null for one that stays dense. */
   readonly ranks: readonly (number | null)[];
@@ -29,12 +30,18 @@ export function expertStacks(
   for (const { matrix, rank } of chosen) {
     const place = expertOfStack(matrix.name);
     if (!place) continue;
-    const { name, shape } = matrix.tensor;
+    const { name, shape, turnedWhenDecoded = false } = matrix.tensor;
     let own = ranks.get(name);
     if (!own) {
       own = new Array<number | null>(shape[0]!).fill(null);
       ranks.set(name, own);
-      stacks.push({ name, shape, transposed: matrix.transposed, ranks: own });
+      const [count, rows, cols] = shape as readonly [number, number, number];
+      stacks.push({
+        name,
+        shape: turnedWhenDecoded ? [count, cols, rows] : shape,
+        transposed: matrix.transposed !== turnedWhenDecoded,
+        ranks: own,
+      });
     }
     own[place.expert] = rank;
   }

@@ -117,10 +117,11 @@ function sharedGroups(form: TensorForm) {
 
 /** Every expert of a stack: its factors, or its weight where it stays dense. */
 function expertsIn(tensor: Tensor, cuts: readonly Chosen[], stack: ExpertStack, form: TensorForm): TensorToWrite[] {
+  const isTurned = cuts.some(({ matrix }) => matrix.transposed);
   const cutOf = new Map(cuts.map((cut) => [expertOfStack(cut.matrix.name)!.expert, cut]));
   return stack.ranks.flatMap((_, expert) => {
     const cut = cutOf.get(expert);
-    return cut ? factorsIn(cut, form) : [denseExpert(tensor, expert, stack.transposed, form.dtype)];
+    return cut ? factorsIn(cut, form) : [denseExpert(tensor, expert, isTurned, form.dtype)];
   });
 }
 

@@ -22,12 +22,14 @@ from safetensors.torch import load_file, save_file
 SIZES = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=64)
 FEW = dict(num_experts_per_tok=2)
+GPT_OSS = dict(**FEW, head_dim=8, num_local_experts=4, rope_parameters=None,
+               layer_types=["sliding_attention", "full_attention"])
 KINDS = {
     "qwen3_moe": lambda: t.Qwen3MoeConfig(**SIZES, **FEW, head_dim=8, num_experts=4, moe_intermediate_size=24),
     "mixtral": lambda: t.MixtralConfig(**SIZES, **FEW, num_local_experts=4),
     # Inputs first, gate and up interleaved, with biases.
-    "gpt_oss": lambda: t.GptOssConfig(**SIZES, **FEW, head_dim=8, num_local_experts=4, rope_parameters=None,
-                                      layer_types=["sliding_attention", "full_attention"]),
+    "gpt_oss": lambda: t.GptOssConfig(**SIZES, **GPT_OSS),
+    "gpt_oss_mxfp4": lambda: t.GptOssConfig(**{**SIZES, "intermediate_size": 64}, **GPT_OSS),
 }
 IDS = torch.arange(40).reshape(2, 20) * 7 % 64
 
@@ -41,10 +43,26 @@ def make(folder: Path) -> dict:
             if parameter.dim() > 1:
                 torch.nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
         model.save_pretrained(folder / kind, save_original_format=False)
+        if kind == "gpt_oss_mxfp4":
+            quantize(folder / kind)
         with safe_open(folder / kind / "model.safetensors", "pt") as file:
-            found = {name: file.get_slice(name).get_shape() for name in file.keys()}
-        shapes[kind] = {name: shape for name, shape in found.items() if len(shape) == 3}
+            found = {name.removesuffix("_blocks"): file.get_slice(name).get_shape() for name in file.keys()}
+        shapes[kind] = {name: shape for name, shape in found.items() if name.endswith("_proj") and "experts" in name}
     return shapes
+
+
+def quantize(folder: Path) -> None:
+    """Makes the experts MXFP4 of random codes, as gpt-oss is published: (out, in), where the model has (in, out)."""
+    tensors = load_file(folder / "model.safetensors")
+    for name in [name for name in tensors if name.endswith("_proj")]:
+        count, inputs, outputs = tensors.pop(name).shape
+        groups = (count, outputs, inputs // 32)
+        tensors[f"{name}_blocks"] = torch.randint(0, 256, (*groups, 16), dtype=torch.uint8)
+        tensors[f"{name}_scales"] = torch.randint(122, 126, groups, dtype=torch.uint8)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 def with_products(dense: dict, low: dict, transposed: bool) -> dict:
@@ -52,14 +70,14 @@ def with_products(dense: dict, low: dict, transposed: bool) -> dict:
 
     def matrix(stem: str) -> torch.Tensor:
         if f"{stem}.weight" in low:
-            return low.pop(f"{stem}.weight")
+            return low.pop(f"{stem}.weight").float()
         a, b = low.pop(f"{stem}.lowrank_a.weight"), low.pop(f"{stem}.lowrank_b.weight")
         return (b.double() @ a.double()).float()
 
     made = {}
     for name, weight in dense.items():
         if name in low:
-            made[name] = low.pop(name)
+            made[name] = low.pop(name).float()
         elif weight.dim() == 3:
             experts = torch.stack([matrix(f"{name}.experts.{expert}") for expert in range(len(weight))])
             made[name] = (experts.mT if transposed else experts).contiguous()
@@ -73,19 +91,23 @@ def with_products(dense: dict, low: dict, transposed: bool) -> dict:
 @torch.no_grad()
 def compare(folder: Path, kind: str) -> dict:
     source, out, again, reference = (folder / f"{kind}{end}" for end in ("", ".out", ".again", ".reference"))
-    dense = load_file(source / "model.safetensors")
+    original = opened(source)
+    dense = original.float().state_dict()
     logits = lambda model: model.float().eval()(IDS).logits
-    before = logits(opened(source))
+    before = logits(original)
 
     def difference(model, low: dict) -> float:
         shutil.copytree(source, reference, dirs_exist_ok=True)
-        save_file(with_products(dense, low, kind == "gpt_oss"), reference / "model.safetensors", {"format": "pt"})
+        tensors = with_products(dense, low, kind.startswith("gpt_oss"))
+        save_file(tensors, reference / "model.safetensors", {"format": "pt"})
+        config = json.loads((reference / "config.json").read_text())
+        (reference / "config.json").write_text(json.dumps({**config, "quantization_config": None}))
         expected = logits(opened(reference))
         assert (expected - before).abs().max() > 0.01 * before.abs().max(), "the factors change nothing"
         return float((logits(model) - expected).abs().max() / expected.abs().max())
 
     file = folder / f"{kind}.safetensors"
-    plain = t.AutoModelForCausalLM.from_config(t.AutoConfig.from_pretrained(source))
+    plain = type(original)(type(original.config)(**KINDS[kind]().to_dict()))
     code(folder / f"{kind}.py").load_lowrank(plain, file)
     model = opened(out)
     found = {"file": difference(plain, load_file(file)), "dense": plain.lowrank_dense}

@@ -22,7 +22,8 @@ function byRows(layout: Omit<FloatCodes, 'groups' | 'scalesOf'>, read: ReadScale
 
 /**
  * MXFP4 as gpt-oss stores it: `_blocks` (..., groups, 16 bytes with 32 codes) and `_scales` (powers of two with a bias
- * of 127); in the files of OpenAI themselves `.blocks` and `.scales`.
+ * of 127); in the files of OpenAI themselves `.blocks` and `.scales`. Experts are (out, in) there, and (in, out) in the
+ * models of transformers, which transposes them as it decodes them.
  */
 export const mxfp4: Scheme = (codes, { tensors }) => {
   const [, name, separator] = /^(.*)([._])blocks$/.exec(codes.name) ?? [];
@@ -32,7 +33,9 @@ export const mxfp4: Scheme = (codes, { tensors }) => {
   if (!scales || !/^(U8|F8_E8M0)$/.test(scales.dtype)) return undefined;
   if (scales.shape.join() !== codes.shape.slice(0, -1).join()) return undefined;
   const shape = [...codes.shape.slice(0, -2), codes.shape.at(-2)! * 32];
-  return byRows({ name, shape, dtype: 'MXFP4', codes, scales, extras: [], transposed: false }, powersOfTwo);
+  const layout = { name, shape, dtype: 'MXFP4', codes, scales, extras: [], transposed: false } as const;
+  const packed = byRows(layout, powersOfTwo);
+  return separator === '_' && shape.length === 3 ? { ...packed, turnedWhenDecoded: true } : packed;
 };
 
 /**

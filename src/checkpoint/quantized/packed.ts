@@ -33,6 +33,8 @@ export interface Packed {
   readonly steps?: Tensor;
   /** As in `Tensor.transposed`: false where the layout fixes the order (out, in), whatever the module's is. */
   readonly transposed?: false;
+  /** As in `Tensor.turnedWhenDecoded`. */
+  readonly turnedWhenDecoded?: true;
   /** Whether to decode all rows in one call: each call reads all codes, but its memory does not grow with the rows. */
   readonly singlePass?: boolean;
   /** Decodes whole rows (all but the last dimension counted together) from `row` on into `out`. */

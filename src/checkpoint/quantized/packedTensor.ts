@@ -9,7 +9,7 @@ import type { Packed } from './packed.ts';
  * The tensor of the matrix that `packed` describes, decoded when it is read. It counts as stored where its `codes` are.
  */
 export function packedTensor(codes: Tensor, packed: Packed): Tensor {
-  const { name, shape, dtype, parts, steps, transposed = codes.transposed } = packed;
+  const { name, shape, dtype, parts, steps, transposed = codes.transposed, turnedWhenDecoded } = packed;
   return {
     name,
     shape,
@@ -19,6 +19,7 @@ export function packedTensor(codes: Tensor, packed: Packed): Tensor {
     // Equal codes with other scales are another matrix.
     storage: `packed ${[codes, ...parts.filter((part) => part !== codes)].map(({ storage }) => storage).join(' ')}`,
     ...(transposed === undefined ? {} : { transposed }),
+    ...(turnedWhenDecoded && { turnedWhenDecoded }),
     read: (start, out, signal) => readPacked(packed, start, out, signal),
     ...(steps && { deviation: (start, length, signal) => stepDeviation(steps, shape, start, length, signal) }),
   };

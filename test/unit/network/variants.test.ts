@@ -167,4 +167,50 @@ describe('variants of a network', () => {
       assert.ok(relativeDifference(own!, truth) < TOLERANCE, [...parts.keys()].join());
     }
   });
+
+  it('multiplies the factors of experts that were slices of one tensor, and says which of them is missing', async () => {
+    const stacked = CASES.find(({ kind }) => kind === 'qwen3_moe stacked')!;
+    const stack = 'model.layers.1.mlp.experts.gate_up_proj';
+    const [count, rows, cols] = stacked.tensors[stack] as [number, number, number];
+    const whole = valuesOf(stacked.seed, stack, [count, rows, cols]);
+    const size = rows * cols;
+    const factors = factorsOf([rows, cols], 5, 7);
+    // Expert 1 has factors, the others their weights.
+    const parts: Record<string, [shape: number[], values: ArrayLike<number>]> = {
+      [`${stack}.experts.1.lowrank_a.weight`]: [[5, cols], factors.a],
+      [`${stack}.experts.1.lowrank_b.weight`]: [[rows, 5], factors.b],
+    };
+    for (const expert of [0, 2, 3])
+      parts[`${stack}.experts.${expert}.weight`] = [[rows, cols], whole.slice(expert * size, (expert + 1) * size)];
+    const product = Array.from({ length: size }, (_, at) => {
+      let sum = 0;
+      for (let k = 0; k < 5; k++) sum += factors.b[Math.floor(at / cols) * 5 + k]! * factors.a[k * cols + (at % cols)]!;
+      return sum;
+    });
+    const logits = (own: typeof parts) => {
+      const tensors = Object.fromEntries(Object.entries(stacked.tensors).filter(([name]) => name !== stack));
+      const shapes = Object.fromEntries(Object.entries(own).map(([name, [shape]]) => [name, shape]));
+      return withDecoder(
+        { ...stacked, tensors: { ...tensors, ...shapes } },
+        async (checkpoint) => logitsOf({ network: await openNetwork(checkpoint), backend, windows: [stacked.ids] }),
+        (name, shape) => (own[name] ? Array.from(own[name][1]) : valuesOf(stacked.seed, name, shape)),
+      );
+    };
+    const dense = [...whole.slice(0, size), ...product, ...whole.slice(2 * size)];
+    const [truth] = await logits({ [stack]: [[count, rows, cols], dense] });
+    const [found] = await logits(parts);
+    assert.ok(relativeDifference(found!, truth!) < TOLERANCE);
+    const { [`${stack}.experts.1.lowrank_b.weight`]: left, ...others } = parts;
+    const missing = { code: 'malformed', message: /needs the tensor .*experts\.gate_up_proj\[1\], which it lacks/ };
+    await assert.rejects(logits(others), missing);
+    const withLeft = (outputs: number, rank: number): typeof parts => ({
+      ...others,
+      [`${stack}.experts.1.lowrank_b.weight`]: [[outputs, rank], Array.from(left![1]).slice(0, outputs * rank)],
+    });
+    await assert.rejects(
+      logits(withLeft(rows - 2, 5)),
+      /gate_up_proj\[1\] has 46 x 32, its configuration says 48 x 32/,
+    );
+    await assert.rejects(logits(withLeft(rows, 4)), missing);
+  });
 });

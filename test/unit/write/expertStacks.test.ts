@@ -96,6 +96,34 @@ describe('experts in one tensor', () => {
     assert.equal(found[`${UP}.experts.2.weight`]!.length, INNER * WIDTH);
   });
 
+  it('are turned where transformers turns them as it decodes them, whole or one by one', async () => {
+    const [inner, width] = [8, 64];
+    const groups = [EXPERTS, inner, width / 32];
+    const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b);
+    const codes = Uint8Array.from({ length: count(groups) * 16 }, (_, at) => (37 * at + 11) % 256);
+    const parts = (name: string, exponent: number): Record<string, Stored> => ({
+      [`${name}_blocks`]: { dtype: 'U8', shape: [...groups, 16], data: codes },
+      [`${name}_scales`]: { dtype: 'U8', shape: groups, data: new Uint8Array(count(groups)).fill(exponent) },
+    });
+    const tensors = { ...parts(UP, 127), ...parts(DOWN, 128) };
+    const { found, metadata } = await write('mxfp4', tensors, { overrides: { [`${UP}[0]`]: 1 } });
+    // The pair of codes in a byte, low bits first: E2M1 of the OCP specification.
+    const values = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
+    const decoded = [...codes].flatMap((byte) =>
+      [byte & 15, byte >> 4].map((code) => (code < 8 ? values[code]! : -values[code - 8]!)),
+    );
+    for (let expert = 0; expert < EXPERTS; expert++)
+      for (let row = 0; row < inner; row++)
+        for (let col = 0; col < width; col++) {
+          const value = decoded[(expert * inner + row) * width + col]!;
+          assert.equal(found[DOWN]![(expert * width + col) * inner + row], 2 * value);
+          if (expert > 0) assert.equal(found[`${UP}.experts.${expert}.weight`]![row * width + col], value);
+        }
+    assert.deepEqual(JSON.parse(metadata.get('rankscope.stacks')!), {
+      [UP]: { shape: [EXPERTS, width, inner], transposed: true },
+    });
+  });
+
   it('may have three factors each', async () => {
     const { found } = await write('three', { [UP]: up }, { overrides: { [`${UP}[1]`]: 2 }, factors: 3 });
     assert.deepEqual(
