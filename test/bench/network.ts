@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { built } from './built.ts';
 import { lineOf } from './lineOf.ts';
 import type { NetworkAnswer, Timed } from './networkSide.ts';
 
@@ -31,7 +32,7 @@ export async function runNetwork(
   { engine, threads, folder }: { readonly engine: string; readonly threads: number; readonly folder: string },
 ): Promise<string> {
   const fileOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-  const side = ['--import', 'tsx', fileOf('./networkSide.ts'), path, text, engine, `${threads}`, folder];
+  const side = [await built('networkSide.ts'), path, text, engine, `${threads}`, folder];
   const ours = (await lineOf(process.execPath, side)) as NetworkAnswer;
   const script = [fileOf('./torch_network.py'), path, join(folder, 'windows.json'), `${threads}`];
   const theirs = (await lineOf(python, script)) as TransformersAnswer;

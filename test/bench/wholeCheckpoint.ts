@@ -4,6 +4,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openCheckpoint } from '../../src/checkpoint/open.ts';
+import { built } from './built.ts';
 import type { CheckpointAnswer } from './checkpointSide.ts';
 import { previewError, valuesError } from './errors.ts';
 import { lineOf } from './lineOf.ts';
@@ -66,11 +67,8 @@ export async function runCheckpoint(
   const matrices = checkpoint.tensors.filter(({ shape: sizes }) => sizes.length === 2);
   await checkpoint.close();
   const names = ['model.layers.0.self_attn.q_proj.weight', `model.layers.${layers - 1}.mlp.down_proj.weight`];
-  const side = fileURLToPath(new URL('./checkpointSide.ts', import.meta.url));
-  const ours = (await lineOf(process.execPath, [
-    ...['--import', 'tsx', side],
-    ...[index, engine, `${threads}`, ...names],
-  ])) as CheckpointAnswer;
+  const words = [await built('checkpointSide.ts'), index, engine, `${threads}`, ...names];
+  const ours = (await lineOf(process.execPath, words)) as CheckpointAnswer;
   const torch = (await script(python, ['run', folder, `${threads}`, ...names])) as TorchAnswer;
   const weightWatcher = interpreter
     ? ((await script(interpreter, ['weightwatcher', folder, `${threads}`])) as WeightWatcherAnswer)

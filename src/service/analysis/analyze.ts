@@ -205,7 +205,7 @@ export class AnalysisRun {
     });
   }
 
-  private readonly isSmall = (matrix: Matrix): boolean => fitsLane(matrix, this.lanes);
+  private readonly isSmall = (matrix: Matrix): boolean => fitsLane(matrix, this.lanes, 'values');
 
   /** Computes one matrix after another while the one behind it is read. */
   private async advance(

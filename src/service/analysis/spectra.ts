@@ -106,7 +106,7 @@ export async function exactResults(
     return mapSideBySide(lanes, matrices, async (matrix) => {
       progress?.({ done, total: matrices.length, message: matrix.name });
       try {
-        return await exactResult(parts, matrix, engine, { signal, beside: fitsLane(matrix, lanes) });
+        return await exactResult(parts, matrix, engine, { signal, beside: fitsLane(matrix, lanes, 'values') });
       } catch (error) {
         if (!concernsOneMatrix(error)) throw error;
         unusable(matrix, error);

@@ -11,9 +11,10 @@ const IDLE_MS = 60_000;
 /** A job that takes less than this is not worth starting a device for. */
 const START_MS = 50;
 
-/** Bytes that the matrices in all lanes may take together with their workspaces, of about three times their size. */
+/** Bytes that the matrices in all lanes may take together with their workspaces. */
 const LANES_BYTES = 256 * 2 ** 20;
-const WORKSPACE = 4;
+/** What one takes with its workspace, at most, as a multiple of its size: all its values, or its triplets. */
+const WITH_WORKSPACE = { values: 2, triplets: 4 };
 
 interface Running {
   readonly backend: Backend;
@@ -29,8 +30,11 @@ export interface JobOptions {
 }
 
 /** Whether a matrix is small enough for as many of its size to be computed side by side. */
-export const fitsLane = ({ rows, cols }: { readonly rows: number; readonly cols: number }, lanes: number): boolean =>
-  lanes > 1 && rows * cols * 4 * WORKSPACE * lanes <= LANES_BYTES;
+export const fitsLane = (
+  { rows, cols }: { readonly rows: number; readonly cols: number },
+  lanes: number,
+  what: keyof typeof WITH_WORKSPACE,
+): boolean => lanes > 1 && rows * cols * 4 * WITH_WORKSPACE[what] * lanes <= LANES_BYTES;
 
 /** The devices in use. Each computes one large matrix at a time, or several small ones. */
 export class Devices {

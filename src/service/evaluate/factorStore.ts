@@ -135,7 +135,7 @@ export function decompositions(
   };
   return {
     decompose(matrix, rank) {
-      const beside = fitsLane(matrix, lanes?.count ?? 1);
+      const beside = fitsLane(matrix, lanes?.count ?? 1, 'triplets');
       return queue.run(matrix.name, (lane) => decompose(on(lane), matrix, rank), { beside, signal });
     },
     share: (group, rank) => queue.run(group.name, () => share(group, rank), { signal }),
