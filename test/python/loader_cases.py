@@ -640,9 +640,9 @@ def weights_that_are_merged_on_loading():
 
 def experts_of_one_tensor():
     class Experts(nn.Module):
-        def __init__(self, turned):
+        def __init__(self, turned, outputs=10):
             super().__init__()
-            self.gate_up = nn.Parameter(torch.randn(3, 8, 10) if turned else torch.randn(3, 10, 8))
+            self.gate_up = nn.Parameter(torch.randn(3, 8, 10) if turned else torch.randn(3, outputs, 8))
             self.turned = turned
 
         def forward(self, x):
@@ -670,8 +670,10 @@ def experts_of_one_tensor():
         assert [getattr(each, "rank", None) for each in stack.experts] == [2, None, 4]
         same(dense.mT if turned else dense, stack.product())
         same(x @ dense.sum(0).T, low(x))
-        # The module has the names of the file.
+        # The module has the names of the file, and its state is one without the metadata.
         assert low.state_dict().keys() == written.keys()
+        save_file({name: value.contiguous() for name, value in low.state_dict().items()}, FILE, {"format": "pt"})
+        same(low(x), load(nn.Sequential(Experts(turned)))(x))
 
     def refused(change, error, *words):
         tensors = dict(written)
@@ -685,6 +687,9 @@ def experts_of_one_tensor():
     refused(lambda file: file.update({f"{stem}0.lowrank_b.weight": torch.randn(9, 2)}), ValueError, f"{stem}0", "(9, 8)")
     refused(lambda file: file.update({f"{stem}1.weight": torch.randn(8, 10)}), ValueError, f"{stem}1", "(8, 10)")
     refused(lambda file: file.update({f"{stem}3.weight": torch.randn(10, 8)}), KeyError, f"{stem}3")
+    # Of square matrices, only the metadata say which side is the input.
+    save_file({f"{stem}{e}.weight": torch.randn(8, 8) for e in range(3)}, FILE)
+    refuses(nn.Sequential(Experts(False, 8)), KeyError, "0.gate_up", "does not say")
 
 
 def a_low_rank_model_saved_to_a_file():

@@ -61,6 +61,8 @@ def _multiplied(
             layout = _layout(model, stem, products[name], path)
         matrix = products[name].T.contiguous() if layout["transposed"] else products[name]
         state[name] = matrix.reshape(layout["shape"])
+    if not described:
+        stacks = _stacks(model, state, path)
     state.update({name: _stacked(state, name, path, dtype, **stack) for name, stack in stacks.items()})
     state.update({name: state[same] for name, same in ties.items() if same in state})
     return factors, products, state
@@ -84,6 +86,20 @@ def _stacked(
         if list(experts[-1].shape) != shape[1:]:
             raise ValueError(f"{path}: {stem} is {tuple(expert.shape)}, which is no part of {shape}; write it again")
     return torch.stack(experts)
+
+
+def _stacks(model: nn.Module, state: dict[str, Tensor], path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """How the model stores the stacks of experts in a file that a low-rank model was saved to."""
+    found = {}
+    for name, parameter in model.named_parameters():
+        expert = state.get(f"{name}.experts.0.weight")
+        if parameter.dim() != 3 or expert is None:
+            continue
+        shape = list(parameter.shape)
+        if shape[1] == shape[2]:
+            raise KeyError(f"{path} does not say which side of {name} is the input; load the file that apply wrote")
+        found[name] = {"shape": shape, "transposed": list(expert.shape) != shape[1:]}
+    return found
 
 
 def _layout(model: nn.Module, stem: str, product: Tensor, path: str | os.PathLike[str]) -> dict[str, Any]:
