@@ -4,6 +4,7 @@ import { breakEvenRank } from '../base/shape.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { countParameters, untied } from '../checkpoint/ties.ts';
 import type { Matrix } from '../model/matrix.ts';
+import { expertOfStack } from '../model/names/moduleOfWeight.ts';
 import type { Plan } from '../model/plan/plan.ts';
 import { factorType } from './encode.ts';
 import type { Chosen } from './metadata.ts';
@@ -43,6 +44,7 @@ export function chosenMatrices({ checkpoint, matrices, plan, ties }: PlannedChec
     if (!once.has(matrix.tensorName)) refuse(name, 'it is tied to another tensor, which represents both');
     chosen.set(name, { matrix, rank, predictedError: error });
     if (shared !== undefined) {
+      if (expertOfStack(name)) refuse(name, 'it is an expert of a stack, and these share no factors');
       groups.set(shared, [...(groups.get(shared) ?? []), name]);
       continue;
     }

@@ -148,6 +148,7 @@ describe('experts in one tensor', () => {
     await assert.rejects(apply(changed({ name: `${UP}[7]` })), /gate_up_proj\[7\].*the checkpoint does not/);
     await assert.rejects(apply(changed({ shape: [WIDTH, INNER] })), /gate_up_proj\[1\].*20 x 12, in the plan 12 x 20/);
     await assert.rejects(apply(changed({ rank: 8 })), /rank 8 is above break-even \(7\)/);
+    await assert.rejects(apply(changed({ shared: 'all' })), /expert of a stack, and these share no factors/);
     await assert.rejects(apply(plan, { style: 'uv' }), /expert of a stack.*--exclude '.*gate_up_proj\*'/);
     await source.checkpoint.close();
   });
