@@ -40,6 +40,9 @@ CONFIGS = {
     "phi": t.PhiConfig(**SMALL, intermediate_size=48),
     "mixtral": t.MixtralConfig(**SMALL, num_key_value_heads=2, intermediate_size=48, num_local_experts=4,
                                num_experts_per_tok=2),
+    # Its file has the experts of a layer as one tensor, as the model itself.
+    "stacks": t.MixtralConfig(**SMALL, num_key_value_heads=2, intermediate_size=48, num_local_experts=4,
+                              num_experts_per_tok=2),
     # A file that stores the head beside the embedding, though they are one.
     "twins": t.LlamaConfig(**SMALL, intermediate_size=48, tie_word_embeddings=True),
     "broken": t.LlamaConfig(**SMALL, intermediate_size=48),
@@ -58,7 +61,7 @@ def make() -> None:
                     parameter.normal_(0, 0.3)
         if kind == "broken":
             model.model.layers[1].mlp.up_proj.weight.data[0, 0] = float("inf")
-        model.save_pretrained(folder / kind)
+        model.save_pretrained(folder / kind, save_original_format=kind != "stacks")
         if kind == "twins":
             file = folder / kind / "model.safetensors"
             state = load_file(file)

@@ -61,7 +61,7 @@ describe('what a compression writes', function () {
   }
 
   // GPT-2 stores its matrices transposed, Gemma's norms have an offset, and StableLM's heads have norms of their own.
-  for (const kind of ['gemma2', 'gpt2', 'stablelm head norms', 'mixtral'])
+  for (const kind of ['gemma2', 'gpt2', 'stablelm head norms', 'mixtral', 'qwen3_moe stacked'])
     it(`is loaded by transformers with the perplexity that is reported: ${kind}`, async function () {
       const request = { ...smallRequest(folder, kind), steps: 16, rate: 3e-3, code: folder.path('small.py') };
       const { unseen, blocks, out } = await service.compress({ ...request, smokeTest: false });

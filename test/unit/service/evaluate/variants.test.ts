@@ -47,6 +47,7 @@ describe('variants that are evaluated', function () {
     'opt 350m',
     'mixtral',
     'qwen3_moe',
+    'qwen3_moe stacked',
   ])
     it(`of a plan are what apply writes, for ${kind}`, async () => {
       const known = caseOf(kind);

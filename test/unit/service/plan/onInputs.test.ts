@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { openStatistics } from '../../../../src/activations/openStatistics.ts';
 import { RankscopeError } from '../../../../src/base/errors.ts';
 import { breakEvenRank } from '../../../../src/base/shape.ts';
+import { expertOfStack } from '../../../../src/model/names/moduleOfWeight.ts';
 import { parsePlan } from '../../../../src/model/plan/parsePlan.ts';
 import type { Plan, PlanRequest } from '../../../../src/model/plan/plan.ts';
 import { PLAN_DEFAULTS } from '../../../../src/model/plan/planRequest.ts';
@@ -61,6 +62,20 @@ const rowsOf = (values: ArrayLike<number>, cols: number) =>
     Array.from({ length: cols }, (_v, j) => values[i * cols + j]!),
   );
 
+/** The tensor itself, or the experts of a stack. */
+const matricesIn = (tensor: string, [count, ...shape]: readonly number[]) =>
+  shape.length < 2 ? [tensor] : Array.from({ length: count! }, (_, expert) => `${tensor}[${expert}]`);
+
+/** The values of a tensor, or of an expert of a stack. */
+function valuesIn({ seed, tensors }: Case, name: string): number[] {
+  const { stack = name, expert = 0 } = expertOfStack(name) ?? {};
+  const [count, ...shape] = tensors[stack]!;
+  const values = valuesOf(seed, stack, [count!, ...shape]);
+  if (stack === name) return values;
+  const size = values.length / count!;
+  return values.slice(expert * size, (expert + 1) * size);
+}
+
 describe('a plan from what a text does', function () {
   this.timeout(120_000);
   const folder = testFolder();
@@ -108,7 +123,7 @@ describe('a plan from what a text does', function () {
     return grams;
   }
 
-  for (const kind of ['llama', 'gpt2', 'gpt_neox', 'mixtral'])
+  for (const kind of ['llama', 'gpt2', 'gpt_neox', 'mixtral', 'mixtral stacked'])
     it(`measures each matrix's tail energies and its KL as a file with that matrix cut has them, for ${kind}`, async () => {
       const known = caseOf(kind);
       const isStoredAsIn = kind === 'gpt2';
@@ -121,7 +136,7 @@ describe('a plan from what a text does', function () {
       for (const own of sensitivities!.matrices) {
         const { name, singularValues, rest, divergence } = own;
         const [m, n] = shapes.get(name)!;
-        const stored = rowsOf(valuesOf(known.seed, name, known.tensors[name]!), isStoredAsIn ? m : n);
+        const stored = rowsOf(valuesIn(known, name), isStoredAsIn ? m : n);
         const w = isStoredAsIn ? transposed(stored) : stored;
         const { values, vectors } = eigen(product(product(w, grams.get(name)!), transposed(w)));
         const whole = values.reduce((sum, value) => sum + value, 0);
@@ -143,12 +158,12 @@ describe('a plan from what a text does', function () {
         );
         const u = vectors.map((row) => row.slice(0, rank));
         const cut = product(u, product(transposed(u), w));
-        const unit = name.replace(/experts\.\d+/, 'experts');
+        const unit = name.replace(/experts\.\d+|\[\d+\]/, 'experts');
         cuts.set(unit, (cuts.get(unit) ?? new Map()).set(name, isStoredAsIn ? transposed(cut) : cut));
       }
       const files = [...cuts.values()].map((replaced, k) =>
-        writeDecoder(folder.path(`cut${k}`), known, (name, shape) =>
-          replaced.has(name) ? replaced.get(name)!.flat() : valuesOf(known.seed, name, shape),
+        writeDecoder(folder.path(`cut${k}`), known, (tensor, shape) =>
+          matricesIn(tensor, shape).flatMap((name) => replaced.get(name)?.flat() ?? valuesIn(known, name)),
         ),
       );
       const { variants } = await service.evaluate({ path, files, ...text(), threads: 2 });

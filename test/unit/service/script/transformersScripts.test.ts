@@ -47,7 +47,7 @@ describe('scripts for transformers', function () {
     ids: ids(kind),
     context: CONTEXT,
     ranks: kind === 'mixtral' ? [6] : [6, 12],
-    ...(kind === 'twins' ? { plans: [{ name: 'both', plan: await halfPlan(kind) }] } : {}),
+    ...(['twins', 'stacks'].includes(kind) ? { plans: [{ name: 'both', plan: await halfPlan(kind) }] } : {}),
     ...(kind === 'llama'
       ? { plans: [{ name: 'half "of it"\n', plan: await halfPlan() }], files: [withFactors()] }
       : {}),
@@ -127,7 +127,7 @@ describe('scripts for transformers', function () {
   };
 
   it('measure the perplexity that transformers has on the same windows, for any architecture', () => {
-    assert.equal(kinds.length, 8);
+    assert.equal(kinds.length, 9);
     for (const kind of sound()) {
       const { perplexity } = done(`evaluate ${kind}`);
       const { dense, text, source } = measured(kind);
@@ -138,10 +138,10 @@ describe('scripts for transformers', function () {
   });
 
   it('say what the own forward pass says of ranks, plans, factorized files and experts', async () => {
-    for (const kind of ['llama', 'gpt2', 'mixtral', 'twins']) {
+    for (const kind of ['llama', 'gpt2', 'mixtral', 'stacks', 'twins']) {
       const own = await service.evaluate({ path: join(folder, kind), ...(await measure(kind)) });
       const theirs = measured(kind);
-      assert.equal(own.variants.length, { llama: 4, gpt2: 2, mixtral: 1, twins: 3 }[kind]);
+      assert.equal(own.variants.length, { llama: 4, gpt2: 2, mixtral: 1, stacks: 3, twins: 3 }[kind]);
       assertClose(theirs.dense, own.dense, kind);
       assertClose(theirs.variants, own.variants, kind);
       assert.deepEqual(theirs.checkpoint, own.checkpoint);

@@ -120,7 +120,7 @@ describe('a plan applied with a calibration', function () {
     assert.ok(byText < 0.9 * (await divergence(path, out)), `${byText}`);
   });
 
-  for (const kind of ['phi3', 'gpt2', 'mixtral', 'stablelm parallel'])
+  for (const kind of ['phi3', 'gpt2', 'mixtral', 'qwen2_moe stacked', 'stablelm parallel'])
     it(`applies to ${kind}, and reports what its matrices lose on their inputs`, async () => {
       const path = writeDecoder(folder.path('model'), caseOf(kind));
       const { out, matrices, calibration } = await onIds(path);
