@@ -83,7 +83,8 @@ function orientedStack(kind: StackKind, tensor: TensorDescription, neighbourhood
   // A module that is called a weight follows nn.Linear, as do all tensors of GGUF.
   const isOpen = found === undefined && shape[1] !== shape[2] && !name.endsWith('.weight');
   return layout(words, shape, {
-    fixed: kind === 'expert' ? null : FIXED,
+    // A name with slashes is that of JAX or TensorFlow.
+    fixed: kind === 'expert' && !name.includes('/') ? null : FIXED,
     ...(isOpen && { doubt: 'holds a stack of matrices, but nothing says which side is the input: shown as (out, in)' }),
   });
 }

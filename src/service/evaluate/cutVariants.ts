@@ -69,10 +69,10 @@ function ofPlan(opened: Opened, tied: readonly (readonly string[])[], original: 
   const chosen = chosenMatrices(model);
   const cuts = new Map<string, Cut>();
   for (const [name, { matrix, rank, group: sharing }] of chosen) {
-    const tied = ties.find((names) => names.includes(matrix.tensorName)) ?? [];
-    const place = name.slice(matrix.tensorName.length);
-    const group = tied.map((tensor) => tensor + place);
-    for (const each of new Set([name, ...group])) {
+    const group = ties.find((names) => names.includes(matrix.tensorName)) ?? [];
+    // Tied stacks are tied expert by expert.
+    const expert = name.slice(matrix.tensorName.length);
+    for (const each of new Set([name, ...group.map((tensor) => tensor + expert)])) {
       cuts.set(each, { matrix, rank, factors: plan.request.factors, ...(sharing && { group: sharing }) });
     }
   }

@@ -32,6 +32,15 @@ describe('stacks of matrices', () => {
       assert.deepEqual(first([[block + name, [4, 48, 32]]]), [4, '48 x 32', 'out, in'], name);
   });
 
+  it('may be cut where they are experts of PyTorch, each by itself, and not as heads or slices of a larger tensor', () => {
+    const fixed = (name: string, shape: number[]) => matricesOf([[name, shape]]).matrices[0]!.fixed;
+    assert.equal(fixed(`${block}mlp.experts.gate_up_proj`, [4, 48, 32]), null);
+    assert.equal(fixed(`${block}moe.input_linear.weight`, [4, 48, 32]), null);
+    assert.match(fixed('layers/2/mlp/experts/wi', [4, 48, 32])!, /slice of a stacked tensor/);
+    assert.match(fixed(`${block}attn.attn_k_b.weight`, [4, 48, 32])!, /slice of a stacked tensor/);
+    assert.match(fixed(`${block}mlp.experts.gate_up_proj`, [1, 4, 48, 32])!, /slice of a tensor with further axes/);
+  });
+
   it('are recognized by a bias for each slice, a router, the configuration, or a second stack that fits', () => {
     const unnamed: Entry = [`${block}ff.fc1.weight`, [4, 8, 6]];
     assert.equal(first([unnamed])[0], 1);
