@@ -50,14 +50,14 @@ const SETTLE = 200;
 const LOST = 1.5;
 
 export const FULL: readonly KernelCase[] = [
-  { routine: 'values', rows: 512, cols: 512, turns: 15 },
+  { routine: 'values', rows: 512, cols: 512, turns: 40 },
   { routine: 'values', rows: 1024, cols: 1024, turns: 12 },
   { routine: 'values', rows: 2048, cols: 2048, turns: 8 },
   { routine: 'values', rows: 4096, cols: 1024, turns: 8 },
   { routine: 'values', rows: 4096, cols: 4096, turns: 5 },
   { routine: 'values', rows: 4096, cols: 11008, turns: 3 },
-  { routine: 'vectors', rows: 512, cols: 512, turns: 8 },
-  { routine: 'vectors', rows: 1024, cols: 1024, turns: 5 },
+  { routine: 'vectors', rows: 512, cols: 512, turns: 40 },
+  { routine: 'vectors', rows: 1024, cols: 1024, turns: 12 },
   { routine: 'vectors', rows: 2048, cols: 2048, turns: 3 },
   { routine: 'rank', rows: 4096, cols: 4096, turns: 3 },
   { routine: 'preview', rows: 2048, cols: 2048, turns: 5 },
