@@ -22,4 +22,10 @@ describe('a glob of names', () => {
     assert.deepEqual(matched('mlp.experts.down_proj[*]'), [NAMES[0], NAMES[1]]);
     assert.deepEqual(matched('*.down_proj[*]', '*.up_proj.*'), [NAMES[0], NAMES[1], NAMES[3]]);
   });
+
+  it('names a stack and all its experts by the name of the stack, which the checkpoint lists', () => {
+    assert.deepEqual(matched('mlp.experts.down_proj'), NAMES.slice(0, 3));
+    assert.deepEqual(matched('*.down_proj'), NAMES.slice(0, 3));
+    assert.deepEqual(matched('*.experts'), []);
+  });
 });
