@@ -1,5 +1,5 @@
 import { RankscopeError } from '../../base/errors.ts';
-import type { FactorizedReport, Plan } from '../../model/plan/plan.ts';
+import type { Plan } from '../../model/plan/plan.ts';
 
 /**
  * By how much an error may exceed its prediction, as a share of the matrix's norm, besides what rounding explains: the
@@ -10,26 +10,24 @@ const SLACK = 0.01;
 const ROUNDOFF = 2 ** -8;
 
 /**
- * Checks the errors that were measured on a result against its plan. Rounding two balanced factors of rank r moves
- * their product by at most 2 u sqrt(r) of its norm.
- * @throws RankscopeError 'engine' for a matrix that lost more than predicted, unless the prediction is of W X
+ * Checks the error of each matrix against its plan as soon as it is measured, before a result has its name. Rounding
+ * two balanced factors of rank r moves their product by at most 2 u sqrt(r) of its norm.
+ * @returns what throws RankscopeError 'engine' for a matrix that lost more than predicted, unless the prediction is of
+ *   W X
  */
-export function refuseWorse<Report extends Pick<FactorizedReport, 'matrices'>>(
-  report: Report,
-  { sensitivities, matrices }: Plan,
-  isCalibrated: boolean,
-): Report {
-  // Those that share a factor have the error of their group.
-  const shared = new Set(matrices.flatMap(({ name, shared: group }) => (group === undefined ? [] : [name])));
-  const worse = report.matrices.find(
-    ({ name, rank, predictedError, measuredError }) =>
-      !shared.has(name) && measuredError > predictedError + SLACK + 2 * ROUNDOFF * Math.sqrt(rank),
-  );
-  if (isCalibrated || sensitivities || !worse) return report;
-  throw new RankscopeError(
-    'engine',
-    worse.name,
-    `it lost ${worse.measuredError.toPrecision(3)} of its norm, and the plan predicts ${worse.predictedError.toPrecision(3)}`,
-    'Make a new plan, or try another engine',
-  );
+export function refuseWorse({ sensitivities, matrices }: Plan, isCalibrated: boolean) {
+  // Those that share a factor have the error of their group. A copy of a planned matrix is not in the plan, and loses
+  // what that loses.
+  const known = isCalibrated || sensitivities ? [] : matrices.filter(({ shared }) => shared === undefined);
+  const planned = new Map(known.map((matrix) => [matrix.name, matrix]));
+  return (name: string, measured: number): void => {
+    const { error, rank } = planned.get(name) ?? {};
+    if (error === undefined || measured <= error + SLACK + 2 * ROUNDOFF * Math.sqrt(rank ?? 0)) return;
+    throw new RankscopeError(
+      'engine',
+      name,
+      `it lost ${measured.toPrecision(3)} of its norm, and the plan predicts ${error.toPrecision(3)}`,
+      'Make a new plan, or try another engine',
+    );
+  };
 }

@@ -23,9 +23,13 @@ export async function writeDense(
   const { out, overwrite = false, plan } = request;
   const every = everyTensor(model);
   const errors = new Map<string, number>();
+  const refuse = refuseWorse(model.plan, work.isCalibrated);
   const groups = denseGroups(destination, every, request, {
     ...work,
-    measured: (name, error) => errors.set(name, error),
+    measured: (name, error) => {
+      refuse(name, error);
+      errors.set(name, error);
+    },
   });
   const written = groups.flatMap(({ tensors }) => tensors);
   const common = {
@@ -43,7 +47,7 @@ export async function writeDense(
           metadata: truncatedMetadata(model.checkpoint, plan, [...every.chosen.values()]),
           progress: (done, name) => work.progress?.(done, written.length, name),
         });
-  const report = {
+  return {
     out,
     parametersBefore: countParameters(model.checkpoint.tensors, model.ties),
     parametersAfter: written.reduce((sum, { shape }) => sum + elementCount(shape), 0),
@@ -51,5 +55,4 @@ export async function writeDense(
     bytesAfter,
     ...measuredErrors(model.plan, every.chosen, errors),
   };
-  return refuseWorse(report, model.plan, work.isCalibrated);
 }

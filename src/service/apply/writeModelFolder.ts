@@ -22,9 +22,13 @@ export async function writeModelFolder(
 ): Promise<WriterReport> {
   const { out, overwrite = false } = request;
   const measured = new Map<string, number>();
+  const refuse = refuseWorse(model.plan, work.isCalibrated);
   const folder = await folderOf(model, request, {
     ...work,
-    measured: (name, error) => measured.set(name, error),
+    measured: (name, error) => {
+      refuse(name, error);
+      measured.set(name, error);
+    },
   });
   const { shards, metadata, texts, from, carried, left, chosen, groups } = folder;
   const namesIn = (tensor: string) =>
@@ -43,7 +47,7 @@ export async function writeModelFolder(
     parametersAfter: written.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     bytesBefore: opened.checkpoint.bytes,
     bytesAfter: bytes,
-    ...refuseWorse(measuredErrors(model.plan, chosen, errors), model.plan, work.isCalibrated),
+    ...measuredErrors(model.plan, chosen, errors),
     folder: { ...files, left },
   };
 }

@@ -187,6 +187,17 @@ describe('a plan applied to a model folder', function () {
     assert.deepEqual(readdirSync(folder.path()).sort(), ['noted', 'other', 'out', 'source']);
   });
 
+  it('gives no name to a result that lost more than the plan predicts', async () => {
+    const request = await requestFor(smallModel(folder.path('source')));
+    const matrices = request.plan.matrices.map((matrix) => ({ ...matrix, rank: matrix.rank === null ? null : 1 }));
+    const plan = { ...request.plan, matrices };
+    for (const form of ['folder', 'file'] as const) {
+      const asked = { ...request, plan, form, dense: form === 'file' };
+      await assert.rejects(service.apply(asked), /it lost 0\.\d+ of its norm, and the plan predicts/);
+      assert.ok(!existsSync(request.out), form);
+    }
+  });
+
   it('writes both of two equal tensors, which a model need not tie', async () => {
     const random = Array.from({ length: 40 * 24 }, (_, at) => Math.sin(at * at));
     const twice = {
