@@ -29,7 +29,10 @@ export interface WrittenFolder {
   readonly resumedTensors: number;
 }
 
+/** A share of the source's size that a header may add, which says what was written. */
+const HEADER = 0.001;
+
 /** Why a person may not want a result: it is larger than its source. Undefined if it is not. */
 export function growth({ bytesBefore, bytesAfter }: Pick<ApplyEstimate, 'bytesBefore' | 'bytesAfter'>) {
-  return bytesAfter > bytesBefore ? bytesAfter / bytesBefore : undefined;
+  return bytesAfter > bytesBefore * (1 + HEADER) ? bytesAfter / bytesBefore : undefined;
 }

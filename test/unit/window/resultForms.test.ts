@@ -32,5 +32,6 @@ describe('the forms in which a plan is applied', () => {
   it('ask before a result is larger than its source, with both sizes', () => {
     assert.match(growthQuestion({ bytesBefore: 94e6, bytesAfter: 368e6, types: {} })!, /368 MB from 94 MB/);
     assert.equal(growthQuestion({ bytesBefore: 94e6, bytesAfter: 93e6, types: {} }), undefined);
+    assert.equal(growthQuestion({ bytesBefore: 94e6, bytesAfter: 94e6 + 40, types: {} }), undefined);
   });
 });
