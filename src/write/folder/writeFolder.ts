@@ -128,6 +128,7 @@ export async function checkFolder(
   await refuseIfFull(out, parent, shardBytes(folder.shards, folder.metadata));
   const found = await stat(out).catch(() => undefined);
   if (!found) return false;
+  if (found.isDirectory() && (await readdir(out)).length === 0) return true;
   if (!overwrite) throw new RankscopeError('wrong-use', out, 'it exists', 'Choose another name, or allow overwriting');
   if (!(await isOurs(out)))
     throw new RankscopeError('wrong-use', out, 'it holds something else', 'Delete it yourself, or choose another name');

@@ -187,6 +187,14 @@ describe('a plan applied to a model folder', function () {
     assert.deepEqual(readdirSync(folder.path()).sort(), ['noted', 'other', 'out', 'source']);
   });
 
+  it('takes the place of an empty folder', async () => {
+    const request = await requestFor(smallModel(folder.path('source')));
+    mkdirSync(request.out);
+    const report = await service.apply(request);
+    assert.equal(statSync(join(request.out, 'model.safetensors')).size, report.bytesAfter);
+    assert.deepEqual(readdirSync(folder.path()).sort(), ['out', 'source']);
+  });
+
   it('gives no name to a result that lost more than the plan predicts', async () => {
     const request = await requestFor(smallModel(folder.path('source')));
     const matrices = request.plan.matrices.map((matrix) => ({ ...matrix, rank: matrix.rank === null ? null : 1 }));
