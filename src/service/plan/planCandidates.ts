@@ -8,6 +8,7 @@ import { carriedTensor } from '../../write/carried.ts';
 import { FACTOR_BYTES, factorType } from '../../write/encode.ts';
 import { distinctMatrices, type Opened } from '../checkpoints/opened.ts';
 import { denseKinds } from './denseKinds.ts';
+import { refuseFactorized } from './factorized.ts';
 import { multiplyAddsOf } from './multiplyAdds.ts';
 import { tiedHead } from './tiedHead.ts';
 
@@ -17,8 +18,12 @@ export interface Candidate {
   readonly input: Omit<PlanInput, 'singularValues'>;
 }
 
-/** All matrices of a checkpoint, tied ones once. @throws RankscopeError 'wrong-use' for an adapter */
+/**
+ * All matrices of a checkpoint, tied ones once.
+ * @throws RankscopeError 'wrong-use' for an adapter, and for a checkpoint that holds factors
+ */
 export async function planCandidates(opened: Opened, signal: AbortSignal | undefined): Promise<Candidate[]> {
+  refuseFactorized(opened.checkpoint);
   await opened.tiesByContent(signal);
   const matrices = distinctMatrices(opened);
   refuseAdapter(opened.checkpoint.path, matrices);

@@ -19,6 +19,7 @@ import {
 } from '../../write/pythonScript.ts';
 import { writeTarget } from '../../write/target.ts';
 import { type Opened, viewOf } from '../checkpoints/opened.ts';
+import { isFactorized, refuseFactorized } from '../plan/factorized.ts';
 import { planCandidates } from '../plan/planCandidates.ts';
 import { refuseOther } from '../plan/refuseOther.ts';
 import { rewrittenModel } from '../plan/rewrittenModel.ts';
@@ -26,7 +27,6 @@ import { rewrittenModel } from '../plan/rewrittenModel.ts';
 /** Weights under these names are found by transformers in a folder, parts only through an index. */
 const WHOLE = /^(?:model|pytorch_model)\.(?:safetensors|bin)$/;
 const INDEX = /^(?:model|pytorch_model)\.(?:safetensors|bin)\.index\.json$/;
-const FACTORS = /\.(?:lowrank_a\.weight|svd_u)$/;
 
 /**
  * Writes a script for transformers that measures what `evaluate` measures, collects what `calibrate` collects, or
@@ -45,8 +45,7 @@ export async function writeScript(
   const model = modelFor(checkpoint);
   if (request.kind !== 'compress' && measure.text === undefined && measure.ids === undefined)
     throw new RankscopeError('wrong-use', 'the text', 'missing', 'Name a text file, or a file of token ids');
-  if (request.kind !== 'evaluate' && isFactorized(checkpoint.tensors))
-    throw new RankscopeError('wrong-use', checkpoint.path, 'it holds factors', 'Name the model that it was made from');
+  if (request.kind !== 'evaluate') refuseFactorized(checkpoint);
   if (!overwrite) await refuseExisting(code);
   const path = (file: string | undefined) => (file === undefined ? null : resolve(file));
   const out = request.out ?? resultOf(code, request.kind);
@@ -114,7 +113,7 @@ function modelFor({ path, format, files, configuration, tensors }: Checkpoint): 
     );
   const names = files.map((each) => basename(each.path));
   const isFound = names.length === 1 ? WHOLE.test(names[0]!) : names.some((name) => INDEX.test(name));
-  if (isFound && !isFactorized(tensors)) return dirname(file);
+  if (isFound && !isFactorized({ tensors })) return dirname(file);
   if (files.length === 1 && format === 'safetensors') return file;
   throw new RankscopeError(
     'unsupported',
@@ -123,8 +122,6 @@ function modelFor({ path, format, files, configuration, tensors }: Checkpoint): 
     'Name one of these files, an index, or their folder',
   );
 }
-
-const isFactorized = (tensors: Checkpoint['tensors']) => tensors.some(({ name }) => FACTORS.test(name));
 
 /** What stands beside the dense model, by the names that transformers gives matrices. */
 async function variantsOf(opened: Opened, { measure }: ScriptRequest, signal: AbortSignal | undefined) {
@@ -135,7 +132,7 @@ async function variantsOf(opened: Opened, { measure }: ScriptRequest, signal: Ab
     ranks,
     ...(ranks.length + plans.length > 0 ? await cutsOf(opened, measure, signal) : NO_CUTS),
     files: files.map((file) => resolve(file)),
-    isFactorized: isFactorized(opened.checkpoint.tensors),
+    isFactorized: isFactorized(opened.checkpoint),
   };
 }
 

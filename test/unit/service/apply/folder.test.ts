@@ -187,6 +187,12 @@ describe('a plan applied to a model folder', function () {
     assert.deepEqual(readdirSync(folder.path()).sort(), ['noted', 'other', 'out', 'source']);
   });
 
+  it('of factors gets no plan of its own, whose result nothing could load', async () => {
+    const request = await requestFor(smallModel(folder.path('source')));
+    await service.apply(request);
+    await assert.rejects(planned(request.out), /out: it holds factors\. Name the model that it was made from/);
+  });
+
   it('takes the place of an empty folder', async () => {
     const request = await requestFor(smallModel(folder.path('source')));
     mkdirSync(request.out);
