@@ -45,7 +45,8 @@ export class PartialResult {
     const goesOn = found !== undefined && difference === undefined;
     if (!goesOn) {
       await attempt(folder, () => rm(folder, { recursive: true, force: true }));
-      await attempt(folder, () => mkdir(join(folder, FILES.result), { recursive: true }));
+      // With 'recursive', Node says of a disk that is read-only that there is no such folder.
+      await attempt(folder, () => mkdir(folder));
       await writeState(folder, FORMAT, fingerprint);
     }
     await attempt(folder, () => mkdir(join(folder, FILES.result), { recursive: true }));
