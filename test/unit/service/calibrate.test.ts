@@ -281,9 +281,14 @@ describe('calibration', () => {
 function hookNamed(matrix: string, found: Readonly<Record<string, unknown>>): string {
   const module = matrix.replace(/\.weight$/, '');
   if (module in found) return module;
-  const expert = /layers\.(\d+)\..*experts\.(\d+)\.(w1|w2|w3|gate_proj|up_proj|down_proj)$/.exec(module);
+  // An expert is a module of its own, or a slice of a stack.
+  const expert =
+    /layers\.(?<layer>\d+)\..*experts\.(?<number>\d+)\.(?<part>\w+)$/.exec(module)?.groups ??
+    /layers\.(?<layer>\d+)\..*experts\.(?<part>\w+)\[(?<number>\d+)\]$/.exec(module)?.groups;
   const end = expert
-    ? new RegExp(`layers\\.${expert[1]}\\..*experts\\.${expert[2]}\\.${/w2|down/.test(expert[3]!) ? 'down' : 'up'}$`)
+    ? new RegExp(
+        `layers\\.${expert.layer}\\..*experts\\.${expert.number}\\.${/w2|down/.test(expert.part!) ? 'down' : 'up'}$`,
+      )
     : /block_sparse_moe\.gate$/.test(module)
       ? new RegExp(`layers\\.${/layers\.(\d+)/.exec(module)![1]}\\.mlp\\.gate$`)
       : /lm_head$|embed_out$/;
