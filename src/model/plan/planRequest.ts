@@ -1,5 +1,6 @@
 import { RankscopeError } from '../../base/errors.ts';
 import type { Budget, PlanRequest, PlanRule, Spread } from './plan.ts';
+import { settingsText } from './ruleText.ts';
 
 /** The default settings of a plan, in the side bar and on the command line. */
 export const PLAN_DEFAULTS: Omit<PlanRequest, 'budget'> = {
@@ -85,8 +86,8 @@ function checkRule(rule: PlanRule): void {
   if (match === '') refuse('no glob', 'Give a glob of names of tensors');
   if (given === 0) refuse('it sets nothing', 'Give a rank, a share to keep, an energy, a floor or a multiple');
   if (fixed > 1) refuse('it sets a rank in several ways', 'Give one of rank, keep and energy');
-  if (!isCount(rank) || !isCount(multiple)) refuse(JSON.stringify(rule), 'Give whole numbers of at least 1');
-  if (!isShare(keep) || !isShare(energy)) refuse(JSON.stringify(rule), 'Give shares in (0, 1]');
+  if (!isCount(rank) || !isCount(multiple)) refuse(settingsText(rule), 'Give whole numbers of at least 1');
+  if (!isShare(keep) || !isShare(energy)) refuse(settingsText(rule), 'Give shares in (0, 1]');
   if (floor !== undefined && !(floor >= 0 && floor <= 1))
     refuse(`floor ${floor}`, 'Give a share of the break-even rank in [0, 1]');
 }

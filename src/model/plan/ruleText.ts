@@ -21,9 +21,15 @@ export function readRule(text: string): PlanRule | string {
 }
 
 /** The line that reads as this rule. */
-export function ruleText({ match, ...settings }: PlanRule): string {
-  const parts = Object.entries(settings).map(([name, value]) => (value === null ? 'dense' : `${name} ${value}`));
-  return `${match}: ${parts.join(', ')}`;
+export function ruleText(rule: PlanRule): string {
+  return `${rule.match}: ${settingsText(rule)}`;
+}
+
+/** The same without the glob: `rank 64, multiple 8`. */
+export function settingsText({ match: _match, ...settings }: PlanRule): string {
+  return Object.entries(settings)
+    .map(([name, value]) => (value === null ? 'dense' : `${name} ${value}`))
+    .join(', ');
 }
 
 function isNumbered(name: string): name is (typeof NUMBERS)[number] {
