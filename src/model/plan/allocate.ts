@@ -6,7 +6,7 @@ import type { Plan, PlanRequest } from './plan.ts';
 import { plannedOptions } from './plannedOptions.ts';
 import { type PlanInput, smallestChoice, totalParameters } from './planOptions.ts';
 import { checkRequest } from './planRequest.ts';
-import { idleRules } from './rules.ts';
+import { idleGlobs } from './rules.ts';
 import { selectWith } from './select.ts';
 import { outsideOf, type PlannedCheckpoint, totalsOf } from './totals.ts';
 import { tutorialNote } from './tutorialRatio.ts';
@@ -49,10 +49,12 @@ export function makePlan(
   const notes = [
     ...(half === undefined ? [] : [half]),
     ...(tutorial === undefined ? [] : [tutorial]),
-    ...idleRules(
-      request.rules,
-      matrices.map(({ name }) => name),
-    ).map((match) => `The rule for "${match}" has no effect: no matrix has such a name.`),
+    ...idleGlobs(request.rules?.map(({ match }) => match) ?? [], matrices).map(
+      (match) => `The rule for "${match}" has no effect: no matrix has such a name.`,
+    ),
+    ...idleGlobs(request.exclude, matrices).map(
+      (glob) => `Nothing is excluded by "${glob}": no matrix has such a name.`,
+    ),
     ...idleIncludes(request.include ?? [], matrices).map(
       (word) =>
         `Nothing is included by "${word}": no matrix that is dense by default is of this kind or has such a name.`,

@@ -18,9 +18,12 @@ export function rulesFor(rules: readonly PlanRule[] = []): (name: string) => Rul
   };
 }
 
-/** The globs of rules that match none of these names, such as a misspelt one. */
-export function idleRules(rules: readonly PlanRule[] = [], names: readonly string[]): string[] {
-  return rules.map(({ match }) => match).filter((match) => !names.some(nameMatcher([match])));
+/** Globs that match the name of none of these matrices, such as a misspelt one. */
+export function idleGlobs(globs: readonly string[], matrices: readonly { readonly name: string }[]): string[] {
+  return globs.filter((glob) => {
+    const matches = nameMatcher([glob]);
+    return !matrices.some(({ name }) => matches(name));
+  });
 }
 
 /** A later rule that sets a rank takes the place of an earlier one that sets a share. */

@@ -81,6 +81,12 @@ describe('rankscope plan, by default and with --include', function () {
     assert.doesNotMatch(router.reason ?? '', /dense by default/);
   });
 
+  it('warns of an exclusion that matches nothing', async () => {
+    const { stderr } = await plan('--exclude', '*.gate.*', '--exclude', '*.w_1');
+    assert.match(stderr, /^rankscope: Nothing is excluded by "\*\.w_1": no matrix has such a name\.$/m);
+    assert.doesNotMatch(stderr, /gate/);
+  });
+
   it('says in the report and in the generated code that a tied head was cut', async () => {
     const [file, out, code] = [folder.path('plan.json'), folder.path('out.safetensors'), folder.path('out.py')];
     await cli('plan', model(), '--keep', '0.5', '--include', 'head', '--out', file, '--force');

@@ -202,6 +202,13 @@ describe('rules of a plan', () => {
     it(`are refused where they set ${what} of use`, () => {
       assert.throws(() => plan(mixed(), { rules: [rule] }), { code: 'wrong-use' });
     });
+
+  it('are refused in the words in which they are written', () => {
+    assert.throws(
+      () => plan(mixed(), { rules: [{ match: 'a', rank: 0, multiple: 8 }] }),
+      /the rule for "a": rank 0, multiple 8\. Give whole numbers/,
+    );
+  });
 });
 
 describe('a plan whose every matrix loses half of its norm', () => {
