@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { basename, dirname, parse, resolve } from 'node:path';
 import { RankscopeError } from '../../base/errors.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
@@ -47,6 +48,7 @@ export async function writeScript(
     throw new RankscopeError('wrong-use', 'the text', 'missing', 'Name a text file, or a file of token ids');
   if (request.kind !== 'evaluate') refuseFactorized(checkpoint);
   if (!overwrite) await refuseExisting(code);
+  for (const each of measure.files ?? []) await refuseFolder(each);
   const path = (file: string | undefined) => (file === undefined ? null : resolve(file));
   const out = request.out ?? resultOf(code, request.kind);
   const settings = {
@@ -79,6 +81,18 @@ const RESULTS: Readonly<Record<ScriptRequest['kind'], string>> = {
   calibrate: 'activations.safetensors',
   compress: 'compressed.safetensors',
 };
+
+/** The shards of a folder of factors do not say how to load them: its modeling file does. */
+async function refuseFolder(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory())
+    throw new RankscopeError(
+      'wrong-use',
+      path,
+      'it is a folder, and the script reads files beside the model',
+      'Name a file that was written with --out NAME.safetensors',
+    );
+}
 
 async function scriptOf(
   opened: Opened,

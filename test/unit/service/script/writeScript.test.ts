@@ -100,6 +100,8 @@ describe('writing scripts for transformers', () => {
     const other = { ...plan, checkpoint: { ...plan.checkpoint, bytes: 1 } };
     const measure = { text: TEXT, plans: [{ name: 'other', plan: other }] };
     await assert.rejects(write('d.py', { measure }), /the plan is for .* with 1.*Make a new plan/s);
+    const files = { text: TEXT, files: [folder] };
+    await assert.rejects(write('d.py', { measure: files }), /it is a folder.*Name a file that was written/s);
   });
 
   it('refuses to collect statistics of a model that holds factors, and measures it with the loader', async () => {
