@@ -56,7 +56,9 @@ export interface Verdict {
  */
 export function parseCondition(text: string, metrics: readonly Metric<never>[]): Condition {
   const form = /^\s*([a-z][\w-]*)\s*(>=|<=|>|<)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([x%])?\s*$/i.exec(text);
-  if (!form) throw new Error(`it takes a metric, >, >=, < or <=, and a number, such as 'error>0.1', not '${text}'`);
+  // No value is beyond a limit like 1e999, which JavaScript reads as infinity.
+  if (!form || !Number.isFinite(Number(form[3])))
+    throw new Error(`it takes a metric, >, >=, < or <=, and a number, such as 'error>0.1', not '${text}'`);
   const [, word = '', operator = '>', number = '', unit = ''] = form;
   const metric = metrics.find(({ name }) => name === word.toLowerCase());
   if (!metric) {

@@ -55,7 +55,17 @@ describe('conditions of --fail-if', () => {
   });
 
   it('are refused with what they look like, and with the metrics there are', () => {
-    for (const text of ['error', 'error>', 'error=0.1', 'error>0.1.2', '>0.1', 'error>0.1y', 'error > x', ''])
+    for (const text of [
+      'error',
+      'error>',
+      'error=0.1',
+      'error>0.1.2',
+      '>0.1',
+      'error>0.1y',
+      'error > x',
+      'error>1e999',
+      '',
+    ])
       assert.throws(() => parseCondition(text, METRICS), /takes a metric, >, >=, < or <=, and a number/, text);
     assert.throws(() => parseCondition('speed>1', METRICS), /no metric 'speed' here: use one of perplexity, error/);
     assert.throws(() => parseCondition('error>1.05x', METRICS), /compared with a number, not with a multiple/);
