@@ -151,7 +151,7 @@ describe('the trial of a matrix in the inspector', function () {
       await ranks.fill(wrong);
       await ranks.press('Enter');
       await panel.getByText('Give at most 16 ranks from 1 to 96').waitFor();
-      assert.equal(await start.getAttribute('disabled'), '');
+      await holds(async () => assert.equal(await start.getAttribute('disabled'), ''));
     }
     await ranks.fill('8, 4 8');
     await ranks.press('Enter');
