@@ -3,6 +3,8 @@ import { basename } from 'node:path';
 import type { Frame, Locator, Page } from 'playwright-core';
 
 const WAIT_MS = 30_000;
+/** A menu takes a click that follows its opening at once for the end of the click that opened it. */
+const BEFORE_CLICK_MS = 400;
 
 /** A file or folder in the Explorer. */
 export function explorerItem(page: Page, name: string): Locator {
@@ -13,9 +15,7 @@ export function explorerItem(page: Page, name: string): Locator {
 export async function chooseInContextMenu(page: Page, file: string, label: string, submenu?: string): Promise<void> {
   const menu = page.locator('.monaco-menu');
   const entry = menu.getByRole('menuitem', { name: label });
-  // A menu is filled when it opens: one opened before the extension's contributions have arrived lacks them. And a menu
-  // ignores a click that comes too soon after it opened: it stays open with the entry marked, and the entry must be
-  // chosen again.
+  // A menu is filled when it opens: one opened before the extension's contributions have arrived lacks them.
   await eventually(async () => {
     // Without a menu, the key would take back what is selected in the Explorer.
     if (await menu.first().isVisible()) await page.keyboard.press('Escape');
@@ -26,6 +26,7 @@ export async function chooseInContextMenu(page: Page, file: string, label: strin
     if (submenu !== undefined)
       await menu.getByRole('menuitem', { name: submenu, exact: true }).click({ timeout: 3000 });
     await entry.waitFor({ timeout: 1500 });
+    await page.waitForTimeout(BEFORE_CLICK_MS);
     await entry.click({ timeout: 3000 });
     await menu.first().waitFor({ state: 'hidden', timeout: 3000 });
   });
