@@ -21,6 +21,10 @@ const ARRIVED = 0;
 const TASK = 2;
 const CANCEL = 3;
 const AGREED = 4;
+const PATIENCE = 5;
+
+/** Looks at a word of memory: roughly a millisecond. */
+const PATIENT = 3_000_000;
 
 /**
  * The worker threads, as the main thread sees them: they run one routine after another, all of them together on each.
@@ -32,6 +36,7 @@ export class WorkerTeam {
   private last: Promise<unknown> = Promise.resolve();
   private broken: RankscopeError | undefined;
   private jobs = 0;
+  private patientFrom = 0;
   /** Of the last routine that returned a result. */
   lastStages: Stages = {};
 
@@ -79,6 +84,11 @@ export class WorkerTeam {
     if (this.broken) throw this.broken;
     if (signal?.aborted) throw cancelled(subject);
     for (const word of [ARRIVED, TASK, CANCEL, AGREED]) Atomics.store(this.words, word, 0);
+    const now = performance.now();
+    if (now > this.patientFrom) {
+      this.patientFrom = now + 50;
+      Atomics.store(this.words, PATIENCE, PATIENT);
+    }
     const stop = () => Atomics.store(this.words, CANCEL, 1);
     signal?.addEventListener('abort', stop, { once: true });
     for (const worker of this.workers) worker.ref();

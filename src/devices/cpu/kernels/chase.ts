@@ -7,7 +7,7 @@
 //   1. reflects columns c .. c + b - 1, so that row r (s in the first step, then c - b) keeps only the first of them;
 //   2. reflects rows c .. c + b - 1, so that column c keeps only the first of them.
 // Only the first row and column of the bulge are cleared; later sweeps clear the rest.
-import { askedToStop, SPINS } from './sync';
+import { askedToStop, losePatience, patienceOf } from './sync';
 import { fma } from './vectors';
 
 /** The address of entry (i, j) of the band. */
@@ -311,7 +311,9 @@ export function chase(
 function waitFor(progress: usize, step: i32, sync: usize): bool {
   // A step takes microseconds. A thread that takes hundreds has lost its core; only then is sleeping cheaper than
   // spinning.
-  for (let i = 0; i < SPINS; i++) if (atomic.load<i32>(progress) >= step) return true;
+  const patience = patienceOf(sync);
+  for (let i = 0; i < patience; i++) if (atomic.load<i32>(progress) >= step) return true;
+  losePatience(sync, patience);
   for (let done = atomic.load<i32>(progress); done < step; done = atomic.load<i32>(progress)) {
     if (askedToStop(sync)) return false;
     // Nobody notifies: the timeout only frees this core for a while.

@@ -1,9 +1,19 @@
 // How the threads of a routine meet. The i32 words from `sync` on, by byte offset:
 //   0 threads arrived, 4 generation, 8 next task, 12 cancellation requested (set by the main thread), 16 cancellation
-//   agreed.
+//   agreed, 20 patience: looks at a word of memory before a thread sleeps (set by the main thread).
 
-/** Looks at a word of memory before a thread sleeps: roughly 100 microseconds. */
-export const SPINS: i32 = 100000;
+/** The least patience: roughly 30 microseconds. */
+const LEAST: i32 = 100000;
+
+/** How often a thread looks at a word before it sleeps. */
+export function patienceOf(sync: usize): i32 {
+  return max(LEAST, atomic.load<i32>(sync, 20));
+}
+
+/** Looking so often was in vain: the thread that is waited for has lost its core, perhaps to this one. */
+export function losePatience(sync: usize, patience: i32): void {
+  atomic.store<i32>(sync, patience >> 2, 20);
+}
 
 /** Waits until all `threads` have arrived. The last resets the tasks and decides, for all, whether the work goes on. */
 export function barrier(sync: usize, threads: i32): void {
@@ -23,7 +33,9 @@ export function barrier(sync: usize, threads: i32): void {
   }
   // Waking a sleeping thread takes about 50 microseconds, after which the others have fallen asleep at the next barrier,
   // and so on. Spinning for longer than that lets them catch up; still longer would starve a busy machine.
-  for (let i = 0; i < SPINS; i++) if (atomic.load<i32>(sync, 4) != generation) return;
+  const patience = patienceOf(sync);
+  for (let i = 0; i < patience; i++) if (atomic.load<i32>(sync, 4) != generation) return;
+  losePatience(sync, patience);
   while (atomic.load<i32>(sync, 4) == generation) atomic.wait<i32>(sync + 4, generation, -1);
 }
 
