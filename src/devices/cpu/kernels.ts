@@ -157,6 +157,17 @@ export interface Kernels {
     next: number,
   ): void;
   formChaseBlocks(group: number, n: number, b: number, reflectors: number, taus: number, out: number): void;
+  mergeReflectors(
+    first: number,
+    count: number,
+    t: number,
+    n: number,
+    b: number,
+    reflectors: number,
+    taus: number,
+    v: number,
+    ld: number,
+  ): void;
   applyChaseBlocks(group: number, n: number, b: number, blocks: number, c: number, cols: number): void;
 }
 

@@ -20,6 +20,7 @@ const kernels = instantiate(module, memory);
 const native = blas && {
   sgemm: openSgemm(blas.path, blas.symbol, memory, scratch.call),
   threading: blas.threading,
+  timesAsFast: blas.timesAsFast,
 };
 const reply = (message: Reply) =>
   parentPort!.postMessage(message, message.kind === 'done' ? buffersOf(message.result) : []);

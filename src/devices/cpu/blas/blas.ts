@@ -13,4 +13,6 @@ export interface Blas {
    * one worker call it on its own threads.
    */
   readonly threading: 'workers' | 'library';
+  /** How many times as fast as the kernels a product was; unknown before that was measured. */
+  readonly timesAsFast?: number | undefined;
 }

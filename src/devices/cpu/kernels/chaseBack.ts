@@ -3,7 +3,7 @@
 // The reflectors of one step in four consecutive sweeps are one block I - V T V^T, which acts on b + 3 rows. It is
 // applied to a few columns at a time, whose products with V stay in registers. Wider blocks would reach more rows with
 // zeros: with 36 sweeps, half of all multiplications.
-import { fma } from './vectors';
+import { fma, sum } from './vectors';
 
 /** Sweeps per block. */
 const GROUP: i32 = 4;
@@ -177,5 +177,75 @@ function reflect8(rows: i32, v: usize, c: usize, ld: usize, products: usize): vo
     x = v128.load32_splat(v, 12); c0 = fma(x, w30, c0); c1 = fma(x, w31, c1);
     v128.store(c, c0); v128.store(c, c1, 16);
     c += ld;
+  }
+}
+
+/**
+ * The reflectors of step `t` in `count` sweeps from `first` on as one, I - U V^T: with U = (u_0 ... u_{i-1}), the next
+ * column is u_i = tau_i (v_i - U V^T v_i), because (I - U V^T) (I - tau_i v_i v_i^T) = I - U V^T - u_i v_i^T.
+ * @param reflectors of one side, and `taus` of that side, as `chase` keeps them
+ * @param v V^T, count rows of `ld` >= b + count + 7 numbers, a multiple of 16; U^T follows it, and `count` numbers of
+ *   workspace
+ */
+export function mergeReflectors(
+  first: i32,
+  count: i32,
+  t: i32,
+  n: i32,
+  b: i32,
+  reflectors: usize,
+  taus: usize,
+  v: usize,
+  ld: i32,
+): void {
+  const steps = (n - 2) / b + 1;
+  const width = n + b + 16;
+  const bytes = (<usize>ld) << 2;
+  const u = v + <usize>count * bytes;
+  const shares = u + <usize>count * bytes;
+  memory.fill(v, 0, 2 * <usize>count * bytes);
+  for (let i = 0; i < count; i++) {
+    const sweep = first + i;
+    const top = sweep + 1 + t * b;
+    if (top >= n) return;
+    const vi = v + <usize>i * bytes;
+    memory.copy(
+      vi + ((<usize>i) << 2),
+      reflectors + ((<usize>sweep * width + top) << 2),
+      (<usize>min(b, n - top)) << 2,
+    );
+    // Reflector j ends with its row b + j - 1, where v_i goes on.
+    const from = (<usize>(i & ~3)) << 2;
+    for (let j = 0; j < i; j++) {
+      const vj = v + <usize>j * bytes;
+      const to = (<usize>(b + j)) << 2;
+      let even = f32x4.splat(0);
+      let odd = even;
+      for (let y = from; y < to; y += 32) {
+        even = fma(v128.load(vi + y), v128.load(vj + y), even);
+        odd = fma(v128.load(vi + y, 16), v128.load(vj + y, 16), odd);
+      }
+      store<f32>(shares + ((<usize>j) << 2), sum(f32x4.add(even, odd)));
+    }
+    const tau = f32x4.splat(load<f32>(taus + ((<usize>(sweep * steps + t)) << 3)));
+    for (let y: usize = 0; y < bytes; y += 64) {
+      let r0 = v128.load(vi + y);
+      let r1 = v128.load(vi + y, 16);
+      let r2 = v128.load(vi + y, 32);
+      let r3 = v128.load(vi + y, 48);
+      let uj = u + y;
+      for (let j = 0; j < i; j++, uj += bytes) {
+        const share = f32x4.splat(-load<f32>(shares + ((<usize>j) << 2)));
+        r0 = fma(share, v128.load(uj), r0);
+        r1 = fma(share, v128.load(uj, 16), r1);
+        r2 = fma(share, v128.load(uj, 32), r2);
+        r3 = fma(share, v128.load(uj, 48), r3);
+      }
+      const out = u + <usize>i * bytes + y;
+      v128.store(out, f32x4.mul(tau, r0));
+      v128.store(out, f32x4.mul(tau, r1), 16);
+      v128.store(out, f32x4.mul(tau, r2), 32);
+      v128.store(out, f32x4.mul(tau, r3), 48);
+    }
   }
 }

@@ -4,7 +4,7 @@ export * from './attend';
 export { scoresBack } from './attendBack';
 export { bidiagonalPair } from './bidiagonalVectors';
 export * from './chase';
-export { applyChaseBlocks, formChaseBlocks } from './chaseBack';
+export { applyChaseBlocks, formChaseBlocks, mergeReflectors } from './chaseBack';
 export { decode } from './decode';
 export { gemm, gemmScratch } from './gemm';
 export { summarizeRows } from './logits';

@@ -29,7 +29,7 @@ function layout({ rows, cols, rank }: Omit<SvdArgs, 'at' | 'room'>, threads: num
   const n = Math.min(rows, cols);
   const isQrFirst = isTall(m, n);
   const chase = chaseRoom(arena, n, panelWidth(n), threads, true);
-  return {
+  const rooms = {
     m,
     n,
     board: arena.doubles(threads),
@@ -39,13 +39,18 @@ function layout({ rows, cols, rank }: Omit<SvdArgs, 'at' | 'room'>, threads: num
     band: bandRoom(arena, isQrFirst ? n : m, n, threads, true),
     chase,
     vectors: vectorRooms(arena, n, threads),
-    back: chaseBackRoom(arena, chase, threads),
     join: joinRoom(arena, Math.max(panelWidth(n), isQrFirst ? qrPanelWidth(n) : 0), m, rank),
     tall: block(arena.floats(m * rank), rank),
     flat: block(arena.floats(n * rank), rank),
-    tallQr: qrRoom(arena, m, rank, threads, true),
-    flatQr: qrRoom(arena, n, rank, threads, true),
-    end: arena.end,
+  };
+  // The vectors are back at the band before they are orthonormalized, one factor after the other.
+  const [back, tallQr, flatQr] = [new Arena(arena.end), new Arena(arena.end), new Arena(arena.end)];
+  return {
+    ...rooms,
+    back: chaseBackRoom(back, chase, threads),
+    tallQr: qrRoom(tallQr, m, rank, threads, true),
+    flatQr: qrRoom(flatQr, n, rank, threads, true),
+    end: Math.max(back.end, tallQr.end, flatQr.end),
   };
 }
 
