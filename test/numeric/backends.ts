@@ -41,7 +41,7 @@ async function onBlas(): Promise<Backend> {
   const backend = await chooseDevice({ engine: 'cpu', blas: policy }, async (wanted, threads) => {
     const { blas, refused } = await findBlas(wanted, threads, { ...LIMITS, mustWinBy: 0, namedMustWinBy: 0 });
     // So fast that it is given all that it may be given.
-    return { blas: blas && { ...blas, timesAsFast: 10 }, refused };
+    return { blas: blas && { ...blas, timesAsFast: 10, multipliesInPlace: true }, refused };
   });
   if (!/times as fast/.test(backend.info.reason)) throw new Error(`no BLAS: ${backend.info.reason}`);
   return Object.assign(backend, { info: { ...backend.info, name: 'blas' } });

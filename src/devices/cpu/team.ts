@@ -30,7 +30,7 @@ export class Team {
     /** Address of this thread's buffer for packed panels. */
     readonly scratch: number,
     /** The products of a BLAS on the machine, if there is one, and whether it brings its own threads. */
-    readonly blas: (Pick<Blas, 'threading' | 'timesAsFast'> & { readonly sgemm: Sgemm }) | undefined,
+    readonly blas: (Blas & { readonly sgemm: Sgemm }) | undefined,
     readonly report: (share: number) => void,
   ) {}
 

@@ -17,11 +17,7 @@ import { Stopped, Team } from './team.ts';
 
 const { module, memory, id, threads, sync, scratch, blas } = workerData as Start;
 const kernels = instantiate(module, memory);
-const native = blas && {
-  sgemm: openSgemm(blas.path, blas.symbol, memory, scratch.call),
-  threading: blas.threading,
-  timesAsFast: blas.timesAsFast,
-};
+const native = blas && { ...blas, sgemm: openSgemm(blas.path, blas.symbol, memory, scratch.call) };
 const reply = (message: Reply) =>
   parentPort!.postMessage(message, message.kind === 'done' ? buffersOf(message.result) : []);
 

@@ -100,7 +100,12 @@ interface Refusal {
   /** The library is not to blame, so that it is tried again next time. */
   readonly passing?: true;
 }
-type Verdict = Refusal | (Pick<Blas, 'symbol' | 'name' | 'threading'> & { readonly timesAsFast: number });
+type Verdict =
+  | Refusal
+  | (Pick<Blas, 'symbol' | 'name' | 'threading'> & {
+      readonly timesAsFast: number;
+      readonly multipliesInPlace: boolean;
+    });
 
 /** The verdict of a probe, which is remembered for as long as file, machine and checks are the same. */
 async function tried(path: string, threads: number, memory: Memory, limits: FindLimits): Promise<Verdict> {
@@ -117,7 +122,7 @@ async function judge(path: string, threads: number, { probe: limit, mustWinBy }:
   const ours = await probe({ path, threads, threading: 'workers' }, limit);
   if (ours.kind === 'failed') return { reason: `could not be tried: ${ours.reason}`, passing: true };
   if (ours.kind === 'refused') return { reason: ours.reason };
-  const { symbol, name, kernels } = ours;
+  const { symbol, name, kernels, multipliesInPlace } = ours;
   const again = async (threading: Blas['threading'], beat?: number) => {
     const proof = await probe({ path, threads, threading, kernels, beat }, limit);
     return proof.kind === 'proven' ? proof : { library: Number.MAX_VALUE, values: Number.MAX_VALUE };
@@ -133,18 +138,19 @@ async function judge(path: string, threads: number, { probe: limit, mustWinBy }:
     if (wins(ours) && wins(await again('workers'))) [threading, best] = ['library', theirs.library];
   }
   const timesAsFast = kernels / best;
-  if (timesAsFast >= mustWinBy) return { symbol, name, threading, timesAsFast };
+  if (timesAsFast >= mustWinBy) return { symbol, name, threading, timesAsFast, multipliesInPlace };
   return { reason: `(${name}) is only ${timesAsFast.toFixed(1)} times as fast as the WASM kernels` };
 }
 
 function isVerdict(value: unknown): value is Verdict {
   const verdict = (value ?? {}) as Record<string, unknown>;
   if (typeof verdict.reason === 'string') return true;
-  const { symbol, name, threading, timesAsFast } = verdict;
+  const { symbol, name, threading, timesAsFast, multipliesInPlace } = verdict;
   return (
     typeof symbol === 'string' &&
     typeof name === 'string' &&
     (threading === 'workers' || threading === 'library') &&
-    typeof timesAsFast === 'number'
+    typeof timesAsFast === 'number' &&
+    typeof multipliesInPlace === 'boolean'
   );
 }

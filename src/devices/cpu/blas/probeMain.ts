@@ -6,6 +6,7 @@ import { proveProducts, proveSteady, timeProduct, timeValues } from '../../trial
 import { createCpuBackend } from '../backend.ts';
 import type { Blas } from './blas.ts';
 import { CHECK_BYTES, flushesDenormals, wrongProduct } from './checkSgemm.ts';
+import { multipliesInPlace, TRIAL_BYTES } from './inPlace.ts';
 import { loadKoffi, loadLibrary } from './koffi.ts';
 import { findSgemm, nameOf, type Probed } from './names.ts';
 import type { ProbeMessage, ProbeTask, Proof } from './probeMessages.ts';
@@ -14,7 +15,7 @@ import { ARGUMENT_BYTES, openSgemm } from './sgemm.ts';
 class Refused extends Error {}
 
 const START = 4096;
-const PAGES = Math.ceil((START + ARGUMENT_BYTES + CHECK_BYTES) / 65536);
+const PAGES = Math.ceil((START + ARGUMENT_BYTES + Math.max(CHECK_BYTES, TRIAL_BYTES)) / 65536);
 
 /** Large enough to fill the threads, small enough that a person who waits does not notice. */
 const TRIAL = 640;
@@ -39,10 +40,10 @@ async function probe({ path, threads, threading, kernels, beat }: ProbeTask): Pr
   const symbol = findSgemm(probed);
   if (symbol === undefined) throw new Refused('has no sgemm under any known name');
   await send({ kind: 'step', step: 'multiplying' });
-  if (threading === 'workers') checkAlone(path, symbol);
+  const inPlace = threading === 'workers' && checkAlone(path, symbol);
   if (flushesDenormals()) throw new Refused('makes this process lose the smallest numbers');
   const blas: Blas = { path, symbol, name: nameOf(probed, basename(path)), source: '', threading };
-  return { symbol, name: blas.name, ...(await checkTeam(blas, threads, kernels, beat)) };
+  return { symbol, name: blas.name, multipliesInPlace: inPlace, ...(await checkTeam(blas, threads, kernels, beat)) };
 }
 
 function load(path: string): LibraryHandle {
@@ -54,10 +55,13 @@ function load(path: string): LibraryHandle {
   }
 }
 
-function checkAlone(path: string, symbol: string): void {
+/** @returns whether the library multiplies small matrices in place */
+function checkAlone(path: string, symbol: string): boolean {
   const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
-  const wrong = wrongProduct(openSgemm(path, symbol, memory, START), memory, START + ARGUMENT_BYTES);
+  const sgemm = openSgemm(path, symbol, memory, START);
+  const wrong = wrongProduct(sgemm, memory, START + ARGUMENT_BYTES);
   if (wrong !== undefined) throw new Refused(`computes wrong products (${wrong})`);
+  return multipliesInPlace(sgemm, START + ARGUMENT_BYTES);
 }
 
 /** Checks and times the library on the same threads that would use it. */

@@ -27,6 +27,7 @@ export interface Proof {
   /** Seconds for the trial product with the library, and with the kernels. */
   readonly library: number;
   readonly kernels: number;
+  readonly multipliesInPlace: boolean;
   /** Seconds for the singular values of a trial matrix; the largest number if the library lost the product already. */
   readonly values: number;
 }

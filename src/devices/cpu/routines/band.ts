@@ -13,7 +13,7 @@ import {
   panelWidth,
   transposeTasks,
 } from './panel.ts';
-import { type Block, block, multiplyHere, productTasks, within } from './product.ts';
+import { type Block, block, multiplyHere, productTasks, thinTasks, within } from './product.ts';
 import { keepColumns } from './qr.ts';
 
 export interface BandRoom extends PanelRoom {
@@ -22,6 +22,8 @@ export interface BandRoom extends PanelRoom {
   /** [V1; X]^T, 2 width x m, and [Y; V2]^T, 2 width x n: the merged update is their product. */
   readonly left: number;
   readonly right: number;
+  /** V1 (m x width), later V2 (n x width). */
+  readonly upright: number;
   /** V1^T A (width x n), later A V2 (m x width). */
   readonly product: number;
   /** (A V2)^T. */
@@ -40,6 +42,7 @@ export function bandRoom(arena: Arena, m: number, n: number, threads: number, ke
     n,
     left: arena.floats(2 * width * m),
     right: arena.floats(2 * width * n),
+    upright: arena.floats(width * Math.max(m, n)),
     product: arena.floats(width * Math.max(m, n)),
     productTransposed: arena.floats(width * m),
     t: arena.floats(width * width),
@@ -93,8 +96,10 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
   const y = block(room.right, cols);
   const right: Panel = { v: block(room.right + count * cols * 4, cols), count, length: cols, t };
   const product = block(room.product, cols);
-  const byRows = { m: count, n: cols, k: rows, a: columns.v, b: within(a, j, j + count), c: product };
-  team.perform(productTasks(team, byRows, gramProduct(room, columns)));
+  const upright = block(room.upright, count);
+  team.perform(transposeTasks(team, count, rows, columns.v, upright));
+  const byRows = { m: count, n: cols, k: rows, a: upright, transposeA: true, b: within(a, j, j + count), c: product };
+  team.perform([...thinTasks(team, byRows), ...productTasks(team, gramProduct(room, columns))]);
   team.lead(() => formT(team, room, columns));
   keep(team, room.kept?.left[i], columns);
   team.perform(
@@ -125,9 +130,10 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
   const rawTransposed = block(room.productTransposed, below);
   const x = within(block(room.left, rows), count, count);
   const cross = block(room.cross, count);
-  const byColumns = { m: below, n: count, k: cols, a: rest, b: right.v, transposeB: true, c: raw };
+  team.perform(transposeTasks(team, count, cols, right.v, upright));
+  const byColumns = { m: below, n: count, k: cols, a: rest, b: upright, c: raw };
   const crossing = { m: count, n: count, k: cols, a: y, b: right.v, transposeB: true, c: cross };
-  team.perform(productTasks(team, byColumns, crossing, gramProduct(room, right)));
+  team.perform([...thinTasks(team, byColumns), ...productTasks(team, crossing, gramProduct(room, right))]);
   team.lead(() => formT(team, room, right));
   keep(team, room.kept?.right[i], right);
   team.perform(

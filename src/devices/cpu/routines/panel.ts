@@ -5,7 +5,7 @@ import { type Block, block, type Product, productTasks } from './product.ts';
  * Columns of a panel, and the bandwidth of the reduced matrix: a multiple of 16. Wider panels make products more
  * efficient; a wider band makes the chase longer.
  */
-export const panelWidth = (n: number): number => (n < 1280 ? 32 : 48);
+export const panelWidth = (n: number): number => (n < 3000 ? 32 : 48);
 
 /** `count` reflectors of `length` entries: the block reflector I - V T V^T (Schreiber and Van Loan 1989). */
 export interface Panel {

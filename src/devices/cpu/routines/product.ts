@@ -1,3 +1,4 @@
+import { PIECE_DEPTH, pieceWidth } from '../blas/inPlace.ts';
 import { ranges, type Task, type Team } from '../team.ts';
 
 /** A block of a row-major matrix in memory: its address in bytes and its row stride in floats. */
@@ -86,6 +87,29 @@ export function productTasks(team: Team, ...products: readonly Product[]): Task[
       for (const task of tasks) if (!team.kernels.askedToStop(team.sync)) task();
     },
   ];
+}
+
+/**
+ * C <- op(A) B with few rows, or few columns, as tasks over strips of the other side. A BLAS that multiplies small
+ * matrices in place gets pieces that are small enough for that.
+ */
+export function thinTasks(team: Team, p: Product): Task[] {
+  const { blas } = team;
+  if (blas?.threading !== 'workers' || !blas.multipliesInPlace) return productTasks(team, p);
+  const { m, n, k, a, b, c, transposeA = false } = p;
+  const isFlat = m < n;
+  return ranges(isFlat ? n : m, pieceWidth(isFlat ? m : n), 16).map(({ from, to }) => () => {
+    const [rows, cols] = isFlat ? [m, to - from] : [to - from, n];
+    const [i, j] = isFlat ? [0, from] : [from, 0];
+    for (const depth of ranges(k, PIECE_DEPTH)) {
+      const left = transposeA ? within(a, depth.from, i) : within(a, i, depth.from);
+      const right = within(b, depth.from, j);
+      const out = within(c, i, j);
+      const beta = depth.from > 0 ? 1 : 0;
+      const length = depth.to - depth.from;
+      blas.sgemm(rows, cols, length, 1, left.at, left.ld, transposeA, right.at, right.ld, false, beta, out.at, out.ld);
+    }
+  });
 }
 
 /** A row x B^T as the column B x^T: for that, the kernels read B in place instead of packing all of it. */
