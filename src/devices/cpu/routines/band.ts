@@ -35,7 +35,7 @@ export interface BandRoom extends PanelRoom {
 }
 
 export function bandRoom(arena: Arena, m: number, n: number, threads: number, keep: boolean): BandRoom {
-  const width = panelWidth(n);
+  const width = panelWidth(n, keep);
   return {
     ...panelRoom(arena, width, threads),
     m,

@@ -74,7 +74,7 @@ export function applyChase(
   if (!kept) throw new Error('the chase kept no reflectors');
   const reflectors = { n, bandwidth, at: kept[side], taus: kept.taus + (side === 'left' ? 4 : 0) };
   const { blas } = team;
-  const isWide = blas?.threading === 'workers' && (blas.timesAsFast ?? 0) >= WIDE_PAYS;
+  const isWide = blas?.threading === 'workers' && (blas.multipliesInPlace || (blas.timesAsFast ?? 0) >= WIDE_PAYS);
   (isWide ? applyWide : applyNarrow)(team, reflectors, room, c, cols);
 }
 

@@ -1,11 +1,11 @@
 import { type Arena, ranges, type Task, type Team } from '../team.ts';
-import { type Block, block, type Product, productTasks } from './product.ts';
+import { type Block, block, type Product, productTasks, within } from './product.ts';
 
 /**
  * Columns of a panel, and the bandwidth of the reduced matrix: a multiple of 16. Wider panels make products more
- * efficient; a wider band makes the chase longer.
+ * efficient, above all those of the ways back of vectors; a wider band makes the chase longer.
  */
-export const panelWidth = (n: number): number => (n < 3000 ? 32 : 48);
+export const panelWidth = (n: number, withVectors: boolean): number => (n < (withVectors ? 1280 : 3000) ? 32 : 48);
 
 /** `count` reflectors of `length` entries: the block reflector I - V T V^T (Schreiber and Van Loan 1989). */
 export interface Panel {
@@ -70,8 +70,10 @@ export function formT({ kernels }: Team, room: PanelRoom, { count, t }: Panel): 
 
 /** Tasks that copy the transpose of a rows x cols block to `out`. */
 export function transposeTasks({ kernels }: Team, rows: number, cols: number, from: Block, out: Block): Task[] {
-  const size = Math.max(64, Math.floor(2 ** 18 / Math.max(1, cols)));
-  return ranges(rows, size, 64).map((r) => () => {
-    kernels.transpose(r.to - r.from, cols, from.at + r.from * from.ld * 4, from.ld, out.at + r.from * 4, out.ld);
+  const [short, long] = rows < cols ? [rows, cols] : [cols, rows];
+  return ranges(long, Math.max(64, Math.floor(2 ** 15 / Math.max(1, short))), 64).map((part) => () => {
+    const [r, c] = rows < cols ? [0, part.from] : [part.from, 0];
+    const [height, width] = rows < cols ? [rows, part.to - c] : [part.to - r, cols];
+    kernels.transpose(height, width, within(from, r, c).at, from.ld, within(out, c, r).at, out.ld);
   });
 }

@@ -40,7 +40,7 @@ export function qrRoom(arena: Arena, m: number, n: number, threads: number, keep
     products: arena.floats(width * NARROW),
     parts: arena.floats(threads * width * NARROW),
     scaledProducts: arena.floats(width * NARROW),
-    ...reflectRoom(arena, width, n),
+    ...reflectRoom(arena, width, m, n),
   };
 }
 

@@ -1,28 +1,32 @@
 import type { Arena, Team } from '../team.ts';
-import type { Panel } from './panel.ts';
-import { type Block, block, multiplyHere, productTasks, within } from './product.ts';
+import { type Panel, transposeTasks } from './panel.ts';
+import { type Block, block, multiplyHere, productTasks, thinTasks, within } from './product.ts';
 
-/** V^T C and T V^T C: one row per reflector of a panel. */
 export interface ReflectRoom {
+  readonly upright: number;
+  /** V^T C and T V^T C: one row per reflector of a panel. */
   readonly product: Block;
   readonly scaled: Block;
 }
 
-/** For panels of at most `width` and matrices of at most `cols` columns. */
-export function reflectRoom(arena: Arena, width: number, cols: number): ReflectRoom {
-  return { product: block(arena.floats(width * cols), cols), scaled: block(arena.floats(width * cols), cols) };
+/** For panels of at most `width` reflectors of `rows` entries each, and matrices of at most `cols` columns. */
+export function reflectRoom(arena: Arena, width: number, rows: number, cols: number): ReflectRoom {
+  const rowOfEach = () => block(arena.floats(width * cols), cols);
+  return { upright: arena.floats(width * rows), product: rowOfEach(), scaled: rowOfEach() };
 }
 
 /** c <- (I - V T V^T) c for a c of `cols` columns; with `transposed`, c <- (I - V T^T V^T) c. */
 export function reflect(
   team: Team,
-  { product, scaled }: ReflectRoom,
+  { upright, product, scaled }: ReflectRoom,
   { v, count, length, t }: Panel,
   c: Block,
   cols: number,
   transposed: boolean,
 ): void {
-  team.perform(productTasks(team, { m: count, n: cols, k: length, a: v, b: c, c: product }));
+  const a = block(upright, count);
+  team.perform(transposeTasks(team, count, length, v, a));
+  team.perform(thinTasks(team, { m: count, n: cols, k: length, a, transposeA: true, b: c, c: product }));
   team.perform(
     productTasks(team, { m: count, n: cols, k: count, a: t, transposeA: transposed, b: product, c: scaled }),
   );
@@ -42,7 +46,7 @@ export interface JoinRoom extends ReflectRoom {
 /** For pairs of panels of at most `width` reflectors of `rows` entries each, and matrices of `cols` columns. */
 export function joinRoom(arena: Arena, width: number, rows: number, cols: number): JoinRoom {
   return {
-    ...reflectRoom(arena, 2 * width, cols),
+    ...reflectRoom(arena, 2 * width, rows, cols),
     v: arena.floats(2 * width * rows),
     t: arena.floats(4 * width * width),
     cross: arena.floats(width * width),

@@ -35,7 +35,7 @@ function stageRooms(arena: Arena, rows: number, cols: number, threads: number) {
     qr: tall ? qrRoom(arena, m, n, threads, false) : undefined,
     triangle: tall ? block(arena.floats(n * n), n) : undefined,
     band: bandRoom(arena, tall ? n : m, n, threads, false),
-    chase: chaseRoom(arena, n, panelWidth(n), threads, false),
+    chase: chaseRoom(arena, n, panelWidth(n, false), threads, false),
   };
 }
 

@@ -28,7 +28,7 @@ function layout({ rows, cols, rank }: Omit<SvdArgs, 'at' | 'room'>, threads: num
   const m = Math.max(rows, cols);
   const n = Math.min(rows, cols);
   const isQrFirst = isTall(m, n);
-  const chase = chaseRoom(arena, n, panelWidth(n), threads, true);
+  const chase = chaseRoom(arena, n, panelWidth(n, true), threads, true);
   const rooms = {
     m,
     n,
@@ -39,7 +39,7 @@ function layout({ rows, cols, rank }: Omit<SvdArgs, 'at' | 'room'>, threads: num
     band: bandRoom(arena, isQrFirst ? n : m, n, threads, true),
     chase,
     vectors: vectorRooms(arena, n, threads),
-    join: joinRoom(arena, Math.max(panelWidth(n), isQrFirst ? qrPanelWidth(n) : 0), m, rank),
+    join: joinRoom(arena, Math.max(panelWidth(n, true), isQrFirst ? qrPanelWidth(n) : 0), m, rank),
     tall: block(arena.floats(m * rank), rank),
     flat: block(arena.floats(n * rank), rank),
   };
