@@ -13,7 +13,7 @@ import {
   panelWidth,
   transposeTasks,
 } from './panel.ts';
-import { type Block, block, multiplyHere, productTasks, thinTasks, within } from './product.ts';
+import { type Block, block, multiplyHere, productTasks, within } from './product.ts';
 import { keepColumns } from './qr.ts';
 
 export interface BandRoom extends PanelRoom {
@@ -99,7 +99,7 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
   const upright = block(room.upright, count);
   team.perform(transposeTasks(team, count, rows, columns.v, upright));
   const byRows = { m: count, n: cols, k: rows, a: upright, transposeA: true, b: within(a, j, j + count), c: product };
-  team.perform([...thinTasks(team, byRows), ...productTasks(team, gramProduct(room, columns))]);
+  team.perform(productTasks(team, byRows, gramProduct(room, columns)));
   team.lead(() => formT(team, room, columns));
   keep(team, room.kept?.left[i], columns);
   team.perform(
@@ -133,7 +133,7 @@ function step(team: Team, room: BandRoom, a: Block, j: number): void {
   team.perform(transposeTasks(team, count, cols, right.v, upright));
   const byColumns = { m: below, n: count, k: cols, a: rest, b: upright, c: raw };
   const crossing = { m: count, n: count, k: cols, a: y, b: right.v, transposeB: true, c: cross };
-  team.perform([...thinTasks(team, byColumns), ...productTasks(team, crossing, gramProduct(room, right))]);
+  team.perform(productTasks(team, byColumns, crossing, gramProduct(room, right)));
   team.lead(() => formT(team, room, right));
   keep(team, room.kept?.right[i], right);
   team.perform(

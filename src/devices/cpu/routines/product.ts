@@ -1,4 +1,4 @@
-import { PIECE_DEPTH, pieceWidth } from '../blas/inPlace.ts';
+import { IN_PLACE, pieceDepth, pieceWidth } from '../blas/inPlace.ts';
 import { ranges, type Task, type Team } from '../team.ts';
 
 /** A block of a row-major matrix in memory: its address in bytes and its row stride in floats. */
@@ -80,7 +80,7 @@ function grainOf({ blas }: Team, m: number): Grain {
 
 /** These products as tasks over tiles of C: all of them one task if the library brings its own threads. */
 export function productTasks(team: Team, ...products: readonly Product[]): Task[] {
-  const tasks = products.flatMap((product) => tileTasks(team, asColumn(product)));
+  const tasks = products.flatMap((product) => pieceTasks(team, product) ?? tileTasks(team, asColumn(product)));
   if (team.blas?.threading !== 'library') return tasks;
   return [
     () => {
@@ -89,25 +89,43 @@ export function productTasks(team: Team, ...products: readonly Product[]): Task[
   ];
 }
 
+/** Up to so many rows or columns of C, a large operand would be copied for few multiplications. */
+const FEW = 128;
+
 /**
- * C <- op(A) B with few rows, or few columns, as tasks over strips of the other side. A BLAS that multiplies small
- * matrices in place gets pieces that are small enough for that.
+ * The same in pieces that are small enough for a BLAS to multiply in place, or undefined where that does not pay: the
+ * small operand must lie with its short rows one behind the other.
  */
-export function thinTasks(team: Team, p: Product): Task[] {
-  const { blas } = team;
-  if (blas?.threading !== 'workers' || !blas.multipliesInPlace) return productTasks(team, p);
-  const { m, n, k, a, b, c, transposeA = false } = p;
+function pieceTasks({ blas }: Team, p: Product): Task[] | undefined {
+  const { m, n, k, a, b, c, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = p;
+  if (blas?.threading !== 'workers' || !blas.multipliesInPlace || transposeB) return undefined;
   const isFlat = m < n;
-  return ranges(isFlat ? n : m, pieceWidth(isFlat ? m : n), 16).map(({ from, to }) => () => {
+  const few = Math.min(m, n);
+  if (few > FEW || (isFlat && !transposeA) || m * n * k < IN_PLACE) return undefined;
+  return ranges(isFlat ? n : m, pieceWidth(few), 16).map(({ from, to }) => () => {
     const [rows, cols] = isFlat ? [m, to - from] : [to - from, n];
     const [i, j] = isFlat ? [0, from] : [from, 0];
-    for (const depth of ranges(k, PIECE_DEPTH)) {
+    const out = within(c, i, j);
+    for (const depth of ranges(k, pieceDepth(few))) {
       const left = transposeA ? within(a, depth.from, i) : within(a, i, depth.from);
       const right = within(b, depth.from, j);
-      const out = within(c, i, j);
-      const beta = depth.from > 0 ? 1 : 0;
+      const kept = depth.from > 0 ? 1 : beta;
       const length = depth.to - depth.from;
-      blas.sgemm(rows, cols, length, 1, left.at, left.ld, transposeA, right.at, right.ld, false, beta, out.at, out.ld);
+      blas.sgemm(
+        rows,
+        cols,
+        length,
+        alpha,
+        left.at,
+        left.ld,
+        transposeA,
+        right.at,
+        right.ld,
+        false,
+        kept,
+        out.at,
+        out.ld,
+      );
     }
   });
 }

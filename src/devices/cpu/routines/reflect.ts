@@ -1,6 +1,6 @@
 import type { Arena, Team } from '../team.ts';
 import { type Panel, transposeTasks } from './panel.ts';
-import { type Block, block, multiplyHere, productTasks, thinTasks, within } from './product.ts';
+import { type Block, block, multiplyHere, productTasks, within } from './product.ts';
 
 export interface ReflectRoom {
   readonly upright: number;
@@ -26,7 +26,7 @@ export function reflect(
 ): void {
   const a = block(upright, count);
   team.perform(transposeTasks(team, count, length, v, a));
-  team.perform(thinTasks(team, { m: count, n: cols, k: length, a, transposeA: true, b: c, c: product }));
+  team.perform(productTasks(team, { m: count, n: cols, k: length, a, transposeA: true, b: c, c: product }));
   team.perform(
     productTasks(team, { m: count, n: cols, k: count, a: t, transposeA: transposed, b: product, c: scaled }),
   );
