@@ -34,8 +34,8 @@ const NARROW = 0.02;
  * matrix or more.
  */
 const COARSE_STEPS = 4;
-/** Entries sampled by a coarse preview: the standard error of the noise deviation is then 0.5 %. */
-const COARSE_SAMPLE = 2 ** 16;
+/** Entries sampled by a coarse preview: the standard error of the noise deviation is then 1 %. */
+const COARSE_SAMPLE = 2 ** 14;
 /** Below this size, computing all values is about as fast as a preview. */
 const LEAST_SIZE = 768;
 

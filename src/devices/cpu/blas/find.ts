@@ -37,6 +37,8 @@ export const LIMITS: FindLimits = { probe: PROBE_MS, python: PYTHON_MS, mustWinB
 const MOST = 8;
 /** By so much the library's own threads must beat ours, which also share out the work between products. */
 const LIBRARY_WINS_BY = 1.25;
+/** Where so much of each thread of ours counts, the library's own threads have nothing to add. */
+const SHARED_WELL = 0.5;
 
 /**
  * The first BLAS that proves correct and, unless the user named it, clearly faster than the kernels with this number of
@@ -122,20 +124,26 @@ async function judge(path: string, threads: number, { probe: limit, mustWinBy }:
   const ours = await probe({ path, threads, threading: 'workers' }, limit);
   if (ours.kind === 'failed') return { reason: `could not be tried: ${ours.reason}`, passing: true };
   if (ours.kind === 'refused') return { reason: ours.reason };
-  const { symbol, name, kernels, multipliesInPlace } = ours;
+  const { symbol, name, kernels, alone, multipliesInPlace } = ours;
   const again = async (threading: Blas['threading'], beat?: number) => {
-    const proof = await probe({ path, threads, threading, kernels, beat }, limit);
-    return proof.kind === 'proven' ? proof : { library: Number.MAX_VALUE, values: Number.MAX_VALUE };
+    const proof = await probe({ path, threads, threading, again: { kernels, beat } }, limit);
+    return proof.kind === 'proven' ? proof : { library: Number.MAX_VALUE, values: undefined };
   };
   let [threading, best]: [Blas['threading'], number] = ['workers', ours.library];
-  // Even if its threads shared the work perfectly, a slow library would stay slow.
-  if (threads > 1 && kernels * threads > best * mustWinBy) {
+  // Even if its threads shared the work perfectly, a slow library would stay slow. A unit that several cores share, as
+  // on a Mac, is as fast for one thread.
+  const isShared = alone < SHARED_WELL * threads * ours.library;
+  if (threads > 1 && isShared && kernels * threads > best * mustWinBy) {
     // Its threads take turns with ours in a decomposition, and may look for work while ours need the processor: a
     // product alone does not tell.
     const theirs = await again('library', best);
-    const wins = ({ values }: { values: number }) => theirs.values * LIBRARY_WINS_BY < values;
-    // Another program may have disturbed the first trial.
-    if (wins(ours) && wins(await again('workers'))) [threading, best] = ['library', theirs.library];
+    const wins = async () => {
+      const { values = Number.MAX_VALUE } = await again('workers');
+      return (theirs.values ?? Number.MAX_VALUE) * LIBRARY_WINS_BY < values;
+    };
+    // Another program may have disturbed a trial.
+    if (theirs.values !== undefined && (await wins()) && (await wins()))
+      [threading, best] = ['library', theirs.library];
   }
   const timesAsFast = kernels / best;
   if (timesAsFast >= mustWinBy) return { symbol, name, threading, timesAsFast, multipliesInPlace };

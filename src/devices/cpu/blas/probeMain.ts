@@ -6,19 +6,19 @@ import { proveProducts, proveSteady, timeProduct, timeValues } from '../../trial
 import { createCpuBackend } from '../backend.ts';
 import type { Blas } from './blas.ts';
 import { CHECK_BYTES, flushesDenormals, wrongProduct } from './checkSgemm.ts';
-import { multipliesInPlace, TRIAL_BYTES } from './inPlace.ts';
 import { loadKoffi, loadLibrary } from './koffi.ts';
 import { findSgemm, nameOf, type Probed } from './names.ts';
 import type { ProbeMessage, ProbeTask, Proof } from './probeMessages.ts';
 import { ARGUMENT_BYTES, openSgemm } from './sgemm.ts';
+import { aloneBytes, timeAlone } from './timeAlone.ts';
 
 class Refused extends Error {}
 
 const START = 4096;
-const PAGES = Math.ceil((START + ARGUMENT_BYTES + Math.max(CHECK_BYTES, TRIAL_BYTES)) / 65536);
 
 /** Large enough to fill the threads, small enough that a person who waits does not notice. */
 const TRIAL = 640;
+const PAGES = Math.ceil((START + ARGUMENT_BYTES + Math.max(CHECK_BYTES, aloneBytes(TRIAL))) / 65536);
 /** The best of several counts, because other programs take their share. */
 const RUNS = 6;
 /** Threads of a library that wait for each other on a busy machine can take a second. */
@@ -32,7 +32,7 @@ void probe(JSON.parse(process.argv[2] ?? '{}') as ProbeTask)
   .then(() => send({ kind: 'step', step: 'leaving' }))
   .finally(() => process.exit(0));
 
-async function probe({ path, threads, threading, kernels, beat }: ProbeTask): Promise<Proof> {
+async function probe({ path, threads, threading, again }: ProbeTask): Promise<Proof> {
   await send({ kind: 'step', step: 'loading' });
   const library = load(path);
   if (flushesDenormals()) throw new Refused('makes this process lose the smallest numbers');
@@ -40,10 +40,10 @@ async function probe({ path, threads, threading, kernels, beat }: ProbeTask): Pr
   const symbol = findSgemm(probed);
   if (symbol === undefined) throw new Refused('has no sgemm under any known name');
   await send({ kind: 'step', step: 'multiplying' });
-  const inPlace = threading === 'workers' && checkAlone(path, symbol);
+  const alone = threading === 'workers' ? checkAlone(path, symbol) : { alone: 0, multipliesInPlace: false };
   if (flushesDenormals()) throw new Refused('makes this process lose the smallest numbers');
   const blas: Blas = { path, symbol, name: nameOf(probed, basename(path)), source: '', threading };
-  return { symbol, name: blas.name, multipliesInPlace: inPlace, ...(await checkTeam(blas, threads, kernels, beat)) };
+  return { symbol, name: blas.name, ...alone, ...(await checkTeam(blas, threads, again)) };
 }
 
 function load(path: string): LibraryHandle {
@@ -55,22 +55,21 @@ function load(path: string): LibraryHandle {
   }
 }
 
-/** @returns whether the library multiplies small matrices in place */
-function checkAlone(path: string, symbol: string): boolean {
+function checkAlone(path: string, symbol: string): Pick<Proof, 'alone' | 'multipliesInPlace'> {
   const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
   const sgemm = openSgemm(path, symbol, memory, START);
   const wrong = wrongProduct(sgemm, memory, START + ARGUMENT_BYTES);
   if (wrong !== undefined) throw new Refused(`computes wrong products (${wrong})`);
-  return multipliesInPlace(sgemm, START + ARGUMENT_BYTES);
+  return timeAlone(sgemm, START + ARGUMENT_BYTES, TRIAL);
 }
 
 /** Checks and times the library on the same threads that would use it. */
-async function checkTeam(blas: Blas, threads: number, kernels: number | undefined, beat: number | undefined) {
+async function checkTeam(blas: Blas, threads: number, again: ProbeTask['again']) {
   const backend = createCpuBackend(threads, { blas });
   try {
-    if (kernels !== undefined && beat !== undefined) {
+    if (again?.beat !== undefined) {
       const library = await timeProduct(backend, TRIAL, FIRST_RUNS);
-      if (library > beat) return { library, kernels, values: Number.MAX_VALUE };
+      if (library > again.beat) return { library, kernels: again.kernels };
     }
     await proveProducts(backend)
       .then(() => proveSteady(backend))
@@ -78,8 +77,8 @@ async function checkTeam(blas: Blas, threads: number, kernels: number | undefine
         throw new Refused(`fails on ${threads} threads: ${textOf(error)}`);
       });
     const library = await timeProduct(backend, TRIAL, RUNS);
-    const values = await timeValues(backend, TRIAL, FIRST_RUNS);
-    return { library, kernels: kernels ?? (await timeKernels(threads)), values };
+    if (!again) return { library, kernels: await timeKernels(threads) };
+    return { library, kernels: again.kernels, values: await timeValues(backend, TRIAL, FIRST_RUNS) };
   } finally {
     await backend.close();
   }

@@ -5,10 +5,8 @@ export interface ProbeTask {
   readonly path: string;
   readonly threads: number;
   readonly threading: Blas['threading'];
-  /** Seconds that the kernels take for the trial product, if that is known. */
-  readonly kernels?: number | undefined;
-  /** Seconds to beat: if a first trial takes longer, there is no second. */
-  readonly beat?: number | undefined;
+  /** In a second trial, seconds that the kernels took for the product, and those to beat: else the trial ends there. */
+  readonly again?: { readonly kernels: number; readonly beat?: number | undefined } | undefined;
 }
 
 /** What a probe is about to do. After a crash, the last one says what it was. */
@@ -27,7 +25,9 @@ export interface Proof {
   /** Seconds for the trial product with the library, and with the kernels. */
   readonly library: number;
   readonly kernels: number;
+  /** Seconds for the product with the library on one thread alone; 0 if it brings its own threads. */
+  readonly alone: number;
   readonly multipliesInPlace: boolean;
-  /** Seconds for the singular values of a trial matrix; the largest number if the library lost the product already. */
-  readonly values: number;
+  /** Seconds for the singular values of a matrix, in a second trial that did not lose the product already. */
+  readonly values?: number | undefined;
 }
