@@ -52,20 +52,25 @@ export class Basis {
     return new Basis(backend, newest, spare, gram, random, Math.min(CHUNK_ROWS, vectors));
   }
 
-  /** The newest block, length x width, which becomes part of the basis when it is appended. */
-  get block(): Matrix {
+  /** The block that was appended last, length x width. */
+  get last(): Matrix {
     return this.newest;
   }
 
-  /** Overwrites the newest block. */
+  /** Where the next block is put before it is appended. */
+  get incoming(): Matrix {
+    return this.spare;
+  }
+
+  /** Overwrites the next block. */
   fill(by: (out: Float32Array) => void): Promise<void> {
-    return this.backend.upload(this.newest, 0, this.newest.rows, by);
+    return this.backend.upload(this.spare, 0, this.spare.rows, by);
   }
 
   /**
-   * Makes the newest block orthonormal and orthogonal to the basis, adds it to the basis and returns its R (width x
+   * Makes the next block orthonormal and orthogonal to the basis, adds it to the basis and returns its R (width x
    * width).
-   * @param known a triangle whose transpose, times the previous block, is a known part of the newest block
+   * @param known a triangle whose transpose, times the last block, is a known part of the next block
    */
   async append(known?: Float32Array): Promise<Float32Array> {
     const { cols: width } = this.newest;
@@ -74,6 +79,7 @@ export class Basis {
     // More passes are needed if little is left, as when the Krylov space is exhausted: the QR completes the block with
     // vectors that may lie in the basis.
     if (known) await this.takeOut(known);
+    this.swap();
     for (let pass = 1; ; pass++) {
       if (pass > 1) await this.perturb();
       const taken = await this.project();
@@ -115,20 +121,19 @@ export class Basis {
   }
 
   private async takeOut(known: Float32Array): Promise<void> {
-    const { rows, shares } = this.chunks.at(-1)!;
-    const width = shares.cols;
-    const place = ((this.blocks - 1) % (rows.rows / width)) * width * width;
-    await this.backend.upload(shares, 0, shares.rows, (out) => {
-      out.fill(0);
-      transpose(known, width, out.subarray(place, place + width * width));
-    });
-    await this.backend.multiply(this.newest, rows, shares, { transposeA: true, alpha: -1, beta: 1 });
+    const { backend, gram } = this;
+    await backend.upload(gram, 0, gram.rows, (out) => transpose(known, gram.cols, out));
+    await backend.multiply(this.incoming, this.last, gram, { alpha: -1, beta: 1 });
+  }
+
+  private swap(): void {
+    [this.newest, this.spare] = [this.spare, this.newest];
   }
 
   private async perturb(): Promise<void> {
     const values = await this.backend.download(this.newest);
     const size = NOISE * Math.sqrt(3 / this.newest.rows);
-    await this.fill((out) => {
+    await this.backend.upload(this.newest, 0, this.newest.rows, (out) => {
       for (let i = 0; i < out.length; i++) out[i] = values[i]! + size * (2 * this.random.uniform() - 1);
     });
   }
@@ -157,7 +162,7 @@ export class Basis {
     if (factor) {
       await backend.upload(gram, 0, gram.rows, (out) => triangularInverse(factor, gram.cols, out));
       await backend.multiply(this.spare, this.newest, gram);
-      [this.newest, this.spare] = [this.spare, this.newest];
+      this.swap();
       return Float32Array.from(factor);
     }
     const triangle = await backend.orthonormalize(this.newest);

@@ -116,17 +116,17 @@ export class Bidiagonalization {
     this.short.free();
   }
 
-  /** Sets the newest block of `to` to W or W^T times that of `from`. */
+  /** Sets the next block of `to` to W or W^T times the last one of `from`. */
   private async multiply(transposed: boolean, from: Basis, to: Basis): Promise<void> {
     const { backend, matrix } = this;
     if (!transposed || this.width >= WIDE) {
-      return backend.multiply(to.block, matrix, from.block, { transposeA: transposed });
+      return backend.multiply(to.incoming, matrix, from.last, { transposeA: transposed });
     }
     // (from^T W)^T: with few vectors, devices are up to three times as fast if they read W by rows, and transposing a
     // narrow block is cheap.
-    const turned = await backend.allocate(to.block.cols, to.block.rows);
+    const turned = await backend.allocate(to.incoming.cols, to.incoming.rows);
     try {
-      await backend.multiply(turned, from.block, matrix, { transposeA: true });
+      await backend.multiply(turned, from.last, matrix, { transposeA: true });
       const vectors = await backend.download(turned);
       await to.fill((out) => transpose(vectors, turned.cols, out));
     } finally {

@@ -157,9 +157,10 @@ function transform({ q, e, nextQ, nextE }: Work, high: number, shift: number): b
   for (let i = 0; i < high; i++) {
     const sum = d + e[i]!;
     nextQ[i] = sum;
-    const ratio = q[i + 1]! / sum;
-    nextE[i] = e[i]! * ratio;
-    d = d * ratio - shift;
+    const next = q[i + 1]!;
+    nextE[i] = e[i]! * (next / sum);
+    // In this order, the product does not wait for the sum.
+    d = (d * next) / sum - shift;
     if (!(d >= 0) && shift > 0) return false;
   }
   nextQ[high] = d;
