@@ -17,6 +17,8 @@ const NOISE = 2 ** -21;
  * demand.
  */
 export class Basis {
+  /** Where blocks are brought to be transposed. */
+  private readonly onHost: Float32Array;
   private readonly chunks: { readonly rows: Matrix; readonly shares: Matrix }[] = [];
   private blocks = 0;
 
@@ -27,7 +29,9 @@ export class Basis {
     private readonly gram: Matrix,
     private readonly random: Random,
     private readonly chunkRows: number,
-  ) {}
+  ) {
+    this.onHost = new Float32Array(newest.rows * newest.cols);
+  }
 
   /**
    * A basis of blocks of `width` vectors of `length`, probably at most `vectors` of them. `random` supplies directions
@@ -65,6 +69,12 @@ export class Basis {
   /** Overwrites the next block. */
   fill(by: (out: Float32Array) => void): Promise<void> {
     return this.backend.upload(this.spare, 0, this.spare.rows, by);
+  }
+
+  /** Overwrites the next block with the transpose of a matrix on the device. */
+  async fillTransposed(rows: Matrix): Promise<void> {
+    const vectors = await this.backend.download(rows, this.onHost);
+    await this.fill((out) => transpose(vectors, rows.cols, out));
   }
 
   /**
@@ -178,7 +188,7 @@ export class Basis {
     const { rows: length, cols: width } = this.newest;
     const blocks = Math.max(4, Math.floor(this.chunkRows / width));
     if (this.blocks % blocks === 0) await this.addChunk(blocks * width, length, width);
-    const vectors = await this.backend.download(this.newest);
+    const vectors = await this.backend.download(this.newest, this.onHost);
     const place = (this.blocks % blocks) * width;
     await this.backend.upload(this.chunks.at(-1)!.rows, place, width, (out) => transpose(vectors, width, out));
     this.blocks += 1;

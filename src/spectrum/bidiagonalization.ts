@@ -2,7 +2,6 @@ import { throwIfCancelled } from '../base/errors.ts';
 import { seededRandom } from '../base/random.ts';
 import type { Backend, Matrix } from '../devices/backend.ts';
 import { Basis } from './basis.ts';
-import { transpose } from './transpose.ts';
 
 /** Block width from which W^T times a block is as fast as the transpose of the block times W. */
 const WIDE = 64;
@@ -127,8 +126,7 @@ export class Bidiagonalization {
     const turned = await backend.allocate(to.incoming.cols, to.incoming.rows);
     try {
       await backend.multiply(turned, from.last, matrix, { transposeA: true });
-      const vectors = await backend.download(turned);
-      await to.fill((out) => transpose(vectors, turned.cols, out));
+      await to.fillTransposed(turned);
     } finally {
       backend.free(turned);
     }

@@ -134,15 +134,28 @@ export class EntryScan {
   }
 }
 
-/** The median. Reorders the values. */
+/** The median of numbers that are not negative. */
 function medianOf(values: Float32Array): number {
   const middle = values.length >> 1;
-  const upper = quickselect(values, middle);
-  if (values.length % 2 === 1) return upper;
-  // Everything to the left of the middle is at most as large.
-  let lower = 0;
-  for (let i = 0; i < middle; i++) lower = Math.max(lower, values[i]!);
-  return (lower + upper) / 2;
+  const upper = nthSmallest(values, middle);
+  return values.length % 2 === 1 ? upper : (nthSmallest(values, middle - 1) + upper) / 2;
+}
+
+/** Bits below those that choose a bin: one for each exponent and the first three digits behind it. */
+const BIN_SHIFT = 20;
+
+/** The value at `index` in sorted order: numbers that are not negative are in the order of their bits. */
+function nthSmallest(values: Float32Array, index: number): number {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const counts = new Uint32Array(2 ** (32 - BIN_SHIFT));
+  for (let i = 0; i < bits.length; i++) counts[bits[i]! >>> BIN_SHIFT]!++;
+  let bin = 0;
+  let before = 0;
+  while (before + counts[bin]! <= index) before += counts[bin++]!;
+  const inBin = new Float32Array(counts[bin]!);
+  let found = 0;
+  for (let i = 0; i < bits.length; i++) if (bits[i]! >>> BIN_SHIFT === bin) inBin[found++] = values[i]!;
+  return quickselect(inBin, index - before);
 }
 
 /** The value at `index` in sorted order (Hoare 1961). Reorders the values. */

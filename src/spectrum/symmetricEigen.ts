@@ -10,10 +10,10 @@ export interface SymmetricEigen {
 const ITERATION_LIMIT = 60;
 
 /**
- * Eigenvalues of a symmetric n x n matrix (row-major, overwritten) in f64, and the requested components of its
- * eigenvectors, each of which costs O(n^2): Householder tridiagonalisation, then implicit QL with Wilkinson's shift
- * (Golub and Van Loan, 8.3; Golub and Welsch 1969 for single components). For the small projected matrices of Krylov
- * methods.
+ * Eigenvalues of a symmetric n x n matrix in f64 (row-major, overwritten; only the lower triangle is read), and the
+ * requested components of its eigenvectors, each of which costs O(n^2): Householder tridiagonalisation, then implicit
+ * QL with Wilkinson's shift (Golub and Van Loan, 8.3; Golub and Welsch 1969 for single components). For the small
+ * projected matrices of Krylov methods.
  */
 export function symmetricEigen(matrix: Float64Array, size: number, components: readonly number[]): SymmetricEigen {
   const rows = components.map((component) => {
@@ -101,14 +101,25 @@ function tridiagonalize(
     const h = scale * (scale + Math.abs(head));
     let dot = 0;
     for (let i = k + 1; i < n; i++) {
-      let sum = 0;
-      for (let j = k + 1; j < n; j++) sum += a[i * n + j]! * v[j]!;
-      w[i] = sum / h;
+      let sum = a[i * n + i]! * v[i]!;
+      const vi = v[i]!;
+      w[i] = 0;
+      // Each entry below the diagonal stands for the one above as well.
+      for (let j = k + 1; j < i; j++) {
+        const entry = a[i * n + j]!;
+        sum += entry * v[j]!;
+        w[j]! += entry * vi;
+      }
+      w[i]! += sum;
+    }
+    for (let i = k + 1; i < n; i++) {
+      w[i]! /= h;
       dot += w[i]! * v[i]!;
     }
     for (let i = k + 1; i < n; i++) w[i]! -= (dot / (2 * h)) * v[i]!;
     for (let i = k + 1; i < n; i++) {
-      for (let j = k + 1; j < n; j++) a[i * n + j]! -= v[i]! * w[j]! + w[i]! * v[j]!;
+      const [vi, wi] = [v[i]!, w[i]!];
+      for (let j = k + 1; j <= i; j++) a[i * n + j]! -= vi * w[j]! + wi * v[j]!;
     }
     for (const row of rows) {
       let sum = 0;
