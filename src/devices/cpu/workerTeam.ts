@@ -23,8 +23,14 @@ const CANCEL = 3;
 const AGREED = 4;
 const PATIENCE = 5;
 
-/** Looks at a word of memory: roughly a millisecond. */
+/**
+ * Looks at a word of memory before a thread sleeps, about a millisecond of them, as long as none has been in vain. On a
+ * virtual machine a thread that wakes another finds the idle processors halted, which Linux takes for busy, and has it
+ * wait for its own: then both share one until the system notices.
+ */
 const PATIENT = 3_000_000;
+/** Milliseconds after which threads that have lost their patience are given it back. */
+const FORGIVE_MS = 50;
 
 /**
  * The worker threads, as the main thread sees them: they run one routine after another, all of them together on each.
@@ -86,7 +92,7 @@ export class WorkerTeam {
     for (const word of [ARRIVED, TASK, CANCEL, AGREED]) Atomics.store(this.words, word, 0);
     const now = performance.now();
     if (now > this.patientFrom) {
-      this.patientFrom = now + 50;
+      this.patientFrom = now + FORGIVE_MS;
       Atomics.store(this.words, PATIENCE, PATIENT);
     }
     const stop = () => Atomics.store(this.words, CANCEL, 1);

@@ -96,36 +96,23 @@ const FEW = 128;
  * The same in pieces that are small enough for a BLAS to multiply in place, or undefined where that does not pay: the
  * small operand must lie with its short rows one behind the other.
  */
-function pieceTasks({ blas }: Team, p: Product): Task[] | undefined {
+function pieceTasks({ blas, threads }: Team, p: Product): Task[] | undefined {
   const { m, n, k, a, b, c, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = p;
   if (blas?.threading !== 'workers' || !blas.multipliesInPlace || transposeB) return undefined;
   const isFlat = m < n;
   const few = Math.min(m, n);
   if (few > FEW || (isFlat && !transposeA) || m * n * k < IN_PLACE) return undefined;
-  return ranges(isFlat ? n : m, pieceWidth(few), 16).map(({ from, to }) => () => {
+  const many = Math.max(m, n);
+  return ranges(many, Math.min(pieceWidth(few), Math.ceil(many / threads)), 16).map(({ from, to }) => () => {
     const [rows, cols] = isFlat ? [m, to - from] : [to - from, n];
     const [i, j] = isFlat ? [0, from] : [from, 0];
     const out = within(c, i, j);
     for (const depth of ranges(k, pieceDepth(few))) {
       const left = transposeA ? within(a, depth.from, i) : within(a, i, depth.from);
       const right = within(b, depth.from, j);
-      const kept = depth.from > 0 ? 1 : beta;
-      const length = depth.to - depth.from;
-      blas.sgemm(
-        rows,
-        cols,
-        length,
-        alpha,
-        left.at,
-        left.ld,
-        transposeA,
-        right.at,
-        right.ld,
-        false,
-        kept,
-        out.at,
-        out.ld,
-      );
+      const [length, kept] = [depth.to - depth.from, depth.from > 0 ? 1 : beta];
+      const operands = [left.at, left.ld, transposeA, right.at, right.ld, false] as const;
+      blas.sgemm(rows, cols, length, alpha, ...operands, kept, out.at, out.ld);
     }
   });
 }
