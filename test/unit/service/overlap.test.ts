@@ -68,21 +68,20 @@ describe('an analysis', function () {
 
 const nameOf = (layer: number) => `layers.${layer}.w.weight`;
 
-/** The same matrix, and a call when the last of its tensor has been read. */
-function watching(matrix: Matrix, onEnd: (name: string) => void): Matrix {
+/** The same matrix, and a call when its tensor begins to be read: how long that takes is up to the machine. */
+function watching(matrix: Matrix, onBegin: (name: string) => void): Matrix {
   assert.ok(isStored(matrix));
   const { tensor, layout, fixed } = matrix;
   const watched: Tensor = {
     ...descriptionOf(tensor),
-    async read(start, out, signal) {
-      await tensor.read(start, out, signal);
-      if (start + out.length === SIZE * SIZE) onEnd(tensor.name);
+    read(start, out, signal) {
+      if (start === 0) onBegin(tensor.name);
+      return tensor.read(start, out, signal);
     },
     ...(tensor.readStored && {
-      async readStored(offset, out, signal) {
-        const read = await tensor.readStored!(offset, out, signal);
-        if (offset + out.length === tensor.bytes) onEnd(tensor.name);
-        return read;
+      readStored(offset, out, signal) {
+        if (offset === 0) onBegin(tensor.name);
+        return tensor.readStored!(offset, out, signal);
       },
     }),
   };
