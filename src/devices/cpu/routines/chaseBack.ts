@@ -72,27 +72,23 @@ export function applyChase(
   cols: number,
 ): void {
   if (!kept) throw new Error('the chase kept no reflectors');
-  const reflectors = { n, bandwidth, at: kept[side], taus: kept.taus + (side === 'left' ? 4 : 0) };
+  const of = { n, bandwidth, at: kept[side], taus: kept.taus + (side === 'left' ? 4 : 0) };
   const { blas } = team;
   const isWide = blas?.threading === 'workers' && (blas.multipliesInPlace || (blas.timesAsFast ?? 0) >= WIDE_PAYS);
-  (isWide ? applyWide : applyNarrow)(team, reflectors, room, c, cols);
+  (isWide ? applyWide : applyNarrow)(team, { ...of, ...room, c, cols });
 }
 
-/** Of one side. */
-interface Reflectors {
+/** The reflectors of one side, and the columns to which they are applied. */
+interface Application extends ChaseBackRoom {
   readonly n: number;
   readonly bandwidth: number;
   readonly at: number;
   readonly taus: number;
+  readonly c: Block;
+  readonly cols: number;
 }
 
-function applyNarrow(
-  team: Team,
-  { n, bandwidth, at, taus }: Reflectors,
-  { blocks, strips }: ChaseBackRoom,
-  c: Block,
-  cols: number,
-): void {
+function applyNarrow(team: Team, { n, bandwidth, at, taus, blocks, strips, c, cols }: Application): void {
   const { kernels } = team;
   const groups = Math.ceil((n - 1) / NARROW);
   team.perform(
@@ -117,13 +113,7 @@ function applyNarrow(
   );
 }
 
-function applyWide(
-  team: Team,
-  { n, bandwidth, at, taus }: Reflectors,
-  { blocks, strips }: ChaseBackRoom,
-  c: Block,
-  cols: number,
-): void {
+function applyWide(team: Team, { n, bandwidth, at, taus, blocks, strips, c, cols }: Application): void {
   const { kernels } = team;
   const ld = wideStride(bandwidth);
   const { groups } = wideGroups(n, bandwidth, blocks);
