@@ -46,6 +46,12 @@ const narrowFloats = (bandwidth: number) => (bandwidth + NARROW) * NARROW + NARR
 const columns = (n: number, { floats, cols }: typeof NARROW_STRIP) =>
   Math.max(16, Math.min(cols, Math.floor(floats / n / 16) * 16));
 
+/** At most `most` columns for each strip, so that all threads have as many strips. */
+function evenly(cols: number, most: number, threads: number): number {
+  const strips = Math.ceil(cols / most / threads) * threads;
+  return Math.min(most, Math.ceil(cols / strips));
+}
+
 /** The row stride of the V^T and U^T of a wide block. */
 const wideStride = (bandwidth: number) => Math.ceil((bandwidth + WIDE + 7) / 16) * 16;
 
@@ -128,7 +134,7 @@ function applyWide(team: Team, { n, bandwidth, at, taus, blocks, strips, c, cols
   );
   const strip = strips[team.id]!;
   team.perform(
-    ranges(cols, columns(n, WIDE_STRIP)).map(({ from, to }) => () => {
+    ranges(cols, evenly(cols, columns(n, WIDE_STRIP), team.threads), 16).map(({ from, to }) => () => {
       const width = to - from;
       const outside = within(c, 0, from);
       const inside = block(strip, width);

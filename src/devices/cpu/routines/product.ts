@@ -89,8 +89,11 @@ export function productTasks(team: Team, ...products: readonly Product[]): Task[
   ];
 }
 
-/** Up to so many rows or columns of C, a large operand would be copied for few multiplications. */
-const FEW = 128;
+/**
+ * Up to so many rows or columns of C, a large operand would be copied for few multiplications. Pieces of one that lies
+ * across are read with more jumps the narrower they are.
+ */
+const [FEW, FEW_ACROSS] = [128, 32];
 
 /**
  * The same in pieces that are small enough for a BLAS to multiply in place, or undefined where that does not pay: the
@@ -101,7 +104,8 @@ function pieceTasks({ blas, threads }: Team, p: Product): Task[] | undefined {
   if (blas?.threading !== 'workers' || !blas.multipliesInPlace || transposeB) return undefined;
   const isFlat = m < n;
   const few = Math.min(m, n);
-  if (few > FEW || (isFlat && !transposeA) || m * n * k < IN_PLACE) return undefined;
+  const isAcross = !isFlat && transposeA;
+  if (few > (isAcross ? FEW_ACROSS : FEW) || (isFlat && !transposeA) || m * n * k < IN_PLACE) return undefined;
   const many = Math.max(m, n);
   return ranges(many, Math.min(pieceWidth(few), Math.ceil(many / threads)), 16).map(({ from, to }) => () => {
     const [rows, cols] = isFlat ? [m, to - from] : [to - from, n];
