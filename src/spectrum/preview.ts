@@ -53,13 +53,15 @@ const PROBES = 16;
 const ERRORS = 2.5;
 /** Multiple of the change in the last quarter of the steps that is added to that. */
 const CHANGES = 2;
+/** Probes that the jackknife of a coarse preview leaves out at a time. */
+const COARSE_LEFT_OUT = 2;
 /** The same for a coarse preview, whose steps are too few for their changes to fall off regularly. */
 const COARSE_CHANGES = 4;
 
 /**
  * Rank measures by block stochastic Lanczos quadrature (Chen, Trogdon and Ubaru, arXiv 2105.06595 and 2204.01941), each
- * with a band that should contain the true value. The statistical error is estimated by leaving out each probe in turn
- * (the jackknife), the resolution by the change in the last quarter of the steps. Deterministic for a seed.
+ * with a band that should contain the true value. The statistical error is estimated by leaving out probes in turn (the
+ * jackknife), the resolution by the change in the last quarter of the steps. Deterministic for a seed.
  *
  * If the Krylov space would span half the matrix, or if the device cannot hold the matrix, the values are exact and the
  * band has no width.
@@ -178,7 +180,10 @@ function bandOf([last, before]: Quadratures, facts: SpectrumFacts, coarse = fals
   };
   const whole = sketch(last);
   const earlier = sketch(before);
-  const others = all.map((left) => sketch(last, all.toSpliced(left, 1)));
+  const left = coarse ? COARSE_LEFT_OUT : 1;
+  const others = Array.from({ length: Math.ceil(last.probes / left) }, (_, i) =>
+    sketch(last, all.toSpliced(i * left, left)),
+  );
   const extremes = coarse ? withOtherTails(last, facts).map(sketchOf) : [];
   const p = facts.count;
   const band = (pick: (of: Sketch) => number, least: number) => {

@@ -4,7 +4,7 @@ import type { StoredRows } from '../../devices/backend.ts';
 import type { MatrixRows } from '../../model/matrixBase.ts';
 
 /** Bytes read ahead in one step: a few milliseconds, so that the computation gets its turns. */
-const PIECE_BYTES = 2 ** 21;
+const PIECE_BYTES = 2 ** 23;
 
 /** A source that may have been read ahead. */
 export interface TimedRows extends MatrixRows {
