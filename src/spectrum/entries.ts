@@ -138,7 +138,15 @@ export class EntryScan {
 function medianOf(values: Float32Array): number {
   const middle = values.length >> 1;
   const upper = nthSmallest(values, middle);
-  return values.length % 2 === 1 ? upper : (nthSmallest(values, middle - 1) + upper) / 2;
+  if (values.length % 2 === 1) return upper;
+  let below = 0;
+  let lower = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (values[i]! >= upper) continue;
+    below++;
+    lower = Math.max(lower, values[i]!);
+  }
+  return below === middle ? (lower + upper) / 2 : upper;
 }
 
 /** Bits below those that choose a bin: one for each exponent and the first three digits behind it. */

@@ -29,7 +29,7 @@ export class Team {
     readonly threads: number,
     /** Address of this thread's buffer for packed panels. */
     readonly scratch: number,
-    /** The products of a BLAS on the machine, if there is one, and whether it brings its own threads. */
+    /** A BLAS on the machine, if there is one, and its products. */
     readonly blas: (Blas & { readonly sgemm: Sgemm }) | undefined,
     readonly report: (share: number) => void,
   ) {}

@@ -14,7 +14,7 @@ export interface Blas {
    */
   readonly threading: 'workers' | 'library';
   /** How many times as fast as the kernels a product was; unknown before that was measured. */
-  readonly timesAsFast?: number | undefined;
+  readonly timesAsFast?: number;
   /** Whether it multiplies small matrices where they lie, faster than larger ones, which it copies first. */
-  readonly multipliesInPlace?: boolean | undefined;
+  readonly multipliesInPlace?: boolean;
 }

@@ -13,7 +13,7 @@ import { PYTHON_MS } from './python.ts';
 import { loaderTrap } from './searchPaths.ts';
 
 export interface FoundBlas {
-  readonly blas?: (Blas & { readonly timesAsFast: number }) | undefined;
+  readonly blas?: Required<Blas> | undefined;
   /** A clause for each library or interpreter that was tried before it and not used. */
   readonly refused: readonly string[];
 }
@@ -102,12 +102,7 @@ interface Refusal {
   /** The library is not to blame, so that it is tried again next time. */
   readonly passing?: true;
 }
-type Verdict =
-  | Refusal
-  | (Pick<Blas, 'symbol' | 'name' | 'threading'> & {
-      readonly timesAsFast: number;
-      readonly multipliesInPlace: boolean;
-    });
+type Verdict = Refusal | Omit<Required<Blas>, 'path' | 'source'>;
 
 /** The verdict of a probe, which is remembered for as long as file, machine and checks are the same. */
 async function tried(path: string, threads: number, memory: Memory, limits: FindLimits): Promise<Verdict> {

@@ -2,7 +2,7 @@
 //
 // The reflectors of one step in four consecutive sweeps are one block I - V T V^T, which acts on b + 3 rows. It is
 // applied to a few columns at a time, whose products with V stay in registers. Wider blocks would reach more rows with
-// zeros: with 36 sweeps, half of all multiplications.
+// zeros: with 36 sweeps, half of all multiplications. `mergeReflectors` makes such blocks for a BLAS that is worth it.
 import { fma, sum } from './vectors';
 
 /** Sweeps per block. */

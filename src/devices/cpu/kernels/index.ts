@@ -11,4 +11,4 @@ export { summarizeRows } from './logits';
 export * from './move';
 export * from './panel';
 export * from './rows';
-export * from './sync';
+export { agreedToStop, askedToStop, barrier, nextTask } from './sync';

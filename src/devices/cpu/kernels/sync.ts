@@ -32,7 +32,8 @@ export function barrier(sync: usize, threads: i32): void {
     return;
   }
   // Waking a sleeping thread takes about 50 microseconds, after which the others have fallen asleep at the next barrier,
-  // and so on. Spinning for longer than that lets them catch up; still longer would starve a busy machine.
+  // and so on. Spinning for longer than that lets them catch up; where it is in vain, patience shrinks, so
+  // that a busy machine is not starved.
   const patience = patienceOf(sync);
   for (let i = 0; i < patience; i++) if (atomic.load<i32>(sync, 4) != generation) return;
   losePatience(sync, patience);
