@@ -59,6 +59,14 @@ export interface RoutineOptions {
   readonly progress?: ((share: number) => void) | undefined;
 }
 
+export interface TriangularizeOptions extends RoutineOptions {
+  /**
+   * Whether the first n rows are upper triangular, with zeros below their diagonal. A device may leave these out: with
+   * p rows below, the QR then takes 2 n^2 p operations instead of 2 n^2 (p + 2 n / 3).
+   */
+  readonly onTriangle?: boolean;
+}
+
 /**
  * Devices of one thread each over the memory of another, which work side by side while that one rests: on many small
  * matrices, all threads together would often wait for each other. They are closed with it.
@@ -105,7 +113,7 @@ export interface Backend {
   orthonormalize(a: Matrix, options?: RoutineOptions): Promise<Matrix>;
 
   /** R alone of that QR. Destroys `a`. */
-  triangularize(a: Matrix, options?: RoutineOptions): Promise<Matrix>;
+  triangularize(a: Matrix, options?: TriangularizeOptions): Promise<Matrix>;
 
   /** All min(m, n) singular values, descending, to within c eps sqrt(max(m, n)) sigma_1. Destroys `a`. */
   singularValues(a: Matrix, options?: RoutineOptions): Promise<Float64Array>;

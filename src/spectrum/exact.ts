@@ -17,7 +17,10 @@ export interface ExactSpectrum {
   readonly entries: EntryStatistics;
 }
 
-/** Heights of the stack in multiples of its width, tried in turn: higher means less work, lower less memory. */
+/**
+ * Heights of the stack in multiples of its width, tried in turn: higher means fewer triangles to take along, lower less
+ * memory.
+ */
 const STACK_HEIGHTS = [3, 2, 1.25];
 /**
  * Where memory allows, a stack holds at least this many entries, so that narrow matrices are not reduced in tiny steps.

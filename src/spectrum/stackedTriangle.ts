@@ -17,7 +17,7 @@ export async function restacked(
   try {
     if (kept) await backend.upload(stack, 0, top, (out) => out.set(kept));
     await load(stack, top);
-    return await backend.triangularize(stack, options);
+    return await backend.triangularize(stack, { ...options, onTriangle: kept !== undefined });
   } finally {
     backend.free(stack);
   }
@@ -28,7 +28,8 @@ const [LEAST_ENTRIES, MULTIPLE, MOST_ENTRIES] = [2 ** 24, 2, 2 ** 27];
 
 /**
  * R with R^T R = X X^T, from the rows of X^T as they come. Rows are gathered until stacking R on them costs little
- * beside their own reduction: with p rows of width n, 2 n^2 (p + 2 n / 3) operations.
+ * beside their own reduction: with p rows of width n, 2 n^2 p operations, and 2 n^2 (p + 2 n / 3) on a device that does
+ * not leave out the zeros of R.
  */
 export class GrowingTriangle {
   /** Entries of the rows that wait. */

@@ -73,6 +73,13 @@ export function checkTriplets(
   check(multiply(transpose(matrix, rows, cols), left, cols, rows, rank), right, '|A^T u - sigma v|');
 }
 
+/** Checks that a size x size matrix is zero below its diagonal. */
+export function checkTriangular(r: Float32Array, size: number): void {
+  for (let i = 0; i < size; i++) {
+    for (let j = 0; j < i; j++) assert.equal(Math.abs(r[i * size + j]!), 0, `R[${i}, ${j}] below the diagonal`);
+  }
+}
+
 /** Row-major product in f64. */
 export function multiply(
   a: ArrayLike<number>,

@@ -11,7 +11,15 @@ import type { DeviceInfo } from '../../base/deviceInfo.ts';
 import { ENCODED_BYTES, type Encoding } from '../../base/encoding.ts';
 import { RankscopeError } from '../../base/errors.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
-import type { Backend, EntrySums, Lanes, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
+import type {
+  Backend,
+  EntrySums,
+  Lanes,
+  Matrix,
+  MultiplyOptions,
+  RoutineOptions,
+  TriangularizeOptions,
+} from '../backend.ts';
 import type { NetworkOperations } from '../networkOperations.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import type { Blas } from './blas/blas.ts';
@@ -22,7 +30,7 @@ import { Heap, SYNC, SYNC_BYTES } from './memory.ts';
 import { cpuNetworkOperations } from './networkOperations.ts';
 import { type Bidiagonal, type BidiagonalTriplets, bidiagonalTripletsRoom } from './routines/bidiagonal.ts';
 import { collectSums, decodeHere, decodeRoom } from './routines/decode.ts';
-import { orthonormalizeRoom } from './routines/orthonormalize.ts';
+import { type OrthonormalizeArgs, orthonormalizeRoom } from './routines/orthonormalize.ts';
 import { block, multiplyAlone } from './routines/product.ts';
 import { singularValuesRoom } from './routines/singularValues.ts';
 import { svdRoom } from './routines/svd.ts';
@@ -182,11 +190,11 @@ export class CpuBackend implements Backend {
   }
 
   async orthonormalize(a: Matrix, options: RoutineOptions = {}): Promise<Matrix> {
-    return this.factor(a, true, options);
+    return this.factor(a, { keepQ: true, onTriangle: false }, options);
   }
 
-  async triangularize(a: Matrix, options: RoutineOptions = {}): Promise<Matrix> {
-    return this.factor(a, false, options);
+  async triangularize(a: Matrix, options: TriangularizeOptions = {}): Promise<Matrix> {
+    return this.factor(a, { keepQ: false, onTriangle: options.onTriangle ?? false }, options);
   }
 
   async singularValues(a: Matrix, options: RoutineOptions = {}): Promise<Float64Array> {
@@ -248,15 +256,19 @@ export class CpuBackend implements Backend {
     return new CpuBackend(this.machine, 1, SYNC + (lane + 1) * SYNC_BYTES, this.info);
   }
 
-  private async factor(a: Matrix, keepQ: boolean, options: RoutineOptions): Promise<Matrix> {
+  private async factor(
+    a: Matrix,
+    how: Pick<OrthonormalizeArgs, 'keepQ' | 'onTriangle'>,
+    options: RoutineOptions,
+  ): Promise<Matrix> {
     const { at, rows, cols } = this.own(a);
     if (rows < cols) throw misuse(`a QR of a wide ${rows} x ${cols} matrix`);
     const triangle = this.take(cols, cols, 'R');
     try {
-      const bytes = orthonormalizeRoom(rows, cols, keepQ, this.threads);
+      const bytes = orthonormalizeRoom({ rows, cols, ...how }, this.threads);
       await this.withRoom(bytes, `QR of ${rows} x ${cols}`, (room) => {
-        const args = { at, rows, cols, triangle: triangle.at, keepQ, room };
-        return this.run({ routine: 'orthonormalize', args }, keepQ ? 'orthonormalize' : 'triangularize', options);
+        const args = { at, rows, cols, triangle: triangle.at, ...how, room };
+        return this.run({ routine: 'orthonormalize', args }, how.keepQ ? 'orthonormalize' : 'triangularize', options);
       });
       return triangle;
     } catch (error) {

@@ -3,29 +3,34 @@ import { normalize } from './prepare.ts';
 import { block } from './product.ts';
 import { copyTriangle, factorQr, formQ, qrRoom } from './qr.ts';
 
-export interface OrthonormalizeArgs {
-  readonly at: number;
+interface QrShape {
   readonly rows: number;
   readonly cols: number;
+  readonly keepQ: boolean;
+  /** Without Q: whether the first `cols` rows are upper triangular already. */
+  readonly onTriangle: boolean;
+}
+
+export interface OrthonormalizeArgs extends QrShape {
+  readonly at: number;
   /** Address for R (cols x cols). */
   readonly triangle: number;
-  readonly keepQ: boolean;
   readonly room: number;
 }
 
-function layout(rows: number, cols: number, keepQ: boolean, threads: number, base: number) {
+function layout({ rows, cols, keepQ, onTriangle }: QrShape, threads: number, base: number) {
   const arena = new Arena(base);
-  return { board: arena.doubles(threads), qr: qrRoom(arena, rows, cols, threads, keepQ), end: arena.end };
+  const board = arena.doubles(threads);
+  return { board, qr: qrRoom(arena, rows, cols, threads, keepQ, onTriangle ? cols : 0), end: arena.end };
 }
 
 /** Bytes of workspace for the QR of such a matrix. */
-export const orthonormalizeRoom = (rows: number, cols: number, keepQ: boolean, threads: number): number =>
-  layout(rows, cols, keepQ, threads, 0).end;
+export const orthonormalizeRoom = (shape: QrShape, threads: number): number => layout(shape, threads, 0).end;
 
 /** Thin QR of the matrix at `at`; with `keepQ`, Q overwrites the matrix. */
 export function orthonormalize(team: Team, args: OrthonormalizeArgs): void {
   const { at, rows, cols, triangle, keepQ, room } = args;
-  const { board, qr } = layout(rows, cols, keepQ, team.threads, room);
+  const { board, qr } = layout(args, team.threads, room);
   const scale = normalize(team, rows * cols, at, board);
   const a = block(at, cols);
   factorQr(team, qr, a, (share) => team.report(keepQ ? share / 2 : share));

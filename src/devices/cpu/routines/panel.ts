@@ -15,6 +15,25 @@ export interface Panel {
   readonly length: number;
   /** count x count. */
   readonly t: Block;
+  /** Rows of the matrix between the first `count` entries of the reflectors and the others; default 0. */
+  readonly gap?: number;
+}
+
+/** Entries of the reflectors of a panel that meet rows which lie one behind the other. */
+export interface Run {
+  /** The first of them. */
+  readonly at: number;
+  /** The row that it meets, counted from the panel's first row. */
+  readonly row: number;
+  readonly rows: number;
+}
+
+export function runsOf({ count, length, gap = 0 }: Panel): Run[] {
+  if (gap === 0) return [{ at: 0, row: 0, rows: length }];
+  return [
+    { at: 0, row: 0, rows: count },
+    { at: count, row: count + gap, rows: length - count },
+  ];
 }
 
 /** Workspace that all panels share. */

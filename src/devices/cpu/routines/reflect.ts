@@ -1,5 +1,5 @@
 import type { Arena, Team } from '../team.ts';
-import { type Panel, transposeTasks } from './panel.ts';
+import { type Panel, runsOf, transposeTasks } from './panel.ts';
 import { type Block, block, multiplyHere, productTasks, within } from './product.ts';
 
 export interface ReflectRoom {
@@ -19,20 +19,26 @@ export function reflectRoom(arena: Arena, width: number, rows: number, cols: num
 export function reflect(
   team: Team,
   { upright, product, scaled }: ReflectRoom,
-  { v, count, length, t }: Panel,
+  panel: Panel,
   c: Block,
   cols: number,
   transposed: boolean,
 ): void {
+  const { v, count, length, t } = panel;
   const a = block(upright, count);
+  const runs = runsOf(panel);
   team.perform(transposeTasks(team, count, length, v, a));
-  team.perform(productTasks(team, { m: count, n: cols, k: length, a, transposeA: true, b: c, c: product }));
+  for (const { at, row, rows } of runs) {
+    const [left, right] = [within(a, at, 0), within(c, row, 0)];
+    const sum = { m: count, n: cols, k: rows, a: left, transposeA: true, b: right, c: product, beta: at > 0 ? 1 : 0 };
+    team.perform(productTasks(team, sum));
+  }
   team.perform(
     productTasks(team, { m: count, n: cols, k: count, a: t, transposeA: transposed, b: product, c: scaled }),
   );
-  team.perform(
-    productTasks(team, { m: length, n: cols, k: count, a: v, transposeA: true, b: scaled, c, alpha: -1, beta: 1 }),
-  );
+  const change = { n: cols, k: count, transposeA: true, b: scaled, alpha: -1, beta: 1 };
+  const changes = runs.map(({ at, row, rows }) => ({ ...change, m: rows, a: within(v, 0, at), c: within(c, row, 0) }));
+  team.perform(productTasks(team, ...changes));
 }
 
 /** Where two panels are joined, and what `reflect` needs for the result. */
