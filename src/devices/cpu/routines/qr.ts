@@ -29,7 +29,7 @@ export interface QrRoom extends PanelRoom, ReflectRoom {
  * @param triangular of how many of the first rows it is known that below the diagonal they are zero; with Q, of none
  */
 export function qrRoom(arena: Arena, m: number, n: number, threads: number, keepQ: boolean, triangular = 0): QrRoom {
-  const width = qrPanelWidth(n);
+  const width = Math.min(qrPanelWidth(n), n);
   const shapes = ranges(n, width).map(({ from, to }) => {
     const gap = Math.max(0, triangular - to);
     return { count: to - from, length: m - from - gap, gap };
