@@ -23,9 +23,27 @@ export interface ExactSpectrum {
  */
 const STACK_HEIGHTS = [3, 2, 1.25];
 /**
- * Where memory allows, a stack holds at least this many entries, so that narrow matrices are not reduced in tiny steps.
+ * Where memory allows, a stack holds about this many entries or more, so that narrow matrices are not reduced in tiny
+ * steps.
  */
 const LEAST_STACK = 2 ** 22;
+
+interface Size {
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** The size of the largest matrix that `exactSpectrum` puts on the device, where memory allows. */
+export const sizeOnDevice = ({ rows, cols }: Size): Size => ({
+  rows: rows >= TALL * cols ? stackHeight(rows, cols, 0) : rows,
+  cols,
+});
+
+/** Rows of the stack in which a tall matrix streams. */
+function stackHeight(height: number, width: number, attempt: number): number {
+  const least = attempt === 0 ? Math.floor(LEAST_STACK / width) : 0;
+  return Math.min(height, Math.max(Math.ceil(STACK_HEIGHTS[attempt]! * width), width + 1, least));
+}
 
 /**
  * All singular values of a source, to the accuracy of the backend, and the statistics of its entries from the same
@@ -110,9 +128,8 @@ function columnPanels(backend: Backend, rows: ScaledRows): Panels {
 function streamedSpectrum(backend: Backend, panels: Panels, options: RoutineOptions): Promise<Float64Array> {
   const { height, width } = panels;
   return withLess(
-    STACK_HEIGHTS.map((multiple, attempt) => async () => {
-      const least = attempt === 0 ? Math.ceil(LEAST_STACK / width) : 0;
-      const stack = Math.min(height, Math.max(Math.ceil(multiple * width), width + 1, least));
+    STACK_HEIGHTS.map((_, attempt) => async () => {
+      const stack = stackHeight(height, width, attempt);
       const triangle = await stackedTriangle(backend, panels, stack, subProgress(options, 0, 0.6));
       try {
         return await backend.singularValues(triangle, subProgress(options, 0.6, 1));
@@ -141,7 +158,7 @@ async function stackedTriangle(
     );
     done += fresh;
     if (done === height) return triangle;
-    kept = await backend.download(triangle);
+    kept = await backend.download(triangle, kept);
     backend.free(triangle);
   }
 }

@@ -9,6 +9,7 @@ import { nameMatcher } from '../../model/globs.ts';
 import { isStored, type Matrix } from '../../model/matrix.ts';
 import type { StoredMatrix } from '../../model/storedMatrix.ts';
 import type { AnalysisProgress, AnalyzeRequest, CallContext } from '../../protocol/service.ts';
+import { sizeOnDevice } from '../../spectrum/exact.ts';
 import { subProgress } from '../../spectrum/load.ts';
 import { activationFinding, computeSeen, seenKey } from '../activations/seen.ts';
 import type { Activations } from '../activations/withActivations.ts';
@@ -16,13 +17,16 @@ import { type Cache, type CacheEntry, noCache } from '../cache/cache.ts';
 import { cacheKey } from '../cache/cacheKey.ts';
 import { distinctMatrices, type Opened, refuseChanged, viewOf } from '../checkpoints/opened.ts';
 import { type Devices, fitsLane } from '../devices/devices.ts';
-import { Pace } from './pace.ts';
+import { Pace, workOf } from './pace.ts';
 import { withQuantization } from './quantization.ts';
 import { compute, findingOf } from './results.ts';
 import { Buffers, noticeEnd, type ReadAhead, readAhead, type TimedRows } from './rows.ts';
 import { type Accuracy, provenanceOf, reaches, Schedule, type Sweep } from './sweeps.ts';
 
-/** How much of the next matrix is read ahead while one is computed: a 4096 x 11008 matrix in f32 fits. */
+/**
+ * How much of the next matrix is read ahead while one is computed: a 4096 x 11008 matrix in f32 fits. Matrices that are
+ * computed side by side share as much.
+ */
 const READ_AHEAD_BYTES = 192 * 2 ** 20;
 /** Concurrent look-ups in the cache, and how long they may hold the thread at a time. */
 const LOOKUPS = 16;
@@ -197,22 +201,46 @@ export class AnalysisRun {
   }
 
   /** Only the first line takes large matrices, so that no more than one of them is read ahead. */
-  private async sweep({ accuracy, work }: Sweep, lookUp: (matrix: Matrix) => Promise<void>): Promise<void> {
+  private async sweep(sweep: Sweep, lookUp: (matrix: Matrix) => Promise<void>): Promise<void> {
+    const { work, accuracy } = sweep;
     work.prioritize(this.wished);
-    await sideBySide(this.lanes, (line, isOver) => {
-      const next = () => (isOver() ? undefined : work.next(line === 0 ? undefined : (each) => this.isSmall(each)));
-      return this.advance(accuracy, next, lookUp);
-    });
+    const fits = (matrix: Matrix) => this.isSmall(matrix, accuracy);
+    await sideBySide(this.lanes, (line, isOver) =>
+      this.advance(sweep, () => (isOver() ? undefined : work.next(line === 0 ? undefined : fits)), lookUp),
+    );
   }
 
-  private readonly isSmall = (matrix: Matrix): boolean => fitsLane(matrix, this.lanes, 'values');
+  /** Whether others may be computed beside this matrix. */
+  private isSmall(matrix: Matrix, sweep: Accuracy): boolean {
+    return fitsLane(matrix, this.lanes, 'values') || this.streamsInLane(matrix, sweep);
+  }
+
+  /** Whether a large matrix fits because only a part of it is on the device at a time. */
+  private streamsInLane(matrix: Matrix, sweep: Accuracy): boolean {
+    const accuracy = this.schedule.accuracyIn(sweep, matrix);
+    if (accuracy !== 'exact' || this.factorOf(matrix, accuracy)) return false;
+    return fitsLane(sizeOnDevice(matrix), this.lanes, 'values');
+  }
+
+  /**
+   * Whether this matrix is computed beside others. One that takes long has the whole device, unless what is left for
+   * the other lanes keeps them busy for at least half of the time.
+   */
+  private isBeside(matrix: Matrix, { accuracy, work }: Sweep): boolean {
+    if (fitsLane(matrix, this.lanes, 'values')) return true;
+    if (!this.streamsInLane(matrix, accuracy)) return false;
+    const workInLane = (each: Matrix) =>
+      this.isSmall(each, accuracy) ? workOf(each, this.schedule.accuracyIn(accuracy, each)) : 0;
+    return work.hasBeside(matrix, ((this.lanes - 1) / 2) * workInLane(matrix), workInLane);
+  }
 
   /** Computes one matrix after another while the one behind it is read. */
   private async advance(
-    accuracy: Accuracy,
+    sweep: Sweep,
     takeNext: () => Matrix | undefined,
     lookUp: (matrix: Matrix) => Promise<void>,
   ): Promise<void> {
+    const { accuracy, work } = sweep;
     const { checkpoint } = this.opened;
     const { signal } = this.context;
     const buffers = new Buffers();
@@ -224,7 +252,10 @@ export class AnalysisRun {
       // Once this matrix has been read, reading the next overlaps with computing this one.
       const advance = () => {
         ahead?.release();
-        next ??= startOf(takeNext(), (following) => readAhead(following.source(), READ_AHEAD_BYTES, buffers, signal));
+        next ??= startOf(takeNext(), (following) => {
+          const share = this.isSmall(following, accuracy) ? this.lanes : 1;
+          return readAhead(following.source(), READ_AHEAD_BYTES / share, buffers, signal);
+        });
       };
       await lookUp(matrix);
       // What is computed on a wish alone is not part of the expected work.
@@ -235,7 +266,8 @@ export class AnalysisRun {
         this.pace.drop(matrix, this.schedule.accuracyIn(accuracy, matrix));
         // What follows is likely to be known as well, and need not be read.
         next ??= startOf(takeNext());
-      } else await this.one(matrix, noticeEnd(ahead ?? matrix.source(), advance), accuracy, counts ? 1 : 0);
+      } else await this.one(matrix, noticeEnd(ahead ?? matrix.source(), advance), sweep, counts ? 1 : 0);
+      work.finish(matrix);
       // Its failure ends the analysis where it is awaited.
       this.findTies().catch(() => undefined);
       advance();
@@ -243,8 +275,8 @@ export class AnalysisRun {
     }
   }
 
-  private async one(matrix: Matrix, source: TimedRows, sweep: Accuracy, steps: 0 | 1): Promise<void> {
-    const accuracy = this.schedule.accuracyIn(sweep, matrix);
+  private async one(matrix: Matrix, source: TimedRows, sweep: Sweep, steps: 0 | 1): Promise<void> {
+    const accuracy = this.schedule.accuracyIn(sweep.accuracy, matrix);
     const { devices } = this.parts;
     const { signal } = this.context;
     try {
@@ -254,7 +286,7 @@ export class AnalysisRun {
       const { known, computed, seen, engine } = await devices.run(
         this.engine,
         matrix.name,
-        { signal, beside: this.isSmall(matrix) },
+        { signal, beside: this.isBeside(matrix, sweep) },
         async (backend) => {
           // Where only the activations are new, the spectrum of W is in the cache.
           const known = factor && (await this.cache.get(cacheKey(matrix, backend.info.name, accuracy)));

@@ -48,8 +48,10 @@ export class Pace {
   }
 }
 
-// A spectrum takes about 8/3 m n^2 multiplications for n <= m (Golub and Van Loan, 5.4), a preview 2 m n per product.
-function workOf({ rows, cols }: Matrix, accuracy: Accuracy): number {
+/**
+ * Multiplications: a spectrum takes about 8/3 m n^2 for n <= m (Golub and Van Loan, 5.4), a preview 2 m n per product.
+ */
+export function workOf({ rows, cols }: Matrix, accuracy: Accuracy): number {
   const entries = rows * cols;
   const p = Math.min(rows, cols);
   const products = accuracy === 'exact' ? (4 / 3) * p : Math.min(p, PRODUCTS[accuracy]);

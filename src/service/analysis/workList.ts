@@ -7,6 +7,8 @@ export class WorkList {
   private wished: string[] = [];
 
   private readonly onWish: Map<string, Matrix>;
+  /** Given out, but not finished. */
+  private readonly taken = new Set<Matrix>();
 
   /** @param onWish matrices that are only given out if they are prioritized. */
   constructor(matrices: Iterable<Matrix>, onWish: Iterable<Matrix> = []) {
@@ -31,8 +33,28 @@ export class WorkList {
   /** Removes and returns the next matrix, of those that fit. */
   next(fits: (matrix: Matrix) => boolean = () => true): Matrix | undefined {
     const matrix = this.nextWished(fits) ?? this.nextPending(fits);
-    if (matrix) this.drop(matrix.name);
+    if (matrix) {
+      this.drop(matrix.name);
+      this.taken.add(matrix);
+    }
     return matrix;
+  }
+
+  /** To be called when nothing more is done with a matrix that `next` gave out. */
+  finish(matrix: Matrix): void {
+    this.taken.delete(matrix);
+  }
+
+  /** Whether the matrices beside this one that are given out or pending take at least `wanted` together. */
+  hasBeside(matrix: Matrix, wanted: number, workOf: (matrix: Matrix) => number): boolean {
+    let left = wanted;
+    for (const some of [this.taken, this.pending.values()]) {
+      for (const other of some) {
+        if (left <= 0) return true;
+        if (other !== matrix) left -= workOf(other);
+      }
+    }
+    return left <= 0;
   }
 
   private nextPending(fits: (matrix: Matrix) => boolean): Matrix | undefined {

@@ -36,6 +36,17 @@ describe('the work list', () => {
     assert.deepEqual(drain(list), ['c', 'a']);
   });
 
+  it('tells whether enough is left beside a matrix, given out or pending', () => {
+    const list = new WorkList(['a', 'b', 'c'].map((name) => matrix(name)));
+    const [a, b] = [list.next()!, list.next()!];
+    const has = (wanted: number) => list.hasBeside(a, wanted, () => 10);
+    assert.deepEqual([has(0), has(20), has(21)], [true, true, false]);
+    list.finish(b);
+    assert.deepEqual([has(10), has(11)], [true, false]);
+    list.drop('c');
+    assert.deepEqual([has(0), has(1)], [true, false]);
+  });
+
   it('sorts by layer with embeddings and head last, otherwise in checkpoint order', () => {
     const all = [matrix('head', null), matrix('b', 1), matrix('a', 0), matrix('c', 1), matrix('embed', null)];
     assert.deepEqual(

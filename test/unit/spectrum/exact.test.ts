@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { Backend, RowSource } from '../../../src/devices/backend.ts';
 import { createReferenceBackend } from '../../../src/devices/reference/backend.ts';
-import { exactSpectrum } from '../../../src/spectrum/exact.ts';
+import { exactSpectrum, sizeOnDevice } from '../../../src/spectrum/exact.ts';
 import { checkValues } from '../../numeric/checks.ts';
 import { sourceOf, withMatrix } from '../../numeric/device.ts';
 
@@ -76,6 +76,22 @@ describe('exact spectrum', () => {
     // The values of a Gaussian matrix lie between sqrt m - sqrt n and sqrt m + sqrt n.
     assert.ok(singularValues[0]! < Math.sqrt(rows) + 2 * Math.sqrt(cols));
     assert.ok(singularValues.at(-1)! > Math.sqrt(rows) - 2 * Math.sqrt(cols));
+  }).timeout(60_000);
+
+  it('puts no more on the device at a time than it says', async () => {
+    for (const [rows, cols] of [
+      [30, 20],
+      [20, 90],
+      [90, 20],
+      [5_000_000, 1],
+      [600_000, 10],
+    ] as const) {
+      const { backend, largest } = watched(createReferenceBackend());
+      await exactSpectrum(backend, sourceOf(new Float32Array(rows * cols), rows, cols));
+      const held = sizeOnDevice({ rows, cols });
+      assert.equal(largest(), held.rows * held.cols);
+    }
+    assert.deepEqual(sizeOnDevice({ rows: 32000, cols: 2048 }), { rows: 3 * 2048, cols: 2048 });
   }).timeout(60_000);
 
   it('of a wide matrix that the device cannot hold is computed from panels of columns', async () => {
