@@ -41,15 +41,26 @@ export interface EntrySums {
  */
 export const TALL = 1.6;
 
-export interface MultiplyOptions {
+/** How a product is formed: out <- alpha op(a) op(b) + beta out. */
+export interface ProductForm {
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
   /** Default 1. */
   readonly alpha?: number;
   /** Default 0, which overwrites whatever `out` holds, even NaN. */
   readonly beta?: number;
+}
+
+export interface MultiplyOptions extends ProductForm {
   /** Checked at least every 100 ms on a processor, and before the product elsewhere. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** One of several products; `out` must not overlap the operands. */
+export interface MatrixProduct extends ProductForm {
+  readonly out: Matrix;
+  readonly a: Matrix;
+  readonly b: Matrix;
 }
 
 export interface RoutineOptions {
@@ -105,6 +116,9 @@ export interface Backend {
 
   /** out <- alpha op(a) op(b) + beta out. `out` must not overlap the operands. */
   multiply(out: Matrix, a: Matrix, b: Matrix, options?: MultiplyOptions): Promise<void>;
+
+  /** The same for each of these in turn, which may use what those before it write; small ones cost less together. */
+  multiplyInTurn(products: readonly MatrixProduct[], options?: Pick<MultiplyOptions, 'signal'>): Promise<void>;
 
   /**
    * Thin QR of an m x n matrix, m >= n: overwrites `a` with Q, whose columns are orthonormal even if `a` is

@@ -1,12 +1,12 @@
 import { RankscopeError } from '../base/errors.ts';
-import type { Matrix, MultiplyOptions } from './backend.ts';
+import type { Matrix, ProductForm } from './backend.ts';
 
 /** @throws RankscopeError 'wrong-use' unless op(a) op(b) has the shape of `out`. */
 export function checkProductShapes(
   out: Matrix,
   a: Matrix,
   b: Matrix,
-  { transposeA = false, transposeB = false }: MultiplyOptions,
+  { transposeA = false, transposeB = false }: ProductForm,
 ): void {
   const [m, depth] = transposeA ? [a.cols, a.rows] : [a.rows, a.cols];
   const [depthB, n] = transposeB ? [b.cols, b.rows] : [b.rows, b.cols];

@@ -2,6 +2,8 @@ import { throwIfCancelled } from '../base/errors.ts';
 import { seededRandom } from '../base/random.ts';
 import type { Backend, Matrix } from '../devices/backend.ts';
 import { Basis } from './basis.ts';
+import { ProductQueue } from './productQueue.ts';
+import { Scope } from './scope.ts';
 
 /** Block width from which W^T times a block is as fast as the transpose of the block times W. */
 const WIDE = 64;
@@ -20,41 +22,35 @@ export class Bidiagonalization {
   readonly above: Float32Array[] = [];
 
   private constructor(
-    private readonly backend: Backend,
+    private readonly scope: Scope,
+    private readonly products: ProductQueue,
     private readonly matrix: Matrix,
     readonly width: number,
     /** U, on the side of the rows of A; `short` is V, on that of the columns. */
     private readonly long: Basis,
     private readonly short: Basis,
+    private readonly turning: Turning | undefined,
   ) {}
 
-  /**
-   * @param steps how many will be made at most, if that is known
-   * @throws RankscopeError 'too-large', 'engine'
-   */
-  static async start(
-    backend: Backend,
-    matrix: Matrix,
-    width: number,
-    seed: number,
-    steps?: number,
-  ): Promise<Bidiagonalization> {
+  /** @throws RankscopeError 'too-large', 'engine' */
+  static async start(backend: Backend, matrix: Matrix, width: number, seed: number): Promise<Bidiagonalization> {
     const { rows, cols } = matrix;
     const random = seededRandom(seed);
-    const long = await Basis.allocate(backend, Math.max(rows, cols), width, random, steps && steps * width);
-    let short: Basis | undefined;
+    const products = new ProductQueue(backend);
+    const scope = new Scope(backend);
     try {
-      short = await Basis.allocate(backend, Math.min(rows, cols), width, random, steps && (steps + 1) * width);
+      const long = await Basis.allocate(scope, products, Math.max(rows, cols), width, random);
+      const short = await Basis.allocate(scope, products, Math.min(rows, cols), width, random);
+      const turning = width < WIDE ? await turningRoom(scope, width, cols) : undefined;
       await short.fill((out) => {
         for (let i = 0; i < out.length; i++) out[i] = random.uniform() - 0.5;
       });
       await short.append();
+      return new Bidiagonalization(scope, products, matrix, width, long, short, turning);
     } catch (thrown) {
-      long.free();
-      short?.free();
+      scope.close();
       throw thrown;
     }
-    return new Bidiagonalization(backend, matrix, width, long, short);
   }
 
   private get tall(): boolean {
@@ -74,10 +70,10 @@ export class Bidiagonalization {
   /** @throws RankscopeError 'cancelled', 'too-large', 'engine' */
   async step(signal: AbortSignal | undefined, subject: string): Promise<void> {
     throwIfCancelled(signal, subject);
-    await this.multiply(!this.tall, this.short, this.long);
+    this.multiply(!this.tall, this.short, this.long);
     this.diagonal.push(await this.long.append(this.above.at(-1)));
     throwIfCancelled(signal, subject);
-    await this.multiply(this.tall, this.long, this.short);
+    this.multiply(this.tall, this.long, this.short);
     this.above.push(await this.short.append(this.diagonal.at(-1)));
   }
 
@@ -111,24 +107,33 @@ export class Bidiagonalization {
   }
 
   free(): void {
-    this.long.free();
-    this.short.free();
+    this.scope.close();
   }
 
   /** Sets the next block of `to` to W or W^T times the last one of `from`. */
-  private async multiply(transposed: boolean, from: Basis, to: Basis): Promise<void> {
-    const { backend, matrix } = this;
-    if (!transposed || this.width >= WIDE) {
-      return backend.multiply(to.incoming, matrix, from.last, { transposeA: transposed });
+  private multiply(transposed: boolean, from: Basis, to: Basis): void {
+    const { products, matrix, turning } = this;
+    if (!transposed || !turning) {
+      products.add(to.incoming, matrix, from.last, { transposeA: transposed });
+      return;
     }
-    // (from^T W)^T: with few vectors, devices are up to three times as fast if they read W by rows, and transposing a
-    // narrow block is cheap.
-    const turned = await backend.allocate(to.incoming.cols, to.incoming.rows);
-    try {
-      await backend.multiply(turned, from.last, matrix, { transposeA: true });
-      await to.fillTransposed(turned);
-    } finally {
-      backend.free(turned);
-    }
+    products.add(turning.turned, from.last, matrix, { transposeA: true });
+    products.add(to.incoming, turning.turned, turning.identity, { transposeA: true });
   }
+}
+
+/**
+ * What W^T V takes as (V^T W)^T: with few vectors, devices are up to three times as fast if they read W by rows, and
+ * transposing a narrow block, by a product with the identity, is cheap.
+ */
+interface Turning {
+  readonly turned: Matrix;
+  readonly identity: Matrix;
+}
+
+async function turningRoom(scope: Scope, width: number, cols: number): Promise<Turning> {
+  const identity = await scope.upload(width, width, (out) => {
+    for (let i = 0; i < out.length; i++) out[i] = i % (width + 1) === 0 ? 1 : 0;
+  });
+  return { turned: await scope.allocate(width, cols), identity };
 }

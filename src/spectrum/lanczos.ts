@@ -1,6 +1,7 @@
 import type { Backend, Matrix, RoutineOptions } from '../devices/backend.ts';
 import { Bidiagonalization } from './bidiagonalization.ts';
 import { symmetricEigen } from './symmetricEigen.ts';
+import { transposeOf } from './transpose.ts';
 import { triangularProduct } from './triangular.ts';
 
 /** Nodes and weights of a quadrature for the distribution of singular values. */
@@ -42,7 +43,7 @@ export async function blockLanczos(
   matrix: Matrix,
   { seed, probes, steps, enough, signal, progress }: LanczosOptions,
 ): Promise<Quadratures> {
-  const krylov = await Bidiagonalization.start(backend, matrix, probes, seed, steps);
+  const krylov = await Bidiagonalization.start(backend, matrix, probes, seed);
   try {
     const { diagonal, above } = krylov;
     const rule = (size: number) => quadrature(diagonal.slice(0, size), above.slice(0, size), probes);
@@ -89,26 +90,27 @@ function quadrature(diagonal: readonly Float32Array[], above: readonly Float32Ar
   return { values, weights, probes: width, residuals };
 }
 
-/** B^T B of the block bidiagonal B with A_j on the diagonal and R_j^T above. */
+/** The lower triangle of B^T B, of the block bidiagonal B with A_j on the diagonal and R_j^T above. */
 function squared(diagonal: readonly Float32Array[], above: readonly Float32Array[], width: number): Float64Array {
   const size = diagonal.length * width;
   const out = new Float64Array(size * size);
-  const add = (row: number, col: number, entry: (i: number, j: number, k: number) => number) => {
+  /** Adds X^T Y, of blocks that are given by columns, to the block at (row, col). */
+  const add = (row: number, col: number, x: Float32Array, y: Float32Array) => {
     for (let i = 0; i < width; i++) {
       for (let j = 0; j < width; j++) {
         let sum = 0;
-        for (let k = 0; k < width; k++) sum += entry(i, j, k);
+        for (let k = 0; k < width; k++) sum += x[i * width + k]! * y[j * width + k]!;
         out[(row * width + i) * size + col * width + j]! += sum;
       }
     }
   };
-  for (const [step, a] of diagonal.entries()) {
-    add(step, step, (i, j, k) => a[k * width + i]! * a[k * width + j]!);
+  for (const [step, block] of diagonal.entries()) {
+    const a = transposeOf(block, width);
+    add(step, step, a, a);
     if (step + 1 === diagonal.length) break;
     const r = above[step]!;
-    add(step + 1, step + 1, (i, j, k) => r[i * width + k]! * r[j * width + k]!);
-    add(step + 1, step, (i, j, k) => r[i * width + k]! * a[k * width + j]!);
-    add(step, step + 1, (i, j, k) => a[k * width + i]! * r[j * width + k]!);
+    add(step + 1, step + 1, r, r);
+    add(step + 1, step, r, a);
   }
   return out;
 }

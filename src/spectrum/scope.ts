@@ -11,8 +11,13 @@ export class Scope {
     try {
       return await use(scope);
     } finally {
-      for (const matrix of [...scope.live]) scope.free(matrix);
+      scope.close();
     }
+  }
+
+  /** Frees what is left; for a scope that outlives one function. */
+  close(): void {
+    for (const matrix of [...this.live]) this.free(matrix);
   }
 
   async allocate(rows: number, cols: number): Promise<Matrix> {

@@ -10,10 +10,10 @@ export interface SymmetricEigen {
 const ITERATION_LIMIT = 60;
 
 /**
- * Eigenvalues of a symmetric n x n matrix in f64 (row-major, overwritten; only the lower triangle is read), and the
- * requested components of its eigenvectors, each of which costs O(n^2): Householder tridiagonalisation, then implicit
- * QL with Wilkinson's shift (Golub and Van Loan, 8.3; Golub and Welsch 1969 for single components). For the small
- * projected matrices of Krylov methods.
+ * Eigenvalues of a symmetric n x n matrix in f64 (row-major, overwritten; only the lower triangle is read), the squares
+ * of whose entries must not overflow, and the requested components of its eigenvectors, each of which costs O(n^2):
+ * Householder tridiagonalisation, then implicit QL with Wilkinson's shift (Golub and Van Loan, 8.3; Golub and Welsch
+ * 1969 for single components). For the small projected matrices of Krylov methods.
  */
 export function symmetricEigen(matrix: Float64Array, size: number, components: readonly number[]): SymmetricEigen {
   const rows = components.map((component) => {
@@ -54,7 +54,7 @@ function implicitStep(
   for (let i = m - 1; i >= l; i--) {
     const f = s * off[i]!;
     const b = c * off[i]!;
-    const r = Math.hypot(f, g);
+    const r = Math.sqrt(f * f + g * g);
     off[i + 1] = r;
     if (r === 0) {
       values[i + 1]! -= p;
@@ -89,8 +89,9 @@ function tridiagonalize(
   const v = new Float64Array(n);
   const w = new Float64Array(n);
   for (let k = 0; k + 2 < n; k++) {
-    let scale = 0;
-    for (let i = k + 1; i < n; i++) scale = Math.hypot(scale, a[i * n + k]!);
+    let squares = 0;
+    for (let i = k + 1; i < n; i++) squares += a[i * n + k]! ** 2;
+    const scale = Math.sqrt(squares);
     const head = a[(k + 1) * n + k]!;
     const alpha = head > 0 ? -scale : scale;
     off[k] = alpha;

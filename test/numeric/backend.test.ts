@@ -256,11 +256,39 @@ for (const { name, workLimit, longSide, vectorSlack, emulated = false, open } of
         });
       }
 
+      for (const [rows, cols, width] of [
+        [30, 20, 4],
+        [700, 900, 16],
+      ] as const) {
+        it(`of ${rows} x ${cols} and ${cols} x ${width}, and of what comes of it, in turn`, async () => {
+          const [a, b] = [gaussian(rows * cols, 1), gaussian(cols * width, 2)];
+          const first = multiply(a, b, rows, cols, width);
+          const second = multiply(transpose(a, rows, cols), first, cols, rows, width);
+          const [left, right] = [await onDevice(backend, a, rows, cols), await onDevice(backend, b, cols, width)];
+          const [seen, back] = [await backend.allocate(rows, width), await onDevice(backend, b, cols, width)];
+          await backend.multiplyInTurn([
+            { out: seen, a: left, b: right },
+            { out: back, a: left, b: seen, transposeA: true, beta: -1 },
+          ]);
+          const got = await taken(backend, back);
+          for (const [i, entry] of got.entries()) {
+            const exact = second[i]! - b[i]!;
+            // The sums of `rows` entries of size sqrt(cols), which are as inexact as sums of `cols` numbers.
+            const bound = C * EPSILON * (rows + 8) * Math.sqrt(cols) * (1 + Math.sqrt(cols / rows));
+            assert.ok(Math.abs(entry - exact) <= bound, `entry ${i} is ${entry}, not ${exact}`);
+          }
+          for (const on of [left, right, seen]) backend.free(on);
+        });
+      }
+
+      it('of none is nothing', () => backend.multiplyInTurn([]));
+
       it('of shapes that do not match is rejected', async () => {
         const [a, b, out] = [await backend.allocate(3, 4), await backend.allocate(3, 4), await backend.allocate(3, 4)];
         await assert.rejects(backend.multiply(out, a, b), {
           code: 'wrong-use',
         });
+        await assert.rejects(backend.multiplyInTurn([{ out, a, b }]), { code: 'wrong-use' });
         for (const on of [a, b, out]) backend.free(on);
       });
     });

@@ -16,8 +16,8 @@ export interface FileSource extends ByteSource {
 }
 
 /**
- * Opens the file at `path`, following links. The file must stay the one that was opened: after each read its device,
- * inode, size and modification time are compared, by descriptor (rewritten, truncated) and by path (replaced).
+ * Opens the file at `path`, following links. The file must stay the one that was opened: after each read the device and
+ * inode (replaced), size and modification time (truncated, rewritten) of what the path names now are compared.
  * @throws RankscopeError 'not-found', 'unreadable' (no permission, a folder, a pipe, a device).
  */
 export async function openFileSource(path: string): Promise<FileSource> {
@@ -65,11 +65,8 @@ function fileSource(path: string, handle: FileHandle, opened: BigIntStats): File
       done += bytesRead;
       throwIfCancelled(signal, path);
     }
-    const [byHandle, byPath] = await Promise.all([
-      attempt(path, () => handle.stat({ bigint: true })),
-      stat(path, { bigint: true }).catch(() => undefined),
-    ]);
-    if (!sameFile(opened, byHandle) || !byPath || !sameFile(opened, byPath)) throw changed(path);
+    const now = await stat(path, { bigint: true }).catch(() => undefined);
+    if (!now || !sameFile(opened, now)) throw changed(path);
   }
 
   let closing: Promise<void> | undefined;

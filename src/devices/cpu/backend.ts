@@ -16,6 +16,7 @@ import type {
   EntrySums,
   Lanes,
   Matrix,
+  MatrixProduct,
   MultiplyOptions,
   RoutineOptions,
   TriangularizeOptions,
@@ -31,7 +32,7 @@ import { cpuNetworkOperations } from './networkOperations.ts';
 import { type Bidiagonal, type BidiagonalTriplets, bidiagonalTripletsRoom } from './routines/bidiagonal.ts';
 import { collectSums, decodeHere, decodeRoom } from './routines/decode.ts';
 import { type OrthonormalizeArgs, orthonormalizeRoom } from './routines/orthonormalize.ts';
-import { block, multiplyAlone } from './routines/product.ts';
+import { block, multiplyAlone, type Product } from './routines/product.ts';
 import { singularValuesRoom } from './routines/singularValues.ts';
 import { svdRoom } from './routines/svd.ts';
 import type { Stages } from './team.ts';
@@ -177,16 +178,18 @@ export class CpuBackend implements Backend {
     return into;
   }
 
-  async multiply(out: Matrix, a: Matrix, b: Matrix, options: MultiplyOptions = {}): Promise<void> {
-    const { transposeA = false, transposeB = false, alpha = 1, beta = 0 } = options;
-    checkProductShapes(out, a, b, options);
-    const [m, k] = transposeA ? [a.cols, a.rows] : [a.rows, a.cols];
-    const n = out.cols;
-    if (out === a || out === b) throw misuse('a product that overwrites an operand');
-    const place = (matrix: Matrix) => block(this.own(matrix).at, matrix.cols);
-    const args = { m, n, k, a: place(a), b: place(b), c: place(out), transposeA, transposeB, alpha, beta };
-    if (m * n * k <= FEW_PRODUCTS) multiplyAlone(this.kernels, this.scratch, args);
-    else await this.run({ routine: 'multiply', args }, 'multiply', { signal: options.signal });
+  multiply(out: Matrix, a: Matrix, b: Matrix, { signal, ...form }: MultiplyOptions = {}): Promise<void> {
+    return this.multiplyInTurn([{ out, a, b, ...form }], { signal });
+  }
+
+  async multiplyInTurn(
+    products: readonly MatrixProduct[],
+    { signal }: Pick<MultiplyOptions, 'signal'> = {},
+  ): Promise<void> {
+    const args = products.map((product) => this.placed(product));
+    if (args.reduce((sum, { m, n, k }) => sum + m * n * k, 0) > FEW_PRODUCTS)
+      await this.run({ routine: 'multiply', args }, 'multiply', { signal });
+    else for (const product of args) multiplyAlone(this.kernels, this.scratch, product);
   }
 
   async orthonormalize(a: Matrix, options: RoutineOptions = {}): Promise<Matrix> {
@@ -286,6 +289,15 @@ export class CpuBackend implements Backend {
   private own(matrix: Matrix): CpuMatrix {
     if (matrix instanceof CpuMatrix && matrix.owner === this && this.alive.has(matrix)) return matrix;
     throw misuse('a matrix that was freed or belongs to another device');
+  }
+
+  /** Where a product finds its operands. */
+  private placed({ out, a, b, ...form }: MatrixProduct): Product {
+    checkProductShapes(out, a, b, form);
+    if (out === a || out === b) throw misuse('a product that overwrites an operand');
+    const [m, k] = form.transposeA ? [a.cols, a.rows] : [a.rows, a.cols];
+    const place = (matrix: Matrix) => block(this.own(matrix).at, matrix.cols);
+    return { ...form, m, n: out.cols, k, a: place(a), b: place(b), c: place(out) };
   }
 
   /** The address of a row. @throws where the rows are not in the matrix */

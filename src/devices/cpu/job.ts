@@ -14,7 +14,7 @@ import type { Stages } from './team.ts';
 export type Job = { readonly id: number } & Work;
 
 export type Work =
-  | { readonly routine: 'multiply'; readonly args: Product }
+  | { readonly routine: 'multiply'; readonly args: readonly Product[] }
   | { readonly routine: 'decode'; readonly args: DecodeArgs }
   | { readonly routine: 'rows'; readonly args: RowArgs }
   | { readonly routine: 'attend'; readonly args: AttendArgs }

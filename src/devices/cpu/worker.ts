@@ -30,7 +30,8 @@ function buffersOf(result: unknown): ArrayBuffer[] {
 function perform(team: Team, job: Job): unknown {
   switch (job.routine) {
     case 'multiply':
-      return team.perform(productTasks(team, job.args));
+      for (const product of job.args) team.perform(productTasks(team, product));
+      return undefined;
     case 'decode':
       return decode(team, job.args);
     case 'rows':

@@ -74,6 +74,10 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
       multiply(open(out), open(a), open(b), options);
     },
 
+    async multiplyInTurn(products, { signal } = {}) {
+      for (const { out, a, b, ...form } of products) await backend.multiply(out, a, b, { ...form, signal });
+    },
+
     async orthonormalize(a, options = {}) {
       const target = open(a);
       throwIfCancelled(options.signal, 'QR');

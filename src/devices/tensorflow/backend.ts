@@ -146,6 +146,10 @@ export function createTensorFlowBackend(): Backend {
       put(target, product);
     },
 
+    async multiplyInTurn(products, { signal } = {}) {
+      for (const { out, a, b, ...form } of products) await backend.multiply(out, a, b, { ...form, signal });
+    },
+
     orthonormalize: (a, options = {}) => routine('QR', options, () => factor(a, true)),
 
     triangularize: (a, options = {}) => routine('QR', options, () => factor(a, false)),

@@ -109,10 +109,14 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
 
     download: async (matrix) => await downloadMatrix(context, open(matrix)),
 
-    async multiply(out, a, b, multiplyOptions = {}) {
-      checkProductShapes(out, a, b, multiplyOptions);
-      throwIfCancelled(multiplyOptions.signal, 'multiply');
-      await context.operations.multiply(whole(open(out)), whole(open(a)), whole(open(b)), multiplyOptions);
+    multiply: (out, a, b, { signal, ...form } = {}) => backend.multiplyInTurn([{ out, a, b, ...form }], { signal }),
+
+    async multiplyInTurn(products, { signal } = {}) {
+      for (const { out, a, b, ...form } of products) {
+        checkProductShapes(out, a, b, form);
+        throwIfCancelled(signal, 'multiply');
+        await context.operations.multiply(whole(open(out)), whole(open(a)), whole(open(b)), form);
+      }
       await commands.submit();
     },
 

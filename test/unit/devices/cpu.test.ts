@@ -190,9 +190,9 @@ describe('worker threads', () => {
     const team = new WorkerTeam(module, heap.memory, SYNC, [scratch(), scratch()], undefined);
     // An address past the end of memory, which no caller of the backend can produce, traps.
     const beyond = block(heap.memory.buffer.byteLength, 500);
-    const product = { m: 500, n: 500, k: 500, a: beyond, b: beyond, c: beyond };
-    const first = team.run({ routine: 'multiply', args: product }, 'multiply');
-    const second = team.run({ routine: 'multiply', args: product }, 'multiply');
+    const products = [{ m: 500, n: 500, k: 500, a: beyond, b: beyond, c: beyond }];
+    const first = team.run({ routine: 'multiply', args: products }, 'multiply');
+    const second = team.run({ routine: 'multiply', args: products }, 'multiply');
     await assert.rejects(first, { code: 'engine', message: /out of bounds/ });
     await assert.rejects(second, { code: 'engine' });
     await team.close();
