@@ -106,9 +106,7 @@ export async function timeProduct(backend: Backend, size = SIZE, runs = 3): Prom
     await backend.allocate(size, size),
   ];
   const fill = (out: Float32Array) => {
-    out.forEach((_, i) => {
-      out[i] = ((i * 7919) % 1000) / 1000 - 0.5;
-    });
+    for (let i = 0; i < out.length; i++) out[i] = ((i * 7919) % 1000) / 1000 - 0.5;
   };
   await backend.upload(a, 0, size, fill);
   await backend.upload(b, 0, size, fill);

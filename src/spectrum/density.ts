@@ -71,10 +71,8 @@ export function estimateValues(
   }
   scaleToEnergy(out, bulk, energy);
   out[0] = quadrature.values[0]!;
-  return out
-    .map((value) => Math.min(value, out[0]!))
-    .sort()
-    .reverse();
+  for (let k = 1; k < count; k++) out[k] = Math.min(out[k]!, out[0]!);
+  return out.sort().reverse();
 }
 
 function weightedNodes(quadrature: Quadrature, count: number, probes: readonly number[]): Node[] {
@@ -229,9 +227,11 @@ function piecewise(
 function scaleToEnergy(values: Float64Array, bulk: Uint8Array, energy: number): void {
   let left = energy;
   let found = 0;
-  for (const [k, value] of values.entries()) {
-    if (bulk[k]) found += value * value;
-    else left -= value * value;
+  // An iterator would make an array for each of thousands of values, a dozen times for each matrix.
+  for (let k = 0; k < values.length; k++) {
+    const energyOfValue = values[k]! ** 2;
+    if (bulk[k]) found += energyOfValue;
+    else left -= energyOfValue;
   }
   if (!(found > 0 && left > LEAST_ENERGY * energy)) return;
   const factor = Math.sqrt(left / found);

@@ -1,4 +1,5 @@
 import { ENERGY_LEVELS, type EnergyLevel } from '../base/energyLevels.ts';
+import { mapNumbers } from '../base/mapNumbers.ts';
 import { breakEvenRank } from '../base/shape.ts';
 import type { Measures } from '../model/findings.ts';
 import { powerLawFit } from './powerLaw.ts';
@@ -23,8 +24,8 @@ export function measures(
 ): Measures {
   const spectralNorm = singularValues[0] ?? 0;
   // From here on relative to sigma_1, so that squares neither overflow nor vanish.
-  const values = Float64Array.from(singularValues, (value) => (spectralNorm > 0 ? value / spectralNorm : 0));
-  const energies = values.map((value) => value * value);
+  const values = mapNumbers(singularValues, (value) => (spectralNorm > 0 ? value / spectralNorm : 0));
+  const energies = values.map(square);
   const energy = sum(energies);
   const edge = noiseEdge(shape, noiseDeviation);
   const floor = numericalFloor(shape);
@@ -35,7 +36,7 @@ export function measures(
     effectiveRank: effectiveRank(values),
     effectiveRankEnergy: effectiveRank(energies),
     stableRank: energy,
-    participationRatio: energy > 0 ? energy ** 2 / sum(energies.map((value) => value * value)) : 0,
+    participationRatio: energy > 0 ? energy ** 2 / sum(energies.map(square)) : 0,
     numericalRank: countAbove(values, floor),
     noiseRank: spectralNorm > 0 ? countAbove(values, Math.max(floor, edge / spectralNorm)) : 0,
     noiseDeviation,
@@ -103,6 +104,8 @@ export function optimalThreshold([m, n]: readonly [number, number]): number {
   const beta = Math.min(m, n) / Math.max(m, n, 1);
   return 0.56 * beta ** 3 - 0.95 * beta ** 2 + 1.82 * beta + 1.43;
 }
+
+const square = (value: number) => value * value;
 
 function countAbove(descending: ArrayLike<number>, threshold: number): number {
   let low = 0;

@@ -1,3 +1,5 @@
+import { mapNumbers } from '../base/mapNumbers.ts';
+
 /**
  * Fewer values cannot distinguish a power law from other tails (Clauset, Shalizi and Newman 2009; WeightWatcher's
  * limit).
@@ -25,35 +27,37 @@ export interface PowerLawFit {
 export function powerLawFit(descending: ArrayLike<number>): PowerLawFit | undefined {
   const count = descending.length;
   if (count < LEAST_VALUES) return undefined;
-  const logs = Float64Array.from(descending, Math.log);
+  const logs = mapNumbers(descending, Math.log);
   let best: PowerLawFit | undefined;
+  let bound = Number.POSITIVE_INFINITY;
   let logSum = logs[0]!;
   for (let tail = 2; tail <= count; tail++) {
     logSum += logs[tail - 1]!;
     const start = logs[tail - 1]!;
     const alpha = 1 + tail / (logSum - tail * start);
     if (!Number.isFinite(alpha)) continue;
-    const distance = distanceBelow(logs, tail, alpha, best?.distance ?? Number.POSITIVE_INFINITY);
-    if (distance !== undefined) best = { alpha, distance, start: Math.exp(start) };
+    // A few points reject most candidates, which reduces p^2 / 2 exponentials to a few p.
+    if (distanceWithin(logs, tail, alpha, Math.max(1, Math.floor(tail / FIRST_LOOK)), bound) >= bound) continue;
+    const distance = distanceWithin(logs, tail, alpha, 1, bound);
+    if (distance >= bound) continue;
+    bound = distance;
+    best = { alpha, distance, start: Math.exp(start) };
   }
   return best;
 }
 
 /**
- * Distance between the `tail` largest values and the law with this exponent, or undefined if it is not below `bound`.
+ * Distance between the `tail` largest values, of which every `stride`-th is looked at, and the law with this exponent;
+ * no more of them if it reaches `bound`.
  */
-function distanceBelow(logs: Float64Array, tail: number, alpha: number, bound: number): number | undefined {
+function distanceWithin(logs: Float64Array, tail: number, alpha: number, stride: number, bound: number): number {
   const start = logs[tail - 1]!;
-  // In ascending order, value i has position tail - 1 - i; the distribution function of the law is 1 - (x / start)^(1 -
-  // alpha).
-  const at = (i: number) => Math.abs(1 - Math.exp((1 - alpha) * (logs[i]! - start)) - (tail - 1 - i) / tail);
-  // A few points reject most candidates, which reduces p^2 / 2 exponentials to a few p.
-  const stride = Math.max(1, Math.floor(tail / FIRST_LOOK));
-  for (let i = 0; i < tail; i += stride) if (at(i) >= bound) return undefined;
   let distance = 0;
-  for (let i = 0; i < tail; i++) {
-    distance = Math.max(distance, at(i));
-    if (distance >= bound) return undefined;
+  for (let i = 0; i < tail && distance < bound; i += stride) {
+    // In ascending order, value i has position tail - 1 - i; the distribution function of the law is 1 - (x / start)^(1
+    // - alpha).
+    const law = 1 - Math.exp((1 - alpha) * (logs[i]! - start));
+    distance = Math.max(distance, Math.abs(law - (tail - 1 - i) / tail));
   }
   return distance;
 }

@@ -119,7 +119,8 @@ function tridiagonalize(
     }
     for (let i = k + 1; i < n; i++) w[i]! -= (dot / (2 * h)) * v[i]!;
     for (let i = k + 1; i < n; i++) {
-      const [vi, wi] = [v[i]!, w[i]!];
+      const vi = v[i]!;
+      const wi = w[i]!;
       for (let j = k + 1; j <= i; j++) a[i * n + j]! -= vi * w[j]! + wi * v[j]!;
     }
     for (const row of rows) {
