@@ -150,20 +150,32 @@ function guess({ q, e }: Work, high: number): number {
   return Math.max(0, small - 2 * loss - 4 * Number.EPSILON * last);
 }
 
-/** dqds transform by `shift` into nextQ and nextE; false if it does not stay positive. */
+/** Steps after which x / y is divided out: until then, y neither overflows nor vanishes. */
+const STRIDE = 8;
+
+/**
+ * dqds transform by `shift` into nextQ and nextE; false if it does not stay positive. Its d is held as x / y, so that
+ * no step waits for the division of the one before: d' = d q / (d + e) - shift is x' = q x - shift y', y' = x + e y.
+ */
 function transform({ q, e, nextQ, nextE }: Work, high: number, shift: number): boolean {
-  let d = q[0]! - shift;
-  if (!(d >= 0)) return shift === 0;
-  for (let i = 0; i < high; i++) {
-    const sum = d + e[i]!;
-    nextQ[i] = sum;
-    const next = q[i + 1]!;
-    nextE[i] = e[i]! * (next / sum);
-    // In this order, the product does not wait for the sum.
-    d = (d * next) / sum - shift;
-    if (!(d >= 0) && shift > 0) return false;
+  let x = q[0]! - shift;
+  if (!(x >= 0)) return shift === 0;
+  for (let from = 0; from < high; from += STRIDE) {
+    const to = Math.min(high, from + STRIDE);
+    let y = 1;
+    for (let i = from; i < to; i++) {
+      const nextY = x + e[i]! * y;
+      const sum = nextY / y;
+      const next = q[i + 1]!;
+      nextQ[i] = sum;
+      nextE[i] = (e[i]! * next) / sum;
+      x = next * x - shift * nextY;
+      y = nextY;
+      if (!(x >= 0) && shift > 0) return false;
+    }
+    x /= y;
   }
-  nextQ[high] = d;
+  nextQ[high] = x;
   return true;
 }
 
