@@ -69,12 +69,17 @@ export class Bidiagonalization {
 
   /** @throws RankscopeError 'cancelled', 'too-large', 'engine' */
   async step(signal: AbortSignal | undefined, subject: string): Promise<void> {
-    throwIfCancelled(signal, subject);
-    this.multiply(!this.tall, this.short, this.long);
-    this.diagonal.push(await this.long.append(this.above.at(-1)));
+    await this.halfStep(signal, subject);
     throwIfCancelled(signal, subject);
     this.multiply(this.tall, this.long, this.short);
     this.above.push(await this.short.append(this.diagonal.at(-1)));
+  }
+
+  /** The first half of a step, which finds A_j: nothing but `diagonal` and `above` may be used behind it. */
+  async halfStep(signal: AbortSignal | undefined, subject: string): Promise<void> {
+    throwIfCancelled(signal, subject);
+    this.multiply(!this.tall, this.short, this.long);
+    this.diagonal.push(await this.long.append(this.above.at(-1)));
   }
 
   /** U^T A [V, V_(s+1)]: size x (size + width), row-major. */

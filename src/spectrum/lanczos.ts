@@ -48,7 +48,9 @@ export async function blockLanczos(
     const { diagonal, above } = krylov;
     const rule = (size: number) => quadrature(diagonal.slice(0, size), above.slice(0, size), probes);
     for (let step = 1; ; step++) {
-      await krylov.step(signal, 'preview');
+      // What the last R would say of the residuals, the one before says well enough.
+      if (step === steps && step > 1) await krylov.halfStep(signal, 'preview');
+      else await krylov.step(signal, 'preview');
       progress?.(step / (steps + 1));
       const due = step >= FIRST_STEPS && (step - FIRST_STEPS) % MORE_STEPS === 0;
       if (step < steps && !(due && enough)) continue;
@@ -61,8 +63,8 @@ export async function blockLanczos(
 }
 
 /**
- * Nodes and weights from the blocks A_j and R_j. In f64, squaring the projected matrix loses nothing that f32
- * determined.
+ * Nodes and weights from the blocks A_j and R_j, of which the last may be missing: the one before then stands for it in
+ * the residuals. In f64, squaring the projected matrix loses nothing that f32 determined.
  */
 function quadrature(diagonal: readonly Float32Array[], above: readonly Float32Array[], width: number): Quadrature {
   const size = diagonal.length * width;
