@@ -40,7 +40,7 @@ async function probe({ path, threads, threading, again }: ProbeTask): Promise<Pr
   const symbol = findSgemm(probed);
   if (symbol === undefined) throw new Refused('has no sgemm under any known name');
   await send({ kind: 'step', step: 'multiplying' });
-  const alone = threading === 'workers' ? checkAlone(path, symbol) : { alone: 0, multipliesInPlace: false };
+  const alone = threading === 'workers' ? checkAlone(path, symbol, !again) : NOT_TIMED;
   if (flushesDenormals()) throw new Refused('makes this process lose the smallest numbers');
   const blas: Blas = { path, symbol, name: nameOf(probed, basename(path)), source: '', threading };
   return { symbol, name: blas.name, ...alone, ...(await checkTeam(blas, threads, again)) };
@@ -55,12 +55,14 @@ function load(path: string): LibraryHandle {
   }
 }
 
-function checkAlone(path: string, symbol: string): Pick<Proof, 'alone' | 'multipliesInPlace'> {
+const NOT_TIMED = { alone: 0, multipliesInPlace: false };
+
+function checkAlone(path: string, symbol: string, isTimed: boolean): Pick<Proof, 'alone' | 'multipliesInPlace'> {
   const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
   const sgemm = openSgemm(path, symbol, memory, START);
   const wrong = wrongProduct(sgemm, memory, START + ARGUMENT_BYTES);
   if (wrong !== undefined) throw new Refused(`computes wrong products (${wrong})`);
-  return timeAlone(sgemm, START + ARGUMENT_BYTES, TRIAL);
+  return isTimed ? timeAlone(sgemm, START + ARGUMENT_BYTES, TRIAL) : NOT_TIMED;
 }
 
 /** Checks and times the library on the same threads that would use it. */

@@ -25,7 +25,7 @@ export interface Proof {
   /** Seconds for the trial product with the library, and with the kernels. */
   readonly library: number;
   readonly kernels: number;
-  /** Seconds for the product with the library on one thread alone; 0 if it brings its own threads. */
+  /** Seconds for the product with the library on one thread alone; 0 in a second trial and if it brings its threads. */
   readonly alone: number;
   readonly multipliesInPlace: boolean;
   /** Seconds for the singular values of a matrix, in a second trial that did not lose the product already. */
