@@ -42,9 +42,11 @@ describe('the engine process', () => {
       'a first finding',
       () => session.run.status === 'failed' || session.snapshot().findings.length > 0,
     );
-    if (engine.pid) process.kill(engine.pid, 'SIGKILL');
-    await eventually('the end of the run', () => session.run.status !== 'running');
+    const killed = engine.pid;
+    if (killed) process.kill(killed, 'SIGKILL');
     // On a fast machine the run may have been over before the signal came; what is promised is the same.
+    await eventually('the end of the process', () => killed === undefined || engine.pid !== killed);
+    await eventually('the end of the run', () => session.run.status !== 'running');
     const found = session.snapshot().findings.length;
     assert.ok(found > 0);
     await session.start();
