@@ -150,8 +150,8 @@ function guess({ q, e }: Work, high: number): number {
   return Math.max(0, small - 2 * loss - 4 * Number.EPSILON * last);
 }
 
-/** Steps after which x / y is divided out: until then, y neither overflows nor vanishes. */
-const STRIDE = 8;
+/** Where y leaves this range, x / y is divided out: otherwise either could overflow or vanish. */
+const [LEAST_Y, MOST_Y] = [2 ** -32, 2 ** 32];
 
 /**
  * dqds transform by `shift` into nextQ and nextE; false if it does not stay positive. Its d is held as x / y, so that
@@ -160,22 +160,22 @@ const STRIDE = 8;
 function transform({ q, e, nextQ, nextE }: Work, high: number, shift: number): boolean {
   let x = q[0]! - shift;
   if (!(x >= 0)) return shift === 0;
-  for (let from = 0; from < high; from += STRIDE) {
-    const to = Math.min(high, from + STRIDE);
-    let y = 1;
-    for (let i = from; i < to; i++) {
-      const nextY = x + e[i]! * y;
-      const sum = nextY / y;
-      const next = q[i + 1]!;
-      nextQ[i] = sum;
-      nextE[i] = (e[i]! * next) / sum;
-      x = next * x - shift * nextY;
-      y = nextY;
-      if (!(x >= 0) && shift > 0) return false;
+  let y = 1;
+  for (let i = 0; i < high; i++) {
+    const nextY = x + e[i]! * y;
+    const sum = nextY / y;
+    const next = q[i + 1]!;
+    nextQ[i] = sum;
+    nextE[i] = (e[i]! * next) / sum;
+    x = next * x - shift * nextY;
+    y = nextY;
+    if (!(x >= 0) && shift > 0) return false;
+    if (y < LEAST_Y || y > MOST_Y) {
+      x /= y;
+      y = 1;
     }
-    x /= y;
   }
-  nextQ[high] = x;
+  nextQ[high] = x / y;
   return true;
 }
 

@@ -73,6 +73,14 @@ describe('singular values of a bidiagonal matrix', () => {
     }
   });
 
+  it('are right where products of neighbours vanish in f64', () => {
+    const [glue, small] = [3.73535865598917e-15, 1.9575176200077278e-9];
+    const diagonal = filled(126, (i) => (i === 125 ? 1 : small));
+    const superdiagonal = filled(125, (i) => (i % 7 === 6 ? glue : 1));
+    const values = dqdsValues(diagonal, superdiagonal, 0);
+    near(values.slice(108, 125), new Float64Array(17).fill(glue), 1e-9 * glue);
+  });
+
   for (const [name, [diagonal, superdiagonal]] of Object.entries(CASES)) {
     it(`descend and preserve the energy: ${name}`, () => {
       const values = dqdsValues(diagonal, superdiagonal);
