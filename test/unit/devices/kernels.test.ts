@@ -107,6 +107,19 @@ for (const set of KERNEL_SETS) {
       }
     });
 
+    it('sums thousands of equal products without piling up their errors', () => {
+      const k = 8000;
+      for (const n of [8, 64]) {
+        const [a, b, c] = [6 * k, k * n, 6 * n].map((count) => ({ at: heap.allocate(count * 4, 'test'), count }));
+        const value = Math.fround(1 / 90.4427);
+        heap.floats(a!.at, a!.count).fill(value);
+        heap.floats(b!.at, b!.count).fill(1);
+        kernels.gemm(6, n, k, 1, a!.at, k, 0, b!.at, n, 0, 0, c!.at, n, scratch);
+        for (const sum of heap.floats(c!.at, c!.count)) assert.ok(Math.abs(sum / (k * value) - 1) < 2e-6, `${sum}`);
+        for (const { at } of [a!, b!, c!]) heap.release(at);
+      }
+    });
+
     it('scales the product and adds it to the old content', () => {
       for (const beta of [1, -0.5]) for (let flags = 0; flags < 4; flags++) check(23, 37, 19, flags, -2, beta);
     });

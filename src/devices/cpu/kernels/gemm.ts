@@ -66,14 +66,21 @@ export function gemm(
           let out = c + ((<usize>(ic + i) * ldc + jc) << 2);
           let panelB = packedB;
           for (let j = 0; j < nc; j += NR) {
-            if (mc - i >= MR && nc - j >= NR) {
-              if (i < whole) microDirect(kc, rowA, (<usize>lda) << 2, panelB, out, (<usize>ldc) << 2);
-              else micro(kc, panelA, panelB, out, (<usize>ldc) << 2);
-            } else {
+            // Sums of at most KC products, added to C: in one of thousands of like sign, errors would pile up. With two
+            // callers each, the micro-kernels stay functions of their own: here, their tiles would leave the registers.
+            for (let p = 0; p < kc; p += KC) {
+              const part = min(kc - p, KC);
+              const b = panelB + ((<usize>(p * NR)) << 2);
               memory.fill(tile, 0, TILE_BYTES);
-              if (i < whole) microDirect(kc, rowA, (<usize>lda) << 2, panelB, tile, NR << 2);
-              else micro(kc, panelA, panelB, tile, NR << 2);
-              addTile(min(mc - i, MR), min(nc - j, NR), tile, out, ldc);
+              if (mc - i >= MR && nc - j >= NR) {
+                if (i < whole) microDirect(part, rowA + ((<usize>p) << 2), (<usize>lda) << 2, b, tile, NR << 2);
+                else micro(part, panelA + ((<usize>(p * MR)) << 2), b, tile, NR << 2);
+                addWholeTile(tile, out, (<usize>ldc) << 2);
+              } else {
+                if (i < whole) microDirect(part, rowA + ((<usize>p) << 2), (<usize>lda) << 2, b, tile, NR << 2);
+                else micro(part, panelA + ((<usize>(p * MR)) << 2), b, tile, NR << 2);
+                addTile(min(mc - i, MR), min(nc - j, NR), tile, out, ldc);
+              }
             }
             out += NR << 2;
             panelB += panelBytes;
@@ -99,6 +106,17 @@ function scale(m: i32, n: i32, beta: f32, c: usize, ldc: i32): void {
     const row = c + ((<usize>i * ldc) << 2);
     if (beta == 0) memory.fill(row, 0, (<usize>n) << 2);
     else for (let j = 0; j < n; j++) store<f32>(row + ((<usize>j) << 2), beta * load<f32>(row + ((<usize>j) << 2)));
+  }
+}
+
+function addWholeTile(tile: usize, c: usize, ldc: usize): void {
+  for (let i = 0; i < MR; i++) {
+    for (let j: usize = 0; j < (<usize>NR) << 2; j += 32) {
+      v128.store(c + j, f32x4.add(v128.load(c + j), v128.load(tile + j)));
+      v128.store(c + j, f32x4.add(v128.load(c + j, 16), v128.load(tile + j, 16)), 16);
+    }
+    tile += NR << 2;
+    c += ldc;
   }
 }
 
