@@ -3,6 +3,7 @@ import { nextTurn } from '../../base/eventLoop.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import type { Backend, Matrix, MultiplyOptions, RoutineOptions } from '../backend.ts';
 import { decodeOnHost } from '../decoding.ts';
+import { multiplyInTurn } from '../plain/multiplyInTurn.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { jacobiSvd } from './jacobi.ts';
 import { referenceNetworkOperations } from './networkOperations.ts';
@@ -74,9 +75,7 @@ export function createReferenceBackend({ memoryLimit = 2 ** 30 }: ReferenceOptio
       multiply(open(out), open(a), open(b), options);
     },
 
-    async multiplyInTurn(products, { signal } = {}) {
-      for (const { out, a, b, ...form } of products) await backend.multiply(out, a, b, { ...form, signal });
-    },
+    multiplyInTurn: (...products) => multiplyInTurn(backend.multiply, ...products),
 
     async orthonormalize(a, options = {}) {
       const target = open(a);

@@ -3,6 +3,7 @@ import { nextTurn } from '../../base/eventLoop.ts';
 import type { SingularTriplets } from '../../base/singularTriplets.ts';
 import { type Backend, type Matrix, type RoutineOptions, TALL } from '../backend.ts';
 import { decodeOnHost } from '../decoding.ts';
+import { multiplyInTurn } from '../plain/multiplyInTurn.ts';
 import { onHost } from '../plain/onHost.ts';
 import { checkProductShapes } from '../productShapes.ts';
 import { loadTensorFlow, type Tensor } from './load.ts';
@@ -146,9 +147,7 @@ export function createTensorFlowBackend(): Backend {
       put(target, product);
     },
 
-    async multiplyInTurn(products, { signal } = {}) {
-      for (const { out, a, b, ...form } of products) await backend.multiply(out, a, b, { ...form, signal });
-    },
+    multiplyInTurn: (...products) => multiplyInTurn(backend.multiply, ...products),
 
     orthonormalize: (a, options = {}) => routine('QR', options, () => factor(a, true)),
 

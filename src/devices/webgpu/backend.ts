@@ -112,11 +112,13 @@ export function createWebgpuBackend({ device, description }: Gpu, options: Webgp
     multiply: (out, a, b, { signal, ...form } = {}) => backend.multiplyInTurn([{ out, a, b, ...form }], { signal }),
 
     async multiplyInTurn(products, { signal } = {}) {
-      for (const { out, a, b, ...form } of products) {
+      throwIfCancelled(signal, 'multiply');
+      // All are checked first: nothing may be recorded that is not submitted.
+      const calls = products.map(({ out, a, b, ...form }) => {
         checkProductShapes(out, a, b, form);
-        throwIfCancelled(signal, 'multiply');
-        await context.operations.multiply(whole(open(out)), whole(open(a)), whole(open(b)), form);
-      }
+        return [whole(open(out)), whole(open(a)), whole(open(b)), form] as const;
+      });
+      for (const call of calls) await context.operations.multiply(...call);
       await commands.submit();
     },
 

@@ -212,14 +212,10 @@ export class AnalysisRun {
 
   /** Whether others may be computed beside this matrix. */
   private isSmall(matrix: Matrix, sweep: Accuracy): boolean {
-    return fitsLane(matrix, this.lanes, 'values') || this.streamsInLane(matrix, sweep);
-  }
-
-  /** Whether a large matrix fits because only a part of it is on the device at a time. */
-  private streamsInLane(matrix: Matrix, sweep: Accuracy): boolean {
     const accuracy = this.schedule.accuracyIn(sweep, matrix);
-    if (accuracy !== 'exact' || this.factorOf(matrix, accuracy)) return false;
-    return fitsLane(sizeOnDevice(matrix), this.lanes, 'values');
+    // For its values only a part of a tall matrix is on the device at a time; a preview and W X hold all of it.
+    const isWhole = accuracy !== 'exact' || this.factorOf(matrix, accuracy) !== undefined;
+    return fitsLane(isWhole ? matrix : sizeOnDevice(matrix), this.lanes, 'values');
   }
 
   /**
@@ -228,7 +224,7 @@ export class AnalysisRun {
    */
   private isBeside(matrix: Matrix, { accuracy, work }: Sweep): boolean {
     if (fitsLane(matrix, this.lanes, 'values')) return true;
-    if (!this.streamsInLane(matrix, accuracy)) return false;
+    if (!this.isSmall(matrix, accuracy)) return false;
     const workInLane = (each: Matrix) =>
       this.isSmall(each, accuracy) ? workOf(each, this.schedule.accuracyIn(accuracy, each)) : 0;
     return work.hasBeside(matrix, ((this.lanes - 1) / 2) * workInLane(matrix), workInLane);
